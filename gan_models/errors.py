@@ -1,6 +1,6 @@
 """The two ways a run can end badly, as the user sees them.
 
-Both carry one sentence that names the place, the offending value and the remedy; neither is ever shown with a traceback.
+Both carry one sentence that names the place, the offending value and the remedy, and are shown without a traceback.
 """
 
 from __future__ import annotations

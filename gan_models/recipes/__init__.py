@@ -1,0 +1,11 @@
+"""Recipes: every GAN of the field as one YAML, validated by `gan_models.recipes.schema`.
+
+Importing this package costs pydantic and PyYAML, not torch.
+"""
+
+from __future__ import annotations
+
+from gan_models.recipes.loading import load_recipe, model_document, recipe_digest, recipe_names, recipe_text
+from gan_models.recipes.schema import Recipe
+
+__all__ = ["Recipe", "load_recipe", "model_document", "recipe_digest", "recipe_names", "recipe_text"]

@@ -29,11 +29,13 @@ class Section(BaseModel):
 class Data(Section):
     """What `prepare_data` makes of a source."""
 
-    source: str = Field("mnist-5k", description="mnist-5k, digits, torchvision:<Class>, folder:, parquet: or npz:<path>")
+    source: str = Field(
+        "mnist-5k", description="mnist-5k, digits, torchvision:<Class>, folder:, parquet: or npz:<path>"
+    )
     size: Size = Field(32, description="side of the square images, pixels")
     channels: Literal["auto", "grey", "rgb"] = Field("auto", description="auto: grey when the source's images all are")
     resize: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"] = "bicubic"
-    fit: Literal["crop", "pad"] = Field("crop", description="how a non-square image becomes square: centre crop, or pad")
+    fit: Literal["crop", "pad"] = Field("crop", description="non-square images become square by centre crop or padding")
     validation: Share = Field(0.1, description="share of the images checkpoints are selected on")
     test: Share = Field(0.1, description="share of the images the reported figures are measured against")
     split_seed: int = 0
@@ -79,7 +81,7 @@ class Networks(Section):
 
 class Conditioning(Section):
     generator: Literal["none", "one-hot"] = Field("none", description="one-hot: the class is joined to the latent")
-    discriminator: Literal["none", "projection"] = Field("none", description="projection: <embed(y), h> joins the logit")
+    discriminator: Literal["none", "projection"] = Field("none", description="projection: <E(y), h> joins the logit")
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Conditioning:
@@ -93,7 +95,7 @@ class Game(Section):
 
     loss: str = Field("non-saturating", description="a name in gan_models.losses.LOSSES")
     discriminator_steps: PositiveInt = Field(1, description="D steps for each G step")
-    label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = Field(0.0, description="one-sided: real targets 1 - this")
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = Field(0.0, description="one-sided: real targets 1 - s")
 
 
 class Regularizer(Section):

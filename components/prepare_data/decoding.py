@@ -1,0 +1,252 @@
+"""From an image of any kind to square uint8 pixels, or a reason why not.
+
+Runs in the decoder processes (`decode_worker`), so it imports little: Pillow, and numpy only for 16- and 32-bit images.
+
+What happens to an image, in this order: the first frame is taken, EXIF orientation is applied, transparency is laid on
+white, every mode becomes 8-bit grey or RGB, the centre square is cut out (or the image is padded with black to a
+square), and the square is resized. Large images are shrunk cheaply first (JPEG's own scaling, then box reduction) to no
+less than three times the target, which Pillow documents as indistinguishable from resampling at full size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from PIL import Image, ImageOps
+
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+SHRINK_GAP = 3.0
+DIGEST_BYTES = 8
+ORIENTATION_TAG = 0x0112
+# Pillow would hand PostScript to an external interpreter: never with files of unknown origin.
+REFUSED_FORMATS = frozenset({"EPS"})
+MAGIC_FORMATS = ((b"\x89PNG\r\n\x1a\n", ("PNG",)), (b"\xff\xd8\xff", ("JPEG",)))
+
+
+class BadImage(Exception):
+    """This image cannot be used; the message is the reason, in a few words."""
+
+
+Item = bytes | str | Image.Image | BadImage
+"""The bytes of an image file, its path, an open image, or the reason why there is none."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What every image becomes."""
+
+    size: int
+    channels: int
+    resize: str = "bicubic"
+    fit: str = "crop"
+
+    @property
+    def row_bytes(self) -> int:
+        return self.size * self.size * self.channels
+
+
+@dataclass
+class Decoded:
+    """The outcome of a batch: the usable images, and the reasons for the others."""
+
+    kept: list[int] = field(default_factory=list)
+    """Positions in the batch of the images in `pixels`, ascending."""
+    pixels: bytes = b""
+    """uint8 [len(kept), size, size, channels], HWC order."""
+    digests: bytes = b""
+    """A hash of each kept image's pixels, DIGEST_BYTES each."""
+    reasons: list[tuple[int, str]] = field(default_factory=list)
+    """(position, why) of the images that cannot be used."""
+    coloured: int = 0
+    """Kept images that lost their colours because the target is grey."""
+
+
+def decode_batch(items: Sequence[Item], target: Target) -> Decoded:
+    """Decode images one after another; a bad one never stops the others."""
+    decoded = Decoded()
+    rows, digests = [], []
+    for position, item in enumerate(items):
+        try:
+            row, coloured = _decode(item, target)
+        except BadImage as reason:
+            decoded.reasons.append((position, str(reason)))
+            continue
+        except Exception as error:  # decoders raise nearly anything on damaged input
+            decoded.reasons.append((position, reason_of(error)))
+            continue
+        decoded.kept.append(position)
+        decoded.coloured += coloured
+        rows.append(row)
+        digests.append(hashlib.blake2b(row, digest_size=DIGEST_BYTES).digest())
+    decoded.pixels, decoded.digests = b"".join(rows), b"".join(digests)
+    return decoded
+
+
+def _decode(item: Item, target: Target) -> tuple[bytes, bool]:
+    if isinstance(item, BadImage):
+        raise item
+    image = item if isinstance(item, Image.Image) else open_image(item)
+    try:
+        coloured = target.channels == 1 and not is_grey(image)
+        return square_pixels(image, target), coloured
+    finally:
+        if isinstance(item, str):
+            image.close()
+
+
+def open_image(item: bytes | str) -> Image.Image:
+    """Open an encoded image (nothing but its header is read yet), refusing what would not fit into memory.
+
+    Raises:
+        BadImage: empty, of no known format, or larger than Pillow's limit against decompression bombs.
+    """
+    if isinstance(item, bytes):
+        head, file = item[:8], io.BytesIO(item)
+    else:
+        with open(item, "rb") as opened:  # noqa: PTH123 - half the cost of Path.open, and called for every image
+            head, file = opened.read(8), item
+    if not head:
+        raise BadImage("the file is empty")
+    formats = next((names for magic, names in MAGIC_FORMATS if head.startswith(magic)), None)
+    image = Image.open(file, formats=formats or _all_formats())
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and image.width * image.height > limit:
+        raise BadImage(f"too large: {image.width}x{image.height} pixels, the limit is {limit}")
+    return image
+
+
+def _all_formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in Image.ID if name not in REFUSED_FORMATS)
+
+
+def reason_of(error: Exception) -> str:
+    """A decoder's error in a few words, the same on every machine (no memory addresses, no paths)."""
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "not an image of a known format"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"too large: more pixels than the limit of {Image.MAX_IMAGE_PIXELS}"
+    if isinstance(error, FileNotFoundError):
+        return "the file is gone (or is a link to nothing)"
+    if isinstance(error, PermissionError):
+        return "no permission to read the file"
+    if isinstance(error, MemoryError):
+        return "too large: not enough memory to decode it"
+    text = " ".join(str(error).split())[:200]
+    return f"damaged: {text}" if text and " at 0x" not in text else f"damaged: {type(error).__name__}"
+
+
+def is_grey(image: Image.Image) -> bool:
+    """Whether the image's mode (for a palette: its colours) holds no colour."""
+    if image.mode == "P":
+        palette = image.getpalette("RGB") or []
+        return palette[0::3] == palette[1::3] == palette[2::3]
+    return image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
+
+
+def square_pixels(image: Image.Image, target: Target) -> bytes:
+    """An open image of any mode and size as uint8 [size, size, channels] bytes."""
+    if image.format == "JPEG" and target.resize != "nearest":
+        _draft(image, target)
+    image = in_eight_bits(_upright(image))
+    wanted = "L" if target.channels == 1 else "RGB"
+    if image.mode != wanted:
+        image = image.convert(wanted)
+    return to_square(image, target.size, target.resize, target.fit).tobytes()
+
+
+def _draft(image: Image.Image, target: Target) -> None:
+    """Let the JPEG decoder scale (by 1/2, 1/4 or 1/8) where far more pixels are there than are needed."""
+    side = min(image.size) if target.fit == "crop" else max(image.size)
+    share = SHRINK_GAP * target.size / side
+    if share < 0.5:
+        image.draft(None, (math.ceil(image.width * share), math.ceil(image.height * share)))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()
+    try:
+        orientation = image.getexif().get(ORIENTATION_TAG, 1)
+    except Exception:  # damaged EXIF data in an image that decodes well
+        return image
+    return ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
+
+
+def in_eight_bits(image: Image.Image) -> Image.Image:
+    """Any Pillow mode as L or RGB; what is transparent becomes white.
+
+    16-bit values are divided by 257 (65535 becomes 255); 32-bit integers are taken for 16-bit values, floats for
+    values in [0, 1], or in [0, 255] when they exceed 1.
+
+    Raises:
+        BadImage: 32-bit values beyond those ranges: there is no telling what is white.
+    """
+    if image.mode in ("L", "RGB") and "transparency" not in image.info:
+        return image
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _from_deep(image)
+    if image.has_transparency_data:
+        if image.mode in ("La", "RGBa"):
+            image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    if image.mode == "LAB":
+        return _from_lab(image)
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _from_deep(image: Image.Image) -> Image.Image:
+    import numpy as np
+
+    values = np.asarray(image).astype(np.float64)
+    low, high = values.min(), values.max()
+    scale = 1.0
+    if image.mode != "F":
+        scale, limit = 255.0 / 65535.0, 65535
+    else:
+        scale, limit = (255.0, 1) if high <= 1.0 else (1.0, 255)
+    if not (low >= 0 and high <= limit):  # also false for NaN
+        raise BadImage(f"32-bit values from {low:g} to {high:g}: store 8 or 16 bits, or floats in [0, 1]")
+    return Image.fromarray(np.rint(values * scale).astype(np.uint8))
+
+
+def _from_lab(image: Image.Image) -> Image.Image:
+    from PIL import ImageCms
+
+    converted = ImageCms.profileToProfile(
+        image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
+    )
+    if converted is None:
+        raise BadImage("its Lab colours could not be converted")
+    return converted
+
+
+def to_square(image: Image.Image, size: int, resize: str, fit: str) -> Image.Image:
+    """Resize to (size, size): the centre square of the image, or all of it on black."""
+    width, height = image.size
+    if width == height == size:
+        return image
+    gap = None if resize == "nearest" else SHRINK_GAP
+    if fit == "crop":
+        side = min(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        box = (left, top, left + side, top + side)
+        return image.resize((size, size), FILTERS[resize], box=box, reducing_gap=gap)
+    scale = size / max(width, height)
+    inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+    resized = image.resize(inner, FILTERS[resize], reducing_gap=gap)
+    if inner == (size, size):
+        return resized
+    canvas = Image.new(image.mode, (size, size), 0)
+    canvas.paste(resized, ((size - inner[0]) // 2, (size - inner[1]) // 2))
+    return canvas

@@ -1,0 +1,82 @@
+"""Which pipeline run a process works for, handed from the command line to its stages through the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from components.shared.journal import tracking_folder
+from components.shared.redaction import redact
+
+RUN_VARIABLE = "GAN_PIPELINE_RUN"
+PIPELINE = "pipeline"  # the name under which the run of the whole pipeline is logged to, in place of a stage's
+
+
+def _scratch() -> str:
+    return str(Path(tempfile.gettempdir()) / f"gan-pipeline-{uuid.uuid4().hex[:8]}")
+
+
+class RunContext(BaseModel):
+    """Which pipeline run a stage belongs to, where it keeps its state and where it is tracked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run_id: str = Field(default_factory=lambda: uuid.uuid4().hex, description="ours, not MLflow's")
+    name: str = "gan-pipeline"
+    experiment: str = "gan-pipeline"
+    tracking_uri: str = Field("", description="absolute MLflow address, http(s) or sqlite; empty: no tracking")
+    state_dir: str = Field(
+        default_factory=_scratch,
+        description="work directory: journals, logs and checkpoints, kept from one attempt to the next",
+    )
+    relay: Literal["in-process", "external"] = Field(
+        "in-process", description="external: another process sends the journal, the stage imports no mlflow"
+    )
+    parent_run_id: str = Field("", description="MLflow's id of a parent run that somebody else made (KFP's plugin)")
+
+    @classmethod
+    def from_environment(cls, defaults: str | Mapping[str, Any] = "") -> RunContext:
+        """The context that the process was started with.
+
+        Args:
+            defaults: what the environment does not say, as a mapping or JSON (the pipeline's `run` parameter).
+
+        GAN_PIPELINE_RUN (JSON) wins over `defaults`; MLFLOW_TRACKING_URI and MLFLOW_RUN_ID, which KFP's MLflow plugin
+        sets together, win over both. MLFLOW_TRACKING_URI alone is used when nothing else names a store.
+        """
+        fields = dict(json.loads(defaults or "{}") if isinstance(defaults, str) else defaults)
+        fields |= json.loads(os.environ.get(RUN_VARIABLE) or "{}")
+        uri, parent = os.environ.get("MLFLOW_TRACKING_URI", ""), os.environ.get("MLFLOW_RUN_ID", "")
+        if uri and parent:
+            fields |= {"tracking_uri": uri, "parent_run_id": parent}
+        elif uri and "tracking_uri" not in fields:
+            fields["tracking_uri"] = uri
+        return cls.model_validate(fields)
+
+    def to_environment(self) -> dict[str, str]:
+        """The variables to start a stage's process with."""
+        return {RUN_VARIABLE: self.model_dump_json()}
+
+    def to_parameter(self) -> str:
+        """JSON for the pipeline's `run` parameter: the same for every run in a work directory, and without passwords.
+
+        Parameters are printed in logs and are part of the cache key; ids and logins travel in the environment.
+        """
+        fields = self.model_dump(include={"name", "experiment", "tracking_uri", "state_dir"})
+        return json.dumps(fields | {"tracking_uri": redact(self.tracking_uri)}, sort_keys=True)
+
+    @property
+    def tracking_folder(self) -> Path:
+        """Where the run's journals lie."""
+        return tracking_folder(self.state_dir, self.run_id)
+
+    def log_path(self, stage: str) -> Path:
+        """The log file of a stage."""
+        return Path(self.state_dir) / "logs" / f"{stage}.log"

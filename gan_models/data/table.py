@@ -1,0 +1,154 @@
+"""Reading an image table for training: one uint8 tensor for each split, shuffled batches, the one normalisation.
+
+Shapes: N images, B images in a batch, H height, W width, C channels (1 or 3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from gan_models.data.table_file import IMAGES_FILE, TableMetadata, damaged, open_parquet
+from gan_models.errors import RequestError
+
+__all__ = ["EpochSampler", "ImageTable", "Split", "TableMetadata", "to_float", "to_uint8"]
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 [N, H, W, C] in 0..255 -> float32 [N, C, H, W] in [-1, 1], a channels_last view of the same layout."""
+    return images.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1.0)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """float [N, C, H, W] in [-1, 1] -> uint8 [N, H, W, C], rounded and clamped: the inverse of `to_float`."""
+    scaled = images.detach().permute(0, 2, 3, 1).to(torch.float32).add(1.0).mul_(127.5)
+    return scaled.round_().clamp_(0, 255).to(torch.uint8).contiguous()
+
+
+@dataclass(frozen=True)
+class Split:
+    """The images of one split, loaded."""
+
+    images: Tensor
+    """uint8 [N, H, W, C], contiguous, on the device asked for."""
+    labels: Tensor | None
+    """int64 [N] on the same device, or None when the data carries no labels."""
+    paths: list[str]
+    """Where each image came from."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Images float32 [B, C, H, W] in [-1, 1] (channels_last) and labels int64 [B] at `index` int64 [B]."""
+        index = index.to(self.images.device)
+        labels = None if self.labels is None else self.labels[index]
+        return to_float(self.images[index]), labels
+
+
+class ImageTable:
+    """A prepared data set: what `prepare_data` left in a folder."""
+
+    def __init__(self, folder: Path, metadata: TableMetadata) -> None:
+        self.folder = folder
+        self.metadata = metadata
+
+    @classmethod
+    def open(cls, folder: Path) -> ImageTable:
+        """Open a dataset folder; only the metadata is read.
+
+        Raises:
+            RequestError: the folder holds no image table, or a damaged one.
+        """
+        file, metadata = open_parquet(folder)
+        file.close()
+        return cls(Path(folder), metadata)
+
+    def split(self, name: str, device: torch.device | str = "cpu") -> Split:
+        """Load one split into one uint8 tensor on `device`.
+
+        Raises:
+            RequestError: the split is empty or unknown, or the table is damaged.
+        """
+        metadata = self.metadata
+        rows = metadata.count(name)
+        if rows == 0:
+            present = ", ".join(f"{split} {metadata.count(split)}" for split in metadata.counts)
+            raise RequestError(
+                f"{self.folder} has no images in split {name!r} (it has {present}): "
+                f"prepare the data again with data.{name} above 0"
+            )
+        pixels = np.empty((rows, metadata.height * metadata.width * metadata.channels), np.uint8)
+        labels = np.empty(rows, np.int64) if metadata.class_names else None
+        try:
+            paths = _read_rows(self.folder, name, pixels, labels)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise damaged(self.folder / IMAGES_FILE, error) from error
+        images = torch.from_numpy(pixels.reshape(rows, metadata.height, metadata.width, metadata.channels))
+        return Split(images.to(device), None if labels is None else torch.from_numpy(labels).to(device), paths)
+
+
+def _read_rows(folder: Path, split: str, pixels: np.ndarray, labels: np.ndarray | None) -> list[str]:
+    """Fill `pixels` [N, H*W*C] and `labels` [N] with the rows of a split, one row group at a time; returns N paths."""
+    file, _ = open_parquet(folder)
+    paths: list[str] = []
+    with file:
+        for group in range(file.metadata.num_row_groups):
+            table: pa.Table = file.read_row_group(
+                group, columns=["pixels", "label", "path", "split"], use_threads=False
+            )
+            chosen = np.flatnonzero(table.column("split").to_numpy() == split)
+            if not len(chosen):
+                continue
+            rows = slice(len(paths), len(paths) + len(chosen))
+            pixels[rows] = _pixel_rows(table.column("pixels"), pixels.shape[1])[chosen]
+            if labels is not None:
+                labels[rows] = table.column("label").to_numpy()[chosen]
+            paths += table.column("path").take(pa.array(chosen)).to_pylist()
+    if len(paths) != len(pixels):
+        raise ValueError(f"{len(pixels)} rows expected in split {split}, {len(paths)} found")
+    return paths
+
+
+def _pixel_rows(column: pa.ChunkedArray, row_bytes: int) -> np.ndarray:
+    """A fixed-size-binary column as uint8 [rows, row_bytes], without copying when it is one chunk."""
+    chunks = []
+    for chunk in column.chunks:
+        values = np.frombuffer(chunk.buffers()[1], np.uint8)
+        chunks.append(values[chunk.offset * row_bytes : (chunk.offset + len(chunk)) * row_bytes])
+    joined = chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+    return joined.reshape(-1, row_bytes)
+
+
+class EpochSampler:
+    """Which images make the batch of a step: a pure function of (size, batch size, seed, step), with nothing to save.
+
+    Every epoch is a fresh permutation of all images, seeded by (seed, epoch), cut into whole batches; the remainder is
+    left out of that epoch. When there are fewer images than a batch holds, the permutation repeats until it is full.
+    """
+
+    def __init__(self, size: int, batch_size: int, seed: int) -> None:
+        if size < 1 or batch_size < 1 or seed < 0:
+            raise ValueError(
+                f"size and batch_size must be positive and seed not negative: {size}, {batch_size}, {seed}"
+            )
+        self.size = size
+        self.batch_size = batch_size
+        self.seed = seed
+        self.steps_per_epoch = max(1, size // batch_size)
+        self._epoch = -1
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    def indices(self, step: int) -> Tensor:
+        """int64 [B], the images of batch `step` (counted from 0)."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            order = np.random.default_rng([self.seed, epoch]).permutation(self.size)
+            filled = np.resize(order, max(self.size, self.batch_size))
+            self._epoch, self._order = epoch, torch.from_numpy(filled.astype(np.int64))
+        return self._order[position * self.batch_size : (position + 1) * self.batch_size]

@@ -1,0 +1,209 @@
+"""The image table on disk: what `images.parquet` holds and how it is written. Needs no PyTorch.
+
+One row is one image, already square and uint8. Columns: `pixels` (fixed-size binary, H*W*C bytes in HWC order),
+`label` (int64, null when unlabelled), `caption`, `domain` (strings, may be null), `path` (where the image came from)
+and `split` (train, validation or test). `TableMetadata` is JSON in the schema metadata, under `gan_pipeline`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gan_models.errors import RequestError
+
+IMAGES_FILE = "images.parquet"
+METADATA_KEY = b"gan_pipeline"
+SPLITS = ("train", "validation", "test")
+ROW_GROUP_BYTES = 8 << 20
+
+
+class TableMetadata(BaseModel):
+    """Shape, classes, counts and identity of an image table."""
+
+    model_config = ConfigDict(frozen=True)
+
+    height: int
+    width: int
+    channels: int
+    class_names: tuple[str, ...]
+    """Index is the label; empty when the images carry no labels."""
+    counts: dict[str, dict[str, int]]
+    """Images by split and class name; the class is "" when unlabelled."""
+    fingerprint: str
+    """SHA-256 (hex) over shape, class names and the content of every row, in order. Paths do not enter."""
+    source: str
+    options: dict[str, Any]
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, 0 when unlabelled."""
+        return len(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W), as networks see an image."""
+        return self.channels, self.height, self.width
+
+    def count(self, split: str) -> int:
+        """Images in a split; 0 for a split that is not there."""
+        return sum(self.counts.get(split, {}).values())
+
+
+def open_parquet(folder: Path) -> tuple[pq.ParquetFile, TableMetadata]:
+    """The open table of a dataset folder and its metadata; no pixel is read.
+
+    Raises:
+        RequestError: the folder holds no image table, or a damaged one.
+    """
+    path = Path(folder) / IMAGES_FILE
+    if not path.is_file():
+        raise RequestError(f"{folder} is not a prepared data set: it has no {IMAGES_FILE}; run prepare_data first")
+    try:
+        file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
+        document = (file.metadata.metadata or {})[METADATA_KEY]
+        metadata = TableMetadata.model_validate_json(document)
+        width = file.schema_arrow.field("pixels").type.byte_width
+    except (pa.ArrowException, OSError, KeyError, ValidationError, AttributeError) as error:
+        raise damaged(path, error) from error
+    if width != metadata.height * metadata.width * metadata.channels:
+        raise damaged(path, ValueError(f"{width} bytes a row do not make {metadata.image_shape}"))
+    return file, metadata
+
+
+def read_metadata(folder: Path) -> TableMetadata:
+    """Metadata of a dataset folder, without loading its images (and without PyTorch).
+
+    Raises:
+        RequestError: the folder holds no image table, or a damaged one.
+    """
+    file, metadata = open_parquet(folder)
+    file.close()
+    return metadata
+
+
+def damaged(path: Path, error: Exception) -> RequestError:
+    reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+    return RequestError(f"{path} is damaged ({reason}): delete its folder and prepare the data again")
+
+
+class TableWriter:
+    """Writes an image table row group by row group, keeping count and fingerprint; memory does not grow with rows.
+
+    The file is complete (footer written, flushed to disk) only after `close`; whoever calls renames it into place.
+    """
+
+    def __init__(self, path: Path, height: int, width: int, channels: int) -> None:
+        self._path = path
+        self._shape = (height, width, channels)
+        self._row_bytes = height * width * channels
+        self._schema = pa.schema(
+            [
+                ("pixels", pa.binary(self._row_bytes)),
+                ("label", pa.int64()),
+                ("caption", pa.string()),
+                ("domain", pa.string()),
+                ("path", pa.string()),
+                ("split", pa.string()),
+            ]
+        )
+        # Pixels are read once, whole: compression and dictionaries would only slow that down.
+        self._writer = pq.ParquetWriter(
+            path,
+            self._schema,
+            compression={"pixels": "NONE", **dict.fromkeys(self._schema.names[1:], "zstd")},
+            use_dictionary=["split", "domain"],
+            write_statistics=False,
+            write_page_checksum=True,
+        )
+        self._digest = hashlib.sha256()
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_rows = 0
+        self._counts: dict[tuple[str, int | None], int] = {}
+        self.rows = 0
+
+    def append(
+        self,
+        pixels: np.ndarray,
+        labels: Sequence[int | None],
+        splits: Sequence[str],
+        paths: Sequence[str],
+        captions: Sequence[str | None] | None = None,
+        domains: Sequence[str | None] | None = None,
+    ) -> None:
+        """Add rows: `pixels` uint8 [N, H*W*C] (or [N, H, W, C]), the rest one entry a row."""
+        rows = np.ascontiguousarray(pixels, dtype=np.uint8).reshape(-1, self._row_bytes)
+        captions = captions if captions is not None else [None] * len(rows)
+        domains = domains if domains is not None else [None] * len(rows)
+        for index, (label, split) in enumerate(zip(labels, splits, strict=True)):
+            key = (split, label)
+            self._counts[key] = self._counts.get(key, 0) + 1
+            self._digest.update(rows[index])
+            self._digest.update(json.dumps([label, split, captions[index], domains[index]]).encode())
+        column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(self._row_bytes), len(rows), [None, pa.py_buffer(rows)])
+        columns = [
+            column,
+            pa.array(labels, pa.int64()),
+            pa.array(captions, pa.string()),
+            pa.array(domains, pa.string()),
+            pa.array(paths, pa.string()),
+            pa.array(splits, pa.string()),
+        ]
+        self._pending.append(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+        self._pending_rows += len(rows)
+        self.rows += len(rows)
+        if self._pending_rows * self._row_bytes >= ROW_GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._pending_rows:
+            table = pa.Table.from_batches(self._pending, self._schema)
+            self._writer.write_table(table, row_group_size=max(1, self._pending_rows))
+        self._pending, self._pending_rows = [], 0
+
+    def counts(self, class_names: Sequence[str]) -> dict[str, dict[str, int]]:
+        """Images by split and class name (every class listed in every split), for the rows appended so far."""
+        known: list[tuple[int | None, str]] = list(enumerate(class_names)) if class_names else [(None, "")]
+        present = [split for split in SPLITS if any(key[0] == split for key in self._counts)]
+        return {split: {name: self._counts.get((split, label), 0) for label, name in known} for split in present}
+
+    def close(self, class_names: Sequence[str], source: str, options: dict[str, Any]) -> TableMetadata:
+        """Write the footer with the metadata and flush the file to disk."""
+        self._flush()
+        self._digest.update(json.dumps([self._shape, list(class_names)]).encode())
+        height, width, channels = self._shape
+        metadata = TableMetadata(
+            height=height,
+            width=width,
+            channels=channels,
+            class_names=tuple(class_names),
+            counts=self.counts(class_names),
+            fingerprint=self._digest.hexdigest(),
+            source=source,
+            options=options,
+        )
+        self._writer.add_key_value_metadata({METADATA_KEY: metadata.model_dump_json().encode()})
+        self._writer.close()
+        with self._path.open("rb+") as written:
+            os.fsync(written.fileno())
+        return metadata
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # On an error the half-written file is the caller's to delete; only the handle is given back here.
+        if self._writer.is_open:
+            self._writer.close()

@@ -1,0 +1,159 @@
+"""The generator folder: weights, recipe and facts, enough to draw images from without any training state.
+
+generator.safetensors   weights of the moving-average generator
+recipe.yaml             the whole recipe, every default spelled out
+generator.json          `GeneratorInfo`
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from gan_models.data.table import to_uint8
+from gan_models.errors import RequestError
+from gan_models.networks import Generator, build_generator
+from gan_models.recipes.loading import parse_recipe
+from gan_models.recipes.schema import Recipe
+
+WEIGHTS_FILE = "generator.safetensors"
+RECIPE_FILE = "recipe.yaml"
+INFO_FILE = "generator.json"
+GENERATOR_FILES = (WEIGHTS_FILE, RECIPE_FILE, INFO_FILE)
+
+
+class GeneratorInfo(BaseModel):
+    """Where a generator comes from and what it makes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    recipe_name: str
+    image_shape: tuple[int, int, int]
+    """(C, H, W)."""
+    class_names: tuple[str, ...]
+    """Names of the classes it was trained with; a conditional generator takes their positions as labels."""
+    step: int
+    seed: int
+    data_fingerprint: str
+    diversity: float
+    """How much fixed-latent samples differ, as a share of what real images do (`gan_models.sampling.diversity`)."""
+    collapsed: bool
+
+
+class Samples(NamedTuple):
+    """`images` uint8 [N, H, W, C]; `labels` int64 [N], None where unconditional; `latents` float32 [N, Z]."""
+
+    images: Tensor
+    labels: Tensor | None
+    latents: Tensor
+
+
+class LoadedGenerator:
+    """A generator ready to draw from."""
+
+    def __init__(self, module: Generator, recipe: Recipe, info: GeneratorInfo, device: torch.device) -> None:
+        self.module = module
+        self.recipe = recipe
+        self.info = info
+        self.device = device
+
+    @property
+    def num_classes(self) -> int:
+        """K where the generator is conditional, else 0."""
+        return self.module.num_classes
+
+    def sample(self, num: int, *, seed: int, labels: Tensor | None = None, batch_size: int = 256) -> Samples:
+        """Draws `num` images, quantised to uint8. Equal arguments give equal images, whatever the batch size.
+
+        Args:
+            labels: int64 [num], for conditional generators; by default image i is of class i modulo K.
+
+        Raises:
+            RequestError: labels for an unconditional generator, or labels it does not know.
+        """
+        latents = torch.randn(num, self.module.latent, generator=torch.Generator().manual_seed(seed))
+        return self.synthesize(latents, self._labels(num, labels), batch_size=batch_size)
+
+    @torch.inference_mode()
+    def synthesize(self, latents: Tensor, labels: Tensor | None, *, batch_size: int = 256) -> Samples:
+        """Images for given latents float32 [N, Z] and labels int64 [N] (None where unconditional)."""
+        parts = []
+        for start in range(0, len(latents), batch_size):
+            part = slice(start, start + batch_size)
+            classes = None if labels is None else labels[part].to(self.device)
+            parts.append(to_uint8(self.module(latents[part].to(self.device), classes)).cpu())
+        return Samples(torch.cat(parts), labels, latents)
+
+    def _labels(self, num: int, labels: Tensor | None) -> Tensor | None:
+        if not self.num_classes:
+            if labels is not None:
+                raise RequestError(f"{self.info.recipe_name} is unconditional: it takes no labels")
+            return None
+        if labels is None:
+            return torch.arange(num) % self.num_classes
+        if len(labels) != num or int(labels.min()) < 0 or int(labels.max()) >= self.num_classes:
+            raise RequestError(f"labels must be {num} numbers from 0 to {self.num_classes - 1}")
+        return labels
+
+
+def save_generator(folder: Path, weights: Mapping[str, Tensor], recipe: Recipe, info: GeneratorInfo) -> None:
+    """Writes a generator folder under a temporary name and moves it in place, replacing one that is there."""
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, partial / WEIGHTS_FILE)
+    (partial / RECIPE_FILE).write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+    (partial / INFO_FILE).write_text(info.model_dump_json(indent=2) + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def read_info(folder: Path) -> GeneratorInfo:
+    """The facts about a generator folder, without its weights. Raises RequestError where there is none."""
+    try:
+        return GeneratorInfo.model_validate(json.loads((folder / INFO_FILE).read_text()))
+    except FileNotFoundError:
+        raise RequestError(
+            f"{folder} is not a generator folder: it has no {INFO_FILE}; name the exported folder of a run"
+        ) from None
+    except (ValueError, ValidationError) as error:
+        raise _damaged(folder / INFO_FILE, error) from None
+
+
+def load_generator(folder: Path, device: torch.device | str = "cpu") -> LoadedGenerator:
+    """Loads a generator folder for drawing. Nothing is unpickled.
+
+    Raises:
+        RequestError: the folder is not a generator folder, or is damaged.
+    """
+    info = read_info(folder)
+    device = torch.device(device)
+    try:
+        document = yaml.safe_load((folder / RECIPE_FILE).read_text())
+        weights = load_file(folder / WEIGHTS_FILE, device=str(device))
+    except (OSError, yaml.YAMLError, SafetensorError) as error:
+        raise _damaged(folder, error) from None
+    recipe = parse_recipe(document, origin=str(folder / RECIPE_FILE))
+    module = build_generator(recipe, info.image_shape, len(info.class_names)).to(device)
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise _damaged(folder / WEIGHTS_FILE, error) from None
+    module.to(memory_format=torch.channels_last)
+    return LoadedGenerator(module.eval(), recipe, info, device)
+
+
+def _damaged(path: Path, error: Exception) -> RequestError:
+    reason = " ".join(str(error).split())[:200]
+    return RequestError(f"{path} is damaged ({reason}): export the generator again")

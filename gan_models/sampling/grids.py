@@ -1,0 +1,40 @@
+"""Images put side by side, and written as PNG."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+Pixels = NDArray[np.uint8]
+
+
+def image_grid(images: Tensor, columns: int, *, gap: int = 2) -> Pixels:
+    """Tiles uint8 images [N, H, W, C] row by row, `columns` to a row, `gap` white pixels between them.
+
+    Returns:
+        uint8 [H', W', C]; cells left over in the last row are white.
+    """
+    count, height, width, channels = images.shape
+    rows = -(-count // columns)
+    grid = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), 255, dtype=np.uint8)
+    for index, image in enumerate(images.cpu().numpy()):
+        row, column = divmod(index, columns)
+        top, left = row * (height + gap), column * (width + gap)
+        grid[top : top + height, left : left + width] = image
+    return grid
+
+
+def save_png(pixels: Pixels, path: Path, *, scale: int = 1) -> None:
+    """Writes uint8 [H, W, C] (C 1 or 3) as PNG, atomically, enlarged `scale` times without smoothing."""
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    if scale > 1:
+        image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    image.save(partial, format="png")
+    partial.replace(path)

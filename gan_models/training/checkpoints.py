@@ -1,0 +1,128 @@
+"""Resumable training state on disk: written atomically, checked when read, never unpickled.
+
+checkpoints/step-00000500/state.pt        tensors and plain values (torch.load with weights_only=True)
+checkpoints/step-00000500/manifest.json   SHA-256 of state.pt and the identity of the training it belongs to
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gan_models.errors import RequestError
+
+STATE_FILE = "state.pt"
+MANIFEST_FILE = "manifest.json"
+_KEPT = 2
+
+
+class Identity(BaseModel):
+    """What a training is a pure function of. A checkpoint of another identity is never resumed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    recipe_name: str
+    recipe_digest: str
+    data_fingerprint: str
+    seed: int
+
+
+class _Manifest(BaseModel):
+    identity: Identity
+    step: int
+    sha256: str
+
+
+class Checkpoints:
+    """The newest checkpoints of one training; two are kept, so that a damaged one has a predecessor."""
+
+    def __init__(self, folder: Path, identity: Identity) -> None:
+        self.folder = folder
+        self.identity = identity
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Writes a checkpoint under a temporary name, flushes it to the disk, and moves it in place."""
+        partial = self.folder / f".step-{step:08d}.{os.getpid()}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        with (partial / STATE_FILE).open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        manifest = _Manifest(identity=self.identity, step=step, sha256=_sha256(partial / STATE_FILE))
+        with (partial / MANIFEST_FILE).open("w") as text:
+            text.write(manifest.model_dump_json(indent=2) + "\n")
+            text.flush()
+            os.fsync(text.fileno())
+        target = self.folder / f"step-{step:08d}"
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+        _flush_folder(self.folder)
+        self._remove_old()
+
+    def load_newest(self, note: Callable[[str], None], device: torch.device) -> tuple[int, dict[str, Any]] | None:
+        """The step and state of the newest checkpoint that is whole, None where there is none.
+
+        Damaged ones are passed over, with a sentence to `note`.
+
+        Raises:
+            RequestError: the folder holds the checkpoints of another training.
+        """
+        for path in sorted(self.folder.glob("step-*"), reverse=True):
+            manifest = _read_manifest(path)
+            if manifest is None or not _is_whole(path, manifest):
+                note(f"checkpoint {path} is damaged: going back to the one before it")
+                continue
+            self._check_identity(path, manifest.identity)
+            return manifest.step, torch.load(path / STATE_FILE, map_location=device, weights_only=True)
+        return None
+
+    def _check_identity(self, path: Path, found: Identity) -> None:
+        if found == self.identity:
+            return
+        expected = self.identity
+        differing = [name for name in Identity.model_fields if getattr(found, name) != getattr(expected, name)]
+        details = ", ".join(f"{name} {getattr(found, name)} instead of {getattr(expected, name)}" for name in differing)
+        raise RequestError(
+            f"checkpoint {path} belongs to another training ({details}): use another work directory, or remove "
+            f"{self.folder} to start anew"
+        )
+
+    def _remove_old(self) -> None:
+        for path in sorted(self.folder.glob("step-*"), reverse=True)[_KEPT:]:
+            shutil.rmtree(path, ignore_errors=True)
+        for leftover in self.folder.glob(".step-*.partial"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _read_manifest(path: Path) -> _Manifest | None:
+    try:
+        return _Manifest.model_validate(json.loads((path / MANIFEST_FILE).read_text()))
+    except (OSError, ValueError, ValidationError):
+        return None
+
+
+def _is_whole(path: Path, manifest: _Manifest) -> bool:
+    state = path / STATE_FILE
+    return state.is_file() and _sha256(state) == manifest.sha256
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

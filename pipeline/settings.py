@@ -1,0 +1,204 @@
+"""From what was typed to what will run: a `Plan` (which computation) and a `Place` (where it runs and is tracked).
+
+Nothing here imports torch, kfp or mlflow, so a wrong request is refused at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.prepare_data.sources import PATH_KINDS, absolute_source, open_source, parse_source, source_version
+from components.shared.tracking import sqlite_uri
+from gan_models.errors import RequestError
+from gan_models.recipes import Recipe, load_recipe, model_document
+from pipeline.versions import code_version
+
+RUNS_FOLDER = "runs"
+TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+EXPERIMENT = "gan-pipeline"
+LABELLED_DEFAULT = "cgan-projection"
+UNLABELLED_DEFAULT = "dcgan"
+MAX_SEED = 2**31 - 1  # KFP carries whole numbers as doubles, torch and numpy as 32 or 64 bits: all agree up to here
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One computation: equal plans give equal results, whatever they are called and wherever they run."""
+
+    recipe: Recipe
+    seed: int
+    source_version: str
+    code_version: str
+
+    def parameters(self) -> dict[str, str | int]:
+        """Arguments of the training pipeline, all but `run`."""
+        sections = self.recipe.model_dump(mode="json")
+        return {
+            "data": _json(sections["data"]),
+            "model": _json(model_document(self.recipe)),
+            "selection": _json(sections["selection"]),
+            "evaluation": _json(sections["evaluation"]),
+            "export": _json(sections["export"]),
+            "seed": self.seed,
+            "source_version": self.source_version,
+            "code_version": self.code_version,
+        }
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any], origin: str) -> Plan:
+        """The plan baked into a compiled pipeline, brought up to the code and the source that are here now.
+
+        Raises:
+            RequestError: the parameters are not those of a training pipeline, or the source cannot be read.
+        """
+        from gan_models.recipes.loading import parse_recipe
+
+        try:
+            sections = {name: json.loads(parameters[name]) for name in ("data", "selection", "evaluation", "export")}
+            document = {**json.loads(parameters["model"]), **sections}
+            seed = int(parameters["seed"])
+        except (KeyError, TypeError, ValueError):
+            raise RequestError(f"{origin} is not a training pipeline written by `gan-pipeline compile`") from None
+        recipe = parse_recipe(document, origin)
+        return _plan(recipe, has_labels(recipe.data.source), seed)
+
+    def digest(self) -> str:
+        """16 hex digits that change whenever a result could."""
+        return hashlib.sha256(_json(self.parameters()).encode()).hexdigest()[:16]
+
+    def default_name(self) -> str:
+        """A name that is the same whenever the same settings are asked for, whatever the version of code and images."""
+        settings = {key: value for key, value in self.parameters().items() if not key.endswith("_version")}
+        digest = hashlib.sha256(_json(settings).encode()).hexdigest()[:6]
+        return f"{slug(self.recipe.name)}-{source_slug(self.recipe.data.source)}-{self.seed}-{digest}"
+
+
+def make_plan(
+    recipe: str | None = None, data: str | None = None, overrides: Sequence[str] = (), seed: int = 0
+) -> Plan:
+    """The plan for a request of the command line.
+
+    Args:
+        recipe: a built-in name or the path of a YAML; default: by whether the source has labels.
+        data: the source, instead of the recipe's `data.source`.
+        overrides: `section.key=value`.
+
+    Raises:
+        RequestError: unknown or contradictory recipe, key, value, source; labels asked for and absent.
+    """
+    if not 0 <= seed <= MAX_SEED:
+        raise RequestError(f"--seed {seed}: expected a whole number from 0 to {MAX_SEED}")
+    if data is not None:
+        if any(override.partition("=")[0].strip() == "data.source" for override in overrides):
+            raise RequestError("--data and --set data.source both name a source: give one of them")
+        overrides = [*overrides, f"data.source={json.dumps(data)}"]
+    chosen = load_recipe(recipe or LABELLED_DEFAULT, overrides)
+    labelled = has_labels(chosen.data.source)
+    if recipe is None and not labelled:
+        chosen = load_recipe(UNLABELLED_DEFAULT, overrides)
+    return _plan(chosen, labelled, seed)
+
+
+def has_labels(source: str) -> bool:
+    """Whether the images of a source come with classes; nothing is decoded or downloaded.
+
+    Raises:
+        RequestError: there is no such source, or nothing usable in it.
+    """
+    # Everything built in, and everything of torchvision that is in the catalogue, is made for classification.
+    return parse_source(source).kind not in PATH_KINDS or bool(open_source(source).class_names)
+
+
+def _plan(recipe: Recipe, labelled: bool, seed: int) -> Plan:
+    if recipe.conditional and not labelled:
+        raise RequestError(
+            f"recipe {recipe.name!r} needs labels and {recipe.data.source} has none: "
+            f"use --recipe {UNLABELLED_DEFAULT}, or sort the images into one folder for each class"
+        )
+    source = absolute_source(recipe.data.source)
+    if "python3" in source:
+        raise RequestError(
+            f"kfp.local replaces the word python3 wherever it stands in a path, so it would not find {source}: "
+            "rename or link it"
+        )
+    evaluation = recipe.evaluation
+    if evaluation.inception_weights:
+        weights = Path(evaluation.inception_weights).expanduser()
+        if not weights.is_file():
+            raise RequestError(f"evaluation.inception_weights: there is no file {weights}")
+        evaluation = evaluation.model_copy(update={"inception_weights": str(weights.resolve())})
+    # Stages run elsewhere than here, perhaps after a `cd`: places are absolute from now on.
+    data = recipe.data.model_copy(update={"source": source})
+    recipe = recipe.model_copy(update={"data": data, "evaluation": evaluation})
+    return Plan(recipe, seed, source_version(source), code_version())
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a plan runs, what the run is called, and the MLflow store it is tracked in."""
+
+    name: str
+    workdir: Path
+    tracking_uri: str
+    experiment: str = EXPERIMENT
+
+
+def make_place(
+    plan: Plan,
+    workdir: Path | None = None,
+    name: str | None = None,
+    tracking_uri: str | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Place:
+    """Fills in what the request left open.
+
+    Work directory: the flag, else `runs/<name>`. Name: the flag, else the work directory's own when that was given,
+    else from the plan, so that the same request finds the same run. Tracking: see `tracking_address`.
+    """
+    if name is not None and not name.strip():
+        raise RequestError("--name is empty: give the run a name, or leave the option out")
+    name = name or (workdir.expanduser().resolve().name if workdir else plan.default_name())
+    if workdir is None:
+        workdir = Path(RUNS_FOLDER) / slug(name)
+    workdir = workdir.expanduser().resolve()
+    return Place(name, workdir, tracking_address(tracking_uri, workdir.parent, environment))
+
+
+def tracking_address(flag: str | None, runs_folder: Path, environment: Mapping[str, str] = os.environ) -> str:
+    """The MLflow store: the flag, else MLFLOW_TRACKING_URI, else a SQLite file beside the runs. Absolute."""
+    uri = flag or environment.get(TRACKING_VARIABLE) or default_tracking_address(runs_folder)
+    scheme, separator, rest = uri.partition(":///")
+    if separator and scheme == "sqlite" and not rest.startswith("/"):
+        return sqlite_uri(Path(rest))  # MLflow would read it against each process's own directory
+    return uri
+
+
+def default_tracking_address(runs_folder: Path) -> str:
+    """The store that runs in a folder share when nobody names another."""
+    return sqlite_uri(runs_folder / "mlflow.db")
+
+
+def source_slug(source: str) -> str:
+    """A short name of a source: `mnist-5k`, `cifar10` for torchvision:CIFAR10, `cats` for folder:/data/cats."""
+    kind, separator, rest = source.partition(":")
+    if not separator:
+        return slug(source)
+    path = Path(rest)
+    return slug(path.stem if kind in ("parquet", "npz") and path.suffix else path.name) or slug(kind)
+
+
+def slug(text: str) -> str:
+    """Lower-case letters, digits, dots and dashes: safe as a folder's name on every system."""
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
+
+
+def _json(value: Any) -> str:
+    """JSON that is equal, byte for byte, whenever the value is."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,45 @@
+"""What version of the project ran: the package's version and a digest of the source that decides results.
+
+The digest is part of every cache key, so changed code never gets yesterday's results back, whether the package is
+installed from a wheel or edited in place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+_PROJECT = Path(__file__).resolve().parent.parent
+# The command line and the engines move results about but do not change them.
+_SOURCES = ("gan_models", "components", "pipeline/training.py")
+_SUFFIXES = {".py", ".yaml"}
+
+
+def package_version() -> str:
+    """The installed distribution's version, or `unknown` when the source is used without installing it."""
+    try:
+        return metadata.version("gan-pipeline")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+@cache
+def code_version() -> str:
+    """Package version and 12 hex digits of a SHA-256 over the source files, such as `0.1.0+3f2a9c71d0be`."""
+    digest = hashlib.sha256()
+    for path in _source_files():
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(_PROJECT).as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return f"{package_version()}+{digest.hexdigest()[:12]}"
+
+
+def _source_files() -> list[Path]:
+    """The files the digest covers, in an order that is the same on every machine."""
+    found: list[Path] = []
+    for name in _SOURCES:
+        place = _PROJECT / name
+        found.extend(place.rglob("*") if place.is_dir() else [place])
+    return sorted(path for path in found if path.suffix in _SUFFIXES and path.is_file())

@@ -1,0 +1,191 @@
+"""The work directory of a run: what lies where, who may write, and which run it belongs to.
+
+    run.json          the run: its id, what was asked, how it ended
+    results/          links to the newest artifacts: dataset, training, generator, evaluation, samples
+    artifacts/        outputs of the stages, one folder for each attempt
+    cache/            kfp's memory of which inputs gave which outputs
+    logs/             pipeline.log (everything the stages printed), <stage>.log, events.jsonl
+    tracking/         journals bound for MLflow (components.shared.journal)
+
+The stages keep further state here, such as training checkpoints.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, Field, ValidationError
+
+from components.shared.failures import failure_of
+from gan_models.errors import RequestError
+
+MIN_FREE_MB = 300
+RESULTS = {
+    "dataset": "dataset",
+    "training": "training",
+    "selected": "generator",
+    "report": "evaluation",
+    "samples": "samples",
+}
+"""Output of the pipeline -> name of its link in results/."""
+
+
+class RunRecord(BaseModel):
+    """What run.json holds."""
+
+    run_id: str = Field(default_factory=lambda: uuid.uuid4().hex)
+    name: str
+    digest: str = Field(description="of the plan: another one is another run")
+    recipe: str
+    source: str
+    seed: int
+    experiment: str
+    tracking_uri: str = Field("", description="empty when it holds a password, which is never written down")
+    code_version: str
+    status: str = "running"
+    sentence: str = ""
+    started: str = ""
+    ended: str = ""
+    metrics: dict[str, float] = {}
+
+
+class WorkDirectory:
+    """One run's place on disk. Make it with `open_workdir`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.artifacts = root / "artifacts"
+        self.cache = root / "cache"
+        self.logs = root / "logs"
+        self.results = root / "results"
+        self.events = self.logs / "events.jsonl"
+        self.pipeline_log = self.logs / "pipeline.log"
+        self.record_file = root / "run.json"
+
+    def record(self) -> RunRecord | None:
+        """The run that was here last, or None; a damaged record counts as none."""
+        try:
+            return RunRecord.model_validate_json(self.record_file.read_text(encoding="utf-8"))
+        except (OSError, ValidationError):
+            return None
+
+    def write_record(self, record: RunRecord) -> None:
+        write_atomically(self.record_file, record.model_dump_json(indent=2) + "\n")
+
+    def link_results(self, artifacts: Mapping[str, Path]) -> dict[str, Path]:
+        """Points results/ at the outputs of a run and returns the links by their names."""
+        self.results.mkdir(exist_ok=True)
+        links = {}
+        for output, name in RESULTS.items():
+            if output in artifacts:
+                link, target = self.results / name, os.path.relpath(artifacts[output], self.results)
+                fresh = self.results / f".{name}"
+                fresh.unlink(missing_ok=True)
+                fresh.symlink_to(target)
+                fresh.replace(link)
+                links[name] = link
+        return links
+
+    def clear_results(self) -> None:
+        """Takes the links away, so that no older result is taken for the one of a run that failed."""
+        shutil.rmtree(self.results, ignore_errors=True)
+
+    def remove_unfinished(self) -> None:
+        """Removes outputs of stages that did not get to their end: kfp writes executor_output.json when they do."""
+        for stage in self.artifacts.glob("*/*/"):
+            if not (stage / "executor_output.json").exists():
+                shutil.rmtree(stage, ignore_errors=True)
+                if not any(stage.parent.iterdir()):
+                    stage.parent.rmdir()
+
+
+@contextmanager
+def open_workdir(root: Path) -> Iterator[WorkDirectory]:
+    """Makes the folder where needed and holds its lock.
+
+    Raises:
+        RequestError: it cannot be written, is no work directory, another run is using it, or the disk is nearly full.
+    """
+    _check_place(root)
+    with _sentence_for(root):
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            pass
+    lock = FileLock(root / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RequestError(
+            f"another run is using the work directory {root}: wait for it to end, or choose another --workdir"
+        ) from None
+    try:
+        workdir = WorkDirectory(root)
+        for folder in (workdir.artifacts, workdir.cache, workdir.logs):
+            folder.mkdir(exist_ok=True)
+        workdir.remove_unfinished()
+        yield workdir
+    finally:
+        lock.release()
+
+
+def _check_place(root: Path) -> None:
+    if "python3" in str(root):
+        raise RequestError(
+            f"kfp.local replaces the word python3 wherever it stands in a path, so {root} cannot be a work directory: "
+            "choose a --workdir without it"
+        )
+    with _sentence_for(root):
+        if root.exists() and not root.is_dir():
+            raise RequestError(f"the work directory {root} is a file: choose another --workdir")
+        if root.is_dir() and any(root.iterdir()) and not any((root / n).exists() for n in ("run.json", ".lock")):
+            raise RequestError(
+                f"{root} holds other things and is no work directory of gan-pipeline: choose an empty or new --workdir"
+            )
+        existing = next(place for place in (root, *root.parents) if place.exists())
+        free = shutil.disk_usage(existing).free // 2**20
+    if free < MIN_FREE_MB:
+        raise RequestError(
+            f"only {free} MB are free at {existing} and a run needs about {MIN_FREE_MB}: free some, or choose another --workdir"
+        )
+
+
+@contextmanager
+def _sentence_for(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        failure = failure_of(error)
+        reason = failure.sentence if not failure.sentence.startswith("unexpected") else (error.strerror or str(error))
+        raise RequestError(f"the work directory {root} cannot be used: {reason}") from None
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a file so that a reader, or a crash, sees either the old one or all of the new one."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8") as file:
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).chmod(0o644)
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; empty when there is none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
