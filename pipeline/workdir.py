@@ -12,7 +12,6 @@ The stages keep further state here, such as training checkpoints.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -20,11 +19,11 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, Field, ValidationError
 
+from components.shared.artifacts import write_text
 from components.shared.failures import failure_of
 from gan_models.errors import RequestError
 
@@ -79,7 +78,7 @@ class WorkDirectory:
             return None
 
     def write_record(self, record: RunRecord) -> None:
-        write_atomically(self.record_file, record.model_dump_json(indent=2) + "\n")
+        write_text(self.record_file, record.model_dump_json(indent=2) + "\n")
 
     def link_results(self, artifacts: Mapping[str, Path]) -> dict[str, Path]:
         """Points results/ at the outputs of a run and returns the links by their names."""
@@ -166,26 +165,3 @@ def _sentence_for(root: Path) -> Iterator[None]:
         failure = failure_of(error)
         reason = failure.sentence if not failure.sentence.startswith("unexpected") else (error.strerror or str(error))
         raise RequestError(f"the work directory {root} cannot be used: {reason}") from None
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a file so that a reader, or a crash, sees either the old one or all of the new one."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8") as file:
-        try:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).chmod(0o644)
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; empty when there is none."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}

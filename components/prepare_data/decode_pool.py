@@ -15,12 +15,12 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from components.prepare_data.decoding import BadImage, Decoded, Item, Target, decode_batch
+from components.prepare_data.decoding import BadImageError, Decoded, Item, Target, decode_batch
 from components.prepare_data.sources import Batch
 from gan_models.errors import RunError
 
@@ -38,7 +38,7 @@ def available_cores() -> int:
     return max(1, cores)
 
 
-class WorkerDied(Exception):
+class WorkerDiedError(Exception):
     """The decoder process ended in the middle of a batch."""
 
 
@@ -65,7 +65,7 @@ class _Worker:
             # Not foreign data: the other end is our own process, and nobody else holds the pipe.
             decoded: Decoded = pickle.load(answers)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
-            raise WorkerDied(self._ending()) from error
+            raise WorkerDiedError(self._ending()) from error
         return decoded
 
     def _ending(self) -> str:
@@ -104,7 +104,7 @@ class DecodePool:
         self._closed = False
         self._workers: list[_Worker] = []
 
-    def decode(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Decoded]]:
+    def decode(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, Decoded], None, None]:
         """Pairs of a batch and its outcome.
 
         Raises:
@@ -128,7 +128,7 @@ class DecodePool:
             return decode_batch(items, self._target)
         try:
             return self._ask(items)
-        except WorkerDied:
+        except WorkerDiedError:
             self._check_that_workers_run()
         return self._ask([self._survivor(item) for item in items])
 
@@ -136,14 +136,14 @@ class DecodePool:
         """`item`, or the reason why not if it alone brings down a decoder process."""
         try:
             self._ask([item])
-        except WorkerDied as ending:
-            return BadImage(f"damaged: it ended the decoder ({ending})")
+        except WorkerDiedError as ending:
+            return BadImageError(f"damaged: it ended the decoder ({ending})")
         return item
 
     def _check_that_workers_run(self) -> None:
         try:
             self._ask([])
-        except WorkerDied as ending:
+        except WorkerDiedError as ending:
             raise RunError(f"decoder processes end at once ({ending}): is this Python installation complete?") from None
 
     def _ask(self, items: Sequence[Item]) -> Decoded:
@@ -152,14 +152,14 @@ class DecodePool:
             worker = self._own.worker = self._start()
         try:
             return worker.decode(items, self._target)
-        except WorkerDied:
+        except WorkerDiedError:
             self._own.worker = None
             raise
 
     def _start(self) -> _Worker:
         with self._lock:
             if self._closed:
-                raise WorkerDied("stopped")
+                raise WorkerDiedError("stopped")
             try:
                 worker = _Worker()
             except OSError as error:

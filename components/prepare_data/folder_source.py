@@ -10,8 +10,11 @@ from gan_models.errors import RequestError
 
 # What lies beside images in a normal data set and is no failed image: listed, but not counted as bad.
 SIDECARS = frozenset(
-    ".csv .tsv .txt .md .rst .json .jsonl .yaml .yml .xml .html .pdf .ini .db .log .toml .zip .tar .gz .npz .npy .mat"
-    " .parquet .pkl .py .ipynb".split()
+    f".{name}"
+    for name in (
+        *("txt", "md", "rst", "html", "pdf", "log", "ini", "db", "toml", "yaml", "yml", "xml", "json", "jsonl"),
+        *("csv", "tsv", "parquet", "npy", "npz", "mat", "pkl", "zip", "tar", "gz", "py", "ipynb"),
+    )
 )
 
 

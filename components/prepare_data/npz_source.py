@@ -1,7 +1,7 @@
 """NumPy archives: one array of images, optionally one of labels. Never unpickles.
 
-Images are called `images`, `x` or `arr_0`, labels `labels` or `y`; archives that bring splits hold `x_train`, `y_train`,
-`x_test`, ... (as Keras writes them) or `train_images`, `train_labels`, `val_images`, ... (as MedMNIST does).
+Images are called `images`, `x` or `arr_0`, labels `labels` or `y`; archives that bring splits hold `x_train`,
+`y_train`, `x_test`, ... (as Keras writes them) or `train_images`, `train_labels`, `val_images`, ... (as MedMNIST does).
 Shapes: [N, H, W], [N, H, W, C] or [N, C, H, W] with C in 1, 3, 4. Values: 8 or 16 bits, booleans, or floats in [0, 1],
 [-1, 1] or [0, 255]. Image arrays are read from the archive piece by piece.
 """
@@ -120,7 +120,7 @@ class NpzSource(Source):
         if low >= 0 and high <= 65535 and not floats:
             return lambda values: np.rint(values / 257).astype(np.uint8)
         raise RequestError(
-            f"{self._path}: image values from {low:g} to {high:g}: scale them to 0..255 (or floats to [0, 1] or [-1, 1])"
+            f"{self._path}: image values from {low:g} to {high:g}: scale them to 0..255, or floats to [0, 1] or [-1, 1]"
         )
 
     def _read_labels(self) -> list[np.ndarray] | None:

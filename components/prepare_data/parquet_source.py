@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.prepare_data.decoding import BadImage, Item
+from components.prepare_data.decoding import BadImageError, Item
 from components.prepare_data.sources import BATCH_BYTES, SPLIT_NAMES, Batch, Source, files_below
 from gan_models.errors import RequestError
 
@@ -43,7 +43,7 @@ class ParquetSource(Source):
             self._files = [root / file for file in files_below(root) if file.endswith((".parquet", ".pq"))]
         if not self._files:
             raise RequestError(f"folder {root} holds no .parquet files")
-        self._rows = []
+        self._rows: list[int] = []
         for file in self._files:
             with _open(file) as parquet:
                 if not self._rows:
@@ -196,7 +196,7 @@ class ParquetSource(Source):
         file = (self._root / path).resolve() if path else None
         if file is not None and file.is_file() and file.is_relative_to(self._root.resolve()):
             return str(file)
-        return BadImage("the row holds no image bytes")
+        return BadImageError("the row holds no image bytes")
 
 
 def _open(file: Path) -> pq.ParquetFile:
@@ -210,7 +210,7 @@ def _open(file: Path) -> pq.ParquetFile:
 
 def _rows_of(limit: int, group: pq.RowGroupMetaData) -> int:
     """Rows of a row group that take about `limit` bytes."""
-    return max(1, limit * group.num_rows // max(1, group.total_byte_size))
+    return max(1, limit * int(group.num_rows) // max(1, int(group.total_byte_size)))
 
 
 def _split_of_file(file: Path, root: Path) -> str | None:
@@ -240,11 +240,11 @@ def _value_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _is_string(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _is_binary(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _has_strings(schema: pa.Schema, name: str) -> bool:

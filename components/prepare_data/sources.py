@@ -15,10 +15,9 @@ import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,7 +109,7 @@ def parse_source(source: str) -> SourceName:
     Raises:
         RequestError: there is no such kind of source, or no such class of torchvision, with the nearest right name.
     """
-    kind, colon, rest = source.partition(":")
+    kind, _, rest = source.partition(":")
     if source in EMBEDDED:
         return SourceName(source)
     if kind == "torchvision":

@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock
 from PIL import Image
 
-from components.prepare_data.decoding import BadImage, Item, reason_of
+from components.prepare_data.decoding import BadImageError, Item, reason_of
 from components.prepare_data.sources import Batch, Source
 from components.prepare_data.torchvision_catalogue import CATALOGUE, Arrangement
 from gan_models.errors import RequestError, RunError
@@ -37,11 +37,14 @@ class TorchvisionSource(Source):
     def __init__(self, name: str) -> None:
         self._name = name
         arrangement = CATALOGUE[name]
-        splits: dict[str | None, Any] = dict(arrangement.splits) or {None: None}
-        self._parts = [(split, _construct(name, arrangement, value)) for split, value in splits.items()]
+        self._parts: list[tuple[str | None, Any]] = []
+        for split, value in arrangement.splits.items():
+            self._parts.append((split, _construct(name, arrangement, value)))
+        if not self._parts:
+            self._parts.append((None, _construct(name, arrangement, None)))
         self._sizes = [len(part) for _, part in self._parts]
         self.total = sum(self._sizes)
-        self.given_splits = frozenset(split for split in splits if split)
+        self.given_splits = frozenset(arrangement.splits)
         self.class_names = _class_names(arrangement, [part for _, part in self._parts])
         # FakeData sets torch's global random state for every image: not from two threads at once.
         self._one_at_a_time = threading.Lock() if name == "FakeData" else nullcontext()
@@ -77,9 +80,9 @@ class TorchvisionSource(Source):
             with self._one_at_a_time:
                 image, target = part[row]
         except Exception as error:  # a damaged file: whatever its decoder raises
-            return BadImage(reason_of(error)), None
+            return BadImageError(reason_of(error)), None
         if not isinstance(image, Image.Image):
-            return BadImage(f"torchvision gave {type(image).__name__}, not an image"), None
+            return BadImageError(f"torchvision gave {type(image).__name__}, not an image"), None
         label = int(target) if self.class_names and target is not None else None
         return image, label if label is not None and 0 <= label < len(self.class_names) else None
 
@@ -106,11 +109,13 @@ def _construct(name: str, arrangement: Arrangement, value: Any) -> Any:
     try:
         with FileLock(root / f".{name}.lock"):  # two runs must not unpack into the same place at once
             return kind(root=str(root), **options)
-    except OSError as error:  # includes urllib's errors
-        raise RunError(f"torchvision:{name} could not be downloaded ({error}): {_remedy(name, root)}") from error
-    except (RuntimeError, ValueError, ImportError) as error:
+    except ImportError as error:
+        raise RequestError(f"torchvision:{name} needs another package: {error}") from error
+    except (OSError, RuntimeError, ValueError) as error:  # urllib's errors are OSErrors
         reason = " ".join(str(error).split())
-        raise RequestError(f"torchvision:{name} could not be opened ({reason}): {_remedy(name, root)}") from error
+        raise RunError(
+            f"torchvision:{name} could not be downloaded or read ({reason}): {_remedy(name, root)}"
+        ) from error
 
 
 def _remedy(name: str, root: Path) -> str:

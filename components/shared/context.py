@@ -18,6 +18,14 @@ from components.shared.redaction import redact
 RUN_VARIABLE = "GAN_PIPELINE_RUN"
 PIPELINE = "pipeline"  # the name under which the run of the whole pipeline is logged to, in place of a stage's
 
+TITLES = {  # of the stages' runs in MLflow, in pipeline order
+    "prepare_data": "1 prepare data",
+    "train_gan": "2 train",
+    "select_checkpoint": "3 select checkpoint",
+    "evaluate_gan": "4 evaluate",
+    "export_samples": "5 export",
+}
+
 
 def _scratch() -> str:
     return str(Path(tempfile.gettempdir()) / f"gan-pipeline-{uuid.uuid4().hex[:8]}")

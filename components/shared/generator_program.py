@@ -27,8 +27,7 @@ def write_generator_program(generator: Path, target: Path) -> None:
     from gan_models.sampling.generator import load_generator
 
     loaded = load_generator(generator)
-    classes = len(loaded.info.class_names) if loaded.recipe.conditional else 0
-    export_program(loaded.module, loaded.recipe.networks.latent, classes, target)
+    export_program(loaded.module, loaded.recipe.networks.latent, loaded.num_classes, target)
     files = target / "generator"
     files.mkdir()
     for file in generator.iterdir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import sqlite3
@@ -56,8 +57,8 @@ def create_database(path: Path) -> None:
     for a locked database as it is.
     """
     import sqlalchemy
-    from mlflow.store.db import utils
 
+    utils: Any = importlib.import_module("mlflow.store.db.utils")  # its functions carry no types
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     engine = utils.create_sqlalchemy_engine(sqlite_uri(new))
@@ -86,19 +87,19 @@ class Trouble(Enum):
 
 def trouble_of(error: Exception) -> Trouble:
     """What `error`, raised by a client's call, calls for."""
-    import requests
     from mlflow.exceptions import MlflowException
 
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        return _by_status(error.response.status_code, "")
+    if (response := getattr(error, "response", None)) is not None:  # of requests, which uploads artifacts
+        return _by_status(int(response.status_code), "")
     if isinstance(error, MlflowException):
         text = str(error)
         if "failed with exception" in text or "timeout exception" in text:
             return Trouble.AWAY
         if "out-of-date database schema" in text:
             return Trouble.REFUSED
-        return _by_status(error.get_http_status_code(), str(error.error_code), "Response body:" in text)
-    if isinstance(error, requests.RequestException | sqlite3.OperationalError | OSError) or _is_database_error(error):
+        status: Any = error.get_http_status_code()  # type: ignore[no-untyped-call]
+        return _by_status(int(status), str(error.error_code), "Response body:" in text)
+    if isinstance(error, OSError) or _is_database_error(error):
         return Trouble.AWAY
     return Trouble.ODD
 

@@ -139,13 +139,15 @@ def _signature(description: Mapping[str, Any]) -> Any:
 
 
 def _add_example(spec: Any, folder: Path, description: Mapping[str, Any]) -> None:
-    """The input example in the shape that MLflow's serving takes, {"inputs": {name: values}}."""
-    (folder / "input_example.json").write_text(json.dumps({"inputs": description["example"]}))
-    spec.saved_input_example_info = {
-        "artifact_path": "input_example.json",
-        "type": "ndarray",
-        "format": "tf-serving",
+    """The input example, for readers and in the form that MLflow's serving takes."""
+    files = {
+        "input_example.json": description["example"],
+        "serving_input_example.json": {"inputs": description["example"]},
     }
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content))
+    plain, serving = files
+    spec.saved_input_example_info = {"artifact_path": plain, "type": "ndarray", "serving_input_path": serving}
 
 
 def _logged_name(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from components.shared.context import PIPELINE, RunContext
+from components.shared.context import PIPELINE, TITLES, RunContext
 from components.shared.tracking import sqlite_path
 
 if TYPE_CHECKING:
@@ -16,13 +16,6 @@ if TYPE_CHECKING:
 
 RUN_TAG = "gan_pipeline.run_id"
 STAGE_TAG = "gan_pipeline.stage"
-TITLES = {
-    "prepare_data": "1 prepare data",
-    "train_gan": "2 train",
-    "select_checkpoint": "3 select checkpoint",
-    "evaluate_gan": "4 evaluate",
-    "export_samples": "5 export",
-}
 
 
 class PipelineRuns:

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.shared.context import PIPELINE, RunContext
+from components.shared.context import PIPELINE, TITLES, RunContext
 from components.shared.journal import Entry, link_or_copy, sending_folder
 from components.shared.mlflow_client import connect
 from components.shared.mlflow_models import log_checkpoint, log_generator
-from components.shared.mlflow_runs import TITLES, PipelineRuns
+from components.shared.mlflow_runs import PipelineRuns
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -153,7 +153,7 @@ class Sender:
     # -- files --------------------------------------------------------------------------------------------------------
 
     def _image(self, run_id: str, entry: Entry, spool: Path) -> None:
-        """Under the names that `MlflowClient.log_image` gives, which the UI reads steps from, but the same each time."""
+        """As `MlflowClient.log_image`, whose file names the UI reads the step from, but with one name each time."""
         from mlflow.tracking.multimedia import compress_image_size
         from PIL import Image
 

@@ -2,8 +2,8 @@
 
 How often an entry arrives, whatever dies when:
 
-- An entry is acknowledged (`<stage>.ack.json`, replaced atomically) after the store took it. Killed in between, the next
-  relay sends the same entries again, but first asks the store what it has of them (`verify`).
+- An entry is acknowledged (`<stage>.ack.json`, replaced atomically) after the store took it. Killed in between, the
+  next relay sends the same entries again, but first asks the store what it has of them (`verify`).
 - A request that failed may have arrived: it, too, is verified when repeated.
 - A metric keeps the time it was journalled with, so that a SQL store sees a repeated row for what it is even when the
   first request is still under way.
@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import shutil
 import threading
 import time
@@ -29,7 +28,7 @@ from filelock import FileLock, Timeout
 
 from components.shared.artifacts import write_json
 from components.shared.context import RunContext
-from components.shared.journal import Entry, Line, read_acknowledged, read_lines, sending_folder
+from components.shared.journal import Entry, Line, read_acknowledged, read_lines, remove, sending_folder
 from components.shared.mlflow_client import Trouble, sentence_of, trouble_of
 from components.shared.mlflow_sender import BATCHED, Sender
 from components.shared.redaction import redact
@@ -41,6 +40,7 @@ ODD_TRIES = 8
 BATCH_VALUES = 500  # of metrics, parameters and tags each; MLflow takes 1,000 metrics, 100 parameters and 100 tags
 BATCH_NAMES = 100
 BATCH_BYTES = 400_000
+ALWAYS = 1 << 62
 
 _logger = logging.getLogger("gan_pipeline.relay")
 
@@ -105,15 +105,16 @@ class _Outbox:
 
     def _load(self) -> None:
         self.offset, doubtful = read_acknowledged(self.path)
-        self.verify_below = 1 << 62 if doubtful else self.offset + 1
+        self.verify_below = ALWAYS if doubtful else self.offset + 1
 
     def acknowledge(self, lines: Sequence[Line]) -> None:
+        doubtful = {"doubtful": True} if self.verify_below == ALWAYS else {}
+        write_json(self.path.with_suffix(".ack.json"), {"bytes": lines[-1].end, **doubtful})
         self.offset = lines[-1].end
         self.tries = 0
-        write_json(self.path.with_suffix(".ack.json"), {"bytes": self.offset})
         for line in lines:
             if name := line.entry.get("file"):
-                _remove(self.spool / name)
+                remove(self.spool / name)
 
     def release(self) -> None:
         if self.held:
@@ -154,6 +155,7 @@ class Relay:
         self._stop = threading.Event()
         self._draining = False
         self._reason = ""
+        self._refused = False
         self._rejected: list[str] = []
         self._thread = threading.Thread(target=self._run, name="mlflow-relay", daemon=True)
 
@@ -167,12 +169,17 @@ class Relay:
         self.close()
 
     def drain(self, timeout: float) -> Pending:
-        """Wait until everything journalled by now is sent, at most `timeout` seconds; what is still unsent."""
+        """Wait until everything is sent: at most `timeout` seconds, and not for a server that refuses.
+
+        Returns:
+            What is still unsent.
+        """
         self._draining = True
         self._wake.set()
+        self._refused = False
         end = time.monotonic() + timeout
-        while (pending := self.pending()) and time.monotonic() < end and self._thread.is_alive():
-            time.sleep(0.02)
+        while (pending := self.pending()) and time.monotonic() < end and self._thread.is_alive() and not self._refused:
+            time.sleep(0.05)
         self._draining = False
         return pending
 
@@ -193,7 +200,11 @@ class Relay:
     def _run(self) -> None:
         failures = 0
         while not self._stop.is_set():
-            trouble = self._round()
+            try:
+                trouble = self._round()
+            except Exception as error:  # of our own disk, say; whatever it is, nothing is lost by trying again
+                _logger.warning("%s", redact(str(error)), exc_info=error)
+                trouble = Trouble.ODD
             failures = failures + 1 if trouble else 0
             wait = _wait_seconds(trouble, failures, self._draining)
             self._wake.wait(wait)
@@ -215,39 +226,48 @@ class Relay:
         verify = outbox.offset < outbox.verify_below
         try:
             post.sender.send(outbox.stage, outbox.spool, [line.entry for line in lines], verify)
+            outbox.acknowledge(lines)
         except Exception as error:
-            outbox.verify_below = outbox.offset + 1
             return self._judge(post, outbox, lines, error)
-        outbox.acknowledge(lines)
         self._reason = ""
         return None
 
     def _judge(self, post: _Post, outbox: _Outbox, lines: Sequence[Line], error: Exception) -> Trouble | None:
-        trouble = trouble_of(error)
-        self._reason = sentence_of(error, self.context.tracking_uri)
-        _logger.info("%s", self._reason, exc_info=error)
-        outbox.tries += 1
-        post.sender.reset()
+        trouble = self._note(post, outbox, error)
         if trouble in (Trouble.AWAY, Trouble.REFUSED):
             outbox.tries = 0
             return trouble
+        outbox.tries += 1
         if outbox.tries < (2 if trouble is Trouble.REJECTED else ODD_TRIES):
             return trouble  # once more with verification: a parameter may just have been there already
         for line in lines:
-            self._deliver_alone(post, outbox, line)
+            if again := self._deliver_alone(post, outbox, line):
+                return again
         self._reason = ""
         return None
 
-    def _deliver_alone(self, post: _Post, outbox: _Outbox, line: Line) -> None:
+    def _deliver_alone(self, post: _Post, outbox: _Outbox, line: Line) -> Trouble | None:
         """An entry of a batch that the store does not take: what is wrong with one must not hold up the others."""
         for entry in _smallest_parts(line.entry):
             try:
                 post.sender.send(outbox.stage, outbox.spool, [entry], True)
             except Exception as error:
-                if trouble_of(error) in (Trouble.AWAY, Trouble.REFUSED):
-                    raise _AwayInTheMiddle from error
+                trouble = self._note(post, outbox, error)
+                if trouble in (Trouble.AWAY, Trouble.REFUSED):
+                    return trouble
                 self._reject(outbox, entry, error)
         outbox.acknowledge([line])
+        return None
+
+    def _note(self, post: _Post, outbox: _Outbox, error: Exception) -> Trouble:
+        """What went wrong; whether the request arrived is not known, so it is verified when it is repeated."""
+        outbox.verify_below = max(outbox.verify_below, outbox.offset + 1)
+        post.sender.reset()
+        trouble = trouble_of(error)
+        self._refused = trouble is Trouble.REFUSED
+        self._reason = sentence_of(error, self.context.tracking_uri)
+        _logger.info("%s", self._reason, exc_info=error)
+        return trouble
 
     def _reject(self, outbox: _Outbox, entry: Entry, error: Exception) -> None:
         sentence = sentence_of(error, self.context.tracking_uri)
@@ -257,16 +277,13 @@ class Relay:
         _logger.warning("%s", sentence)
 
 
-class _AwayInTheMiddle(Exception):
-    """The store went away while entries were sent one by one."""
-
-
 def _wait_seconds(trouble: Trouble | None, failures: int, draining: bool) -> float:
     if trouble is None:
         return 0.05 if draining else POLL_SECONDS
     if trouble is Trouble.REFUSED and not draining:
         return REFUSED_WAIT_SECONDS
-    return min(FIRST_WAIT_SECONDS * 2 ** (failures - 1), 2.0 if draining else LONGEST_WAIT_SECONDS)
+    longest = 2.0 if draining else LONGEST_WAIT_SECONDS
+    return min(FIRST_WAIT_SECONDS * float(2 ** min(failures - 1, 10)), longest)
 
 
 def next_batch(path: Path, offset: int) -> list[Line]:
@@ -313,16 +330,8 @@ def unsent_runs(context: RunContext) -> list[RunContext]:
             described: dict[str, Any] = json.loads(file.read_text())
             if described["tracking_uri"] != redact(context.tracking_uri):
                 continue
-            same = {key: described[key] for key in ("name", "experiment", "parent_run_id")}
+            same = {key: described[key] for key in ("name", "experiment", "parent_run_id", "relay")}
             run = context.model_copy(update={"run_id": file.parent.name, **same})
             if count_unsent(run):
                 found.append((file.stat().st_mtime, run))
     return [run for _, run in sorted(found, key=lambda pair: pair[0])]
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            os.unlink(path)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from gan_models.data.table_file import IMAGES_FILE, TableMetadata, damaged, open_parquet
+from gan_models.data.table_file import IMAGES_FILE, TableMetadata, damaged, open_parquet, pixel_rows
 from gan_models.errors import RequestError
 
 __all__ = ["EpochSampler", "ImageTable", "Split", "TableMetadata", "to_float", "to_uint8"]
@@ -106,23 +106,13 @@ def _read_rows(folder: Path, split: str, pixels: np.ndarray, labels: np.ndarray 
             if not len(chosen):
                 continue
             rows = slice(len(paths), len(paths) + len(chosen))
-            pixels[rows] = _pixel_rows(table.column("pixels"), pixels.shape[1])[chosen]
+            pixels[rows] = pixel_rows(table.column("pixels"))[chosen]
             if labels is not None:
                 labels[rows] = table.column("label").to_numpy()[chosen]
             paths += table.column("path").take(pa.array(chosen)).to_pylist()
     if len(paths) != len(pixels):
         raise ValueError(f"{len(pixels)} rows expected in split {split}, {len(paths)} found")
     return paths
-
-
-def _pixel_rows(column: pa.ChunkedArray, row_bytes: int) -> np.ndarray:
-    """A fixed-size-binary column as uint8 [rows, row_bytes], without copying when it is one chunk."""
-    chunks = []
-    for chunk in column.chunks:
-        values = np.frombuffer(chunk.buffers()[1], np.uint8)
-        chunks.append(values[chunk.offset * row_bytes : (chunk.offset + len(chunk)) * row_bytes])
-    joined = chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
-    return joined.reshape(-1, row_bytes)
 
 
 class EpochSampler:

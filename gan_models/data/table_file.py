@@ -7,9 +7,11 @@ and `split` (train, validation or test). `TableMetadata` is JSON in the schema m
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -97,6 +99,52 @@ def damaged(path: Path, error: Exception) -> RequestError:
     return RequestError(f"{path} is damaged ({reason}): delete its folder and prepare the data again")
 
 
+def pixel_rows(column: pa.ChunkedArray) -> np.ndarray:
+    """The `pixels` column of a table as uint8 [rows, H*W*C], without copying when it is one chunk."""
+    width = column.type.byte_width
+    chunks = []
+    for chunk in column.chunks:
+        values = np.frombuffer(chunk.buffers()[1], np.uint8)
+        chunks.append(values[chunk.offset * width : (chunk.offset + len(chunk)) * width])
+    joined = chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+    return joined.reshape(-1, width)
+
+
+class _Fingerprint:
+    """SHA-256 over the content of a table, the same however its rows were cut into batches."""
+
+    def __init__(self) -> None:
+        self._columns = [hashlib.sha256() for _ in range(5)]
+
+    def add(
+        self,
+        pixels: np.ndarray,
+        labels: Sequence[int | None],
+        splits: Sequence[str],
+        captions: Sequence[str | None],
+        domains: Sequence[str | None],
+    ) -> None:
+        numbers = np.array([-1 if label is None else label for label in labels], "<i8")
+        self._columns[0].update(np.ascontiguousarray(pixels).data)
+        self._columns[1].update(numbers.data)
+        for column, texts in zip(self._columns[2:], (splits, captions, domains), strict=True):
+            column.update(_joined(texts))
+
+    def hexdigest(self, shape: tuple[int, int, int], class_names: Sequence[str]) -> str:
+        whole = hashlib.sha256(json.dumps([shape, list(class_names)]).encode())
+        for column in self._columns:
+            whole.update(column.digest())
+        return whole.hexdigest()
+
+
+def _joined(texts: Sequence[str | None]) -> bytes:
+    """Texts as bytes that no other texts have: null is a zero, a text a one, its length and its content."""
+    if not any(texts) and "" not in texts:
+        return bytes(len(texts))
+    encoded = (None if text is None else text.encode() for text in texts)
+    return b"".join(b"\0" if text is None else b"\1%d:%b" % (len(text), text) for text in encoded)
+
+
 class TableWriter:
     """Writes an image table row group by row group, keeping count and fingerprint; memory does not grow with rows.
 
@@ -126,10 +174,10 @@ class TableWriter:
             write_statistics=False,
             write_page_checksum=True,
         )
-        self._digest = hashlib.sha256()
+        self._fingerprint = _Fingerprint()
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
-        self._counts: dict[tuple[str, int | None], int] = {}
+        self._counts: Counter[tuple[str, int | None]] = Counter()
         self.rows = 0
 
     def append(
@@ -145,11 +193,8 @@ class TableWriter:
         rows = np.ascontiguousarray(pixels, dtype=np.uint8).reshape(-1, self._row_bytes)
         captions = captions if captions is not None else [None] * len(rows)
         domains = domains if domains is not None else [None] * len(rows)
-        for index, (label, split) in enumerate(zip(labels, splits, strict=True)):
-            key = (split, label)
-            self._counts[key] = self._counts.get(key, 0) + 1
-            self._digest.update(rows[index])
-            self._digest.update(json.dumps([label, split, captions[index], domains[index]]).encode())
+        self._counts.update(zip(splits, labels, strict=True))
+        self._fingerprint.add(rows, labels, splits, captions, domains)
         column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(self._row_bytes), len(rows), [None, pa.py_buffer(rows)])
         columns = [
             column,
@@ -175,12 +220,11 @@ class TableWriter:
         """Images by split and class name (every class listed in every split), for the rows appended so far."""
         known: list[tuple[int | None, str]] = list(enumerate(class_names)) if class_names else [(None, "")]
         present = [split for split in SPLITS if any(key[0] == split for key in self._counts)]
-        return {split: {name: self._counts.get((split, label), 0) for label, name in known} for split in present}
+        return {split: {name: self._counts[split, label] for label, name in known} for split in present}
 
     def close(self, class_names: Sequence[str], source: str, options: dict[str, Any]) -> TableMetadata:
         """Write the footer with the metadata and flush the file to disk."""
         self._flush()
-        self._digest.update(json.dumps([self._shape, list(class_names)]).encode())
         height, width, channels = self._shape
         metadata = TableMetadata(
             height=height,
@@ -188,7 +232,7 @@ class TableWriter:
             channels=channels,
             class_names=tuple(class_names),
             counts=self.counts(class_names),
-            fingerprint=self._digest.hexdigest(),
+            fingerprint=self._fingerprint.hexdigest(self._shape, class_names),
             source=source,
             options=options,
         )
@@ -206,4 +250,5 @@ class TableWriter:
     ) -> None:
         # On an error the half-written file is the caller's to delete; only the handle is given back here.
         if self._writer.is_open:
-            self._writer.close()
+            with contextlib.suppress(OSError):
+                self._writer.close()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import typer
 
+from components.shared.artifacts import write_text
 from gan_models.errors import RequestError
 from pipeline.settings import EXPERIMENT, make_plan
-from pipeline.workdir import write_atomically
 
 
 def compile_command(
@@ -36,6 +36,6 @@ def compile_command(
         Compiler().compile(
             training_pipeline, str(compiled), pipeline_parameters={**plan.parameters(), "run": about}
         )
-        write_atomically(output, compiled.read_text(encoding="utf-8"))
+        write_text(output, compiled.read_text(encoding="utf-8"))
     typer.echo(f"{output}: {plan.recipe.name} on {plan.recipe.data.source}, seed {plan.seed}", err=True)
     return 0

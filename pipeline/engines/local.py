@@ -21,7 +21,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,13 +31,12 @@ from typing import Literal
 import psutil
 
 from components.shared.progress import EVENTS_VARIABLE, Event, EventReader
-from components.shared.stage import RunContext
+from components.shared.stopping import PARENT_VARIABLE, parent_mark
+from components.shared.context import TITLES, RunContext
 from gan_models.errors import RunError
 from pipeline.engines.kfp_process import EngineRequest, EngineResult, is_stage, stage_processes
 from pipeline.workdir import WorkDirectory
 
-PARENT_VARIABLE = "GAN_PIPELINE_PARENT"
-STAGES = ("prepare_data", "train_gan", "select_checkpoint", "evaluate_gan", "export_samples")
 POLL_SECONDS = 0.1
 LEFTOVER_SECONDS = 30.0
 
@@ -63,7 +62,6 @@ def run_locally(
     arguments: Mapping[str, str | int],
     workdir: WorkDirectory,
     context: RunContext,
-    watch: Callable[[list[Event]], None],
     pipeline: Path | None = None,
 ) -> Outcome:
     """Runs the training pipeline, or a compiled one, to its end.
@@ -72,12 +70,11 @@ def run_locally(
         arguments: of the pipeline.
         workdir: where everything is kept; locked by the caller.
         context: given to the stages through their environment.
-        watch: called about ten times a second with what the stages have reported since.
         pipeline: the YAML of a compiled pipeline.
     """
     stop_leftovers(workdir.root)
     workdir.events.unlink(missing_ok=True)
-    follower = _Follower(EventReader(workdir.events), watch)
+    follower = _Follower(EventReader(workdir.events))
     with tempfile.TemporaryDirectory(prefix="gan-pipeline-", ignore_cleanup_errors=True) as scratch:
         result_file = Path(scratch, "result.json")
         request = EngineRequest(
@@ -103,7 +100,6 @@ def run_locally(
             finally:
                 _end(engine)
         if engine.returncode == 0 and result_file.is_file():
-            follower.finish()
             result = EngineResult.model_validate_json(result_file.read_text(encoding="utf-8"))
             return Outcome("finished", artifacts=result.artifacts, skipped=follower.skipped)
     return _failure(follower, workdir, interrupted=bool(signals.count))
@@ -114,7 +110,7 @@ def _environment(context: RunContext, workdir: WorkDirectory, scratch: str) -> d
         **os.environ,
         **context.to_environment(),
         EVENTS_VARIABLE: str(workdir.events),
-        PARENT_VARIABLE: str(os.getpid()),
+        PARENT_VARIABLE: parent_mark(),
         "TMPDIR": scratch,  # kfp leaves a folder behind for every task
         "PYTHONSAFEPATH": "1",  # a folder `components` where the user happens to be is not ours
         "PYTHONUNBUFFERED": "1",
@@ -127,40 +123,27 @@ def _environment(context: RunContext, workdir: WorkDirectory, scratch: str) -> d
 
 
 class _Follower:
-    """Reads the events of a run, passes them on, and remembers which stages ran and what went wrong."""
+    """Reads the events of a run and remembers which stages ran and what went wrong."""
 
-    def __init__(self, reader: EventReader, watch: Callable[[list[Event]], None]) -> None:
+    def __init__(self, reader: EventReader) -> None:
         self._reader = reader
-        self._watch = watch
         self.started: list[str] = []
         self.ended: list[str] = []
-        self.skipped: tuple[str, ...] = ()
         self.error: Event | None = None
 
     def look(self) -> None:
-        events: list[Event] = []
         for event in self._reader.read():
             if event["kind"] == "start":
-                events.extend(self._skip_before(event["stage"]))
                 self.started.append(event["stage"])
             elif event["kind"] == "end":
                 self.ended.append(event["stage"])
-            elif event["kind"] == "error":
+            elif event["kind"] == "error" and self.error is None:
                 self.error = event
-            events.append(event)
-        self._watch(events)
 
-    def finish(self) -> None:
-        """The pipeline is through: what has not started by now had nothing to do."""
-        self.look()
-        self._watch(self._skip_before(None))
-
-    def _skip_before(self, stage: str | None) -> list[Event]:
-        """kfp says nothing about a stage it takes from its cache: the next one starts, and this one never did."""
-        until = STAGES.index(stage) if stage in STAGES else len(STAGES)
-        fresh = [name for name in STAGES[:until] if name not in self.started and name not in self.skipped]
-        self.skipped += tuple(fresh)
-        return [{"t": time.time(), "stage": name, "kind": "skipped"} for name in fresh]
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Of a finished run: kfp says nothing about a stage that it takes from its cache, it just never starts."""
+        return tuple(stage for stage in TITLES if stage not in self.started)
 
 
 @dataclass
@@ -225,17 +208,17 @@ def _failure(follower: _Follower, workdir: WorkDirectory, interrupted: bool) -> 
     stage = follower.error["stage"] if follower.error else (unfinished or follower.started or [""])[-1]
     if interrupted or (follower.error and follower.error.get("exit_code") == 3):
         where = f" in {stage}" if stage else ""
-        return Outcome("interrupted", 3, f"interrupted{where}: the same command continues", skipped=follower.skipped)
+        return Outcome("interrupted", 3, f"interrupted{where}: the same command continues")
     if follower.error:
         sentence = f"{stage}: {follower.error['sentence']}"
         log = follower.error.get("log")
         if log and str(log) not in sentence and Path(log).is_file():
             sentence += f" (log: {log})"
         code = int(follower.error.get("exit_code", 1))
-        return Outcome("failed", code, sentence, skipped=follower.skipped)
+        return Outcome("failed", code, sentence)
     what = f"{stage} ended without a word (killed, or out of memory?)" if stage else "the engine did not start"
     sentence = f"{what}: the same command continues; see {workdir.pipeline_log}"
-    return Outcome("failed", RunError.exit_code, sentence, skipped=follower.skipped)
+    return Outcome("failed", RunError.exit_code, sentence)
 
 
 def stop_leftovers(root: Path) -> None:

@@ -1,0 +1,156 @@
+"""Hands the chosen generator over: a folder that draws samples by itself, sample images, a registered model."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from components.shared.artifacts import new_folder, write_json
+from components.shared.journal import link_or_copy
+from components.shared.stage import Stage
+from gan_models.recipes.schema import Export
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gan_models.sampling.generator import LoadedGenerator, Samples
+
+GRID_FILE = "grid.png"
+INTERPOLATION_FILE = "interpolation.png"
+IMAGES_FOLDER = "images"
+SAMPLES_FILE = "samples.parquet"
+_GRID_ROWS, _GRID_COLUMNS = 10, 10
+_WALKS, _WALK_STEPS = 6, 10
+
+
+class Request(BaseModel):
+    """What to export, and where to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    generator: Path
+    """The generator folder of select_checkpoint."""
+    report: Path
+    """The folder of evaluate_gan, whose figures go with the export."""
+    dataset: Path
+    """The dataset folder that the generator was trained on."""
+    export: Export
+    output: Path
+    seed: int
+
+
+class Result(BaseModel):
+    """What was exported."""
+
+    samples: int
+    registered_name: str
+    step: int
+
+
+def run(request: Request, stage: Stage) -> Result:
+    """Draws the samples and writes the export folder.
+
+    Raises:
+        RequestError: the generator folder is damaged.
+    """
+    from gan_models.data.table_file import read_metadata
+    from gan_models.sampling.generator import GENERATOR_FILES, load_generator
+    from gan_models.sampling.grids import image_grid, save_png
+
+    generator = load_generator(request.generator)
+    name = request.export.model_name or registry_name(generator.info.recipe_name, read_metadata(request.dataset).source)
+    scale = max(1, 56 // generator.info.image_shape[1])
+    with new_folder(request.output) as target, stage.progress("exporting", 5) as bar:
+        for file in GENERATOR_FILES:
+            link_or_copy(request.generator / file, target / file)
+        if (request.report / "metrics.json").is_file():
+            link_or_copy(request.report / "metrics.json", target / "metrics.json")
+        bar.advance()
+        samples = generator.sample(request.export.samples, seed=request.seed)
+        _write_images(samples, target)
+        bar.advance()
+        _write_table(samples, generator.info.class_names, target / SAMPLES_FILE)
+        bar.advance()
+        save_png(image_grid(_grid(generator, request.seed), _GRID_COLUMNS), target / GRID_FILE, scale=scale)
+        save_png(
+            image_grid(_interpolations(generator, request.seed), _WALK_STEPS), target / INTERPOLATION_FILE, scale=scale
+        )
+        bar.advance()
+        result = Result(samples=len(samples.images), registered_name=name, step=generator.info.step)
+        write_json(target / "export.json", result.model_dump())
+    for file in (GRID_FILE, INTERPOLATION_FILE, SAMPLES_FILE):
+        stage.log_artifact(request.output / file)
+    stage.log_generator(request.generator, name)
+    return result
+
+
+def registry_name(recipe: str, source: str) -> str:
+    """A name the MLflow registry takes: recipe and data, without the characters that mean something in a path.
+
+    >>> registry_name("dcgan", "folder:/data/my cats")
+    'dcgan-my-cats'
+    """
+    last = source.rstrip("/").rpartition(":")[2].rpartition("/")[2]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{recipe}-{last}").strip("-")
+
+
+def _grid(generator: LoadedGenerator, seed: int) -> Tensor:
+    """Uint8 [N, H, W, C]: ten images to a row; a row is a class where the generator is conditional (at most ten)."""
+    import torch
+
+    labels = None
+    rows = _GRID_ROWS
+    if generator.num_classes:
+        rows = min(generator.num_classes, _GRID_ROWS)
+        labels = torch.arange(rows * _GRID_COLUMNS) // _GRID_COLUMNS
+    return generator.sample(rows * _GRID_COLUMNS, seed=seed, labels=labels).images
+
+
+def _interpolations(generator: LoadedGenerator, seed: int) -> Tensor:
+    """Uint8 [walks * steps, H, W, C]: great-circle walks between latents, each within one class."""
+    import torch
+
+    from gan_models.sampling.interpolation import spherical
+
+    ends = torch.randn(_WALKS, 2, generator.module.latent, generator=torch.Generator().manual_seed(seed))
+    latents = torch.cat([spherical(start, end, _WALK_STEPS) for start, end in ends])
+    labels = None
+    if generator.num_classes:
+        labels = (torch.arange(_WALKS) % generator.num_classes).repeat_interleave(_WALK_STEPS)
+    return generator.synthesize(latents, labels).images
+
+
+def _write_images(samples: Samples, target: Path) -> None:
+    from gan_models.sampling.grids import save_png
+
+    (target / IMAGES_FOLDER).mkdir()
+    for index, image in enumerate(samples.images.numpy()):
+        save_png(image, target / IMAGES_FOLDER / f"{index:05d}.png")
+
+
+def _write_table(samples: Samples, class_names: tuple[str, ...], path: Path) -> None:
+    """`image: struct<bytes, path>` in the convention of public data hubs, `label` where conditional, `latent`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = sorted((path.parent / IMAGES_FOLDER).iterdir())
+    images = [{"bytes": file.read_bytes(), "path": f"{IMAGES_FOLDER}/{file.name}"} for file in files]
+    columns = {
+        "image": pa.array(images, pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        "latent": pa.array(samples.latents.tolist(), pa.list_(pa.float32())),
+    }
+    features: dict[str, object] = {"image": {"_type": "Image"}}
+    if samples.labels is not None:
+        columns["label"] = pa.array(samples.labels.tolist(), pa.int64())
+        features["label"] = {"_type": "ClassLabel", "names": list(class_names)}
+    features["latent"] = {"_type": "Sequence", "feature": {"_type": "Value", "dtype": "float32"}}
+    hub = json.dumps({"info": {"features": features}})
+    table = pa.table(columns).replace_schema_metadata({"huggingface": hub, "classes": ",".join(class_names)})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    path.write_bytes(buffer.getvalue())

@@ -1,0 +1,56 @@
+"""The preview of a prepared data set: a few images of each class, enlarged, with the names of the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+COLUMNS = 10
+ROWS = 16
+CELL_PIXELS = 64
+GAP = 2
+BACKGROUND = (255, 255, 255)
+
+
+class PreviewImages:
+    """Keeps the first images of each class as they pass by, as many as the grid has room for."""
+
+    def __init__(self, class_names: Sequence[str]) -> None:
+        self._room = COLUMNS if class_names else COLUMNS * ROWS
+        self.by_label: dict[int | None, list[np.ndarray]] = {}
+
+    def offer(self, images: np.ndarray, labels: Sequence[int | None]) -> None:
+        """`images` uint8 [N, H, W, C] with their labels."""
+        for image, label in zip(images, labels, strict=True):
+            kept = self.by_label.setdefault(label, [])
+            if len(kept) < self._room:
+                kept.append(image.copy())
+
+
+def draw_preview(by_label: Mapping[int | None, Sequence[np.ndarray]], class_names: Sequence[str]) -> Image.Image:
+    """A grid: one row for each of the first 16 classes, or rows of ten where there are no classes.
+
+    Args:
+        by_label: for each label, uint8 images [H, W, C].
+    """
+    rows: list[tuple[str, Sequence[np.ndarray]]] = []
+    if class_names:
+        rows = [(name, by_label.get(label, ())) for label, name in enumerate(class_names[:ROWS])]
+    else:
+        images = by_label.get(None, ())
+        rows = [("", images[start : start + COLUMNS]) for start in range(0, len(images), COLUMNS)]
+    font = ImageFont.load_default(size=14)
+    margin = max((int(font.getlength(name[:24])) + 3 * GAP for name, _ in rows if name), default=GAP)
+    side = max(CELL_PIXELS, *(len(image) for _, images in rows for image in images[:1]), 1)
+    pitch = side + GAP
+    canvas = Image.new("RGB", (margin + COLUMNS * pitch, max(1, len(rows)) * pitch + GAP), BACKGROUND)
+    pen = ImageDraw.Draw(canvas)
+    for row, (name, images) in enumerate(rows):
+        top = GAP + row * pitch
+        pen.text((GAP, top + side // 2), name[:24], fill=(0, 0, 0), font=font, anchor="lm")
+        for column, image in enumerate(images):
+            pixels = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+            canvas.paste(pixels.resize((side, side), Image.Resampling.NEAREST), (margin + column * pitch, top))
+    return canvas

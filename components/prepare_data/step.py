@@ -1,0 +1,221 @@
+"""The stage prepare_data: any image source becomes one table of square uint8 images, with splits and a fingerprint."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from components.prepare_data.decoding import Target
+from components.prepare_data.first_look import channels_of, look_at
+from components.prepare_data.leaks import DUPLICATES_FILE
+from components.prepare_data.preview import draw_preview
+from components.prepare_data.quarantine import QUARANTINE_FILE
+from components.prepare_data.sources import Source, open_source
+from components.prepare_data.table_building import Built, build_table
+from components.shared.artifacts import new_file, new_folder, write_json
+from components.shared.stage import Interrupted, Stage
+from gan_models.data.table_file import SPLITS
+from gan_models.errors import RequestError, RunError
+from gan_models.recipes.schema import Data
+
+SUMMARY_FILE = "summary.json"
+PREVIEW_FILE = "preview.png"
+REFUSED_WRITES = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
+FULL_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Request(BaseModel):
+    """What to import, how, and where to."""
+
+    data: Data
+    output: Path
+    """The dataset folder: appears whole, or not at all."""
+
+
+class Result(BaseModel):
+    """The figures worth printing."""
+
+    images: int
+    splits: dict[str, int]
+    classes: int
+    height: int
+    width: int
+    channels: int
+    fingerprint: str
+    bad: int
+    duplicates: int
+    leaks: int
+    seconds: float
+    images_per_second: float
+
+
+def run(request: Request, stage: Stage) -> Result:
+    """Import a source into an image table.
+
+    Raises:
+        RequestError: the source, its images or the options do not make a data set.
+        RunError: a download failed, the source became unreadable, or the disk is full.
+    """
+    started = time.monotonic()
+    options, output = request.data, request.output
+    source = open_source(options.source)
+    if source.total == 1:
+        raise RequestError(f"{options.source} holds one image only: give at least a few hundred to learn from")
+    with _writing_to(output), new_folder(output) as folder:
+        built = _build(source, options, folder, stage)
+        _check_bad_share(built, options, folder, output, stage)
+        _check_splits(built, source, options)
+        draw_preview(built.preview, built.metadata.class_names).save(folder / PREVIEW_FILE)
+        write_json(folder / SUMMARY_FILE, _summary(built))
+    _quarantine_of_failure(output).unlink(missing_ok=True)
+    result = _result(built, time.monotonic() - started)
+    _tell(stage, request, built, result)
+    return result
+
+
+def _build(source: Source, options: Data, folder: Path, stage: Stage) -> Built:
+    channels = {"grey": 1, "rgb": 3}.get(options.channels) or channels_of(look_at(source))
+    target = Target(options.size, channels, options.resize, options.fit)
+    total = min(source.total, options.max_images or source.total)
+    with stage.progress("importing images", total) as bar:
+        started = time.monotonic()
+
+        def report(done: int, bad: int) -> None:
+            figures: dict[str, float | str] = {"images/s": done / max(1e-9, time.monotonic() - started), "bad": str(bad)}
+            bar.set(done, **figures)
+            if stage.stop_requested:
+                raise Interrupted
+
+        return build_table(source, target, options, folder, report)
+
+
+@contextmanager
+def _writing_to(output: Path) -> Iterator[None]:
+    """Errors of the file system as one sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        if error.errno in REFUSED_WRITES:
+            raise RequestError(f"cannot write the data set to {output}: {reason}; choose another place") from error
+        remedy = "free some space or choose another place" if error.errno in FULL_DISKS else "nothing was kept"
+        raise RunError(f"writing the data set to {output} failed: {reason}; {remedy}") from error
+
+
+def _quarantine_of_failure(output: Path) -> Path:
+    """Where the list of bad images is left when there is no data set to keep it in."""
+    return output.with_name(f"{output.name}.{QUARANTINE_FILE}")
+
+
+def _check_bad_share(built: Built, options: Data, folder: Path, output: Path, stage: Stage) -> None:
+    share = built.bad / built.total
+    if share <= options.max_bad_share and built.bad < built.total:
+        return
+    kept = _quarantine_of_failure(output)
+    with new_file(kept) as temporary:
+        temporary.write_bytes((folder / QUARANTINE_FILE).read_bytes())
+    stage.log_artifact(kept)
+    raise RequestError(
+        f"{built.bad} of {built.total} images of {options.source} cannot be used ({share:.1%}; data.max_bad_share "
+        f"allows {options.max_bad_share:.1%}), the first: {built.first_bad}; all of them with reasons: {kept}"
+    )
+
+
+def _check_splits(built: Built, source: Source, options: Data) -> None:
+    """That there is something to train on, and something in every split that was asked for."""
+    metadata = built.metadata
+    asked = {"train": 1.0, "validation": options.validation, "test": options.test}
+    for split in SPLITS:
+        if metadata.count(split) or not (asked[split] or split in source.given_splits):
+            continue
+        images = sum(metadata.count(each) for each in SPLITS)
+        leaks = f" after {built.leaks} were removed that other splits hold too" if built.leaks else ""
+        raise RequestError(
+            f"none of the {images} images of {options.source} is in the {split} split{leaks}: give more images, or "
+            f"change data.validation={options.validation:g}, data.test={options.test:g} or "
+            f"data.split_seed={options.split_seed}"
+        )
+
+
+def _summary(built: Built) -> dict[str, Any]:
+    """Content of summary.json: everything about the data set that is not a pixel."""
+    metadata = built.metadata
+    return {
+        "source": metadata.source,
+        "fingerprint": metadata.fingerprint,
+        "images": sum(metadata.count(split) for split in SPLITS),
+        "height": metadata.height,
+        "width": metadata.width,
+        "channels": metadata.channels,
+        "classes": list(metadata.class_names),
+        "splits": {split: metadata.count(split) for split in metadata.counts},
+        "counts": metadata.counts,
+        "bad": built.bad,
+        "ignored": built.ignored,
+        "colour_made_grey": built.coloured,
+        "duplicates": {
+            "within_splits": built.duplicates - built.leaks,
+            "across_splits_removed": built.leaks,
+            "with_different_labels": built.conflicts,
+        },
+        "options": metadata.options,
+    }
+
+
+def _result(built: Built, seconds: float) -> Result:
+    metadata = built.metadata
+    return Result(
+        images=sum(metadata.count(split) for split in SPLITS),
+        splits={split: metadata.count(split) for split in metadata.counts},
+        classes=metadata.num_classes,
+        height=metadata.height,
+        width=metadata.width,
+        channels=metadata.channels,
+        fingerprint=metadata.fingerprint,
+        bad=built.bad,
+        duplicates=built.duplicates,
+        leaks=built.leaks,
+        seconds=seconds,
+        images_per_second=built.total / seconds,
+    )
+
+
+def _tell(stage: Stage, request: Request, built: Built, result: Result) -> None:
+    """Notes for the user, and everything for the tracking server."""
+    for note in _notes(built, result):
+        stage.note(note)
+    folder, metadata = request.output, built.metadata
+    stage.log_params({"data": {**request.data.model_dump(mode="json"), "image_channels": metadata.channels}})
+    figures = result.model_dump(include={"images", "bad", "duplicates", "leaks", "seconds", "images_per_second"})
+    stage.log_metrics({**figures, **{f"images_{split}": count for split, count in result.splits.items()}})
+    stage.log_image(folder / PREVIEW_FILE, "preview", 0)
+    for name in (SUMMARY_FILE, QUARANTINE_FILE, DUPLICATES_FILE):
+        stage.log_artifact(folder / name, "data")
+    profile = {"image_shape": metadata.image_shape, "classes": metadata.num_classes, "splits": result.splits}
+    stage.log_dataset(metadata.source, metadata.fingerprint, metadata.source, profile, "training")
+
+
+def _notes(built: Built, result: Result) -> Iterator[str]:
+    metadata = built.metadata
+    colour = "grey" if metadata.channels == 1 else "RGB"
+    classes = f", {metadata.num_classes} classes" if metadata.num_classes else ""
+    splits = ", ".join(f"{split} {count}" for split, count in result.splits.items())
+    yield f"{result.images} images {metadata.height}x{metadata.width} {colour}{classes} ({splits})"
+    if built.bad:
+        yield f"{built.bad} of {built.total} images cannot be used, the first: {built.first_bad}; see {QUARANTINE_FILE}"
+    if built.duplicates:
+        removed = f", of which {built.leaks} leaked into a later split and were removed" if built.leaks else ""
+        yield f"{built.duplicates} exact duplicates{removed}; see {DUPLICATES_FILE}"
+    if built.conflicts:
+        yield f"{built.conflicts} groups of equal images carry different labels; see {DUPLICATES_FILE}"
+    if built.coloured:
+        yield f"{built.coloured} colour images became grey; data.channels=rgb keeps their colours"
+    empty = [name for name, count in metadata.counts.get("train", {}).items() if not count]
+    if empty:
+        yield f"no training images of {len(empty)} classes: {', '.join(empty[:5])}"

@@ -1,0 +1,173 @@
+"""From a source to an image table: decode on all cores, assign splits, find duplicates, take out leaks."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from components.prepare_data.decode_pool import DecodePool, available_cores
+from components.prepare_data.decoding import Decoded, Target
+from components.prepare_data.leaks import remove_rows, write_duplicates
+from components.prepare_data.preview import PreviewImages
+from components.prepare_data.quarantine import Quarantine
+from components.prepare_data.sources import BATCH_BYTES, BATCH_ITEMS, Batch, Source
+from components.prepare_data.splits import DIGEST_TYPE, DuplicateFinder, assign_splits, choose_rows
+from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter
+from gan_models.errors import RunError
+from gan_models.recipes.schema import Data
+
+NO_LABEL = "it has no label, or one that is not among the classes"
+ITEMS_FOR_A_WORKER = 64  # fewer do not pay for starting another process
+
+T = TypeVar("T")
+
+Report = Callable[[int, int], None]
+"""Called after each batch with the images done so far, and how many of them are bad."""
+
+
+@dataclass
+class Built:
+    """What became of a source's images."""
+
+    metadata: TableMetadata
+    total: int
+    bad: int
+    ignored: int
+    first_bad: str
+    coloured: int
+    """Colour images that became grey."""
+    duplicates: int
+    leaks: int
+    """Duplicates across splits, removed from the later split."""
+    conflicts: int
+    """Groups of equal images that carry different labels."""
+    preview: dict[int | None, list[np.ndarray]] = field(repr=False)
+
+
+def build_table(
+    source: Source, target: Target, options: Data, folder: Path, report: Report, workers: int | None = None
+) -> Built:
+    """Import a source into `folder`: images.parquet, quarantine.csv and duplicates.csv.
+
+    Memory holds a few batches of images and 17 bytes for each image, however many there are. The result does not
+    depend on the number of workers.
+
+    Args:
+        workers: decoder processes; default: one for each core.
+
+    Raises:
+        RunError: the source became unreadable on the way.
+        OSError: the folder cannot be written.
+    """
+    rows = choose_rows(source.total, options.max_images, options.split_seed)
+    total = source.total if rows is None else len(rows)
+    items = max(1, min(BATCH_ITEMS, BATCH_BYTES // target.row_bytes))
+    with _Import(source, target, options, folder) as table:
+        pool = table.open.enter_context(DecodePool(target, _worker_count(total, workers)))
+        batches = _readable(source.batches(None if rows is None else rows.tolist(), items), options.source)
+        with closing(pool.decode(batches)) as results:
+            for batch, decoded in results:
+                table.add(batch, decoded)
+                report(table.done, table.quarantine.bad)
+        metadata = table.writer.close(source.class_names, options.source, options.model_dump(mode="json"))
+    duplicates, conflicts = table.finder.find()
+    write_duplicates(folder, duplicates)
+    leaks = [duplicate.row for duplicate in duplicates if duplicate.removed]
+    return Built(
+        metadata=remove_rows(folder / IMAGES_FILE, leaks, metadata) if leaks else metadata,
+        total=total,
+        bad=table.quarantine.bad,
+        ignored=table.quarantine.ignored,
+        first_bad=table.quarantine.first,
+        coloured=table.coloured,
+        duplicates=len(duplicates),
+        leaks=len(leaks),
+        conflicts=conflicts,
+        preview=table.preview.by_label,
+    )
+
+
+def _worker_count(total: int, asked: int | None) -> int:
+    return min(asked or available_cores(), math.ceil(total / ITEMS_FOR_A_WORKER))
+
+
+def _readable(batches: Iterator[Batch], source: str) -> Iterator[Batch]:
+    """The same batches, with errors that say it was the source that could not be read, not the table written."""
+    try:
+        yield from batches
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, pa.ArrowException) as error:
+        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+        raise RunError(f"{source} could not be read to its end: {reason}") from error
+
+
+class _Import:
+    """An image table being filled, with everything that is learnt on the way."""
+
+    def __init__(self, source: Source, target: Target, options: Data, folder: Path) -> None:
+        self._labelled = bool(source.class_names)
+        self._given_splits = source.given_splits
+        self._options = options
+        self._shape = (-1, target.size, target.size, target.channels)
+        self.open = ExitStack()
+        self.quarantine = self.open.enter_context(Quarantine(folder))
+        self.writer = self.open.enter_context(TableWriter(folder / IMAGES_FILE, *self._shape[1:]))
+        self.finder = DuplicateFinder()
+        self.preview = PreviewImages(source.class_names)
+        self.done = 0
+        self.coloured = 0
+        for path, reason in source.ignored:
+            self.quarantine.ignore(path, reason)
+
+    def add(self, batch: Batch, decoded: Decoded) -> None:
+        """Put one decoded batch where it belongs: rows into the table, the rest into quarantine."""
+        kept = decoded.kept
+        pixels = np.frombuffer(decoded.pixels, np.uint8).reshape(self._shape)
+        digests = np.frombuffer(decoded.digests, DIGEST_TYPE)
+        reasons = decoded.reasons
+        if self._labelled and any(batch.labels[position] is None for position in kept):
+            has_label = np.array([batch.labels[position] is not None for position in kept])
+            reasons = sorted([*reasons, *((kept[row], NO_LABEL) for row in np.flatnonzero(~has_label))])
+            pixels, digests = pixels[has_label], digests[has_label]
+            kept = [kept[row] for row in np.flatnonzero(has_label)]
+        for position, reason in reasons:
+            self.quarantine.add(batch.paths[position], reason)
+        if kept:
+            self._append(batch, kept, pixels, digests)
+        self.done += len(batch)
+        self.coloured += decoded.coloured
+
+    def _append(self, batch: Batch, kept: list[int], pixels: np.ndarray, digests: np.ndarray) -> None:
+        options = self._options
+        shares = {"validation": options.validation, "test": options.test}
+        given = _pick(batch.splits, kept)
+        splits = assign_splits(digests, given, self._given_splits, shares, options.split_seed)
+        labels = _pick(batch.labels, kept)
+        paths = [_printable(path) for path in _pick(batch.paths, kept)]
+        captions = None if batch.captions is None else _pick(batch.captions, kept)
+        self.writer.append(pixels, labels, splits, paths, captions)
+        self.finder.add(digests, labels, splits)
+        in_training = [row for row, split in enumerate(splits) if split == "train"]
+        self.preview.offer(pixels[in_training], _pick(labels, in_training))
+
+    def __enter__(self) -> _Import:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.open.__exit__(*error)  # type: ignore[arg-type]
+
+
+def _pick(values: Sequence[T], positions: Sequence[int]) -> list[T]:
+    return [values[position] for position in positions]
+
+
+def _printable(path: str) -> str:
+    """A path that UTF-8 can hold: file names on Linux may be any bytes."""
+    return path.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,46 @@
+"""The KFP definition of the stage: a typed signature and one call."""
+
+from kfp import dsl
+from kfp.dsl import Dataset, Input, Model, Output
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def train_gan(
+    model: str,
+    seed: int,
+    dataset: Input[Dataset],
+    code_version: str,
+    run: str,
+    training: Output[Model],
+) -> None:
+    """Trains a GAN and keeps generators on the way.
+
+    Args:
+        model: the recipe's name, description and the sections that decide the weights, as JSON.
+        seed: seed of weights, shuffling and latents.
+        dataset: the image table of prepare_data.
+        code_version: changes when the project's code does, so that caches do not outlive it.
+        run: where the run is tracked and keeps its state, as JSON; empty: the process environment says.
+        training: generators kept on the way, sample grids, the history of the metrics.
+    """
+    import json
+    from pathlib import Path
+
+    from components.shared.stage import run_component
+    from components.train_gan import step
+
+    result = run_component(
+        "train_gan",
+        lambda stage: step.run(
+            step.Request(
+                model=json.loads(model),
+                dataset=Path(dataset.path),
+                output=Path(training.path),
+                state_dir=Path(stage.context.state_dir),
+                seed=seed,
+            ),
+            stage,
+        ),
+        run=run,
+    )
+    training.metadata.update({"steps": result.steps, "recipe": result.recipe, "collapsed": result.collapsed})

@@ -1,0 +1,170 @@
+"""Trains the recipe's GAN on the training split and hands on the generators that were kept on the way.
+
+State that must outlive the process (checkpoints, kept generators, sample grids) lies in the work directory, in a folder
+named after everything the training is a pure function of; the stage's output is filled from it at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict
+
+from components.shared.artifacts import new_folder, write_json
+from components.shared.environment import environment
+from components.shared.journal import link_or_copy
+from components.shared.progress import Progress
+from components.shared.stage import Interrupted, Stage
+from gan_models.errors import RequestError
+from gan_models.recipes import Recipe, model_document, recipe_digest
+from gan_models.recipes.loading import parse_recipe
+
+TRAINING_FILE = "training.json"
+# A killed run's own training process may need this long to notice and to write its last checkpoint.
+_LOCK_SECONDS = 30.0
+_GRID_SERIES = "samples"
+
+
+class Request(BaseModel):
+    """What to train, on what, and where."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: dict[str, Any]
+    """The recipe's name, description and the sections that decide the weights (`gan_models.recipes.model_document`)."""
+    dataset: Path
+    """A dataset folder of prepare_data."""
+    output: Path
+    """The training folder to write: generators/, samples/, history.csv, training.json."""
+    state_dir: Path
+    """The work directory that outlives this process."""
+    seed: int
+
+
+class Result(BaseModel):
+    """How the training ended; also written as training.json."""
+
+    recipe: str
+    recipe_digest: str
+    data_fingerprint: str
+    seed: int
+    steps: int
+    seconds: float
+    collapsed: bool
+    unhealthy_steps: tuple[int, ...]
+    generators: int
+    last_metrics: dict[str, float]
+    environment: dict[str, str]
+
+
+def run(request: Request, stage: Stage) -> Result:
+    """Trains, or goes on from the newest checkpoint.
+
+    Raises:
+        RequestError: recipe and data do not go together, or another run trains here.
+        RunError: the training diverged or collapsed and the recipe says stop.
+        Interrupted: a stop was asked for; the checkpoint is written.
+    """
+    import torch
+
+    from gan_models.data.table import ImageTable
+    from gan_models.training.loop import GENERATORS_FOLDER, Stopped, train
+
+    table = ImageTable.open(request.dataset)
+    metadata = table.metadata
+    recipe = parse_recipe(request.model | {"data": metadata.options}, origin="the recipe")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    folder = state_folder(request.state_dir, recipe, metadata.fingerprint, request.seed)
+    with _only_here(folder), stage.progress("training", recipe.training.steps) as bar:
+        stage.log_params({**model_document(recipe), "seed": request.seed})
+        stage.log_dataset(
+            metadata.source, metadata.fingerprint, metadata.source, {"counts": metadata.counts}, context="training"
+        )
+        split = table.split("train", device)
+        try:
+            outcome = train(
+                recipe, split, metadata, folder, seed=request.seed, device=device, reporter=_StageReporter(stage, bar)
+            )
+        except Stopped as stopped:
+            raise Interrupted(f"interrupted at step {stopped.step}; the same command continues from there") from None
+        recorded = environment()
+        stage.set_tags({**recorded, "recipe": recipe.name, "collapsed": str(outcome.collapsed).lower()})
+        result = Result(
+            recipe=recipe.name,
+            recipe_digest=recipe_digest(recipe),
+            data_fingerprint=metadata.fingerprint,
+            seed=request.seed,
+            steps=outcome.steps,
+            seconds=outcome.seconds,
+            collapsed=outcome.collapsed,
+            unhealthy_steps=outcome.unhealthy_steps,
+            generators=sum(1 for _ in (folder / GENERATORS_FOLDER).glob("step-*")),
+            last_metrics=outcome.last_metrics,
+            environment=recorded,
+        )
+        _publish(folder, request.output, result)
+    stage.log_artifact(request.output / "history.csv")
+    stage.log_artifact(request.output / TRAINING_FILE)
+    return result
+
+
+def state_folder(state_dir: Path, recipe: Recipe, fingerprint: str, seed: int) -> Path:
+    """Where the training of (recipe, data, seed) keeps its state: another one of the three is another folder."""
+    return state_dir / "training" / f"{recipe.name}-{recipe_digest(recipe)[:8]}-{fingerprint[:8]}-seed{seed}"
+
+
+class _StageReporter:
+    """Passes what the loop says on to the stage."""
+
+    def __init__(self, stage: Stage, bar: Progress) -> None:
+        self._stage = stage
+        self._bar = bar
+
+    def progress(self, step: int, figures: Mapping[str, float]) -> None:
+        self._bar.set(step, **figures)
+
+    def tick(self, step: int, metrics: Mapping[str, float], grid: Path) -> None:
+        self._stage.log_metrics(metrics, step=step)
+        self._stage.log_image(grid, _GRID_SERIES, step)
+
+    def note(self, sentence: str) -> None:
+        self._stage.note(sentence)
+
+    def stop_requested(self) -> bool:
+        return self._stage.stop_requested
+
+
+class _only_here:  # noqa: N801  (used like a function)
+    """Holds the folder's lock, so that two processes never train in it at once."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._lock = FileLock(folder / ".lock")
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.acquire(timeout=_LOCK_SECONDS)
+        except Timeout:
+            raise RequestError(
+                f"another process is training in {self._folder}: wait for it, or use another work directory"
+            ) from None
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def _publish(folder: Path, output: Path, result: Result) -> None:
+    """Fills the stage's output from the state folder, by hard links where the file system allows."""
+    with new_folder(output) as target:
+        for part in ("generators", "samples"):
+            for source in sorted((folder / part).rglob("*")):
+                if source.is_file() and not source.name.startswith("."):
+                    copy = target / source.relative_to(folder)
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    link_or_copy(source, copy)
+        link_or_copy(folder / "history.csv", target / "history.csv")
+        write_json(target / TRAINING_FILE, result.model_dump(mode="json"))

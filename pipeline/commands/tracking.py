@@ -1,0 +1,137 @@
+"""`gan-pipeline ui` and `sync`: looking at what is tracked, and sending what could not be sent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import typer
+
+from components.shared.context import RunContext
+from components.shared.redaction import redact
+from components.shared.tracking import check_tracking, sqlite_path
+from gan_models.errors import RequestError, RunError
+from pipeline.settings import RUNS_FOLDER, tracking_address
+from pipeline.workdir import RunRecord, WorkDirectory
+
+HOST = "127.0.0.1"
+START_SECONDS = 90.0
+SYNC_SECONDS = 300.0
+
+
+def ui_command(port: int, workdir: Path | None, tracking_uri: str | None) -> int:
+    """Serves the MLflow UI until it is interrupted; prints its address and opens nothing."""
+    if workdir is not None:
+        tracking_uri = tracking_uri or _record(workdir).tracking_uri or None
+    uri = tracking_address(tracking_uri, workdir.resolve().parent if workdir else Path(RUNS_FOLDER))
+    if uri.startswith(("http://", "https://")):
+        check_tracking(uri)
+        typer.echo(f"these runs are on a tracking server, which has its own UI: {redact(uri)}")
+        return 0
+    database = sqlite_path(uri)
+    if database is not None and not database.is_file():
+        raise RequestError(f"there is no MLflow store at {database} yet: start a run, or give --workdir or --tracking-uri")
+    check_tracking(uri)
+    _check_port(port)
+    return _serve(uri, port)
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except PermissionError:
+            raise RequestError(f"port {port} is reserved for the system: choose one above 1023 with --port") from None
+        except OSError:
+            raise RequestError(f"port {port} is in use: choose another with --port, as in --port {port + 1}") from None
+
+
+def _serve(uri: str, port: int) -> int:
+    # The address goes through the environment: a password in it would show in the list of processes.
+    environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
+    address = f"http://{HOST}:{port}"
+    typer.echo(f"starting the MLflow UI on {redact(uri)} ...", err=True)
+    server = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: the server must not stay behind
+    try:
+        _await_health(server, address)
+        typer.echo(f"{address}  (Ctrl-C ends it)")
+        sys.stdout.flush()
+        server.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _end_group(server)
+    raise RunError(f"the MLflow server ended by itself with code {server.returncode}: run `mlflow server` to see why")
+
+
+def _await_health(server: subprocess.Popen[bytes], address: str) -> None:
+    # A deadline, for a server that neither ends nor answers must not be waited for without end.
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    if server.poll() is None:
+        raise RunError(f"the MLflow server did not answer within {START_SECONDS:.0f} s at {address}")
+    raise RunError(f"the MLflow server ended at once with code {server.returncode}: run `mlflow server` to see why")
+
+
+def _end_group(server: subprocess.Popen[bytes]) -> None:
+    """The server and its workers."""
+    if server.poll() is None:
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+def sync_command(workdir: Path, tracking_uri: str | None) -> int:
+    """Sends the journals of the runs in a work directory; 0 when all has arrived."""
+    from components.shared.relay import Relay
+
+    record = _record(workdir)
+    uri = tracking_address(tracking_uri or record.tracking_uri or None, workdir.resolve().parent)
+    if check_tracking(uri) == "away":
+        raise RunError(f"no tracking server answers at {redact(uri)}: try again when it is back")
+    context = RunContext(
+        run_id=record.run_id,
+        name=record.name,
+        experiment=record.experiment,
+        tracking_uri=uri,
+        state_dir=str(workdir.resolve()),
+        relay="external",
+    )
+    with Relay(context) as relay:
+        if pending := relay.drain(SYNC_SECONDS):
+            raise RunError(pending.sentence())
+    typer.echo(f"all of {record.name} is in {redact(uri)}", err=True)
+    return 0
+
+
+def _record(workdir: Path) -> RunRecord:
+    record = WorkDirectory(workdir.resolve()).record()
+    if record is None:
+        raise RequestError(f"{workdir} is no work directory of gan-pipeline: there is no run.json in it")
+    return record

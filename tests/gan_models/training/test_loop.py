@@ -1,0 +1,206 @@
+"""The loop's promises: bit-exact resume whatever kills it, honest health checks, nothing half-written."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+
+from gan_models.data.table import Split, TableMetadata
+from gan_models.errors import RequestError, RunError
+from gan_models.recipes import load_recipe, recipe_names
+from gan_models.sampling.generator import load_generator, read_info
+from gan_models.training.loop import Stopped, train
+
+Digits = tuple[Split, TableMetadata]
+TINY = ["training.batch_size=16", "training.tick=4", "training.keep=2", "training.threads=1"]
+
+
+class Recorder:
+    """A reporter that remembers, and asks to stop after a given number of ticks."""
+
+    def __init__(self, stop_after_steps: int | None = None) -> None:
+        self.ticks: list[tuple[int, dict[str, float]]] = []
+        self.notes: list[str] = []
+        self.asked = 0
+        self.stop_after_steps = stop_after_steps
+
+    def progress(self, step: int, figures: Mapping[str, float]) -> None:
+        pass
+
+    def tick(self, step: int, metrics: Mapping[str, float], grid: Path) -> None:
+        assert grid.is_file()
+        self.ticks.append((step, dict(metrics)))
+
+    def note(self, sentence: str) -> None:
+        self.notes.append(sentence)
+
+    def stop_requested(self) -> bool:
+        self.asked += 1
+        return self.stop_after_steps is not None and self.asked >= self.stop_after_steps
+
+
+def recipe_of(name: str, *overrides: str):
+    narrow = ["networks.generator.width=4", "networks.discriminator.width=4"] if name != "vanilla" else []
+    return load_recipe(name, [*TINY, *narrow, "training.steps=12", *overrides])
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_generator(folder / "generators" / "step-000012").module.state_dict()
+
+
+def run(name: str, digits: Digits, folder: Path, *overrides: str, recorder: Recorder | None = None, seed: int = 3):
+    recorder = recorder or Recorder()
+    return train(recipe_of(name, *overrides), *digits, folder, seed=seed, device=torch.device("cpu"), reporter=recorder)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_stopped_and_resumed_equals_never_stopped(name: str, digits: Digits, tmp_path: Path) -> None:
+    whole, parts = Recorder(), Recorder(stop_after_steps=9)
+    run(name, digits, tmp_path / "whole", recorder=whole)
+    with pytest.raises(Stopped):
+        run(name, digits, tmp_path / "parts", recorder=parts)
+    rest = Recorder()
+    run(name, digits, tmp_path / "parts", recorder=rest)
+    expected, found = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+    timings = ("images_per_second", "memory_gb")
+    for (step, metrics), (other_step, others) in zip(whole.ticks, parts.ticks + rest.ticks, strict=True):
+        assert step == other_step
+        assert {k: v for k, v in metrics.items() if k not in timings} == {
+            k: v for k, v in others.items() if k not in timings
+        }
+
+
+def test_equal_requests_give_equal_weights_and_another_seed_others(digits: Digits, tmp_path: Path) -> None:
+    for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run("dcgan", digits, tmp_path / folder, seed=seed)
+    a, b, c = (weights(tmp_path / folder) for folder in "abc")
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert any(not torch.equal(a[key], c[key]) for key in a)
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "no manifest"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(damage: str, digits: Digits, tmp_path: Path) -> None:
+    run("dcgan", digits, tmp_path / "whole")
+    with pytest.raises(Stopped):
+        run("dcgan", digits, tmp_path / "hurt", "training.checkpoint_seconds=0", recorder=Recorder(stop_after_steps=12))
+    older, newest = sorted((tmp_path / "hurt" / "checkpoints").iterdir())
+    state = newest / "state.pt"
+    if damage == "truncate":
+        os.truncate(state, state.stat().st_size // 2)
+    elif damage == "flip":
+        content = bytearray(state.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        state.write_bytes(content)
+    else:
+        (newest / "manifest.json").unlink()
+    recorder = Recorder()
+    run("dcgan", digits, tmp_path / "hurt", recorder=recorder)
+    assert any("is damaged: going back" in note for note in recorder.notes)
+    assert any(f"step {int(older.name[5:])}" in note for note in recorder.notes)
+    expected, found = weights(tmp_path / "whole"), weights(tmp_path / "hurt")
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def test_a_checkpoint_of_another_training_is_refused(digits: Digits, tmp_path: Path) -> None:
+    run("dcgan", digits, tmp_path)
+    with pytest.raises(RequestError, match=r"belongs to another training \(recipe_digest .* instead of"):
+        run("dcgan", digits, tmp_path, "optimizers.generator.lr=1e-5")
+    with pytest.raises(RequestError, match=r"seed 3 instead of 4"):
+        run("dcgan", digits, tmp_path, seed=4)
+
+
+@pytest.mark.slow
+def test_sigkill_at_random_moments_changes_nothing(digits: Digits, tmp_path: Path) -> None:
+    run("cgan-projection", digits, tmp_path / "whole", "training.steps=400", "training.checkpoint_seconds=0.05")
+    script = textwrap.dedent(
+        f"""
+        import sys, torch
+        from pathlib import Path
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import test_loop
+        split, metadata = torch.load({str(tmp_path / "split.pt")!r}, weights_only=False)
+        test_loop.run("cgan-projection", (split, metadata), Path({str(tmp_path / "killed")!r}), "training.steps=400",
+                      "training.checkpoint_seconds=0.05")
+        """
+    )
+    torch.save(digits, tmp_path / "split.pt")
+    moments = random.Random(0)
+    kills = 0
+    while True:
+        process = subprocess.Popen([sys.executable, "-c", script])
+        checkpoints = tmp_path / "killed" / "checkpoints"
+        known = set(checkpoints.glob("step-*")) if checkpoints.is_dir() else set()
+        # Wait until it has got somewhere, so that every round makes progress; then kill at a random moment.
+        while process.poll() is None and set(checkpoints.glob("step-*")) <= known:
+            time.sleep(0.01)
+        time.sleep(moments.random() * 0.3)
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+    assert process.returncode == 0
+    assert kills >= 2
+    last = "generators/step-000400"
+    expected, found = (load_generator(tmp_path / f / last).module.state_dict() for f in ("whole", "killed"))
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def test_nan_stops_the_run_and_keeps_the_healthy_checkpoint(digits: Digits, tmp_path: Path) -> None:
+    overrides = ["optimizers.discriminator.lr=1e30", "training.precision=fp32", "training.checkpoint_seconds=0"]
+    with pytest.raises(RunError, match=r"became (nan|inf|-inf) between steps .*lower the learning rates"):
+        run("dcgan", digits, tmp_path, *overrides)
+    for state in tmp_path.glob("checkpoints/step-*/state.pt"):
+        sums = torch.load(state, weights_only=True)["sums"]
+        assert all(torch.isfinite(value) for value in sums.values())
+
+
+def test_nan_can_be_flagged_instead(digits: Digits, tmp_path: Path) -> None:
+    recorder = Recorder()
+    outcome = run(
+        "dcgan", digits, tmp_path, "optimizers.discriminator.lr=1e30", "training.on_nan=flag", recorder=recorder
+    )
+    assert outcome.unhealthy_steps
+    assert any("became" in note for note in recorder.notes)
+
+
+def test_collapse_is_noticed_recorded_and_stops_where_the_recipe_says(digits: Digits, tmp_path: Path) -> None:
+    bound = "training.min_diversity=100"
+    recorder = Recorder()
+    assert run("dcgan", digits, tmp_path / "flag", bound, recorder=recorder).collapsed
+    assert sum("collapsed at step" in note for note in recorder.notes) == 1
+    assert read_info(tmp_path / "flag" / "generators" / "step-000012").collapsed
+    with pytest.raises(RunError, match=r"samples collapsed at step 4: .*training.min_diversity=100"):
+        run("dcgan", digits, tmp_path / "stop", bound, "training.on_collapse=stop")
+
+
+def test_labels_asked_for_and_absent_is_a_sentence(digits: Digits, tmp_path: Path) -> None:
+    split, metadata = digits
+    unlabelled = Split(split.images, None, split.paths)
+    with pytest.raises(RequestError, match="is conditional, but digits has no labels"):
+        run("cgan-projection", (unlabelled, metadata), tmp_path)
+
+
+def test_one_image_is_a_sentence(digits: Digits, tmp_path: Path) -> None:
+    split, metadata = digits
+    with pytest.raises(RequestError, match="leaves 1 image to train on"):
+        run("dcgan", (Split(split.images[:1], None, split.paths[:1]), metadata), tmp_path)
+
+
+def test_history_has_every_tick_once(digits: Digits, tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        run("dcgan", digits, tmp_path, recorder=Recorder(stop_after_steps=7))
+    run("dcgan", digits, tmp_path)
+    rows = (tmp_path / "history.csv").read_text().splitlines()
+    assert [float(row.split(",")[0]) for row in rows[1:]] == [4, 8, 12]
+    assert json.loads((tmp_path / "generators" / "step-000012" / "generator.json").read_text())["step"] == 12
