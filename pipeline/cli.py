@@ -219,7 +219,7 @@ def call(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _say("interrupted", 3)
     except BrokenPipeError:  # the reader of our output has left, as in `| head`
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 0
     except Exception as error:
         return _unforeseen(error)
@@ -233,7 +233,7 @@ def _say(sentence: str, code: int) -> int:
 
 def _command_of(arguments: list[str]) -> str:
     """The part of a command line that names a command, with a space behind it, for a hint at its `--help`."""
-    groups = {group.name: group.typer_instance.registered_commands for group in app.registered_groups}
+    groups = {group.name: group.typer_instance.registered_commands for group in app.registered_groups if group.typer_instance}
     known = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
     words = arguments[:1] if arguments and arguments[0] in known | set(groups) else []
     if words and any(arguments[1:2] == [command.name] for command in groups.get(words[0]) or ()):

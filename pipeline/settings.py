@@ -80,9 +80,7 @@ class Plan:
         return f"{slug(self.recipe.name)}-{source_slug(self.recipe.data.source)}-{self.seed}-{digest}"
 
 
-def make_plan(
-    recipe: str | None = None, data: str | None = None, overrides: Sequence[str] = (), seed: int = 0
-) -> Plan:
+def make_plan(recipe: str | None = None, data: str | None = None, overrides: Sequence[str] = (), seed: int = 0) -> Plan:
     """The plan for a request of the command line.
 
     Args:

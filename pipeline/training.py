@@ -4,8 +4,6 @@ All settings arrive as parameters, the recipe's sections as JSON text, so that o
 and a scheduler may override any of them. `gan-pipeline compile` bakes a recipe in as the parameters' defaults.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from kfp import dsl
@@ -59,9 +57,7 @@ def training_pipeline(
     """
     # KFP's cache knows a step's inputs but not the code behind it, nor what lies at a path: hence the two versions.
     prepared = prepare_data(data=data, source_version=source_version, code_version=code_version, run=run)
-    trained = train_gan(
-        model=model, seed=seed, dataset=prepared.outputs["dataset"], code_version=code_version, run=run
-    )
+    trained = train_gan(model=model, seed=seed, dataset=prepared.outputs["dataset"], code_version=code_version, run=run)
     chosen = select_checkpoint(
         training=trained.outputs["training"],
         dataset=prepared.outputs["dataset"],

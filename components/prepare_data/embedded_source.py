@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import pyarrow.csv as csv
 from PIL import Image
 
 from components.prepare_data.sources import Batch, Source
@@ -67,8 +66,7 @@ def _read_table(package: str, inside: str) -> np.ndarray:
     path = Path(spec.submodule_search_locations[0]) / inside
     if not path.is_file():
         return _from_the_package_itself(package)
-    table = csv.read_csv(path, read_options=csv.ReadOptions(autogenerate_column_names=True))
-    return np.column_stack([column.to_numpy() for column in table.columns])
+    return np.loadtxt(path, delimiter=",")
 
 
 def _from_the_package_itself(package: str) -> np.ndarray:

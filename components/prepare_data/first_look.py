@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 from PIL import Image
@@ -26,7 +27,9 @@ class Look:
 
 def look_at(source: Source, count: int = SAMPLE_IMAGES) -> list[Look]:
     """About `count` images spread over the source."""
-    return [_look(item) for item in source.sample(count)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about doubtful image files: importing them gives a reason
+        return [_look(item) for item in source.sample(count)]
 
 
 def _look(item: Item) -> Look:

@@ -14,15 +14,14 @@ from __future__ import annotations
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.prepare_data.torchvision_catalogue import CATALOGUE
-from gan_models.errors import RequestError, unknown_name
+from gan_models.errors import RequestError
 
 if TYPE_CHECKING:
     from components.prepare_data.decoding import Item
@@ -114,7 +113,9 @@ def parse_source(source: str) -> SourceName:
         return SourceName(source)
     if kind == "torchvision":
         if rest not in CATALOGUE:
-            raise unknown_name("torchvision data set", rest, CATALOGUE)
+            near = _nearest(rest, CATALOGUE)
+            hint = f"did you mean 'torchvision:{near}'? " if near else ""
+            raise RequestError(f"unknown torchvision data set {rest!r}: {hint}Known: {', '.join(CATALOGUE)}")
         return SourceName(kind, rest)
     if kind in PATH_KINDS:
         if not rest:
@@ -131,15 +132,20 @@ def _hint(source: str, kind: str, rest: str) -> str:
         guess = f"{'parquet' if any(path.glob('*.parquet')) else 'folder'}:{source}"
     elif path.suffix in (".npz", ".parquet"):
         guess = f"{path.suffix[1:]}:{source}"
-    elif source in CATALOGUE:
-        guess = f"torchvision:{source}"
     elif rest:
-        near = get_close_matches(kind, ["torchvision", *PATH_KINDS], n=1, cutoff=0.5)
-        guess = f"{near[0]}:{rest}" if near else ""
+        near = _nearest(kind, ["torchvision", *PATH_KINDS])
+        guess = f"{near}:{rest}" if near else ""
     else:
-        near = get_close_matches(source, [*EMBEDDED, *CATALOGUE], n=1, cutoff=0.5)
-        guess = (near[0] if near[0] in EMBEDDED else f"torchvision:{near[0]}") if near else ""
+        near = _nearest(source, [*EMBEDDED, *CATALOGUE])
+        guess = f"torchvision:{near}" if near in CATALOGUE else near
     return f"did you mean {guess!r}? " if guess else ""
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """The known name closest to a misspelt one, whatever its case; "" when none is close."""
+    folded = {each.casefold(): each for each in known}
+    near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    return folded[near[0]] if near else ""
 
 
 def absolute_source(source: str) -> str:
@@ -163,6 +169,8 @@ def source_version(source: str) -> str:
     """
     name = parse_source(source)
     if name.kind not in PATH_KINDS:
+        from importlib.metadata import PackageNotFoundError, version
+
         package = EMBEDDED.get(name.kind, "torchvision")
         try:
             return f"{package}-{version(package)}"

@@ -62,7 +62,7 @@ def _cut(position: np.ndarray, test: float, validation: float) -> list[int]:
 
 def _uniform(digests: np.ndarray, seed: int) -> np.ndarray:
     """Hashes and a seed mixed into float64 [N] in [0, 1): the finaliser of SplitMix64 (Steele et al. 2014)."""
-    mixed = digests.astype(np.uint64) + np.uint64(seed % 2**64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = digests.astype(np.uint64) + np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
     return np.asarray((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53

@@ -87,7 +87,10 @@ def _build(source: Source, options: Data, folder: Path, stage: Stage) -> Built:
         started = time.monotonic()
 
         def report(done: int, bad: int) -> None:
-            figures: dict[str, float | str] = {"images/s": done / max(1e-9, time.monotonic() - started), "bad": str(bad)}
+            figures: dict[str, float | str] = {
+                "images/s": done / max(1e-9, time.monotonic() - started),
+                "bad": str(bad),
+            }
             bar.set(done, **figures)
             if stage.stop_requested:
                 raise Interrupted

@@ -10,6 +10,7 @@ Folder of a run, `<state_dir>/tracking/<run_id>/`:
     <stage>.jsonl       the journal: one entry a line, {"t": ms since 1970, "kind": ..., ...}
     <stage>.ack.json    how many bytes of it the tracking server holds; written by the relay
     <stage>.spool/      copies of the files to be uploaded, deleted once they are
+    <stage>.rejected    entries that the tracking store would not take, with its reasons; absent as a rule
 
 A line is written by one `write`, so a process that dies leaves at most one torn line, at the end; it is cut off when
 the journal is opened again and ignored by readers.
@@ -80,7 +81,7 @@ def _decode(raw: bytes) -> Entry:
         entry = json.loads(raw)
     except ValueError:
         return {"kind": "damaged"}
-    return entry if isinstance(entry, dict) else {"kind": "damaged"}
+    return entry if isinstance(entry, dict) and "kind" in entry else {"kind": "damaged"}
 
 
 def read_acknowledged(path: Path) -> tuple[int, bool]:

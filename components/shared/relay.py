@@ -272,7 +272,7 @@ class Relay:
     def _reject(self, outbox: _Outbox, entry: Entry, error: Exception) -> None:
         sentence = sentence_of(error, self.context.tracking_uri)
         self._rejected.append(sentence)
-        with outbox.path.with_suffix(".rejected.jsonl").open("a") as file:
+        with outbox.path.with_suffix(".rejected").open("a") as file:
             file.write(json.dumps({"entry": entry, "reason": sentence}) + "\n")
         _logger.warning("%s", sentence)
 

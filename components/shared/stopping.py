@@ -1,8 +1,9 @@
 """How a stage is told to stop, and what happens when the command that started it is gone.
 
 SIGTERM and SIGINT ask for a stop. A stage that polls `Stage.stop_requested` (training does, at every step) saves its
-state and raises `Interrupted` by itself; elsewhere, and at the second signal, `Interrupted` is raised where the stage
-is. A stage whose starter died is told in the same way, by its own watching thread.
+state and raises `Interrupted` by itself; elsewhere, when it does not poll for a while after the signal, and at the
+second signal, `Interrupted` is raised where the stage is. A stage whose starter died is told in the same way, by its
+own watching thread.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from components.shared.failures import Interrupted
 
 PARENT_VARIABLE = "GAN_PIPELINE_PARENT"
 WATCH_SECONDS = 0.25
-POLL_IS_ALIVE_SECONDS = 5.0  # a stage that polled this recently will notice by itself
+POLL_IS_ALIVE_SECONDS = 5.0  # a stage that polled this recently will probably notice by itself
+PATIENCE_SECONDS = 10.0  # how long it has for that
 HARD_EXIT_SECONDS = 20.0
 
 
@@ -35,11 +37,13 @@ class StopSignal:
 
     def __init__(self) -> None:
         self._requested = False
+        self._noticed = False
         self._polled = float("-inf")
 
     @property
     def requested(self) -> bool:
         self._polled = time.monotonic()
+        self._noticed = self._requested
         return self._requested
 
     def request(self) -> None:
@@ -52,6 +56,11 @@ class StopSignal:
         if again or time.monotonic() - self._polled > POLL_IS_ALIVE_SECONDS:
             raise Interrupted
 
+    def insist(self) -> None:
+        """Raises `Interrupted` when a stop was asked for and nobody has looked since."""
+        if self._requested and not self._noticed:
+            raise Interrupted
+
 
 @contextmanager
 def stop_on_signals(stop: StopSignal) -> Iterator[None]:
@@ -62,17 +71,21 @@ def stop_on_signals(stop: StopSignal) -> Iterator[None]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         stop.request()
+        previous.setdefault(signal.SIGALRM, signal.signal(signal.SIGALRM, lambda *_: stop.insist()))
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS)
 
     previous = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
+        if signal.SIGALRM in previous:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in previous.items():
             signal.signal(number, handler)
 
 
 @contextmanager
-def watch_parent(mark: str, hard_exit_seconds: float = HARD_EXIT_SECONDS) -> Iterator[None]:
+def watch_parent(mark: str) -> Iterator[None]:
     """While inside: when the process `mark` names is gone, ask this one to stop, and end it if it does not.
 
     Args:
@@ -82,7 +95,7 @@ def watch_parent(mark: str, hard_exit_seconds: float = HARD_EXIT_SECONDS) -> Ite
         yield
         return
     over = threading.Event()
-    thread = threading.Thread(target=_watch, args=(mark, over, hard_exit_seconds), name="parent-watch", daemon=True)
+    thread = threading.Thread(target=_watch, args=(mark, over), name="parent-watch", daemon=True)
     thread.start()
     try:
         yield
@@ -90,11 +103,11 @@ def watch_parent(mark: str, hard_exit_seconds: float = HARD_EXIT_SECONDS) -> Ite
         over.set()
 
 
-def _watch(mark: str, over: threading.Event, hard_exit_seconds: float) -> None:
+def _watch(mark: str, over: threading.Event) -> None:
     while not over.wait(WATCH_SECONDS):
         if not is_alive(mark):
-            signal.raise_signal(signal.SIGTERM) if os.name == "nt" else os.kill(os.getpid(), signal.SIGTERM)
-            if not over.wait(hard_exit_seconds):
+            os.kill(os.getpid(), signal.SIGTERM)  # its handler runs in the main thread
+            if not over.wait(HARD_EXIT_SECONDS):
                 os._exit(Interrupted.exit_code)
             return
 

@@ -43,6 +43,7 @@ class AdversarialGame:
     def step(self, draw: Callable[[], Batch], *, report: bool) -> dict[str, Tensor]:
         self.generator.train()
         self.discriminator.train()
+        self._set_learning_rates()
         extra_moves = self.recipe.game.discriminator_steps - 1
         for _ in range(extra_moves):
             batch = draw()
@@ -128,6 +129,16 @@ class AdversarialGame:
             metrics["G/gradient_norm"] = _gradient_norm(self.generator)
         self.generator_optimizer.step()
         return metrics | {"G/loss": adversarial.detach()}
+
+    def _set_learning_rates(self) -> None:
+        """A pure function of the step, so that there is no scheduler to save."""
+        specs, total = self.recipe.optimizers, self.recipe.training.steps
+        start = specs.decay_from * total
+        factor = 1.0 if self.steps < start else (total - self.steps) / (total - start)
+        pairs = ((self.generator_optimizer, specs.generator), (self.discriminator_optimizer, specs.discriminator))
+        for optimizer, spec in pairs:
+            for group in optimizer.param_groups:
+                group["lr"] = spec.lr * factor
 
     def _due_regularizers(self, player: str) -> list[Any]:
         return [

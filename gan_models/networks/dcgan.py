@@ -51,9 +51,9 @@ class DcganImageGenerator(Generator):
         self.coarse_shape = (widths[0], base, base)
         # The paper's first layer, a convolution on a 1x1 map, written as the matrix product that it is.
         self.project = nn.Linear(latent + num_classes, widths[0] * base * base, bias=False)
-        layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU()]
+        layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)]
         for inputs, outputs in pairwise(widths):
-            layers += [nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+            layers += [nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh())
         self.apply(_initialise)
 
@@ -78,7 +78,7 @@ def build_discriminator(spec: DcganDiscriminator, num_classes: int, image_shape:
         layers.append(spectral_norm(convolution) if spec.norm == "spectral" else convolution)
         if normalised:
             layers.append(nn.BatchNorm2d(outputs))
-        layers.append(nn.LeakyReLU(0.2))
+        layers.append(nn.LeakyReLU(0.2, inplace=True))
     spectral = spec.norm == "spectral"
     head: nn.Module
     if num_classes:

@@ -24,7 +24,7 @@ class MlpImageGenerator(Generator):
         layers: list[nn.Module] = []
         inputs = latent + num_classes
         for width in widths:
-            layers += [nn.Linear(inputs, width, bias=False), nn.BatchNorm1d(width), nn.ReLU()]
+            layers += [nn.Linear(inputs, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(inplace=True)]
             inputs = width
         self.layers = nn.Sequential(*layers, nn.Linear(inputs, prod(image_shape)), nn.Tanh())
 
@@ -44,7 +44,7 @@ def build_discriminator(spec: MlpDiscriminator, num_classes: int, image_shape: I
     inputs = prod(image_shape)
     for width in spec.widths:
         linear = nn.Linear(inputs, width)
-        layers += [spectral_norm(linear) if spectral else linear, nn.LeakyReLU(0.2)]
+        layers += [spectral_norm(linear) if spectral else linear, nn.LeakyReLU(0.2, inplace=True)]
         inputs = width
     trunk = nn.Sequential(*layers)
     if num_classes:

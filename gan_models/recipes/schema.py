@@ -113,6 +113,7 @@ class Optimizer(Section):
 class Optimizers(Section):
     generator: Optimizer = Optimizer()
     discriminator: Optimizer = Optimizer()
+    decay_from: Share = Field(1.0, description="share of the steps after which both rates fall linearly to zero")
 
 
 class Training(Section):

@@ -15,9 +15,7 @@ from gan_models.errors import RequestError
 from pipeline.settings import EXPERIMENT, make_plan
 
 
-def compile_command(
-    output: Path, recipe: str | None, data: str | None, overrides: Sequence[str], seed: int
-) -> int:
+def compile_command(output: Path, recipe: str | None, data: str | None, overrides: Sequence[str], seed: int) -> int:
     """Writes the YAML; equal settings give equal bytes."""
     if output.suffix not in (".yaml", ".yml"):
         raise RequestError(f"--output {output}: Kubeflow takes a file whose name ends in .yaml")
@@ -33,9 +31,7 @@ def compile_command(
     about = json.dumps({"name": plan.default_name(), "experiment": EXPERIMENT})
     with tempfile.TemporaryDirectory() as scratch:
         compiled = Path(scratch, "pipeline.yaml")
-        Compiler().compile(
-            training_pipeline, str(compiled), pipeline_parameters={**plan.parameters(), "run": about}
-        )
+        Compiler().compile(training_pipeline, str(compiled), pipeline_parameters={**plan.parameters(), "run": about})
         write_text(output, compiled.read_text(encoding="utf-8"))
     typer.echo(f"{output}: {plan.recipe.name} on {plan.recipe.data.source}, seed {plan.seed}", err=True)
     return 0

@@ -37,7 +37,9 @@ def ui_command(port: int, workdir: Path | None, tracking_uri: str | None) -> int
         return 0
     database = sqlite_path(uri)
     if database is not None and not database.is_file():
-        raise RequestError(f"there is no MLflow store at {database} yet: start a run, or give --workdir or --tracking-uri")
+        raise RequestError(
+            f"there is no MLflow store at {database} yet: start a run, or give --workdir or --tracking-uri"
+        )
     check_tracking(uri)
     _check_port(port)
     return _serve(uri, port)

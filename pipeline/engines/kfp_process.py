@@ -2,8 +2,8 @@
 
 It is a process of its own because kfp.local redirects `print` and the root logger, prints everything to standard
 output and blocks in the stage it waits for; here all of that lands in the run's log, while the command line stays free
-to draw, to track and to pass on signals. Started by `pipeline.engines.local`, as `python -m pipeline.engines.kfp_process
-REQUEST.json WORKDIR` (the work directory tells whose engine it is).
+to draw, to track and to pass on signals. `pipeline.engines.local` starts it, with two arguments: a file that holds the
+request, and the work directory, which tells whose engine it is.
 """
 
 from __future__ import annotations

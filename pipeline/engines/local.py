@@ -30,10 +30,11 @@ from typing import Literal
 
 import psutil
 
+from components.shared.failures import Interrupted
 from components.shared.progress import EVENTS_VARIABLE, Event, EventReader
 from components.shared.stopping import PARENT_VARIABLE, parent_mark
 from components.shared.context import TITLES, RunContext
-from gan_models.errors import RunError
+from gan_models.errors import RequestError, RunError
 from pipeline.engines.kfp_process import EngineRequest, EngineResult, is_stage, stage_processes
 from pipeline.workdir import WorkDirectory
 
@@ -57,6 +58,13 @@ class Outcome:
     skipped: tuple[str, ...] = ()
     """Stages whose inputs had not changed."""
 
+    def raise_unless_finished(self) -> None:
+        """Turns a bad end into the exception that stands for it."""
+        if self.status == "interrupted":
+            raise Interrupted(self.sentence)
+        if self.status == "failed":
+            raise (RequestError if self.exit_code == RequestError.exit_code else RunError)(self.sentence)
+
 
 def run_locally(
     arguments: Mapping[str, str | int],
@@ -68,12 +76,10 @@ def run_locally(
 
     Args:
         arguments: of the pipeline.
-        workdir: where everything is kept; locked by the caller.
+        workdir: where everything is kept; locked by the caller, its events file empty.
         context: given to the stages through their environment.
         pipeline: the YAML of a compiled pipeline.
     """
-    stop_leftovers(workdir.root)
-    workdir.events.unlink(missing_ok=True)
     follower = _Follower(EventReader(workdir.events))
     with tempfile.TemporaryDirectory(prefix="gan-pipeline-", ignore_cleanup_errors=True) as scratch:
         result_file = Path(scratch, "result.json")
@@ -206,9 +212,9 @@ def _end(engine: subprocess.Popen[bytes]) -> None:
 def _failure(follower: _Follower, workdir: WorkDirectory, interrupted: bool) -> Outcome:
     unfinished = [stage for stage in follower.started if stage not in follower.ended]
     stage = follower.error["stage"] if follower.error else (unfinished or follower.started or [""])[-1]
-    if interrupted or (follower.error and follower.error.get("exit_code") == 3):
-        where = f" in {stage}" if stage else ""
-        return Outcome("interrupted", 3, f"interrupted{where}: the same command continues")
+    if interrupted or (follower.error and follower.error.get("exit_code") == Interrupted.exit_code):
+        said = follower.error["sentence"] if follower.error else "interrupted; the same command continues"
+        return Outcome("interrupted", Interrupted.exit_code, f"{stage}: {said}" if stage else said)
     if follower.error:
         sentence = f"{stage}: {follower.error['sentence']}"
         log = follower.error.get("log")

@@ -1,0 +1,117 @@
+"""Training throughput of `dcgan` at 32x32: the project's loop beside a plain, well-written fp32 loop of the same networks.
+
+The plain loop is what a careful person writes: a DataLoader over a float tensor data set, Adam, one batch of generated
+images for both players (detached for D), a moving average. Ours is `AdversarialGame.step` with the sampler, the
+normalisation from uint8 and the moving average that the training loop runs, in bf16 and in fp32. The three take turns,
+so that a busy machine slows all of them; the medians are compared.
+
+    python benchmarks/training_throughput.py [--batch 64] [--rounds 7] [--steps 20] [--threads 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from gan_models.data.table import EpochSampler, Split
+from gan_models.games import Batch, build_game
+from gan_models.networks import build_discriminator, build_generator
+from gan_models.recipes import load_recipe
+from gan_models.training.averaging import ExponentialMovingAverage
+
+SHAPE = (1, 32, 32)
+IMAGES = 4000
+
+
+def plain_step(batch_size: int) -> Callable[[], None]:
+    """One iteration of a plain fp32 loop."""
+    recipe = load_recipe("dcgan")
+    generator, discriminator = build_generator(recipe, SHAPE, 0), build_discriminator(recipe, SHAPE, 0)
+    average = build_generator(recipe, SHAPE, 0)
+    spec = recipe.optimizers
+    optimizer_g = torch.optim.Adam(generator.parameters(), lr=spec.generator.lr, betas=spec.generator.betas)
+    optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=spec.discriminator.lr, betas=spec.discriminator.betas)
+    criterion = nn.BCEWithLogitsLoss()
+    images = torch.rand(IMAGES, *SHAPE) * 2 - 1
+    loader = DataLoader(TensorDataset(images), batch_size=batch_size, shuffle=True, drop_last=True)
+    batches = itertools.chain.from_iterable(itertools.repeat(loader))
+
+    def step() -> None:
+        (real,) = next(batches)
+        ones, zeros = torch.ones(len(real)), torch.zeros(len(real))
+        fake = generator(torch.randn(len(real), generator.latent))
+        loss_d = criterion(discriminator(real).logits, ones) + criterion(discriminator(fake.detach()).logits, zeros)
+        optimizer_d.zero_grad()
+        loss_d.backward()
+        optimizer_d.step()
+        loss_g = criterion(discriminator(fake).logits, ones)
+        optimizer_g.zero_grad()
+        loss_g.backward()
+        optimizer_g.step()
+        with torch.no_grad():
+            for target, source in zip(average.parameters(), generator.parameters(), strict=True):
+                target.mul_(0.999).add_(source, alpha=0.001)
+
+    return step
+
+
+def project_step(batch_size: int, precision: str) -> Callable[[], None]:
+    """One iteration of the project's loop, without its reports."""
+    recipe = load_recipe("dcgan", [f"training.precision={precision}", f"training.batch_size={batch_size}"])
+    game = build_game(recipe, SHAPE, 0, torch.device("cpu"))
+    average = ExponentialMovingAverage(game.generator, recipe.training.ema)
+    split = Split(torch.randint(0, 256, (IMAGES, *SHAPE[1:], SHAPE[0]), dtype=torch.uint8), None, [])
+    sampler = EpochSampler(IMAGES, batch_size, seed=0)
+    counter = itertools.count()
+    numbers = itertools.count(1)
+
+    def step() -> None:
+        game.step(lambda: Batch(*split.batch(sampler.indices(next(counter)))), report=False)
+        average.update(game.generator, next(numbers))
+
+    return step
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    contestants = {
+        "plain fp32": plain_step(options.batch),
+        "project fp32": project_step(options.batch, "fp32"),
+        "project bf16": project_step(options.batch, "bf16"),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for round_ in range(options.rounds + 1):  # the first is a warm-up
+        for name, step in contestants.items():
+            started = time.perf_counter()
+            for _ in range(options.steps):
+                step()
+            if round_:
+                seconds[name].append((time.perf_counter() - started) / options.steps)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    report = {
+        "images_per_second": {name: round(options.batch / value, 1) for name, value in medians.items()},
+        "times_plain": {name: round(medians["plain fp32"] / value, 2) for name, value in medians.items()},
+        "batch": options.batch,
+        "threads": options.threads,
+        "torch": str(torch.__version__),
+    }
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()

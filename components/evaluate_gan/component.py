@@ -1,0 +1,54 @@
+"""The KFP definition of the stage: a typed signature and one call."""
+
+from kfp import dsl
+from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def evaluate_gan(
+    generator: Input[Model],
+    dataset: Input[Dataset],
+    evaluation: str,
+    seed: int,
+    code_version: str,
+    run: str,
+    metrics: Output[Metrics],
+    report: Output[Artifact],
+) -> None:
+    """Judges a generator by the test split, with real images judged in the same way beside it.
+
+    Args:
+        generator: the generator folder of select_checkpoint.
+        dataset: the image table of prepare_data.
+        evaluation: the recipe's `evaluation` section as JSON.
+        seed: seed of the generated images; others than the checkpoint was selected on.
+        code_version: changes when the project's code does, so that caches do not outlive it.
+        run: where the run is tracked and keeps its state, as JSON; empty: the process environment says.
+        metrics: the figures, as Kubeflow shows them.
+        report: metrics.json, report.md, report.html and the figures.
+    """
+    from pathlib import Path
+
+    from components.evaluate_gan import step
+    from components.shared.stage import run_component
+    from gan_models.metrics.locations import default_cache
+    from gan_models.recipes.schema import Evaluation
+
+    result = run_component(
+        "evaluate_gan",
+        lambda stage: step.run(
+            step.Request(
+                generator=Path(generator.path),
+                dataset=Path(dataset.path),
+                evaluation=Evaluation.model_validate_json(evaluation),
+                output=Path(report.path),
+                cache_dir=default_cache(),
+                seed=seed,
+            ),
+            stage,
+        ),
+        run=run,
+    )
+    for name, value in result.metrics.items():
+        metrics.log_metric(name, value)
+    report.metadata.update(result.metrics)

@@ -1,0 +1,94 @@
+"""What a source holds, from a quick look: nothing is imported, and only the headers of a sample are read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from components.prepare_data.first_look import Look, channels_of, look_at
+from components.prepare_data.sources import Source, open_source, parse_source
+from gan_models.recipes.schema import Data
+
+SHOWN_SIZES = 5
+FEW_IMAGES = 200
+
+
+class Inspection(BaseModel):
+    """A source in figures."""
+
+    source: str
+    kind: str
+    images: int
+    """Images that the source claims to have; some may turn out unreadable."""
+    classes: list[str]
+    """Class names in the order of their labels; empty when unlabelled."""
+    splits: list[str]
+    """The splits that the source itself gives; empty: they are decided at import."""
+    channels: str
+    """`grey` or `rgb`: what data.channels=auto would choose."""
+    sample: int
+    """Images looked at."""
+    sizes: dict[str, int]
+    """The most frequent sizes of the sample, `WIDTHxHEIGHT`: images."""
+    modes: dict[str, int]
+    """Pillow modes of the sample: images."""
+    ignored: int
+    """Files that are no images by their names."""
+    problems: list[str]
+    """Sentences about what may surprise."""
+
+
+def inspect(source: str, options: Data | None = None) -> Inspection:
+    """Look at a source.
+
+    Args:
+        options: how it is going to be imported; the recipe's defaults when not given. Its own source does not matter.
+
+    Raises:
+        RequestError: the source is unknown, absent, or not in the form that its kind asks for.
+        RunError: it could not be downloaded.
+    """
+    options = options or Data()
+    opened = open_source(source)
+    looks = look_at(opened)
+    seen = [look for look in looks if not look.problem]
+    sizes = Counter(f"{look.width}x{look.height}" for look in seen)
+    return Inspection(
+        source=source,
+        kind=parse_source(source).kind,
+        images=opened.total,
+        classes=list(opened.class_names),
+        splits=[split for split in ("train", "validation", "test") if split in opened.given_splits],
+        channels="grey" if channels_of(looks) == 1 else "rgb",
+        sample=len(looks),
+        sizes=dict(sizes.most_common(SHOWN_SIZES)),
+        modes=dict(Counter(look.mode for look in seen).most_common()),
+        ignored=len(opened.ignored),
+        problems=list(_problems(opened, looks, options)),
+    )
+
+
+def _problems(source: Source, looks: list[Look], options: Data) -> Iterator[str]:
+    seen = [look for look in looks if not look.problem]
+    bad = len(looks) - len(seen)
+    if bad:
+        reasons = Counter(look.problem for look in looks if look.problem)
+        yield f"{bad} of {len(looks)} images looked at cannot be opened: {', '.join(reasons)}"
+    if source.total < FEW_IMAGES:
+        yield f"only {source.total} images: a GAN needs hundreds to learn from, and every split needs some"
+    small = sum(2 * min(look.width, look.height) <= options.size for look in seen)
+    if small:
+        yield (
+            f"{small} of {len(seen)} images looked at have at most half of data.size={options.size} pixels a side: "
+            "they become blurred"
+        )
+    oblong = sum(look.width != look.height for look in seen)
+    if oblong:
+        what = "lose their edges (data.fit=pad keeps them)" if options.fit == "crop" else "get black borders"
+        yield f"{oblong} of {len(seen)} images looked at are not square and {what}"
+    if len({look.grey for look in seen}) == 2:
+        yield "some images are grey and some in colour: all become RGB, unless data.channels=grey"
+    if source.ignored:
+        yield f"{len(source.ignored)} files are no images by their names and are left out: {source.ignored[0][0]}, ..."

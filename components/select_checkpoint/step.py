@@ -1,0 +1,186 @@
+"""Chooses the best of the generators that a training kept: the nearest to images it was not trained on."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from components.shared.artifacts import new_folder, write_json
+from components.shared.journal import link_or_copy
+from components.shared.stage import Stage
+from gan_models.errors import RequestError, RunError
+from gan_models.recipes.schema import Evaluation, Selection
+
+if TYPE_CHECKING:
+    from gan_models.metrics.judge import Judge
+    from gan_models.metrics.frechet import Gaussian
+    from gan_models.sampling.generator import GeneratorInfo
+
+TABLE_FILE = "selection.csv"
+CURVE_FILE = "selection.png"
+CHOICE_FILE = "selection.json"
+
+
+class Request(BaseModel):
+    """What to choose from, and how."""
+
+    model_config = ConfigDict(frozen=True)
+
+    training: Path
+    """The training folder of train_gan."""
+    dataset: Path
+    """The dataset folder that it was trained on."""
+    selection: Selection
+    evaluation: Evaluation
+    output: Path
+    """The chosen generator folder to write, with the reasons for the choice beside it."""
+    cache_dir: Path
+    seed: int
+
+
+class Result(BaseModel):
+    """What was chosen; also written as selection.json."""
+
+    step: int
+    score: float
+    metric: str
+    """The full name of the score: Frechet distance to the split named in it; lower is better."""
+    extractor: str
+    split: str
+    samples: int
+    """Images drawn from each generator."""
+    references: int
+    """Real images they were compared with."""
+    candidates: int
+    collapsed: int
+
+
+class Candidate(NamedTuple):
+    """A kept generator and its score."""
+
+    folder: Path
+    info: GeneratorInfo
+    score: float
+
+    @property
+    def eligible(self) -> bool:
+        return not self.info.collapsed and math.isfinite(self.score)
+
+
+def run(request: Request, stage: Stage) -> Result:
+    """Scores every kept generator on the validation split and writes the best one.
+
+    Raises:
+        RequestError: the training folder holds no generators, or the extractor does not fit the data.
+        RunError: all of them have collapsed.
+    """
+    import torch
+
+    from gan_models.data.table import ImageTable
+    from gan_models.metrics.frechet import Gaussian
+    from gan_models.metrics.judge import Judge, reference_split
+
+    folders = kept_generators(request.training)
+    table = ImageTable.open(request.dataset)
+    stage.log_params({"selection": request.selection, "evaluation": request.evaluation, "seed": request.seed})
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    judge = Judge.for_table(
+        table, request.evaluation, cache=request.cache_dir, device=device, bars=stage.progress
+    )
+    stage.note(judge.sentence())
+    split = reference_split(table.metadata, "validation")
+    if split != "validation":
+        stage.note(f"the data has no validation images: checkpoints are selected on the {split} split")
+    references = judge.count(split, request.selection.samples)
+    metric = judge.name("FD", request.selection.samples, split)
+    reference = Gaussian.of(judge.real(split, references).features)
+    candidates = []
+    with stage.progress("scoring checkpoints", len(folders)) as bar:
+        for folder in folders:
+            candidates.append(candidate := _scored(folder, judge, reference, request, device))
+            figures = {metric: candidate.score, "diversity": candidate.info.diversity}
+            stage.log_checkpoint(folder.name, candidate.info.step, figures)
+            bar.advance(step=str(candidate.info.step), score=candidate.score)
+    best = _best(candidates, request.training)
+    result = Result(
+        step=best.info.step,
+        score=best.score,
+        metric=metric,
+        extractor=judge.extractor.name,
+        split=split,
+        samples=request.selection.samples,
+        references=references,
+        candidates=len(candidates),
+        collapsed=sum(candidate.info.collapsed for candidate in candidates),
+    )
+    with new_folder(request.output) as target:
+        _write(target, candidates, best, result, judge)
+    for file in (CURVE_FILE, TABLE_FILE, CHOICE_FILE):
+        stage.log_artifact(request.output / file)
+    stage.note(f"step {result.step} is the best of {result.candidates} checkpoints: {metric} {result.score:.3g}")
+    return result
+
+
+def kept_generators(training: Path) -> list[Path]:
+    """The generator folders of a training folder, in the order of their steps.
+
+    Raises:
+        RequestError: there are none.
+    """
+    from gan_models.sampling.generator import INFO_FILE
+
+    folders = sorted(file.parent for file in (training / "generators").glob(f"step-*/{INFO_FILE}"))
+    if not folders:
+        raise RequestError(f"{training} is not a training folder: it has no generators/step-*; run train_gan first")
+    return folders
+
+
+def _scored(folder: Path, judge: Judge, reference: Gaussian, request: Request, device: object) -> Candidate:
+    """Every generator draws from the same latents and labels: what differs is the generator."""
+    from gan_models.metrics.frechet import frechet_distance
+    from gan_models.metrics.judge import draw
+
+    generator, samples = draw(folder, judge.table.metadata, request.selection.samples, request.seed, device)
+    features = judge.extractor.features_and_logits(samples.images).features
+    return Candidate(folder, generator.info, frechet_distance(features, reference))
+
+
+def _best(candidates: list[Candidate], training: Path) -> Candidate:
+    eligible = [candidate for candidate in candidates if candidate.eligible]
+    if not eligible:
+        lowest = min(candidate.info.diversity for candidate in candidates)
+        highest = max(candidate.info.diversity for candidate in candidates)
+        raise RunError(
+            f"all {len(candidates)} checkpoints of {training} have collapsed (their samples differ by {lowest:.2g} to "
+            f"{highest:.2g} of what real images do): train again with another seed, a lower optimizers.*.lr or a "
+            "regularizer"
+        )
+    return min(eligible, key=lambda candidate: (candidate.score, candidate.info.step))
+
+
+def _write(target: Path, candidates: list[Candidate], best: Candidate, result: Result, judge: Judge) -> None:
+    from components.select_checkpoint.curve import write_curve
+    from gan_models.sampling.generator import GENERATOR_FILES
+
+    for name in GENERATOR_FILES:
+        link_or_copy(best.folder / name, target / name)
+    with (target / TABLE_FILE).open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["step", "score", "collapsed", "diversity"])
+        for candidate in candidates:
+            info = candidate.info
+            rows.writerow([info.step, candidate.score, str(info.collapsed).lower(), info.diversity])
+    write_json(target / CHOICE_FILE, {**result.model_dump(), "extractor_details": judge.extractor.describe()})
+    write_curve(
+        target / CURVE_FILE,
+        steps=[candidate.info.step for candidate in candidates],
+        scores=[candidate.score for candidate in candidates],
+        collapsed=[not candidate.eligible for candidate in candidates],
+        best=result.step,
+        metric=result.metric,
+        references=result.references,
+    )

@@ -1,0 +1,98 @@
+"""Files that are costly to make and the same for every run: kept in one folder, made by one process at a time.
+
+$GAN_PIPELINE_CACHE, or ~/.cache/gan-pipeline. A cache that cannot be written is no reason to fail: then what was made
+is used and forgotten.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+CACHE_VARIABLE = "GAN_PIPELINE_CACHE"
+_KEY = "key"  # where a file says what it was made from
+
+logger = logging.getLogger(__name__)
+
+Tensors = dict[str, Tensor]
+
+
+def default_cache() -> Path:
+    """$GAN_PIPELINE_CACHE, or ~/.cache/gan-pipeline."""
+    return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "gan-pipeline")
+
+
+def digest(document: Mapping[str, Any]) -> str:
+    """A short name for everything in `document` (JSON values)."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def cached_tensors(folder: Path, key: Mapping[str, Any], make: Callable[[], Tensors]) -> Tensors:
+    """What `make` returned for this `key`, read from `folder` when it is there; `make` runs once, however many ask.
+
+    The key is written into the file and compared when it is read, so neither a damaged file nor one of another key is
+    ever used.
+    """
+    text = json.dumps(key, sort_keys=True)
+    path = folder / f"{digest(key)}.safetensors"
+    if (found := _read(path, text)) is not None:
+        return found
+    with _only_one(path):
+        if (found := _read(path, text)) is not None:
+            return found  # another process made it meanwhile
+        made = make()
+        _write(path, text, made)
+        return made
+
+
+@contextlib.contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    """Holds the lock of a cache file, or nothing where no lock can be had."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{path}.lock")
+        lock.acquire()
+    except OSError as error:
+        logger.warning("nothing is cached in %s: %s", path.parent, error)
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _read(path: Path, text: str) -> Tensors | None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            if (file.metadata() or {}).get(_KEY) != text:
+                return None
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (OSError, SafetensorError):
+        return None
+
+
+def _write(path: Path, text: str, tensors: Tensors) -> None:
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, metadata={_KEY: text})
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        logger.warning("%s is not cached: %s", path, error)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

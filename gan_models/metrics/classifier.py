@@ -1,0 +1,190 @@
+"""A small classifier trained on the data set's own labels, as an extractor of features.
+
+For digits, glyphs and other images that ImageNet knows nothing of, figures on MNIST have always been measured so. It
+sees the train split only; its accuracy on the other splits is part of its description. Training is a pure function of
+the data and this file (on one machine, with one number of threads), so the result is cached under both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gan_models.data.table import to_float
+from gan_models.errors import RequestError
+from gan_models.metrics.cache import Tensors, cached_tensors
+from gan_models.metrics.extractors import Advance, Bars, Extracted, fold_batch_norm, in_batches, silent
+
+if TYPE_CHECKING:
+    from gan_models.data.table import ImageTable, Split
+
+FEATURES = 128
+_WIDTHS = (16, 32, 48, 48, FEATURES)
+_MAX_SIZE = 64  # larger images are averaged down to this
+_BATCH = 64
+_EPOCHS = 9.6
+_MIN_STEPS, _MAX_STEPS = 200, 2000
+_LEARNING_RATE = 8e-3
+_WEIGHT_DECAY = 0.1
+_SHIFT = 2  # pixels: the only augmentation that holds for any kind of image
+_SEED = 0
+
+
+class ClassifierNetwork(nn.Module):
+    """Five 3x3 convolutions with batch norm, averaged over the image: 96k parameters for ten classes."""
+
+    def __init__(self, channels: int, size: int, classes: int) -> None:
+        super().__init__()
+        # Tiny images keep their resolution for one layer more.
+        strides = (2 if size > 16 else 1, 1 if size > 16 else 2, 2, 1, 2)
+        blocks: list[nn.Module] = []
+        for width, stride in zip(_WIDTHS, strides, strict=True):
+            conv = nn.Conv2d(channels, width, 3, stride, padding=1, bias=False)
+            blocks.append(nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU()))
+            channels = width
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Linear(FEATURES, classes)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [B, 128] and logits [B, K] of images [B, C, H, W] in [-1, 1]."""
+        features = self.blocks(images).mean(dim=(2, 3))
+        return features, self.head(features)
+
+
+class Classifier:
+    """The extractor `classifier`: 128 features, logits over the data set's classes."""
+
+    name = "classifier"
+
+    def __init__(self, weights: Tensors, shape: tuple[int, int, int], classes: int, device: torch.device | str) -> None:
+        """A trained network from its state dict; `shape` is (C, H, W) of the images it was trained on."""
+        state = {key: value for key, value in weights.items() if not key.startswith("accuracy.")}
+        self.accuracy = {
+            key.removeprefix("accuracy."): float(value) for key, value in weights.items() if key not in state
+        }
+        self._digest = _digest(state)
+        self._shape = shape
+        self._device = torch.device(device)
+        network = ClassifierNetwork(shape[0], min(shape[1], _MAX_SIZE), classes)
+        network.load_state_dict(state)
+        self._network = _folded(network.eval()).to(self._device).to(memory_format=torch.channels_last)
+
+    @classmethod
+    def for_table(
+        cls, table: ImageTable, *, cache: Path, device: torch.device | str = "cpu", bars: Bars = silent
+    ) -> Classifier:
+        """The classifier of a data set: from the cache, or trained now (seconds on two cores).
+
+        Raises:
+            RequestError: the data has no labels, or labels of one class only.
+        """
+        metadata = table.metadata
+        if sum(count > 0 for count in metadata.counts.get("train", {}).values()) < 2 or not metadata.class_names:
+            raise RequestError(f"a classifier can't be trained on {metadata.source}: it has no labels of two classes")
+        key = {"data": metadata.fingerprint, "code": hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}
+        weights = cached_tensors(cache, key, lambda: _trained(table, torch.device(device), bars))
+        return cls(weights, metadata.image_shape, metadata.num_classes, device)
+
+    def describe(self) -> dict[str, Any]:
+        channels, height, width = self._shape
+        return {
+            "name": self.name,
+            "weights_sha256": self._digest,
+            "features": FEATURES,
+            "input": [channels, height, width],
+            "resize": f"area, to {_MAX_SIZE}x{_MAX_SIZE}" if height > _MAX_SIZE else "none",
+            "trained_on": "train split",
+            "accuracy": self.accuracy,
+        }
+
+    def features_and_logits(self, images: Tensor, advance: Advance | None = None) -> Extracted:
+        return in_batches(images, 512, lambda batch: self._network(_network_input(batch.to(self._device))), advance)
+
+
+def _trained(table: ImageTable, device: torch.device, bars: Bars) -> Tensors:
+    """State dict of a network trained on the train split, and its accuracy on the others."""
+    split = table.split("train", device)
+    assert split.labels is not None
+    steps = training_steps(len(split))
+    flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    with torch.random.fork_rng(devices=[]), flags, bars("training the classifier", steps) as bar:
+        torch.manual_seed(_SEED)
+        size = min(split.images.shape[1], _MAX_SIZE)
+        network = ClassifierNetwork(split.images.shape[3], size, table.metadata.num_classes)
+        network.to(device).to(memory_format=torch.channels_last)
+        optimizer = torch.optim.AdamW(network.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY, fused=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps, pct_start=0.2)
+        for index, (down, right) in zip(_order(len(split), steps), _shifts(steps), strict=True):
+            images = _shifted(_network_input(split.images[index.to(device)]), down, right)
+            _, logits = network(images)
+            loss = F.cross_entropy(logits, split.labels[index.to(device)])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            bar.advance()
+    weights = {name: tensor.detach().cpu() for name, tensor in network.eval().state_dict().items()}
+    held_out = [name for name in ("validation", "test") if table.metadata.count(name)]
+    return weights | {
+        f"accuracy.{name}": torch.tensor(_accuracy(network, table.split(name, device))) for name in held_out
+    }
+
+
+def training_steps(images: int) -> int:
+    """Steps of training for a train split of so many images: about ten epochs, within bounds."""
+    return min(max(round(_EPOCHS * images / _BATCH), _MIN_STEPS), _MAX_STEPS)
+
+
+def _order(images: int, steps: int) -> Tensor:
+    """Indices int64 [steps, B], epoch after epoch."""
+    epochs = -(-steps * _BATCH // images)
+    return torch.cat([torch.randperm(images) for _ in range(epochs)])[: steps * _BATCH].view(steps, _BATCH)
+
+
+def _shifts(steps: int) -> list[list[int]]:
+    shifts: list[list[int]] = torch.randint(0, 2 * _SHIFT + 1, (steps, 2)).tolist()
+    return shifts
+
+
+def _shifted(images: Tensor, down: int, right: int) -> Tensor:
+    """Images [B, C, H, W] moved by up to two pixels, the rim repeated."""
+    height, width = images.shape[2:]
+    padded = F.pad(images, (_SHIFT,) * 4, mode="replicate")
+    return padded[:, :, down : down + height, right : right + width].contiguous(memory_format=torch.channels_last)
+
+
+def _network_input(images: Tensor) -> Tensor:
+    """uint8 [B, H, W, C] as [B, C, H', W'] in [-1, 1], channels_last."""
+    scaled = to_float(images)
+    if scaled.shape[2] > _MAX_SIZE:
+        scaled = F.interpolate(scaled, size=(_MAX_SIZE, _MAX_SIZE), mode="area")
+    return scaled
+
+
+@torch.inference_mode()
+def _accuracy(network: nn.Module, split: Split) -> float:
+    assert split.labels is not None
+    right = 0
+    for images, labels in zip(torch.split(split.images, 512), torch.split(split.labels, 512), strict=True):
+        right += int((network(_network_input(images))[1].argmax(dim=1) == labels).sum())
+    return right / len(split)
+
+
+def _folded(network: ClassifierNetwork) -> ClassifierNetwork:
+    """Batch norms folded into the convolutions before them: the same function, faster."""
+    for block in network.blocks:
+        fold_batch_norm(block, "0", "1")
+    return network.requires_grad_(False)
+
+
+def _digest(state: Tensors) -> str:
+    whole = hashlib.sha256()
+    for name in sorted(state):
+        whole.update(name.encode())
+        whole.update(state[name].contiguous().numpy().tobytes())
+    return whole.hexdigest()

@@ -1,0 +1,157 @@
+"""The Inception network of 2015 that every published FID and IS is measured with, as torch-fidelity ports it.
+
+Its 96 MB of weights are no part of any package. They are taken from a file the user names, from where torch-fidelity,
+pytorch-fid or an earlier run left them, or downloaded; their SHA-256 is checked whichever way they came, and nothing in
+them is unpickled but tensors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import shutil
+import urllib.request
+import uuid
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_models.errors import RequestError
+from gan_models.metrics.extractors import Advance, Extracted, fold_batch_norm, in_batches
+
+FEATURES = 2048
+WEIGHTS_URL = (
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
+)
+WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+# The same file under the names that torch-fidelity, and pytorch-fid and clean-fid, give it.
+WEIGHTS_FILES = ("weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth")
+_CONNECT_SECONDS = 20.0
+_BATCH = 32
+
+
+class Inception2015:
+    """The extractor `inception-2015`: 2048 features, 1008 logits without bias (as the Inception Score uses them).
+
+    Images are resized to 299x299 as TensorFlow 1 did it; grey ones are repeated to RGB.
+
+    Args:
+        weights: file of the weights, already checked (`inception_file`).
+        folded: fold the batch norms into the convolutions: half as fast again, features off by 3e-7. Without, features
+            are torch-fidelity's to the last bit.
+    """
+
+    name = "inception-2015"
+
+    def __init__(self, weights: Path, device: torch.device | str = "cpu", *, folded: bool = True) -> None:
+        self._device = torch.device(device)
+        self._digest = _sha256(weights)
+        self._folded = folded
+        network = _network(weights)
+        if folded:
+            _fold(network)
+            network.to(memory_format=torch.channels_last)
+        self._network = network.to(self._device)
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "weights_sha256": self._digest,
+            "features": FEATURES,
+            "layer": "2048, logits_unbiased",
+            "resize": "bilinear as in TensorFlow 1, to 299x299",
+            "input": "(x - 128) / 128, grey repeated to RGB",
+            "precision": "float32, batch norm folded" if self._folded else "float32",
+        }
+
+    def features_and_logits(self, images: Tensor, advance: Advance | None = None) -> Extracted:
+        return in_batches(images, _BATCH, self._forward, advance)
+
+    def _forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        pixels = images.to(self._device).permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
+        features, logits = self._network(pixels.contiguous())
+        return features, logits
+
+
+def inception_file(given: str | None, cache: Path, sha256: str = WEIGHTS_SHA256) -> Path:
+    """The file of the weights: the given one, one that is already on this machine, or a download into `cache`.
+
+    Raises:
+        RequestError: the given file is absent or not what it should be, or nothing can be downloaded; says what to do.
+    """
+    if given is not None:
+        path = Path(given).expanduser()
+        if not path.is_file():
+            raise RequestError(f"evaluation.inception_weights: there is no file {path}; {_remedy()}")
+        if (found := _sha256(path)) != sha256:
+            raise RequestError(
+                f"evaluation.inception_weights: {path} is not the 2015 Inception network "
+                f"(SHA-256 {found[:8]}..., expected {sha256[:8]}...); {_remedy()}"
+            )
+        return path
+    downloads = Path(torch.hub.get_dir()) / "checkpoints"
+    for path in (folder / name for folder in (cache, downloads) for name in WEIGHTS_FILES):
+        if path.is_file() and _sha256(path) == sha256:
+            return path
+    return _download(cache / WEIGHTS_FILES[0], sha256)
+
+
+def _download(path: Path, sha256: str) -> Path:
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            urllib.request.urlopen(WEIGHTS_URL, timeout=_CONNECT_SECONDS) as answer,
+            partial.open("wb") as file,
+        ):
+            shutil.copyfileobj(answer, file)
+            file.flush()
+            os.fsync(file.fileno())
+        if (found := _sha256(partial)) != sha256:
+            raise RequestError(
+                f"the 2015 Inception weights arrived altered (SHA-256 {found[:8]}..., expected {sha256[:8]}...); "
+                f"{_remedy()}"
+            )
+        partial.replace(path)
+    except OSError as error:  # URLError and time-outs are OSErrors, too
+        raise RequestError(f"the 2015 Inception weights can't be downloaded ({error}); {_remedy()}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return path
+
+
+def _remedy() -> str:
+    return (
+        f"fetch {WEIGHTS_URL} where there is a network, and pass --set evaluation.inception_weights=PATH, "
+        "or choose another evaluation.extractor"
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _network(weights: Path) -> nn.Module:
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    # torch-fidelity unpickles what it is given, so it is given tensors that were loaded safely and written anew.
+    safe = io.BytesIO()
+    torch.save(torch.load(weights, map_location="cpu", weights_only=True), safe)
+    safe.seek(0)
+    network = FeatureExtractorInceptionV3(
+        "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=safe
+    )
+    assert isinstance(network, nn.Module)
+    return network
+
+
+def _fold(network: nn.Module) -> None:
+    for module in list(network.modules()):
+        if isinstance(getattr(module, "bn", None), nn.BatchNorm2d):
+            fold_batch_norm(module, "conv", "bn")

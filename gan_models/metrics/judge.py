@@ -1,0 +1,180 @@
+"""An extractor at work on one data set: features of its real images, kept in the cache, and of generated ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_models.data.table import ImageTable, Split
+from gan_models.data.table_file import TableMetadata
+from gan_models.errors import RequestError
+from gan_models.metrics.cache import cached_tensors
+from gan_models.metrics.choice import Choice, choose_extractor
+from gan_models.metrics.extractors import Bars, Extracted, FeatureExtractor, load_extractor, silent
+from gan_models.metrics.scores import metric_name
+from gan_models.recipes.schema import Evaluation
+from gan_models.sampling.generator import LoadedGenerator, Samples, load_generator
+
+_ORDER_SEED = 0  # which images stand for a split never depends on the run
+
+
+def reference_split(metadata: TableMetadata, wanted: str) -> str:
+    """The split that images are compared with: the wanted one, or the next best that holds at least two images.
+
+    Raises:
+        RequestError: no split holds two images.
+    """
+    for split in (wanted, "test", "validation", "train"):
+        if metadata.count(split) >= 2:
+            return split
+    raise RequestError(f"{metadata.source} has too few images to compare with: a split must hold at least 2")
+
+
+def representative_order(size: int) -> Tensor:
+    """int64 [size]: any first n of these rows are a random sample of a split, always the same one."""
+    return torch.from_numpy(np.random.default_rng(_ORDER_SEED).permutation(size))
+
+
+def proportional_labels(metadata: TableMetadata, num: int, seed: int) -> Tensor:
+    """Labels int64 [num] for a conditional generator, each class as often as in the train split, in random order.
+
+    Real sets that are uneven are then compared with samples that are as uneven.
+    """
+    counts = np.array([metadata.counts["train"].get(name, 0) for name in metadata.class_names], dtype=float)
+    edges = np.rint(np.cumsum(counts) / counts.sum() * num).astype(np.int64)
+    labels = np.repeat(np.arange(len(counts)), np.diff(edges, prepend=0))
+    return torch.from_numpy(np.random.default_rng(seed).permutation(labels))
+
+
+class Judge:
+    """Turns the images of one data set, real and generated, into features of one extractor."""
+
+    def __init__(
+        self,
+        table: ImageTable,
+        extractor: FeatureExtractor,
+        choice: Choice,
+        *,
+        cache: Path,
+        device: torch.device | str = "cpu",
+        bars: Bars = silent,
+    ) -> None:
+        self.table = table
+        self.extractor = extractor
+        self.choice = choice
+        self._cache = cache / "features"
+        self._device = torch.device(device)
+        self._bars = bars
+        self._splits: dict[str, Split] = {}
+
+    @classmethod
+    def for_table(
+        cls,
+        table: ImageTable,
+        evaluation: Evaluation,
+        *,
+        cache: Path,
+        device: torch.device | str = "cpu",
+        bars: Bars = silent,
+    ) -> Judge:
+        """With the extractor that `evaluation` asks for, or the one that fits the data.
+
+        Raises:
+            RequestError: the extractor does not fit the data or is not available.
+        """
+        choice = choose_extractor(evaluation.extractor, table.metadata)
+        extractor = load_extractor(
+            choice.name,
+            table,
+            cache=cache,
+            inception_weights=evaluation.inception_weights,
+            device=device,
+            bars=bars,
+        )
+        return cls(table, extractor, choice, cache=cache, device=device, bars=bars)
+
+    def sentence(self) -> str:
+        """What judges, and why; for a trained classifier also how good it is."""
+        accuracy = self.extractor.describe().get("accuracy") or {}
+        shares = ", ".join(f"{100 * value:.1f} % right on {split}" for split, value in accuracy.items())
+        return f"images are judged by {self.extractor.name}: {self.choice.reason}{f' ({shares})' if shares else ''}"
+
+    def name(self, metric: str, count: int, split: str | None = None) -> str:
+        """The full name of a figure by this extractor."""
+        return metric_name(metric, self.extractor.name, count, split)
+
+    def count(self, split: str, at_most: int) -> int:
+        """How many images stand for a split: all, or `at_most` when it holds more."""
+        return min(self.table.metadata.count(split), at_most)
+
+    def split(self, name: str) -> Split:
+        """A split of the data, loaded once."""
+        if name not in self._splits:
+            self._splits[name] = self.table.split(name)
+        return self._splits[name]
+
+    def real(self, split: str, count: int) -> Extracted:
+        """Features of the first `count` images of a split in `representative_order`, from the cache where possible."""
+        key = {
+            "data": self.table.metadata.fingerprint,
+            "split": split,
+            "count": count,
+            "order": _ORDER_SEED,
+            "extractor": self.extractor.describe(),
+            "device": self._device.type,
+            "torch": torch.__version__,
+        }
+
+        def make() -> dict[str, Tensor]:
+            made = self._extract(self.real_images(split, count), f"features of {split} images")
+            return {"features": made.features} | ({} if made.logits is None else {"logits": made.logits})
+
+        tensors = cached_tensors(self._cache, key, make)
+        return Extracted(tensors["features"], tensors.get("logits"))
+
+    def real_images(self, split: str, count: int) -> Tensor:
+        """The uint8 [count, H, W, C] images that `real` describes."""
+        loaded = self.split(split)
+        return loaded.images[representative_order(len(loaded))[:count]]
+
+    def real_labels(self, split: str, count: int) -> Tensor | None:
+        """The labels int64 [count] of these images."""
+        loaded = self.split(split)
+        return None if loaded.labels is None else loaded.labels[representative_order(len(loaded))[:count]]
+
+    def generated(self, images: Tensor, title: str = "features of generated images") -> Extracted:
+        """Features of uint8 [N, H, W, C] images."""
+        return self._extract(images, title)
+
+    def _extract(self, images: Tensor, title: str) -> Extracted:
+        with self._bars(title, len(images)) as bar:
+            return self.extractor.features_and_logits(images, bar.advance)
+
+
+def draw(
+    folder: Path, metadata: TableMetadata, num: int, seed: int, device: torch.device | str = "cpu"
+) -> tuple[LoadedGenerator, Samples]:
+    """Loads a generator folder and draws `num` images to be judged against the data that `metadata` describes.
+
+    Raises:
+        RequestError: the folder is damaged, or makes images of another shape or other classes than the data has.
+    """
+    generator = load_generator(folder, device)
+    info = generator.info
+    if info.image_shape != metadata.image_shape:
+        raise RequestError(
+            f"{folder} makes images of shape {info.image_shape}, {metadata.source} was prepared as "
+            f"{metadata.image_shape}: name the data set it was trained on"
+        )
+    labels = None
+    if generator.num_classes:
+        if info.class_names != metadata.class_names:
+            raise RequestError(
+                f"{folder} was trained on {len(info.class_names)} classes that are not the "
+                f"{len(metadata.class_names)} of {metadata.source}: name the data set it was trained on"
+            )
+        labels = proportional_labels(metadata, num, seed)
+    return generator, generator.sample(num, seed=seed, labels=labels)

@@ -1,0 +1,239 @@
+"""`gan-pipeline run`: the training pipeline on this machine, from a request to a table of results."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from components.shared.context import PIPELINE, RunContext
+from components.shared.failures import Interrupted
+from components.shared.redaction import redact
+from components.shared.tracking import check_tracking
+from gan_models.errors import RequestError, RunError
+from pipeline.settings import EXPERIMENT, Place, Plan, make_place, make_plan
+from pipeline.workdir import RunRecord, WorkDirectory, open_workdir
+
+DRAIN_SECONDS = {"reachable": 120.0, "away": 5.0}
+"""How long the end of a run waits for MLflow, by whether the store answered at the start."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What was typed."""
+
+    recipe: str | None = None
+    data: str | None = None
+    overrides: tuple[str, ...] = ()
+    seed: int = 0
+    workdir: Path | None = None
+    tracking_uri: str | None = None
+    name: str | None = None
+    pipeline: Path | None = None
+    as_json: bool = False
+
+
+@dataclass
+class Report:
+    """What `--json` prints, filled in as the run goes on."""
+
+    run_id: str | None = None
+    status: str = "failed"
+    workdir: str | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+    def line(self) -> str:
+        fields = {key: value for key, value in vars(self).items() if key != "error" or value}
+        return json.dumps(fields, ensure_ascii=False)
+
+
+def run_command(request: RunRequest) -> int:
+    """Runs or continues what was asked for."""
+    report = Report()
+    try:
+        _run(request, report)
+        return 0
+    except Interrupted as error:
+        report.status, report.error = "interrupted", str(error)
+        typer.echo(f"gan-pipeline: {error}", err=True)
+        return error.exit_code
+    except (RequestError, RunError) as error:
+        report.error = str(error)
+        raise
+    finally:
+        if request.as_json:
+            sys.stderr.flush()
+            typer.echo(report.line())
+
+
+def _run(request: RunRequest, report: Report) -> None:
+    plan = _plan(request)
+    place = make_place(plan, request.workdir, request.name, request.tracking_uri)
+    report.workdir = str(place.workdir)
+    _check(plan)
+    reachable = check_tracking(place.tracking_uri)
+    with open_workdir(place.workdir) as workdir:
+        record = _record(workdir, plan, place)
+        report.run_id = record.run_id
+        _say_what(record, place, away=reachable == "away")
+        with _kept(workdir, record):
+            links = _execute(plan, place, workdir, record, request.pipeline, DRAIN_SECONDS[reachable])
+            record.metrics = dict(read_metrics(links))
+    report.status, report.metrics = "finished", record.metrics
+    report.artifacts = {name: str(path) for name, path in links.items()}
+    _print_results(links, workdir, place, to_stderr=request.as_json)
+
+
+def _plan(request: RunRequest) -> Plan:
+    if request.pipeline is None:
+        return make_plan(request.recipe, request.data, request.overrides, request.seed)
+    if request.recipe or request.data or request.overrides or request.seed:
+        raise RequestError(
+            "--pipeline brings its own recipe, data and seed: leave out --recipe, --data, --set and --seed, "
+            "or compile it again with them"
+        )
+    return Plan.from_parameters(compiled_parameters(request.pipeline), origin=str(request.pipeline))
+
+
+def compiled_parameters(path: Path) -> dict[str, Any]:
+    """The defaults of a compiled pipeline's parameters.
+
+    Raises:
+        RequestError: there is no such file, or it holds no pipeline.
+    """
+    import yaml
+
+    try:
+        document = next(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+        inputs = document["root"]["inputDefinitions"]["parameters"]
+        return {name: spec["defaultValue"] for name, spec in inputs.items() if "defaultValue" in spec}
+    except OSError as error:
+        raise RequestError(f"--pipeline {path}: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError, StopIteration):
+        raise RequestError(
+            f"--pipeline {path} holds no compiled pipeline: write one with `gan-pipeline compile`"
+        ) from None
+
+
+def _check(plan: Plan) -> None:
+    from pipeline.checks import check_buildable, is_proven
+
+    if not is_proven(plan.recipe):
+        check_buildable(plan.recipe)
+
+
+def _record(workdir: WorkDirectory, plan: Plan, place: Place) -> RunRecord:
+    """The run that was here before when it is the same computation, else a new one."""
+    digest, before = plan.digest(), workdir.record()
+    same = before is not None and before.digest == digest and before.experiment == place.experiment
+    record = RunRecord(
+        name=place.name,
+        digest=digest,
+        recipe=plan.recipe.name,
+        source=plan.recipe.data.source,
+        seed=plan.seed,
+        experiment=place.experiment,
+        tracking_uri=place.tracking_uri if redact(place.tracking_uri) == place.tracking_uri else "",
+        code_version=plan.code_version,
+        started=_now(),
+    )
+    if same and before is not None:
+        record.run_id = before.run_id
+    else:
+        workdir.clear_results()
+    return record
+
+
+@contextmanager
+def _kept(workdir: WorkDirectory, record: RunRecord) -> Iterator[None]:
+    """Keeps run.json true: running inside, then how it ended."""
+    workdir.write_record(record)
+    try:
+        yield
+        record.status = "finished"
+    except BaseException as error:
+        record.status = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
+        record.sentence = redact(str(error))
+        raise
+    finally:
+        record.ended = _now()
+        workdir.write_record(record)
+
+
+def _execute(
+    plan: Plan, place: Place, workdir: WorkDirectory, record: RunRecord, pipeline: Path | None, drain_seconds: float
+) -> dict[str, Path]:
+    """Runs the pipeline, draws and tracks it; returns the links to its results."""
+    from components.shared.board import ProgressBoard
+    from components.shared.progress import EventReader
+    from components.shared.relay import Relay
+    from components.shared.stage import open_stage
+    from pipeline.engines.local import run_locally, stop_leftovers
+
+    context = RunContext(
+        run_id=record.run_id,
+        name=place.name,
+        experiment=place.experiment,
+        tracking_uri=place.tracking_uri,
+        state_dir=str(workdir.root),
+        relay="external",
+    )
+    stop_leftovers(workdir.root)
+    workdir.events.unlink(missing_ok=True)
+    with Relay(context) as relay:
+        try:
+            with open_stage(PIPELINE, context) as parent:
+                parent.log_params({**plan.recipe.model_dump(mode="json"), "seed": plan.seed})
+                parent.set_tags({"recipe": plan.recipe.name, "source": plan.recipe.data.source})
+                with ProgressBoard(EventReader(workdir.events), sys.stderr):
+                    # The stages learn from their environment which run they belong to: the same parameters find
+                    # the same entries in kfp's cache, whatever the run is called and wherever it is tracked.
+                    outcome = run_locally({**plan.parameters(), "run": "{}"}, workdir, context, pipeline)
+                    outcome.raise_unless_finished()
+        finally:
+            _drain(relay, drain_seconds)
+    return workdir.link_results(outcome.artifacts)
+
+
+def _drain(relay: Any, seconds: float) -> None:
+    try:
+        pending = relay.drain(seconds)
+    except KeyboardInterrupt:
+        pending = relay.pending()
+    for sentence in filter(None, (pending.sentence(), *pending.rejected)):
+        typer.echo(sentence, err=True)
+
+
+def _say_what(record: RunRecord, place: Place, away: bool) -> None:
+    typer.echo(f"{record.name}: {record.recipe} on {record.source}, seed {record.seed}, in {place.workdir}", err=True)
+    if away:
+        typer.echo(
+            f"no tracking server answers at {redact(place.tracking_uri)}: what is logged waits on disk and is sent "
+            "when it is back",
+            err=True,
+        )
+
+
+def read_metrics(links: Mapping[str, Path]) -> dict[str, float]:
+    """The figures of the evaluation by name."""
+    raise NotImplementedError
+
+
+def _print_results(links: Mapping[str, Path], workdir: WorkDirectory, place: Place, to_stderr: bool) -> None:
+    raise NotImplementedError
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+__all__ = ["EXPERIMENT", "RunRequest", "compiled_parameters", "read_metrics", "run_command"]

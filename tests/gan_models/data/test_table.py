@@ -1,0 +1,196 @@
+"""The image table: what is written is read back, whole, and known by its fingerprint."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gan_models.data.table import EpochSampler, ImageTable, to_float, to_uint8
+from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter, read_metadata
+from gan_models.errors import RequestError
+
+CLASSES = ("cat", "dog")
+PIXELS = np.random.default_rng(0).integers(0, 256, (50, 4, 4, 3), np.uint8)
+LABELS = [row % 2 for row in range(50)]
+SPLITS = ["test" if row % 5 == 0 else "train" for row in range(50)]
+
+Write = Callable[..., TableMetadata]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def call(
+        pixels: np.ndarray = PIXELS,
+        labels: list[int] | None = None,
+        classes: tuple[str, ...] = CLASSES,
+        batch: int = 50,
+        captions: list[str | None] | None = None,
+    ) -> TableMetadata:
+        rows = LABELS if labels is None else labels
+        with TableWriter(tmp_path / IMAGES_FILE, 4, 4, 3) as writer:
+            for start in range(0, len(pixels), batch):
+                part = slice(start, start + batch)
+                paths = [f"{row}.png" for row in range(len(pixels))[part]]
+                some = None if captions is None else captions[part]
+                writer.append(pixels[part], rows[part], SPLITS[part], paths, some)
+            return writer.close(classes, "folder:here", {"size": 4})
+
+    return call
+
+
+def test_reads_back_what_was_written(write: Write, tmp_path: Path) -> None:
+    metadata = write(batch=7)
+    table = ImageTable.open(tmp_path)
+    train, test = table.split("train"), table.split("test")
+    is_test = np.array(SPLITS) == "test"
+    assert table.metadata == metadata
+    assert metadata.counts == {"train": {"cat": 20, "dog": 20}, "test": {"cat": 5, "dog": 5}}
+    assert (metadata.count("train"), metadata.count("validation")) == (40, 0)
+    assert (metadata.image_shape, metadata.num_classes) == ((3, 4, 4), 2)
+    assert np.array_equal(train.images.numpy(), PIXELS[~is_test])
+    assert np.array_equal(test.images.numpy(), PIXELS[is_test])
+    assert train.labels is not None
+    assert train.labels.tolist() == [label for label, out in zip(LABELS, is_test, strict=True) if not out]
+    assert test.paths == [f"{row}.png" for row in range(0, 50, 5)]
+    assert train.images.is_contiguous()
+
+
+def test_batch_is_normalised_and_channels_last(write: Write, tmp_path: Path) -> None:
+    write()
+    split = ImageTable.open(tmp_path).split("train")
+    images, labels = split.batch(torch.tensor([3, 0]))
+    assert images.shape == (2, 3, 4, 4)
+    assert images.dtype == torch.float32
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(to_uint8(images), split.images[[3, 0]])
+    assert labels is not None
+    assert labels.dtype == torch.int64
+
+
+def test_unlabelled_images_have_no_labels(write: Write, tmp_path: Path) -> None:
+    metadata = write(labels=[None] * 50, classes=())
+    split = ImageTable.open(tmp_path).split("train")
+    assert metadata.counts["train"] == {"": 40}
+    assert split.labels is None
+    assert split.batch(torch.tensor([0]))[1] is None
+
+
+def test_fingerprint_follows_content_not_layout(write: Write, tmp_path: Path) -> None:
+    whole = write().fingerprint
+    first_file = (tmp_path / IMAGES_FILE).read_bytes()
+    assert write(batch=3).fingerprint == whole
+    assert write().fingerprint == whole
+    assert (tmp_path / IMAGES_FILE).read_bytes() == first_file
+    changed = PIXELS.copy()
+    changed[-1, -1, -1, -1] ^= 1
+    others = [
+        write(pixels=changed),
+        write(pixels=PIXELS[::-1]),
+        write(labels=LABELS[::-1]),
+        write(classes=("dog", "cat")),
+        write(captions=[None] * 49 + ["a cat"]),
+        write(captions=[""] + [None] * 49),
+    ]
+    assert len({whole, *(metadata.fingerprint for metadata in others)}) == 7
+
+
+def test_captions_do_not_depend_on_batches(write: Write) -> None:
+    captions = [None, "", "a", "ab", "1:a"] * 10
+    assert write(captions=captions).fingerprint == write(captions=captions, batch=4).fingerprint
+
+
+def test_folder_without_a_table(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"not a prepared data set.*images\.parquet"):
+        ImageTable.open(tmp_path / "nowhere")
+
+
+def test_empty_split_names_those_there_are(write: Write, tmp_path: Path) -> None:
+    write()
+    with pytest.raises(RequestError, match=r"no images in split 'validation' .*train 40, test 10"):
+        ImageTable.open(tmp_path).split("validation")
+
+
+def test_damage_is_noticed(write: Write, tmp_path: Path) -> None:
+    write()
+    file = tmp_path / IMAGES_FILE
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(RequestError, match="is damaged"):
+        ImageTable.open(tmp_path)
+    position = content.index(PIXELS[10].tobytes())
+    file.write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
+    table = ImageTable.open(tmp_path)  # the footer is whole
+    with pytest.raises(RequestError, match="is damaged"):
+        table.split("train")
+
+
+def test_parquet_of_somebody_else_is_no_table(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"pixels": [1, 2]}), tmp_path / IMAGES_FILE)
+    with pytest.raises(RequestError, match="is damaged"):
+        read_metadata(tmp_path)
+
+
+def test_metadata_needs_no_torch(write: Write, tmp_path: Path) -> None:
+    write()
+    program = (
+        "import sys; from pathlib import Path; from gan_models.data.table_file import read_metadata; "
+        "print(read_metadata(Path(sys.argv[1])).num_classes, 'torch' in sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["2", "False"]
+
+
+def test_normalisation_is_exact_and_inverse() -> None:
+    all_values = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1)
+    images = to_float(all_values)
+    assert images.min() == -1.0
+    assert images.max() == 1.0
+    assert torch.equal(to_uint8(images), all_values)
+
+
+def test_to_uint8_clamps_and_keeps_its_input() -> None:
+    images = torch.tensor([-1.5, 0.0, 1.01, 7.0]).reshape(1, 1, 2, 2)
+    before = images.clone()
+    assert to_uint8(images).flatten().tolist() == [0, 128, 255, 255]
+    assert torch.equal(images, before)
+
+
+def test_every_epoch_shows_every_image_once() -> None:
+    sampler = EpochSampler(size=24, batch_size=4, seed=7)
+    epochs = [torch.cat([sampler.indices(6 * epoch + step) for step in range(6)]).tolist() for epoch in range(3)]
+    assert all(sorted(epoch) == list(range(24)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_batches_are_a_pure_function_of_the_step() -> None:
+    straight = [EpochSampler(50, 8, seed=1).indices(step).tolist() for step in range(20)]
+    sampler = EpochSampler(50, 8, seed=1)
+    assert [sampler.indices(step).tolist() for step in reversed(range(20))] == straight[::-1]
+    assert [EpochSampler(50, 8, seed=2).indices(step).tolist() for step in range(20)] != straight
+    assert all(len(batch) == 8 for batch in straight)
+
+
+def test_remainder_of_an_epoch_is_left_out() -> None:
+    sampler = EpochSampler(size=10, batch_size=4, seed=0)
+    first = torch.cat([sampler.indices(0), sampler.indices(1)])
+    assert sampler.steps_per_epoch == 2
+    assert len(set(first.tolist())) == 8
+
+
+def test_few_images_are_repeated_to_fill_a_batch() -> None:
+    batch = EpochSampler(size=3, batch_size=8, seed=0).indices(5)
+    assert len(batch) == 8
+    assert sorted(torch.bincount(batch).tolist()) == [2, 3, 3]
+
+
+@pytest.mark.parametrize("arguments", [(0, 4, 0), (4, 0, 0), (4, 4, -1)])
+def test_sampler_refuses_nonsense(arguments: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match="must be positive"):
+        EpochSampler(*arguments)
