@@ -233,7 +233,9 @@ def _say(sentence: str, code: int) -> int:
 
 def _command_of(arguments: list[str]) -> str:
     """The part of a command line that names a command, with a space behind it, for a hint at its `--help`."""
-    groups = {group.name: group.typer_instance.registered_commands for group in app.registered_groups if group.typer_instance}
+    groups = {
+        group.name: group.typer_instance.registered_commands for group in app.registered_groups if group.typer_instance
+    }
     known = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
     words = arguments[:1] if arguments and arguments[0] in known | set(groups) else []
     if words and any(arguments[1:2] == [command.name] for command in groups.get(words[0]) or ()):

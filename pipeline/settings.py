@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.prepare_data.sources import PATH_KINDS, absolute_source, open_source, parse_source, source_version
+from components.prepare_data.sources import (
+    PATH_KINDS,
+    SPLIT_NAMES,
+    absolute_source,
+    open_source,
+    parse_source,
+    source_version,
+)
 from components.shared.tracking import sqlite_uri
 from gan_models.errors import RequestError
 from gan_models.recipes import Recipe, load_recipe, model_document
@@ -189,7 +196,10 @@ def source_slug(source: str) -> str:
     if not separator:
         return slug(source)
     path = Path(rest)
-    return slug(path.stem if kind in ("parquet", "npz") and path.suffix else path.name) or slug(kind)
+    name = path.stem if kind in ("parquet", "npz") and path.suffix else path.name
+    if name.lower() in SPLIT_NAMES:  # .../cifar10/train.parquet: the folder says what it is
+        name = path.parent.name
+    return slug(name) or slug(kind)
 
 
 def slug(text: str) -> str:

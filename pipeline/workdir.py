@@ -153,7 +153,7 @@ def _check_place(root: Path) -> None:
         free = shutil.disk_usage(existing).free // 2**20
     if free < MIN_FREE_MB:
         raise RequestError(
-            f"only {free} MB are free at {existing} and a run needs about {MIN_FREE_MB}: free some, or use another --workdir"
+            f"only {free} MB are free at {existing} and a run needs about {MIN_FREE_MB}: free some, or change --workdir"
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from components.prepare_data.decoding import BadImageError, Item, is_grey, open_image, reason_of
-from components.prepare_data.sources import Source
+from components.prepare_data.sources import Source, reading
 
 SAMPLE_IMAGES = 256
 
@@ -26,8 +26,12 @@ class Look:
 
 
 def look_at(source: Source, count: int = SAMPLE_IMAGES) -> list[Look]:
-    """About `count` images spread over the source."""
-    with warnings.catch_warnings():
+    """About `count` images spread over the source.
+
+    Raises:
+        RunError: the source cannot be read.
+    """
+    with reading(source.name), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about doubtful image files: importing them gives a reason
         return [_look(item) for item in source.sample(count)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from components.prepare_data.sources import SPLIT_NAMES, Batch, Source, files_below
+from components.prepare_data.sources import SPLIT_NAMES, Batch, Source, files_below, printable
 from gan_models.errors import RequestError
 
 # What lies beside images in a normal data set and is no failed image: listed, but not counted as bad.
@@ -33,7 +33,7 @@ class FolderSource(Source):
         self._root = root
         files = files_below(root)
         images = [file for file in files if Path(file).suffix.lower() not in SIDECARS]
-        self._ignored = [(file, "not an image, by its name") for file in sorted(set(files) - set(images))]
+        self._ignored = [(printable(file), "not an image, by its name") for file in sorted(set(files) - set(images))]
         if not images:
             there = f"{len(files)} other files" if files else "no files"
             raise RequestError(f"folder {root} holds no images ({there}): give the folder that contains them")
@@ -53,7 +53,7 @@ class FolderSource(Source):
     def _folder_of(self, file: str) -> str:
         """The sub-folder that names the class, or ""."""
         parts = file.split("/")
-        return parts[self._depth] if len(parts) > self._depth + 1 else ""
+        return printable(parts[self._depth]) if len(parts) > self._depth + 1 else ""
 
     def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
         rows = range(self.total) if rows is None else rows
@@ -61,7 +61,7 @@ class FolderSource(Source):
             files = [self._files[row] for row in rows[start : start + items]]
             yield Batch(
                 items=[str(self._root / file) for file in files],
-                paths=files,
+                paths=[printable(file) for file in files],
                 labels=[self._labels.get(self._folder_of(file)) for file in files],
                 splits=[self._splits.get(_first(file)) for file in files],
             )

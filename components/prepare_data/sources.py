@@ -13,15 +13,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.prepare_data.torchvision_catalogue import CATALOGUE
-from gan_models.errors import RequestError
+from gan_models.errors import RequestError, RunError
 
 if TYPE_CHECKING:
     from components.prepare_data.decoding import Item
@@ -62,6 +65,8 @@ class Batch:
 class Source(ABC):
     """Images of one place. Nothing is decoded here, and never all of it is in memory."""
 
+    name: str = ""
+    """As the user wrote it."""
     total: int
     """Images that it claims to have, good or bad."""
     class_names: tuple[str, ...] = ()
@@ -85,6 +90,16 @@ class Source(ABC):
             if batch.fill is not None:
                 batch.fill(batch)
             yield from batch.items
+
+
+@contextmanager
+def reading(source: str) -> Iterator[None]:
+    """Errors while a source is read, as one sentence that blames the source and not what is written from it."""
+    try:
+        yield
+    except (OSError, EOFError, ValueError, NotImplementedError, zlib.error, zipfile.BadZipFile) as error:
+        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+        raise RunError(f"{source} could not be read: {reason}; is it damaged, or being changed?") from error
 
 
 @dataclass(frozen=True)
@@ -234,14 +249,26 @@ def files_below(root: Path) -> list[str]:
     return sorted(found)
 
 
+def printable(path: str) -> str:
+    """A path as text that UTF-8 can hold: file names on Linux may be any bytes."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
 def open_source(source: str) -> Source:
     """Open a source: count its images, learn its classes and splits; no image is decoded.
 
     Raises:
         RequestError: it is unknown, absent, or not in the form that its kind asks for.
-        RunError: it could not be downloaded.
+        RunError: it could not be downloaded or read.
     """
     name = parse_source(source)
+    with reading(source):
+        opened = _open(name)
+    opened.name = source
+    return opened
+
+
+def _open(name: SourceName) -> Source:
     if name.kind in EMBEDDED:
         from components.prepare_data.embedded_source import open_embedded
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -11,17 +10,15 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import pyarrow as pa
 
 from components.prepare_data.decode_pool import DecodePool, available_cores
 from components.prepare_data.decoding import Decoded, Target
 from components.prepare_data.leaks import remove_rows, write_duplicates
 from components.prepare_data.preview import PreviewImages
 from components.prepare_data.quarantine import Quarantine
-from components.prepare_data.sources import BATCH_BYTES, BATCH_ITEMS, Batch, Source
+from components.prepare_data.sources import BATCH_BYTES, BATCH_ITEMS, Batch, Source, reading
 from components.prepare_data.splits import DIGEST_TYPE, DuplicateFinder, assign_splits, choose_rows
 from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter
-from gan_models.errors import RunError
 from gan_models.recipes.schema import Data
 
 NO_LABEL = "it has no label, or one that is not among the classes"
@@ -64,7 +61,7 @@ def build_table(
         workers: decoder processes; default: one for each core.
 
     Raises:
-        RunError: the source became unreadable on the way.
+        RunError: the source became unreadable on the way, or decoding is impossible.
         OSError: the folder cannot be written.
     """
     rows = choose_rows(source.total, options.max_images, options.split_seed)
@@ -72,7 +69,7 @@ def build_table(
     items = max(1, min(BATCH_ITEMS, BATCH_BYTES // target.row_bytes))
     with _Import(source, target, options, folder) as table:
         pool = table.open.enter_context(DecodePool(target, _worker_count(total, workers)))
-        batches = _readable(source.batches(None if rows is None else rows.tolist(), items), options.source)
+        batches = _read(source.batches(None if rows is None else rows.tolist(), items), source.name)
         with closing(pool.decode(batches)) as results:
             for batch, decoded in results:
                 table.add(batch, decoded)
@@ -99,13 +96,9 @@ def _worker_count(total: int, asked: int | None) -> int:
     return min(asked or available_cores(), math.ceil(total / ITEMS_FOR_A_WORKER))
 
 
-def _readable(batches: Iterator[Batch], source: str) -> Iterator[Batch]:
-    """The same batches, with errors that say it was the source that could not be read, not the table written."""
-    try:
+def _read(batches: Iterator[Batch], source: str) -> Iterator[Batch]:
+    with reading(source):
         yield from batches
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, pa.ArrowException) as error:
-        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-        raise RunError(f"{source} could not be read to its end: {reason}") from error
 
 
 class _Import:
@@ -150,9 +143,8 @@ class _Import:
         given = _pick(batch.splits, kept)
         splits = assign_splits(digests, given, self._given_splits, shares, options.split_seed)
         labels = _pick(batch.labels, kept)
-        paths = [_printable(path) for path in _pick(batch.paths, kept)]
         captions = None if batch.captions is None else _pick(batch.captions, kept)
-        self.writer.append(pixels, labels, splits, paths, captions)
+        self.writer.append(pixels, labels, splits, _pick(batch.paths, kept), captions)
         self.finder.add(digests, labels, splits)
         in_training = [row for row, split in enumerate(splits) if split == "train"]
         self.preview.offer(pixels[in_training], _pick(labels, in_training))
@@ -166,8 +158,3 @@ class _Import:
 
 def _pick(values: Sequence[T], positions: Sequence[int]) -> list[T]:
     return [values[position] for position in positions]
-
-
-def _printable(path: str) -> str:
-    """A path that UTF-8 can hold: file names on Linux may be any bytes."""
-    return path.encode("utf-8", "backslashreplace").decode()

@@ -16,8 +16,10 @@ from gan_models.errors import RequestError, RunError
 from gan_models.recipes.schema import Evaluation, Selection
 
 if TYPE_CHECKING:
-    from gan_models.metrics.judge import Judge
+    import torch
+
     from gan_models.metrics.frechet import Gaussian
+    from gan_models.metrics.judge import Judge
     from gan_models.sampling.generator import GeneratorInfo
 
 TABLE_FILE = "selection.csv"
@@ -88,9 +90,7 @@ def run(request: Request, stage: Stage) -> Result:
     table = ImageTable.open(request.dataset)
     stage.log_params({"selection": request.selection, "evaluation": request.evaluation, "seed": request.seed})
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    judge = Judge.for_table(
-        table, request.evaluation, cache=request.cache_dir, device=device, bars=stage.progress
-    )
+    judge = Judge.for_table(table, request.evaluation, cache=request.cache_dir, device=device, bars=stage.progress)
     stage.note(judge.sentence())
     split = reference_split(table.metadata, "validation")
     if split != "validation":
@@ -139,7 +139,7 @@ def kept_generators(training: Path) -> list[Path]:
     return folders
 
 
-def _scored(folder: Path, judge: Judge, reference: Gaussian, request: Request, device: object) -> Candidate:
+def _scored(folder: Path, judge: Judge, reference: Gaussian, request: Request, device: torch.device) -> Candidate:
     """Every generator draws from the same latents and labels: what differs is the generator."""
     from gan_models.metrics.frechet import frechet_distance
     from gan_models.metrics.judge import draw

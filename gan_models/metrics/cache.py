@@ -1,7 +1,6 @@
 """Files that are costly to make and the same for every run: kept in one folder, made by one process at a time.
 
-$GAN_PIPELINE_CACHE, or ~/.cache/gan-pipeline. A cache that cannot be written is no reason to fail: then what was made
-is used and forgotten.
+A cache that cannot be written is no reason to fail: then what was made is used and forgotten.
 """
 
 from __future__ import annotations
@@ -21,17 +20,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-CACHE_VARIABLE = "GAN_PIPELINE_CACHE"
 _KEY = "key"  # where a file says what it was made from
 
 logger = logging.getLogger(__name__)
 
 Tensors = dict[str, Tensor]
-
-
-def default_cache() -> Path:
-    """$GAN_PIPELINE_CACHE, or ~/.cache/gan-pipeline."""
-    return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "gan-pipeline")
 
 
 def digest(document: Mapping[str, Any]) -> str:

@@ -32,9 +32,9 @@ class Extracted(NamedTuple):
     features: Tensor
     logits: Tensor | None
 
-    def first(self, count: int) -> Extracted:
-        """Of the first `count` images."""
-        return Extracted(self.features[:count], None if self.logits is None else self.logits[:count])
+    def part(self, start: int, stop: int) -> Extracted:
+        """Of the images from `start` up to `stop`."""
+        return Extracted(self.features[start:stop], None if self.logits is None else self.logits[start:stop])
 
 
 class FeatureExtractor(Protocol):
@@ -83,7 +83,7 @@ def load_extractor(
     """The extractor called `name`, one of `choice.EXTRACTORS`, for the images of `table`.
 
     Args:
-        cache: folder of what is made once (`cache.default_cache`): a trained classifier, downloaded weights.
+        cache: folder of what is made once (`locations.default_cache`): a trained classifier, downloaded weights.
         inception_weights: file of the 2015 Inception weights, in place of their download.
 
     Raises:

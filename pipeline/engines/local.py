@@ -30,10 +30,10 @@ from typing import Literal
 
 import psutil
 
+from components.shared.context import TITLES, RunContext
 from components.shared.failures import Interrupted
 from components.shared.progress import EVENTS_VARIABLE, Event, EventReader
 from components.shared.stopping import PARENT_VARIABLE, parent_mark
-from components.shared.context import TITLES, RunContext
 from gan_models.errors import RequestError, RunError
 from pipeline.engines.kfp_process import EngineRequest, EngineResult, is_stage, stage_processes
 from pipeline.workdir import WorkDirectory
@@ -123,7 +123,7 @@ def _environment(context: RunContext, workdir: WorkDirectory, scratch: str) -> d
     }
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"):
         environment.pop(name, None)  # the context says it all
-    if _PROJECT != Path(sysconfig.get_path("purelib")):  # used from a checkout: the stages need to find it too
+    if Path(sysconfig.get_path("purelib")) != _PROJECT:  # used from a checkout: the stages need to find it too
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))
     return environment
 

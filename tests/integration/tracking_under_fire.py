@@ -10,7 +10,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  (imported before forking)
@@ -18,9 +18,10 @@ from PIL import Image
 
 from components.shared.artifacts import write_text
 from components.shared.context import RunContext
+from components.shared.journal import Line
 from components.shared.mlflow_client import connect
 from components.shared.mlflow_runs import PipelineRuns
-from components.shared.relay import Relay
+from components.shared.relay import Relay, _Outbox
 from components.shared.stage import PIPELINE, open_stage
 
 STEPS, CHECKPOINT, IMAGES = 1500, 25, 100
@@ -41,10 +42,17 @@ def train(context: RunContext) -> None:
                 stage.log_checkpoint(f"step-{step}", step, {"loss": step / 10, "FD": 1.0 * step})
             if step % CHECKPOINT == 0:
                 write_text(saved, str(step))
-            time.sleep(0.001)
+            time.sleep(0.004)
 
 
 def relay(context: RunContext) -> None:
+    acknowledge = _Outbox.acknowledge
+
+    def late(self: _Outbox, lines: Sequence[Line]) -> None:
+        time.sleep(0.1)  # many kills are to fall between sending and acknowledging
+        acknowledge(self, lines)
+
+    _Outbox.acknowledge = late  # type: ignore[method-assign]
     with Relay(context) as running:
         while True:
             running.drain(1.0)
@@ -68,12 +76,18 @@ def kill(pid: int) -> None:
 
 
 def under_fire(context: RunContext, rounds: int, chance: random.Random) -> None:
+    connect(context.tracking_uri)
     for _ in range(rounds):
-        pids = [fork(lambda: train(context)), fork(lambda: relay(context))]
-        chance.shuffle(pids)
-        for pid in pids:
-            time.sleep(chance.uniform(0.02, 0.6))
-            kill(pid)
+        sending, writing = fork(lambda: relay(context)), fork(lambda: train(context))
+        time.sleep(chance.uniform(0.05, 0.5))
+        kill(writing)
+        writing = fork(lambda: train(context))
+        time.sleep(chance.uniform(0.3, 1.0))
+        victims = [sending, writing]
+        chance.shuffle(victims)
+        kill(victims[0])
+        time.sleep(chance.uniform(0.0, 0.2))
+        kill(victims[1])
     with open_stage(PIPELINE, context):
         train(context)
     with Relay(context) as last:

@@ -10,7 +10,7 @@ from PIL import Image
 from components.prepare_data.npz_source import NpzSource
 from gan_models.errors import RequestError
 
-GREY = np.random.default_rng(0).integers(0, 256, (7, 5, 4), np.uint8)
+GREY = np.random.default_rng(0).integers(0, 256, (7, 5, 6), np.uint8)
 COLOUR = np.random.default_rng(1).integers(0, 256, (7, 5, 6, 3), np.uint8)
 
 
@@ -91,7 +91,7 @@ def test_archives_that_bring_splits(tmp_path: Path, names: tuple[str, ...], spli
 
 
 def test_some_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.prepare_data.npz_source.BATCH_BYTES", 50)  # pieces of two images
+    monkeypatch.setattr("components.prepare_data.npz_source.BATCH_BYTES", 70)  # pieces of two images
     some = source(tmp_path, True, x=GREY)
     assert np.array_equal(pixels(some, [0, 3, 6]), GREY[[0, 3, 6]])
     assert np.array_equal(pixels(some), GREY)
@@ -101,7 +101,7 @@ def test_some_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("arrays", "sentence"),
     [
         ({"pictures": GREY}, "its arrays are pictures; rename"),
-        ({"x": GREY[0]}, r"has shape \[5, 4\]: images are"),
+        ({"x": GREY[0]}, r"has shape \[5, 6\]: images are"),
         ({"x": np.zeros((3, 5, 5, 2))}, r"has shape \[3, 5, 5, 2\]"),
         ({"x": GREY.astype(object)}, "Python objects, which are never loaded"),
         ({"x": GREY.astype("U3")}, "images are integers, floats or booleans"),

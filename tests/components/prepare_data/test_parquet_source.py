@@ -165,14 +165,15 @@ def test_files_that_disagree(write: Write) -> None:
         ParquetSource(write("b.parquet").parent)
 
 
-def test_nothing_to_read(tmp_path: Path, write: Write) -> None:
+def test_nothing_to_read(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"holds no \.parquet files"):
         ParquetSource(tmp_path)
     (tmp_path / "a.parquet").write_bytes(b"PAR1 but not really PAR1")
     with pytest.raises(RequestError, match="as Parquet"):
         ParquetSource(tmp_path)
+    pq.write_table(pa.table({"image": pa.array([], pa.binary())}), tmp_path / "a.parquet")
     with pytest.raises(RequestError, match="it has no rows"):
-        ParquetSource(write(count=0, plain=True, label=pa.array([], pa.int64())))
+        ParquetSource(tmp_path)
 
 
 def test_rows_without_bytes(tmp_path: Path, picture: Picture) -> None:
@@ -194,5 +195,5 @@ def test_sample_is_spread_over_the_files(write: Write, picture: Picture) -> None
     source = ParquetSource(write("b.parquet", count=40).parent)
     sample = list(source.sample(16))
     assert picture(0) in sample
-    assert picture(38) in sample
+    assert picture(36) in sample
     assert 16 <= len(sample) <= 40

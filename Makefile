@@ -1,0 +1,34 @@
+# Everything from a fresh clone: `make demo` and `make test` install what they need into .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+# Each prints what it compares; `judge.py` needs a generator to judge and is run by hand.
+BENCHMARKS := $(sort $(filter-out benchmarks/judge.py,$(wildcard benchmarks/*.py)))
+
+.PHONY: demo test lint bench clean
+
+demo: $(INSTALLED)  ## images in, a judged generator out, in a few minutes on two cores
+	$(BIN)/gan-pipeline run --workdir runs/demo
+
+test: lint  ## all checks and tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+lint: $(INSTALLED)  ## format, lint, types and the one-way rule of imports
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)  ## all benchmarks, one after the other
+	set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script; done
+
+clean:  ## the environment and caches; runs stay
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# The stamp is written last: an installation that was cut off is taken up again.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "gan-pipeline needs Python 3.11 or newer: make PYTHON=/path/of/python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@

@@ -1,0 +1,112 @@
+"""The figures of the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from components.evaluate_gan.findings import Classes
+from components.evaluate_gan.material import Material
+from gan_models.metrics.judge import Judge
+from gan_models.metrics.neighbours import nearest
+from gan_models.sampling.grids import image_grid, save_png
+
+_ROWS, _COLUMNS = 10, 10
+_FIRST, _CLOSEST = 8, 8  # generated images whose neighbours are shown
+_NEIGHBOURS = 4
+_CANDIDATES = 16  # of each, by pixels, where not every training image has features
+_THUMBNAIL = 16  # pixels
+_THUMBNAILS_AT_A_TIME = 8192
+
+
+def write_samples(path: Path, images: Tensor, labels: Tensor | None) -> None:
+    """Ten by ten generated images; a row is a class where labels [N] were asked for (at most ten)."""
+    if labels is None:
+        chosen = torch.arange(min(len(images), _ROWS * _COLUMNS))
+    else:
+        rows = [torch.nonzero(labels == label)[:_COLUMNS, 0] for label in torch.unique(labels)[:_ROWS]]
+        chosen = torch.cat([row for row in rows if len(row) == len(rows[0])])
+    save_png(image_grid(images[chosen], min(len(chosen), _COLUMNS)), path, scale=_scale(images))
+
+
+def write_nearest(path: Path, material: Material, judge: Judge) -> None:
+    """Generated images in the top row, the nearest training images below each.
+
+    The first eight columns are the first images of the sample; the others are those, of the whole sample, that are
+    nearest to a training image: copies would be among them.
+    """
+    distances = nearest(material.generated.features, material.real.features).distances[:, 0]
+    first = torch.arange(min(_FIRST, len(distances)))
+    closest = torch.argsort(distances)[:_CLOSEST]
+    chosen = torch.cat([first, closest])
+    below = training_neighbours(material.images[chosen], material.generated.features[chosen], material, judge)
+    grid = torch.cat([material.images[chosen][None], below.transpose(0, 1)]).flatten(0, 1)
+    save_png(image_grid(grid, len(chosen)), path, scale=_scale(grid))
+
+
+def training_neighbours(images: Tensor, features: Tensor, material: Material, judge: Judge) -> Tensor:
+    """The training images [Q, 4, H, W, C] that are nearest, in features [Q, D], to Q generated images.
+
+    Every training image is searched: where only some of them have features, those of the others that are near in
+    pixels get features now.
+    """
+    training = judge.real_images("train", judge.table.metadata.count("train"))
+    pool, gallery = training[material.real_rows.start : material.real_rows.stop], material.real.features
+    if len(pool) < len(training):
+        near = _near_in_pixels(images, training)
+        near = near[(near < material.real_rows.start) | (near >= material.real_rows.stop)]
+        if len(near):
+            pool = torch.cat([pool, training[near]])
+            gallery = torch.cat([gallery, judge.extractor.features_and_logits(training[near]).features])
+    found = nearest(features, gallery, k=min(_NEIGHBOURS, len(pool)))
+    return pool[found.indices]
+
+
+def _near_in_pixels(images: Tensor, training: Tensor) -> Tensor:
+    """Rows, int64, of the training images that are nearest to any of `images` when all are thumbnails."""
+    queries = _thumbnails(images)
+    distances, rows = [], []
+    for start in range(0, len(training), _THUMBNAILS_AT_A_TIME):
+        part = _thumbnails(training[start : start + _THUMBNAILS_AT_A_TIME])
+        found = nearest(queries, part, k=min(_CANDIDATES, len(part)))
+        distances.append(found.distances)
+        rows.append(found.indices + start)
+    best = torch.cat(distances, dim=1).argsort(dim=1)[:, :_CANDIDATES]
+    found_rows: Tensor = torch.unique(torch.cat(rows, dim=1).gather(1, best))
+    return found_rows
+
+
+def _thumbnails(images: Tensor) -> Tensor:
+    pixels = images.permute(0, 3, 1, 2).float()
+    side = min(_THUMBNAIL, pixels.shape[2])
+    return F.adaptive_avg_pool2d(pixels, side).flatten(1)
+
+
+def write_classes(path: Path, classes: Classes) -> None:
+    """Shares of the classes among generated and real images, side by side."""
+    positions = torch.arange(len(classes.names)).numpy()
+    figure = Figure(figsize=(min(max(6.4, 0.3 * len(positions)), 24), 3.2), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for offset, shares, label, colour in (
+        (-0.2, classes.generated_shares, "generated", "#33638d"),
+        (0.2, classes.real_shares, "real", "#b7b7b7"),
+    ):
+        axes.bar(positions + offset, [100 * share for share in shares], width=0.4, label=label, color=colour)
+    step = -(-len(positions) // 40)  # at most forty names fit
+    axes.set_xticks(positions[::step], classes.names[::step], rotation=0 if len(positions) <= 12 else 90)
+    axes.set_ylabel("% of images")
+    axes.set_title("classes, as the classifier sees them", fontsize=9)
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.savefig(path)
+
+
+def _scale(images: Tensor) -> int:
+    """Small images are enlarged to about 56 pixels."""
+    return max(1, 56 // images.shape[1])

@@ -1,0 +1,81 @@
+"""What an evaluation found, as it is written to metrics.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+METRICS_FILE = "metrics.json"
+
+
+class Reading(BaseModel):
+    """A figure of so many images; `std` is over splits (IS) or subsets (KID)."""
+
+    name: str
+    value: float
+    std: float | None
+    images: int
+
+
+class Row(BaseModel):
+    """One metric: the generator's figure, and what real images get in its place."""
+
+    metric: str
+    better: str
+    """"lower" or "higher"."""
+    generated: Reading
+    real: Reading
+    generated_at_real: Reading | None
+    """The generator's at the number of images of `real`, where there are fewer real images than generated ones."""
+
+
+class Memorised(BaseModel):
+    """See `gan_models.metrics.scores.Memorisation`."""
+
+    images: int
+    to_training: float
+    to_held_out: float
+    gap: float
+    gap_of_real: float | None
+    distance_ratio: float
+
+
+class Classes(BaseModel):
+    """What the data set's own classifier sees in the generated images, and in the real ones of the reference."""
+
+    names: list[str]
+    generated_shares: list[float]
+    real_shares: list[float]
+    confidence: float
+    """Mean probability of the likeliest class."""
+    real_confidence: float
+    agreement: float | None
+    """Share of the images that are of the class that was asked for; None where the generator is unconditional."""
+    real_agreement: float
+    """The same for real images and their labels: the classifier's accuracy."""
+
+
+class Findings(BaseModel):
+    """The whole of metrics.json."""
+
+    metrics: dict[str, float]
+    """Every figure of the generator by its full name."""
+    real_metrics: dict[str, float]
+    """Those of real images (`real-...`), and the generator's at as many images where that is another number."""
+    headline: list[str]
+    """The names in `metrics` that go first."""
+    rows: list[Row]
+    memorisation: Memorised | None
+    classes: Classes | None
+    extractor: dict[str, Any]
+    extractor_choice: str
+    generated: dict[str, Any]
+    reference: dict[str, Any]
+    real_sample: dict[str, Any]
+    neighbours: int
+    """k of precision, recall, density and coverage."""
+    seed: int
+    data: dict[str, str]
+    environment: dict[str, str]
+    notes: list[str]

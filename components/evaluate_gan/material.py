@@ -1,0 +1,80 @@
+"""Draws the sample and gathers everything it is compared with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gan_models.errors import RequestError
+from gan_models.metrics.extractors import Extracted
+from gan_models.metrics.judge import Judge, draw, reference_split
+from gan_models.sampling.generator import GeneratorInfo
+
+_LEAST = 2  # images that have a spread
+
+
+class Material(NamedTuple):
+    """What an evaluation compares. N images were generated, R stand for the reference split."""
+
+    info: GeneratorInfo
+    images: Tensor
+    """Generated, uint8 [N, H, W, C]."""
+    labels: Tensor | None
+    """Asked for, int64 [N]; None where the generator is unconditional."""
+    generated: Extracted
+    split: str
+    """The reference split."""
+    reference: Extracted
+    """Of R of its images: N, or all where it holds fewer."""
+    real: Extracted
+    """Of training images, none of them in the reference: N, or all where there are fewer."""
+    real_rows: range
+    """Which ones: rows of the train split in `representative_order`."""
+    unseen: Extracted | None
+    """Of validation images: neither trained on nor in the reference."""
+
+
+def collect(folder: Path, judge: Judge, num: int, seed: int, device: torch.device) -> Material:
+    """Draws `num` images of a generator folder and extracts features of them and of real images.
+
+    Raises:
+        RequestError: the generator does not go with the data, or there are too few real images to compare with.
+    """
+    metadata = judge.table.metadata
+    split = reference_split(metadata, "test")
+    reference, real = _real_sets(judge, split, num)
+    if min(len(reference.features), len(real.features)) < _LEAST:
+        raise RequestError(
+            f"{metadata.source} has too few images: an evaluation compares at least {_LEAST} training images with "
+            f"{_LEAST} others"
+        )
+    unseen = None
+    if split == "test" and metadata.count("validation") >= _LEAST:
+        unseen = judge.real("validation", judge.count("validation", num))
+    generator, samples = draw(folder, metadata, num, seed, device)
+    start = 0 if split != "train" else len(reference.features)
+    return Material(
+        info=generator.info,
+        images=samples.images,
+        labels=samples.labels,
+        generated=judge.generated(samples.images),
+        split=split,
+        reference=reference,
+        real=real,
+        real_rows=range(start, start + len(real.features)),
+        unseen=unseen,
+    )
+
+
+def _real_sets(judge: Judge, split: str, num: int) -> tuple[Extracted, Extracted]:
+    """Features of the reference, and of the real images that are judged in the generator's place."""
+    if split != "train":
+        return judge.real(split, judge.count(split, num)), judge.real("train", judge.count("train", num))
+    # Nothing was held out: half of the training images stand for the reference, others for the generator.
+    total = judge.table.metadata.count("train")
+    references = min(num, total // 2)
+    both = judge.real("train", min(total, references + num))
+    return both.part(0, references), both.part(references, references + num)

@@ -1,0 +1,129 @@
+"""The report that people read: the same content as Markdown (a file, a run's description) and as one HTML page."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+from components.evaluate_gan.findings import Findings, Reading, Row
+
+_NAMES = {"FD": "Frechet distance", "KID": "Kernel distance", "IS": "Inception Score"}
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}"
+    "table{border-collapse:collapse;margin:1em 0}td,th{border:1px solid #ccc;padding:.3em .7em;text-align:right}"
+    "td:first-child,th:first-child{text-align:left}img{max-width:100%;image-rendering:pixelated}figcaption{color:#555}"
+)
+
+
+class Picture(NamedTuple):
+    """A figure of the report."""
+
+    file: str
+    caption: str
+
+
+def markdown(title: str, findings: Findings, pictures: Sequence[Picture] = ()) -> str:
+    """The report as Markdown; pictures are named by their files."""
+    blocks = [f"# {title}", comparison(findings), _markdown_table(findings), *_memorisation(findings)]
+    blocks.append("\n".join(f"- {note}" for note in findings.notes))
+    blocks += [f"![{picture.file}]({picture.file})\n\n{picture.caption}" for picture in pictures]
+    return "\n\n".join(blocks) + "\n"
+
+
+def short_markdown(findings: Findings) -> str:
+    """The table and what it compares: a part of the run's description."""
+    return f"{comparison(findings)}\n\n{_markdown_table(findings)}\n"
+
+
+def page(title: str, findings: Findings, pictures: Sequence[Picture], folder: Path) -> str:
+    """The report as one HTML page that holds its pictures, which lie in `folder`."""
+    head, *lines = _table(findings)
+    rows = [_html_row("th", head), *(_html_row("td", line) for line in lines)]
+    body = [f"<h1>{escape(title)}</h1>", f"<p>{escape(comparison(findings))}</p>", f"<table>{''.join(rows)}</table>"]
+    body += [f"<p>{escape(text)}</p>" for text in _memorisation(findings)]
+    body.append(f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in findings.notes)}</ul>")
+    for picture in pictures:
+        data = base64.b64encode((folder / picture.file).read_bytes()).decode()
+        image = f'<img src="data:image/png;base64,{data}" alt="">'
+        body.append(f"<figure>{image}<figcaption>{escape(picture.caption)}</figcaption></figure>")
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>\n"
+    )
+
+
+def _html_row(tag: str, cells: Sequence[str]) -> str:
+    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+
+def comparison(findings: Findings) -> str:
+    """What was compared with what, by which features."""
+    extractor, reference, generated = findings.extractor, findings.reference, findings.generated
+    shares = [f"{100 * value:.1f} % on {split}" for split, value in (extractor.get("accuracy") or {}).items()]
+    accuracy = f"; its accuracy is {', '.join(shares)}" if shares else ""
+    return (
+        f"{generated['images']} images of {generated['recipe_name']}, step {generated['step']}, against "
+        f"{reference['images']} of {reference['of']} images of the {reference['split']} split of "
+        f"{findings.data['source']}. Features: {findings.extractor_choice}{accuracy}. "
+        f"k = {findings.neighbours} neighbours."
+    )
+
+
+def _memorisation(findings: Findings) -> list[str]:
+    found = findings.memorisation
+    if found is None:
+        return []
+    real = "" if found.gap_of_real is None else f" (real validation images: {_number(found.gap_of_real)})"
+    return [
+        f"Memorisation: FD to {found.images} training images is {_number(found.to_training)}, to as many of the "
+        f"{findings.reference['split']} split {_number(found.to_held_out)}, a gap of {_number(found.gap)}{real}; "
+        "a generator that repeats its training images has a larger one. The median distance to the nearest training "
+        f"image is {_number(found.distance_ratio)} times that of held-out images (copies: near 0)."
+    ]
+
+
+def _table(findings: Findings) -> list[list[str]]:
+    """A heading, then a line for each metric."""
+    first = findings.rows[0]
+    head = ["metric", f"generated ({first.generated.images})"]
+    if first.generated_at_real:
+        head.append(f"first {first.generated_at_real.images} generated")
+    head.append(f"real ({first.real.images})")
+    return [head, *(_line(row) for row in findings.rows), *_class_lines(findings, len(head))]
+
+
+def _line(row: Row) -> list[str]:
+    readings = [reading for reading in (row.generated, row.generated_at_real, row.real) if reading is not None]
+    title = f"{_NAMES.get(row.metric, row.metric)} ({row.better} is better)"
+    return [title, *(_value(reading) for reading in readings)]
+
+
+def _class_lines(findings: Findings, width: int) -> list[list[str]]:
+    """Real images of these lines are those of the reference, which the classifier has not seen."""
+    classes = findings.classes
+    if classes is None:
+        return []
+    pairs = [("confidence of the classifier", classes.confidence, classes.real_confidence)]
+    if classes.agreement is not None:
+        pairs.append(("agreement with the class asked for", classes.agreement, classes.real_agreement))
+    pairs.append(("share of the smallest class", min(classes.generated_shares), min(classes.real_shares)))
+    gap = [""] * (width - 3)
+    return [[title, f"{100 * ours:.1f} %", *gap, f"{100 * real:.1f} %"] for title, ours, real in pairs]
+
+
+def _value(reading: Reading) -> str:
+    spread = "" if reading.std is None else f" ± {_number(reading.std)}"
+    return f"{_number(reading.value)}{spread}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def _markdown_table(findings: Findings) -> str:
+    head, *lines = _table(findings)
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *lines))

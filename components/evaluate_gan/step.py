@@ -1,0 +1,128 @@
+"""Judges a generator: every figure beside what real images get when they are judged in the same way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from components.evaluate_gan.findings import METRICS_FILE, Findings
+from components.shared.artifacts import new_folder, write_json, write_text
+from components.shared.stage import Stage
+from gan_models.errors import RequestError
+from gan_models.recipes.schema import Evaluation
+
+if TYPE_CHECKING:
+    from components.evaluate_gan.material import Material
+    from components.evaluate_gan.report import Picture
+    from gan_models.metrics.judge import Judge
+
+REPORT_FILE = "report.md"
+PAGE_FILE = "report.html"
+# The images that are judged are not those the checkpoint was selected by, which would flatter it.
+_NOT_THE_SELECTION = 1
+
+
+class Request(BaseModel):
+    """What to judge, and how."""
+
+    model_config = ConfigDict(frozen=True)
+
+    generator: Path
+    """A generator folder."""
+    dataset: Path
+    """The dataset folder that it was trained on."""
+    evaluation: Evaluation
+    output: Path
+    """Folder to write: metrics.json, report.md, report.html, figures."""
+    cache_dir: Path
+    seed: int
+
+
+class Result(BaseModel):
+    """The generator's figures by their full names, all and those that go first."""
+
+    metrics: dict[str, float]
+    headline: dict[str, float]
+    extractor: str
+    split: str
+
+
+def run(request: Request, stage: Stage) -> Result:
+    """Measures, draws the figures and writes the report.
+
+    Raises:
+        RequestError: generator and data do not go together, the extractor is not available, or images are too few.
+    """
+    import torch
+
+    from components.evaluate_gan.material import collect
+    from components.evaluate_gan.measuring import find
+    from gan_models.data.table import ImageTable
+    from gan_models.metrics.judge import Judge
+
+    evaluation = request.evaluation
+    if evaluation.samples < 2:
+        raise RequestError("evaluation.samples must be at least 2: one image has no spread to measure")
+    table = ImageTable.open(request.dataset)
+    metadata = table.metadata
+    stage.log_params({"evaluation": evaluation, "seed": request.seed})
+    stage.log_dataset(
+        metadata.source, metadata.fingerprint, metadata.source, {"counts": metadata.counts}, context="evaluation"
+    )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    judge = Judge.for_table(table, evaluation, cache=request.cache_dir, device=device, bars=stage.progress)
+    stage.note(judge.sentence())
+    seed = request.seed + _NOT_THE_SELECTION
+    material = collect(request.generator, judge, evaluation.samples, seed, device)
+    with stage.progress("comparing", 2) as bar:
+        findings = find(material, judge, k=evaluation.neighbours, seed=seed)
+        bar.advance()
+        with new_folder(request.output) as target:
+            pictures = _write(target, findings, material, judge)
+        bar.advance()
+    _tell(stage, request.output, findings, pictures)
+    return Result(
+        metrics=findings.metrics,
+        headline={name: findings.metrics[name] for name in findings.headline},
+        extractor=judge.extractor.name,
+        split=material.split,
+    )
+
+
+def _write(target: Path, findings: Findings, material: Material, judge: Judge) -> list[Picture]:
+    from components.evaluate_gan.figures import write_classes, write_nearest, write_samples
+    from components.evaluate_gan.report import Picture, markdown, page
+
+    pictures = [
+        Picture("samples.png", "Samples. A row is a class where the generator is conditional."),
+        Picture(
+            "nearest.png",
+            "Top row: generated images, the first eight of the sample, then the eight that are nearest to a training "
+            "image. Below each: the training images nearest to it, by features. Copies would show here.",
+        ),
+    ]
+    write_samples(target / pictures[0].file, material.images, material.labels)
+    write_nearest(target / pictures[1].file, material, judge)
+    if findings.classes is not None:
+        pictures.append(Picture("classes.png", "Classes of generated and of real images, as the classifier sees them."))
+        write_classes(target / pictures[2].file, findings.classes)
+    title = f"Evaluation of {material.info.recipe_name} on {findings.data['source']}"
+    write_json(target / METRICS_FILE, findings.model_dump(mode="json"))
+    write_text(target / REPORT_FILE, markdown(title, findings, pictures))
+    write_text(target / PAGE_FILE, page(title, findings, pictures, target))
+    return pictures
+
+
+def _tell(stage: Stage, folder: Path, findings: Findings, pictures: list[Picture]) -> None:
+    from components.evaluate_gan.report import short_markdown
+
+    stage.log_metrics({**findings.metrics, **findings.real_metrics})
+    for file in (METRICS_FILE, REPORT_FILE, PAGE_FILE, *(picture.file for picture in pictures)):
+        stage.log_artifact(folder / file)
+    stage.headline(
+        {name: findings.metrics[name] for name in findings.headline},
+        short_markdown(findings),
+        tags={"extractor": findings.extractor["name"], "reference_split": findings.reference["split"]},
+    )

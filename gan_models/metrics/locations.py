@@ -1,0 +1,13 @@
+"""Where things are kept that are made or fetched once for all runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+CACHE_VARIABLE = "GAN_PIPELINE_CACHE"
+
+
+def default_cache() -> Path:
+    """$GAN_PIPELINE_CACHE, or ~/.cache/gan-pipeline."""
+    return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "gan-pipeline")

@@ -1,0 +1,94 @@
+"""The training stage: what it hands on, where its state lies, how it resumes and refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from filelock import FileLock
+
+from components.shared.stage import Interrupted, RunContext, Stage, open_stage
+from components.train_gan import step
+from gan_models.errors import RequestError
+from gan_models.recipes import load_recipe, model_document
+from gan_models.sampling.generator import load_generator
+
+TINY = [
+    "training.steps=6", "training.tick=3", "training.keep=2", "training.threads=1", "training.batch_size=16",
+    "networks.generator.width=4", "networks.discriminator.width=4",
+]  # fmt: skip
+
+
+def request(dataset: Path, folder: Path, *overrides: str, recipe: str = "cgan-projection") -> step.Request:
+    model = model_document(load_recipe(recipe, [*TINY, *overrides]))
+    return step.Request(model=model, dataset=dataset, output=folder / "output", state_dir=folder, seed=0)
+
+
+def run(wanted: step.Request) -> step.Result:
+    with open_stage("train_gan", RunContext(state_dir=str(wanted.state_dir))) as stage:
+        return step.run(wanted, stage)
+
+
+def test_hands_on_generators_grids_and_the_history(dataset: Path, tmp_path: Path) -> None:
+    result = run(request(dataset, tmp_path))
+    output = tmp_path / "output"
+    assert [path.name for path in sorted((output / "generators").iterdir())] == ["step-000003", "step-000006"]
+    assert (output / "samples" / "step-000006.png").is_file()
+    assert (output / "history.csv").read_text().startswith("step,")
+    written = json.loads((output / "training.json").read_text())
+    assert written["steps"] == result.steps == 6
+    assert {"environment.torch", "environment.threads", "environment.device"} <= set(written["environment"])
+    generator = load_generator(output / "generators" / "step-000006")
+    assert generator.recipe.data.source == "digits"
+    assert generator.sample(4, seed=0).images.shape == (4, 8, 8, 1)
+
+
+def test_an_interrupted_stage_goes_on_and_ends_with_the_same_weights(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(request(dataset, tmp_path / "whole"))
+    answers = iter([False, False, False, True])
+    with monkeypatch.context() as patch:
+        patch.setattr(Stage, "stop_requested", property(lambda _: next(answers, True)))
+        with pytest.raises(Interrupted, match="interrupted at step"):
+            run(request(dataset, tmp_path / "parts"))
+    assert not (tmp_path / "parts" / "output").exists()
+    run(request(dataset, tmp_path / "parts"))
+    expected, found = (
+        load_generator(tmp_path / part / "output" / "generators" / "step-000006").module.state_dict()
+        for part in ("whole", "parts")
+    )
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_another_recipe_in_the_same_work_directory_trains_anew(dataset: Path, tmp_path: Path) -> None:
+    run(request(dataset, tmp_path))
+    result = run(request(dataset, tmp_path, recipe="dcgan"))
+    assert result.recipe == "dcgan"
+    assert len(list((tmp_path / "training").iterdir())) == 2
+
+
+def test_a_checkpoint_put_there_from_another_recipe_is_refused(dataset: Path, tmp_path: Path) -> None:
+    run(request(dataset, tmp_path))
+    (own,) = (tmp_path / "training").iterdir()
+    other = request(dataset, tmp_path, "optimizers.generator.lr=1e-5")
+    folder = step.state_folder(tmp_path, load_recipe("cgan-projection", [*TINY, "optimizers.generator.lr=1e-5"]),
+                               json.loads((tmp_path / "output" / "training.json").read_text())["data_fingerprint"], 0)  # fmt: skip
+    own.rename(folder)
+    with pytest.raises(RequestError, match="belongs to another training"):
+        run(other)
+
+
+def test_a_size_that_the_family_cannot_make_is_refused_before_training(dataset_9: Path, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="data.size=9: .*nearest sizes it can make are 8 and 10"):
+        run(request(dataset_9, tmp_path))
+
+
+def test_two_processes_never_train_in_one_folder(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step, "_LOCK_SECONDS", 0.1)
+    run(request(dataset, tmp_path))
+    (folder,) = (tmp_path / "training").iterdir()
+    with FileLock(folder / ".lock"), pytest.raises(RequestError, match="another process is training in"):
+        run(request(dataset, tmp_path))

@@ -1,0 +1,59 @@
+"""A `gan-pipeline` to call in tests: in this process, with its output and exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.cli import call
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def sentence(self) -> str:
+        """The one line on standard error; fails where there is more, or a traceback."""
+        lines = self.err.strip().splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("gan-pipeline: ")
+        return lines[0].removeprefix("gan-pipeline: ")
+
+
+@pytest.fixture(autouse=True)
+def _no_tracking_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "GAN_PIPELINE_RUN", "GAN_PIPELINE_EVENTS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def ask(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answer]:
+    """`ask("run", "--recipe", "dcgan")` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def ask(*arguments: str | Path) -> Answer:
+        capfd.readouterr()
+        code = call([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return Answer(code, out, err)
+
+    return ask
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder of 12 unlabelled grey images, 8x8."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 8), dtype=np.uint8)
+    for index, image in enumerate(pixels):
+        Image.fromarray(image).save(folder / f"{index}.png")
+    return folder

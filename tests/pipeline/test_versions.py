@@ -1,0 +1,63 @@
+"""The code version changes with the code that decides results, and with nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline import versions
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, text in {
+        "gan_models/losses.py": "A = 1\n",
+        "gan_models/recipes/dcgan.yaml": "name: dcgan\n",
+        "components/shared/stage.py": "B = 1\n",
+        "pipeline/training.py": "C = 1\n",
+        "pipeline/cli.py": "D = 1\n",
+    }.items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    monkeypatch.setattr(versions, "_PROJECT", tmp_path)
+    return tmp_path
+
+
+def digest() -> str:
+    versions.code_version.cache_clear()
+    return versions.code_version()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gan_models/losses.py", "gan_models/recipes/dcgan.yaml", "components/shared/stage.py", "pipeline/training.py"],
+)
+def test_any_source_that_decides_results_changes_it(project: Path, name: str) -> None:
+    before = digest()
+    (project / name).write_text("something else\n")
+    assert digest() != before
+
+
+def test_a_renamed_file_changes_it(project: Path) -> None:
+    before = digest()
+    (project / "gan_models/losses.py").rename(project / "gan_models/games.py")
+    assert digest() != before
+
+
+def test_the_command_line_and_compiled_files_do_not_change_it(project: Path) -> None:
+    before = digest()
+    (project / "pipeline/cli.py").write_text("something else\n")
+    (project / "gan_models/__pycache__").mkdir()
+    (project / "gan_models/__pycache__/losses.cpython-311.pyc").write_bytes(b"x")
+    assert digest() == before
+
+
+def test_the_same_source_elsewhere_is_the_same_version(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest()
+    shutil.copytree(project, project / "elsewhere", ignore=shutil.ignore_patterns("elsewhere"))
+    monkeypatch.setattr(versions, "_PROJECT", project / "elsewhere")
+    assert digest() == before
+    versions.code_version.cache_clear()
