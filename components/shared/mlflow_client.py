@@ -85,10 +85,16 @@ class Trouble(Enum):
     ODD = "odd"  # unforeseen: try again some times
 
 
+class Refusal(Exception):  # noqa: N818 - a state of the store, told to the user
+    """The store can be reached, but nothing can be logged until the user does something; the message says what."""
+
+
 def trouble_of(error: Exception) -> Trouble:
     """What `error`, raised by a client's call, calls for."""
     from mlflow.exceptions import MlflowException
 
+    if isinstance(error, Refusal):
+        return Trouble.REFUSED
     if (response := getattr(error, "response", None)) is not None:  # of requests, which uploads artifacts
         return _by_status(int(response.status_code), "")
     if isinstance(error, MlflowException):
@@ -127,9 +133,11 @@ def _by_status(status: int, code: str, foreign: bool = False) -> Trouble:
 
 def sentence_of(error: Exception, uri: str) -> str:
     """One line about what the store at `uri` said, without credentials."""
+    if isinstance(error, Refusal):
+        return str(error)
     shown = redact(uri)
     kind = trouble_of(error)
-    detail: Any = redact(" ".join(str(error).split()))[:300]
+    detail = redact(" ".join(str(error).split()))[:300]
     if "out-of-date database schema" in detail:
         return f"the database {shown} is of an older MLflow: back it up, then run 'mlflow db upgrade {shown}'"
     if kind is Trouble.AWAY:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from components.shared.context import PIPELINE, TITLES, RunContext
+from components.shared.mlflow_client import Refusal
 from components.shared.tracking import sqlite_path
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ class PipelineRuns:
 
     def _find_experiment(self) -> str:
         found = self.client.get_experiment_by_name(self.context.experiment)
+        if found and found.lifecycle_stage == "deleted":
+            raise Refusal(
+                f"the MLflow experiment {self.context.experiment!r} was deleted: restore it with 'mlflow experiments "
+                f"restore --experiment-id {found.experiment_id}', or choose another name"
+            )
         return str(found.experiment_id) if found else ""
 
     def _make_experiment(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gan_models.augmentations import AUGMENTATIONS, augment
 from gan_models.errors import RequestError, unknown_name
 from gan_models.games import Batch
 from gan_models.losses import LOSSES
@@ -83,7 +84,10 @@ class AdversarialGame:
     def _move_discriminator(self, batch: Batch, fake: Tensor, *, report: bool) -> dict[str, Tensor]:
         terms = self._due_regularizers("discriminator")
         differentiable = any(REGULARIZERS[term.name].penalises_gradient for term in terms)
-        real = batch.images.requires_grad_() if differentiable else batch.images
+        real = augment(batch.images, self.recipe.game.augmentations)
+        fake = augment(fake, self.recipe.game.augmentations)
+        if differentiable:
+            real = real.detach().requires_grad_()
         # A second derivative through bf16 layers is too coarse to penalise.
         with self._precision(enabled=not differentiable):
             # Two passes, not one of both joined: batch norm must see real and generated images apart, as in DCGAN.
@@ -111,13 +115,17 @@ class AdversarialGame:
     def _move_generator(self, batch: Batch, fake: Tensor, *, report: bool) -> dict[str, Tensor]:
         # D only passes the gradient on here; its own weight gradients would be thrown away.
         self.discriminator.requires_grad_(False)
+        augmentations = self.recipe.game.augmentations
+        terms = self._due_regularizers("generator")
         try:
+            fake = augment(fake, augmentations)
             with self._precision():
                 fake_output = self.discriminator(fake, batch.labels)
             loss = adversarial = self.loss.generator(fake_output.logits.float())
-            round_ = Round(self.discriminator, batch.images, fake, batch.labels, None, fake_output)
+            real = augment(batch.images, augmentations) if terms else batch.images
+            round_ = Round(self.discriminator, real, fake, batch.labels, None, fake_output)
             metrics: dict[str, Tensor] = {}
-            for term in self._due_regularizers("generator"):
+            for term in terms:
                 value = REGULARIZERS[term.name].value(round_)
                 metrics[f"G/{term.name}"] = value.detach()
                 loss = loss + term.weight * term.every * value
@@ -160,6 +168,9 @@ def check_game(recipe: Recipe) -> None:
     """
     if recipe.game.loss not in LOSSES:
         raise unknown_name("game.loss", recipe.game.loss, LOSSES)
+    for name in recipe.game.augmentations:
+        if name not in AUGMENTATIONS:
+            raise unknown_name("augmentation", name, AUGMENTATIONS)
     for term in recipe.regularizers:
         if term.name not in REGULARIZERS:
             raise unknown_name("regularizer", term.name, REGULARIZERS)

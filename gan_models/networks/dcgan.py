@@ -53,7 +53,8 @@ class DcganImageGenerator(Generator):
         self.project = nn.Linear(latent + num_classes, widths[0] * base * base, bias=False)
         layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)]
         for inputs, outputs in pairwise(widths):
-            layers += [nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+            layers += [nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs)]
+            layers.append(nn.ReLU(inplace=True))
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh())
         self.apply(_initialise)
 

@@ -96,6 +96,7 @@ class Game(Section):
     loss: str = Field("non-saturating", description="a name in gan_models.losses.LOSSES")
     discriminator_steps: PositiveInt = Field(1, description="D steps for each G step")
     label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = Field(0.0, description="one-sided: real targets 1 - s")
+    augmentations: tuple[str, ...] = Field((), description="what D sees images through: gan_models.augmentations")
 
 
 class Regularizer(Section):

@@ -18,7 +18,8 @@ from components.shared.failures import Interrupted
 from components.shared.redaction import redact
 from components.shared.tracking import check_tracking
 from gan_models.errors import RequestError, RunError
-from pipeline.settings import EXPERIMENT, Place, Plan, make_place, make_plan
+from pipeline.results import print_results, read_findings
+from pipeline.settings import Place, Plan, make_place, make_plan
 from pipeline.workdir import RunRecord, WorkDirectory, open_workdir
 
 DRAIN_SECONDS = {"reachable": 120.0, "away": 5.0}
@@ -87,10 +88,11 @@ def _run(request: RunRequest, report: Report) -> None:
         _say_what(record, place, away=reachable == "away")
         with _kept(workdir, record):
             links = _execute(plan, place, workdir, record, request.pipeline, DRAIN_SECONDS[reachable])
-            record.metrics = dict(read_metrics(links))
-    report.status, report.metrics = "finished", record.metrics
+            findings = read_findings(links)
+            record.metrics = findings.metrics
+    report.status, report.metrics = "finished", findings.metrics
     report.artifacts = {name: str(path) for name, path in links.items()}
-    _print_results(links, workdir, place, to_stderr=request.as_json)
+    print_results(findings, workdir.root, sys.stderr if request.as_json else sys.stdout)
 
 
 def _plan(request: RunRequest) -> Plan:
@@ -223,17 +225,5 @@ def _say_what(record: RunRecord, place: Place, away: bool) -> None:
         )
 
 
-def read_metrics(links: Mapping[str, Path]) -> dict[str, float]:
-    """The figures of the evaluation by name."""
-    raise NotImplementedError
-
-
-def _print_results(links: Mapping[str, Path], workdir: WorkDirectory, place: Place, to_stderr: bool) -> None:
-    raise NotImplementedError
-
-
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-__all__ = ["EXPERIMENT", "RunRequest", "compiled_parameters", "read_metrics", "run_command"]

@@ -249,6 +249,7 @@ def test_any_mode_and_size_fits_the_target(
     assert seen.shape == (size, size, channels)
 
 
+@pytest.mark.filterwarnings("ignore")
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_damage_never_escapes(data: st.DataObject) -> None:

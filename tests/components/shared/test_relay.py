@@ -242,6 +242,31 @@ def test_a_store_that_is_away_costs_nothing(context: RunContext) -> None:
     assert str(context.tracking_folder) in pending.sentence()
 
 
+def test_a_deleted_experiment_is_a_sentence_and_costs_no_entry(tracked: RunContext) -> None:
+    client = connect(tracked.tracking_uri)
+    experiment = client.create_experiment(tracked.experiment)
+    client.delete_experiment(experiment)
+    with open_stage("train_gan", tracked) as stage:
+        stage.log_metrics({"loss": 1.0}, step=1)
+    with Relay(tracked) as relay:
+        assert "'test' was deleted" in relay.drain(30).reason
+        client.restore_experiment(experiment)
+        assert not relay.drain(30)
+    assert history(tracked, runs_of(tracked)["train_gan"], "loss") == [(1, 1.0)]
+
+
+def test_a_run_deleted_in_the_middle_is_made_anew(tracked: RunContext) -> None:
+    with open_stage("train_gan", tracked) as stage, Relay(tracked) as relay:
+        stage.log_metrics({"loss": 1.0}, step=1)
+        assert not relay.drain(30)
+        connect(tracked.tracking_uri).delete_run(runs_of(tracked)["train_gan"].info.run_id)
+        stage.log_metrics({"loss": 2.0}, step=2)
+        pending = relay.drain(30)
+    assert not pending
+    assert pending.rejected == ()
+    assert history(tracked, runs_of(tracked)["train_gan"], "loss") == [(2, 2.0)]
+
+
 def test_what_an_error_calls_for() -> None:
     from mlflow.exceptions import MlflowException, RestException
 

@@ -72,15 +72,16 @@ def test_a_checkpoint_put_there_from_another_recipe_is_refused(dataset: Path, tm
     run(request(dataset, tmp_path))
     (own,) = (tmp_path / "training").iterdir()
     other = request(dataset, tmp_path, "optimizers.generator.lr=1e-5")
-    folder = step.state_folder(tmp_path, load_recipe("cgan-projection", [*TINY, "optimizers.generator.lr=1e-5"]),
-                               json.loads((tmp_path / "output" / "training.json").read_text())["data_fingerprint"], 0)  # fmt: skip
+    fingerprint = json.loads((tmp_path / "output" / "training.json").read_text())["data_fingerprint"]
+    recipe = load_recipe("cgan-projection", [*TINY, "optimizers.generator.lr=1e-5"])
+    folder = step.state_folder(tmp_path, recipe, fingerprint, seed=0)
     own.rename(folder)
     with pytest.raises(RequestError, match="belongs to another training"):
         run(other)
 
 
 def test_a_size_that_the_family_cannot_make_is_refused_before_training(dataset_9: Path, tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="data.size=9: .*nearest sizes it can make are 8 and 10"):
+    with pytest.raises(RequestError, match=r"data.size=9: .*nearest sizes it can make are 8 and 10"):
         run(request(dataset_9, tmp_path))
 
 

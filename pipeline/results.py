@@ -1,0 +1,64 @@
+"""What a finished run shows: the table of figures, and where everything lies."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TextIO
+
+from components.evaluate_gan.findings import METRICS_FILE, Findings, Reading
+from gan_models.errors import RunError
+
+GRID_FILE = "grid.png"
+REPORT_PAGE = "report.html"
+
+
+def read_findings(results: Mapping[str, Path]) -> Findings:
+    """The evaluation among the results of a run.
+
+    Raises:
+        RunError: it is not there, or not readable.
+    """
+    file = results["evaluation"] / METRICS_FILE
+    try:
+        return Findings.model_validate_json(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"the figures of the evaluation cannot be read from {file}: {error}") from None
+
+
+def print_results(findings: Findings, workdir: Path, file: TextIO) -> None:
+    """Prints the table of figures, with what real images get in the generator's place, and where everything lies."""
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    console = Console(file=file, highlight=False)
+    table = Table("metric", "better", *(Column(name, justify="right") for name in ("generated", "real images")))
+    for row in findings.rows:
+        table.add_row(row.generated.name, row.better, _value(row.generated), _value(row.real))
+    if findings.classes is not None:
+        classes = findings.classes
+        table.add_row("confidence", "higher", f"{classes.confidence:.1%}", f"{classes.real_confidence:.1%}")
+        if classes.agreement is not None:
+            table.add_row("class asked for", "higher", f"{classes.agreement:.1%}", f"{classes.real_agreement:.1%}")
+    console.print(table)
+    for note in findings.notes:
+        console.print(note)
+    for name, place in places(workdir):
+        console.print(f"{name:<10} {place}", soft_wrap=True)
+
+
+def _value(reading: Reading) -> str:
+    spread = "" if reading.std is None else f" ± {reading.std:.3g}"
+    return f"{reading.value:.4g}{spread}"
+
+
+def places(workdir: Path) -> Iterator[tuple[str, str]]:
+    """Where to look, and what to type next; paths as short as they can be from here."""
+    here = Path.cwd()
+    folder = workdir.relative_to(here) if workdir.is_relative_to(here) else workdir
+    yield "grid", str(folder / "results/samples" / GRID_FILE)
+    yield "report", str(folder / "results/evaluation" / REPORT_PAGE)
+    yield "generator", str(folder / "results/samples")
+    yield "draw more", f"gan-pipeline sample {shlex.quote(str(folder))} --num 64 --out grid.png"
+    yield "MLflow", f"gan-pipeline ui --workdir {shlex.quote(str(folder))}"
