@@ -137,7 +137,7 @@ def sentence_of(error: Exception, uri: str) -> str:
         return str(error)
     shown = redact(uri)
     kind = trouble_of(error)
-    detail = redact(" ".join(str(error).split()))[:300]
+    detail = _short(redact(" ".join(str(error).split())))
     if "out-of-date database schema" in detail:
         return f"the database {shown} is of an older MLflow: back it up, then run 'mlflow db upgrade {shown}'"
     if kind is Trouble.AWAY:
@@ -145,3 +145,9 @@ def sentence_of(error: Exception, uri: str) -> str:
     if kind is Trouble.REFUSED:
         return f"the tracking server {shown} refuses what it is sent ({detail}): check the login and --tracking-uri"
     return f"the tracking store {shown} did not take an entry ({detail})"
+
+
+def _short(detail: str) -> str:
+    """What matters of a network library's nested messages."""
+    known = ("Connection refused", "Connection reset", "timed out", "Name or service not known", "database is locked")
+    return next((words for words in known if words in detail), detail[:300])

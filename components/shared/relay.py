@@ -87,10 +87,6 @@ class _Outbox:
     def spool(self) -> Path:
         return self.path.with_suffix(".spool")
 
-    @property
-    def size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
-
     def hold(self) -> bool:
         """Become the one that sends this journal; False while another process is."""
         if not self.held:
@@ -132,8 +128,7 @@ class _Post:
     outboxes: dict[Path, _Outbox] = field(default_factory=dict)
 
     def refresh(self) -> list[_Outbox]:
-        folder = self.context.tracking_folder
-        for path in sorted(folder.glob(f"{self.only or '*'}.jsonl"), key=lambda path: path.stat().st_ctime):
+        for path in _journals(self.context, self.only):
             if path not in self.outboxes:
                 self.outboxes[path] = _Outbox(path, FileLock(path.with_suffix(".relay.lock")))
         return list(self.outboxes.values())
@@ -149,13 +144,14 @@ class Relay:
 
     def __init__(self, context: RunContext, only: str | None = None) -> None:
         self.context = context
-        runs = [context, *(unsent_runs(context) if only is None else ())]
-        self._posts = [_Post(run, only, Sender(run)) for run in runs]
+        self._only = only
+        self._post = _Post(context, only, Sender(context))
+        self._leftovers = [_Post(run, None, Sender(run)) for run in (unsent_runs(context) if only is None else ())]
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._draining = False
         self._reason = ""
-        self._refused = False
+        self._trouble: Trouble | None = None
         self._rejected: list[str] = []
         self._thread = threading.Thread(target=self._run, name="mlflow-relay", daemon=True)
 
@@ -175,17 +171,19 @@ class Relay:
             What is still unsent.
         """
         self._draining = True
+        self._trouble = None
         self._wake.set()
-        self._refused = False
         end = time.monotonic() + timeout
-        while (pending := self.pending()) and time.monotonic() < end and self._thread.is_alive() and not self._refused:
+        while has_unsent(self.context, self._only) and time.monotonic() < end and self._thread.is_alive():
+            if self._trouble is Trouble.REFUSED:
+                break
             time.sleep(0.05)
         self._draining = False
-        return pending
+        return self.pending()
 
     def pending(self) -> Pending:
         """What is unsent at this moment."""
-        count = count_unsent(self.context, self._posts[0].only)
+        count = count_unsent(self.context, self._only)
         return Pending(count, self._reason, self.context.tracking_folder, tuple(self._rejected))
 
     def close(self, seconds: float = 2.0) -> None:
@@ -206,20 +204,26 @@ class Relay:
                 _logger.warning("%s", redact(str(error)), exc_info=error)
                 trouble = Trouble.ODD
             failures = failures + 1 if trouble else 0
-            wait = _wait_seconds(trouble, failures, self._draining)
-            self._wake.wait(wait)
+            self._wake.wait(_wait_seconds(trouble, failures, self._draining))
             self._wake.clear()
-        for post in self._posts:
+        for post in (self._post, *self._leftovers):
             for outbox in post.outboxes.values():
                 outbox.release()
 
     def _round(self) -> Trouble | None:
         """Send all there is; the first trouble ends the round, for every journal goes to the same store."""
-        for post in self._posts:
-            for outbox in post.refresh():
-                while not self._stop.is_set() and outbox.hold() and (lines := next_batch(outbox.path, outbox.offset)):
-                    if trouble := self._deliver(post, outbox, lines):
-                        return trouble
+        if trouble := self._send_all(self._post):
+            return trouble
+        for post in list(self._leftovers):  # what an earlier run left must not hold up this one: one try
+            if self._send_all(post):
+                self._leftovers.remove(post)
+        return None
+
+    def _send_all(self, post: _Post) -> Trouble | None:
+        for outbox in post.refresh():
+            while not self._stop.is_set() and outbox.hold() and (lines := next_batch(outbox.path, outbox.offset)):
+                if trouble := self._deliver(post, outbox, lines):
+                    return trouble
         return None
 
     def _deliver(self, post: _Post, outbox: _Outbox, lines: Sequence[Line]) -> Trouble | None:
@@ -229,11 +233,11 @@ class Relay:
             outbox.acknowledge(lines)
         except Exception as error:
             return self._judge(post, outbox, lines, error)
-        self._reason = ""
+        self._note(None, "")
         return None
 
     def _judge(self, post: _Post, outbox: _Outbox, lines: Sequence[Line], error: Exception) -> Trouble | None:
-        trouble = self._note(post, outbox, error)
+        trouble = self._failed(post, outbox, error)
         if trouble in (Trouble.AWAY, Trouble.REFUSED):
             outbox.tries = 0
             return trouble
@@ -243,7 +247,7 @@ class Relay:
         for line in lines:
             if again := self._deliver_alone(post, outbox, line):
                 return again
-        self._reason = ""
+        self._note(None, "")
         return None
 
     def _deliver_alone(self, post: _Post, outbox: _Outbox, line: Line) -> Trouble | None:
@@ -252,22 +256,29 @@ class Relay:
             try:
                 post.sender.send(outbox.stage, outbox.spool, [entry], True)
             except Exception as error:
-                trouble = self._note(post, outbox, error)
+                trouble = self._failed(post, outbox, error)
                 if trouble in (Trouble.AWAY, Trouble.REFUSED):
                     return trouble
                 self._reject(outbox, entry, error)
         outbox.acknowledge([line])
         return None
 
-    def _note(self, post: _Post, outbox: _Outbox, error: Exception) -> Trouble:
+    def _failed(self, post: _Post, outbox: _Outbox, error: Exception) -> Trouble:
         """What went wrong; whether the request arrived is not known, so it is verified when it is repeated."""
         outbox.verify_below = max(outbox.verify_below, outbox.offset + 1)
         post.sender.reset()
         trouble = trouble_of(error)
-        self._refused = trouble is Trouble.REFUSED
-        self._reason = sentence_of(error, self.context.tracking_uri)
-        _logger.info("%s", self._reason, exc_info=error)
+        if post is self._post:
+            self._note(trouble, sentence_of(error, self.context.tracking_uri))
+        if trouble not in (Trouble.AWAY, Trouble.REFUSED):
+            _logger.info("%s", redact(str(error)), exc_info=error)
         return trouble
+
+    def _note(self, trouble: Trouble | None, reason: str) -> None:
+        """Remember how it goes; say so in the log when that changes."""
+        if trouble is not self._trouble:
+            _logger.info("%s", reason or "the tracking store takes entries again")
+        self._trouble, self._reason = trouble, reason
 
     def _reject(self, outbox: _Outbox, entry: Entry, error: Exception) -> None:
         sentence = sentence_of(error, self.context.tracking_uri)
@@ -309,10 +320,19 @@ def _smallest_parts(entry: Entry) -> Iterator[Entry]:
         yield entry
 
 
+def _journals(context: RunContext, only: str | None) -> list[Path]:
+    return sorted(context.tracking_folder.glob(f"{only or '*'}.jsonl"))
+
+
+def has_unsent(context: RunContext, only: str | None = None) -> bool:
+    """Whether the store lacks an entry of a run."""
+    return any(read_lines(path, read_acknowledged(path)[0], 1) for path in _journals(context, only))
+
+
 def count_unsent(context: RunContext, only: str | None = None) -> int:
     """How many entries of a run the store has not acknowledged."""
     count = 0
-    for path in context.tracking_folder.glob(f"{only or '*'}.jsonl"):
+    for path in _journals(context, only):
         offset, _ = read_acknowledged(path)
         while lines := read_lines(path, offset):
             count += len(lines)
@@ -332,6 +352,6 @@ def unsent_runs(context: RunContext) -> list[RunContext]:
                 continue
             same = {key: described[key] for key in ("name", "experiment", "parent_run_id", "relay")}
             run = context.model_copy(update={"run_id": file.parent.name, **same})
-            if count_unsent(run):
+            if has_unsent(run):
                 found.append((file.stat().st_mtime, run))
     return [run for _, run in sorted(found, key=lambda pair: pair[0])]

@@ -143,7 +143,7 @@ def test_a_batch_whose_acknowledgement_was_lost_arrives_once(
     monkeypatch.setattr(relay_module._Outbox, "acknowledge", die_once)
     while count_unsent(tracked):
         relay = Relay(tracked)
-        outbox = relay._posts[0].refresh()[0]
+        outbox = relay._post.refresh()[0]
         with suppress(Killed):
             relay._round()
         outbox.release()
@@ -238,7 +238,7 @@ def test_a_store_that_is_away_costs_nothing(context: RunContext) -> None:
         stage.log_metrics({"loss": 1.0}, step=1)
         pending = relay.drain(3.0)
     assert pending.entries == 2
-    assert "http://127.0.0.1:9 does not answer" in pending.sentence()
+    assert "http://127.0.0.1:9 does not answer (Connection refused)" in pending.sentence()
     assert str(context.tracking_folder) in pending.sentence()
 
 
