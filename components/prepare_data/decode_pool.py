@@ -9,6 +9,7 @@ Images that are already decoded are not sent anywhere: the threads resize them i
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pickle
 import subprocess
@@ -19,12 +20,14 @@ from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 from components.prepare_data.decoding import BadImageError, Decoded, Item, Target, decode_batch
 from components.prepare_data.sources import Batch
 from gan_models.errors import RunError
 
 BATCHES_IN_FLIGHT = 3  # for each worker: one being decoded, one waiting, one being written
+PIPE_BYTES = 1 << 20
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -54,6 +57,8 @@ class _Worker:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": path},
         )
+        for pipe in (self._process.stdin, self._process.stdout):
+            _widen(pipe)
 
     def decode(self, items: Sequence[Item], target: Target) -> Decoded:
         requests, answers = self._process.stdin, self._process.stdout
@@ -86,6 +91,13 @@ class _Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def _widen(pipe: IO[bytes] | None) -> None:
+    """Room in a pipe for a whole batch, so that neither end waits for the other; not possible everywhere."""
+    if pipe is not None and sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 class DecodePool:

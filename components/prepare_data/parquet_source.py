@@ -145,7 +145,9 @@ class ParquetSource(Source):
                 size = min(items, _rows_of(BATCH_BYTES, parquet.metadata.row_group(group)))
                 for records in parquet.iter_batches(size, row_groups=[group], columns=columns, use_threads=False):
                     chosen = wanted[slice(*np.searchsorted(wanted, [start, start + len(records)]))]
-                    if len(chosen):
+                    if len(chosen) == len(records):
+                        yield self._batch(index, records, chosen)
+                    elif len(chosen):
                         yield self._batch(index, records.take(pa.array(chosen - start)), chosen)
                     start += len(records)
 
