@@ -7,7 +7,9 @@ interrupted one in 3.
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -202,7 +204,12 @@ app.add_typer(data_app, name="data")
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of the console script: ends the process with the command's exit code."""
-    sys.exit(call(sys.argv[1:] if arguments is None else arguments))
+    code = call(sys.argv[1:] if arguments is None else arguments)
+    with suppress(OSError, ValueError):  # the reader of our output has left, as in `| head`
+        sys.stdout.flush()
+        sys.stderr.flush()
+    # All is closed and written by now; taking torch and mlflow down in good order would cost seconds for nothing.
+    os._exit(code)
 
 
 def call(arguments: list[str]) -> int:
@@ -218,8 +225,7 @@ def call(arguments: list[str]) -> int:
         return _say(f"{message.rstrip('.')} (see `gan-pipeline {_command_of(arguments)}--help`)", 2)
     except (KeyboardInterrupt, typer.Abort):
         return _say("interrupted", 3)
-    except BrokenPipeError:  # the reader of our output has left, as in `| head`
-        sys.stdout = None
+    except BrokenPipeError:
         return 0
     except Exception as error:
         return _unforeseen(error)

@@ -33,7 +33,11 @@ def print_results(findings: Findings, workdir: Path, file: TextIO) -> None:
     from rich.table import Column, Table
 
     console = Console(file=file, highlight=False)
-    table = Table("metric", "better", *(Column(name, justify="right") for name in ("generated", "real images")))
+    table = Table(
+        Column("metric", no_wrap=True),
+        "better",
+        *(Column(name, justify="right") for name in ("generated", "real images")),
+    )
     for row in findings.rows:
         table.add_row(row.generated.name, row.better, _value(row.generated), _value(row.real))
     if findings.classes is not None:
@@ -42,15 +46,13 @@ def print_results(findings: Findings, workdir: Path, file: TextIO) -> None:
         if classes.agreement is not None:
             table.add_row("class asked for", "higher", f"{classes.agreement:.1%}", f"{classes.real_agreement:.1%}")
     console.print(table)
-    for note in findings.notes:
-        console.print(note)
     for name, place in places(workdir):
         console.print(f"{name:<10} {place}", soft_wrap=True)
 
 
 def _value(reading: Reading) -> str:
-    spread = "" if reading.std is None else f" ± {reading.std:.3g}"
-    return f"{reading.value:.4g}{spread}"
+    spread = "" if reading.std is None else f" ± {reading.std:.2g}"
+    return f"{reading.value:.3g}{spread}"
 
 
 def places(workdir: Path) -> Iterator[tuple[str, str]]:

@@ -61,7 +61,7 @@ class Findings(BaseModel):
 
     metrics: dict[str, float]
     """Every figure of the generator by its full name."""
-    real_metrics: dict[str, float]
+    comparison_metrics: dict[str, float]
     """Those of real images (`real-...`), and the generator's at as many images where that is another number."""
     headline: list[str]
     """The names in `metrics` that go first."""
@@ -73,8 +73,8 @@ class Findings(BaseModel):
     generated: dict[str, Any]
     reference: dict[str, Any]
     real_sample: dict[str, Any]
-    neighbours: int
-    """k of precision, recall, density and coverage."""
+    parameters: dict[str, int]
+    """Of the generator's figures: splits of IS, subsets of KID, k of precision, recall, density and coverage."""
     seed: int
     data: dict[str, str]
     environment: dict[str, str]

@@ -9,7 +9,7 @@ from components.evaluate_gan.material import Material
 from components.shared.environment import environment
 from gan_models.metrics.extractors import Extracted
 from gan_models.metrics.judge import Judge
-from gan_models.metrics.scores import BETTER, Score, memorisation, score
+from gan_models.metrics.scores import BETTER, Score, memorisation, parameters, score
 
 _WITHOUT_SPLIT = {"IS"}  # looks at the sample alone
 _HEADLINE = ("FD", "KID", "IS", "precision", "recall", "density", "coverage")
@@ -37,7 +37,7 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
     metadata = judge.table.metadata
     return Findings(
         metrics=metrics,
-        real_metrics=_real_metrics(rows),
+        comparison_metrics=_comparison_metrics(rows),
         headline=headline,
         rows=rows,
         memorisation=memorised,
@@ -51,7 +51,7 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
             "of": metadata.count(material.split),
         },
         real_sample={"split": "train", "images": len(material.real.features), "of": metadata.count("train")},
-        neighbours=k,
+        parameters=parameters(count, len(material.reference.features), k)._asdict(),
         seed=seed,
         data={"source": metadata.source, "fingerprint": metadata.fingerprint},
         environment=environment(),
@@ -83,7 +83,7 @@ def _rows(material: Material, judge: Judge, k: int) -> list[Row]:
     ]
 
 
-def _real_metrics(rows: list[Row]) -> dict[str, float]:
+def _comparison_metrics(rows: list[Row]) -> dict[str, float]:
     """The real images' figures and the generator's at as many images, by full name."""
     found = {row.real.name: row.real.value for row in rows}
     return found | {row.generated_at_real.name: row.generated_at_real.value for row in rows if row.generated_at_real}

@@ -68,7 +68,7 @@ def comparison(findings: Findings) -> str:
         f"{generated['images']} images of {generated['recipe_name']}, step {generated['step']}, against "
         f"{reference['images']} of {reference['of']} images of the {reference['split']} split of "
         f"{findings.data['source']}. Features: {findings.extractor_choice}{accuracy}. "
-        f"k = {findings.neighbours} neighbours."
+        f"k = {findings.parameters['neighbours']} neighbours."
     )
 
 

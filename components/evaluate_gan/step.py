@@ -118,7 +118,7 @@ def _write(target: Path, findings: Findings, material: Material, judge: Judge) -
 def _tell(stage: Stage, folder: Path, findings: Findings, pictures: list[Picture]) -> None:
     from components.evaluate_gan.report import short_markdown
 
-    stage.log_metrics({**findings.metrics, **findings.real_metrics})
+    stage.log_metrics({**findings.metrics, **findings.comparison_metrics})
     for file in (METRICS_FILE, REPORT_FILE, PAGE_FILE, *(picture.file for picture in pictures)):
         stage.log_artifact(folder / file)
     stage.headline(

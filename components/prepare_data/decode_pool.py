@@ -9,7 +9,6 @@ Images that are already decoded are not sent anywhere: the threads resize them i
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import pickle
 import subprocess
@@ -96,6 +95,8 @@ class _Worker:
 def _widen(pipe: IO[bytes] | None) -> None:
     """Room in a pipe for a whole batch, so that neither end waits for the other; not possible everywhere."""
     if pipe is not None and sys.platform == "linux":
+        import fcntl
+
         with contextlib.suppress(OSError):
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 

@@ -10,11 +10,11 @@ less than three times the target, which Pillow documents as indistinguishable fr
 
 from __future__ import annotations
 
-import hashlib
 import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -55,6 +55,10 @@ class Target:
     fit: str = "crop"
 
     @property
+    def mode(self) -> str:
+        return "L" if self.channels == 1 else "RGB"
+
+    @property
     def row_bytes(self) -> int:
         return self.size * self.size * self.channels
 
@@ -78,34 +82,40 @@ class Decoded:
 def decode_batch(items: Sequence[Item], target: Target) -> Decoded:
     """Decode images one after another; a bad one never stops the others."""
     decoded = Decoded()
-    rows, digests = [], []
+    # All images go beneath each other onto one strip: taking the bytes out once is cheaper than once an image.
+    strip = Image.new(target.mode, (target.size, target.size * len(items)))
+    top = 0
     for position, item in enumerate(items):
         try:
-            row, coloured = _decode(item, target)
+            image, coloured = _decode(item, target)
         except BadImageError as reason:
             decoded.reasons.append((position, str(reason)))
             continue
         except Exception as error:  # decoders raise nearly anything on damaged input
             decoded.reasons.append((position, reason_of(error)))
             continue
+        strip.paste(image, (0, top))
+        top += target.size
         decoded.kept.append(position)
         decoded.coloured += coloured
-        rows.append(row)
-        digests.append(hashlib.blake2b(row, digest_size=DIGEST_BYTES).digest())
-    decoded.pixels, decoded.digests = b"".join(rows), b"".join(digests)
+    size = target.row_bytes
+    decoded.pixels = strip.tobytes()[: size * len(decoded.kept)]
+    rows = memoryview(decoded.pixels)
+    hashes = (blake2b(rows[row : row + size], digest_size=DIGEST_BYTES) for row in range(0, len(rows), size))
+    decoded.digests = b"".join([each.digest() for each in hashes])
     return decoded
 
 
-def _decode(item: Item, target: Target) -> tuple[bytes, bool]:
+def _decode(item: Item, target: Target) -> tuple[Image.Image, bool]:
+    """The finished square, and whether its colours were lost."""
     if isinstance(item, BadImageError):
         raise item
     image = item if isinstance(item, Image.Image) else open_image(item)
-    try:
-        coloured = target.channels == 1 and not is_grey(image)
-        return square_pixels(image, target), coloured
-    finally:
-        if isinstance(item, str):
-            image.close()
+    coloured = target.channels == 1 and image.mode != "L" and not is_grey(image)
+    square = squared(image, target)
+    if isinstance(item, str) and square is not image:
+        image.close()
+    return square, coloured
 
 
 def open_image(item: bytes | str) -> Image.Image:
@@ -163,15 +173,14 @@ def is_grey(image: Image.Image) -> bool:
     return image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
 
 
-def square_pixels(image: Image.Image, target: Target) -> bytes:
-    """An open image of any mode and size as uint8 [size, size, channels] bytes."""
+def squared(image: Image.Image, target: Target) -> Image.Image:
+    """An open image of any mode and size as L or RGB image of size x size."""
     if image.format == "JPEG" and target.resize != "nearest":
         _draft(image, target)
     image = in_eight_bits(_upright(image))
-    wanted = "L" if target.channels == 1 else "RGB"
-    if image.mode != wanted:
-        image = image.convert(wanted)
-    return to_square(image, target.size, target.resize, target.fit).tobytes()
+    if image.mode != target.mode:
+        image = image.convert(target.mode)
+    return to_square(image, target.size, target.resize, target.fit)
 
 
 def _draft(image: Image.Image, target: Target) -> None:
@@ -247,6 +256,8 @@ def to_square(image: Image.Image, size: int, resize: str, fit: str) -> Image.Ima
     width, height = image.size
     if width == height == size:
         return image
+    if width == height < SHRINK_GAP * size:
+        return image.resize((size, size), FILTERS[resize])
     gap = None if resize == "nearest" else SHRINK_GAP
     if fit == "crop":
         side = min(width, height)

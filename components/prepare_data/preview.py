@@ -18,11 +18,14 @@ class PreviewImages:
     """Keeps the first images of each class as they pass by, as many as the grid has room for."""
 
     def __init__(self, class_names: Sequence[str]) -> None:
+        self._kinds = max(1, len(class_names))
         self._room = COLUMNS if class_names else COLUMNS * ROWS
         self.by_label: dict[int | None, list[np.ndarray]] = {}
 
     def offer(self, images: np.ndarray, labels: Sequence[int | None]) -> None:
         """`images` uint8 [N, H, W, C] with their labels."""
+        if len(self.by_label) == self._kinds and all(len(kept) == self._room for kept in self.by_label.values()):
+            return
         for image, label in zip(images, labels, strict=True):
             kept = self.by_label.setdefault(label, [])
             if len(kept) < self._room:

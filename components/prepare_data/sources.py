@@ -113,6 +113,11 @@ class SourceName:
     def path(self) -> Path:
         return Path(self.rest).expanduser()
 
+    @property
+    def short_name(self) -> str:
+        """What to call the data set in a line of text: a path's last part, or the class."""
+        return self.path.stem if self.kind in PATH_KINDS else self.rest or self.kind
+
     def __str__(self) -> str:
         return f"{self.kind}:{self.rest}" if self.rest else self.kind
 

@@ -41,23 +41,23 @@ def assign_splits(
         seed: another seed makes another division.
     """
     position = _uniform(digests, seed)
-    # Test first: another share for validation then leaves the test split as it is.
     free = _cut(position, shares["test"], shares["validation"])
+    if not given_splits:
+        return free
     carved = _cut(
         position,
         0.0 if "test" in given_splits else shares["test"],
         0.0 if "validation" in given_splits else shares["validation"],
     )
     return [
-        SPLITS[free[row]] if split is None else SPLITS[carved[row]] if split == "train" else split
-        for row, split in enumerate(given)
+        free[row] if split is None else carved[row] if split == "train" else split for row, split in enumerate(given)
     ]
 
 
-def _cut(position: np.ndarray, test: float, validation: float) -> list[int]:
-    """Index into SPLITS for positions in [0, 1)."""
-    split = np.where(position < test, 2, np.where(position < test + validation, 1, 0))
-    return [int(index) for index in split]
+def _cut(position: np.ndarray, test: float, validation: float) -> list[str]:
+    """Splits of positions in [0, 1): test first, so that another share for validation leaves it as it is."""
+    split = (position >= test).astype(np.int8) + (position >= test + validation)
+    return [SPLITS[2 - index] for index in split.tolist()]
 
 
 def _uniform(digests: np.ndarray, seed: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from components.prepare_data.first_look import channels_of, look_at
 from components.prepare_data.leaks import DUPLICATES_FILE
 from components.prepare_data.preview import draw_preview
 from components.prepare_data.quarantine import QUARANTINE_FILE
-from components.prepare_data.sources import Source, open_source
+from components.prepare_data.sources import Source, open_source, parse_source
 from components.prepare_data.table_building import Built, build_table
 from components.shared.artifacts import new_file, new_folder, write_json
 from components.shared.stage import Interrupted, Stage
@@ -191,17 +191,20 @@ def _result(built: Built, seconds: float) -> Result:
 
 def _tell(stage: Stage, request: Request, built: Built, result: Result) -> None:
     """Notes for the user, and everything for the tracking server."""
-    for note in _notes(built, result):
+    notes = list(_notes(built, result))
+    for note in notes:
         stage.note(note)
     folder, metadata = request.output, built.metadata
-    stage.log_params({"data": {**request.data.model_dump(mode="json"), "image_channels": metadata.channels}})
+    stage.log_params({"data": {**request.data.model_dump(mode="json"), "resolved_channels": metadata.channels}})
     figures = result.model_dump(include={"images", "bad", "duplicates", "leaks", "seconds", "images_per_second"})
     stage.log_metrics({**figures, **{f"images_{split}": count for split, count in result.splits.items()}})
     stage.log_image(folder / PREVIEW_FILE, "preview", 0)
     for name in (SUMMARY_FILE, QUARANTINE_FILE, DUPLICATES_FILE):
         stage.log_artifact(folder / name, "data")
     profile = {"image_shape": metadata.image_shape, "classes": metadata.num_classes, "splits": result.splits}
-    stage.log_dataset(metadata.source, metadata.fingerprint, metadata.source, profile, "training")
+    name = parse_source(metadata.source).short_name
+    stage.log_dataset(name, metadata.fingerprint, metadata.source, profile, "training")
+    stage.headline({}, f"**Data** `{name}`: {'; '.join(notes)}")
 
 
 def _notes(built: Built, result: Result) -> Iterator[str]:

@@ -121,14 +121,15 @@ class _Fingerprint:
         pixels: np.ndarray,
         labels: Sequence[int | None],
         splits: Sequence[str],
-        captions: Sequence[str | None],
-        domains: Sequence[str | None],
+        captions: Sequence[str | None] | None,
+        domains: Sequence[str | None] | None,
     ) -> None:
         numbers = np.array([-1 if label is None else label for label in labels], "<i8")
         self._columns[0].update(np.ascontiguousarray(pixels).data)
         self._columns[1].update(numbers.data)
-        for column, texts in zip(self._columns[2:], (splits, captions, domains), strict=True):
-            column.update(_joined(texts))
+        self._columns[2].update(bytes(map(SPLITS.index, splits)))
+        for column, texts in zip(self._columns[3:], (captions, domains), strict=True):
+            column.update(bytes(len(splits)) if texts is None else _joined(texts))
 
     def hexdigest(self, shape: tuple[int, int, int], class_names: Sequence[str]) -> str:
         whole = hashlib.sha256(json.dumps([shape, list(class_names)]).encode())
@@ -139,8 +140,6 @@ class _Fingerprint:
 
 def _joined(texts: Sequence[str | None]) -> bytes:
     """Texts as bytes that no other texts have: null is a zero, a text a one, its length and its content."""
-    if not any(texts) and "" not in texts:
-        return bytes(len(texts))
     encoded = (None if text is None else text.encode() for text in texts)
     return b"".join(b"\0" if text is None else b"\1%d:%b" % (len(text), text) for text in encoded)
 
@@ -191,16 +190,14 @@ class TableWriter:
     ) -> None:
         """Add rows: `pixels` uint8 [N, H*W*C] (or [N, H, W, C]), the rest one entry a row."""
         rows = np.ascontiguousarray(pixels, dtype=np.uint8).reshape(-1, self._row_bytes)
-        captions = captions if captions is not None else [None] * len(rows)
-        domains = domains if domains is not None else [None] * len(rows)
         self._counts.update(zip(splits, labels, strict=True))
         self._fingerprint.add(rows, labels, splits, captions, domains)
         column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(self._row_bytes), len(rows), [None, pa.py_buffer(rows)])
         columns = [
             column,
             pa.array(labels, pa.int64()),
-            pa.array(captions, pa.string()),
-            pa.array(domains, pa.string()),
+            pa.nulls(len(rows), pa.string()) if captions is None else pa.array(captions, pa.string()),
+            pa.nulls(len(rows), pa.string()) if domains is None else pa.array(domains, pa.string()),
             pa.array(paths, pa.string()),
             pa.array(splits, pa.string()),
         ]

@@ -31,8 +31,9 @@ _EPOCHS = 9.6
 _MIN_STEPS, _MAX_STEPS = 200, 2000
 _LEARNING_RATE = 8e-3
 _WEIGHT_DECAY = 0.1
-_SHIFT = 2  # pixels: the only augmentation that holds for any kind of image
+_SHIFT = 16  # images move by up to a 16th of their side: the only augmentation that holds for any kind of image
 _SEED = 0
+_HELD_OUT = ("validation", "test")
 
 
 class ClassifierNetwork(nn.Module):
@@ -65,7 +66,7 @@ class Classifier:
         """A trained network from its state dict; `shape` is (C, H, W) of the images it was trained on."""
         state = {key: value for key, value in weights.items() if not key.startswith("accuracy.")}
         self.accuracy = {
-            key.removeprefix("accuracy."): float(value) for key, value in weights.items() if key not in state
+            split: float(weights[f"accuracy.{split}"]) for split in _HELD_OUT if f"accuracy.{split}" in weights
         }
         self._digest = _digest(state)
         self._shape = shape
@@ -119,8 +120,10 @@ def _trained(table: ImageTable, device: torch.device, bars: Bars) -> Tensors:
         network.to(device).to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(network.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps, pct_start=0.2)
-        for index, (down, right) in zip(_order(len(split), steps), _shifts(steps), strict=True):
-            images = _shifted(_network_input(split.images[index.to(device)]), down, right)
+        reach = -(-size // _SHIFT)
+        offsets: list[list[int]] = torch.randint(0, 2 * reach + 1, (steps, 2)).tolist()
+        for index, offset in zip(_order(len(split), steps), offsets, strict=True):
+            images = _shifted(_network_input(split.images[index.to(device)]), reach, *offset)
             _, logits = network(images)
             loss = F.cross_entropy(logits, split.labels[index.to(device)])
             optimizer.zero_grad()
@@ -129,10 +132,10 @@ def _trained(table: ImageTable, device: torch.device, bars: Bars) -> Tensors:
             schedule.step()
             bar.advance()
     weights = {name: tensor.detach().cpu() for name, tensor in network.eval().state_dict().items()}
-    held_out = [name for name in ("validation", "test") if table.metadata.count(name)]
-    return weights | {
-        f"accuracy.{name}": torch.tensor(_accuracy(network, table.split(name, device))) for name in held_out
-    }
+    for name in _HELD_OUT:
+        if table.metadata.count(name):
+            weights[f"accuracy.{name}"] = torch.tensor(_accuracy(network, table.split(name, device)))
+    return weights
 
 
 def training_steps(images: int) -> int:
@@ -146,15 +149,10 @@ def _order(images: int, steps: int) -> Tensor:
     return torch.cat([torch.randperm(images) for _ in range(epochs)])[: steps * _BATCH].view(steps, _BATCH)
 
 
-def _shifts(steps: int) -> list[list[int]]:
-    shifts: list[list[int]] = torch.randint(0, 2 * _SHIFT + 1, (steps, 2)).tolist()
-    return shifts
-
-
-def _shifted(images: Tensor, down: int, right: int) -> Tensor:
-    """Images [B, C, H, W] moved by up to two pixels, the rim repeated."""
+def _shifted(images: Tensor, reach: int, down: int, right: int) -> Tensor:
+    """Images [B, C, H, W] moved by up to `reach` pixels, the rim repeated."""
     height, width = images.shape[2:]
-    padded = F.pad(images, (_SHIFT,) * 4, mode="replicate")
+    padded = F.pad(images, (reach,) * 4, mode="replicate")
     return padded[:, :, down : down + height, right : right + width].contiguous(memory_format=torch.channels_last)
 
 

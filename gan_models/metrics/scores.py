@@ -33,10 +33,25 @@ class Score(NamedTuple):
     std: float | None = None
 
 
+class Parameters(NamedTuple):
+    """What the figures were computed with."""
+
+    is_splits: int
+    kid_subsets: int
+    kid_subset_size: int
+    neighbours: int
+
+
+def parameters(count: int, references: int, k: int) -> Parameters:
+    """The usual ones, or what so many generated and real images allow."""
+    fewest = min(count, references)
+    return Parameters(min(SPLITS, count), SUBSETS, min(SUBSET_SIZE, fewest), min(k, fewest - 1))
+
+
 def score(sample: Extracted, reference: Extracted, *, k: int = 5, seed: int = 2020) -> dict[str, Score]:
     """Every metric of `BETTER` for sample [N] against reference [M] images; IS only where there are logits.
 
-    Small sets lower the parameters rather than fail: splits of IS to N, subsets of KID and k to what N and M allow.
+    Small sets lower the `parameters` rather than fail.
 
     Args:
         k: of precision, recall, density and coverage.
@@ -45,18 +60,18 @@ def score(sample: Extracted, reference: Extracted, *, k: int = 5, seed: int = 20
     Raises:
         ValueError: fewer than two images on either side.
     """
-    size = min(len(sample.features), len(reference.features))
+    used = parameters(len(sample.features), len(reference.features), k)
     kernel = kernel_distance(
-        sample.features, reference.features, subsets=SUBSETS, subset_size=min(SUBSET_SIZE, size), seed=seed
+        sample.features, reference.features, subsets=used.kid_subsets, subset_size=used.kid_subset_size, seed=seed
     )
-    balls = neighbourhoods(sample.features, reference.features, k=min(k, size - 1))
+    balls = neighbourhoods(sample.features, reference.features, k=used.neighbours)
     scores = {
         "FD": Score(frechet_distance(sample.features, reference.features)),
         "KID": Score(kernel.mean, kernel.std),
         **{name: Score(value) for name, value in balls._asdict().items()},
     }
     if sample.logits is not None:
-        inception = inception_score(sample.logits, splits=min(SPLITS, len(sample.logits)), seed=seed)
+        inception = inception_score(sample.logits, splits=used.is_splits, seed=seed)
         scores["IS"] = Score(inception.mean, inception.std)
     return {name: scores[name] for name in BETTER if name in scores}
 

@@ -23,6 +23,8 @@ def test_names_are_taken_apart() -> None:
     assert parse_source("mnist-5k") == SourceName("mnist-5k")
     assert parse_source("torchvision:CIFAR10") == SourceName("torchvision", "CIFAR10")
     assert parse_source("folder:/a:b/c") == SourceName("folder", "/a:b/c")
+    names = {"digits": "digits", "torchvision:MNIST": "MNIST", "npz:/a/cats.npz": "cats", "folder:/data/dogs/": "dogs"}
+    assert {source: parse_source(source).short_name for source in names} == names
 
 
 @pytest.mark.parametrize(

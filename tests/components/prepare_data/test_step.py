@@ -377,6 +377,8 @@ def test_everything_is_told_to_the_tracking_server(tmp_path: Path) -> None:
     assert values["images_train"] == result.splits["train"]
     (dataset,) = [entry for entry in entries if entry["kind"] == "dataset"]
     assert dataset["fingerprint"] == result.fingerprint
+    (headline,) = [entry for entry in entries if entry["kind"] == "headline"]
+    assert headline["markdown"].startswith("**Data** `digits`: 1797 images 8x8 grey, 10 classes")
     assert {entry["kind"] for entry in entries} >= {"image", "artifact", "params", "metrics"}
 
 

@@ -1,0 +1,73 @@
+"""Precision, recall, density, coverage: the reference package's figures, and what each of them notices."""
+
+import numpy as np
+import pytest
+import torch
+from prdc import compute_prdc
+
+from gan_models.metrics import matrices
+from gan_models.metrics.neighbours import density_coverage, nearest, neighbourhoods, precision_recall
+
+
+def gaussian(seed: int, count: int, scale: float = 1.0, size: int = 12) -> torch.Tensor:
+    return torch.randn(count, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * scale
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+@pytest.mark.parametrize(("count", "scale"), [(200, 1.0), (350, 0.6), (150, 1.7)])
+def test_equals_prdc(k: int, count: int, scale: float) -> None:
+    real, fake = gaussian(0, 250), gaussian(1, count, scale)
+    expected = compute_prdc(real.numpy(), fake.numpy(), nearest_k=k)
+    assert neighbourhoods(fake, real, k=k)._asdict() == pytest.approx(expected, abs=1e-12)
+
+
+def test_equals_prdc_on_float32_features_far_from_the_origin() -> None:
+    real, fake = (gaussian(seed, 200).float() * 0.1 + 100.0 for seed in (2, 3))
+    expected = compute_prdc(real.numpy().astype("float64"), fake.numpy().astype("float64"), nearest_k=5)
+    assert neighbourhoods(fake, real)._asdict() == pytest.approx(expected, abs=1e-12)
+
+
+def test_does_not_depend_on_the_size_of_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, fake = gaussian(4, 130), gaussian(5, 170)
+    whole, neighbours = neighbourhoods(fake, real), nearest(fake, real, k=3)
+    monkeypatch.setattr(matrices, "BLOCK_BYTES", 8 * 200 * 7)
+    assert neighbourhoods(fake, real) == whole
+    assert torch.equal(nearest(fake, real, k=3).indices, neighbours.indices)
+
+
+def test_precision_notices_bad_images_and_recall_missing_ones() -> None:
+    real = torch.cat([gaussian(6, 200) + 20, gaussian(7, 200) - 20])
+    half = precision_recall(gaussian(8, 400) + 20, real)
+    assert half.precision > 0.85
+    assert 0.35 < half.recall < 0.55
+    with_noise = precision_recall(torch.cat([gaussian(9, 200) + 20, gaussian(10, 200) + 500]), real)
+    assert 0.4 < with_noise.precision < 0.55
+
+
+def test_outliers_raise_recall_but_not_coverage() -> None:
+    # One far outlier on either side gives the generated manifold a ball over everything (Naeem et al. 2020, figure 2).
+    real, collapsed = gaussian(11, 200), gaussian(12, 199, scale=0.01)
+    outliers = torch.cat([collapsed, torch.full((6, 12), 50.0), torch.full((6, 12), -50.0)])
+    assert precision_recall(outliers, real, k=11).recall > 0.9
+    assert density_coverage(outliers, real, k=11).coverage < 0.6
+
+
+def test_a_few_memorised_images_are_precise_but_cover_little() -> None:
+    real = gaussian(13, 300)
+    figures = neighbourhoods(real[:10].repeat(30, 1), real)
+    assert figures.precision == 1.0
+    assert figures.coverage < 0.3
+    assert figures.recall < 0.1
+
+
+def test_nearest_finds_the_same_rows_as_a_full_sort() -> None:
+    queries, gallery = gaussian(14, 20), gaussian(15, 60)
+    distances = np.linalg.norm(queries.numpy()[:, None] - gallery.numpy()[None], axis=-1)
+    found = nearest(queries, gallery, k=4)
+    np.testing.assert_array_equal(found.indices.numpy(), distances.argsort(axis=1)[:, :4])
+    np.testing.assert_allclose(found.distances.numpy(), np.sort(distances, axis=1)[:, :4], rtol=1e-10)
+
+
+def test_refuses_more_neighbours_than_there_are() -> None:
+    with pytest.raises(ValueError, match="5 images have no 5-th nearest neighbour"):
+        neighbourhoods(gaussian(0, 5), gaussian(1, 50), k=5)
