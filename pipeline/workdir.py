@@ -150,8 +150,9 @@ def _check_place(root: Path) -> None:
                 f"{root} holds other things and is no work directory of gan-pipeline: choose an empty or new --workdir"
             )
         existing = next(place for place in (root, *root.parents) if place.exists())
-        free = shutil.disk_usage(existing).free // 2**20
-    if free < MIN_FREE_MB:
+        disk = shutil.disk_usage(existing)
+    free = disk.free // 2**20
+    if disk.total and free < MIN_FREE_MB:
         raise RequestError(
             f"only {free} MB are free at {existing} and a run needs about {MIN_FREE_MB}: free some, or change --workdir"
         )

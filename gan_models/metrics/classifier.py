@@ -71,8 +71,9 @@ class Classifier:
         self._digest = _digest(state)
         self._shape = shape
         self._device = torch.device(device)
-        network = ClassifierNetwork(shape[0], min(shape[1], _MAX_SIZE), classes)
-        network.load_state_dict(state)
+        with torch.device("meta"):  # no random weights, and none of the caller's random numbers
+            network = ClassifierNetwork(shape[0], min(shape[1], _MAX_SIZE), classes)
+        network.load_state_dict(state, assign=True)
         self._network = _folded(network.eval()).to(self._device).to(memory_format=torch.channels_last)
 
     @classmethod

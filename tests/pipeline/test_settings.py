@@ -31,7 +31,7 @@ def test_folders_of_classes_get_the_conditional_recipe(images: Path) -> None:
 
 
 def test_labels_asked_for_and_absent(images: Path) -> None:
-    with pytest.raises(RequestError, match="needs labels and folder:.* has none: use --recipe dcgan"):
+    with pytest.raises(RequestError, match=r"needs labels and folder:.* has none: use --recipe dcgan"):
         make_plan(recipe="cgan-projection", data=f"folder:{images}")
 
 

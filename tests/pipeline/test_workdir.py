@@ -82,7 +82,7 @@ def test_a_file_is_no_work_directory(tmp_path: Path) -> None:
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=12 * 2**20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=2**40, free=12 * 2**20))
     with pytest.raises(RequestError, match="only 12 MB are free"), open_workdir(tmp_path / "run"):
         pass
     assert not (tmp_path / "run").exists()

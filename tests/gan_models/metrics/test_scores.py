@@ -1,0 +1,114 @@
+"""How the figures behave on real digits: what a reader of the literature expects of them."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from gan_models.data.table import ImageTable
+from gan_models.metrics.classifier import Classifier
+from gan_models.metrics.extractors import Extracted
+from gan_models.metrics.frechet import frechet_distance
+from gan_models.metrics.inception_score import inception_score
+from gan_models.metrics.scores import BETTER, memorisation, metric_name, parameters, score
+
+
+@pytest.fixture(scope="module")
+def judge(table: ImageTable, cache: Path) -> Classifier:
+    return Classifier.for_table(table, cache=cache)
+
+
+@pytest.fixture(scope="module")
+def train(table: ImageTable) -> Tensor:
+    return table.split("train").images
+
+
+@pytest.fixture(scope="module")
+def test(table: ImageTable) -> Tensor:
+    return table.split("test").images
+
+
+def noisy(images: Tensor, sigma: float) -> Tensor:
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0)) * sigma
+    return (images.float() + noise).round().clamp(0, 255).to(torch.uint8)
+
+
+def test_frechet_distance_grows_with_noise(judge: Classifier, train: Tensor, test: Tensor) -> None:
+    real = judge.features_and_logits(test).features
+    distances = [
+        frechet_distance(judge.features_and_logits(noisy(train[:300], sigma)).features, real)
+        for sigma in (0, 20, 40, 80, 160)
+    ]
+    assert distances == sorted(distances)
+    assert distances[-1] > 10 * distances[0]
+
+
+def test_bias_of_the_frechet_distance_falls_with_the_number_of_images_and_that_of_kid_is_none(
+    judge: Classifier, train: Tensor, test: Tensor
+) -> None:
+    real = judge.features_and_logits(test)
+    scores = {n: score(judge.features_and_logits(train[:n]), real) for n in (50, 150, 1197)}
+    distances = [found["FD"].value for found in scores.values()]
+    assert distances == sorted(distances, reverse=True)
+    assert distances[0] > 3 * distances[-1]
+    noise = scores[50]["KID"].std or 0.0
+    assert all(abs(found["KID"].value) < 2 * noise for found in scores.values())
+
+
+def test_missing_classes_are_seen_by_distance_recall_and_coverage_but_not_by_precision(
+    judge: Classifier, table: ImageTable, test: Tensor
+) -> None:
+    split = table.split("train")
+    assert split.labels is not None
+    real = judge.features_and_logits(test)
+    whole = score(judge.features_and_logits(split.images[:500]), real)
+    half = score(judge.features_and_logits(split.images[split.labels < 5][:500]), real)
+    assert half["FD"].value > 10 * whole["FD"].value
+    assert half["IS"].value < 0.7 * whole["IS"].value
+    assert half["recall"].value < 0.85 * whole["recall"].value
+    assert half["coverage"].value < 0.7 * whole["coverage"].value
+    assert half["precision"].value > 0.7
+
+
+def test_ten_memorised_images_score_well_alone_and_are_caught(
+    judge: Classifier, table: ImageTable, train: Tensor, test: Tensor
+) -> None:
+    labels = table.split("train").labels
+    assert labels is not None
+    one_of_each = torch.stack([train[labels == digit][0] for digit in range(10)])
+    copies = judge.features_and_logits(one_of_each.repeat(30, 1, 1, 1))
+    real, training = judge.features_and_logits(test), judge.features_and_logits(train)
+    assert copies.logits is not None
+    assert real.logits is not None
+    assert inception_score(copies.logits).mean > 0.95 * inception_score(real.logits).mean
+    found = score(copies, real)
+    assert found["coverage"].value < 0.5
+    assert found["recall"].value < 0.5
+    assert memorisation(copies, training, real).distance_ratio < 1e-3
+
+
+def test_a_generator_that_repeats_its_training_images_has_a_gap(
+    judge: Classifier, table: ImageTable, train: Tensor, test: Tensor
+) -> None:
+    training, held_out = judge.features_and_logits(train[:300]), judge.features_and_logits(test)
+    unseen = judge.features_and_logits(table.split("validation").images)
+    copying = memorisation(training, training, held_out, unseen)
+    honest = memorisation(judge.features_and_logits(train[300:600]), training, held_out, unseen)
+    assert copying.to_training == pytest.approx(0.0, abs=1e-9)
+    assert copying.gap > 3 * abs(honest.gap)
+    assert copying.gap > 3 * abs(copying.gap_of_real or 0.0)
+    assert copying.distance_ratio < 1e-6
+    assert 0.7 < honest.distance_ratio < 1.3
+
+
+def test_small_samples_lower_the_parameters() -> None:
+    assert parameters(5000, 2000, 5) == (10, 100, 1000, 5)
+    assert parameters(4, 3, 5) == (4, 100, 3, 2)
+    few = Extracted(torch.randn(3, 4, generator=torch.Generator().manual_seed(0)), None)
+    assert set(score(few, few)) == set(BETTER) - {"IS"}
+
+
+def test_names_say_what_was_measured() -> None:
+    assert metric_name("recall", "efficientnet-lite0", 500, "validation") == "recall-efficientnet-lite0-validation-500"
+    assert metric_name("KID", "inception-2015", 500, "test") == "KID-inception-2015-test-500"
