@@ -11,7 +11,7 @@ demo: $(INSTALLED)  ## images in, a judged generator out, in a few minutes on tw
 	$(BIN)/gan-pipeline run --workdir runs/demo
 
 test: lint  ## all checks and tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(INSTALLED)  ## format, lint, types and the one-way rule of imports
 	$(BIN)/ruff format --check

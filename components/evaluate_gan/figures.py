@@ -40,7 +40,7 @@ def write_nearest(path: Path, material: Material, judge: Judge) -> None:
     The first eight columns are the first images of the sample; the others are those, of the whole sample, that are
     nearest to a training image: copies would be among them.
     """
-    distances = nearest(material.generated.features, material.real.features).distances[:, 0]
+    distances = nearest(material.generated.features, material.training.features).distances[:, 0]
     first = torch.arange(min(_FIRST, len(distances)))
     closest = torch.argsort(distances)[:_CLOSEST]
     chosen = torch.cat([first, closest])
@@ -56,13 +56,12 @@ def training_neighbours(images: Tensor, features: Tensor, material: Material, ju
     pixels get features now.
     """
     training = judge.real_images("train", judge.table.metadata.count("train"))
-    pool, gallery = training[material.real_rows.start : material.real_rows.stop], material.real.features
+    gallery = material.training.features
+    pool = training[: len(gallery)]
     if len(pool) < len(training):
-        near = _near_in_pixels(images, training)
-        near = near[(near < material.real_rows.start) | (near >= material.real_rows.stop)]
-        if len(near):
-            pool = torch.cat([pool, training[near]])
-            gallery = torch.cat([gallery, judge.extractor.features_and_logits(training[near]).features])
+        near = _near_in_pixels(images, training[len(pool) :]) + len(pool)
+        pool = torch.cat([pool, training[near]])
+        gallery = torch.cat([gallery, judge.extractor.features_and_logits(training[near]).features])
     found = nearest(features, gallery, k=min(_NEIGHBOURS, len(pool)))
     return pool[found.indices]
 

@@ -34,6 +34,7 @@ class Memorised(BaseModel):
     """See `gan_models.metrics.scores.Memorisation`."""
 
     images: int
+    searched: int
     to_training: float
     to_held_out: float
     gap: float

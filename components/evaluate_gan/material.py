@@ -29,10 +29,10 @@ class Material(NamedTuple):
     """The reference split."""
     reference: Extracted
     """Of R of its images: N, or all where it holds fewer."""
+    training: Extracted
+    """Of the first training images in `representative_order`: of all where the extractor is quick, else at least N."""
     real: Extracted
-    """Of training images, none of them in the reference: N, or all where there are fewer."""
-    real_rows: range
-    """Which ones: rows of the train split in `representative_order`."""
+    """Of those of them that are not in the reference: N, or all where there are fewer."""
     unseen: Extracted | None
     """Of validation images: neither trained on nor in the reference."""
 
@@ -45,7 +45,7 @@ def collect(folder: Path, judge: Judge, num: int, seed: int, device: torch.devic
     """
     metadata = judge.table.metadata
     split = reference_split(metadata, "test")
-    reference, real = _real_sets(judge, split, num)
+    reference, training, real = _real_sets(judge, split, num)
     if min(len(reference.features), len(real.features)) < _LEAST:
         raise RequestError(
             f"{metadata.source} has too few images: an evaluation compares at least {_LEAST} training images with "
@@ -55,7 +55,6 @@ def collect(folder: Path, judge: Judge, num: int, seed: int, device: torch.devic
     if split == "test" and metadata.count("validation") >= _LEAST:
         unseen = judge.real("validation", judge.count("validation", num))
     generator, samples = draw(folder, metadata, num, seed, device)
-    start = 0 if split != "train" else len(reference.features)
     return Material(
         info=generator.info,
         images=samples.images,
@@ -63,18 +62,19 @@ def collect(folder: Path, judge: Judge, num: int, seed: int, device: torch.devic
         generated=judge.generated(samples.images),
         split=split,
         reference=reference,
+        training=training,
         real=real,
-        real_rows=range(start, start + len(real.features)),
         unseen=unseen,
     )
 
 
-def _real_sets(judge: Judge, split: str, num: int) -> tuple[Extracted, Extracted]:
-    """Features of the reference, and of the real images that are judged in the generator's place."""
-    if split != "train":
-        return judge.real(split, judge.count(split, num)), judge.real("train", judge.count("train", num))
-    # Nothing was held out: half of the training images stand for the reference, others for the generator.
+def _real_sets(judge: Judge, split: str, num: int) -> tuple[Extracted, Extracted, Extracted]:
+    """Features of the reference, of training images, and of the real images judged in the generator's place."""
     total = judge.table.metadata.count("train")
+    if split != "train":
+        training = judge.real("train", total if judge.extractor.quick else min(total, num))
+        return judge.real(split, judge.count(split, num)), training, training.part(0, num)
+    # Nothing was held out: half of the training images stand for the reference, others for the generator.
     references = min(num, total // 2)
-    both = judge.real("train", min(total, references + num))
-    return both.part(0, references), both.part(references, references + num)
+    training = judge.real("train", total if judge.extractor.quick else min(total, references + num))
+    return training.part(0, references), training, training.part(references, references + num)

@@ -92,7 +92,7 @@ def _comparison_metrics(rows: list[Row]) -> dict[str, float]:
 def _memorised(material: Material) -> Memorised | None:
     if material.split == "train":
         return None  # nothing was held out to compare with
-    found = memorisation(material.generated, material.real, material.reference, material.unseen)
+    found = memorisation(material.generated, material.training, material.reference, material.unseen)
     return Memorised(**found._asdict())
 
 

@@ -80,8 +80,9 @@ def _memorisation(findings: Findings) -> list[str]:
     return [
         f"Memorisation: FD to {found.images} training images is {_number(found.to_training)}, to as many of the "
         f"{findings.reference['split']} split {_number(found.to_held_out)}, a gap of {_number(found.gap)}{real}; "
-        "a generator that repeats its training images has a larger one. The median distance to the nearest training "
-        f"image is {_number(found.distance_ratio)} times that of held-out images (copies: near 0)."
+        "a generator that repeats its training images has a larger one. The median distance to the nearest of "
+        f"{found.searched} of {findings.real_sample['of']} training images is {_number(found.distance_ratio)} times "
+        "that of held-out images (copies: near 0)."
     ]
 
 

@@ -1,8 +1,9 @@
 """Decoding on all cores, in order, with a bounded number of images in memory.
 
-Each thread of a small pool owns one decoder process and talks to it over pipes: Pillow's decoders release the GIL only
-for part of the work, so threads alone do not pay for small images. Processes are started as fresh interpreters
-(no fork of a program with threads, no re-import of its main module) and end when their pipe closes.
+Pillow's decoders release the GIL only for part of the work, so threads alone do not pay for small images: the decoding
+is done by processes, and threads talk to them over pipes. Two threads share a process, so that its next batch lies
+ready in the pipe when it has finished one. Processes are started as fresh interpreters (no fork of a program with
+threads, no re-import of its main module) and end when their pipe closes.
 Images that are already decoded are not sent anywhere: the threads resize them in this process.
 """
 
@@ -21,11 +22,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from components.prepare_data.decoding import BadImageError, Decoded, Item, Target, decode_batch
+from components.prepare_data.decoding import Decoded, Item, Target, decode_batch, joined
 from components.prepare_data.sources import Batch
 from gan_models.errors import RunError
 
-BATCHES_IN_FLIGHT = 3  # for each worker: one being decoded, one waiting, one being written
+THREADS_FOR_A_WORKER = 2
+BATCHES_IN_FLIGHT = 4  # for each worker: one being decoded, one in the pipe, and some so that no thread waits
 PIPE_BYTES = 1 << 20
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -45,30 +47,48 @@ class WorkerDiedError(Exception):
 
 
 class _Worker:
-    """One decoder process and the pipes to it."""
+    """One decoder process and the pipes to it; several threads may ask at once."""
 
     def __init__(self) -> None:
         path = os.pathsep.join([str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "components.prepare_data.decode_worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path},
-        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "components.prepare_data.decode_worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": path},
+            )
+        except OSError as error:
+            raise RunError(f"could not start a decoder process: {error}") from error
         for pipe in (self._process.stdin, self._process.stdout):
             _widen(pipe)
+        self._sending = threading.Lock()
+        self._last_read = threading.Event()
+        self._last_read.set()
 
     def decode(self, items: Sequence[Item], target: Target) -> Decoded:
+        """What the process makes of a batch.
+
+        Raises:
+            WorkerDiedError: the process ended before it answered.
+        """
         requests, answers = self._process.stdin, self._process.stdout
         assert requests is not None
         assert answers is not None
         try:
-            pickle.dump((items, target), requests, pickle.HIGHEST_PROTOCOL)
-            requests.flush()
-            # Not foreign data: the other end is our own process, and nobody else holds the pipe.
-            decoded: Decoded = pickle.load(answers)
-        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            with self._sending:
+                pickle.dump((items, target), requests, pickle.HIGHEST_PROTOCOL)
+                requests.flush()
+                before, self._last_read = self._last_read, threading.Event()
+                read = self._last_read
+            try:
+                before.wait()  # answers come in the order of the requests
+                # Not foreign data: the other end is our own process, and nobody else holds the pipe.
+                decoded: Decoded = pickle.load(answers)
+            finally:
+                read.set()
+        except (OSError, EOFError, ValueError, pickle.UnpicklingError) as error:  # ValueError: closed meanwhile
             raise WorkerDiedError(self._ending()) from error
         return decoded
 
@@ -101,21 +121,50 @@ def _widen(pipe: IO[bytes] | None) -> None:
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
+class _Seat:
+    """The place of one worker in the pool: filled when first needed, and again when its worker died."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._worker: _Worker | None = None
+        self._closed = False
+
+    def decode(self, items: Sequence[Item], target: Target) -> Decoded:
+        with self._lock:
+            if self._closed:
+                raise WorkerDiedError("stopped")
+            worker = self._worker = self._worker or _Worker()
+        try:
+            return worker.decode(items, target)
+        except WorkerDiedError:
+            with self._lock:
+                if self._worker is worker:
+                    self._worker = None
+            raise
+
+    def close(self, at_once: bool) -> None:
+        with self._lock:
+            self._closed = True
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            if at_once:
+                worker.kill()
+            worker.stop()
+
+
 class DecodePool:
     """Decodes batches on several cores; the results come in the order of the batches.
 
     >>> with DecodePool(Target(size=32, channels=1)) as pool:  # doctest: +SKIP
-    ...     for batch, decoded in pool.decode(source.batches()): ...
+    ...     for batch, decoded in pool.decode(source.batches(None, 256)): ...
     """
 
     def __init__(self, target: Target, workers: int | None = None) -> None:
         self._target = target
-        self._size = workers or available_cores()
-        self._threads = ThreadPoolExecutor(self._size, thread_name_prefix="decode")
-        self._own = threading.local()
-        self._lock = threading.Lock()
+        self._seats = [_Seat() for _ in range(workers or available_cores())]
+        threads = THREADS_FOR_A_WORKER * len(self._seats)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._closed = False
-        self._workers: list[_Worker] = []
 
     def decode(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, Decoded], None, None]:
         """Pairs of a batch and its outcome.
@@ -124,61 +173,52 @@ class DecodePool:
             RunError: decoder processes cannot be started, or die whatever they are given.
         """
         waiting: deque[tuple[Batch, Future[Decoded]]] = deque()
-        for batch in batches:
-            waiting.append((batch, self._threads.submit(self._decode, batch)))
-            if len(waiting) >= BATCHES_IN_FLIGHT * self._size:
+        for number, batch in enumerate(batches):
+            seat = self._seats[number % len(self._seats)]
+            waiting.append((batch, self._threads.submit(self._decode, batch, seat)))
+            if len(waiting) >= BATCHES_IN_FLIGHT * len(self._seats):
                 first, future = waiting.popleft()
                 yield first, future.result()
         while waiting:
             first, future = waiting.popleft()
             yield first, future.result()
 
-    def _decode(self, batch: Batch) -> Decoded:
+    def _decode(self, batch: Batch, seat: _Seat) -> Decoded:
         if batch.fill is not None:
             batch.fill(batch)
         items: Sequence[Item] = batch.items
         if not any(isinstance(item, bytes | str) for item in items):
             return decode_batch(items, self._target)
         try:
-            return self._ask(items)
+            return seat.decode(items, self._target)
         except WorkerDiedError:
-            self._check_that_workers_run()
-        return self._ask([self._survivor(item) for item in items])
+            return self._decode_apart(items)
 
-    def _survivor(self, item: Item) -> Item:
-        """`item`, or the reason why not if it alone brings down a decoder process."""
+    def _decode_apart(self, items: Sequence[Item]) -> Decoded:
+        """A batch whose process died, in a process that no other batch shares: one by one if it dies again."""
+        seat = _Seat()
         try:
-            self._ask([item])
+            self._check_that_workers_run(seat)
+            try:
+                return seat.decode(items, self._target)
+            except WorkerDiedError:
+                return joined([self._decode_alone(item, seat) for item in items])
+        finally:
+            seat.close(at_once=True)
+
+    def _decode_alone(self, item: Item, seat: _Seat) -> Decoded:
+        try:
+            return seat.decode([item], self._target)
         except WorkerDiedError as ending:
-            return BadImageError(f"damaged: it ended the decoder ({ending})")
-        return item
+            return Decoded(reasons=[(0, f"damaged: it ended the decoder ({ending})")])
 
-    def _check_that_workers_run(self) -> None:
+    def _check_that_workers_run(self, seat: _Seat) -> None:
+        if self._closed:
+            raise WorkerDiedError("stopped")
         try:
-            self._ask([])
+            seat.decode([], self._target)
         except WorkerDiedError as ending:
             raise RunError(f"decoder processes end at once ({ending}): is this Python installation complete?") from None
-
-    def _ask(self, items: Sequence[Item]) -> Decoded:
-        worker: _Worker | None = getattr(self._own, "worker", None)
-        if worker is None:
-            worker = self._own.worker = self._start()
-        try:
-            return worker.decode(items, self._target)
-        except WorkerDiedError:
-            self._own.worker = None
-            raise
-
-    def _start(self) -> _Worker:
-        with self._lock:
-            if self._closed:
-                raise WorkerDiedError("stopped")
-            try:
-                worker = _Worker()
-            except OSError as error:
-                raise RunError(f"could not start a decoder process: {error}") from error
-            self._workers.append(worker)
-            return worker
 
     def __enter__(self) -> DecodePool:
         return self
@@ -186,11 +226,10 @@ class DecodePool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._lock:
-            self._closed = True
+        self._closed = True
         if error is not None:  # do not wait for batches that nobody will read
-            for worker in self._workers:
-                worker.kill()
+            for seat in self._seats:
+                seat.close(at_once=True)
         self._threads.shutdown(wait=True, cancel_futures=True)
-        for worker in self._workers:
-            worker.stop()
+        for seat in self._seats:
+            seat.close(at_once=False)

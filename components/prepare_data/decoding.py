@@ -106,6 +106,17 @@ def decode_batch(items: Sequence[Item], target: Target) -> Decoded:
     return decoded
 
 
+def joined(parts: Sequence[Decoded]) -> Decoded:
+    """The outcome of a batch from the outcomes of its items, each decoded alone."""
+    return Decoded(
+        kept=[position for position, part in enumerate(parts) if part.kept],
+        pixels=b"".join(part.pixels for part in parts),
+        digests=b"".join(part.digests for part in parts),
+        reasons=[(position, reason) for position, part in enumerate(parts) for _, reason in part.reasons],
+        coloured=sum(part.coloured for part in parts),
+    )
+
+
 def _decode(item: Item, target: Target) -> tuple[Image.Image, bool]:
     """The finished square, and whether its colours were lost."""
     if isinstance(item, BadImageError):

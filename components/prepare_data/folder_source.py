@@ -9,6 +9,7 @@ from components.prepare_data.sources import SPLIT_NAMES, Batch, Source, files_be
 from gan_models.errors import RequestError
 
 # What lies beside images in a normal data set and is no failed image: listed, but not counted as bad.
+FILES_IN_A_BATCH = 64  # photographs take long: progress is shown, and a stop is heard, between batches
 SIDECARS = frozenset(
     f".{name}"
     for name in (
@@ -57,6 +58,7 @@ class FolderSource(Source):
 
     def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
         rows = range(self.total) if rows is None else rows
+        items = min(items, FILES_IN_A_BATCH)
         for start in range(0, len(rows), items):
             files = [self._files[row] for row in rows[start : start + items]]
             yield Batch(

@@ -42,7 +42,7 @@ SPLIT_NAMES = {
     "testing": "test",
 }
 BATCH_ITEMS = 256
-BATCH_BYTES = 8 << 20
+BATCH_BYTES = 2 << 20
 
 
 @dataclass

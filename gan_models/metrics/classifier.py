@@ -61,6 +61,7 @@ class Classifier:
     """The extractor `classifier`: 128 features, logits over the data set's classes."""
 
     name = "classifier"
+    quick = True
 
     def __init__(self, weights: Tensors, shape: tuple[int, int, int], classes: int, device: torch.device | str) -> None:
         """A trained network from its state dict; `shape` is (C, H, W) of the images it was trained on."""

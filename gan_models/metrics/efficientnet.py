@@ -33,6 +33,7 @@ class EfficientNetLite0:
     """
 
     name = "efficientnet-lite0"
+    quick = False
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         check_extractor(self.name)

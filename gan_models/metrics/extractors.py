@@ -44,6 +44,10 @@ class FeatureExtractor(Protocol):
     def name(self) -> str:
         """As it appears in the names of metrics."""
 
+    @property
+    def quick(self) -> bool:
+        """Whether all images of a data set can be extracted in passing, without a GPU."""
+
     def describe(self) -> dict[str, Any]:
         """Everything the features depend on besides the images, as JSON values: weights, preprocessing, layer."""
 

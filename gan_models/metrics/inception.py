@@ -46,6 +46,7 @@ class Inception2015:
     """
 
     name = "inception-2015"
+    quick = False
 
     def __init__(self, weights: Path, device: torch.device | str = "cpu", *, folded: bool = True) -> None:
         self._device = torch.device(device)

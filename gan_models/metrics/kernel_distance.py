@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_models.metrics.matrices import Matrix, as_float64
+from gan_models.metrics.matrices import Matrix, as_float64, rows_per_block
 
 
 class KernelDistance(NamedTuple):
@@ -50,26 +50,49 @@ def kernel_distance(
         raise ValueError(f"features of {x.shape[1]} and {y.shape[1]} dimensions can't be compared")
     if not 2 <= subset_size <= min(len(x), len(y)):
         raise ValueError(f"subsets of {subset_size} can't be drawn from {len(x)} generated and {len(y)} real images")
-    scale = 1.0 / x.shape[1] if gamma is None else gamma
+    kernel = _Polynomial(degree, 1.0 / x.shape[1] if gamma is None else gamma, offset)
     draw = np.random.RandomState(seed)
-    estimates = []
-    for _ in range(subsets):
-        part_x = x[torch.from_numpy(draw.choice(len(x), subset_size, replace=False))]
-        part_y = y[torch.from_numpy(draw.choice(len(y), subset_size, replace=False))]
-        estimates.append(_discrepancy(part_x, part_y, degree, scale, offset))
-    return KernelDistance(float(np.mean(estimates)), float(np.std(estimates)))
+    drawn = [[draw.choice(len(rows), subset_size, replace=False) for rows in (x, y)] for _ in range(subsets)]
+    of_x, of_y = (torch.from_numpy(np.stack(rows)) for rows in zip(*drawn, strict=True))
+    within = torch.zeros(subsets, dtype=torch.float64)
+    for rows, members in ((x, of_x), (y, of_y)):
+        # An image is never compared with itself: that makes the estimate unbiased.
+        within += _subset_sums(kernel, rows, members, rows, members) - kernel.of_itself(rows)[members].sum(dim=1)
+    across = _subset_sums(kernel, x, of_x, y, of_y)
+    estimates = within / (subset_size * (subset_size - 1)) - 2.0 * across / subset_size**2
+    return KernelDistance(float(estimates.mean()), float(estimates.std(correction=0)))
 
 
-def _discrepancy(x: Tensor, y: Tensor, degree: int, scale: float, offset: float) -> float:
-    """The U-statistic of two equally large subsets: an image is never compared with itself."""
-    count = len(x)
-    within = 0.0
-    for rows in (x, y):
-        with_itself = (rows.square().sum(dim=1) * scale + offset).pow_(degree).sum()
-        within += float(_kernel_sum(rows, rows, degree, scale, offset) - with_itself)
-    across = float(_kernel_sum(x, y, degree, scale, offset))
-    return within / (count * (count - 1)) - 2.0 * across / count**2
+class _Polynomial(NamedTuple):
+    degree: int
+    scale: float
+    offset: float
+
+    def between(self, x: Tensor, y: Tensor) -> Tensor:
+        """[N, M] for x [N, D] and y [M, D]."""
+        return torch.addmm(x.new_tensor(self.offset), x, y.T, alpha=self.scale).pow_(self.degree)
+
+    def of_itself(self, x: Tensor) -> Tensor:
+        """The diagonal [N] of `between(x, x)`."""
+        return (x.square().sum(dim=1) * self.scale + self.offset).pow_(self.degree)
 
 
-def _kernel_sum(x: Tensor, y: Tensor, degree: int, scale: float, offset: float) -> Tensor:
-    return torch.addmm(x.new_tensor(offset), x, y.T, alpha=scale).pow_(degree).sum()
+def _subset_sums(kernel: _Polynomial, x: Tensor, of_x: Tensor, y: Tensor, of_y: Tensor) -> Tensor:
+    """For each subset s, float64 [S]: the kernel summed over all pairs of x[of_x[s]] and y[of_y[s]].
+
+    Overlapping subsets share their pairs: where that is less work, every pair of the whole sets is computed once, and
+    the sums are two products with matrices that say which image is in which subset.
+    """
+    subsets, size = of_x.shape
+    dimensions = x.shape[1]
+    if len(x) * len(y) * (dimensions + subsets) > subsets * size**2 * dimensions:
+        return torch.stack([kernel.between(x[one], y[two]).sum() for one, two in zip(of_x, of_y, strict=True)])
+    in_x, in_y = (
+        torch.zeros(subsets, len(rows), dtype=torch.float64).scatter_(1, members, 1.0)
+        for rows, members in ((x, of_x), (y, of_y))
+    )
+    sums = torch.zeros(subsets, len(y), dtype=torch.float64)
+    block = rows_per_block(len(y))
+    for start in range(0, len(x), block):
+        sums += in_x[:, start : start + block] @ kernel.between(x[start : start + block], y)
+    return (sums * in_y).sum(dim=1)

@@ -103,6 +103,9 @@ class Memorisation(NamedTuple):
     """
 
     images: int
+    """Of the held-out and of the training images that `to_training`, `to_held_out` and the gaps are of."""
+    searched: int
+    """Training images among which the nearest was looked for."""
     to_training: float
     to_held_out: float
     gap: float
@@ -138,6 +141,7 @@ def memorisation(
     usual = nearest(held_out.features, training.features).distances.median()
     return Memorisation(
         images=count,
+        searched=len(training.features),
         to_training=to_training,
         to_held_out=to_held_out,
         gap=to_held_out - to_training,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,12 +77,15 @@ def run_command(request: RunRequest) -> int:
 
 
 def _run(request: RunRequest, report: Report) -> None:
+    from pipeline.engines.local import stop_leftovers
+
     plan = _plan(request)
     place = make_place(plan, request.workdir, request.name, request.tracking_uri)
     report.workdir = str(place.workdir)
     _check(plan)
     reachable = check_tracking(place.tracking_uri)
     with open_workdir(place.workdir) as workdir:
+        stop_leftovers(workdir.root)
         record = _record(workdir, plan, place)
         report.run_id = record.run_id
         _say_what(record, place, away=reachable == "away")
@@ -148,11 +151,32 @@ def _record(workdir: WorkDirectory, plan: Plan, place: Place) -> RunRecord:
         code_version=plan.code_version,
         started=_now(),
     )
-    if same and before is not None:
+    if before is not None and same:
         record.run_id = before.run_id
     else:
         workdir.clear_results()
+        if before is not None and before.status == "running":
+            _end_abandoned(_context(before, workdir, before.tracking_uri or place.tracking_uri))
     return record
+
+
+def _context(record: RunRecord, workdir: WorkDirectory, tracking_uri: str) -> RunContext:
+    return RunContext(
+        run_id=record.run_id,
+        name=record.name,
+        experiment=record.experiment,
+        tracking_uri=tracking_uri,
+        state_dir=str(workdir.root),
+        relay="external",
+    )
+
+
+def _end_abandoned(context: RunContext) -> None:
+    """A run that was killed, and then something else was asked for: MLflow must not show it as running for ever."""
+    from components.shared.stage import open_stage
+
+    with suppress(Interrupted), open_stage(PIPELINE, context):
+        raise Interrupted("killed, and not continued: other settings were asked for")
 
 
 @contextmanager
@@ -179,17 +203,9 @@ def _execute(
     from components.shared.progress import EventReader
     from components.shared.relay import Relay
     from components.shared.stage import open_stage
-    from pipeline.engines.local import run_locally, stop_leftovers
+    from pipeline.engines.local import run_locally
 
-    context = RunContext(
-        run_id=record.run_id,
-        name=place.name,
-        experiment=place.experiment,
-        tracking_uri=place.tracking_uri,
-        state_dir=str(workdir.root),
-        relay="external",
-    )
-    stop_leftovers(workdir.root)
+    context = _context(record, workdir, place.tracking_uri)
     workdir.events.unlink(missing_ok=True)
     with Relay(context) as relay:
         try:

@@ -95,10 +95,13 @@ def test_a_killed_process_is_replaced() -> None:
     with DecodePool(TARGET, 1) as pool:
         results = pool.decode(batches(20))
         next(results)
-        (worker,) = pool._workers
+        worker = pool._seats[0]._worker
+        assert worker is not None
         worker.kill()
-        assert len(list(results)) == 19
-        assert len(pool._workers) > 1
+        outcomes = [decoded for _, decoded in results]
+        assert pool._seats[0]._worker is not worker
+    assert len(outcomes) == 19
+    assert all(decoded.kept == list(range(5)) for decoded in outcomes)
 
 
 def test_processes_that_never_run_are_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +134,7 @@ with DecodePool(TARGET, 2) as pool:
     results = pool.decode(batches(10 ** 6))
     for _ in range(8):
         next(results)
-    print(*(worker._process.pid for worker in pool._workers), flush=True)
+    print(*(seat._worker._process.pid for seat in pool._seats), flush=True)
     for _ in results:
         pass
 """

@@ -1,0 +1,217 @@
+"""The evaluation: names, what stands beside each figure, what is caught, and what reaches the run."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from components.evaluate_gan import step
+from components.shared.stage import RunContext, Stage, open_stage
+from gan_models.data.table import ImageTable
+from gan_models.errors import RequestError
+from gan_models.metrics import judge
+from gan_models.networks import build_generator
+from gan_models.recipes import load_recipe
+from gan_models.recipes.schema import Evaluation
+from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator, Samples, load_generator, save_generator
+
+SMALL = ["networks.generator.width=4"]
+Evaluate = Callable[..., step.Result]
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def generator(dataset: Path, tmp_path: Path) -> Path:
+    """An untrained conditional generator."""
+    metadata = ImageTable.open(dataset).metadata
+    torch.manual_seed(0)
+    recipe = load_recipe("cgan-projection", SMALL)
+    info = GeneratorInfo(
+        recipe_name="cgan-projection", image_shape=(1, 8, 8), class_names=metadata.class_names, step=6, seed=0,
+        data_fingerprint=metadata.fingerprint, diversity=1.0, collapsed=False,
+    )  # fmt: skip
+    save_generator(tmp_path / "generator", build_generator(recipe, (1, 8, 8), 10).state_dict(), recipe, info)
+    return tmp_path / "generator"
+
+
+@pytest.fixture
+def evaluate(generator: Path, dataset: Path, cache: Path, tmp_path: Path) -> Evaluate:
+    def call(samples: int = 150, data: Path = dataset, seed: int = 0) -> step.Result:
+        request = step.Request(
+            generator=generator, dataset=data, evaluation=Evaluation(samples=samples), output=tmp_path / "report",
+            cache_dir=cache, seed=seed,
+        )  # fmt: skip
+        with open_stage("evaluate_gan", RunContext(state_dir=str(tmp_path / "state"))) as stage:
+            return step.run(request, stage)
+
+    return call
+
+
+class Remembered(LoadedGenerator):
+    """Stands for a generator that learnt images by heart: it gives back these, of the classes asked for."""
+
+    images: Tensor
+    known: Tensor
+
+    def sample(self, num: int, *, seed: int, labels: Tensor | None = None, batch_size: int = 256) -> Samples:
+        assert labels is not None
+        draw = torch.Generator().manual_seed(seed)
+        rows = []
+        for label in labels:
+            of_class = torch.nonzero(self.known == label)[:, 0]
+            rows.append(of_class[torch.randint(len(of_class), (1,), generator=draw)])
+        return Samples(self.images[torch.cat(rows)], labels, torch.zeros(num, 1))
+
+
+@pytest.fixture
+def remember(monkeypatch: pytest.MonkeyPatch, dataset: Path) -> Callable[[str, int], None]:
+    """Lets the generator give back the first images of a split."""
+
+    def set_up(split: str, count: int) -> None:
+        loaded = ImageTable.open(dataset).split(split)
+        assert loaded.labels is not None
+        Remembered.images, Remembered.known = loaded.images[:count], loaded.labels[:count]
+
+        def load(folder: Path, device: torch.device) -> Remembered:
+            real = load_generator(folder)
+            return Remembered(real.module, real.recipe, real.info, device)
+
+        monkeypatch.setattr(judge, "load_generator", load)
+
+    return set_up
+
+
+def written(folder: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((folder / "report" / "metrics.json").read_text())
+    return document
+
+
+def test_every_figure_names_extractor_split_and_count(evaluate: Evaluate, tmp_path: Path) -> None:
+    result = evaluate()
+    by_split = {"FD", "KID", "precision", "recall", "density", "coverage"}
+    assert {f"{metric}-classifier-test-150" for metric in by_split} <= set(result.metrics)
+    assert {"IS-classifier-150", "IS-classifier-150-std", "agreement-classifier-150"} <= set(result.metrics)
+    assert not any("FID" in name for name in result.metrics)
+    assert next(iter(result.headline)) == "FD-classifier-test-150"
+    assert written(tmp_path)["metrics"] == pytest.approx(result.metrics)
+
+
+def test_real_images_stand_beside_every_figure(evaluate: Evaluate, tmp_path: Path) -> None:
+    evaluate()
+    found = written(tmp_path)
+    for row in found["rows"]:
+        assert row["real"]["name"].startswith("real-")
+        assert row["real"]["images"] == row["generated"]["images"] == 150
+        assert row["generated_at_real"] is None
+    worse = {row["metric"]: (row["generated"]["value"], row["real"]["value"]) for row in found["rows"]}
+    assert worse["FD"][0] > 10 * worse["FD"][1]
+    assert worse["coverage"][0] < worse["coverage"][1]
+
+
+def test_fewer_real_images_than_generated_ones_are_matched_and_said(evaluate: Evaluate, tmp_path: Path) -> None:
+    evaluate(samples=1600)
+    found = written(tmp_path)
+    training = found["real_sample"]["of"]
+    assert training < 1600
+    for row in found["rows"]:
+        assert row["generated"]["images"] == 1600
+        assert row["real"]["images"] == row["generated_at_real"]["images"] == training
+    assert any(f"column of the first {training} generated ones" in note for note in found["notes"])
+    assert f"first {training} generated" in (tmp_path / "report" / "report.md").read_text()
+
+
+def test_everything_the_figures_depend_on_is_written(evaluate: Evaluate, tmp_path: Path) -> None:
+    evaluate()
+    found = written(tmp_path)
+    assert len(found["extractor"]["weights_sha256"]) == 64
+    assert found["extractor"]["accuracy"]["test"] > 0.9
+    assert found["reference"]["split"] == "test"
+    assert found["reference"]["images"] == 150
+    assert found["parameters"] == {"is_splits": 10, "kid_subsets": 100, "kid_subset_size": 150, "neighbours": 5}
+    assert "environment.torch" in found["environment"]
+    assert any("biased upwards when images are few" in note for note in found["notes"])
+    assert any("can't be compared with published" in note for note in found["notes"])
+
+
+def test_the_report_has_a_table_and_pictures_that_are_there(evaluate: Evaluate, tmp_path: Path) -> None:
+    evaluate()
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "| metric | generated (150) | real (150) |" in text
+    assert "Frechet distance (lower is better)" in text
+    pictures = re.findall(r"\]\((.+\.png)\)", text)
+    assert pictures == ["samples.png", "nearest.png", "classes.png"]
+    for name in pictures:
+        assert Image.open(tmp_path / "report" / name).width > 100
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_a_generator_that_learnt_its_training_images_by_heart_is_caught(
+    evaluate: Evaluate, remember: Callable[[str, int], None], tmp_path: Path
+) -> None:
+    remember("train", 10_000)
+    evaluate()
+    copying = written(tmp_path)
+    assert copying["memorisation"]["distance_ratio"] < 0.01
+    assert copying["classes"]["agreement"] > 0.95
+    remember("validation", 10_000)
+    evaluate()
+    honest = written(tmp_path)
+    assert 0.5 < honest["memorisation"]["distance_ratio"] < 1.5
+    assert copying["memorisation"]["gap"] > honest["memorisation"]["gap"]
+    nearest = Image.open(tmp_path / "report" / "nearest.png")
+    assert nearest.width > nearest.height
+
+
+def test_few_memorised_images_cover_little(
+    evaluate: Evaluate, remember: Callable[[str, int], None], tmp_path: Path
+) -> None:
+    remember("train", 40)
+    evaluate()
+    figures = {row["metric"]: row for row in written(tmp_path)["rows"]}
+    assert figures["precision"]["generated"]["value"] > 0.8
+    for metric in ("recall", "coverage"):
+        assert figures[metric]["generated"]["value"] < figures[metric]["real"]["value"] - 0.2
+
+
+def test_figures_are_repeatable_and_depend_on_the_seed(evaluate: Evaluate) -> None:
+    assert evaluate().metrics == evaluate().metrics
+    assert evaluate().metrics != evaluate(seed=5).metrics
+
+
+def test_headline_and_report_reach_the_run(evaluate: Evaluate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: dict[str, Any] = {"files": []}
+    monkeypatch.setattr(Stage, "log_artifact", lambda _, path, folder="": logged["files"].append(Path(path).name))
+    monkeypatch.setattr(Stage, "log_metrics", lambda _, metrics, step=0: logged.update(metrics=dict(metrics)))
+    monkeypatch.setattr(
+        Stage, "headline", lambda _, metrics, markdown, tags=None: logged.update(headline=metrics, markdown=markdown)
+    )
+    result = evaluate()
+    assert {"metrics.json", "report.md", "report.html", "samples.png", "nearest.png"} <= set(logged["files"])
+    assert logged["headline"] == result.headline
+    assert "| Frechet distance" in logged["markdown"]
+    assert "real-FD-classifier-test-150" in logged["metrics"]
+
+
+def test_one_image_and_other_data_are_refused(evaluate: Evaluate, dataset_9: Path, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"evaluation\.samples must be at least 2"):
+        evaluate(samples=1)
+    with pytest.raises(RequestError, match="name the data set it was trained on"):
+        evaluate(data=dataset_9)
+    assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize("samples", [2, 7])
+def test_a_handful_of_images_is_enough_to_run(evaluate: Evaluate, samples: int) -> None:
+    assert f"FD-classifier-test-{samples}" in evaluate(samples=samples).metrics
