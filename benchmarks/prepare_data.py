@@ -94,7 +94,7 @@ def main() -> None:
     result = {
         "images": images,
         "cores": os.cpu_count(),
-        "load_before": os.getloadavg()[1],
+        "load_average": os.getloadavg()[0],
         "prepare_data_seconds": round(min(ours), 3),
         "pillow_loop_seconds": round(min(loop), 3),
         "images_per_second": round(images / min(ours)),

@@ -1,4 +1,4 @@
-"""Training throughput of `dcgan` at 32x32: the project's loop beside a plain, well-written fp32 loop of the same networks.
+"""Training throughput of `dcgan` at 32x32: the project's loop beside a plain, well-written fp32 loop of equal networks.
 
 The plain loop is what a careful person writes: a DataLoader over a float tensor data set, Adam, one batch of generated
 images for both players (detached for D), a moving average. Ours is `AdversarialGame.step` with the sampler, the

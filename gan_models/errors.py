@@ -28,6 +28,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> RequestError:
     "unknown recipe 'dcgam': did you mean 'dcgan'? Known: dcgan, vanilla"
     """
     names = sorted(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    by_lower_case = {known_name.lower(): known_name for known_name in names}
+    near = get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.5)
+    hint = f"did you mean {by_lower_case[near[0]]!r}? " if near else ""
     return RequestError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}")

@@ -8,8 +8,8 @@ from pathlib import Path
 from components.prepare_data.sources import SPLIT_NAMES, Batch, Source, files_below, printable
 from gan_models.errors import RequestError
 
-# What lies beside images in a normal data set and is no failed image: listed, but not counted as bad.
 FILES_IN_A_BATCH = 64  # photographs take long: progress is shown, and a stop is heard, between batches
+# What lies beside images in a normal data set and is no failed image: listed, but not counted as bad.
 SIDECARS = frozenset(
     f".{name}"
     for name in (

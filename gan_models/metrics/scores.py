@@ -45,7 +45,9 @@ class Parameters(NamedTuple):
 def parameters(count: int, references: int, k: int) -> Parameters:
     """The usual ones, or what so many generated and real images allow."""
     fewest = min(count, references)
-    return Parameters(min(SPLITS, count), SUBSETS, min(SUBSET_SIZE, fewest), min(k, fewest - 1))
+    # At most half of a side: subsets that are the whole of it would all be the same, and their spread 0.
+    size = min(SUBSET_SIZE, max(2, fewest // 2))
+    return Parameters(min(SPLITS, count), SUBSETS, size, min(k, fewest - 1))
 
 
 def score(sample: Extracted, reference: Extracted, *, k: int = 5, seed: int = 2020) -> dict[str, Score]:

@@ -137,7 +137,7 @@ def test_everything_the_figures_depend_on_is_written(evaluate: Evaluate, tmp_pat
     assert found["extractor"]["accuracy"]["test"] > 0.9
     assert found["reference"]["split"] == "test"
     assert found["reference"]["images"] == 150
-    assert found["parameters"] == {"is_splits": 10, "kid_subsets": 100, "kid_subset_size": 150, "neighbours": 5}
+    assert found["parameters"] == {"is_splits": 10, "kid_subsets": 100, "kid_subset_size": 75, "neighbours": 5}
     assert "environment.torch" in found["environment"]
     assert any("biased upwards when images are few" in note for note in found["notes"])
     assert any("can't be compared with published" in note for note in found["notes"])

@@ -104,7 +104,7 @@ def test_a_generator_that_repeats_its_training_images_has_a_gap(
 
 def test_small_samples_lower_the_parameters() -> None:
     assert parameters(5000, 2000, 5) == (10, 100, 1000, 5)
-    assert parameters(4, 3, 5) == (4, 100, 3, 2)
+    assert parameters(4, 3, 5) == (4, 100, 2, 2)
     few = Extracted(torch.randn(3, 4, generator=torch.Generator().manual_seed(0)), None)
     assert set(score(few, few)) == set(BETTER) - {"IS"}
 
