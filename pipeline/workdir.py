@@ -23,8 +23,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, Field, ValidationError
 
-from components.shared.artifacts import write_text
 from components.shared.failures import failure_of
+from gan_models.atomic import write_text
 from gan_models.errors import RequestError
 
 MIN_FREE_MB = 300

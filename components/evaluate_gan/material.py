@@ -46,7 +46,7 @@ def collect(folder: Path, judge: Judge, num: int, seed: int, device: torch.devic
     metadata = judge.table.metadata
     split = reference_split(metadata, "test")
     reference, training, real = _real_sets(judge, split, num)
-    if min(len(reference.features), len(real.features)) < _LEAST:
+    if min(len(reference), len(real)) < _LEAST:
         raise RequestError(
             f"{metadata.source} has too few images: an evaluation compares at least {_LEAST} training images with "
             f"{_LEAST} others"

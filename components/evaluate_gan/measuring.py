@@ -47,11 +47,11 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
         generated={"images": count, **material.info.model_dump(mode="json")},
         reference={
             "split": material.split,
-            "images": len(material.reference.features),
+            "images": len(material.reference),
             "of": metadata.count(material.split),
         },
-        real_sample={"split": "train", "images": len(material.real.features), "of": metadata.count("train")},
-        parameters=parameters(count, len(material.reference.features), k)._asdict(),
+        real_sample={"split": "train", "images": len(material.real), "of": metadata.count("train")},
+        parameters=parameters(count, len(material.reference), k)._asdict(),
         seed=seed,
         data={"source": metadata.source, "fingerprint": metadata.fingerprint},
         environment=environment(),
@@ -62,7 +62,7 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
 def _rows(material: Material, judge: Judge, k: int) -> list[Row]:
     generated = score(material.generated, material.reference, k=k)
     real = score(material.real, material.reference, k=k)
-    count, real_count = len(material.images), len(material.real.features)
+    count, real_count = len(material.images), len(material.real)
     matched: dict[str, Score] = {}
     if real_count < count:
         matched = score(material.generated.part(0, real_count), material.reference, k=k)
@@ -98,7 +98,7 @@ def _memorised(material: Material) -> Memorised | None:
 
 def _classes(material: Material, judge: Judge) -> Classes | None:
     """Only the data set's own classifier knows its classes."""
-    real_labels = judge.real_labels(material.split, len(material.reference.features))
+    real_labels = judge.real_labels(material.split, len(material.reference))
     logits, real_logits = material.generated.logits, material.reference.logits
     if judge.extractor.name != "classifier" or logits is None or real_logits is None or real_labels is None:
         return None
@@ -128,7 +128,7 @@ def _confidence(extracted: Extracted) -> float:
 def _notes(material: Material, judge: Judge) -> list[str]:
     """What a reader must know to read the figures, for this sample, this data and this extractor."""
     name = judge.extractor.name
-    count, references, real = len(material.images), len(material.reference.features), len(material.real.features)
+    count, references, real = len(material.images), len(material.reference), len(material.real)
     notes = [
         f"Real images beside the generated ones: {real} of the train split, judged against the same {references} "
         f"images of the {material.split} split. No generator is expected to do better."

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from components.evaluate_gan.findings import METRICS_FILE, Findings
-from components.shared.artifacts import new_folder, write_json, write_text
 from components.shared.stage import Stage
+from gan_models.atomic import new_folder, write_json, write_text
 from gan_models.errors import RequestError
 from gan_models.recipes.schema import Evaluation
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from components.shared.artifacts import new_folder, write_json
 from components.shared.journal import link_or_copy
 from components.shared.stage import Stage
+from gan_models.atomic import new_folder, write_json
 from gan_models.recipes.schema import Export
 
 if TYPE_CHECKING:

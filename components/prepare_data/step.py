@@ -18,8 +18,8 @@ from components.prepare_data.preview import draw_preview
 from components.prepare_data.quarantine import QUARANTINE_FILE
 from components.prepare_data.sources import Source, open_source, parse_source
 from components.prepare_data.table_building import Built, build_table
-from components.shared.artifacts import new_file, new_folder, write_json
 from components.shared.stage import Interrupted, Stage
+from gan_models.atomic import new_file, new_folder, write_json
 from gan_models.data.table_file import SPLITS
 from gan_models.errors import RequestError, RunError
 from gan_models.recipes.schema import Data

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from components.shared.artifacts import new_folder, write_json
 from components.shared.journal import link_or_copy
 from components.shared.stage import Stage
+from gan_models.atomic import new_folder, write_json
 from gan_models.errors import RequestError, RunError
 from gan_models.recipes.schema import Evaluation, Selection
 
 if TYPE_CHECKING:
     import torch
 
-    from gan_models.metrics.frechet import Gaussian
+    from gan_models.metrics.extractors import Extracted
     from gan_models.metrics.judge import Judge
     from gan_models.sampling.generator import GeneratorInfo
 
@@ -77,15 +77,17 @@ def run(request: Request, stage: Stage) -> Result:
     """Scores every kept generator on the validation split and writes the best one.
 
     Raises:
-        RequestError: the training folder holds no generators, or the extractor does not fit the data.
+        RequestError: the training folder holds no generators, the extractor does not fit the data, or too few samples
+            are asked for.
         RunError: all of them have collapsed.
     """
     import torch
 
     from gan_models.data.table import ImageTable
-    from gan_models.metrics.frechet import Gaussian
     from gan_models.metrics.judge import Judge, reference_split
 
+    if request.selection.samples < 2:
+        raise RequestError("selection.samples must be at least 2: one image has no spread to measure")
     folders = kept_generators(request.training)
     table = ImageTable.open(request.dataset)
     stage.log_params({"selection": request.selection, "evaluation": request.evaluation, "seed": request.seed})
@@ -97,7 +99,7 @@ def run(request: Request, stage: Stage) -> Result:
         stage.note(f"the data has no validation images: checkpoints are selected on the {split} split")
     references = judge.count(split, request.selection.samples)
     metric = judge.name("FD", request.selection.samples, split)
-    reference = Gaussian.of(judge.real(split, references).features)
+    reference = judge.real(split, references)
     candidates = []
     with stage.progress("scoring checkpoints", len(folders)) as bar:
         for folder in folders:
@@ -139,14 +141,14 @@ def kept_generators(training: Path) -> list[Path]:
     return folders
 
 
-def _scored(folder: Path, judge: Judge, reference: Gaussian, request: Request, device: torch.device) -> Candidate:
+def _scored(folder: Path, judge: Judge, reference: Extracted, request: Request, device: torch.device) -> Candidate:
     """Every generator draws from the same latents and labels: what differs is the generator."""
     from gan_models.metrics.frechet import frechet_distance
     from gan_models.metrics.judge import draw
 
     generator, samples = draw(folder, judge.table.metadata, request.selection.samples, request.seed, device)
-    features = judge.extractor.features_and_logits(samples.images).features
-    return Candidate(folder, generator.info, frechet_distance(features, reference))
+    generated = judge.extractor.features_and_logits(samples.images)
+    return Candidate(folder, generator.info, frechet_distance(generated.gaussian, reference.gaussian))
 
 
 def _best(candidates: list[Candidate], training: Path) -> Candidate:

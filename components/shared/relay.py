@@ -26,12 +26,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from components.shared.artifacts import write_json
 from components.shared.context import RunContext
 from components.shared.journal import Entry, Line, read_acknowledged, read_lines, remove, sending_folder
 from components.shared.mlflow_client import Trouble, sentence_of, trouble_of
 from components.shared.mlflow_sender import BATCHED, Sender
 from components.shared.redaction import redact
+from gan_models.atomic import write_json
 
 POLL_SECONDS = 0.5
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 10.0

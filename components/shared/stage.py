@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
-from components.shared.artifacts import write_json
 from components.shared.context import PIPELINE, TITLES, RunContext
 from components.shared.environment import environment
 from components.shared.failures import Failure, Interrupted, failure_of
@@ -35,6 +34,7 @@ from components.shared.journal import Journal, last_kind
 from components.shared.progress import EventLog, Progress, show_progress
 from components.shared.redaction import redact
 from components.shared.stopping import PARENT_VARIABLE, StopSignal, stop_on_signals, watch_parent
+from gan_models.atomic import write_json
 from gan_models.errors import RunError
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
-from components.shared.artifacts import new_folder, write_json
 from components.shared.environment import environment
 from components.shared.journal import link_or_copy
 from components.shared.progress import Progress
 from components.shared.stage import Interrupted, Stage
+from gan_models.atomic import new_folder, write_json
 from gan_models.errors import RequestError
 from gan_models.recipes import Recipe, model_document, recipe_digest
 from gan_models.recipes.loading import parse_recipe

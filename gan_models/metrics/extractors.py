@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gan_models.errors import unknown_name
 from gan_models.metrics.choice import EXTRACTORS, check_extractor
+from gan_models.metrics.frechet import Gaussian
 
 if TYPE_CHECKING:
     from gan_models.data.table import ImageTable
@@ -26,14 +29,25 @@ Advance = Callable[[int], object]
 """Called with the number of images that were done since the last call."""
 
 
-class Extracted(NamedTuple):
+@dataclass(frozen=True)
+class Extracted:
     """`features` float32 [N, D] and class `logits` float32 [N, K], on the CPU; `logits` None where there are none."""
 
     features: Tensor
     logits: Tensor | None
 
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @cached_property
+    def gaussian(self) -> Gaussian:
+        """Fitted to the features, once."""
+        return Gaussian.of(self.features)
+
     def part(self, start: int, stop: int) -> Extracted:
         """Of the images from `start` up to `stop`."""
+        if start == 0 and stop >= len(self):
+            return self
         return Extracted(self.features[start:stop], None if self.logits is None else self.logits[start:stop])
 
 

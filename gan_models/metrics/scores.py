@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from gan_models.metrics.extractors import Extracted
-from gan_models.metrics.frechet import Gaussian, frechet_distance
+from gan_models.metrics.frechet import frechet_distance
 from gan_models.metrics.inception_score import inception_score
 from gan_models.metrics.kernel_distance import kernel_distance
 from gan_models.metrics.neighbours import nearest, neighbourhoods
@@ -62,13 +62,13 @@ def score(sample: Extracted, reference: Extracted, *, k: int = 5, seed: int = 20
     Raises:
         ValueError: fewer than two images on either side.
     """
-    used = parameters(len(sample.features), len(reference.features), k)
+    used = parameters(len(sample), len(reference), k)
     kernel = kernel_distance(
         sample.features, reference.features, subsets=used.kid_subsets, subset_size=used.kid_subset_size, seed=seed
     )
     balls = neighbourhoods(sample.features, reference.features, k=used.neighbours)
     scores = {
-        "FD": Score(frechet_distance(sample.features, reference.features)),
+        "FD": Score(frechet_distance(sample.gaussian, reference.gaussian)),
         "KID": Score(kernel.mean, kernel.std),
         **{name: Score(value) for name, value in balls._asdict().items()},
     }
@@ -126,13 +126,11 @@ def memorisation(
     Raises:
         ValueError: fewer than two images in any of them.
     """
-    count = min(len(training.features), len(held_out.features))
-    train_side = Gaussian.of(training.features[:count])
-    test_side = Gaussian.of(held_out.features[:count])
+    count = min(len(training), len(held_out))
+    train_side, test_side = training.part(0, count).gaussian, held_out.part(0, count).gaussian
 
-    def distances(features: Extracted) -> tuple[float, float]:
-        fitted = Gaussian.of(features.features)
-        return frechet_distance(fitted, train_side), frechet_distance(fitted, test_side)
+    def distances(images: Extracted) -> tuple[float, float]:
+        return frechet_distance(images.gaussian, train_side), frechet_distance(images.gaussian, test_side)
 
     to_training, to_held_out = distances(sample)
     gap_of_real = None
@@ -143,7 +141,7 @@ def memorisation(
     usual = nearest(held_out.features, training.features).distances.median()
     return Memorisation(
         images=count,
-        searched=len(training.features),
+        searched=len(training),
         to_training=to_training,
         to_held_out=to_held_out,
         gap=to_held_out - to_training,

@@ -24,7 +24,7 @@ def build_generator(recipe: Recipe, image_shape: tuple[int, int, int], num_class
     """
     spec = recipe.networks.generator
     family = _FAMILIES[spec.family]
-    family.check_size(image_shape[1], spec)
+    family.check_size(image_shape[1])
     classes = num_classes if recipe.conditional else 0
     generator: Generator = family.build_generator(spec, recipe.networks.latent, classes, image_shape)
     return generator
@@ -34,7 +34,7 @@ def build_discriminator(recipe: Recipe, image_shape: tuple[int, int, int], num_c
     """The recipe's discriminator; arguments and errors as `build_generator`."""
     spec = recipe.networks.discriminator
     family = _FAMILIES[spec.family]
-    family.check_size(image_shape[1], spec)
+    family.check_size(image_shape[1])
     discriminator: Discriminator = family.build_discriminator(
         spec, num_classes if recipe.conditional else 0, image_shape
     )

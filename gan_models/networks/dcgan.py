@@ -17,30 +17,26 @@ from gan_models.recipes.schema import DcganDiscriminator, DcganGenerator
 
 ImageShape = tuple[int, int, int]
 
+# The coarsest feature map is 4 to 7 pixels wide, and every layer doubles it.
+_COARSEST = range(4, 8)
 _LARGEST = 128
+SIZES = sorted(base << doublings for base in _COARSEST for doublings in range(1, 6) if base << doublings <= _LARGEST)
 
 
-def sizes(coarsest: int) -> list[int]:
-    """What doubling a map of `coarsest` pixels, or of less than twice as many, can make; sorted."""
-    bases = range(coarsest, 2 * coarsest)
-    return sorted(base << n for base in bases for n in range(1, 7) if 8 <= base << n <= _LARGEST)
-
-
-def check_size(size: int, spec: DcganGenerator | DcganDiscriminator) -> None:
-    """Raises RequestError where no coarse map doubles to `size`."""
-    possible = sizes(spec.coarsest)
-    if size not in possible:
-        near = sorted(sorted(possible, key=lambda known: abs(known - size))[:2])
+def check_size(size: int) -> None:
+    """Raises RequestError where no coarse map of 4 to 7 pixels doubles to `size`."""
+    if size not in SIZES:
+        near = sorted(sorted(SIZES, key=lambda known: abs(known - size))[:2])
         raise RequestError(
-            f"data.size={size}: dcgan doubles a map of {spec.coarsest} to {2 * spec.coarsest - 1} pixels, so the "
-            f"nearest sizes it can make are {' and '.join(map(str, near))} (all: {', '.join(map(str, possible))})"
+            f"data.size={size}: dcgan doubles a 4 to 7 pixel map, so the nearest sizes it can make are "
+            f"{' and '.join(map(str, near))} (all: {', '.join(map(str, SIZES))})"
         )
 
 
-def _resolution_plan(size: int, spec: DcganGenerator | DcganDiscriminator) -> tuple[int, int]:
+def _resolution_plan(size: int) -> tuple[int, int]:
     """The width of the coarsest map and the number of doublings from it to `size`."""
-    check_size(size, spec)
-    doublings = next(n for n in range(1, 7) if spec.coarsest << n <= size < 2 * spec.coarsest << n)
+    check_size(size)
+    doublings = next(n for n in range(1, 6) if size >> n in _COARSEST and (size >> n) << n == size)
     return size >> doublings, doublings
 
 
@@ -50,7 +46,7 @@ class DcganImageGenerator(Generator):
     def __init__(self, latent: int, num_classes: int, spec: DcganGenerator, image_shape: ImageShape) -> None:
         super().__init__(latent, num_classes)
         channels, size, _ = image_shape
-        base, doublings = _resolution_plan(size, spec)
+        base, doublings = _resolution_plan(size)
         widths = [min(spec.max_width, spec.width << level) for level in reversed(range(doublings))]
         self.coarse_shape = (widths[0], base, base)
         # The paper's first layer, a convolution on a 1x1 map, written as the matrix product that it is.
@@ -74,7 +70,7 @@ def build_generator(spec: DcganGenerator, latent: int, num_classes: int, image_s
 def build_discriminator(spec: DcganDiscriminator, num_classes: int, image_shape: ImageShape) -> Discriminator:
     """4x4 convolutions of stride 2 down to the coarsest map, then the head; `num_classes` 0 means unconditional."""
     channels, size, _ = image_shape
-    base, doublings = _resolution_plan(size, spec)
+    base, doublings = _resolution_plan(size)
     widths = [channels, *(min(spec.max_width, spec.width << level) for level in range(doublings))]
     layers: list[nn.Module] = []
     for level, (inputs, outputs) in enumerate(pairwise(widths)):

@@ -52,5 +52,5 @@ def build_discriminator(spec: MlpDiscriminator, num_classes: int, image_shape: I
     return Discriminator(trunk, LinearHead(inputs, spectral=spectral))
 
 
-def check_size(size: int, spec: MlpGenerator | MlpDiscriminator) -> None:
+def check_size(size: int) -> None:
     """Any square size will do."""

@@ -64,14 +64,12 @@ class DcganGenerator(Section):
     family: Literal["dcgan"] = "dcgan"
     width: PositiveInt = Field(64, description="channels of the last hidden layer; doubles towards the latent")
     max_width: PositiveInt = 512
-    coarsest: Literal[2, 4] = Field(4, description="the first map is this many pixels wide, or less than twice as many")
 
 
 class DcganDiscriminator(Section):
     family: Literal["dcgan"] = "dcgan"
     width: PositiveInt = Field(64, description="channels of the first layer; doubles at each halving of the image")
     max_width: PositiveInt = 512
-    coarsest: Literal[2, 4] = Field(4, description="the last map is this many pixels wide, or less than twice as many")
     norm: Literal["batch", "none", "spectral"] = "batch"
 
 

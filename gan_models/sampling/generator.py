@@ -8,8 +8,6 @@ generator.json          `GeneratorInfo`
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from gan_models.atomic import new_folder
 from gan_models.data.table import to_uint8
 from gan_models.errors import RequestError
 from gan_models.networks import Generator, build_generator
@@ -108,15 +107,11 @@ class LoadedGenerator:
 
 
 def save_generator(folder: Path, weights: Mapping[str, Tensor], recipe: Recipe, info: GeneratorInfo) -> None:
-    """Writes a generator folder under a temporary name and moves it in place, replacing one that is there."""
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, partial / WEIGHTS_FILE)
-    (partial / RECIPE_FILE).write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
-    (partial / INFO_FILE).write_text(info.model_dump_json(indent=2) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    """Writes a generator folder, replacing one that is there."""
+    with new_folder(folder) as target:
+        save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, target / WEIGHTS_FILE)
+        (target / RECIPE_FILE).write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+        (target / INFO_FILE).write_text(info.model_dump_json(indent=2) + "\n")
 
 
 def read_info(folder: Path) -> GeneratorInfo:

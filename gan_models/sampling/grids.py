@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+
+from gan_models.atomic import new_file
 
 Pixels = NDArray[np.uint8]
 
@@ -35,6 +36,5 @@ def save_png(pixels: Pixels, path: Path, *, scale: int = 1) -> None:
     if scale > 1:
         image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    image.save(partial, format="png")
-    partial.replace(path)
+    with new_file(path) as temporary:
+        image.save(temporary, format="png")

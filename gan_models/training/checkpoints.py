@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from gan_models.atomic import new_file, new_folder, write_text
 from gan_models.errors import RequestError
 
 STATE_FILE = "state.pt"
@@ -50,21 +51,11 @@ class Checkpoints:
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Writes a checkpoint under a temporary name, flushes it to the disk, and moves it in place."""
-        partial = self.folder / f".step-{step:08d}.{os.getpid()}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        with (partial / STATE_FILE).open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        manifest = _Manifest(identity=self.identity, step=step, sha256=_sha256(partial / STATE_FILE))
-        with (partial / MANIFEST_FILE).open("w") as text:
-            text.write(manifest.model_dump_json(indent=2) + "\n")
-            text.flush()
-            os.fsync(text.fileno())
-        target = self.folder / f"step-{step:08d}"
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
+        with new_folder(self.folder / f"step-{step:08d}") as target:
+            with new_file(target / STATE_FILE) as file:
+                torch.save(state, file)
+            manifest = _Manifest(identity=self.identity, step=step, sha256=_sha256(target / STATE_FILE))
+            write_text(target / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
         _flush_folder(self.folder)
         self._remove_old()
 
@@ -99,7 +90,7 @@ class Checkpoints:
     def _remove_old(self) -> None:
         for path in sorted(self.folder.glob("step-*"), reverse=True)[_KEPT:]:
             shutil.rmtree(path, ignore_errors=True)
-        for leftover in self.folder.glob(".step-*.partial"):
+        for leftover in self.folder.glob(".step-*"):  # of a process that was killed while it wrote
             shutil.rmtree(leftover, ignore_errors=True)
 
 

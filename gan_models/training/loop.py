@@ -20,6 +20,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from gan_models.atomic import write_text
 from gan_models.data.table import EpochSampler, Split, TableMetadata
 from gan_models.errors import RequestError, RunError
 from gan_models.games import Batch, Game, build_game
@@ -337,9 +338,7 @@ class _Loop:
         writer = csv.DictWriter(text, names, restval="")
         writer.writeheader()
         writer.writerows(self.state.history)
-        partial = self.folder / f".{HISTORY_FILE}.partial"
-        partial.write_text(text.getvalue())
-        partial.replace(self.folder / HISTORY_FILE)
+        write_text(self.folder / HISTORY_FILE, text.getvalue())
 
     def _show_progress(self, step: int) -> None:
         now = time.monotonic()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from components.shared.artifacts import write_text
+from gan_models.atomic import write_text
 from gan_models.errors import RequestError
 from pipeline.settings import EXPERIMENT, make_plan
 

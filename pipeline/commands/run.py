@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -22,8 +22,14 @@ from pipeline.results import print_results, read_findings
 from pipeline.settings import Place, Plan, make_place, make_plan
 from pipeline.workdir import RunRecord, WorkDirectory, open_workdir
 
+if TYPE_CHECKING:
+    from components.shared.relay import Relay
+
 DRAIN_SECONDS = {"reachable": 120.0, "away": 5.0}
-"""How long the end of a run waits for MLflow, by whether the store answered at the start."""
+"""How long a finished run waits for MLflow, by whether the store answered at the start."""
+UNFINISHED_DRAIN_SECONDS = 15.0
+QUIET_SECONDS = 5.0
+"""How long it waits without a word."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def _run(request: RunRequest, report: Report) -> None:
     reachable = check_tracking(place.tracking_uri)
     with open_workdir(place.workdir) as workdir:
         stop_leftovers(workdir.root)
-        record = _record(workdir, plan, place)
+        record = continue_or_begin(workdir, plan, place)
         report.run_id = record.run_id
         _say_what(record, place, away=reachable == "away")
         with _kept(workdir, record):
@@ -136,7 +142,7 @@ def _check(plan: Plan) -> None:
         check_buildable(plan.recipe)
 
 
-def _record(workdir: WorkDirectory, plan: Plan, place: Place) -> RunRecord:
+def continue_or_begin(workdir: WorkDirectory, plan: Plan, place: Place) -> RunRecord:
     """The run that was here before when it is the same computation, else a new one."""
     digest, before = plan.digest(), workdir.record()
     same = before is not None and before.digest == digest and before.experiment == place.experiment
@@ -185,14 +191,14 @@ def _kept(workdir: WorkDirectory, record: RunRecord) -> Iterator[None]:
     workdir.write_record(record)
     try:
         yield
-        record.status = "finished"
     except BaseException as error:
         record.status = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
-        record.sentence = redact(str(error))
+        record.sentence, record.ended = redact(str(error)), _now()
+        with suppress(OSError):  # a full disk, say, is what is being reported
+            workdir.write_record(record)
         raise
-    finally:
-        record.ended = _now()
-        workdir.write_record(record)
+    record.status, record.ended = "finished", _now()
+    workdir.write_record(record)
 
 
 def _execute(
@@ -207,6 +213,7 @@ def _execute(
 
     context = _context(record, workdir, place.tracking_uri)
     workdir.events.unlink(missing_ok=True)
+    seconds = min(UNFINISHED_DRAIN_SECONDS, drain_seconds)
     with Relay(context) as relay:
         try:
             with open_stage(PIPELINE, context) as parent:
@@ -217,14 +224,18 @@ def _execute(
                     # the same entries in kfp's cache, whatever the run is called and wherever it is tracked.
                     outcome = run_locally({**plan.parameters(), "run": "{}"}, workdir, context, pipeline)
                     outcome.raise_unless_finished()
+            seconds = drain_seconds
         finally:
-            _drain(relay, drain_seconds)
+            _drain(relay, seconds)
     return workdir.link_results(outcome.artifacts)
 
 
-def _drain(relay: Any, seconds: float) -> None:
+def _drain(relay: Relay, seconds: float) -> None:
+    """Waits for MLflow to take the rest, at most so long; says what stays behind, and what was not taken."""
     try:
-        pending = relay.drain(seconds)
+        if (pending := relay.drain(min(seconds, QUIET_SECONDS))) and seconds > QUIET_SECONDS:
+            typer.echo("sending the rest to MLflow (Ctrl-C leaves it for the next run) ...", err=True)
+            pending = relay.drain(seconds - QUIET_SECONDS)
     except KeyboardInterrupt:
         pending = relay.pending()
     for sentence in filter(None, (pending.sentence(), *pending.rejected)):

@@ -16,13 +16,13 @@ from pathlib import Path
 import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  (imported before forking)
 from PIL import Image
 
-from components.shared.artifacts import write_text
 from components.shared.context import RunContext
 from components.shared.journal import Line
 from components.shared.mlflow_client import connect
 from components.shared.mlflow_runs import PipelineRuns
 from components.shared.relay import Relay, _Outbox
 from components.shared.stage import PIPELINE, open_stage
+from gan_models.atomic import write_text
 
 STEPS, CHECKPOINT, IMAGES = 1500, 25, 100
 

@@ -126,3 +126,9 @@ def test_generators_of_other_data_are_refused(dataset_9: Path, cache: Path, tmp_
     save(tmp_path / "training", 100)
     with pytest.raises(RequestError, match="name the data set it was trained on"):
         select(tmp_path / "training", dataset_9, cache, tmp_path)
+
+
+def test_one_sample_is_refused(dataset: Path, cache: Path, tmp_path: Path) -> None:
+    save(tmp_path / "training", 100)
+    with pytest.raises(RequestError, match=r"selection\.samples must be at least 2"):
+        select(tmp_path / "training", dataset, cache, tmp_path, samples=1)

@@ -5,7 +5,8 @@ import pytest
 from gan_models.data.table import TableMetadata
 from gan_models.errors import RequestError
 from gan_models.metrics import choice
-from gan_models.metrics.choice import check_extractor, choose_extractor
+from gan_models.metrics.choice import check_evaluation, check_extractor, choose_extractor
+from gan_models.recipes.schema import Evaluation
 
 
 def metadata(channels: int, classes: dict[str, int]) -> TableMetadata:
@@ -54,3 +55,10 @@ def test_labels_asked_for_and_absent_are_refused() -> None:
 def test_misspelt_extractor_gets_the_nearest_name() -> None:
     with pytest.raises(RequestError, match="did you mean 'inception-2015'"):
         check_extractor("inception-2014")
+
+
+def test_weights_that_are_not_there_are_refused_before_anything_runs() -> None:
+    check_evaluation(Evaluation(extractor="inception-2015"))
+    check_evaluation(Evaluation(inception_weights="/nowhere.pth"))
+    with pytest.raises(RequestError, match=r"there is no file /nowhere\.pth"):
+        check_evaluation(Evaluation(extractor="inception-2015", inception_weights="/nowhere.pth"))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from components.shared.artifacts import new_file, new_folder, write_json
 from components.shared.environment import environment, git_state
+from gan_models.atomic import new_file, new_folder, write_json
 
 
 def fail_in_the_middle(place: AbstractContextManager[Path]) -> None:

@@ -1,4 +1,4 @@
-"""How stages write what they hand on: whole or not at all."""
+"""Writing files and folders whole or not at all, whatever dies in between."""
 
 from __future__ import annotations
 
@@ -30,8 +30,13 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path`; it replaces `path` when the block ends well and vanishes when it does not."""
+    """A temporary folder beside `path`; it replaces `path` when the block ends well and vanishes when it does not.
+
+    One writer at a time: what an earlier one of the same path left behind when it was killed is removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".{path.name}.{'[0-9a-f]' * 8}*"):  # of a process that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     temporary.mkdir()
     try:
