@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
@@ -102,14 +103,16 @@ def _read_rows(folder: Path, split: str, pixels: np.ndarray, labels: np.ndarray 
             table: pa.Table = file.read_row_group(
                 group, columns=["pixels", "label", "path", "split"], use_threads=False
             )
-            chosen = np.flatnonzero(table.column("split").to_numpy() == split)
+            # In Arrow's own terms as far as possible: its conversions from and to Python objects import pandas.
+            indices = pc.indices_nonzero(pc.equal(table.column("split"), split))
+            chosen = indices.to_numpy()
             if not len(chosen):
                 continue
             rows = slice(len(paths), len(paths) + len(chosen))
             pixels[rows] = pixel_rows(table.column("pixels"))[chosen]
             if labels is not None:
                 labels[rows] = table.column("label").to_numpy()[chosen]
-            paths += table.column("path").take(pa.array(chosen)).to_pylist()
+            paths += table.column("path").take(indices).to_pylist()
     if len(paths) != len(pixels):
         raise ValueError(f"{len(pixels)} rows expected in split {split}, {len(paths)} found")
     return paths
