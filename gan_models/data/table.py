@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
@@ -103,16 +102,16 @@ def _read_rows(folder: Path, split: str, pixels: np.ndarray, labels: np.ndarray 
             table: pa.Table = file.read_row_group(
                 group, columns=["pixels", "label", "path", "split"], use_threads=False
             )
-            # In Arrow's own terms as far as possible: its conversions from and to Python objects import pandas.
-            indices = pc.indices_nonzero(pc.equal(table.column("split"), split))
-            chosen = indices.to_numpy()
+            # By way of lists: Arrow's comparisons and conversions to NumPy import pandas, for 0.4 s in every stage.
+            chosen = np.flatnonzero([name == split for name in table.column("split").to_pylist()])
             if not len(chosen):
                 continue
             rows = slice(len(paths), len(paths) + len(chosen))
             pixels[rows] = pixel_rows(table.column("pixels"))[chosen]
             if labels is not None:
-                labels[rows] = table.column("label").to_numpy()[chosen]
-            paths += table.column("path").take(indices).to_pylist()
+                labels[rows] = np.asarray(table.column("label").to_pylist())[chosen]
+            every_path = table.column("path").to_pylist()
+            paths += [every_path[index] for index in chosen]
     if len(paths) != len(pixels):
         raise ValueError(f"{len(pixels)} rows expected in split {split}, {len(paths)} found")
     return paths
