@@ -32,7 +32,7 @@ def ui_command(port: int, workdir: Path | None, tracking_uri: str | None) -> int
         tracking_uri = tracking_uri or _record(workdir).tracking_uri or None
     uri = tracking_address(tracking_uri, workdir.resolve().parent if workdir else Path(RUNS_FOLDER))
     if uri.startswith(("http://", "https://")):
-        check_tracking(uri)
+        _check_answer(uri)
         typer.echo(f"these runs are on a tracking server, which has its own UI: {redact(uri)}")
         return 0
     database = sqlite_path(uri)
@@ -115,8 +115,7 @@ def sync_command(workdir: Path, tracking_uri: str | None) -> int:
 
     record = _record(workdir)
     uri = tracking_address(tracking_uri or record.tracking_uri or None, workdir.resolve().parent)
-    if check_tracking(uri) == "away":
-        raise RunError(f"no tracking server answers at {redact(uri)}: try again when it is back")
+    _check_answer(uri)
     context = RunContext(
         run_id=record.run_id,
         name=record.name,
@@ -130,6 +129,11 @@ def sync_command(workdir: Path, tracking_uri: str | None) -> int:
             raise RunError(pending.sentence())
     typer.echo(f"all of {record.name} is in {redact(uri)}", err=True)
     return 0
+
+
+def _check_answer(uri: str) -> None:
+    if check_tracking(uri) == "away":
+        raise RunError(f"no tracking server answers at {redact(uri)}: try again when it is back")
 
 
 def _record(workdir: Path) -> RunRecord:

@@ -215,18 +215,6 @@ def test_a_run_that_was_cut_off_continues(
     assert weights(workdir) == weights(store / "first")
 
 
-def test_a_tracking_server_that_is_away_fails_nothing(go: Callable[..., Ended], first: Ended, store: Path) -> None:
-    """The second half of a run, with a server that never answers; then everything is sent."""
-    settings = [*OVERRIDES, "--set", "export.samples=2"]
-    place = ["--data", "digits", "--workdir", str(store / "first")]
-    away = go("run", *place, "--json", "--tracking-uri", "http://127.0.0.1:9", *settings)
-    assert away.code == 0, away.err
-    assert "no tracking server answers" in away.err
-    assert "wait in" in away.err
-    sent = go("sync", store / "first", "--tracking-uri", f"sqlite:///{store / 'mlflow.db'}")
-    assert sent.code == 0, sent.err
-
-
 def test_the_ui_shows_the_store_until_it_is_told_to_stop(
     first: Ended, environment: dict[str, str], store: Path, tmp_path: Path
 ) -> None:
@@ -257,6 +245,18 @@ def test_the_ui_shows_the_store_until_it_is_told_to_stop(
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))
     assert not list(tmp_path.iterdir()), "a server of MLflow must not litter where it is started"
+
+
+def test_a_tracking_server_that_is_away_fails_nothing(go: Callable[..., Ended], first: Ended, store: Path) -> None:
+    """The second half of a run, with a server that never answers; then everything is sent."""
+    settings = [*OVERRIDES, "--set", "export.samples=2"]
+    place = ["--data", "digits", "--workdir", str(store / "first")]
+    away = go("run", *place, "--json", "--tracking-uri", "http://127.0.0.1:9", *settings)
+    assert away.code == 0, away.err
+    assert "no tracking server answers" in away.err
+    assert "wait in" in away.err
+    sent = go("sync", store / "first", "--tracking-uri", f"sqlite:///{store / 'mlflow.db'}")
+    assert sent.code == 0, sent.err
 
 
 @pytest.mark.parametrize(

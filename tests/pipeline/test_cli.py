@@ -223,6 +223,12 @@ def test_ui_on_a_port_in_use(ask: Callable, tmp_path: Path) -> None:
     assert f"port {port} is in use" in answer.sentence
 
 
+def test_ui_of_a_tracking_server_is_its_own(ask: Callable) -> None:
+    answer = ask("ui", "--tracking-uri", "http://127.0.0.1:9")
+    assert answer.code == 1
+    assert "no tracking server answers" in answer.sentence
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

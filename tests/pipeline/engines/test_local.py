@@ -57,6 +57,7 @@ def train_gan(how: str, dataset: Input[Dataset], training: Output[Model]):
         while how == "wait":
             if stage.stop_requested:
                 raise Interrupted("interrupted at step 7; the same command continues from there")
+            stage.note("waiting")
             time.sleep(0.02)
         Path(training.path, "where").write_text(os.environ["TMPDIR"])
 
@@ -91,8 +92,11 @@ def run(workdir: WorkDirectory, pipeline: Path) -> Callable[[str], Outcome]:
     return run
 
 
-def started(workdir: WorkDirectory, stage: str) -> bool:
-    return any(event["kind"] == "start" and event["stage"] == stage for event in EventReader(workdir.events).read())
+def waiting(workdir: WorkDirectory) -> bool:
+    """Whether the training stage is in its loop, where it asks whether to stop."""
+    return any(
+        event["kind"] == "note" and event["stage"] == "train_gan" for event in EventReader(workdir.events).read()
+    )
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -163,7 +167,7 @@ def test_a_signal_stops_the_stage_in_good_order(
     run: Callable[[str], Outcome], workdir: WorkDirectory, number: signal.Signals
 ) -> None:
     def press() -> None:
-        wait_until(lambda: started(workdir, "train_gan"))
+        wait_until(lambda: waiting(workdir))
         os.kill(os.getpid(), number)
 
     threading.Thread(target=press).start()
@@ -190,7 +194,7 @@ with open_workdir(Path(sys.argv[1])) as workdir:
 def test_a_killed_command_line_leaves_no_orphans(tmp_path: Path, pipeline: Path) -> None:
     workdir = WorkDirectory(tmp_path / "run")
     command = subprocess.Popen([sys.executable, "-c", WAITING, str(workdir.root), str(pipeline)])
-    wait_until(lambda: started(workdir, "train_gan"))
+    wait_until(lambda: waiting(workdir))
     command.kill()
     command.wait()
     wait_until(lambda: not stages_of(workdir))
@@ -199,7 +203,7 @@ def test_a_killed_command_line_leaves_no_orphans(tmp_path: Path, pipeline: Path)
 def test_the_next_run_waits_for_what_a_killed_one_left(tmp_path: Path, pipeline: Path) -> None:
     workdir = WorkDirectory(tmp_path / "run")
     command = subprocess.Popen([sys.executable, "-c", WAITING, str(workdir.root), str(pipeline)])
-    wait_until(lambda: started(workdir, "train_gan"))
+    wait_until(lambda: waiting(workdir))
     command.kill()
     command.wait()
     stop_leftovers(workdir.root)
