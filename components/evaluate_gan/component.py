@@ -27,6 +27,7 @@ def evaluate_gan(
         metrics: the figures, as Kubeflow shows them.
         report: metrics.json, report.md, report.html and the figures.
     """
+    import json
     from pathlib import Path
 
     from components.evaluate_gan import step
@@ -51,4 +52,6 @@ def evaluate_gan(
     )
     for name, value in result.metrics.items():
         metrics.log_metric(name, value)
+    # An artifact without a file is one that kfp.local's cache takes for lost.
+    Path(metrics.path).write_text(json.dumps(result.metrics), encoding="utf-8")
     report.metadata.update(result.metrics)

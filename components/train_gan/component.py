@@ -38,6 +38,7 @@ def train_gan(
                 output=Path(training.path),
                 state_dir=Path(stage.context.state_dir),
                 seed=seed,
+                code_version=code_version,
             ),
             stage,
         ),

@@ -6,6 +6,8 @@ named after everything the training is a pure function of; the stage's output is
 
 from __future__ import annotations
 
+import csv
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,9 @@ from gan_models.recipes import Recipe, model_document, recipe_digest
 from gan_models.recipes.loading import parse_recipe
 
 TRAINING_FILE = "training.json"
+# As gan_models.training.loop writes them; named here because importing it imports torch.
+HISTORY_FILE = "history.csv"
+SAMPLES_FOLDER = "samples"
 # A killed run's own training process may need this long to notice and to write its last checkpoint.
 _LOCK_SECONDS = 30.0
 _GRID_SERIES = "samples"
@@ -42,6 +47,8 @@ class Request(BaseModel):
     state_dir: Path
     """The work directory that outlives this process."""
     seed: int
+    code_version: str = ""
+    """Changes when the project's code does: a training is never continued by other code than began it."""
 
 
 class Result(BaseModel):
@@ -77,12 +84,13 @@ def run(request: Request, stage: Stage) -> Result:
     metadata = table.metadata
     recipe = parse_recipe(request.model | {"data": metadata.options}, origin="the recipe")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    folder = state_folder(request.state_dir, recipe, metadata.fingerprint, request.seed)
+    folder = state_folder(request.state_dir, recipe, metadata.fingerprint, request.seed, request.code_version)
     with _only_here(folder), stage.progress("training", recipe.training.steps) as bar:
         stage.log_params({**model_document(recipe), "seed": request.seed})
         stage.log_dataset(
             metadata.source, metadata.fingerprint, metadata.source, {"counts": metadata.counts}, context="training"
         )
+        _replay_history(folder, stage)
         split = table.split("train", device)
         try:
             outcome = train(
@@ -106,14 +114,28 @@ def run(request: Request, stage: Stage) -> Result:
             environment=recorded,
         )
         _publish(folder, request.output, result)
-    stage.log_artifact(request.output / "history.csv")
+    stage.log_artifact(request.output / HISTORY_FILE)
     stage.log_artifact(request.output / TRAINING_FILE)
     return result
 
 
-def state_folder(state_dir: Path, recipe: Recipe, fingerprint: str, seed: int) -> Path:
-    """Where the training of (recipe, data, seed) keeps its state: another one of the three is another folder."""
-    return state_dir / "training" / f"{recipe.name}-{recipe_digest(recipe)[:8]}-{fingerprint[:8]}-seed{seed}"
+def state_folder(state_dir: Path, recipe: Recipe, fingerprint: str, seed: int, code_version: str = "") -> Path:
+    """Where the training of (recipe, data, seed, code) keeps its state: another one of the four is another folder."""
+    code = f"-{hashlib.sha256(code_version.encode()).hexdigest()[:6]}" if code_version else ""
+    return state_dir / "training" / f"{recipe.name}-{recipe_digest(recipe)[:8]}-{fingerprint[:8]}-seed{seed}{code}"
+
+
+def _replay_history(folder: Path, stage: Stage) -> None:
+    """Logs the ticks of earlier attempts again: the journal leaves out what it has, and a new one starts complete."""
+    if not (folder / HISTORY_FILE).is_file():
+        return
+    with (folder / HISTORY_FILE).open(newline="") as file:
+        for row in csv.DictReader(file):
+            step = int(float(row.pop("step")))
+            stage.log_metrics({name: float(value) for name, value in row.items() if value}, step=step)
+            grid = folder / SAMPLES_FOLDER / f"step-{step:06d}.png"
+            if grid.is_file():
+                stage.log_image(grid, _GRID_SERIES, step)
 
 
 class _StageReporter:
@@ -160,11 +182,11 @@ class _only_here:  # noqa: N801  (used like a function)
 def _publish(folder: Path, output: Path, result: Result) -> None:
     """Fills the stage's output from the state folder, by hard links where the file system allows."""
     with new_folder(output) as target:
-        for part in ("generators", "samples"):
+        for part in ("generators", SAMPLES_FOLDER):
             for source in sorted((folder / part).rglob("*")):
                 if source.is_file() and not source.name.startswith("."):
                     copy = target / source.relative_to(folder)
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     link_or_copy(source, copy)
-        link_or_copy(folder / "history.csv", target / "history.csv")
+        link_or_copy(folder / HISTORY_FILE, target / HISTORY_FILE)
         write_json(target / TRAINING_FILE, result.model_dump(mode="json"))

@@ -88,23 +88,11 @@ def run_pipeline(request: EngineRequest) -> EngineResult:
         from pipeline.training import training_pipeline as pipeline
     else:
         pipeline = components.load_component_from_file(str(request.pipeline))
-    try:
-        outputs: Mapping[str, Any] = pipeline(**request.arguments).outputs
-    finally:
-        _keep_figures(request.cache_root)
+    outputs: Mapping[str, Any] = pipeline(**request.arguments).outputs
     return EngineResult(
         artifacts={name: Path(artifact.path) for name, artifact in outputs.items()},
         metadata={name: dict(artifact.metadata) for name, artifact in outputs.items()},
     )
-
-
-def _keep_figures(cache_root: Path) -> None:
-    """Touches artifacts that are no files, as system.Metrics never is: kfp.local forgets a task that has such a one."""
-    for entry in cache_root.glob("*.json"):
-        for output in json.loads(entry.read_text(encoding="utf-8")).values():
-            path = Path(output["uri"])
-            if path.parent.is_dir() and not path.exists():
-                path.touch()
 
 
 def _end_with(parent: int) -> None:

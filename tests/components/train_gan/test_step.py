@@ -61,6 +61,30 @@ def test_an_interrupted_stage_goes_on_and_ends_with_the_same_weights(
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
+def test_a_resumed_training_tells_a_new_journal_what_came_before(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([False] * 8 + [True])
+    with monkeypatch.context() as patch:
+        patch.setattr(Stage, "stop_requested", property(lambda _: next(answers, True)))
+        with pytest.raises(Interrupted, match=r"at step [45]"):
+            run(request(dataset, tmp_path))
+    context = RunContext(state_dir=str(tmp_path), tracking_uri="http://127.0.0.1:9", relay="external")
+    with open_stage("train_gan", context) as stage:
+        step.run(request(dataset, tmp_path), stage)
+    lines = (context.tracking_folder / "train_gan.jsonl").read_text().splitlines()
+    entries = [json.loads(line) for line in lines]
+    assert [entry["step"] for entry in entries if entry["kind"] == "metrics"] == [3, 6]
+    assert [entry["step"] for entry in entries if entry["kind"] == "image"] == [3, 6]
+
+
+def test_other_code_begins_anew(dataset: Path, tmp_path: Path) -> None:
+    wanted = request(dataset, tmp_path)
+    for version in ("1", "1", "2"):
+        run(wanted.model_copy(update={"code_version": version}))
+    assert len(list((tmp_path / "training").iterdir())) == 2
+
+
 def test_another_recipe_in_the_same_work_directory_trains_anew(dataset: Path, tmp_path: Path) -> None:
     run(request(dataset, tmp_path))
     result = run(request(dataset, tmp_path, recipe="dcgan"))
