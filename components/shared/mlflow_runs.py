@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 RUN_TAG = "gan_pipeline.run_id"
 STAGE_TAG = "gan_pipeline.stage"
 
+# Without it the UI takes the runs for evaluations of a language model.
+_MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+
 
 class PipelineRuns:
     """Finds or makes the runs of one pipeline run. What is found is kept; `forget` starts over."""
@@ -60,7 +63,9 @@ class PipelineRuns:
         slug = re.sub(r"[^A-Za-z0-9._-]+", "-", self.context.experiment)
         location = (database.parent / "mlflow-artifacts" / slug).as_uri() if database else None
         try:
-            return str(self.client.create_experiment(self.context.experiment, artifact_location=location))
+            return str(
+                self.client.create_experiment(self.context.experiment, artifact_location=location, tags=_MODEL_TRAINING)
+            )
         except MlflowException as error:
             if error.error_code == "RESOURCE_ALREADY_EXISTS" and (found := self._find_experiment()):
                 return found  # another process was faster
