@@ -69,6 +69,7 @@ def test_colour_images_without_labels_are_judged_by_imagenet_features(tmp_path: 
     metrics, report = artifact(dsl.Metrics, tmp_path / "metrics"), artifact(dsl.Artifact, tmp_path / "report")
     evaluate_gan.python_func(generator=selected, evaluation=evaluation, metrics=metrics, report=report, **common)
     assert {"FD-efficientnet-lite0-test-8", "IS-efficientnet-lite0-8"} <= set(metrics.metadata)
+    assert json.loads((tmp_path / "metrics").read_text()) == metrics.metadata
     findings = json.loads((tmp_path / "report" / "metrics.json").read_text())
     assert findings["classes"] is None
     assert findings["memorisation"]["searched"] == 8 < findings["real_sample"]["of"]
