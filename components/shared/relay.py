@@ -152,6 +152,8 @@ class Relay:
         self._draining = False
         self._reason = ""
         self._trouble: Trouble | None = None
+        self._rounds = 0  # begun so far
+        self._troubled_round = 0  # the last one that `_trouble` is known from
         self._rejected: list[str] = []
         self._thread = threading.Thread(target=self._run, name="mlflow-relay", daemon=True)
 
@@ -172,10 +174,12 @@ class Relay:
         """
         self._draining = True
         self._trouble = None
+        # What the round under way may still find out is older than this call.
+        believed_after = self._rounds + 1
         self._wake.set()
         end = time.monotonic() + timeout
         while has_unsent(self.context, self._only) and time.monotonic() < end and self._thread.is_alive():
-            if self._trouble is Trouble.REFUSED:
+            if self._trouble is Trouble.REFUSED and self._troubled_round >= believed_after:
                 break
             time.sleep(0.05)
         self._draining = False
@@ -198,6 +202,7 @@ class Relay:
     def _run(self) -> None:
         failures = 0
         while not self._stop.is_set():
+            self._rounds += 1
             try:
                 trouble = self._round()
             except Exception as error:  # of our own disk, say; whatever it is, nothing is lost by trying again
@@ -278,7 +283,7 @@ class Relay:
         """Remember how it goes; say so in the log when that changes."""
         if trouble is not self._trouble:
             _logger.info("%s", reason or "the tracking store takes entries again")
-        self._trouble, self._reason = trouble, reason
+        self._trouble, self._reason, self._troubled_round = trouble, reason, self._rounds
 
     def _reject(self, outbox: _Outbox, entry: Entry, error: Exception) -> None:
         sentence = sentence_of(error, self.context.tracking_uri)
