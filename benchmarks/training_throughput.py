@@ -21,6 +21,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from gan_models.data.shape import DataShape
 from gan_models.data.table import EpochSampler, Split
 from gan_models.games import Batch, build_game
 from gan_models.networks import build_discriminator, build_generator
@@ -34,8 +35,11 @@ IMAGES = 4000
 def plain_step(batch_size: int) -> Callable[[], None]:
     """One iteration of a plain fp32 loop."""
     recipe = load_recipe("dcgan")
-    generator, discriminator = build_generator(recipe, SHAPE, 0), build_discriminator(recipe, SHAPE, 0)
-    average = build_generator(recipe, SHAPE, 0)
+    generator, discriminator = (
+        build_generator(recipe, DataShape(SHAPE, 0)),
+        build_discriminator(recipe, DataShape(SHAPE, 0)),
+    )
+    average = build_generator(recipe, DataShape(SHAPE, 0))
     spec = recipe.optimizers
     optimizer_g = torch.optim.Adam(generator.parameters(), lr=spec.generator.lr, betas=spec.generator.betas)
     optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=spec.discriminator.lr, betas=spec.discriminator.betas)
@@ -66,7 +70,7 @@ def plain_step(batch_size: int) -> Callable[[], None]:
 def project_step(batch_size: int, precision: str) -> Callable[[], None]:
     """One iteration of the project's loop, without its reports."""
     recipe = load_recipe("dcgan", [f"training.precision={precision}", f"training.batch_size={batch_size}"])
-    game = build_game(recipe, SHAPE, 0, torch.device("cpu"))
+    game = build_game(recipe, DataShape(SHAPE, 0), torch.device("cpu"))
     average = ExponentialMovingAverage(game.generator, recipe.training.ema)
     split = Split(torch.randint(0, 256, (IMAGES, *SHAPE[1:], SHAPE[0]), dtype=torch.uint8), None, [])
     sampler = EpochSampler(IMAGES, batch_size, seed=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gan_models.recipes import Recipe, load_recipe, recipe_names
 
 _CHANNELS = {"grey": 1, "auto": 1, "rgb": 3}
-_ANY_CLASSES = 10
+_ANY_CLASSES, _ANY_DOMAINS, _ANY_WORDS = 10, 2, 50
 _SIZES_OF_ALL = (8, 16, 32, 64, 128)
 """Every family makes these."""
 
@@ -18,11 +18,12 @@ def check_buildable(recipe: Recipe) -> None:
     """
     import torch
 
+    from gan_models.data.shape import DataShape
     from gan_models.games import build_game
 
-    shape = (_CHANNELS[recipe.data.channels], recipe.data.size, recipe.data.size)
+    image = (_CHANNELS[recipe.data.channels], recipe.data.size, recipe.data.size)
     with torch.device("meta"):
-        build_game(recipe, shape, _ANY_CLASSES, torch.device("meta"))
+        build_game(recipe, DataShape(image, _ANY_CLASSES, _ANY_DOMAINS, _ANY_WORDS), torch.device("meta"))
 
 
 def is_proven(recipe: Recipe) -> bool:
@@ -33,13 +34,14 @@ def is_proven(recipe: Recipe) -> bool:
     return _parts(recipe) == _parts(known) and recipe.data.size in (known.data.size, *_SIZES_OF_ALL)
 
 
-def _parts(recipe: Recipe) -> dict[str, object]:
-    """What decides whether a recipe can be built, but for the size of the images: widths and rates do not."""
-    return recipe.model_dump(
-        include={
-            "networks": {"generator": {"family"}, "discriminator": {"family", "norm"}},
-            "conditioning": True,
-            "game": {"loss"},
-            "regularizers": True,
-        }
-    )
+def _parts(recipe: Recipe) -> object:
+    """What decides whether a recipe can be built, but for the size of the images: widths and weights do not."""
+    return _without_numbers(recipe.model_dump(include={"networks", "conditioning", "game", "regularizers"}))
+
+
+def _without_numbers(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_numbers(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_numbers(each) for each in value]
+    return None if isinstance(value, int | float) and not isinstance(value, bool) else value

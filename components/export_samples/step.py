@@ -118,11 +118,10 @@ def _interpolations(generator: LoadedGenerator, seed: int) -> Tensor:
     from gan_models.sampling.interpolation import spherical
 
     ends = torch.randn(_WALKS, 2, generator.module.latent, generator=torch.Generator().manual_seed(seed))
-    latents = torch.cat([spherical(start, end, _WALK_STEPS) for start, end in ends])
-    labels = None
+    inputs = {"latents": torch.cat([spherical(start, end, _WALK_STEPS) for start, end in ends])}
     if generator.num_classes:
-        labels = (torch.arange(_WALKS) % generator.num_classes).repeat_interleave(_WALK_STEPS)
-    return generator.synthesize(latents, labels).images
+        inputs["labels"] = (torch.arange(_WALKS) % generator.num_classes).repeat_interleave(_WALK_STEPS)
+    return generator.synthesize(inputs).images
 
 
 def _write_images(samples: Samples, target: Path) -> None:
@@ -142,7 +141,7 @@ def _write_table(samples: Samples, class_names: tuple[str, ...], path: Path) -> 
     images = [{"bytes": file.read_bytes(), "path": f"{IMAGES_FOLDER}/{file.name}"} for file in files]
     columns = {
         "image": pa.array(images, pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
-        "latent": pa.array(samples.latents.tolist(), pa.list_(pa.float32())),
+        "latent": pa.array(samples.inputs["latents"].tolist(), pa.list_(pa.float32())),
     }
     features: dict[str, object] = {"image": {"_type": "Image"}}
     if samples.labels is not None:

@@ -40,6 +40,10 @@ class Split:
     """int64 [N] on the same device, or None when the data carries no labels."""
     paths: list[str]
     """Where each image came from."""
+    domains: Tensor | None = None
+    """int64 [N], positions in `TableMetadata.domain_names`, or None where the data has no domains."""
+    captions: Tensor | None = None
+    """int64 [N, L], word numbers with 0 after the end, or None where the data has no captions."""
 
     def __len__(self) -> int:
         return len(self.images)

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
 
 IMAGES_FILE = "images.parquet"
@@ -46,11 +47,20 @@ class TableMetadata(BaseModel):
     """SHA-256 (hex) over shape, class names and the content of every row, in order. Paths do not enter."""
     source: str
     options: dict[str, Any]
+    domain_names: tuple[str, ...] = ()
+    """Index is the domain; empty where the images belong to none."""
+    words: tuple[str, ...] = ()
+    """The captions' vocabulary: word number i + 1 is `words[i]`; empty where there are no captions."""
 
     @property
     def num_classes(self) -> int:
         """Number of classes, 0 when unlabelled."""
         return len(self.class_names)
+
+    @property
+    def shape(self) -> DataShape:
+        """What networks need to know."""
+        return DataShape(self.image_shape, len(self.class_names), len(self.domain_names), len(self.words))
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -6,20 +6,26 @@ The loop (`gan_models.training.loop`) knows nothing of GANs beyond this interfac
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from gan_models.networks import Generator
+from gan_models.networks import DataShape, Generator
 from gan_models.recipes.schema import Recipe
 
 
 class Batch(NamedTuple):
-    """Real images float32 [B, C, H, W] in [-1, 1] and their labels int64 [B], None where unlabelled."""
+    """Real images float32 [B, C, H, W] in [-1, 1] with what they carry; None where the recipe does not need it."""
 
     images: Tensor
-    labels: Tensor | None
+    labels: Tensor | None = None
+    """Classes, int64 [B]."""
+    domains: Tensor | None = None
+    """Domains, int64 [B]."""
+    captions: Tensor | None = None
+    """Word numbers, int64 [B, L], 0 after the end."""
 
 
 class Game(Protocol):
@@ -48,12 +54,19 @@ class Game(Protocol):
         ...
 
 
-def build_game(recipe: Recipe, image_shape: tuple[int, int, int], num_classes: int, device: torch.device) -> Game:
+_GAMES = {
+    "adversarial": "AdversarialGame",
+    "semi-supervised": "SemiSupervisedGame",
+}
+
+
+def build_game(recipe: Recipe, shape: DataShape, device: torch.device) -> Game:
     """The recipe's game with networks freshly initialised from torch's global random state.
 
     Raises:
         RequestError: parts of the recipe that do not go together, or that its family cannot do.
     """
-    from gan_models.games.adversarial import AdversarialGame
-
-    return AdversarialGame(recipe, image_shape, num_classes, device)
+    kind = recipe.game.kind
+    module = import_module(f"gan_models.games.{kind.replace('-', '_')}")
+    game: Game = getattr(module, _GAMES[kind])(recipe, shape, device)
+    return game

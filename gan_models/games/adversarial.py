@@ -2,190 +2,147 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from typing import Any
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 
-from gan_models.augmentations import AUGMENTATIONS, augment
+from gan_models.augmentations import augment
 from gan_models.errors import RequestError, unknown_name
 from gan_models.games import Batch
-from gan_models.losses import LOSSES
-from gan_models.networks import build_discriminator, build_generator
-from gan_models.recipes.schema import Optimizer, Recipe
-from gan_models.regularizers import REGULARIZERS, Round
+from gan_models.games.two_player import TwoPlayerGame
+from gan_models.losses import LOSSES, SMOOTHED
+from gan_models.networks import DataShape
+from gan_models.recipes.game_specs import Adversarial
+from gan_models.recipes.schema import Recipe
+from gan_models.regularizers import Round
 
 
-class AdversarialGame:
+class AdversarialGame(TwoPlayerGame):
     """Alternating gradient descent (Goodfellow et al. 2014, algorithm 1) with any loss and regularizers.
 
     The last discriminator step and the generator step share one batch of generated images: it is synthesised once, D
     learns from it without a gradient to G, then judges it again for G's move, without gradients for D's weights.
     """
 
-    def __init__(
-        self, recipe: Recipe, image_shape: tuple[int, int, int], num_classes: int, device: torch.device
-    ) -> None:
-        check_game(recipe)
-        self.recipe = recipe
-        self.device = device
-        self.loss = LOSSES[recipe.game.loss]
-        self.generator = build_generator(recipe, image_shape, num_classes).to(device)
-        self.discriminator = build_discriminator(recipe, image_shape, num_classes).to(device)
-        # Dense 4-d weights only: convolutions run in this layout without reordering the images.
-        self.generator.to(memory_format=torch.channels_last)
-        self.discriminator.to(memory_format=torch.channels_last)
-        self.generator_optimizer = _optimizer(recipe.optimizers.generator, self.generator)
-        self.discriminator_optimizer = _optimizer(recipe.optimizers.discriminator, self.discriminator)
-        self.steps = 0
+    def __init__(self, recipe: Recipe, shape: DataShape, device: torch.device) -> None:
+        assert isinstance(recipe.game, Adversarial)
+        self.rules: Adversarial = recipe.game
+        check_rules(self.rules)
+        super().__init__(recipe, shape, device)
+        self.loss = LOSSES[self.rules.loss](self.rules)
 
     def step(self, draw: Callable[[], Batch], *, report: bool) -> dict[str, Tensor]:
-        self.generator.train()
-        self.discriminator.train()
-        self._set_learning_rates()
-        extra_moves = self.recipe.game.discriminator_steps - 1
-        for _ in range(extra_moves):
+        self.begin_step()
+        for _ in range(self._discriminator_moves() - 1):
             batch = draw()
             with torch.no_grad():
-                fake = self._synthesize(batch)
-            self._move_discriminator(batch, fake, report=False)
+                fake = self.synthesize(batch)
+            self.move_discriminator(batch, fake, report=False)
         batch = draw()
-        fake = self._synthesize(batch)
-        metrics = self._move_discriminator(batch, fake.detach(), report=report)
-        metrics |= self._move_generator(batch, fake, report=report)
+        fake = self.synthesize(batch)
+        metrics = self.move_discriminator(batch, fake.detach(), report=report)
+        metrics |= self.move_generator(batch, fake, report=report)
         self.steps += 1
         return metrics
 
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "generator": self.generator.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "generator_optimizer": self.generator_optimizer.state_dict(),
-            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
-            "steps": self.steps,
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.generator.load_state_dict(state["generator"])
-        self.discriminator.load_state_dict(state["discriminator"])
-        self.generator_optimizer.load_state_dict(state["generator_optimizer"])
-        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
-        self.steps = state["steps"]
-
-    def _synthesize(self, batch: Batch) -> Tensor:
+    def synthesize(self, batch: Batch) -> Tensor:
         """One generated image for each real one, of the same class where the game is conditional."""
-        latents = torch.randn(len(batch.images), self.generator.latent, device=self.device)
-        with self._precision():
-            fake: Tensor = self.generator(latents, batch.labels)
+        inputs = {"latents": self.draw_latents(len(batch.images))}
+        if batch.labels is not None:
+            inputs["labels"] = batch.labels
+        with self.precision():
+            fake: Tensor = self.generator(**inputs)
         return fake.float()
 
-    def _move_discriminator(self, batch: Batch, fake: Tensor, *, report: bool) -> dict[str, Tensor]:
-        terms = self._due_regularizers("discriminator")
-        differentiable = any(REGULARIZERS[term.name].penalises_gradient for term in terms)
-        real = augment(batch.images, self.recipe.game.augmentations)
-        fake = augment(fake, self.recipe.game.augmentations)
-        if differentiable:
+    def move_discriminator(self, batch: Batch, fake: Tensor, *, report: bool) -> dict[str, Tensor]:
+        differentiated = self.differentiated("discriminator")
+        real = augment(batch.images, self.rules.augmentations)
+        fake = augment(fake, self.rules.augmentations)
+        if "real" in differentiated:
             real = real.detach().requires_grad_()
-        # A second derivative through bf16 layers is too coarse to penalise.
-        with self._precision(enabled=not differentiable):
-            # Two passes, not one of both joined: batch norm must see real and generated images apart, as in DCGAN.
+        if "fake" in differentiated:
+            fake = fake.detach().requires_grad_()
+        # Two passes, not one of both joined: batch norm must see real and generated images apart, as in DCGAN. A
+        # second derivative through bf16 layers is too coarse to penalise.
+        with self.precision(enabled="real" not in differentiated):
             real_output = self.discriminator(real, batch.labels)
+        with self.precision(enabled="fake" not in differentiated):
             fake_output = self.discriminator(fake, batch.labels)
         real_logits, fake_logits = real_output.logits.float(), fake_output.logits.float()
-        loss = adversarial = self.loss.discriminator(real_logits, fake_logits, self.recipe.game.label_smoothing)
-        round_ = Round(self.discriminator, real, fake, batch.labels, real_output, fake_output)
-        metrics: dict[str, Tensor] = {}
-        for term in terms:
-            value = REGULARIZERS[term.name].value(round_)
-            metrics[f"D/{term.name}"] = value.detach()
-            loss = loss + term.weight * term.every * value
-        self.discriminator_optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if report:
-            metrics["D/gradient_norm"] = _gradient_norm(self.discriminator)
-        self.discriminator_optimizer.step()
+        loss = adversarial = self.loss.discriminator(real_logits, fake_logits)
+        metrics: dict[str, Tensor] = {"D/loss": adversarial.detach()}
+        if real_output.class_logits is not None and batch.labels is not None:
+            classes = cross_entropy(real_output.class_logits.float(), batch.labels)
+            if self.rules.classify_fakes:
+                classes = classes + cross_entropy(fake_output.class_logits.float(), batch.labels)
+            loss = loss + self.rules.classification * classes
+            metrics["D/class_loss"] = classes.detach()
+        round_ = Round(
+            "discriminator", self.generator, self.discriminator, real, fake, batch.labels, real_output, fake_output
+        )
+        metrics |= self.move(loss, round_, report=report)
+        self._clip_weights()
+        if self.loss.critic:
+            return metrics | {"D/wasserstein": -adversarial.detach()}
         return metrics | {
-            "D/loss": adversarial.detach(),
             "D/accuracy_real": (real_logits.detach() > 0).float().mean(),
             "D/accuracy_fake": (fake_logits.detach() < 0).float().mean(),
         }
 
-    def _move_generator(self, batch: Batch, fake: Tensor, *, report: bool) -> dict[str, Tensor]:
+    def move_generator(self, batch: Batch, fake: Tensor, *, report: bool) -> dict[str, Tensor]:
         # D only passes the gradient on here; its own weight gradients would be thrown away.
         self.discriminator.requires_grad_(False)
-        augmentations = self.recipe.game.augmentations
-        terms = self._due_regularizers("generator")
         try:
-            fake = augment(fake, augmentations)
-            with self._precision():
+            fake = augment(fake, self.rules.augmentations)
+            real = batch.images
+            if self.loss.relativistic or self.due_terms("generator"):
+                real = augment(real, self.rules.augmentations)
+            with self.precision():
                 fake_output = self.discriminator(fake, batch.labels)
-            loss = adversarial = self.loss.generator(fake_output.logits.float())
-            real = augment(batch.images, augmentations) if terms else batch.images
-            round_ = Round(self.discriminator, real, fake, batch.labels, None, fake_output)
-            metrics: dict[str, Tensor] = {}
-            for term in terms:
-                value = REGULARIZERS[term.name].value(round_)
-                metrics[f"G/{term.name}"] = value.detach()
-                loss = loss + term.weight * term.every * value
-            self.generator_optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+                real_logits = fake_output.logits.new_empty(0)
+                if self.loss.relativistic:
+                    with torch.no_grad():
+                        real_logits = self.discriminator(real, batch.labels).logits
+            loss = adversarial = self.loss.generator(fake_output.logits.float(), real_logits.float())
+            metrics = {"G/loss": adversarial.detach()}
+            if fake_output.class_logits is not None and batch.labels is not None:
+                classes = cross_entropy(fake_output.class_logits.float(), batch.labels)
+                loss = loss + self.rules.classification * classes
+                metrics["G/class_loss"] = classes.detach()
+            round_ = Round("generator", self.generator, self.discriminator, real, fake, batch.labels, None, fake_output)
+            return metrics | self.move(loss, round_, report=report)
         finally:
             self.discriminator.requires_grad_(True)
-        if report:
-            metrics["G/gradient_norm"] = _gradient_norm(self.generator)
-        self.generator_optimizer.step()
-        return metrics | {"G/loss": adversarial.detach()}
 
-    def _set_learning_rates(self) -> None:
-        """A pure function of the step, so that there is no scheduler to save."""
-        specs, total = self.recipe.optimizers, self.recipe.training.steps
-        start = specs.decay_from * total
-        factor = 1.0 if self.steps < start else (total - self.steps) / (total - start)
-        pairs = ((self.generator_optimizer, specs.generator), (self.discriminator_optimizer, specs.discriminator))
-        for optimizer, spec in pairs:
-            for group in optimizer.param_groups:
-                group["lr"] = spec.lr * factor
+    def _discriminator_moves(self) -> int:
+        warm_up = self.rules.critic_warm_up
+        if warm_up and (self.steps < warm_up.first or self.steps % warm_up.every == 0):
+            return warm_up.steps
+        return self.rules.discriminator_steps
 
-    def _due_regularizers(self, player: str) -> list[Any]:
-        return [
-            term
-            for term in self.recipe.regularizers
-            if REGULARIZERS[term.name].player == player and self.steps % term.every == 0
-        ]
-
-    def _precision(self, *, enabled: bool = True) -> AbstractContextManager[Any]:
-        bf16 = enabled and self.recipe.training.precision == "bf16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+    @torch.no_grad()
+    def _clip_weights(self) -> None:
+        """After the critic's step (Arjovsky, Chintala, Bottou 2017, algorithm 1, line 7)."""
+        bound = self.rules.weight_clip
+        if bound is not None:
+            for parameter in self.discriminator.parameters():
+                parameter.clamp_(-bound, bound)
 
 
-def check_game(recipe: Recipe) -> None:
-    """Refuses parts that do not go together.
+def check_rules(rules: Adversarial) -> None:
+    """Refuses rules that do not go together.
 
     Raises:
         RequestError: with the reason and the remedy.
     """
-    if recipe.game.loss not in LOSSES:
-        raise unknown_name("game.loss", recipe.game.loss, LOSSES)
-    for name in recipe.game.augmentations:
-        if name not in AUGMENTATIONS:
-            raise unknown_name("augmentation", name, AUGMENTATIONS)
-    for term in recipe.regularizers:
-        if term.name not in REGULARIZERS:
-            raise unknown_name("regularizer", term.name, REGULARIZERS)
-        if REGULARIZERS[term.name].penalises_gradient and recipe.networks.discriminator.norm == "batch":
-            raise RequestError(
-                f"regularizer {term.name!r} penalises D's gradient image by image, which batch norm in D mixes: "
-                "set networks.discriminator.norm to none or spectral"
-            )
-
-
-def _optimizer(spec: Optimizer, network: nn.Module) -> torch.optim.Optimizer:
-    return torch.optim.Adam(network.parameters(), lr=spec.lr, betas=spec.betas, fused=True)
-
-
-def _gradient_norm(network: nn.Module) -> Tensor:
-    """Euclidean norm of all gradients together, 0-d."""
-    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    return torch.nn.utils.get_total_norm(gradients).detach()
+    if rules.loss not in LOSSES:
+        raise unknown_name("game.loss", rules.loss, LOSSES)
+    if rules.label_smoothing and rules.loss not in SMOOTHED:
+        raise RequestError(
+            f"game.label_smoothing smooths class targets, which game.loss={rules.loss} does not have: "
+            f"set it to 0, or use one of {', '.join(SMOOTHED)}"
+        )
+    if rules.targets != (0.0, 1.0, 1.0) and rules.loss != "least-squares":
+        raise RequestError(f"game.targets are those of least-squares, and game.loss is {rules.loss}: leave them out")

@@ -1,41 +1,118 @@
 """Networks, one file for each family; a recipe's `networks` section is built here.
 
-A family is a module with `build_generator`, `build_discriminator` and `check_size`.
+A family of latent generators is a module with
+
+    check_size(size)                                       RequestError for a size it cannot do
+    build_generator(spec, latent, classes, image_shape, one_hot)
+    build_trunk(spec, image_shape)                         the discriminator without its heads; image_shape counts
+                                                           label planes as channels
+    initialise(module)                                     the paper's initialisation, for `nn.Module.apply`
+
+and heads, conditioning, minibatch statistics and spectral norm are put around it here. A family that is trained by a
+procedure of its own is built by that procedure (`gan_models.games`).
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import ModuleType
+from typing import TypeVar
 
-from gan_models.networks import dcgan, mlp
-from gan_models.networks.interfaces import Discriminator, DiscriminatorOutput, Generator
+from torch import nn
+
+from gan_models.data.shape import DataShape
+from gan_models.errors import RequestError
+from gan_models.layers.initialization import SCHEMES
+from gan_models.layers.minibatch import MinibatchDiscrimination, MinibatchStdDev
+from gan_models.layers.spectral import add_spectral_norm
+from gan_models.networks.heads import LinearHead, ProjectionHead
+from gan_models.networks.interfaces import (
+    Discriminator,
+    DiscriminatorOutput,
+    Generator,
+    Inputs,
+    LatentGenerator,
+    Trunk,
+)
+from gan_models.recipes.network_specs import DiscriminatorSpec, GeneratorSpec
 from gan_models.recipes.schema import Recipe
 
-__all__ = ["Discriminator", "DiscriminatorOutput", "Generator", "build_discriminator", "build_generator"]
+Network = TypeVar("Network", bound=nn.Module)
 
-_FAMILIES: dict[str, ModuleType] = {"dcgan": dcgan, "mlp": mlp}
+__all__ = [
+    "DataShape",
+    "Discriminator",
+    "DiscriminatorOutput",
+    "Generator",
+    "Inputs",
+    "LatentGenerator",
+    "build_discriminator",
+    "build_generator",
+]
 
 
-def build_generator(recipe: Recipe, image_shape: tuple[int, int, int], num_classes: int) -> Generator:
-    """The recipe's generator for images [C, H, W], freshly initialised from torch's global random state.
+def family_of(name: str) -> ModuleType:
+    """The module of a family; its name is the spec's, with underscores."""
+    return import_module(f"gan_models.networks.{name.replace('-', '_')}")
+
+
+def build_generator(recipe: Recipe, shape: DataShape) -> Generator:
+    """The recipe's generator, freshly initialised from torch's global random state.
 
     Raises:
-        RequestError: the family cannot make images of this size.
+        RequestError: the family cannot make images of this size, or cannot do what its spec asks for.
     """
     spec = recipe.networks.generator
-    family = _FAMILIES[spec.family]
-    family.check_size(image_shape[1])
-    classes = num_classes if recipe.conditional else 0
-    generator: Generator = family.build_generator(spec, recipe.networks.latent, classes, image_shape)
-    return generator
+    family = family_of(spec.family)
+    family.check_size(shape.image[1])
+    if hasattr(family, "build"):  # a family with inputs of its own
+        generator: Generator = family.build(recipe, shape)
+    else:
+        classes = shape.classes if recipe.conditional else 0
+        one_hot = recipe.conditioning.generator == "one-hot"
+        generator = family.build_generator(spec, recipe.networks.latent, classes, shape.image, one_hot)
+    return finish(generator, spec, family)
 
 
-def build_discriminator(recipe: Recipe, image_shape: tuple[int, int, int], num_classes: int) -> Discriminator:
-    """The recipe's discriminator; arguments and errors as `build_generator`."""
+def build_discriminator(recipe: Recipe, shape: DataShape) -> Discriminator:
+    """The recipe's discriminator with the heads that its conditioning and its game ask for; errors as above."""
     spec = recipe.networks.discriminator
-    family = _FAMILIES[spec.family]
-    family.check_size(image_shape[1])
-    discriminator: Discriminator = family.build_discriminator(
-        spec, num_classes if recipe.conditional else 0, image_shape
-    )
-    return discriminator
+    family = family_of(spec.family)
+    channels, height, width = shape.image
+    family.check_size(height)
+    conditioning = recipe.conditioning.discriminator
+    planes = shape.classes if conditioning == "concat" else 0
+    trunk: Trunk = family.build_trunk(spec, (channels + planes, height, width))
+    minibatch, extra_channels, extra_features = _minibatch(spec, trunk)
+    features = (trunk.channels + extra_channels) * trunk.positions + extra_features
+    head: nn.Module
+    if conditioning == "projection":
+        if spec.minibatch != "none":
+            raise RequestError(
+                "networks.discriminator.minibatch and a projection head both reshape the features: set "
+                "networks.discriminator.minibatch=none or conditioning.discriminator=concat"
+            )
+        head = ProjectionHead(trunk.channels, trunk.positions, shape.classes)
+    else:
+        head = LinearHead(features, shape.classes if recipe.game.kind == "semi-supervised" else 1)
+    classifier = LinearHead(features, shape.classes) if conditioning == "classifier" else None
+    discriminator = Discriminator(trunk.layers, head, minibatch=minibatch, classifier=classifier, label_planes=planes)
+    return finish(discriminator, spec, family)
+
+
+def finish(network: Network, spec: GeneratorSpec | DiscriminatorSpec, family: ModuleType) -> Network:
+    """Initialises a network as its spec says, and puts spectral norm on what is left standing."""
+    network.apply(family.initialise if spec.init == "family" else SCHEMES[spec.init])
+    if spec.spectral_norm:
+        add_spectral_norm(network)
+    return network
+
+
+def _minibatch(spec: DiscriminatorSpec, trunk: Trunk) -> tuple[nn.Module | None, int, int]:
+    """The layer in front of the heads, and how many channels or features it adds."""
+    if spec.minibatch == "stddev":
+        return MinibatchStdDev(), 1, 0
+    if spec.minibatch == "discrimination":
+        layer = MinibatchDiscrimination(trunk.channels * trunk.positions)
+        return layer, 0, layer.kernels
+    return None, 0, 0

@@ -8,12 +8,13 @@ from __future__ import annotations
 from itertools import pairwise
 
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_models.errors import RequestError
-from gan_models.networks.heads import LinearHead, ProjectionHead
-from gan_models.networks.interfaces import Discriminator, Generator
-from gan_models.recipes.schema import DcganDiscriminator, DcganGenerator
+from gan_models.layers.attention import attention_after
+from gan_models.layers.initialization import SCHEMES
+from gan_models.layers.normalization import REFERENCE_ROWS, discriminator_norm, generator_norm
+from gan_models.networks.interfaces import LatentGenerator, Trunk
+from gan_models.recipes.network_specs import DcganDiscriminator, DcganGenerator
 
 ImageShape = tuple[int, int, int]
 
@@ -40,63 +41,59 @@ def _resolution_plan(size: int) -> tuple[int, int]:
     return size >> doublings, doublings
 
 
-class DcganImageGenerator(Generator):
+class DcganImageGenerator(LatentGenerator):
     """A dense projection to the coarsest map, then 4x4 transposed convolutions of stride 2."""
 
-    def __init__(self, latent: int, num_classes: int, spec: DcganGenerator, image_shape: ImageShape) -> None:
-        super().__init__(latent, num_classes)
+    def __init__(
+        self, spec: DcganGenerator, latent: int, num_classes: int, image_shape: ImageShape, *, one_hot: bool
+    ) -> None:
+        reference = REFERENCE_ROWS if spec.norm in ("virtual", "reference") else 0
+        super().__init__(latent, num_classes, one_hot=one_hot, reference=reference)
         channels, size, _ = image_shape
         base, doublings = _resolution_plan(size)
         widths = [min(spec.max_width, spec.width << level) for level in reversed(range(doublings))]
         self.coarse_shape = (widths[0], base, base)
         # The paper's first layer, a convolution on a 1x1 map, written as the matrix product that it is.
-        self.project = nn.Linear(latent + num_classes, widths[0] * base * base, bias=False)
-        layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)]
-        for inputs, outputs in pairwise(widths):
-            layers += [nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs)]
-            layers.append(nn.ReLU(inplace=True))
+        self.project = nn.Linear(self.joined, widths[0] * base * base, bias=spec.norm == "none")
+        layers = [*generator_norm(spec.norm, widths[0], reference), nn.ReLU(inplace=True)]
+        layers += attention_after(base, widths[0], spec.attention)
+        for level, (inputs, outputs) in enumerate(pairwise(widths), 1):
+            layers.append(nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=spec.norm == "none"))
+            layers += [*generator_norm(spec.norm, outputs, reference), nn.ReLU(inplace=True)]
+            layers += attention_after(base << level, outputs, spec.attention)
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh())
-        self.apply(_initialise)
 
-    def synthesize(self, z_BZ: Tensor) -> Tensor:
+    def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
         images: Tensor = self.layers(self.project(z_BZ).unflatten(1, self.coarse_shape))
         return images
 
 
-def build_generator(spec: DcganGenerator, latent: int, num_classes: int, image_shape: ImageShape) -> Generator:
-    return DcganImageGenerator(latent, num_classes, spec, image_shape)
+def build_generator(
+    spec: DcganGenerator, latent: int, num_classes: int, image_shape: ImageShape, one_hot: bool
+) -> LatentGenerator:
+    """Raises RequestError for conditional batch norm, which this family does not have."""
+    if num_classes and not one_hot:
+        raise RequestError("dcgan takes the class joined to its latent: set conditioning.generator=one-hot")
+    return DcganImageGenerator(spec, latent, num_classes, image_shape, one_hot=one_hot)
 
 
-def build_discriminator(spec: DcganDiscriminator, num_classes: int, image_shape: ImageShape) -> Discriminator:
-    """4x4 convolutions of stride 2 down to the coarsest map, then the head; `num_classes` 0 means unconditional."""
+def build_trunk(spec: DcganDiscriminator, image_shape: ImageShape) -> Trunk:
+    """4x4 convolutions of stride 2 down to the coarsest map."""
     channels, size, _ = image_shape
     base, doublings = _resolution_plan(size)
     widths = [channels, *(min(spec.max_width, spec.width << level) for level in range(doublings))]
     layers: list[nn.Module] = []
     for level, (inputs, outputs) in enumerate(pairwise(widths)):
-        normalised = spec.norm == "batch" and level > 0
-        convolution = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=not normalised)
-        layers.append(spectral_norm(convolution) if spec.norm == "spectral" else convolution)
-        if normalised:
-            layers.append(nn.BatchNorm2d(outputs))
-        layers.append(nn.LeakyReLU(0.2, inplace=True))
-    spectral = spec.norm == "spectral"
-    head: nn.Module
-    if num_classes:
-        head = ProjectionHead(widths[-1], base * base, num_classes, spectral=spectral)
-    else:
-        head = LinearHead(widths[-1] * base * base, spectral=spectral)
-    return Discriminator(nn.Sequential(*layers), head).apply(_initialise)
+        map_size = size >> (level + 1)
+        norm = discriminator_norm(spec.norm, outputs, map_size) if level > 0 else []
+        layers += [nn.Conv2d(inputs, outputs, 4, 2, 1, bias=not norm), *norm, nn.LeakyReLU(0.2, inplace=True)]
+        layers += attention_after(map_size, outputs, spec.attention)
+    return Trunk(nn.Sequential(*layers), widths[-1], base * base)
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
     """Section 4 of the paper: every weight from N(0, 0.02); batch-norm gains around 1, as its public code has them."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-        nn.init.normal_(module.weight, 0.0, 0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.Embedding):
-        nn.init.normal_(module.weight, 0.0, 0.02)
-    elif isinstance(module, nn.BatchNorm2d):
+    SCHEMES["normal"](module)
+    if isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
         nn.init.zeros_(module.bias)

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 
 class LinearHead(nn.Module):
-    """One real/fake logit from all features: [B, F, ...] -> [B]."""
+    """One real/fake logit from all features: [B, F, ...] -> [B]; with several outputs, [B, outputs]."""
 
-    def __init__(self, features: int, *, spectral: bool = False) -> None:
+    def __init__(self, features: int, outputs: int = 1) -> None:
         super().__init__()
-        linear = nn.Linear(features, 1)
-        self.linear = spectral_norm(linear) if spectral else linear
+        self.linear = nn.Linear(features, outputs)
+        self.outputs = outputs
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
-        logits: Tensor = self.linear(features.flatten(1)).squeeze(1)
-        return logits
+        logits: Tensor = self.linear(features.flatten(1))
+        return logits.squeeze(1) if self.outputs == 1 else logits
 
 
 class ProjectionHead(nn.Module):
     """Linear logit plus the label's embedding projected on the features (Miyato, Koyama 2018, eq. 3 and fig. 1d).
 
-    logit = l(h) + <E(y), h_sum> where h_sum [B, F] is the sum over positions. E is spectrally normalised where the
-    trunk is (the paper normalises every layer of D).
+    logit = l(h) + <E(y), h_sum> where h_sum [B, F] is the sum over positions.
     """
 
-    def __init__(self, channels: int, positions: int, num_classes: int, *, spectral: bool = False) -> None:
+    def __init__(self, channels: int, positions: int, num_classes: int) -> None:
         super().__init__()
-        self.linear = LinearHead(channels * positions, spectral=spectral)
-        embedding = nn.Embedding(num_classes, channels)
-        self.embedding = spectral_norm(embedding) if spectral else embedding
+        self.linear = LinearHead(channels * positions)
+        self.embedding = nn.Embedding(num_classes, channels)
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
         if labels is None:

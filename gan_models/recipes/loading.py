@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from gan_models.errors import RequestError, unknown_name
+from gan_models.recipes.network_specs import Networks
 from gan_models.recipes.schema import MODEL_SECTIONS, Recipe
 
 _BUILT_IN = Path(__file__).parent
@@ -147,10 +148,10 @@ def _unknown_key(keys: list[str]) -> str:
 
 
 def _fields(keys: Sequence[str]) -> list[str]:
-    """Field names at a place in the schema, following the tag that pydantic inserts for a family."""
+    """Field names at a place in the schema, following the tags that pydantic inserts for a family or kind."""
     models: list[type[BaseModel]] = [Recipe]
     for key in keys:
-        tagged = [m for m in models if "family" in m.model_fields and m.model_fields["family"].default == key]
+        tagged = [model for model in models if key in _tags(model)]
         if tagged:
             models = tagged
         elif not key.isdigit():
@@ -170,5 +171,14 @@ def _models_of(model: type[BaseModel], field: str) -> list[type[BaseModel]]:
     return found
 
 
+def _tags(model: type[BaseModel]) -> list[str]:
+    """What tells this member of a union from the others: its family or kind."""
+    return [model.model_fields[name].default for name in ("family", "kind") if name in model.model_fields]
+
+
 def _dotted(keys: Sequence[str]) -> str:
-    return ".".join(key for key in keys if key not in ("mlp", "dcgan"))
+    """The path of a key as a user writes it: without the tags that pydantic inserts."""
+    unions: list[tuple[type[BaseModel], str]]
+    unions = [(Recipe, "game"), (Networks, "generator"), (Networks, "discriminator")]
+    tags = {tag for model, field in unions for member in _models_of(model, field) for tag in _tags(member)}
+    return ".".join(key for key in keys if key not in tags)

@@ -9,21 +9,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from gan_models.recipes.game_specs import Adversarial, AnyGame, Optimizers, Regularizer
+from gan_models.recipes.network_specs import Networks
+from gan_models.recipes.sections import NonNegativeFloat, PositiveInt, Section, Share, Size
 
 MODEL_SECTIONS = ("networks", "conditioning", "game", "regularizers", "optimizers", "training")
-
-Size = Annotated[int, Field(ge=8, le=1024)]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-PositiveInt = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0.0)]
-NonNegativeFloat = Annotated[float, Field(ge=0.0)]
-
-
-class Section(BaseModel):
-    """Base of all sections: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Data(Section):
@@ -49,72 +41,23 @@ class Data(Section):
         return self
 
 
-class MlpGenerator(Section):
-    family: Literal["mlp"] = "mlp"
-    widths: tuple[PositiveInt, ...] = (128, 256, 512, 1024)
-
-
-class MlpDiscriminator(Section):
-    family: Literal["mlp"] = "mlp"
-    widths: tuple[PositiveInt, ...] = (512, 256, 128)
-    norm: Literal["none", "spectral"] = "none"
-
-
-class DcganGenerator(Section):
-    family: Literal["dcgan"] = "dcgan"
-    width: PositiveInt = Field(64, description="channels of the last hidden layer; doubles towards the latent")
-    max_width: PositiveInt = 512
-
-
-class DcganDiscriminator(Section):
-    family: Literal["dcgan"] = "dcgan"
-    width: PositiveInt = Field(64, description="channels of the first layer; doubles at each halving of the image")
-    max_width: PositiveInt = 512
-    norm: Literal["batch", "none", "spectral"] = "batch"
-
-
-class Networks(Section):
-    latent: PositiveInt = Field(100, description="dimensions of z, drawn from N(0, I)")
-    generator: Annotated[MlpGenerator | DcganGenerator, Field(discriminator="family")]
-    discriminator: Annotated[MlpDiscriminator | DcganDiscriminator, Field(discriminator="family")]
-
-
 class Conditioning(Section):
-    generator: Literal["none", "one-hot"] = Field("none", description="one-hot: the class is joined to the latent")
-    discriminator: Literal["none", "projection"] = Field("none", description="projection: <E(y), h> joins the logit")
+    """How class labels reach the players."""
+
+    generator: Literal["none", "one-hot", "batch-norm"] = Field(
+        "none", description="one-hot: joined to the latent; batch-norm: gains and biases of batch norm by class"
+    )
+    discriminator: Literal["none", "concat", "projection", "classifier"] = Field(
+        "none",
+        description="concat: label planes joined to the image; projection: <E(y), h> joins the logit; "
+        "classifier: a second head names the class (ACGAN)",
+    )
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Conditioning:
         if (self.generator == "none") != (self.discriminator == "none"):
             raise ValueError("labels must reach both players or neither: set generator and discriminator together")
         return self
-
-
-class Game(Section):
-    """Who minimises what: a loss of `gan_models.losses` and the order of moves."""
-
-    loss: str = Field("non-saturating", description="a name in gan_models.losses.LOSSES")
-    discriminator_steps: PositiveInt = Field(1, description="D steps for each G step")
-    label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = Field(0.0, description="one-sided: real targets 1 - s")
-    augmentations: tuple[str, ...] = Field((), description="what D sees images through: gan_models.augmentations")
-
-
-class Regularizer(Section):
-    name: str = Field(description="a name in gan_models.regularizers.REGULARIZERS")
-    weight: NonNegativeFloat = 1.0
-    every: PositiveInt = Field(1, description="applied at every n-th step, scaled by n (lazy regularisation)")
-
-
-class Optimizer(Section):
-    name: Literal["adam"] = "adam"
-    lr: PositiveFloat = 2e-4
-    betas: tuple[Share, Share] = (0.5, 0.999)
-
-
-class Optimizers(Section):
-    generator: Optimizer = Optimizer()
-    discriminator: Optimizer = Optimizer()
-    decay_from: Share = Field(1.0, description="share of the steps after which both rates fall linearly to zero")
 
 
 class Training(Section):
@@ -157,10 +100,12 @@ class Recipe(Section):
 
     name: str
     description: str = ""
+    paper: str = Field("", description="where the system comes from")
+    builds_on: str = Field("", description="the recipe it grew out of, for the family tree")
     data: Data = Data()
     networks: Networks
     conditioning: Conditioning = Conditioning()
-    game: Game = Game()
+    game: AnyGame = Adversarial()
     regularizers: tuple[Regularizer, ...] = ()
     optimizers: Optimizers = Optimizers()
     training: Training
@@ -170,5 +115,13 @@ class Recipe(Section):
 
     @property
     def conditional(self) -> bool:
-        """Whether class labels are needed to train and to draw."""
+        """Whether the generator takes class labels."""
         return self.conditioning.generator != "none"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What each training image must carry besides its pixels: `labels`, `domains`, `captions`."""
+        needed = set(self.game.needs)
+        if self.conditional:
+            needed.add("labels")
+        return frozenset(needed)

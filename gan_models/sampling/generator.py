@@ -20,9 +20,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gan_models.atomic import new_folder
-from gan_models.data.table import to_uint8
+from gan_models.data.shape import DataShape
+from gan_models.data.table import Split, to_uint8
 from gan_models.errors import RequestError
-from gan_models.networks import Generator, build_generator
+from gan_models.networks import Generator, Inputs, build_generator
 from gan_models.recipes.loading import parse_recipe
 from gan_models.recipes.schema import Recipe
 
@@ -42,6 +43,10 @@ class GeneratorInfo(BaseModel):
     """(C, H, W)."""
     class_names: tuple[str, ...]
     """Names of the classes it was trained with; a conditional generator takes their positions as labels."""
+    domain_names: tuple[str, ...] = ()
+    """Names of the domains it was trained with."""
+    words: tuple[str, ...] = ()
+    """The vocabulary of the captions it was trained with."""
     step: int
     seed: int
     data_fingerprint: str
@@ -49,13 +54,22 @@ class GeneratorInfo(BaseModel):
     """How much fixed-latent samples differ, as a share of what real images do (`gan_models.sampling.diversity`)."""
     collapsed: bool
 
+    @property
+    def shape(self) -> DataShape:
+        """What its network was built for."""
+        return DataShape(self.image_shape, len(self.class_names), len(self.domain_names), len(self.words))
+
 
 class Samples(NamedTuple):
-    """`images` uint8 [N, H, W, C]; `labels` int64 [N], None where unconditional; `latents` float32 [N, Z]."""
+    """Images uint8 [N, H, W, C] and what they were made from."""
 
     images: Tensor
-    labels: Tensor | None
-    latents: Tensor
+    inputs: Inputs
+
+    @property
+    def labels(self) -> Tensor | None:
+        """The classes asked for, int64 [N]; None where the generator takes none."""
+        return self.inputs.get("labels")
 
 
 class LoadedGenerator:
@@ -72,38 +86,48 @@ class LoadedGenerator:
         """K where the generator is conditional, else 0."""
         return self.module.num_classes
 
-    def sample(self, num: int, *, seed: int, labels: Tensor | None = None, batch_size: int = 256) -> Samples:
+    def sample(
+        self,
+        num: int,
+        *,
+        seed: int,
+        labels: Tensor | None = None,
+        examples: Split | None = None,
+        batch_size: int = 256,
+    ) -> Samples:
         """Draws `num` images, quantised to uint8. Equal arguments give equal images, whatever the batch size.
 
         Args:
             labels: int64 [num], for conditional generators; by default image i is of class i modulo K.
+            examples: real images that a generator translates or whose captions it illustrates.
 
         Raises:
-            RequestError: labels for an unconditional generator, or labels it does not know.
+            RequestError: labels for an unconditional generator, labels it does not know, or examples missing.
         """
-        latents = torch.randn(num, self.module.latent, generator=torch.Generator().manual_seed(seed))
-        return self.synthesize(latents, self._labels(num, labels), batch_size=batch_size)
+        self._check_labels(num, labels)
+        stream = torch.Generator().manual_seed(seed)
+        try:
+            inputs = self.module.draw_inputs(num, stream, labels=labels, examples=examples)
+        except ValueError as error:
+            raise RequestError(f"{self.info.recipe_name}: {error}") from None
+        return self.synthesize(inputs, batch_size=batch_size)
 
     @torch.inference_mode()
-    def synthesize(self, latents: Tensor, labels: Tensor | None, *, batch_size: int = 256) -> Samples:
-        """Images for given latents float32 [N, Z] and labels int64 [N] (None where unconditional)."""
+    def synthesize(self, inputs: Inputs, *, batch_size: int = 256) -> Samples:
+        """Images for given inputs of the generator, N rows each."""
         parts = []
-        for start in range(0, len(latents), batch_size):
-            part = slice(start, start + batch_size)
-            classes = None if labels is None else labels[part].to(self.device)
-            parts.append(to_uint8(self.module(latents[part].to(self.device), classes)).cpu())
-        return Samples(torch.cat(parts), labels, latents)
+        for start in range(0, len(next(iter(inputs.values()))), batch_size):
+            part = {name: tensor[start : start + batch_size].to(self.device) for name, tensor in inputs.items()}
+            parts.append(to_uint8(self.module(**part)).cpu())
+        return Samples(torch.cat(parts), inputs)
 
-    def _labels(self, num: int, labels: Tensor | None) -> Tensor | None:
-        if not self.num_classes:
-            if labels is not None:
-                raise RequestError(f"{self.info.recipe_name} is unconditional: it takes no labels")
-            return None
+    def _check_labels(self, num: int, labels: Tensor | None) -> None:
         if labels is None:
-            return torch.arange(num) % self.num_classes
+            return
+        if not self.num_classes:
+            raise RequestError(f"{self.info.recipe_name} is unconditional: it takes no labels")
         if len(labels) != num or int(labels.min()) < 0 or int(labels.max()) >= self.num_classes:
             raise RequestError(f"labels must be {num} numbers from 0 to {self.num_classes - 1}")
-        return labels
 
 
 def save_generator(folder: Path, weights: Mapping[str, Tensor], recipe: Recipe, info: GeneratorInfo) -> None:
@@ -140,7 +164,7 @@ def load_generator(folder: Path, device: torch.device | str = "cpu") -> LoadedGe
     except (OSError, yaml.YAMLError, SafetensorError) as error:
         raise _damaged(folder, error) from None
     recipe = parse_recipe(document, origin=str(folder / RECIPE_FILE))
-    module = build_generator(recipe, info.image_shape, len(info.class_names)).to(device)
+    module = build_generator(recipe, info.shape).to(device)
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from gan_models.networks import Generator
+from gan_models.networks import Generator, Inputs
 
 
 class ExponentialMovingAverage:
@@ -30,16 +30,16 @@ class ExponentialMovingAverage:
         torch._foreach_lerp_(self.parameters, current, 1 - decay)
 
     @torch.no_grad()
-    def snapshot(self, generator: Generator, latents: Tensor, labels: Tensor | None) -> Generator:
+    def snapshot(self, generator: Generator, inputs: Inputs) -> Generator:
         """A copy of `generator` with averaged weights, in eval mode.
 
-        Batch-norm statistics are measured anew for the averaged weights on `latents` [N, Z] and `labels` [N] (BigGAN's
-        standing statistics; Brock, Donahue, Simonyan 2019, section 3): the running ones belong to other weights.
+        Batch-norm statistics are measured anew for the averaged weights on `inputs` (BigGAN's standing statistics;
+        Brock, Donahue, Simonyan 2019, section 3): the running ones belong to other weights.
         """
         averaged = copy.deepcopy(generator)
         for target, source in zip(averaged.parameters(), self.parameters, strict=True):
             target.copy_(source)
-        _measure_batch_norm(averaged, latents, labels)
+        _measure_batch_norm(averaged, inputs)
         return averaged.eval().requires_grad_(False)
 
     def state_dict(self) -> list[Tensor]:
@@ -50,7 +50,7 @@ class ExponentialMovingAverage:
             target.copy_(source)
 
 
-def _measure_batch_norm(generator: nn.Module, latents: Tensor, labels: Tensor | None, batch_size: int = 128) -> None:
+def _measure_batch_norm(generator: nn.Module, inputs: Inputs, batch_size: int = 128) -> None:
     norms = [module for module in generator.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return
@@ -59,8 +59,7 @@ def _measure_batch_norm(generator: nn.Module, latents: Tensor, labels: Tensor | 
         norm.reset_running_stats()
         norm.momentum = None  # cumulative average over the batches below
     generator.train()
-    for start in range(0, len(latents), batch_size):
-        part = slice(start, start + batch_size)
-        generator(latents[part], None if labels is None else labels[part])
+    for start in range(0, len(next(iter(inputs.values()))), batch_size):
+        generator(**{name: tensor[start : start + batch_size] for name, tensor in inputs.items()})
     for norm, momentum in momenta.items():
         norm.momentum = momentum

@@ -119,10 +119,20 @@ def check_data(recipe: Recipe, split: Split, metadata: TableMetadata) -> None:
     Raises:
         RequestError: labels needed and absent, or too few images for a batch.
     """
-    if recipe.conditional and split.labels is None:
+    if "labels" in recipe.needs and split.labels is None:
         raise RequestError(
             f"recipe {recipe.name!r} is conditional, but {metadata.source} has no labels: "
             "use an unconditional recipe such as dcgan, or a source with class folders or a label column"
+        )
+    if "domains" in recipe.needs and (split.domains is None or len(metadata.domain_names) < 2):
+        raise RequestError(
+            f"recipe {recipe.name!r} translates between domains, but {metadata.source} has "
+            f"{len(metadata.domain_names)}: use a source with a `domain` column of at least two values"
+        )
+    if "captions" in recipe.needs and split.captions is None:
+        raise RequestError(
+            f"recipe {recipe.name!r} draws what a text says, but {metadata.source} has no captions: "
+            "use a source with a `caption` column"
         )
     if len(split) < 2:
         raise RequestError(f"{metadata.source} leaves {len(split)} image to train on: a GAN needs at least 2")
@@ -150,7 +160,7 @@ class _Loop:
         self.checkpoints = Checkpoints(folder / CHECKPOINTS_FOLDER, self.identity)
         self.sampler = EpochSampler(len(split), recipe.training.batch_size, seed)
         torch.manual_seed(seed)
-        self.game: Game = build_game(recipe, metadata.image_shape, metadata.num_classes, device)
+        self.game: Game = build_game(recipe, metadata.shape, device)
         self.average = ExponentialMovingAverage(self.game.generator, recipe.training.ema)
         self.probe = Probe(self.game.generator, split, seed)
         self.state = _Progress()
@@ -198,11 +208,17 @@ class _Loop:
         index = self.sampler.indices(self.state.batches)
         self.state.batches += 1
         images, labels = self.split.batch(index)
-        return Batch(images, labels if self.recipe.conditional else None)
+        index, needs = index.to(self.device), self.recipe.needs
+        return Batch(
+            images,
+            labels if "labels" in needs else None,
+            self.split.domains[index] if "domains" in needs and self.split.domains is not None else None,
+            self.split.captions[index] if "captions" in needs and self.split.captions is not None else None,
+        )
 
     def _look_at_samples(self, step: int, *, report: bool) -> None:
         """Draws the fixed latents with the averaged generator; keeps it, reports on it, or both."""
-        snapshot = self.average.snapshot(self.game.generator, *self.probe.warm_up)
+        snapshot = self.average.snapshot(self.game.generator, self.probe.warm_up)
         images = self.probe.draw(snapshot)
         share = diversity(images, self.probe.labels) / self.probe.real_diversity
         low = not share >= self.training.min_diversity
@@ -218,6 +234,8 @@ class _Loop:
             recipe_name=self.recipe.name,
             image_shape=self.metadata.image_shape,
             class_names=self.metadata.class_names,
+            domain_names=self.metadata.domain_names,
+            words=self.metadata.words,
             step=step,
             seed=self.seed,
             data_fingerprint=self.metadata.fingerprint,

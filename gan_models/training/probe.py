@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gan_models.data.table import Split, to_uint8
-from gan_models.networks import Generator
+from gan_models.networks import Generator, Inputs
 from gan_models.sampling.diversity import diversity
 
 _PER_CLASS = 8
@@ -21,9 +21,10 @@ class Probe:
     """Fixed latents with their labels, and what the diversity of real images is.
 
     Attributes:
+        inputs: of N images.
         labels: int64 [N], eight of each of the first ten classes; None where the generator is unconditional.
         columns: images to a row of the grid (a row is a class where conditional).
-        warm_up: latents [512, Z] and labels that batch-norm statistics are measured on.
+        warm_up: inputs of 512 more, which batch-norm statistics are measured on.
         real_diversity: `diversity` of as many real images, of the same classes.
     """
 
@@ -33,21 +34,21 @@ class Probe:
         classes = generator.num_classes
         count = _PER_CLASS * min(classes, _CLASSES) if classes else _UNCONDITIONAL
         self.columns = 8
-        self.latents = torch.randn(count, generator.latent, generator=stream).to(device)
-        self.labels = torch.arange(count, device=device) // _PER_CLASS if classes else None
-        warm_labels = (torch.arange(_WARM_UP) % classes).to(device) if classes else None
-        self.warm_up = (torch.randn(_WARM_UP, generator.latent, generator=stream).to(device), warm_labels)
+        labels = torch.arange(count) // _PER_CLASS if classes else None
+        self.inputs = _to(device, generator.draw_inputs(count, stream, labels=labels, examples=split))
+        self.labels = self.inputs.get("labels")
+        self.warm_up = _to(device, generator.draw_inputs(_WARM_UP, stream, examples=split))
         self.real_diversity = self._real_diversity(split, stream)
 
     def draw(self, generator: Generator) -> Tensor:
         """uint8 [N, H, W, C] of the fixed latents."""
         with torch.inference_mode():
-            return to_uint8(generator(self.latents, self.labels))
+            return to_uint8(generator(**self.inputs))
 
     def _real_diversity(self, split: Split, stream: torch.Generator) -> float:
         order = torch.randperm(len(split), generator=stream).to(split.images.device)
         if self.labels is None or split.labels is None:
-            chosen, labels = order[: len(self.latents)], None
+            chosen, labels = order[: len(next(iter(self.inputs.values())))], None
         else:
             shuffled = split.labels[order]
             members = [order[shuffled == label][:_PER_CLASS] for label in range(int(self.labels.max()) + 1)]
@@ -55,3 +56,7 @@ class Probe:
             labels = split.labels[chosen]
         # Equal pixels everywhere (a data set of one repeated image) must not divide by zero.
         return max(diversity(split.images[chosen], labels), 1e-6)
+
+
+def _to(device: torch.device, inputs: Inputs) -> Inputs:
+    return {name: tensor.to(device) for name, tensor in inputs.items()}

@@ -4,12 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
-from gan_models.games.adversarial import check_game
+from gan_models.games import build_game
 from gan_models.networks import Discriminator
 from gan_models.networks.heads import LinearHead
 from gan_models.recipes import load_recipe
-from gan_models.regularizers import Round, feature_matching, r1
+from gan_models.regularizers import R1, FeatureMatching, Round
 
 
 def linear_critic(pixels: int) -> Discriminator:
@@ -20,7 +21,7 @@ def test_r1_of_a_linear_critic_is_half_its_squared_weight() -> None:
     critic = linear_critic(12)
     real = torch.randn(5, 3, 2, 2, requires_grad=True)
     fake = torch.randn(5, 3, 2, 2)
-    value = r1(Round(critic, real, fake, None, critic(real), critic(fake)))
+    value = R1().value(Round("discriminator", None, critic, real, fake, None, critic(real), critic(fake)))
     assert value.item() == pytest.approx(0.5 * critic.head.linear.weight.square().sum().item(), rel=1e-6)
 
 
@@ -28,9 +29,11 @@ def test_feature_matching_compares_batch_means_not_samples() -> None:
     critic = linear_critic(4)
     real = torch.randn(6, 1, 2, 2)
     shuffled = real[torch.randperm(6)]
-    assert feature_matching(Round(critic, real, shuffled, None, None, critic(shuffled))).item() < 1e-12
+    term = FeatureMatching()
+    assert term.value(Round("generator", None, critic, real, shuffled, None, None, critic(shuffled))).item() < 1e-12
     moved = real + 1
-    assert feature_matching(Round(critic, real, moved, None, None, critic(moved))).item() == pytest.approx(4, rel=1e-5)
+    value = term.value(Round("generator", None, critic, real, moved, None, None, critic(moved)))
+    assert value.item() == pytest.approx(4, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -43,4 +46,4 @@ def test_feature_matching_compares_batch_means_not_samples() -> None:
 )
 def test_parts_that_do_not_go_together_are_refused(overrides: list[str], sentence: str) -> None:
     with pytest.raises(RequestError, match=sentence):
-        check_game(load_recipe("dcgan", overrides))
+        build_game(load_recipe("dcgan", overrides), DataShape((1, 8, 8)), torch.device("meta"))

@@ -251,6 +251,7 @@ def generators(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Untrained generators of two recipes for 8x8 grey images of two classes: `cgan` and `vanilla`."""
     import torch
 
+    from gan_models.data.shape import DataShape
     from gan_models.networks import build_generator
     from gan_models.recipes import load_recipe
     from gan_models.sampling.generator import GeneratorInfo, save_generator
@@ -269,7 +270,7 @@ def generators(tmp_path_factory: pytest.TempPathFactory) -> Path:
             diversity=1.0,
             collapsed=False,
         )
-        save_generator(root / name, build_generator(recipe, (1, 8, 8), 2).state_dict(), recipe, info)
+        save_generator(root / name, build_generator(recipe, DataShape((1, 8, 8), 2)).state_dict(), recipe, info)
     return root
 
 

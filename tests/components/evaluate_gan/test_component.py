@@ -14,6 +14,7 @@ from components.evaluate_gan.component import evaluate_gan
 from components.prepare_data import step as prepare
 from components.select_checkpoint.component import select_checkpoint
 from components.shared.stage import RunContext, open_stage
+from gan_models.data.shape import DataShape
 from gan_models.metrics.choice import efficientnet_installed
 from gan_models.networks import build_generator
 from gan_models.recipes import load_recipe
@@ -57,7 +58,7 @@ def test_colour_images_without_labels_are_judged_by_imagenet_features(tmp_path: 
             diversity=1.0, collapsed=False,
         )  # fmt: skip
         folder = tmp_path / "training" / "generators" / f"step-{number:06d}"
-        save_generator(folder, build_generator(recipe, (3, 16, 16), 0).state_dict(), recipe, info)
+        save_generator(folder, build_generator(recipe, DataShape((3, 16, 16), 0)).state_dict(), recipe, info)
     common = {"dataset": dataset, "seed": 0, "code_version": "1", "run": ""}
     evaluation = json.dumps({"samples": 8})
     selected = artifact(dsl.Model, tmp_path / "selected")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from components.evaluate_gan import step
 from components.shared.stage import RunContext, Stage, open_stage
+from gan_models.data.shape import DataShape
 from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError
 from gan_models.metrics import judge
@@ -40,7 +41,7 @@ def generator(dataset: Path, tmp_path: Path) -> Path:
         recipe_name="cgan-projection", image_shape=(1, 8, 8), class_names=metadata.class_names, step=6, seed=0,
         data_fingerprint=metadata.fingerprint, diversity=1.0, collapsed=False,
     )  # fmt: skip
-    save_generator(tmp_path / "generator", build_generator(recipe, (1, 8, 8), 10).state_dict(), recipe, info)
+    save_generator(tmp_path / "generator", build_generator(recipe, DataShape((1, 8, 8), 10)).state_dict(), recipe, info)
     return tmp_path / "generator"
 
 
@@ -63,14 +64,14 @@ class Remembered(LoadedGenerator):
     images: Tensor
     known: Tensor
 
-    def sample(self, num: int, *, seed: int, labels: Tensor | None = None, batch_size: int = 256) -> Samples:
+    def sample(self, num: int, *, seed: int, labels: Tensor | None = None, **_: object) -> Samples:
         assert labels is not None
         draw = torch.Generator().manual_seed(seed)
         rows = []
         for label in labels:
             of_class = torch.nonzero(self.known == label)[:, 0]
             rows.append(of_class[torch.randint(len(of_class), (1,), generator=draw)])
-        return Samples(self.images[torch.cat(rows)], labels, torch.zeros(num, 1))
+        return Samples(self.images[torch.cat(rows)], {"labels": labels})
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from PIL import Image
 
 from components.export_samples import step
 from components.shared.stage import RunContext, open_stage
+from gan_models.data.shape import DataShape
 from gan_models.networks import build_generator
 from gan_models.recipes import load_recipe
 from gan_models.recipes.schema import Export
@@ -24,7 +25,7 @@ def export(tmp_path: Path, dataset: Path, recipe_name: str) -> Path:
         recipe_name=recipe_name, image_shape=(1, 8, 8), class_names=tuple("0123456789"), step=6, seed=0,
         data_fingerprint="f", diversity=1.0, collapsed=False,
     )  # fmt: skip
-    save_generator(tmp_path / "selected", build_generator(recipe, (1, 8, 8), 10).state_dict(), recipe, info)
+    save_generator(tmp_path / "selected", build_generator(recipe, DataShape((1, 8, 8), 10)).state_dict(), recipe, info)
     request = step.Request(
         generator=tmp_path / "selected", report=tmp_path / "none", dataset=dataset, export=Export(samples=12),
         output=tmp_path / "export", seed=3,
@@ -46,7 +47,8 @@ def test_parquet_holds_the_images_labels_and_the_latents_that_make_them_again(
     assert ("label" in table.column_names) == (recipe == "cgan-projection")
     latents = torch.tensor(table["latent"].to_pylist())
     labels = torch.tensor(table["label"].to_pylist()) if "label" in table.column_names else None
-    again = load_generator(folder).synthesize(latents, labels).images
+    inputs = {"latents": latents} | ({} if labels is None else {"labels": labels})
+    again = load_generator(folder).synthesize(inputs).images
     for index, row in enumerate(table["image"].to_pylist()):
         pixels = np.asarray(Image.open(io.BytesIO(row["bytes"])))
         assert pixels.shape == (8, 8)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from components.select_checkpoint import step
 from components.shared.stage import RunContext, Stage, open_stage
+from gan_models.data.shape import DataShape
 from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError, RunError
 from gan_models.metrics import judge
@@ -31,10 +32,11 @@ class NoisyDigits(LoadedGenerator):
 
     digits: torch.Tensor
 
-    def sample(self, num: int, *, seed: int, labels: torch.Tensor | None = None, batch_size: int = 256) -> Samples:
+    def sample(self, num: int, *, seed: int, labels: torch.Tensor | None = None, **_: object) -> Samples:
         latents = torch.randn(num, *self.digits.shape[1:], generator=torch.Generator().manual_seed(seed))
         noise = latents * abs(self.info.step - 200)
-        return Samples((self.digits[:num] + noise).round().clamp(0, 255).to(torch.uint8), labels, latents)
+        inputs = {"latents": latents} | ({} if labels is None else {"labels": labels})
+        return Samples((self.digits[:num] + noise).round().clamp(0, 255).to(torch.uint8), inputs)
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +56,7 @@ def save(training: Path, number: int, collapsed: bool = False) -> None:
         data_fingerprint="f", diversity=0.01 if collapsed else 1.0, collapsed=collapsed,
     )  # fmt: skip
     torch.manual_seed(number)
-    weights = build_generator(RECIPE, (1, 8, 8), 10).state_dict()
+    weights = build_generator(RECIPE, DataShape((1, 8, 8), 10)).state_dict()
     save_generator(training / "generators" / f"step-{number:06d}", weights, RECIPE, info)
 
 

@@ -309,12 +309,13 @@ def test_the_registered_generator_draws_samples(tracked: RunContext, tmp_path: P
     import mlflow
     import torch
 
+    from gan_models.data.shape import DataShape
     from gan_models.networks import build_generator
     from gan_models.recipes import load_recipe
     from gan_models.sampling.generator import GeneratorInfo, load_generator, save_generator
 
     recipe = load_recipe("cgan-projection", ["networks.generator.width=8", "data.size=16"])
-    module = build_generator(recipe, (1, 16, 16), 10)
+    module = build_generator(recipe, DataShape((1, 16, 16), 10))
     info = GeneratorInfo(
         recipe_name="cgan-projection",
         image_shape=(1, 16, 16),

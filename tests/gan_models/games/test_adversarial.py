@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from gan_models.data.shape import DataShape
 from gan_models.games import Batch, Game, build_game
 from gan_models.recipes import load_recipe, recipe_names
 
@@ -12,7 +13,7 @@ SMALL = ["networks.generator.width=4", "networks.discriminator.width=4", "traini
 def game(name: str, *overrides: str) -> Game:
     torch.manual_seed(0)
     small = SMALL if name != "vanilla" else ["training.precision=fp32"]
-    return build_game(load_recipe(name, [*small, *overrides]), (1, 8, 8), 3, torch.device("cpu"))
+    return build_game(load_recipe(name, [*small, *overrides]), DataShape((1, 8, 8), 3), torch.device("cpu"))
 
 
 def batch(name: str) -> Batch:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
 from gan_models.networks import build_generator
 from gan_models.recipes import load_recipe
@@ -23,7 +24,7 @@ def saved(folder: Path, name: str = "cgan-projection") -> Path:
         recipe_name=name, image_shape=(1, 8, 8), class_names=("a", "b", "c"), step=1, seed=0, data_fingerprint="f",
         diversity=1.0, collapsed=False,
     )  # fmt: skip
-    save_generator(folder / "generator", build_generator(recipe, (1, 8, 8), 3).state_dict(), recipe, info)
+    save_generator(folder / "generator", build_generator(recipe, DataShape((1, 8, 8), 3)).state_dict(), recipe, info)
     return folder / "generator"
 
 

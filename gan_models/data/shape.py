@@ -1,0 +1,18 @@
+"""What networks need to know of the data they are built for. Needs no PyTorch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class DataShape(NamedTuple):
+    """Sizes that a network's layers depend on."""
+
+    image: tuple[int, int, int]
+    """(C, H, W)."""
+    classes: int = 0
+    """Number of classes, 0 when unlabelled."""
+    domains: int = 0
+    """Number of domains, 0 where the data has none."""
+    words: int = 0
+    """Size of the captions' vocabulary, 0 where the data has none."""

@@ -1,0 +1,90 @@
+"""Normalisation layers beyond PyTorch's own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+REFERENCE_ROWS = 64
+"""Size of the reference batch; the paper leaves it open."""
+
+
+class ReferenceBatchNorm(nn.Module):
+    """Batch norm with the statistics of a fixed reference batch (Salimans et al. 2016, section 3.5).
+
+    The first `reference` rows of every batch are the reference (`gan_models.networks.interfaces.LatentGenerator` puts
+    them there) and are normalised by their own statistics. With `virtual`, each other example is normalised by the
+    statistics of the reference and itself, weight 1 / (reference + 1): virtual batch norm; otherwise by those of the
+    reference alone. Either way an example's output does not depend on its neighbours.
+    """
+
+    def __init__(self, channels: int, reference: int, *, virtual: bool, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.reference = reference
+        self.virtual = virtual
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[reference + B, C, ...] -> the same shape."""
+        places = tuple(range(2, x.dim()))
+        each = x.float()
+        mean = each.mean(places) if places else each
+        square = each.square().mean(places) if places else each.square()
+        reference_mean, reference_square = mean[: self.reference].mean(0), square[: self.reference].mean(0)
+        if self.virtual:
+            own = 1.0 / (self.reference + 1)
+            combined_mean = torch.lerp(reference_mean.expand_as(mean[self.reference :]), mean[self.reference :], own)
+            combined_square = torch.lerp(
+                reference_square.expand_as(square[self.reference :]), square[self.reference :], own
+            )
+            references = (self.reference, len(reference_mean))
+            mean = torch.cat([reference_mean.expand(references), combined_mean])
+            square = torch.cat([reference_square.expand(references), combined_square])
+        else:
+            mean, square = reference_mean.expand_as(mean), reference_square.expand_as(square)
+        scale = torch.rsqrt(square - mean.square() + self.eps) * self.weight
+        shift = self.bias - mean * scale
+        shape = (len(x), -1, *(1 for _ in places))
+        return (each * scale.reshape(shape) + shift.reshape(shape)).to(x.dtype)
+
+
+class ConditionalBatchNorm2d(nn.Module):
+    """Batch norm whose gain and bias are looked up by class (Dumoulin et al. 2017; de Vries et al. 2017)."""
+
+    def __init__(self, channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.gain = nn.Parameter(torch.ones(num_classes, channels))
+        self.bias = nn.Parameter(torch.zeros(num_classes, channels))
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """[B, C, H, W] and classes int64 [B] -> [B, C, H, W]."""
+        normal: Tensor = self.norm(x)
+        gain, bias = self.gain[labels].to(normal.dtype), self.bias[labels].to(normal.dtype)
+        return torch.addcmul(bias[:, :, None, None], gain[:, :, None, None], normal)
+
+
+def generator_norm(kind: str, channels: int, reference: int, *, flat: bool = False) -> list[nn.Module]:
+    """The normalisation layer that a generator spec's `norm` asks for, as a list to splice into a Sequential.
+
+    Args:
+        reference: rows of the reference batch, for `virtual` and `reference`.
+        flat: features [B, C] instead of feature maps [B, C, H, W].
+    """
+    if kind == "none":
+        return []
+    if kind == "batch":
+        return [nn.BatchNorm1d(channels) if flat else nn.BatchNorm2d(channels)]
+    return [ReferenceBatchNorm(channels, reference, virtual=kind == "virtual")]
+
+
+def discriminator_norm(kind: str, channels: int, size: int = 0) -> list[nn.Module]:
+    """As `generator_norm`, for a discriminator spec's `norm`; `size` 0 means features [B, C]."""
+    if kind == "none":
+        return []
+    if kind == "batch":
+        return [nn.BatchNorm2d(channels) if size else nn.BatchNorm1d(channels)]
+    # One group is layer norm over channels and places, with a gain for each channel (as WGAN-GP's critics use).
+    return [nn.GroupNorm(1, channels)]
