@@ -22,8 +22,9 @@ from gan_models.regularizers import Round
 class AdversarialGame(TwoPlayerGame):
     """Alternating gradient descent (Goodfellow et al. 2014, algorithm 1) with any loss and regularizers.
 
-    The last discriminator step and the generator step share one batch of generated images: it is synthesised once, D
-    learns from it without a gradient to G, then judges it again for G's move, without gradients for D's weights.
+    The last discriminator step and the first generator step share one batch of generated images: it is synthesised
+    once, D learns from it without a gradient to G, then judges it again for G's move, without gradients for D's
+    weights. Further generator steps draw fresh latents for the same classes.
     """
 
     def __init__(self, recipe: Recipe, shape: DataShape, device: torch.device) -> None:
@@ -44,6 +45,8 @@ class AdversarialGame(TwoPlayerGame):
         fake = self.synthesize(batch)
         metrics = self.move_discriminator(batch, fake.detach(), report=report)
         metrics |= self.move_generator(batch, fake, report=report)
+        for _ in range(self.rules.generator_steps - 1):
+            metrics |= self.move_generator(batch, self.synthesize(batch), report=report)
         self.steps += 1
         return metrics
 
@@ -139,6 +142,11 @@ def check_rules(rules: Adversarial) -> None:
     """
     if rules.loss not in LOSSES:
         raise unknown_name("game.loss", rules.loss, LOSSES)
+    if rules.generator_steps > 1 and (rules.discriminator_steps > 1 or rules.critic_warm_up):
+        raise RequestError(
+            f"game.generator_steps={rules.generator_steps} and more than one discriminator step pull in opposite "
+            "directions: set game.generator_steps=1, or game.discriminator_steps=1 and no game.critic_warm_up"
+        )
     if rules.label_smoothing and rules.loss not in SMOOTHED:
         raise RequestError(
             f"game.label_smoothing smooths class targets, which game.loss={rules.loss} does not have: "

@@ -31,6 +31,7 @@ class Adversarial(GameSpec):
     """Two players, each with a loss on D's logits (Goodfellow et al. 2014, algorithm 1)."""
 
     kind: Literal["adversarial"] = "adversarial"
+    generator_steps: PositiveInt = Field(1, description="G steps for each D step; helps where training is short")
     loss: str = Field("non-saturating", description="a name in gan_models.losses.LOSSES")
     label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = Field(0.0, description="one-sided: real targets 1 - s")
     targets: tuple[float, float, float] = Field(

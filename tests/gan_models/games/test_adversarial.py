@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from gan_models.data.shape import DataShape
+from gan_models.errors import RequestError
 from gan_models.games import Batch, Game, build_game
 from gan_models.recipes import load_recipe, recipe_names
 
@@ -65,6 +66,28 @@ def test_one_batch_of_images_is_synthesised_for_each_discriminator_step(moves: i
     drawn = []
     played.step(lambda: (drawn.append(1), batch("dcgan"))[1], report=False)
     assert len(calls) == len(drawn) == moves
+
+
+def test_further_generator_steps_draw_fresh_latents_for_the_same_classes() -> None:
+    played = game("cgan-projection", "game.generator_steps=3")
+    asked, moves = [], []
+    played.generator.register_forward_pre_hook(lambda _, __, inputs: asked.append(inputs), with_kwargs=True)
+    for name in ("generator", "discriminator"):
+        optimizer = getattr(played, f"{name}_optimizer")
+        optimizer.register_step_post_hook(lambda *_, name=name: moves.append(name))
+    drawn = []
+    played.step(lambda: drawn.append(batch("cgan-projection")) or drawn[-1], report=True)
+    assert moves == ["discriminator", "generator", "generator", "generator"]
+    assert len(drawn) == 1
+    assert len(asked) == 3
+    assert all(torch.equal(inputs["labels"], drawn[0].labels) for inputs in asked)
+    assert not any(torch.equal(asked[0]["latents"], inputs["latents"]) for inputs in asked[1:])
+
+
+@pytest.mark.parametrize("more", ["game.discriminator_steps=2", "game.critic_warm_up={}"])
+def test_more_steps_for_both_players_are_refused(more: str) -> None:
+    with pytest.raises(RequestError, match=r"game.generator_steps=2 and more than one discriminator step"):
+        game("dcgan", "game.generator_steps=2", more)
 
 
 def test_regularizers_enter_the_losses_only_when_due() -> None:
