@@ -1,8 +1,8 @@
 """Parquet files in the convention of public data hubs: an image column of encoded bytes, labels, captions, splits.
 
 Columns: `image` (or `img`), a struct of `bytes` and `path`, or plain binary; optional `label`, integers or strings;
-optional `caption` (or `text`), strings; optional `split`. Class names come from the schema metadata: `classes`
-(comma-separated) or the hub's own JSON under `huggingface`; else they are the labels themselves.
+optional `caption` (or `text`) and `domain`, strings; optional `split`. Class names come from the schema metadata:
+`classes` (comma-separated) or the hub's own JSON under `huggingface`; else they are the labels themselves.
 Without a `split` column, files named `train...`, `validation...` or `test...` in a folder are those splits.
 """
 
@@ -57,6 +57,8 @@ class ParquetSource(Source):
         self._file_splits = [_split_of_file(file, root) if root.is_dir() else None for file in self._files]
         self._read_classes()
         self._read_splits()
+        self.domain_names = tuple(sorted(self._values(self._domain))) if self._domain else ()
+        self.has_captions = bool(self._caption)
 
     def _read_schema(self, parquet: pq.ParquetFile) -> None:
         """Which columns there are, by the first file."""
@@ -68,13 +70,14 @@ class ParquetSource(Source):
                 f"{', '.join(schema.names)}; rename the one that holds them"
             )
         self._caption = next((name for name in CAPTION_COLUMNS if _has_strings(schema, name)), "")
+        self._domain = "domain" if _has_strings(schema, "domain") else ""
         self._label = "label" if "label" in schema.names else ""
         self._split = "split" if _has_strings(schema, "split") else ""
         self._names = _class_names(schema.metadata or {}, parquet.metadata.metadata or {})
 
     def _check_schema(self, file: Path, schema: pa.Schema) -> None:
         """That a file has the columns of the first one, in types that can be used."""
-        for name in filter(None, (self._image, self._label, self._caption, self._split)):
+        for name in filter(None, (self._image, self._label, self._caption, self._domain, self._split)):
             if name not in schema.names:
                 raise RequestError(f"{file} has no column {name!r}, other files have: {', '.join(schema.names)}")
         kind = schema.field(self._image).type
@@ -138,7 +141,7 @@ class ParquetSource(Source):
 
     def _file_batches(self, index: int, wanted: np.ndarray, items: int) -> Iterator[Batch]:
         """Batches of the rows `wanted` (ascending positions in the file)."""
-        columns = [name for name in (self._image, self._label, self._caption, self._split) if name]
+        columns = [name for name in (self._image, self._label, self._caption, self._domain, self._split) if name]
         with _open(self._files[index]) as parquet:
             start = 0
             for group in range(parquet.num_row_groups):
@@ -177,8 +180,9 @@ class ParquetSource(Source):
             splits = [SPLIT_NAMES.get((value or "").lower()) for value in records.column(self._split).to_pylist()]
         if self._caption:
             captions = records.column(self._caption).to_pylist()
+        domains = records.column(self._domain).to_pylist() if self.domain_names else None
         shown = [path or f"{name}#{row}" for path, row in zip(paths, rows.tolist(), strict=True)]
-        return Batch(items, shown, labels, splits, captions)
+        return Batch(items, shown, labels, splits, captions, domains)
 
     def _images(self, column: pa.Array) -> tuple[list[Item], list[str | None]]:
         """Encoded images and the paths they once had."""

@@ -55,6 +55,7 @@ class Batch:
     splits: list[str | None]
     """The split that the source itself gives, or None."""
     captions: list[str | None] | None = None
+    domains: list[str | None] | None = None
     fill: Callable[[Batch], None] | None = None
     """Where set: puts the items and labels in, called in a decoding thread."""
 
@@ -71,6 +72,9 @@ class Source(ABC):
     """Images that it claims to have, good or bad."""
     class_names: tuple[str, ...] = ()
     """Index is the label; empty when unlabelled."""
+    domain_names: tuple[str, ...] = ()
+    """The domains that its images belong to, sorted; empty when they belong to none."""
+    has_captions: bool = False
     given_splits: frozenset[str] = frozenset()
     """The splits that the source itself decides, under our names."""
 

@@ -44,6 +44,8 @@ class Result(BaseModel):
     images: int
     splits: dict[str, int]
     classes: int
+    domains: int
+    words: int
     height: int
     width: int
     channels: int
@@ -157,6 +159,8 @@ def _summary(built: Built) -> dict[str, Any]:
         "width": metadata.width,
         "channels": metadata.channels,
         "classes": list(metadata.class_names),
+        "domains": list(metadata.domain_names),
+        "words": len(metadata.words),
         "splits": {split: metadata.count(split) for split in metadata.counts},
         "counts": metadata.counts,
         "bad": built.bad,
@@ -177,6 +181,8 @@ def _result(built: Built, seconds: float) -> Result:
         images=sum(metadata.count(split) for split in SPLITS),
         splits={split: metadata.count(split) for split in metadata.counts},
         classes=metadata.num_classes,
+        domains=len(metadata.domain_names),
+        words=len(metadata.words),
         height=metadata.height,
         width=metadata.width,
         channels=metadata.channels,
@@ -211,8 +217,10 @@ def _notes(built: Built, result: Result) -> Iterator[str]:
     metadata = built.metadata
     colour = "grey" if metadata.channels == 1 else "RGB"
     classes = f", {metadata.num_classes} classes" if metadata.num_classes else ""
+    domains = f", {len(metadata.domain_names)} domains" if metadata.domain_names else ""
+    captions = f", captions of {len(metadata.words)} words" if metadata.words else ""
     splits = ", ".join(f"{split} {count}" for split, count in result.splits.items())
-    yield f"{result.images} images {metadata.height}x{metadata.width} {colour}{classes} ({splits})"
+    yield f"{result.images} images {metadata.height}x{metadata.width} {colour}{classes}{domains}{captions} ({splits})"
     if built.bad:
         yield f"{built.bad} of {built.total} images cannot be used, the first: {built.first_bad}; see {QUARANTINE_FILE}"
     if built.duplicates:

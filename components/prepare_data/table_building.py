@@ -22,6 +22,7 @@ from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter
 from gan_models.recipes.schema import Data
 
 NO_LABEL = "it has no label, or one that is not among the classes"
+NO_DOMAIN = "it has no domain"
 ITEMS_FOR_A_WORKER = 64  # fewer do not pay for starting another process
 
 T = TypeVar("T")
@@ -106,6 +107,7 @@ class _Import:
 
     def __init__(self, source: Source, target: Target, options: Data, folder: Path) -> None:
         self._labelled = bool(source.class_names)
+        self._in_domains = bool(source.domain_names)
         self._given_splits = source.given_splits
         self._options = options
         self._shape = (-1, target.size, target.size, target.channels)
@@ -125,17 +127,26 @@ class _Import:
         pixels = np.frombuffer(decoded.pixels, np.uint8).reshape(self._shape)
         digests = np.frombuffer(decoded.digests, DIGEST_TYPE)
         reasons = decoded.reasons
-        if self._labelled and any(batch.labels[position] is None for position in kept):
-            has_label = np.array([batch.labels[position] is not None for position in kept])
-            reasons = sorted([*reasons, *((kept[row], NO_LABEL) for row in np.flatnonzero(~has_label))])
-            pixels, digests = pixels[has_label], digests[has_label]
-            kept = [kept[row] for row in np.flatnonzero(has_label)]
+        lacking = [(position, reason) for position in kept if (reason := self._lack(batch, position))]
+        if lacking:
+            reasons = sorted([*reasons, *lacking])
+            whole = ~np.isin(kept, [position for position, _ in lacking])
+            pixels, digests = pixels[whole], digests[whole]
+            kept = [kept[row] for row in np.flatnonzero(whole)]
         for position, reason in reasons:
             self.quarantine.add(batch.paths[position], reason)
         if kept:
             self._append(batch, kept, pixels, digests)
         self.done += len(batch)
         self.coloured += decoded.coloured
+
+    def _lack(self, batch: Batch, position: int) -> str:
+        """Why an image that decodes well cannot stand among the others; "" where it can."""
+        if self._labelled and batch.labels[position] is None:
+            return NO_LABEL
+        if self._in_domains and (batch.domains is None or batch.domains[position] is None):
+            return NO_DOMAIN
+        return ""
 
     def _append(self, batch: Batch, kept: list[int], pixels: np.ndarray, digests: np.ndarray) -> None:
         options = self._options
@@ -144,7 +155,8 @@ class _Import:
         splits = assign_splits(digests, given, self._given_splits, shares, options.split_seed)
         labels = _pick(batch.labels, kept)
         captions = None if batch.captions is None else _pick(batch.captions, kept)
-        self.writer.append(pixels, labels, splits, _pick(batch.paths, kept), captions)
+        domains = None if batch.domains is None else _pick(batch.domains, kept)
+        self.writer.append(pixels, labels, splits, _pick(batch.paths, kept), captions, domains)
         self.finder.add(digests, labels, splits)
         in_training = [row for row, split in enumerate(splits) if split == "train"]
         self.preview.offer(pixels[in_training], _pick(labels, in_training))

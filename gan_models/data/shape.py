@@ -15,4 +15,5 @@ class DataShape(NamedTuple):
     domains: int = 0
     """Number of domains, 0 where the data has none."""
     words: int = 0
-    """Size of the captions' vocabulary, 0 where the data has none."""
+    """Size of the captions' vocabulary, 0 where the data has none. Word numbers go from 1 to this and 0 is padding, so
+    an embedding of words has `words + 1` rows."""

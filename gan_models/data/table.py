@@ -5,14 +5,17 @@ Shapes: N images, B images in a batch, H height, W width, C channels (1 or 3).
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
 
+from gan_models.data.captions import Vocabulary
 from gan_models.data.table_file import IMAGES_FILE, TableMetadata, damaged, open_parquet, pixel_rows
 from gan_models.errors import RequestError
 
@@ -43,7 +46,8 @@ class Split:
     domains: Tensor | None = None
     """int64 [N], positions in `TableMetadata.domain_names`, or None where the data has no domains."""
     captions: Tensor | None = None
-    """int64 [N, L], word numbers with 0 after the end, or None where the data has no captions."""
+    """int64 [N, L], word numbers from 1 to the number of words and 0 after the end (`gan_models.data.captions`), L that
+    of the split's longest caption; or None where the training captions hold no word."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -88,37 +92,52 @@ class ImageTable:
                 f"prepare the data again with data.{name} above 0"
             )
         pixels = np.empty((rows, metadata.height * metadata.width * metadata.channels), np.uint8)
-        labels = np.empty(rows, np.int64) if metadata.class_names else None
         try:
-            paths = _read_rows(self.folder, name, pixels, labels)
-        except (pa.ArrowException, OSError, ValueError) as error:
+            columns = _read_rows(self.folder, name, pixels, _columns_of(metadata))
+            labels, domains, captions = (
+                None if column is None else torch.from_numpy(column).to(device)
+                for column in _numbered(columns, metadata)
+            )
+        except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
             raise damaged(self.folder / IMAGES_FILE, error) from error
         images = torch.from_numpy(pixels.reshape(rows, metadata.height, metadata.width, metadata.channels))
-        return Split(images.to(device), None if labels is None else torch.from_numpy(labels).to(device), paths)
+        return Split(images.to(device), labels, columns["path"], domains, captions)
 
 
-def _read_rows(folder: Path, split: str, pixels: np.ndarray, labels: np.ndarray | None) -> list[str]:
-    """Fill `pixels` [N, H*W*C] and `labels` [N] with the rows of a split, one row group at a time; returns N paths."""
+def _columns_of(metadata: TableMetadata) -> list[str]:
+    """The columns beside the pixels that a table has something in."""
+    optional = {"label": metadata.class_names, "domain": metadata.domain_names, "caption": metadata.words}
+    return ["path", *(column for column, names in optional.items() if names)]
+
+
+def _numbered(columns: Mapping[str, list[Any]], metadata: TableMetadata) -> Iterator[np.ndarray | None]:
+    """Labels int64 [N], domains int64 [N] and captions int64 [N, L], each None where the table has none."""
+    yield np.asarray(columns["label"], np.int64) if "label" in columns else None
+    numbers = {name: number for number, name in enumerate(metadata.domain_names)}
+    yield np.asarray([numbers[name] for name in columns["domain"]], np.int64) if numbers else None
+    yield Vocabulary(metadata.words).encode_all(columns["caption"]) if metadata.words else None
+
+
+def _read_rows(folder: Path, split: str, pixels: np.ndarray, columns: Sequence[str]) -> dict[str, list[Any]]:
+    """Fill `pixels` [N, H*W*C] with the rows of a split, one row group at a time; returns N values of each column."""
     file, _ = open_parquet(folder)
-    paths: list[str] = []
+    found: dict[str, list[Any]] = {column: [] for column in columns}
+    done = 0
     with file:
         for group in range(file.metadata.num_row_groups):
-            table: pa.Table = file.read_row_group(
-                group, columns=["pixels", "label", "path", "split"], use_threads=False
-            )
+            table: pa.Table = file.read_row_group(group, columns=["pixels", "split", *columns], use_threads=False)
             # By way of lists: Arrow's comparisons and conversions to NumPy import pandas, for 0.4 s in every stage.
             chosen = np.flatnonzero([name == split for name in table.column("split").to_pylist()])
             if not len(chosen):
                 continue
-            rows = slice(len(paths), len(paths) + len(chosen))
-            pixels[rows] = pixel_rows(table.column("pixels"))[chosen]
-            if labels is not None:
-                labels[rows] = np.asarray(table.column("label").to_pylist())[chosen]
-            every_path = table.column("path").to_pylist()
-            paths += [every_path[index] for index in chosen]
-    if len(paths) != len(pixels):
-        raise ValueError(f"{len(pixels)} rows expected in split {split}, {len(paths)} found")
-    return paths
+            pixels[done : done + len(chosen)] = pixel_rows(table.column("pixels"))[chosen]
+            done += len(chosen)
+            for column, values in found.items():
+                every_value = table.column(column).to_pylist()
+                values += [every_value[index] for index in chosen]
+    if done != len(pixels):
+        raise ValueError(f"{len(pixels)} rows expected in split {split}, {done} found")
+    return found
 
 
 class EpochSampler:

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from gan_models.data.captions import choose_words, split_words
 from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
 
@@ -44,13 +45,14 @@ class TableMetadata(BaseModel):
     counts: dict[str, dict[str, int]]
     """Images by split and class name; the class is "" when unlabelled."""
     fingerprint: str
-    """SHA-256 (hex) over shape, class names and the content of every row, in order. Paths do not enter."""
+    """SHA-256 (hex) over shape, class names and the content of every row, in order. Paths do not enter; domain names
+    and words follow from the rows."""
     source: str
     options: dict[str, Any]
     domain_names: tuple[str, ...] = ()
-    """Index is the domain; empty where the images belong to none."""
+    """Sorted; index is the domain. Empty where the images belong to none."""
     words: tuple[str, ...] = ()
-    """The captions' vocabulary: word number i + 1 is `words[i]`; empty where there are no captions."""
+    """Vocabulary of the training captions (`gan_models.data.captions`): word number i + 1 is `words[i]`; or empty."""
 
     @property
     def num_classes(self) -> int:
@@ -187,6 +189,8 @@ class TableWriter:
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         self._counts: Counter[tuple[str, int | None]] = Counter()
+        self._domains: Counter[str | None] = Counter()
+        self._words: Counter[str] = Counter()
         self.rows = 0
 
     def append(
@@ -198,9 +202,16 @@ class TableWriter:
         captions: Sequence[str | None] | None = None,
         domains: Sequence[str | None] | None = None,
     ) -> None:
-        """Add rows: `pixels` uint8 [N, H*W*C] (or [N, H, W, C]), the rest one entry a row."""
+        """Add rows: `pixels` uint8 [N, H*W*C] (or [N, H, W, C]), the rest one entry a row.
+
+        Either every row of a table has a domain, or none.
+        """
         rows = np.ascontiguousarray(pixels, dtype=np.uint8).reshape(-1, self._row_bytes)
         self._counts.update(zip(splits, labels, strict=True))
+        self._domains.update([None] * len(rows) if domains is None else domains)
+        for caption, split in zip(captions or (), splits, strict=captions is not None):
+            if caption is not None and split == "train":
+                self._words.update(split_words(caption))
         self._fingerprint.add(rows, labels, splits, captions, domains)
         column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(self._row_bytes), len(rows), [None, pa.py_buffer(rows)])
         columns = [
@@ -230,8 +241,15 @@ class TableWriter:
         return {split: {name: self._counts[split, label] for label, name in known} for split in present}
 
     def close(self, class_names: Sequence[str], source: str, options: dict[str, Any]) -> TableMetadata:
-        """Write the footer with the metadata and flush the file to disk."""
+        """Write the footer with the metadata and flush the file to disk.
+
+        Raises:
+            ValueError: some rows have a domain and some have none.
+        """
         self._flush()
+        domain_names = sorted(name for name in self._domains if name is not None)
+        if domain_names and self._domains[None]:
+            raise ValueError(f"{self._domains[None]} of {self.rows} rows have no domain")
         height, width, channels = self._shape
         metadata = TableMetadata(
             height=height,
@@ -242,6 +260,8 @@ class TableWriter:
             fingerprint=self._fingerprint.hexdigest(self._shape, class_names),
             source=source,
             options=options,
+            domain_names=tuple(domain_names),
+            words=choose_words(self._words),
         )
         self._writer.add_key_value_metadata({METADATA_KEY: metadata.model_dump_json().encode()})
         self._writer.close()

@@ -286,6 +286,41 @@ def test_captions_reach_the_table(prepare: Prepare, tmp_path: Path, picture: Pic
     assert pq.read_table(tmp_path / "dataset/images.parquet")["caption"].to_pylist() == ["a", None, "c"]
 
 
+def test_captions_and_domains_are_learnt_and_survive_leaks(prepare: Prepare, tmp_path: Path, picture: Picture) -> None:
+    seeds = [0, 1, 2, 3, 3]
+    columns = {
+        "image": [picture(seed) for seed in seeds],
+        "caption": ["a cat", "a dog", None, "the cat", "an ape"],
+        "domain": ["night", "day", "day", "night", "dusk"],
+        "split": ["train", "train", "train", "train", "test"],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(RequestError, match=r"none of the 4 images .* is in the test split"):
+        prepare(f"parquet:{tmp_path}/a.parquet")
+    columns = {name: [*values, values[-1]] for name, values in columns.items()}
+    columns["image"][-1] = picture(4)
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    result, table = prepare(f"parquet:{tmp_path}/a.parquet")
+    assert (result.leaks, result.domains, result.words) == (1, 3, 4)
+    assert table.metadata.domain_names == ("day", "dusk", "night")
+    assert table.metadata.words == ("a", "cat", "dog", "the")
+    train, test = table.split("train"), table.split("test")
+    assert train.captions.tolist() == [[1, 2], [1, 3], [0, 0], [4, 2]]
+    assert train.domains.tolist() == [2, 0, 0, 2]
+    assert test.captions.tolist() == [[0]]
+    assert test.domains.tolist() == [1]
+    assert summary(tmp_path)["domains"] == ["day", "dusk", "night"]
+
+
+def test_images_without_a_domain_are_quarantined(prepare: Prepare, tmp_path: Path, picture: Picture) -> None:
+    table = pa.table({"image": [picture(seed) for seed in range(4)], "domain": ["b", None, "a", "b"]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    result, prepared = prepare(f"parquet:{tmp_path}/a.parquet", max_bad_share=0.5)
+    assert (result.images, result.bad) == (3, 1)
+    assert lines(tmp_path / "dataset/quarantine.csv")[1] == ["a.parquet#1", "it has no domain"]
+    assert prepared.split("train").domains.tolist() == [1, 0, 1]
+
+
 def test_file_names_that_are_not_text(prepare: Prepare, folder: Folder, picture: Picture) -> None:
     root = folder("", range(3))
     with open(os.fsencode(root) + b"/\xff.png", "wb") as file:  # noqa: PTH123 - such a name has no Path

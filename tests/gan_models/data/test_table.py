@@ -29,6 +29,7 @@ def write(tmp_path: Path) -> Write:
         classes: tuple[str, ...] = CLASSES,
         batch: int = 50,
         captions: list[str | None] | None = None,
+        domains: list[str | None] | None = None,
     ) -> TableMetadata:
         rows = LABELS if labels is None else labels
         with TableWriter(tmp_path / IMAGES_FILE, 4, 4, 3) as writer:
@@ -36,7 +37,8 @@ def write(tmp_path: Path) -> Write:
                 part = slice(start, start + batch)
                 paths = [f"{row}.png" for row in range(len(pixels))[part]]
                 some = None if captions is None else captions[part]
-                writer.append(pixels[part], rows[part], SPLITS[part], paths, some)
+                places = None if domains is None else domains[part]
+                writer.append(pixels[part], rows[part], SPLITS[part], paths, some, places)
             return writer.close(classes, "folder:here", {"size": 4})
 
     return call
@@ -94,13 +96,53 @@ def test_fingerprint_follows_content_not_layout(write: Write, tmp_path: Path) ->
         write(classes=("dog", "cat")),
         write(captions=[None] * 49 + ["a cat"]),
         write(captions=[""] + [None] * 49),
+        write(domains=["here"] * 50),
+        write(domains=["here"] * 49 + ["there"]),
     ]
-    assert len({whole, *(metadata.fingerprint for metadata in others)}) == 7
+    assert len({whole, *(metadata.fingerprint for metadata in others)}) == 9
 
 
 def test_captions_do_not_depend_on_batches(write: Write) -> None:
     captions = [None, "", "a", "ab", "1:a"] * 10
     assert write(captions=captions).fingerprint == write(captions=captions, batch=4).fingerprint
+
+
+def test_domains_are_numbered_in_the_order_of_their_names(write: Write, tmp_path: Path) -> None:
+    names = ["winter" if row % 3 else "summer" for row in range(50)]
+    metadata = write(domains=names, batch=7)
+    assert metadata.domain_names == ("summer", "winter")
+    assert metadata.shape.domains == 2
+    split = ImageTable.open(tmp_path).split("test")
+    assert split.domains is not None
+    assert split.domains.dtype == torch.int64
+    assert split.domains.tolist() == [int(name == "winter") for name in names[::5]]
+
+
+def test_a_domain_for_all_or_none(write: Write) -> None:
+    with pytest.raises(ValueError, match="49 of 50 rows have no domain"):
+        write(domains=["here"] + [None] * 49)
+
+
+def test_captions_become_numbers_of_the_training_words(write: Write, tmp_path: Path) -> None:
+    captions: list[str | None] = ["A red cat.", "a dog, a RED dog!", None, "", "a"] * 10
+    captions[5] = "a violet cat"  # row 5 is a test image: its new word is nothing to learn
+    metadata = write(captions=captions, batch=7)
+    assert metadata.words == ("a", "dog", "red")
+    assert metadata.shape.words == 3
+    table = ImageTable.open(tmp_path)
+    train, test = table.split("train"), table.split("test")
+    assert train.captions is not None
+    assert train.captions.dtype == torch.int64
+    assert train.captions[:4].tolist() == [[1, 2, 1, 3, 2], [0] * 5, [0] * 5, [1, 0, 0, 0, 0]]
+    assert test.captions is not None
+    assert test.captions[:2].tolist() == [[1, 3], [1, 0]]
+
+
+def test_without_captions_or_domains(write: Write, tmp_path: Path) -> None:
+    assert write().shape == ((3, 4, 4), 2, 0, 0)
+    split = ImageTable.open(tmp_path).split("train")
+    assert split.domains is None
+    assert split.captions is None
 
 
 def test_folder_without_a_table(tmp_path: Path) -> None:
