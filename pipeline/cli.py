@@ -23,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-recipes_app = typer.Typer(help="List the recipes, or print one.", rich_markup_mode=None)
+recipes_app = typer.Typer(help="List the recipes, or explain one.", rich_markup_mode=None)
 data_app = typer.Typer(help="Look at image data before training on it.", rich_markup_mode=None)
 
 # The base of typer's complaints about a command line, found without naming the copy of click it may carry.
@@ -112,7 +112,7 @@ def compile_(
 
 @recipes_app.callback(invoke_without_command=True)
 def list_recipes(context: typer.Context) -> int:
-    """List the recipes; `recipes show NAME` prints one."""
+    """The recipes as a family tree; `recipes show NAME` explains one."""
     if context.invoked_subcommand is not None:
         return 0
     from pipeline.commands.recipes import list_command
@@ -124,11 +124,12 @@ def list_recipes(context: typer.Context) -> int:
 def show_recipe(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A recipe's name or the path of a YAML.")],
     overrides: SetOption = None,
+    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print the YAML itself, every default filled in.")] = False,
 ) -> int:
-    """Print a recipe as YAML with every default filled in: all that `--set` can change."""
+    """Explain every setting of a recipe: its value, what it means, what it may be."""
     from pipeline.commands.recipes import show_command
 
-    return show_command(name, tuple(overrides or ()))
+    return show_command(name, tuple(overrides or ()), as_yaml)
 
 
 @data_app.command("inspect")

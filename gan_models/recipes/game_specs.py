@@ -16,7 +16,11 @@ class GameSpec(Section):
     """What each training image must carry besides its pixels: `labels`, `domains`, `captions`."""
 
     discriminator_steps: PositiveInt = Field(1, description="D steps for each G step")
-    augmentations: tuple[str, ...] = Field((), description="what D sees images through: gan_models.augmentations")
+    augmentations: tuple[str, ...] = Field(
+        (),
+        description="random changes that D sees real and generated images through (DiffAugment)",
+        json_schema_extra={"names_in": "augmentations.AUGMENTATIONS"},
+    )
 
 
 class CriticWarmUp(Section):
@@ -24,7 +28,7 @@ class CriticWarmUp(Section):
 
     first: PositiveInt = Field(25, description="generator steps at the start that get `steps` critic steps")
     every: PositiveInt = Field(500, description="and each generator step divisible by this")
-    steps: PositiveInt = 100
+    steps: PositiveInt = Field(100, description="critic steps at those")
 
 
 class Adversarial(GameSpec):
@@ -32,13 +36,17 @@ class Adversarial(GameSpec):
 
     kind: Literal["adversarial"] = "adversarial"
     generator_steps: PositiveInt = Field(1, description="G steps for each D step; helps where training is short")
-    loss: str = Field("non-saturating", description="a name in gan_models.losses.LOSSES")
+    loss: str = Field(
+        "non-saturating",
+        description="what each player minimises, on raw logits",
+        json_schema_extra={"names_in": "losses.LOSSES"},
+    )
     label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = Field(0.0, description="one-sided: real targets 1 - s")
     targets: tuple[float, float, float] = Field(
         (0.0, 1.0, 1.0), description="least-squares only: a for fakes and b for reals in D, c for fakes in G"
     )
     weight_clip: PositiveFloat | None = Field(None, description="D's weights stay within +-this (WGAN)")
-    critic_warm_up: CriticWarmUp | None = None
+    critic_warm_up: CriticWarmUp | None = Field(None, description="more critic steps early and now and then (WGAN)")
     classification: NonNegativeFloat = Field(
         1.0, description="weight of the class loss where conditioning.discriminator is `classifier` (ACGAN)"
     )
@@ -67,19 +75,30 @@ AnyGame = Annotated[
 
 
 class Regularizer(Section):
-    name: str = Field(description="a name in gan_models.regularizers.REGULARIZERS")
-    weight: NonNegativeFloat = 1.0
+    """A term added to a player's loss."""
+
+    name: str = Field(
+        description="which term; the docstrings in gan_models/regularizers.py have the formulas and papers",
+        json_schema_extra={"names_in": "regularizers.REGULARIZERS"},
+    )
+    weight: NonNegativeFloat = Field(1.0, description="factor of the term in the player's loss")
     player: Literal["auto", "generator", "discriminator"] = Field("auto", description="whose loss it joins")
     every: PositiveInt = Field(1, description="applied at every n-th step, scaled by n (lazy regularisation)")
 
 
 class Optimizer(Section):
-    name: Literal["adam", "rmsprop"] = "adam"
-    lr: PositiveFloat = 2e-4
-    betas: tuple[Share, Share] = Field((0.5, 0.999), description="adam only")
+    """How one player follows its gradient."""
+
+    name: Literal["adam", "rmsprop"] = Field("adam", description="rmsprop: as WGAN with clipped weights has it")
+    lr: PositiveFloat = Field(2e-4, description="learning rate; different ones for the players are TTUR")
+    betas: tuple[Share, Share] = Field(
+        (0.5, 0.999), description="adam only: decay of the mean of gradients, and of their squares"
+    )
 
 
 class Optimizers(Section):
+    """Of both players."""
+
     generator: Optimizer = Optimizer()
     discriminator: Optimizer = Optimizer()
     decay_from: Share = Field(1.0, description="share of the steps after which both rates fall linearly to zero")

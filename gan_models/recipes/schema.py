@@ -26,11 +26,13 @@ class Data(Section):
     )
     size: Size = Field(32, description="side of the square images, pixels")
     channels: Literal["auto", "grey", "rgb"] = Field("auto", description="auto: grey when the source's images all are")
-    resize: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"] = "bicubic"
+    resize: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"] = Field(
+        "bicubic", description="filter that images of another size are resized with"
+    )
     fit: Literal["crop", "pad"] = Field("crop", description="non-square images become square by centre crop or padding")
     validation: Share = Field(0.1, description="share of the images checkpoints are selected on")
     test: Share = Field(0.1, description="share of the images the reported figures are measured against")
-    split_seed: int = 0
+    split_seed: int = Field(0, description="decides which images are held out")
     max_images: PositiveInt | None = Field(None, description="use at most this many images")
     max_bad_share: Share = Field(0.01, description="above this share of unreadable images the stage stops")
 
@@ -61,15 +63,19 @@ class Conditioning(Section):
 
 
 class Training(Section):
+    """How long, in what precision, and what is watched and kept on the way."""
+
     steps: PositiveInt = Field(description="generator steps")
-    batch_size: Annotated[int, Field(ge=2)] = 64
-    precision: Literal["bf16", "fp32"] = "bf16"
+    batch_size: Annotated[int, Field(ge=2)] = Field(64, description="real images, and generated ones, of each step")
+    precision: Literal["bf16", "fp32"] = Field(
+        "bf16", description="bf16: matrix products and convolutions in half precision, weights and losses in fp32"
+    )
     ema: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.999, description="decay of the generator's moving average")
     tick: PositiveInt = Field(100, description="steps between reports: metrics, sample grid, health check")
     keep: PositiveInt = Field(10, description="generators kept for selection, evenly spaced, the last one included")
     checkpoint_seconds: NonNegativeFloat = Field(15.0, description="at most this much work is lost when a process dies")
-    on_nan: Literal["stop", "flag"] = "stop"
-    on_collapse: Literal["stop", "flag"] = "flag"
+    on_nan: Literal["stop", "flag"] = Field("stop", description="a loss or weight that is not finite ends the run")
+    on_collapse: Literal["stop", "flag"] = Field("flag", description="flag: the generator is kept and marked")
     min_diversity: NonNegativeFloat = Field(
         0.1, description="collapse: fixed-latent samples differ less than this share of what real images do"
     )
@@ -80,17 +86,23 @@ Extractor = Literal["auto", "classifier", "efficientnet-lite0", "inception-2015"
 
 
 class Selection(Section):
+    """How the best of the kept generators is chosen, on the validation split."""
+
     samples: PositiveInt = Field(1000, description="images drawn from each kept checkpoint")
 
 
 class Evaluation(Section):
-    extractor: Extractor = Field("auto", description="also used by selection")
+    """How the chosen generator is judged, on the test split."""
+
+    extractor: Extractor = Field("auto", description="whose features the figures are made of, in selection too")
     inception_weights: str | None = Field(None, description="path of the 2015 Inception weights, when not downloadable")
     samples: PositiveInt = Field(5000, description="generated images N that the figures are measured on")
-    neighbours: PositiveInt = Field(5, description="k of precision, recall, density and coverage")
+    neighbours: PositiveInt = Field(5, description="nearest neighbours k of precision, recall, density and coverage")
 
 
 class Export(Section):
+    """What is handed over besides the generator itself."""
+
     samples: PositiveInt = Field(64, description="individual images and rows of samples.parquet")
     model_name: str | None = Field(None, description="name in the MLflow registry; default: recipe and data")
 
@@ -98,15 +110,17 @@ class Export(Section):
 class Recipe(Section):
     """A whole GAN as data: what it is trained on, which networks play which game, how it is judged and exported."""
 
-    name: str
-    description: str = ""
+    name: str = Field(description="how the recipe is called")
+    description: str = Field("", description="what it is, in a line")
     paper: str = Field("", description="where the system comes from")
     builds_on: str = Field("", description="the recipe it grew out of, for the family tree")
     data: Data = Data()
     networks: Networks
     conditioning: Conditioning = Conditioning()
     game: AnyGame = Adversarial()
-    regularizers: tuple[Regularizer, ...] = ()
+    regularizers: tuple[Regularizer, ...] = Field(
+        (), description="terms added to a player's loss, as in 'regularizers=[{name: r1, weight: 10}]'"
+    )
     optimizers: Optimizers = Optimizers()
     training: Training
     selection: Selection = Selection()

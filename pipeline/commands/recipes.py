@@ -2,25 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 
 import typer
 import yaml
 
-from gan_models.recipes import load_recipe, recipe_names
+from gan_models.recipes import Recipe, load_recipe, recipe_names
+from gan_models.recipes.explanation import Setting, explain
+
+_WIDTH = 110
+_HEADING = ("name", "description", "paper", "builds_on")
 
 
 def list_command() -> int:
-    """A line for each built-in recipe."""
-    names = recipe_names()
-    width = max(map(len, names))
-    for name in names:
-        typer.echo(f"{name:<{width}}  {load_recipe(name).description}")
+    """The family tree: a line for each built-in recipe under the one it grew out of, and the paper below."""
+    recipes = {name: load_recipe(name) for name in recipe_names()}
+    rows = list(family_tree({name: recipe.builds_on for name, recipe in recipes.items()}))
+    width = max(len(branch) + len(name) for branch, _, name in rows) + 2
+    for branch, below, name in rows:
+        typer.echo(f"{branch + name:<{width}}{recipes[name].description}".rstrip())
+        if recipes[name].paper:
+            typer.echo(f"{below:<{width}}{recipes[name].paper}")
     return 0
 
 
-def show_command(name: str, overrides: Sequence[str]) -> int:
-    """The recipe as YAML, every default filled in; what is printed is itself a valid recipe file."""
+def family_tree(parents: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Names under what they build on, roots first, as (lines in front of the name, lines below it, name).
+
+    A name whose parent is unknown, or that builds on itself in a circle, is a root.
+
+    >>> ["".join((branch, name)) for branch, _, name in family_tree({"vanilla": "", "dcgan": "vanilla"})]
+    ['vanilla', '└─ dcgan']
+    """
+    children: dict[str, list[str]] = {name: [] for name in parents}
+    for name, parent in parents.items():
+        if parent in children and not _in_circle(name, parents):
+            children[parent].append(name)
+    held = {name for names in children.values() for name in names}
+
+    def branch(name: str, before: str) -> Iterator[tuple[str, str, str]]:
+        last = len(children[name]) - 1
+        for place, child in enumerate(children[name]):
+            stem, rest = ("└─ ", "   ") if place == last else ("├─ ", "│  ")
+            below = before + rest + ("│" if children[child] else "")
+            yield before + stem, below, child
+            yield from branch(child, before + rest)
+
+    for name in parents:
+        if name not in held:
+            yield "", "│" if children[name] else "", name
+            yield from branch(name, "")
+
+
+def _in_circle(name: str, parents: Mapping[str, str]) -> bool:
+    ancestor, steps = parents.get(name, ""), 0
+    while ancestor in parents and steps <= len(parents):
+        if ancestor == name:
+            return True
+        ancestor, steps = parents[ancestor], steps + 1
+    return False
+
+
+def show_command(name: str, overrides: Sequence[str], as_yaml: bool = False) -> int:
+    """Every setting of a recipe explained; or as YAML with the defaults filled in, itself a valid recipe file."""
     recipe = load_recipe(name, overrides)
-    typer.echo(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120), nl=False)
+    if as_yaml:
+        document = recipe.model_dump(mode="json")
+        typer.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120), nl=False)
+        return 0
+    typer.echo(_heading(recipe))
+    for setting in explain(recipe):
+        if setting.key not in _HEADING:
+            typer.echo(_block(setting))
+    typer.echo(f"\n`gan-pipeline recipes show {name} --yaml > mine.yaml` writes it as a file to start your own from.")
     return 0
+
+
+def _heading(recipe: Recipe) -> str:
+    lines = [f"{recipe.name}: {recipe.description}"]
+    if recipe.paper:
+        lines.append(f"paper: {recipe.paper}")
+    if recipe.builds_on:
+        lines.append(f"builds on: {recipe.builds_on}")
+    return "\n".join([*lines, "Any setting below is changed by --set KEY=VALUE."])
+
+
+def _block(setting: Setting) -> str:
+    """A setting's line and, indented below it, what it means and what it may be."""
+    if setting.is_section:
+        level = setting.key.count(".")
+        return f"{'' if level else chr(10)}[{setting.key}] {setting.meaning}"
+    value = "" if setting.value is None else _value(setting.value)
+    default = "" if setting.default in (..., setting.value) else f"; default {_value(setting.default)}"
+    text = f"{setting.meaning.rstrip('.')}. Allowed: {setting.allowed}{default}."
+    explanation = textwrap.fill(
+        text, _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False
+    )
+    return f"{'  ' if '.' in setting.key else chr(10)}{setting.key} = {value or 'null'}\n{explanation}"
+
+
+def _value(value: object) -> str:
+    """As `--set` takes it."""
+    if value is None:
+        return "null"
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)

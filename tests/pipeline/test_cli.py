@@ -193,9 +193,9 @@ def test_a_tracking_server_that_refuses(ask: Callable, tmp_path: Path, refusing_
 
 def test_recipes_are_listed_and_shown_as_what_run_takes(ask: Callable, tmp_path: Path) -> None:
     assert "dcgan" in ask("recipes").out
-    shown = ask("recipes", "show", "dcgan", "--set", "training.steps=5")
+    shown = ask("recipes", "show", "dcgan", "--yaml", "--set", "training.steps=5")
     (tmp_path / "mine.yaml").write_text(shown.out)
-    assert ask("recipes", "show", "./mine.yaml").out == shown.out
+    assert ask("recipes", "show", "./mine.yaml", "--yaml").out == shown.out
     assert "steps: 5" in shown.out
 
 
