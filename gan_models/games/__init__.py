@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from gan_models.data.table import Split
 from gan_models.networks import DataShape, Generator
 from gan_models.recipes.schema import Recipe
 
@@ -33,6 +34,13 @@ class Game(Protocol):
 
     generator: Generator
 
+    def prepare(self, split: Split, seed: int) -> None:
+        """Called once, before the first step or a `load_state_dict`: what the game needs of the images as a whole.
+
+        A pure function of its arguments, so that a resumed training finds the same.
+        """
+        ...
+
     def step(self, draw: Callable[[], Batch], *, report: bool) -> dict[str, Tensor]:
         """One generator step and the discriminator steps that go with it.
 
@@ -43,6 +51,10 @@ class Game(Protocol):
         Returns:
             Metrics as detached 0-d tensors on the device, so that reading them is the caller's choice of moment.
         """
+        ...
+
+    def companions(self) -> dict[str, Mapping[str, Tensor]]:
+        """Weights of other networks to keep beside the generator, by name."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -56,7 +68,12 @@ class Game(Protocol):
 
 _GAMES = {
     "adversarial": "AdversarialGame",
+    "progressive": "ProgressiveGame",
     "semi-supervised": "SemiSupervisedGame",
+    "text": "TextToImageGame",
+    "cycle": "CycleGame",
+    "attribute-transfer": "AttributeTransferGame",
+    "colorization": "ColorizationGame",
 }
 
 

@@ -6,7 +6,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from gan_models.recipes.sections import NonNegativeFloat, PositiveFloat, PositiveInt, Section, Share
+from gan_models.recipes.sections import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Section,
+    Share,
+)
 
 
 class GameSpec(Section):
@@ -53,6 +60,20 @@ class Adversarial(GameSpec):
     classify_fakes: bool = Field(True, description="whether D's class loss counts generated images too (ACGAN)")
 
 
+class Progressive(Adversarial):
+    """The adversarial game on images that double from 4x4 while it is played (Karras et al. 2018, section 2).
+
+    Each size is held, then the next is faded in, in phases of equal length; the full size is held to the end.
+    """
+
+    kind: Literal["progressive"] = "progressive"  # type: ignore[assignment]  # the tag is what tells the two apart
+    growing: Share = Field(0.6, description="share of training.steps until the images have their full size")
+    fading: Share = Field(0.5, description="share of the growing that new layers are faded in; sizes are held else")
+    phase_images: PositiveInt | None = Field(
+        None, description="length of each phase in real images instead (600,000 as published); growing and fading rest"
+    )
+
+
 class SemiSupervised(GameSpec):
     """D is a classifier of K classes whose logits also say how real an image is (Salimans et al. 2016, section 5)."""
 
@@ -63,13 +84,83 @@ class SemiSupervised(GameSpec):
     adversarial: NonNegativeFloat = Field(1.0, description="weight of G's own loss, beside feature matching")
 
 
+class Cycle(GameSpec):
+    """Least squares on patches and consistency of a cycle through the other domain (Zhu et al. 2017, section 3)."""
+
+    kind: Literal["cycle"] = "cycle"
+    needs: ClassVar[frozenset[str]] = frozenset({"domains"})
+    cycle: NonNegativeFloat = Field(10.0, description="weight of the distance between an image and its cycle")
+    identity: NonNegativeFloat = Field(
+        0.5, description="weight, as a share of `cycle`, of the change to an image that is of the target domain already"
+    )
+    pool: NonNegativeInt = Field(
+        50, description="generated images of each domain that D is also shown later; 0: only the newest"
+    )
+
+
+class AttributeTransfer(GameSpec):
+    """Translation to any domain by one generator: D also names the domain (Choi et al. 2018, section 3)."""
+
+    kind: Literal["attribute-transfer"] = "attribute-transfer"
+    needs: ClassVar[frozenset[str]] = frozenset({"domains"})
+    loss: str = Field(
+        "wasserstein",
+        description="what each player minimises, on raw logits",
+        json_schema_extra={"names_in": "losses.LOSSES"},
+    )
+    classification: NonNegativeFloat = Field(1.0, description="weight of the domain loss, of real images in D's loss")
+    reconstruction: NonNegativeFloat = Field(
+        10.0, description="weight of the distance between an image and its way there and back"
+    )
+
+
+class Colorization(GameSpec):
+    """Adversarial loss and distance to the true colours, some of which the generator is told (Zhang et al. 2017)."""
+
+    kind: Literal["colorization"] = "colorization"
+    loss: str = Field(
+        "non-saturating",
+        description="what each player minimises, on raw logits",
+        json_schema_extra={"names_in": "losses.LOSSES"},
+    )
+    adversarial: NonNegativeFloat = Field(1.0, description="weight of the adversarial loss in G's loss")
+    l1: NonNegativeFloat = Field(100.0, description="weight of the mean absolute distance to the true colours")
+    hint_end: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.125, description="the number of hints is geometric: before each, they end with this probability"
+    )
+    hint_size: PositiveInt = Field(9, description="a hint is the mean colour of a square of 1 to so many pixels a side")
+    reveal: Share = Field(0.01, description="share of the images that all true colours are told of, to learn to copy")
+
+
+class TextToImage(GameSpec):
+    """D judges pairs of image and text; G is taught in two stages, the second at twice the size (Zhang et al. 2017)."""
+
+    kind: Literal["text"] = "text"
+    needs: ClassVar[frozenset[str]] = frozenset({"captions"})
+    first_stage: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        0.5, description="share of the steps that stage I is trained in, before it is frozen and stage II begins"
+    )
+    mismatched: Share = Field(
+        0.5, description="weight of real images with another's text in D's loss; generated ones have the rest of 1"
+    )
+    divergence: NonNegativeFloat = Field(
+        2.0, description="weight in G's loss of the condition's KL divergence from N(0, I)"
+    )
+    condition: PositiveInt = Field(64, description="dimensions that D compresses its own text embedding to")
+
+
 def _kind(value: Any) -> str:
     """The kind of a game section; adversarial unless it says otherwise."""
     return str(value.get("kind", "adversarial") if isinstance(value, dict) else value.kind)
 
 
 AnyGame = Annotated[
-    Annotated[Adversarial, Tag("adversarial")] | Annotated[SemiSupervised, Tag("semi-supervised")],
+    Annotated[Adversarial, Tag("adversarial")]
+    | Annotated[Progressive, Tag("progressive")]
+    | Annotated[SemiSupervised, Tag("semi-supervised")] | Annotated[TextToImage, Tag("text")]
+    | Annotated[Cycle, Tag("cycle")]
+    | Annotated[AttributeTransfer, Tag("attribute-transfer")]
+    | Annotated[Colorization, Tag("colorization")],
     Discriminator(_kind),
 ]
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Size = Annotated[int, Field(ge=8, le=1024)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
 NonNegativeFloat = Annotated[float, Field(ge=0.0)]
 
