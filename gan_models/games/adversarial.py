@@ -13,7 +13,7 @@ from gan_models.errors import RequestError, unknown_name
 from gan_models.games import Batch
 from gan_models.games.two_player import TwoPlayerGame
 from gan_models.losses import LOSSES, SMOOTHED
-from gan_models.networks import DataShape
+from gan_models.networks import DataShape, Inputs
 from gan_models.recipes.game_specs import Adversarial
 from gan_models.recipes.schema import Recipe
 from gan_models.regularizers import Round
@@ -56,8 +56,12 @@ class AdversarialGame(TwoPlayerGame):
         if batch.labels is not None:
             inputs["labels"] = batch.labels
         with self.precision():
-            fake: Tensor = self.generator(**inputs)
-        return fake.float()
+            return self.generate(inputs).float()
+
+    def generate(self, inputs: Inputs) -> Tensor:
+        """Generated images as the players see them."""
+        images: Tensor = self.generator(**inputs)
+        return images
 
     def move_discriminator(self, batch: Batch, fake: Tensor, *, report: bool) -> dict[str, Tensor]:
         differentiated = self.differentiated("discriminator")

@@ -153,7 +153,9 @@ def check_parts(recipe: Recipe) -> None:
                 f"regularizer {term.name!r} penalises D's gradient image by image, which batch norm in D mixes: "
                 "set networks.discriminator.norm to none or layer"
             )
-        if discriminator.minibatch != "none":
+        # Minibatch standard deviation stays: it is one map of a whole group's statistics, and PGGAN was published with
+        # both (Karras et al. 2018, section 3 and appendix A.1).
+        if discriminator.minibatch == "discrimination":
             raise RequestError(
                 f"regularizer {term.name!r} penalises D's gradient image by image, but with "
                 f"networks.discriminator.minibatch={discriminator.minibatch} D's word on an image depends on its "

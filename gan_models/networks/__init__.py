@@ -94,8 +94,8 @@ def build_discriminator(recipe: Recipe, shape: DataShape) -> Discriminator:
             )
         head = ProjectionHead(trunk.channels, trunk.positions, shape.classes)
     else:
-        head = LinearHead(features, shape.classes if recipe.game.kind == "semi-supervised" else 1)
-    classifier = LinearHead(features, shape.classes) if conditioning == "classifier" else None
+        head = LinearHead(features, shape.classes if recipe.game.kind == "semi-supervised" else 1, trunk.linear)
+    classifier = LinearHead(features, shape.classes, trunk.linear) if conditioning == "classifier" else None
     discriminator = Discriminator(trunk.layers, head, minibatch=minibatch, classifier=classifier, label_planes=planes)
     return finish(discriminator, spec, family)
 
@@ -110,7 +110,7 @@ def finish(network: Network, spec: GeneratorSpec | DiscriminatorSpec, family: Mo
 
 def _minibatch(spec: DiscriminatorSpec, trunk: Trunk) -> tuple[nn.Module | None, int, int]:
     """The layer in front of the heads, and how many channels or features it adds."""
-    if spec.minibatch == "stddev":
+    if spec.minibatch == "stddev" and not trunk.has_stddev:
         return MinibatchStdDev(), 1, 0
     if spec.minibatch == "discrimination":
         layer = MinibatchDiscrimination(trunk.channels * trunk.positions)

@@ -117,6 +117,10 @@ class Trunk(NamedTuple):
     channels: int
     positions: int
     """Places of the feature map that the head reads, H' * W'; 1 for features [B, channels]."""
+    linear: type[nn.Linear] = nn.Linear
+    """The dense layer that heads are made of."""
+    has_stddev: bool = False
+    """Whether minibatch standard deviation is part of the layers already."""
 
 
 class Discriminator(nn.Module):

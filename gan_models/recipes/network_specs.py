@@ -167,28 +167,6 @@ class StackganGenerator(GeneratorSpec):
     residual_blocks: PositiveInt = Field(2, description="of stage II, between its reading and its redrawing")
 
 
-class ProgressiveGenerator(GeneratorSpec):
-    """Grows from 4x4 by doubling, with equalised learning rate and pixel norm (Karras et al. 2018)."""
-
-    family: Literal["progressive"] = "progressive"
-    fmap_base: PositiveInt = Field(8192, description="2 fmap_base / size channels at each size of map")
-    fmap_max: PositiveInt = Field(512, description="at most so many channels")
-    norm: Literal["batch", "virtual", "reference", "none"] = Field(
-        "none", description="none: pixel norm is part of the family"
-    )
-
-
-class ProgressiveDiscriminator(DiscriminatorSpec):
-    """The mirror image of the progressive generator (Karras et al. 2018)."""
-
-    family: Literal["progressive"] = "progressive"
-    fmap_base: PositiveInt = Field(8192, description="2 fmap_base / size channels at each size of map")
-    fmap_max: PositiveInt = Field(512, description="at most so many channels")
-    minibatch: Literal["none", "discrimination", "stddev"] = Field(
-        "stddev", description="stddev: at 4x4, in front of the last convolutions"
-    )
-
-
 class SnganGenerator(GeneratorSpec):
     """Residual blocks that double a small map until it is an image (Miyato et al. 2018); with attention, SAGAN."""
 
