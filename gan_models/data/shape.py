@@ -17,3 +17,5 @@ class DataShape(NamedTuple):
     words: int = 0
     """Size of the captions' vocabulary, 0 where the data has none. Word numbers go from 1 to this and 0 is padding, so
     an embedding of words has `words + 1` rows."""
+    vocabulary: tuple[str, ...] = ()
+    """Those words, for encoders that know what words mean; word number i + 1 is `vocabulary[i]`."""

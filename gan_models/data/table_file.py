@@ -62,7 +62,8 @@ class TableMetadata(BaseModel):
     @property
     def shape(self) -> DataShape:
         """What networks need to know."""
-        return DataShape(self.image_shape, len(self.class_names), len(self.domain_names), len(self.words))
+        names = (self.class_names, self.domain_names, self.words)
+        return DataShape(self.image_shape, *map(len, names), self.words)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -157,7 +157,8 @@ def _kind(value: Any) -> str:
 AnyGame = Annotated[
     Annotated[Adversarial, Tag("adversarial")]
     | Annotated[Progressive, Tag("progressive")]
-    | Annotated[SemiSupervised, Tag("semi-supervised")] | Annotated[TextToImage, Tag("text")]
+    | Annotated[SemiSupervised, Tag("semi-supervised")]
+    | Annotated[TextToImage, Tag("text")]
     | Annotated[Cycle, Tag("cycle")]
     | Annotated[AttributeTransfer, Tag("attribute-transfer")]
     | Annotated[Colorization, Tag("colorization")],

@@ -171,14 +171,14 @@ class SnganGenerator(GeneratorSpec):
     """Residual blocks that double a small map until it is an image (Miyato et al. 2018); with attention, SAGAN."""
 
     family: Literal["sngan"] = "sngan"
-    width: PositiveInt = Field(256, description="channels of maps up to 8 times the coarsest; halves at each doubling more")
+    width: PositiveInt = Field(256, description="channels of maps up to 32 pixels or so; halves at each doubling more")
 
 
 class SnganDiscriminator(DiscriminatorSpec):
     """Residual blocks from the image to a small map, summed over places (Miyato et al. 2018)."""
 
     family: Literal["sngan"] = "sngan"
-    width: PositiveInt = Field(128, description="channels of the last blocks; fewer where maps are larger than 32 pixels")
+    width: PositiveInt = Field(128, description="channels of the last blocks; fewer at maps over 32 pixels")
 
 
 class SnganCnnGenerator(GeneratorSpec):
@@ -217,7 +217,7 @@ class R3ganGenerator(GeneratorSpec):
 
     family: Literal["r3gan"] = "r3gan"
     norm: Literal["batch", "virtual", "reference", "none"] = Field("none", description="none: it has no place for one")
-    width: PositiveInt = Field(768, description="channels of maps up to 8 times the coarsest; halves at each doubling more")
+    width: PositiveInt = Field(768, description="channels of maps up to 32 pixels or so; halves at each doubling more")
     blocks: PositiveInt = Field(2, description="residual blocks at each map")
     expansion: PositiveInt = Field(2, description="times the width between the 1x1 convolutions of a block")
     group: PositiveInt = Field(32, description="channels of each group of the 3x3 convolutions, about")
@@ -227,7 +227,7 @@ class R3ganDiscriminator(DiscriminatorSpec):
     """The mirror image of R3GAN's generator (Huang et al. 2024)."""
 
     family: Literal["r3gan"] = "r3gan"
-    width: PositiveInt = Field(768, description="channels of maps up to 8 times the coarsest; halves at each doubling more")
+    width: PositiveInt = Field(768, description="channels of maps up to 32 pixels or so; halves at each doubling more")
     blocks: PositiveInt = Field(2, description="residual blocks at each map")
     expansion: PositiveInt = Field(2, description="times the width between the 1x1 convolutions of a block")
     group: PositiveInt = Field(32, description="channels of each group of the 3x3 convolutions, about")
@@ -247,7 +247,8 @@ class Networks(Section):
         | ProgressiveGenerator
         | CycleganGenerator
         | AttributeTransferGenerator
-        | ColorizationGenerator,
+        | ColorizationGenerator
+        | StackganGenerator,
         Field(discriminator="family"),
     ]
     discriminator: Annotated[
