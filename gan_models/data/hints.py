@@ -1,0 +1,77 @@
+"""Grey images and colour hints: what a colorization is made from.
+
+A hint tells the mean colour of a square of pixels. As a tensor, hints [B, 4, H, W] are a mask of 0 and 1 and the RGB
+colours in [-1, 1] where the mask is 1, 0 elsewhere. Users are simulated as in Zhang et al. 2017 ("Real-Time User-Guided
+Image Colorization with Learned Deep Priors"), section 3.1: the number of hints is geometric, their places are normal
+around the middle of the image with a standard deviation of a quarter of its side.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+# ITU-R BT.601: how bright red, green and blue look.
+_LUMINANCE = (0.299, 0.587, 0.114)
+MOST_HINTS = 64
+
+
+def grey_of(images: Tensor) -> Tensor:
+    """Luminance [B, 1, H, W] of RGB images [B, 3, H, W], in their own range."""
+    weights = torch.tensor(_LUMINANCE, dtype=images.dtype, device=images.device)
+    return (images * weights[:, None, None]).sum(1, keepdim=True)
+
+
+def with_luminance(colours: Tensor, grey: Tensor) -> Tensor:
+    """RGB [B, 3, H, W] with the luminance [B, 1, H, W] of `grey`: all channels shifted alike, then cut to [-1, 1]."""
+    return (colours + (grey - grey_of(colours))).clamp(-1, 1)
+
+
+def geometric_counts(num: int, end: float, stream: torch.Generator | None = None) -> Tensor:
+    """int64 [num], P(n) = (1 - end)^n end for n = 0, 1, ...; cut at 64 hints."""
+    if end >= 1:
+        return torch.zeros(num, dtype=torch.int64)
+    shares = torch.rand(num, generator=stream, dtype=torch.float64)
+    counts = torch.log1p(-shares).div_(math.log1p(-end)).floor_()
+    return counts.clamp_(max=MOST_HINTS).to(torch.int64)
+
+
+def simulate_hints(images: Tensor, counts: Tensor, largest: int, stream: torch.Generator | None = None) -> Tensor:
+    """Hints [B, 4, H, W] for RGB images [B, 3, H, W]: `counts` int64 [B] squares of 1 to `largest` pixels a side.
+
+    A later hint covers an earlier one. Drawn on the CPU from `stream`, or from torch's global state.
+    """
+    batch, _, height, width = images.shape
+    most = int(counts.max()) if len(counts) else 0
+    sizes = torch.randint(1, largest + 1, (most, batch), generator=stream)
+    places = torch.randn(most, 2, batch, generator=stream)
+    hints = images.new_zeros(batch, 4, height, width)
+    for number in range(most):
+        rows = _cells(places[number, 0], sizes[number], height)
+        columns = _cells(places[number, 1], sizes[number], width)
+        square = rows[:, :, None] & columns[:, None, :] & (counts > number)[:, None, None]
+        hints = place_hints(hints, square.to(images.device)[:, None], images)
+    return hints
+
+
+def place_hints(hints: Tensor, squares: Tensor, images: Tensor) -> Tensor:
+    """`hints` with those squares (bool [B, 1, H, W]) filled with the mean colour of `images` in them."""
+    inside = squares.to(images.dtype)
+    means = (images * inside).sum((2, 3), keepdim=True) / inside.sum((2, 3), keepdim=True).clamp(min=1)
+    told = torch.cat([torch.ones_like(means[:, :1]), means], dim=1)
+    return torch.where(squares, told, hints)
+
+
+def all_told(images: Tensor) -> Tensor:
+    """Hints that tell every pixel's colour."""
+    return torch.cat([torch.ones_like(images[:, :1]), images], dim=1)
+
+
+def _cells(places: Tensor, sizes: Tensor, side: int) -> Tensor:
+    """bool [B, side]: where a square of `sizes` [B] pixels lies along one axis; `places` [B] from N(0, 1)."""
+    room = (side - sizes).clamp(min=0)
+    start = (room / 2 + places * room / 4).round().clamp(min=torch.zeros(()), max=room)
+    cells = torch.arange(side)
+    return (cells >= start[:, None]) & (cells < (start + sizes)[:, None])
