@@ -46,7 +46,8 @@ DataOption = Annotated[
         "--data",
         "-d",
         metavar="SOURCE",
-        help="mnist-5k, digits, torchvision:<Class>, folder:<path>, parquet:<path> or npz:<path>. [default: mnist-5k]",
+        help="mnist-5k, digits, torchvision:<Class>, toy:<name>, folder:<path>, parquet:<path> or npz:<path>. "
+        "[default: mnist-5k]",
         show_default=False,
     ),
 ]

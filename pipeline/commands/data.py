@@ -32,6 +32,10 @@ def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
     yield "source", found.source
     yield "images", str(found.images)
     yield "classes", _class_text(found.classes)
+    if found.domains:
+        yield "domains", _class_text(found.domains)
+    if found.captions:
+        yield "captions", "yes"
     yield "splits", ", ".join(found.splits) or "none given: decided at import"
     yield "channels", found.channels
     yield "sizes", _counts(found.sizes, found.sample)

