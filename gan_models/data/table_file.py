@@ -62,8 +62,7 @@ class TableMetadata(BaseModel):
     @property
     def shape(self) -> DataShape:
         """What networks need to know."""
-        names = (self.class_names, self.domain_names, self.words)
-        return DataShape(self.image_shape, *map(len, names), self.words)
+        return DataShape(self.image_shape, self.num_classes, len(self.domain_names), len(self.words), self.words)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

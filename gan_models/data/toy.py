@@ -55,7 +55,8 @@ class Mixture:
 
     def _offsets(self, points: np.ndarray) -> np.ndarray:
         """From each centre to each point, float64 [N, M, 2]."""
-        return np.asarray(points, np.float64)[:, None, :] - np.asarray(self.centres)[None, :, :]
+        offsets: np.ndarray = np.asarray(points, np.float64)[:, None, :] - np.asarray(self.centres)[None, :, :]
+        return offsets
 
 
 def ring(count: int, seed: int) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from gan_models.data.shape import DataShape
 from gan_models.data.table import EpochSampler, ImageTable, to_float, to_uint8
 from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter, read_metadata
 from gan_models.errors import RequestError
@@ -139,7 +140,7 @@ def test_captions_become_numbers_of_the_training_words(write: Write, tmp_path: P
 
 
 def test_without_captions_or_domains(write: Write, tmp_path: Path) -> None:
-    assert write().shape == ((3, 4, 4), 2, 0, 0)
+    assert write().shape == DataShape((3, 4, 4), classes=2)
     split = ImageTable.open(tmp_path).split("train")
     assert split.domains is None
     assert split.captions is None
