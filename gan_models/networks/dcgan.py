@@ -14,31 +14,18 @@ from gan_models.layers.attention import attention_after
 from gan_models.layers.initialization import SCHEMES
 from gan_models.layers.normalization import REFERENCE_ROWS, discriminator_norm, generator_norm
 from gan_models.networks.interfaces import LatentGenerator, Trunk
+from gan_models.networks.resolutions import check_size as check_resolution
+from gan_models.networks.resolutions import plan
 from gan_models.recipes.network_specs import DcganDiscriminator, DcganGenerator
 
 ImageShape = tuple[int, int, int]
 
-# The coarsest feature map is 4 to 7 pixels wide, and every layer doubles it.
-_COARSEST = range(4, 8)
-_LARGEST = 128
-SIZES = sorted(base << doublings for base in _COARSEST for doublings in range(1, 6) if base << doublings <= _LARGEST)
+FAMILY = "dcgan"
 
 
 def check_size(size: int) -> None:
     """Raises RequestError where no coarse map of 4 to 7 pixels doubles to `size`."""
-    if size not in SIZES:
-        near = sorted(sorted(SIZES, key=lambda known: abs(known - size))[:2])
-        raise RequestError(
-            f"data.size={size}: dcgan doubles a 4 to 7 pixel map, so the nearest sizes it can make are "
-            f"{' and '.join(map(str, near))} (all: {', '.join(map(str, SIZES))})"
-        )
-
-
-def _resolution_plan(size: int) -> tuple[int, int]:
-    """The width of the coarsest map and the number of doublings from it to `size`."""
-    check_size(size)
-    doublings = next(n for n in range(1, 6) if size >> n in _COARSEST and (size >> n) << n == size)
-    return size >> doublings, doublings
+    check_resolution(size, FAMILY)
 
 
 class DcganImageGenerator(LatentGenerator):
@@ -50,9 +37,9 @@ class DcganImageGenerator(LatentGenerator):
         reference = REFERENCE_ROWS if spec.norm in ("virtual", "reference") else 0
         super().__init__(latent, num_classes, one_hot=one_hot, reference=reference)
         channels, size, _ = image_shape
-        base, doublings = _resolution_plan(size)
+        base, doublings = plan(size, FAMILY)
         widths = [min(spec.max_width, spec.width << level) for level in reversed(range(doublings))]
-        self.coarse_shape = (widths[0], base, base)
+        self.coarse_shape = (base, base, widths[0])
         # The paper's first layer, a convolution on a 1x1 map, written as the matrix product that it is.
         self.project = nn.Linear(self.joined, widths[0] * base * base, bias=spec.norm == "none")
         layers = [*generator_norm(spec.norm, widths[0], reference), nn.ReLU(inplace=True)]
@@ -64,7 +51,9 @@ class DcganImageGenerator(LatentGenerator):
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh())
 
     def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
-        images: Tensor = self.layers(self.project(z_BZ).unflatten(1, self.coarse_shape))
+        # Channels last from the start, as the convolutions want them: nothing is copied into another order.
+        coarse_BHWC = self.project(z_BZ).unflatten(1, self.coarse_shape)
+        images: Tensor = self.layers(coarse_BHWC.permute(0, 3, 1, 2))
         return images
 
 
@@ -80,7 +69,7 @@ def build_generator(
 def build_trunk(spec: DcganDiscriminator, image_shape: ImageShape) -> Trunk:
     """4x4 convolutions of stride 2 down to the coarsest map."""
     channels, size, _ = image_shape
-    base, doublings = _resolution_plan(size)
+    base, doublings = plan(size, FAMILY)
     widths = [channels, *(min(spec.max_width, spec.width << level) for level in range(doublings))]
     layers: list[nn.Module] = []
     for level, (inputs, outputs) in enumerate(pairwise(widths)):

@@ -1,0 +1,45 @@
+"""Which square sizes a family of convolutions makes: a coarsest map of 4 to 7 pixels, doubled some times."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gan_models.errors import RequestError
+
+_COARSEST = range(4, 8)
+_LARGEST = 128
+_CONSTANT = 3  # doublings that keep the width: up to 8 times the coarsest map
+SIZES = sorted(base << doublings for base in _COARSEST for doublings in range(1, 6) if base << doublings <= _LARGEST)
+
+
+class Plan(NamedTuple):
+    """How a size is reached: `base`, the width of the coarsest map, and the number of `doublings` from it."""
+
+    base: int
+    doublings: int
+
+
+def check_size(size: int, family: str) -> None:
+    """Raises RequestError where no coarse map of 4 to 7 pixels doubles to `size`."""
+    if size not in SIZES:
+        near = sorted(sorted(SIZES, key=lambda known: abs(known - size))[:2])
+        raise RequestError(
+            f"data.size={size}: {family} doubles a 4 to 7 pixel map, so the nearest sizes it can make are "
+            f"{' and '.join(map(str, near))} (all: {', '.join(map(str, SIZES))})"
+        )
+
+
+def plan(size: int, family: str) -> Plan:
+    """The plan for a size; errors as above."""
+    check_size(size, family)
+    doublings = next(n for n in range(1, 6) if size >> n in _COARSEST and (size >> n) << n == size)
+    return Plan(size >> doublings, doublings)
+
+
+def map_widths(width: int, doublings: int) -> list[int]:
+    """Channels of each map from the coarsest to the finest, `doublings` + 1 of them.
+
+    `width` for the first four, which is all of a 32x32 network, then half as many at each doubling, as the larger
+    published networks have it: work for each map stays about the same.
+    """
+    return [max(1, width >> max(0, level - _CONSTANT)) for level in range(doublings + 1)]
