@@ -28,6 +28,8 @@ class Loss(NamedTuple):
     """G's loss needs D's logits of real images."""
     critic: bool = False
     """D estimates a distance, the negative of its loss, instead of classifying."""
+    boundary: float = 0.0
+    """The logit above which D takes an image for real; not of critics and relativistic games."""
 
 
 def cross_entropy_discriminator(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -110,6 +112,7 @@ def _least_squares(game: Adversarial) -> Loss:
     return Loss(
         lambda real, fake: least_squares_discriminator(real, fake, a, b),
         lambda fake, _: least_squares_generator(fake, c),
+        boundary=(a + b) / 2,
     )
 
 

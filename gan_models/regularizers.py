@@ -203,10 +203,16 @@ def weight_matrices(network: nn.Module) -> list[Tensor]:
     matrices = []
     for module in network.modules():
         if isinstance(module, nn.ConvTranspose2d):
-            matrices.append(module.weight.transpose(0, 1).flatten(1))
+            matrices.append(_raw_weight(module).transpose(0, 1).flatten(1))
         elif isinstance(module, nn.Linear | nn.Conv2d):
-            matrices.append(module.weight.flatten(1))
+            matrices.append(_raw_weight(module).flatten(1))
     return matrices
+
+
+def _raw_weight(module: nn.Module) -> Tensor:
+    """The parameter itself: reading a spectrally normalised weight would take a step of its power iteration."""
+    named = dict(module.named_parameters())
+    return named["weight"] if "weight" in named else named["parametrizations.weight.original"]
 
 
 def _off_diagonal(matrix: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ class Result(BaseModel):
     extractor: str
     split: str
     samples: int
-    """Images drawn from each generator."""
+    """Images drawn from each generator; fewer than asked for where they are made from fewer real ones."""
     references: int
     """Real images they were compared with."""
     candidates: int
@@ -67,6 +67,9 @@ class Candidate(NamedTuple):
     folder: Path
     info: GeneratorInfo
     score: float
+    metric: str
+    samples: int
+    needs_examples: bool
 
     @property
     def eligible(self) -> bool:
@@ -98,23 +101,22 @@ def run(request: Request, stage: Stage) -> Result:
     if split != "validation":
         stage.note(f"the data has no validation images: checkpoints are selected on the {split} split")
     references = judge.count(split, request.selection.samples)
-    metric = judge.name("FD", request.selection.samples, split)
     reference = judge.real(split, references)
     candidates = []
     with stage.progress("scoring checkpoints", len(folders)) as bar:
         for folder in folders:
-            candidates.append(candidate := _scored(folder, judge, reference, request, device))
-            figures = {metric: candidate.score, "diversity": candidate.info.diversity}
+            candidates.append(candidate := _scored(folder, judge, split, reference, request, device))
+            figures = {candidate.metric: candidate.score, "diversity": candidate.info.diversity}
             stage.log_checkpoint(folder.name, candidate.info.step, figures)
             bar.advance(step=str(candidate.info.step), score=candidate.score)
     best = _best(candidates, request.training)
     result = Result(
         step=best.info.step,
         score=best.score,
-        metric=metric,
+        metric=best.metric,
         extractor=judge.extractor.name,
         split=split,
-        samples=request.selection.samples,
+        samples=best.samples,
         references=references,
         candidates=len(candidates),
         collapsed=sum(candidate.info.collapsed for candidate in candidates),
@@ -123,7 +125,7 @@ def run(request: Request, stage: Stage) -> Result:
         _write(target, candidates, best, result, judge)
     for file in (CURVE_FILE, TABLE_FILE, CHOICE_FILE):
         stage.log_artifact(request.output / file)
-    stage.note(f"step {result.step} is the best of {result.candidates} checkpoints: {metric} {result.score:.3g}")
+    stage.note(f"step {result.step} is the best of {result.candidates} checkpoints: {result.metric} {result.score:.3g}")
     return result
 
 
@@ -141,14 +143,25 @@ def kept_generators(training: Path) -> list[Path]:
     return folders
 
 
-def _scored(folder: Path, judge: Judge, reference: Extracted, request: Request, device: torch.device) -> Candidate:
-    """Every generator draws from the same latents and labels: what differs is the generator."""
+def _scored(
+    folder: Path, judge: Judge, split: str, reference: Extracted, request: Request, device: torch.device
+) -> Candidate:
+    """Every generator draws from the same latents, labels or images: what differs is the generator."""
     from gan_models.metrics.frechet import frechet_distance
     from gan_models.metrics.judge import draw
+    from gan_models.metrics.translation import distance_within_domains
 
-    generator, samples = draw(folder, judge.table.metadata, request.selection.samples, request.seed, device)
+    metadata, wanted = judge.table.metadata, request.selection.samples
+    generator, samples = draw(folder, metadata, wanted, request.seed, device, lambda: judge.examples(split))
     generated = judge.extractor.features_and_logits(samples.images)
-    return Candidate(folder, generator.info, frechet_distance(generated.gaussian, reference.gaussian))
+    targets, domains = samples.inputs.get("domains"), judge.real_domains(split, len(reference))
+    if targets is None or domains is None:
+        name, score = "FD", frechet_distance(generated.gaussian, reference.gaussian)
+    else:
+        name, score = "FD-within-domains", distance_within_domains(generated, targets, reference, domains)
+    count = len(samples.images)
+    metric = judge.name(name, count, split)
+    return Candidate(folder, generator.info, score, metric, count, generator.module.needs_examples)
 
 
 def _best(candidates: list[Candidate], training: Path) -> Candidate:
@@ -166,10 +179,13 @@ def _best(candidates: list[Candidate], training: Path) -> Candidate:
 
 def _write(target: Path, candidates: list[Candidate], best: Candidate, result: Result, judge: Judge) -> None:
     from components.select_checkpoint.curve import write_curve
-    from gan_models.sampling.generator import GENERATOR_FILES
+    from gan_models.sampling.examples import save_examples
+    from gan_models.sampling.generator import folder_files
 
-    for name in GENERATOR_FILES:
+    for name in folder_files(best.folder):
         link_or_copy(best.folder / name, target / name)
+    if best.needs_examples:
+        save_examples(target, judge.examples(result.split))
     with (target / TABLE_FILE).open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["step", "score", "collapsed", "diversity"])

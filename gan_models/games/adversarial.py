@@ -16,7 +16,7 @@ from gan_models.losses import LOSSES, SMOOTHED
 from gan_models.networks import DataShape, Inputs
 from gan_models.recipes.game_specs import Adversarial
 from gan_models.recipes.schema import Recipe
-from gan_models.regularizers import Round
+from gan_models.regularizers import REGULARIZERS, Round
 
 
 class AdversarialGame(TwoPlayerGame):
@@ -30,7 +30,7 @@ class AdversarialGame(TwoPlayerGame):
     def __init__(self, recipe: Recipe, shape: DataShape, device: torch.device) -> None:
         assert isinstance(recipe.game, Adversarial)
         self.rules: Adversarial = recipe.game
-        check_rules(self.rules)
+        check_rules(recipe, self.rules)
         super().__init__(recipe, shape, device)
         self.loss = LOSSES[self.rules.loss](self.rules)
 
@@ -65,12 +65,7 @@ class AdversarialGame(TwoPlayerGame):
 
     def move_discriminator(self, batch: Batch, fake: Tensor, *, report: bool) -> dict[str, Tensor]:
         differentiated = self.differentiated("discriminator")
-        real = augment(batch.images, self.rules.augmentations)
-        fake = augment(fake, self.rules.augmentations)
-        if "real" in differentiated:
-            real = real.detach().requires_grad_()
-        if "fake" in differentiated:
-            fake = fake.detach().requires_grad_()
+        real, fake = self.shown(batch.images, "real"), self.shown(fake, "fake")
         # Two passes, not one of both joined: batch norm must see real and generated images apart, as in DCGAN. A
         # second derivative through bf16 layers is too coarse to penalise.
         with self.precision(enabled="real" not in differentiated):
@@ -91,17 +86,10 @@ class AdversarialGame(TwoPlayerGame):
         )
         metrics |= self.move(loss, round_, report=report)
         self._clip_weights()
-        if self.loss.critic:
-            return metrics | {"D/wasserstein": -adversarial.detach()}
-        return metrics | {
-            "D/accuracy_real": (real_logits.detach() > 0).float().mean(),
-            "D/accuracy_fake": (fake_logits.detach() < 0).float().mean(),
-        }
+        return metrics | self._judgement(adversarial.detach(), real_logits.detach(), fake_logits.detach())
 
     def move_generator(self, batch: Batch, fake: Tensor, *, report: bool) -> dict[str, Tensor]:
-        # D only passes the gradient on here; its own weight gradients would be thrown away.
-        self.discriminator.requires_grad_(False)
-        try:
+        with self.discriminator_as_it_is():
             fake = augment(fake, self.rules.augmentations)
             real = batch.images
             if self.loss.relativistic or self.due_terms("generator"):
@@ -120,8 +108,18 @@ class AdversarialGame(TwoPlayerGame):
                 metrics["G/class_loss"] = classes.detach()
             round_ = Round("generator", self.generator, self.discriminator, real, fake, batch.labels, None, fake_output)
             return metrics | self.move(loss, round_, report=report)
-        finally:
-            self.discriminator.requires_grad_(True)
+
+    def _judgement(self, adversarial: Tensor, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """How well D tells real from generated, in the terms of its loss."""
+        if self.loss.critic:
+            return {"D/wasserstein": -adversarial}
+        if self.loss.relativistic:
+            return {"D/accuracy_pairs": (real > fake).float().mean()}
+        boundary = self.loss.boundary
+        return {
+            "D/accuracy_real": (real > boundary).float().mean(),
+            "D/accuracy_fake": (fake < boundary).float().mean(),
+        }
 
     def _discriminator_moves(self) -> int:
         warm_up = self.rules.critic_warm_up
@@ -138,7 +136,7 @@ class AdversarialGame(TwoPlayerGame):
                 parameter.clamp_(-bound, bound)
 
 
-def check_rules(rules: Adversarial) -> None:
+def check_rules(recipe: Recipe, rules: Adversarial) -> None:
     """Refuses rules that do not go together.
 
     Raises:
@@ -158,3 +156,37 @@ def check_rules(rules: Adversarial) -> None:
         )
     if rules.targets != (0.0, 1.0, 1.0) and rules.loss != "least-squares":
         raise RequestError(f"game.targets are those of least-squares, and game.loss is {rules.loss}: leave them out")
+    two_heads = recipe.conditioning.discriminator == "classifier"
+    if (rules.classification != 1.0 or not rules.classify_fakes) and not two_heads:
+        raise RequestError(
+            "game.classification and game.classify_fakes weigh D's class loss, which it has none of with "
+            f"conditioning.discriminator={recipe.conditioning.discriminator}: set that to classifier, or leave them out"
+        )
+    _check_critic(recipe, rules)
+
+
+def _check_critic(recipe: Recipe, rules: Adversarial) -> None:
+    """What bounds a critic, and what needs one."""
+    penalties = [term.name for term in recipe.regularizers if REGULARIZERS[term.name].differentiates]
+    spectral = recipe.networks.discriminator.spectral_norm
+    if rules.weight_clip is not None and spectral:
+        raise RequestError(
+            "game.weight_clip clips weights that networks.discriminator.spectral_norm scales anyway: "
+            "set game.weight_clip=null or networks.discriminator.spectral_norm=false"
+        )
+    if rules.weight_clip is not None and penalties:
+        raise RequestError(
+            f"game.weight_clip and the regularizer {penalties[0]!r} both bound D's gradient, and clipped weights "
+            "cannot reach the norm that the penalty asks for: set game.weight_clip=null or drop the regularizer"
+        )
+    critic = LOSSES[rules.loss](rules).critic
+    if critic and rules.weight_clip is None and not penalties and not spectral:
+        raise RequestError(
+            f"game.loss={rules.loss} grows without end unless D's slope is bounded: set game.weight_clip=0.01 or "
+            "networks.discriminator.spectral_norm=true, or add regularizers=[{name: gradient-penalty, weight: 10}]"
+        )
+    if rules.critic_warm_up and not critic:
+        raise RequestError(
+            f"game.critic_warm_up is for a critic, which is the better the longer it trains; game.loss={rules.loss} "
+            "has none: set game.critic_warm_up=null"
+        )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from gan_models.augmentations import AUGMENTATIONS
+from gan_models.augmentations import AUGMENTATIONS, augment
+from gan_models.data.table import Split
 from gan_models.errors import RequestError, unknown_name
 from gan_models.networks import DataShape, Discriminator, Generator, build_discriminator, build_generator
 from gan_models.recipes import game_specs
@@ -50,6 +51,13 @@ class TwoPlayerGame:
     def make_discriminator(self) -> Discriminator:
         return build_discriminator(self.recipe, self.shape)
 
+    def prepare(self, split: Split, seed: int) -> None:
+        """Nothing, unless the game uses training images beside the batches that are drawn for it."""
+
+    def companions(self) -> dict[str, Mapping[str, Tensor]]:
+        """Nothing, unless the game leaves more behind than its generator."""
+        return {}
+
     def state_dict(self) -> dict[str, Any]:
         return {
             "generator": self.generator.state_dict(),
@@ -89,6 +97,20 @@ class TwoPlayerGame:
         """The images whose gradient a due term needs: `real`, `fake`, `between`."""
         named = (term.regularizer.differentiates for term in self.due_terms(player))
         return {name for name in named if name}
+
+    def shown(self, images: Tensor, name: str) -> Tensor:
+        """Images as D sees them in its own move: augmented, and differentiable where a due term needs that."""
+        images = augment(images, self.recipe.game.augmentations)
+        return images.detach().requires_grad_() if name in self.differentiated("discriminator") else images
+
+    @contextmanager
+    def discriminator_as_it_is(self) -> Iterator[None]:
+        """For G's move: D only passes the gradient on, its own weight gradients would be thrown away."""
+        self.discriminator.requires_grad_(False)
+        try:
+            yield
+        finally:
+            self.discriminator.requires_grad_(True)
 
     def move(self, loss: Tensor, round_: Round, *, report: bool) -> dict[str, Tensor]:
         """The player's gradient step on its loss and regularizers; metrics of both."""
@@ -144,6 +166,10 @@ def check_parts(recipe: Recipe) -> None:
         if term.name not in REGULARIZERS:
             raise unknown_name("regularizer", term.name, REGULARIZERS)
         kind = REGULARIZERS[term.name]
+        if [(other.name, player_of(other)) for other in recipe.regularizers].count((term.name, player_of(term))) > 1:
+            raise RequestError(
+                f"regularizer {term.name!r} is named twice for the {player_of(term)}: name it once, with one weight"
+            )
         if player_of(term) != kind.player and not kind.either:
             raise RequestError(f"regularizer {term.name!r} belongs to the {kind.player}: leave its player at auto")
         if not kind.differentiates:

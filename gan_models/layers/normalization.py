@@ -46,7 +46,8 @@ class ReferenceBatchNorm(nn.Module):
             square = torch.cat([reference_square.expand(references), combined_square])
         else:
             mean, square = reference_mean.expand_as(mean), reference_square.expand_as(square)
-        scale = torch.rsqrt(square - mean.square() + self.eps) * self.weight
+        # The difference of two roundings may fall below zero.
+        scale = torch.rsqrt((square - mean.square()).clamp(min=0.0) + self.eps) * self.weight
         shift = self.bias - mean * scale
         shape = (len(x), -1, *(1 for _ in places))
         return (each * scale.reshape(shape) + shift.reshape(shape)).to(x.dtype)

@@ -9,7 +9,8 @@ A family of latent generators is a module with
     initialise(module)                                     the paper's initialisation, for `nn.Module.apply`
 
 and heads, conditioning, minibatch statistics and spectral norm are put around it here. A family that is trained by a
-procedure of its own is built by that procedure (`gan_models.games`).
+procedure of its own (`gan_models.games`) has `build(recipe, shape)` where its generator takes other inputs than latents
+and labels, and `build_discriminator(recipe, shape)` where its discriminator has heads of its own.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from torch import nn
 
 from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
+from gan_models.layers.attention import SelfAttention2d
 from gan_models.layers.initialization import SCHEMES
 from gan_models.layers.minibatch import MinibatchDiscrimination, MinibatchStdDev
 from gan_models.layers.spectral import add_spectral_norm
-from gan_models.networks.heads import LinearHead, ProjectionHead
+from gan_models.networks.heads import ClassesHead, LinearHead, ProjectionHead
 from gan_models.networks.interfaces import (
     Discriminator,
     DiscriminatorOutput,
@@ -80,6 +82,9 @@ def build_discriminator(recipe: Recipe, shape: DataShape) -> Discriminator:
     family = family_of(spec.family)
     channels, height, width = shape.image
     family.check_size(height)
+    if hasattr(family, "build_discriminator"):  # a family with heads of its own
+        own: Discriminator = family.build_discriminator(recipe, shape)
+        return finish(own, spec, family)
     conditioning = recipe.conditioning.discriminator
     planes = shape.classes if conditioning == "concat" else 0
     trunk: Trunk = family.build_trunk(spec, (channels + planes, height, width))
@@ -94,14 +99,23 @@ def build_discriminator(recipe: Recipe, shape: DataShape) -> Discriminator:
             )
         head = ProjectionHead(trunk.channels, trunk.positions, shape.classes)
     else:
-        head = LinearHead(features, shape.classes if recipe.game.kind == "semi-supervised" else 1, trunk.linear)
-    classifier = LinearHead(features, shape.classes, trunk.linear) if conditioning == "classifier" else None
+        names_classes = recipe.game.kind == "semi-supervised"
+        head = ClassesHead() if names_classes else LinearHead(features, linear=trunk.linear)
+    has_classifier = isinstance(head, ClassesHead) or conditioning == "classifier"
+    classifier = LinearHead(features, shape.classes, trunk.linear) if has_classifier else None
     discriminator = Discriminator(trunk.layers, head, minibatch=minibatch, classifier=classifier, label_planes=planes)
     return finish(discriminator, spec, family)
 
 
 def finish(network: Network, spec: GeneratorSpec | DiscriminatorSpec, family: ModuleType) -> Network:
     """Initialises a network as its spec says, and puts spectral norm on what is left standing."""
+    blocks = sum(isinstance(module, SelfAttention2d) for module in network.modules())
+    if blocks < len(set(spec.attention)):
+        player = "generator" if isinstance(spec, GeneratorSpec) else "discriminator"
+        raise RequestError(
+            f"networks.{player}.attention={list(spec.attention)}: only {blocks} of these are sizes of a feature map "
+            "there; a map doubles or halves from layer to layer, and is smaller than data.size"
+        )
     network.apply(family.initialise if spec.init == "family" else SCHEMES[spec.init])
     if spec.spectral_norm:
         add_spectral_norm(network)

@@ -14,8 +14,27 @@ class LinearHead(nn.Module):
         self.outputs = outputs
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
-        logits: Tensor = self.linear(features.flatten(1))
+        logits: Tensor = self.linear(flat(features))
         return logits.squeeze(1) if self.outputs == 1 else logits
+
+
+def flat(features: Tensor) -> Tensor:
+    """[B, F, H, W] or [B, F] -> [B, H * W * F].
+
+    Channels come last, as convolutions leave them in memory, so that neither the features nor their gradient are
+    copied into another order.
+    """
+    return features.permute(0, 2, 3, 1).flatten(1) if features.dim() == 4 else features.flatten(1)
+
+
+class ClassesHead(nn.Module):
+    """The real/fake logit Z = log sum exp of the K class logits: [B, K] -> [B] (Salimans et al. 2016, section 5).
+
+    sigmoid(Z) is the probability of the K real classes in a softmax over K + 1, whose last logit is 0.
+    """
+
+    def forward(self, class_logits: Tensor, labels: Tensor | None = None) -> Tensor:
+        return class_logits.float().logsumexp(1)
 
 
 class ProjectionHead(nn.Module):

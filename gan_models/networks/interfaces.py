@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gan_models.networks.heads import ClassesHead
+
 if TYPE_CHECKING:
     from gan_models.data.table import Split
 
@@ -59,6 +61,15 @@ class Generator(nn.Module, ABC):
         Raises:
             ValueError: examples are needed and not given.
         """
+
+    @property
+    def needs_examples(self) -> bool:
+        """Whether it makes images from real ones, or from what they carry."""
+        return not {"latents", "labels"}.issuperset(self.inputs)
+
+    def distinct(self, examples: int) -> int | None:
+        """How many different inputs `draw_inputs` makes of so many examples; None where there is no limit."""
+        return None
 
 
 class LatentGenerator(Generator):
@@ -128,7 +139,7 @@ class Discriminator(nn.Module):
 
     Args:
         trunk: images [B, C, H, W] (with `label_planes` more channels where those are joined) to features [B, F, ...].
-        head: features and labels to logits [B].
+        head: features and labels to logits [B]; a `ClassesHead` is given the class logits instead.
         minibatch: features to features that also tell of an image's neighbours, in front of the heads.
         classifier: features to class logits [B, K].
         label_planes: K where the class is joined to the image as K planes, else 0.
@@ -156,7 +167,8 @@ class Discriminator(nn.Module):
         features = self.trunk(images)
         seen = features if self.minibatch is None else self.minibatch(features)
         class_logits = None if self.classifier is None else self.classifier(seen)
-        return DiscriminatorOutput(self.head(seen, labels), features, class_logits)
+        judged = class_logits if isinstance(self.head, ClassesHead) else seen
+        return DiscriminatorOutput(self.head(judged, labels), features, class_logits)
 
 
 def _label_planes(images_BCHW: Tensor, labels_B: Tensor | None, classes: int) -> Tensor:

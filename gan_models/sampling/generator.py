@@ -3,6 +3,8 @@
 generator.safetensors   weights of the moving-average generator
 recipe.yaml             the whole recipe, every default spelled out
 generator.json          `GeneratorInfo`
+classifier.safetensors  only of a semi-supervised training: its classifier (`gan_models.sampling.classifier`)
+examples.safetensors    only where images are made from real ones: a few of these (`gan_models.sampling.examples`)
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from gan_models.errors import RequestError
 from gan_models.networks import Generator, Inputs, build_generator
 from gan_models.recipes.loading import parse_recipe
 from gan_models.recipes.schema import Recipe
+from gan_models.sampling.truncation import check_threshold, truncate
+from gan_models.sampling.examples import load_examples
 
 WEIGHTS_FILE = "generator.safetensors"
 RECIPE_FILE = "recipe.yaml"
@@ -57,7 +61,8 @@ class GeneratorInfo(BaseModel):
     @property
     def shape(self) -> DataShape:
         """What its network was built for."""
-        return DataShape(self.image_shape, len(self.class_names), len(self.domain_names), len(self.words))
+        names = (self.class_names, self.domain_names, self.words)
+        return DataShape(self.image_shape, *map(len, names), self.words)
 
 
 class Samples(NamedTuple):
@@ -65,21 +70,49 @@ class Samples(NamedTuple):
 
     images: Tensor
     inputs: Inputs
+    examples: Split | None = None
+    """Real images that they were made from: image i from example i modulo their number; None where from none."""
 
     @property
     def labels(self) -> Tensor | None:
-        """The classes asked for, int64 [N]; None where the generator takes none."""
-        return self.inputs.get("labels")
+        """The classes they should be of, int64 [N]: asked for, or of their examples; None where there are none."""
+        if "labels" in self.inputs or self.examples is None or self.examples.labels is None:
+            return self.inputs.get("labels")
+        return self._of_examples(self.examples.labels)
+
+    @property
+    def sources(self) -> Tensor | None:
+        """The examples, uint8 [N, H, W, C]; None where they were made from none."""
+        return None if self.examples is None else self._of_examples(self.examples.images)
+
+    @property
+    def source_domains(self) -> Tensor | None:
+        """The domains of the examples, int64 [N]; None where they have none."""
+        if self.examples is None or self.examples.domains is None:
+            return None
+        return self._of_examples(self.examples.domains)
+
+    def _of_examples(self, column: Tensor) -> Tensor:
+        return column[torch.arange(len(self.images), device=column.device) % len(column)].cpu()
 
 
 class LoadedGenerator:
     """A generator ready to draw from."""
 
-    def __init__(self, module: Generator, recipe: Recipe, info: GeneratorInfo, device: torch.device) -> None:
+    def __init__(
+        self,
+        module: Generator,
+        recipe: Recipe,
+        info: GeneratorInfo,
+        device: torch.device,
+        examples: Split | None = None,
+    ) -> None:
         self.module = module
         self.recipe = recipe
         self.info = info
         self.device = device
+        self.examples = examples
+        """Real images that came with the weights; used where `sample` is given none."""
 
     @property
     def num_classes(self) -> int:
@@ -93,24 +126,31 @@ class LoadedGenerator:
         seed: int,
         labels: Tensor | None = None,
         examples: Split | None = None,
+        truncation: float | None = None,
         batch_size: int = 256,
     ) -> Samples:
         """Draws `num` images, quantised to uint8. Equal arguments give equal images, whatever the batch size.
 
         Args:
             labels: int64 [num], for conditional generators; by default image i is of class i modulo K.
-            examples: real images that a generator translates or whose captions it illustrates.
+            examples: real images that a generator translates or whose captions it illustrates; by default those that
+                came with it.
+            truncation: latents beyond +-this are drawn again (`gan_models.sampling.truncation`).
 
         Raises:
-            RequestError: labels for an unconditional generator, labels it does not know, or examples missing.
+            RequestError: labels for an unconditional generator, labels it does not know, examples missing, or a
+                truncation where there are no latents.
         """
         self._check_labels(num, labels)
         stream = torch.Generator().manual_seed(seed)
+        examples = (examples or self.examples) if self.module.needs_examples else None
         try:
             inputs = self.module.draw_inputs(num, stream, labels=labels, examples=examples)
         except ValueError as error:
             raise RequestError(f"{self.info.recipe_name}: {error}") from None
-        return self.synthesize(inputs, batch_size=batch_size)
+        if truncation is not None:
+            inputs = self._truncated(inputs, truncation, stream)
+        return self.synthesize(inputs, batch_size=batch_size)._replace(examples=examples)
 
     @torch.inference_mode()
     def synthesize(self, inputs: Inputs, *, batch_size: int = 256) -> Samples:
@@ -121,6 +161,12 @@ class LoadedGenerator:
             parts.append(to_uint8(self.module(**part)).cpu())
         return Samples(torch.cat(parts), inputs)
 
+    def _truncated(self, inputs: Inputs, threshold: float, stream: torch.Generator) -> Inputs:
+        check_threshold(threshold, "truncation")
+        if "latents" not in inputs:
+            raise RequestError(f"{self.info.recipe_name} takes no latents, so there is nothing to truncate: leave it out")
+        return inputs | {"latents": truncate(inputs["latents"], threshold, stream)}
+
     def _check_labels(self, num: int, labels: Tensor | None) -> None:
         if labels is None:
             return
@@ -130,12 +176,26 @@ class LoadedGenerator:
             raise RequestError(f"labels must be {num} numbers from 0 to {self.num_classes - 1}")
 
 
-def save_generator(folder: Path, weights: Mapping[str, Tensor], recipe: Recipe, info: GeneratorInfo) -> None:
-    """Writes a generator folder, replacing one that is there."""
+def save_generator(
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    recipe: Recipe,
+    info: GeneratorInfo,
+    companions: Mapping[str, Mapping[str, Tensor]] | None = None,
+) -> None:
+    """Writes a generator folder, replacing one that is there; `companions` are weights to keep beside it, by name."""
     with new_folder(folder) as target:
-        save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, target / WEIGHTS_FILE)
+        for file, tensors in {"generator": weights, **(companions or {})}.items():
+            whole = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
+            save_file(whole, target / f"{file}.safetensors")
         (target / RECIPE_FILE).write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
         (target / INFO_FILE).write_text(info.model_dump_json(indent=2) + "\n")
+
+
+def folder_files(folder: Path) -> list[str]:
+    """Names of the files that a copy of a generator folder needs: the three, and other networks kept beside them."""
+    others = {path.name for path in folder.glob("*.safetensors")}
+    return [*GENERATOR_FILES, *sorted(others - set(GENERATOR_FILES))]
 
 
 def read_info(folder: Path) -> GeneratorInfo:
@@ -161,6 +221,7 @@ def load_generator(folder: Path, device: torch.device | str = "cpu") -> LoadedGe
     try:
         document = yaml.safe_load((folder / RECIPE_FILE).read_text())
         weights = load_file(folder / WEIGHTS_FILE, device=str(device))
+        examples = load_examples(folder)
     except (OSError, yaml.YAMLError, SafetensorError) as error:
         raise _damaged(folder, error) from None
     recipe = parse_recipe(document, origin=str(folder / RECIPE_FILE))
@@ -170,7 +231,7 @@ def load_generator(folder: Path, device: torch.device | str = "cpu") -> LoadedGe
     except RuntimeError as error:
         raise _damaged(folder / WEIGHTS_FILE, error) from None
     module.to(memory_format=torch.channels_last)
-    return LoadedGenerator(module.eval(), recipe, info, device)
+    return LoadedGenerator(module.eval(), recipe, info, device, examples)
 
 
 def _damaged(path: Path, error: Exception) -> RequestError:

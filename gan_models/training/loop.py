@@ -161,6 +161,7 @@ class _Loop:
         self.sampler = EpochSampler(len(split), recipe.training.batch_size, seed)
         torch.manual_seed(seed)
         self.game: Game = build_game(recipe, metadata.shape, device)
+        self.game.prepare(split, seed)
         self.average = ExponentialMovingAverage(self.game.generator, recipe.training.ema)
         self.probe = Probe(self.game.generator, split, seed)
         self.state = _Progress()
@@ -243,7 +244,7 @@ class _Loop:
             collapsed=collapsed,
         )
         target = self.folder / GENERATORS_FOLDER / f"step-{step:06d}"
-        save_generator(target, snapshot.state_dict(), self.recipe, info)
+        save_generator(target, snapshot.state_dict(), self.recipe, info, self.game.companions())
 
     def _tick(self, step: int, share: float, grid: Path) -> None:
         metrics = self._take_means()

@@ -1,12 +1,26 @@
-"""Real images small enough for unit tests: scikit-learn's 8x8 digits."""
+"""Real images small enough for unit tests, scikit-learn's 8x8 digits, and every recipe made small enough for them."""
 
 import hashlib
+from collections.abc import Callable
+from functools import cache
 
 import pytest
 import torch
 from sklearn.datasets import load_digits
 
 from gan_models.data.table import Split, TableMetadata
+from gan_models.errors import RequestError
+from gan_models.networks import family_of
+from gan_models.recipes import Recipe, load_recipe, recipe_names
+
+SHRINK: dict[str, tuple[str, ...]] = {
+    name: ("data.size=16", "networks.generator.attention=[8]", "networks.discriminator.attention=[8]")
+    for name in ("biggan", "sagan")
+} | {
+    "wgan": ("game.critic_warm_up={first: 2, every: 5, steps: 2}",),
+}
+"""What makes a recipe small beyond a network width of 4 and the smallest size its networks can do. One entry more for
+a recipe that needs it."""
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +39,67 @@ def digits() -> tuple[Split, TableMetadata]:
     )
     labels = torch.from_numpy(data.target.astype("int64"))
     return Split(torch.from_numpy(pixels), labels, [str(index) for index in range(len(pixels))]), metadata
+
+
+@cache
+def small(name: str, *overrides: str) -> Recipe:
+    """A built-in recipe with narrow networks, one thread, small batches, at the smallest size that it can do."""
+    spec = load_recipe(name).networks
+    narrow = []
+    for player in ("generator", "discriminator"):
+        fields = type(getattr(spec, player)).model_fields
+        narrow += [
+            f"networks.{player}.{key}={value}" for key, value in (("width", 4), ("widths", [8])) if key in fields
+        ]
+    training = ["training.batch_size=16", "training.tick=4", "training.keep=2", "training.threads=1"]
+    size = f"data.size={_smallest_size(spec.generator.family)}"
+    return load_recipe(name, [size, *narrow, *training, "training.steps=12", *SHRINK.get(name, ()), *overrides])
+
+
+def _smallest_size(family: str) -> int:
+    for size in range(8, 257):
+        try:
+            family_of(family).check_size(size)
+        except RequestError:
+            continue
+        return size
+    raise AssertionError(f"{family} takes no size up to 256")
+
+
+def _draws_from_latents(name: str) -> bool:
+    """Whether a recipe's generator is given latents (and labels); a recipe that cannot be read is, and fails there."""
+    try:
+        return not hasattr(family_of(load_recipe(name).networks.generator.family), "build")
+    except (RequestError, ImportError):
+        return True
+
+
+LATENT_RECIPES = [name for name in recipe_names() if _draws_from_latents(name)]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test with an argument `latent_recipe` runs for every recipe whose generator draws from latents."""
+    if "latent_recipe" in metafunc.fixturenames:
+        metafunc.parametrize("latent_recipe", LATENT_RECIPES)
+
+
+@pytest.fixture(scope="session")
+def small_recipe() -> Callable[..., Recipe]:
+    """`small`: a built-in recipe's name and further overrides to the recipe made small."""
+    return small
+
+
+@pytest.fixture(scope="session")
+def digits_for(digits: tuple[Split, TableMetadata]) -> Callable[[Recipe], tuple[Split, TableMetadata]]:
+    """The digits at the size that a recipe is trained at."""
+    split, metadata = digits
+
+    @cache
+    def resized(size: int) -> tuple[Split, TableMetadata]:
+        images = split.images[:512].permute(0, 3, 1, 2).float()
+        images = torch.nn.functional.interpolate(images, size=(size, size), mode="bilinear").round().to(torch.uint8)
+        assert split.labels is not None
+        larger = Split(images.permute(0, 2, 3, 1).contiguous(), split.labels[:512], split.paths[:512])
+        return larger, metadata.model_copy(update={"height": size, "width": size})
+
+    return lambda recipe: resized(recipe.data.size)

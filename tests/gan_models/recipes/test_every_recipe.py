@@ -1,0 +1,108 @@
+"""Every recipe that draws from latents: a few steps at its smallest size, kept, resumed bit for bit, sampled."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+
+from gan_models.data.table import Split, TableMetadata
+from gan_models.games import build_game
+from gan_models.recipes import Recipe
+from gan_models.sampling.generator import load_generator
+from gan_models.training.loop import Stopped, train
+
+SmallRecipe = Callable[..., Recipe]
+DigitsFor = Callable[[Recipe], tuple[Split, TableMetadata]]
+TIMINGS = ("images_per_second", "memory_gb")
+
+
+class Recorder:
+    """A reporter that remembers, and asks to stop after a given number of steps."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.ticks: list[tuple[int, dict[str, float]]] = []
+        self.stop_after = stop_after
+        self.asked = 0
+
+    def progress(self, step: int, figures: Mapping[str, float]) -> None:
+        pass
+
+    def tick(self, step: int, metrics: Mapping[str, float], grid: Path) -> None:
+        self.ticks.append((step, {name: value for name, value in metrics.items() if name not in TIMINGS}))
+
+    def note(self, sentence: str) -> None:
+        pass
+
+    def stop_requested(self) -> bool:
+        self.asked += 1
+        return self.stop_after is not None and self.asked >= self.stop_after
+
+
+def run(recipe: Recipe, data: tuple[Split, TableMetadata], folder: Path, recorder: Recorder) -> None:
+    train(recipe, *data, folder, seed=3, device=torch.device("cpu"), reporter=recorder)
+
+
+def flat(state: object, at: str = "") -> dict[str, torch.Tensor]:
+    """The tensors of a nested state, by path."""
+    if isinstance(state, torch.Tensor):
+        return {at: state}
+    pairs = state.items() if isinstance(state, Mapping) else enumerate(state) if isinstance(state, list | tuple) else ()
+    return {key: tensor for name, value in pairs for key, tensor in flat(value, f"{at}/{name}").items()}
+
+
+def last_state(folder: Path) -> dict[str, torch.Tensor]:
+    newest = sorted((folder / "checkpoints").iterdir())[-1]
+    return flat(torch.load(newest / "state.pt", weights_only=True))
+
+
+def assert_resumes(recipe: Recipe, data: tuple[Split, TableMetadata], folder: Path) -> None:
+    """Trains whole, and stopped at step 7 and gone on: equal states, equal reports."""
+    whole, part, rest = Recorder(), Recorder(stop_after=7), Recorder()
+    run(recipe, data, folder / "whole", whole)
+    with pytest.raises(Stopped):
+        run(recipe, data, folder / "parts", part)
+    run(recipe, data, folder / "parts", rest)
+    expected, found = last_state(folder / "whole"), last_state(folder / "parts")
+    assert expected.keys() == found.keys()
+    assert [key for key in expected if not torch.equal(expected[key], found[key])] == []
+    assert whole.ticks == part.ticks + rest.ticks
+
+
+def test_stopped_and_resumed_equals_never_stopped_and_samples(
+    latent_recipe: str, small_recipe: SmallRecipe, digits_for: DigitsFor, tmp_path: Path
+) -> None:
+    recipe = small_recipe(latent_recipe)
+    assert_resumes(recipe, digits_for(recipe), tmp_path)
+    generator = load_generator(tmp_path / "parts" / "generators" / f"step-{recipe.training.steps:06d}")
+    size = recipe.data.size
+    assert generator.sample(5, seed=0).images.shape == (5, size, size, 1)
+    assert (generator.num_classes > 0) == recipe.conditional
+
+
+def test_a_few_steps_change_both_players_and_stay_finite(
+    latent_recipe: str, small_recipe: SmallRecipe, digits_for: DigitsFor
+) -> None:
+    from gan_models.games import Batch
+
+    recipe = small_recipe(latent_recipe)
+    split, metadata = digits_for(recipe)
+    torch.manual_seed(0)
+    game = build_game(recipe, metadata.shape, torch.device("cpu"))
+    game.prepare(split, 0)
+    before = {player: flat(game.state_dict()[player]) for player in ("generator", "discriminator")}
+    before = {player: {key: value.clone() for key, value in state.items()} for player, state in before.items()}
+    labels = split.labels if "labels" in recipe.needs else None
+
+    def draw() -> Batch:
+        index = torch.randint(0, len(split), (16,))
+        return Batch(split.batch(index)[0], None if labels is None else labels[index])
+
+    for _ in range(3):
+        metrics = game.step(draw, report=True)
+        assert all(torch.isfinite(value) for value in metrics.values())
+    assert {"D/loss", "G/loss", "D/gradient_norm", "G/gradient_norm"} <= metrics.keys()
+    for player, old in before.items():
+        new = flat(game.state_dict()[player])
+        assert any(not torch.equal(old[key], new[key]) for key in old), player
+        assert all(torch.isfinite(value).all() for value in new.values()), player
