@@ -50,10 +50,11 @@ class _Worker:
     """One decoder process and the pipes to it; several threads may ask at once."""
 
     def __init__(self) -> None:
-        path = os.pathsep.join([str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        # The path of this process, and no `site` (-S) to work it out again: a third less time to start.
+        path = os.pathsep.join([str(PACKAGE_ROOT), *filter(None, sys.path)])
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "components.prepare_data.decode_worker"],
+                [sys.executable, "-S", "-P", "-m", "components.prepare_data.decode_worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
