@@ -57,6 +57,33 @@ class Classes(BaseModel):
     """The same for real images and their labels: the classifier's accuracy."""
 
 
+class TaskFigure(BaseModel):
+    """A figure of what the generator is for."""
+
+    name: str
+    title: str
+    """As a line of the report says it."""
+    value: float
+    real: float | None = None
+    """What real images get in its place, where that can be said."""
+    better: str
+    """"lower" or "higher"."""
+    is_share: bool = False
+    """Shown in per cent."""
+    goes_first: bool = True
+    """Among the figures that a reader looks for."""
+
+
+class TruncationPoint(BaseModel):
+    """The generator with its latents cut off: as many images, from the same draws, against the same reference."""
+
+    threshold: float | None
+    """Latents beyond it are drawn again; None for the generator as it is, whose figures go first everywhere."""
+    fd: float
+    inception_score: float | None
+    """None where the extractor has no classes."""
+
+
 class Findings(BaseModel):
     """The whole of metrics.json."""
 
@@ -69,6 +96,10 @@ class Findings(BaseModel):
     rows: list[Row]
     memorisation: Memorised | None
     classes: Classes | None
+    tasks: list[TaskFigure] = []
+    """Figures of translations and colorizations."""
+    truncation: list[TruncationPoint] = []
+    """Where the recipe asks for it, by falling threshold, the generator as it is first."""
     extractor: dict[str, Any]
     extractor_choice: str
     generated: dict[str, Any]

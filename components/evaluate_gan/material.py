@@ -11,7 +11,7 @@ from torch import Tensor
 from gan_models.errors import RequestError
 from gan_models.metrics.extractors import Extracted
 from gan_models.metrics.judge import Judge, draw, reference_split
-from gan_models.sampling.generator import GeneratorInfo
+from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator, Samples
 
 _LEAST = 2  # images that have a spread
 
@@ -23,7 +23,7 @@ class Material(NamedTuple):
     images: Tensor
     """Generated, uint8 [N, H, W, C]."""
     labels: Tensor | None
-    """Asked for, int64 [N]; None where the generator is unconditional."""
+    """Asked for, or of the images they were made from, int64 [N]; None where there are none."""
     generated: Extracted
     split: str
     """The reference split."""
@@ -35,6 +35,9 @@ class Material(NamedTuple):
     """Of those of them that are not in the reference: N, or all where there are fewer."""
     unseen: Extracted | None
     """Of validation images: neither trained on nor in the reference."""
+    generator: LoadedGenerator
+    samples: Samples
+    """What was drawn, with what it was made from."""
 
 
 def collect(folder: Path, judge: Judge, num: int, seed: int, device: torch.device) -> Material:
@@ -54,7 +57,7 @@ def collect(folder: Path, judge: Judge, num: int, seed: int, device: torch.devic
     unseen = None
     if split == "test" and metadata.count("validation") >= _LEAST:
         unseen = judge.real("validation", judge.count("validation", num))
-    generator, samples = draw(folder, metadata, num, seed, device)
+    generator, samples = draw(folder, metadata, num, seed, device, lambda: judge.examples(split))
     return Material(
         info=generator.info,
         images=samples.images,
@@ -65,6 +68,8 @@ def collect(folder: Path, judge: Judge, num: int, seed: int, device: torch.devic
         training=training,
         real=real,
         unseen=unseen,
+        generator=generator,
+        samples=samples,
     )
 
 

@@ -6,6 +6,7 @@ import torch
 
 from components.evaluate_gan.findings import Classes, Findings, Memorised, Reading, Row
 from components.evaluate_gan.material import Material
+from components.evaluate_gan.tasks import task_figures
 from components.shared.environment import environment
 from gan_models.metrics.extractors import Extracted
 from gan_models.metrics.judge import Judge
@@ -31,6 +32,9 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
         if classes.agreement is not None:
             metrics[judge.name("agreement", count)] = classes.agreement
             headline.append(judge.name("agreement", count))
+    tasks = task_figures(material, judge, seed)
+    metrics |= {task.name: task.value for task in tasks}
+    headline += [task.name for task in tasks if task.goes_first]
     if memorised is not None:
         metrics[judge.name("FD-gap", count, material.split)] = memorised.gap
         metrics[judge.name("nearest-ratio", count, material.split)] = memorised.distance_ratio
@@ -42,6 +46,7 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
         rows=rows,
         memorisation=memorised,
         classes=classes,
+        tasks=tasks,
         extractor=judge.extractor.describe(),
         extractor_choice=f"{name}: {judge.choice.reason}",
         generated={"images": count, **material.info.model_dump(mode="json")},
@@ -156,6 +161,11 @@ def _notes(material: Material, judge: Judge) -> list[str]:
         notes.append("The data holds no images back: the generator is compared with images it was trained on.")
     elif material.split != "test":
         notes.append(f"The data has no test split: the reference is the {material.split} split.")
+    if material.samples.examples is not None:
+        notes.append(
+            f"The images were made from {len(material.samples.examples)} images of the {material.split} split, which "
+            "is the reference too: whatever is left as it was makes the distances smaller than for images from nothing."
+        )
     if material.info.data_fingerprint != judge.table.metadata.fingerprint:
         notes.append(
             "The generator was trained on other data than it is judged by: the memorisation figures do not apply."

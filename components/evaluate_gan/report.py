@@ -28,6 +28,8 @@ class Picture(NamedTuple):
 def markdown(title: str, findings: Findings, pictures: Sequence[Picture] = ()) -> str:
     """The report as Markdown; pictures are named by their files."""
     blocks = [f"# {title}", comparison(findings), _markdown_table(findings), *_memorisation(findings)]
+    if findings.truncation:
+        blocks.append(_as_markdown(_truncation_table(findings)))
     blocks.append("\n".join(f"- {note}" for note in findings.notes))
     blocks += [f"![{picture.file}]({picture.file})\n\n{picture.caption}" for picture in pictures]
     return "\n\n".join(blocks) + "\n"
@@ -40,10 +42,10 @@ def short_markdown(findings: Findings) -> str:
 
 def page(title: str, findings: Findings, pictures: Sequence[Picture], folder: Path) -> str:
     """The report as one HTML page that holds its pictures, which lie in `folder`."""
-    head, *lines = _table(findings)
-    rows = [_html_row("th", head), *(_html_row("td", line) for line in lines)]
-    body = [f"<h1>{escape(title)}</h1>", f"<p>{escape(comparison(findings))}</p>", f"<table>{''.join(rows)}</table>"]
+    body = [f"<h1>{escape(title)}</h1>", f"<p>{escape(comparison(findings))}</p>", _as_html(_table(findings))]
     body += [f"<p>{escape(text)}</p>" for text in _memorisation(findings)]
+    if findings.truncation:
+        body.append(_as_html(_truncation_table(findings)))
     body.append(f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in findings.notes)}</ul>")
     for picture in pictures:
         data = base64.b64encode((folder / picture.file).read_bytes()).decode()
@@ -53,6 +55,11 @@ def page(title: str, findings: Findings, pictures: Sequence[Picture], folder: Pa
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>\n"
     )
+
+
+def _as_html(table: Sequence[Sequence[str]]) -> str:
+    head, *lines = table
+    return f"<table>{''.join([_html_row('th', head), *(_html_row('td', line) for line in lines)])}</table>"
 
 
 def _html_row(tag: str, cells: Sequence[str]) -> str:
@@ -93,7 +100,12 @@ def _table(findings: Findings) -> list[list[str]]:
     if first.generated_at_real:
         head.append(f"first {first.generated_at_real.images} generated")
     head.append(f"real ({first.real.images})")
-    return [head, *(_line(row) for row in findings.rows), *_class_lines(findings, len(head))]
+    return [
+        head,
+        *(_line(row) for row in findings.rows),
+        *_class_lines(findings, len(head)),
+        *_task_lines(findings, len(head)),
+    ]
 
 
 def _line(row: Row) -> list[str]:
@@ -115,6 +127,20 @@ def _class_lines(findings: Findings, width: int) -> list[list[str]]:
     return [[title, f"{100 * ours:.1f} %", *gap, f"{100 * real:.1f} %"] for title, ours, real in pairs]
 
 
+def _task_lines(findings: Findings, width: int) -> list[list[str]]:
+    """Where real images have no such figure, their cell is empty."""
+    gap = [""] * (width - 3)
+
+    def cell(value: float | None, is_share: bool) -> str:
+        if value is None:
+            return ""
+        return f"{100 * value:.1f} %" if is_share else _number(value)
+
+    return [
+        [task.title, cell(task.value, task.is_share), *gap, cell(task.real, task.is_share)] for task in findings.tasks
+    ]
+
+
 def _value(reading: Reading) -> str:
     spread = "" if reading.std is None else f" ± {_number(reading.std)}"
     return f"{_number(reading.value)}{spread}"
@@ -124,7 +150,24 @@ def _number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
+def _truncation_table(findings: Findings) -> list[list[str]]:
+    """A heading, then a line for each threshold, the generator as it is first."""
+    lines = [
+        [
+            "none" if point.threshold is None else f"{point.threshold:g}",
+            "" if point.inception_score is None else _number(point.inception_score),
+            _number(point.fd),
+        ]
+        for point in findings.truncation
+    ]
+    return [["latents cut off at", _NAMES["IS"], _NAMES["FD"]], *lines]
+
+
 def _markdown_table(findings: Findings) -> str:
-    head, *lines = _table(findings)
+    return _as_markdown(_table(findings))
+
+
+def _as_markdown(table: Sequence[Sequence[str]]) -> str:
+    head, *lines = table
     rule = ["---", *["---:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *lines))

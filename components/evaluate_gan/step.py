@@ -22,6 +22,7 @@ REPORT_FILE = "report.md"
 PAGE_FILE = "report.html"
 # The images that are judged are not those the checkpoint was selected by, which would flatter it.
 _NOT_THE_SELECTION = 1
+_PAIRS, _COLUMNS = 30, 12
 
 
 class Request(BaseModel):
@@ -59,6 +60,7 @@ def run(request: Request, stage: Stage) -> Result:
 
     from components.evaluate_gan.material import collect
     from components.evaluate_gan.measuring import find
+    from components.evaluate_gan.truncation import truncation_curve
     from gan_models.data.table import ImageTable
     from gan_models.metrics.judge import Judge
 
@@ -78,6 +80,7 @@ def run(request: Request, stage: Stage) -> Result:
     material = collect(request.generator, judge, evaluation.samples, seed, device)
     with stage.progress("comparing", 2) as bar:
         findings = find(material, judge, k=evaluation.neighbours, seed=seed)
+        findings.truncation = truncation_curve(material, judge, evaluation.truncations, seed)
         bar.advance()
         with new_folder(request.output) as target:
             pictures = _write(target, findings, material, judge)
@@ -94,6 +97,9 @@ def run(request: Request, stage: Stage) -> Result:
 def _write(target: Path, findings: Findings, material: Material, judge: Judge) -> list[Picture]:
     from components.evaluate_gan.figures import write_classes, write_nearest, write_samples
     from components.evaluate_gan.report import Picture, markdown, page
+    from components.evaluate_gan.tasks import source_rows
+    from components.evaluate_gan.truncation import write_truncation
+    from gan_models.sampling.grids import image_grid, save_png
 
     pictures = [
         Picture("samples.png", "Samples. A row is a class where the generator is conditional."),
@@ -108,6 +114,13 @@ def _write(target: Path, findings: Findings, material: Material, judge: Judge) -
     if findings.classes is not None:
         pictures.append(Picture("classes.png", "Classes of generated and of real images, as the classifier sees them."))
         write_classes(target / pictures[2].file, findings.classes)
+    rows = source_rows(material, _PAIRS)
+    if rows is not None:
+        pictures.append(Picture("pairs.png", "Images of the reference split, what was made of each at its right."))
+        save_png(image_grid(rows, _COLUMNS), target / pictures[-1].file, scale=max(1, 56 // rows.shape[1]))
+    if findings.truncation:
+        pictures.append(Picture("truncation.png", "Latents cut off at falling thresholds: variety for quality."))
+        write_truncation(target / pictures[-1].file, findings.truncation)
     title = f"Evaluation of {material.info.recipe_name} on {findings.data['source']}"
     write_json(target / METRICS_FILE, findings.model_dump(mode="json"))
     write_text(target / REPORT_FILE, markdown(title, findings, pictures))

@@ -1,4 +1,4 @@
-"""A small classifier trained on the data set's own labels, as an extractor of features.
+"""A small classifier trained on the data set's own labels (or domains), as an extractor of features.
 
 For digits, glyphs and other images that ImageNet knows nothing of, figures on MNIST have always been measured so. It
 sees the train split only; its accuracy on the other splits is part of its description. Training is a pure function of
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,9 @@ from gan_models.metrics.extractors import Advance, Bars, Extracted, fold_batch_n
 
 if TYPE_CHECKING:
     from gan_models.data.table import ImageTable, Split
+
+Question = Literal["labels", "domains"]
+"""What of an image the classifier names."""
 
 FEATURES = 128
 _WIDTHS = (16, 32, 48, 48, FEATURES)
@@ -79,19 +82,31 @@ class Classifier:
 
     @classmethod
     def for_table(
-        cls, table: ImageTable, *, cache: Path, device: torch.device | str = "cpu", bars: Bars = silent
+        cls,
+        table: ImageTable,
+        *,
+        cache: Path,
+        device: torch.device | str = "cpu",
+        bars: Bars = silent,
+        of: Question = "labels",
     ) -> Classifier:
         """The classifier of a data set: from the cache, or trained now (seconds on two cores).
 
         Raises:
-            RequestError: the data has no labels, or labels of one class only.
+            RequestError: the data has no labels (or domains), or only one that is in use.
         """
         metadata = table.metadata
-        if sum(count > 0 for count in metadata.counts.get("train", {}).values()) < 2 or not metadata.class_names:
-            raise RequestError(f"a classifier can't be trained on {metadata.source}: it has no labels of two classes")
-        key = {"data": metadata.fingerprint, "code": hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}
-        weights = cached_tensors(cache, key, lambda: _trained(table, torch.device(device), bars))
-        return cls(weights, metadata.image_shape, metadata.num_classes, device)
+        if of == "domains":
+            answers, in_use = len(metadata.domain_names), len(metadata.domain_names)
+        else:
+            answers = metadata.num_classes
+            in_use = sum(count > 0 for count in metadata.counts.get("train", {}).values()) if answers else 0
+        if in_use < 2:
+            kind = "classes" if of == "labels" else "domains"
+            raise RequestError(f"a classifier can't be trained on {metadata.source}: it has no {of} of two {kind}")
+        key = {"data": metadata.fingerprint, "code": hashlib.sha256(Path(__file__).read_bytes()).hexdigest(), "of": of}
+        weights = cached_tensors(cache, key, lambda: _trained(table, torch.device(device), bars, of, answers))
+        return cls(weights, metadata.image_shape, answers, device)
 
     def describe(self) -> dict[str, Any]:
         channels, height, width = self._shape
@@ -109,16 +124,16 @@ class Classifier:
         return in_batches(images, 512, lambda batch: self._network(_network_input(batch.to(self._device))), advance)
 
 
-def _trained(table: ImageTable, device: torch.device, bars: Bars) -> Tensors:
+def _trained(table: ImageTable, device: torch.device, bars: Bars, of: Question, answers: int) -> Tensors:
     """State dict of a network trained on the train split, and its accuracy on the others."""
     split = table.split("train", device)
-    assert split.labels is not None
+    labels = _answers(split, of)
     steps = training_steps(len(split))
     flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-    with torch.random.fork_rng(devices=[]), flags, bars("training the classifier", steps) as bar:
+    with torch.random.fork_rng(devices=[]), flags, bars(f"training the classifier of {of}", steps) as bar:
         torch.manual_seed(_SEED)
         size = min(split.images.shape[1], _MAX_SIZE)
-        network = ClassifierNetwork(split.images.shape[3], size, table.metadata.num_classes)
+        network = ClassifierNetwork(split.images.shape[3], size, answers)
         network.to(device).to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(network.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps, pct_start=0.2)
@@ -127,7 +142,7 @@ def _trained(table: ImageTable, device: torch.device, bars: Bars) -> Tensors:
         for index, offset in zip(_order(len(split), steps), offsets, strict=True):
             images = _shifted(_network_input(split.images[index.to(device)]), reach, *offset)
             _, logits = network(images)
-            loss = F.cross_entropy(logits, split.labels[index.to(device)])
+            loss = F.cross_entropy(logits, labels[index.to(device)])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -136,8 +151,15 @@ def _trained(table: ImageTable, device: torch.device, bars: Bars) -> Tensors:
     weights = {name: tensor.detach().cpu() for name, tensor in network.eval().state_dict().items()}
     for name in _HELD_OUT:
         if table.metadata.count(name):
-            weights[f"accuracy.{name}"] = torch.tensor(_accuracy(network, table.split(name, device)))
+            weights[f"accuracy.{name}"] = torch.tensor(_accuracy(network, table.split(name, device), of))
     return weights
+
+
+def _answers(split: Split, of: Question) -> Tensor:
+    """int64 [N]: what the classifier is to say of each image."""
+    answers = split.labels if of == "labels" else split.domains
+    assert answers is not None
+    return answers
 
 
 def training_steps(images: int) -> int:
@@ -167,10 +189,9 @@ def _network_input(images: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def _accuracy(network: nn.Module, split: Split) -> float:
-    assert split.labels is not None
+def _accuracy(network: nn.Module, split: Split, of: Question) -> float:
     right = 0
-    for images, labels in zip(torch.split(split.images, 512), torch.split(split.labels, 512), strict=True):
+    for images, labels in zip(torch.split(split.images, 512), torch.split(_answers(split, of), 512), strict=True):
         right += int((network(_network_input(images))[1].argmax(dim=1) == labels).sum())
     return right / len(split)
 

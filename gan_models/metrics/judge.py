@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from gan_models.data.table_file import TableMetadata
 from gan_models.errors import RequestError
 from gan_models.metrics.cache import cached_tensors
 from gan_models.metrics.choice import Choice, choose_extractor
+from gan_models.metrics.classifier import Classifier, Question
 from gan_models.metrics.extractors import Bars, Extracted, FeatureExtractor, load_extractor, silent
 from gan_models.metrics.scores import metric_name
 from gan_models.recipes.schema import Evaluation
+from gan_models.sampling.examples import chosen
 from gan_models.sampling.generator import LoadedGenerator, Samples, load_generator
 
 _ORDER_SEED = 0  # which images stand for a split never depends on the run
@@ -66,6 +69,7 @@ class Judge:
         self.extractor = extractor
         self.choice = choice
         self._cache = cache / "features"
+        self._classifiers = cache / "classifiers"
         self._device = torch.device(device)
         self._bars = bars
         self._splits: dict[str, Split] = {}
@@ -145,6 +149,24 @@ class Judge:
         loaded = self.split(split)
         return None if loaded.labels is None else loaded.labels[representative_order(len(loaded))[:count]]
 
+    def classifier(self, of: Question) -> Classifier:
+        """A classifier of the data's labels or domains, from the cache or trained now.
+
+        Raises:
+            RequestError: the data has no two of them.
+        """
+        return Classifier.for_table(self.table, cache=self._classifiers, device=self._device, bars=self._bars, of=of)
+
+    def real_domains(self, split: str, count: int) -> Tensor | None:
+        """The domains int64 [count] of these images."""
+        loaded = self.split(split)
+        return None if loaded.domains is None else loaded.domains[representative_order(len(loaded))[:count]]
+
+    def examples(self, split: str) -> Split:
+        """The images of a split, in `representative_order`, for generators that make images from real ones."""
+        loaded = self.split(split)
+        return chosen(loaded, representative_order(len(loaded)))
+
     def generated(self, images: Tensor, title: str = "features of generated images") -> Extracted:
         """Features of uint8 [N, H, W, C] images."""
         return self._extract(images, title)
@@ -155,9 +177,17 @@ class Judge:
 
 
 def draw(
-    folder: Path, metadata: TableMetadata, num: int, seed: int, device: torch.device | str = "cpu"
+    folder: Path,
+    metadata: TableMetadata,
+    num: int,
+    seed: int,
+    device: torch.device | str = "cpu",
+    examples: Callable[[], Split] | None = None,
 ) -> tuple[LoadedGenerator, Samples]:
     """Loads a generator folder and draws `num` images to be judged against the data that `metadata` describes.
+
+    A generator that makes images from real ones is given `examples`, and draws fewer where it can make no more
+    different ones of them.
 
     Raises:
         RequestError: the folder is damaged, or makes images of another shape or other classes than the data has.
@@ -177,4 +207,7 @@ def draw(
                 f"{len(metadata.class_names)} of {metadata.source}: name the data set it was trained on"
             )
         labels = proportional_labels(metadata, num, seed)
-    return generator, generator.sample(num, seed=seed, labels=labels)
+    given = examples() if examples is not None and generator.module.needs_examples else None
+    if given is not None:
+        num = min(num, generator.module.distinct(len(given)) or num)
+    return generator, generator.sample(num, seed=seed, labels=labels, examples=given)

@@ -11,7 +11,7 @@ from gan_models.data.table import ImageTable
 from gan_models.metrics.choice import Choice
 from gan_models.metrics.extractors import Advance, Extracted
 from gan_models.metrics.judge import Judge
-from gan_models.sampling.generator import GeneratorInfo
+from gan_models.sampling.generator import GeneratorInfo, Samples
 
 INFO = GeneratorInfo(
     recipe_name="dcgan", image_shape=(1, 8, 8), class_names=(), step=1, seed=0, data_fingerprint="f", diversity=1.0,
@@ -39,7 +39,10 @@ def test_copies_of_any_training_image_are_found(dataset: Path, tmp_path: Path, e
     copies = training[[3, 700, 1400]]
     features = judge.generated(copies)
     some = judge.real("train", extracted)
-    material = Material(INFO, copies, None, features, "test", judge.real("test", 50), some, some.part(0, 50), None)
+    reference = judge.real("test", 50)
+    material = Material(
+        INFO, copies, None, features, "test", reference, some, some.part(0, 50), None, None, Samples(copies, {})
+    )
     found = training_neighbours(copies, features.features, material, judge)
     assert found.shape == (3, 4, 8, 8, 1)
     assert torch.equal(found[:, 0], copies)

@@ -1,0 +1,72 @@
+"""How good a translation between domains is: is the target reached, is the rest kept, does the way back lead back."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gan_models.data.table import to_float
+from gan_models.metrics.extractors import Extracted, FeatureExtractor
+from gan_models.metrics.frechet import Gaussian, frechet_distance
+from gan_models.sampling.generator import LoadedGenerator, Samples
+
+
+class Translation(NamedTuple):
+    """Figures of translated images."""
+
+    reached: float
+    """Share of the images that a classifier of domains takes for the domain asked for."""
+    kept: float | None
+    """Share that a classifier of labels takes for the label of the image they were made from; None without labels."""
+    cycle_error: float
+    """Mean absolute difference of an image and its translation back, as a share of the range of pixels."""
+
+
+def measure_translation(
+    generator: LoadedGenerator, samples: Samples, domains: FeatureExtractor, labels: FeatureExtractor | None
+) -> Translation:
+    """Figures of `samples`, which `generator` made of examples with domains.
+
+    Args:
+        domains: a classifier of the data's domains.
+        labels: one of its labels, where it has any.
+    """
+    sources, source_domains = samples.sources, samples.source_domains
+    assert sources is not None
+    assert source_domains is not None
+    returned = generator.synthesize({"images": to_float(samples.images), "domains": source_domains}).images
+    kept = None
+    if labels is not None and samples.labels is not None:
+        kept = _share_named(labels, samples.images, samples.labels)
+    return Translation(
+        reached=_share_named(domains, samples.images, samples.inputs["domains"]),
+        kept=kept,
+        cycle_error=float((returned.double() - sources.cpu().double()).abs().mean() / 255),
+    )
+
+
+def distance_within_domains(generated: Extracted, targets: Tensor, real: Extracted, domains: Tensor) -> float:
+    """Mean over domains of the Frechet distance between images translated to it and real images of it.
+
+    Over all domains at once, images that were not translated at all would be the nearest. Domains with fewer than two
+    images on either side are left out.
+
+    Raises:
+        ValueError: no domain has two images on both sides.
+    """
+    distances = []
+    for domain in torch.unique(domains).tolist():
+        ours, theirs = generated.features[targets == domain], real.features[domains == domain]
+        if min(len(ours), len(theirs)) >= 2:
+            distances.append(frechet_distance(Gaussian.of(ours), Gaussian.of(theirs)))
+    if not distances:
+        raise ValueError("no domain has two translated and two real images to compare")
+    return sum(distances) / len(distances)
+
+
+def _share_named(classifier: FeatureExtractor, images: Tensor, asked: Tensor) -> float:
+    logits = classifier.features_and_logits(images).logits
+    assert logits is not None
+    return float((logits.argmax(1) == asked.cpu()).double().mean())
