@@ -110,6 +110,7 @@ def call_stages(folder: Path, data: str, settings: list[str]) -> None:
                 "dataset": dataset,
                 "export": recipe.export,
                 "output": samples,
+                "cache_dir": cache,
                 "seed": seed,
             },
         ),

@@ -31,6 +31,7 @@ def export_samples(
 
     from components.export_samples import step
     from components.shared.stage import run_component
+    from gan_models.metrics.locations import default_cache
     from gan_models.recipes.schema import Export
 
     result = run_component(
@@ -42,6 +43,7 @@ def export_samples(
                 dataset=Path(dataset.path),
                 export=Export.model_validate_json(export),
                 output=Path(samples.path),
+                cache_dir=default_cache(),
                 seed=seed,
             ),
             stage,

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 GRID_FILE = "grid.png"
 INTERPOLATION_FILE = "interpolation.png"
+ARITHMETIC_FILE = "arithmetic.png"
 IMAGES_FOLDER = "images"
 SAMPLES_FILE = "samples.parquet"
 _GRID_ROWS, _GRID_COLUMNS = 10, 10
-_WALKS, _WALK_STEPS = 6, 10
 
 
 class Request(BaseModel):
@@ -41,6 +41,8 @@ class Request(BaseModel):
     """The dataset folder that the generator was trained on."""
     export: Export
     output: Path
+    cache_dir: Path
+    """Where the evaluation keeps the classifier that it trained."""
     seed: int
 
 
@@ -77,13 +79,11 @@ def run(request: Request, stage: Stage) -> Result:
         _write_table(samples, generator.info.class_names, target / SAMPLES_FILE)
         bar.advance()
         save_png(image_grid(_grid(generator, request.seed), _GRID_COLUMNS), target / GRID_FILE, scale=scale)
-        save_png(
-            image_grid(_interpolations(generator, request.seed), _WALK_STEPS), target / INTERPOLATION_FILE, scale=scale
-        )
+        figures = _write_latent_figures(generator, request, target, stage)
         bar.advance()
         result = Result(samples=len(samples.images), registered_name=name, step=generator.info.step)
         write_json(target / "export.json", result.model_dump())
-    for file in (GRID_FILE, INTERPOLATION_FILE, SAMPLES_FILE):
+    for file in (GRID_FILE, SAMPLES_FILE, *figures):
         stage.log_artifact(request.output / file)
     stage.log_generator(request.generator, name)
     return result
@@ -111,17 +111,18 @@ def _grid(generator: LoadedGenerator, seed: int) -> Tensor:
     return generator.sample(rows * _GRID_COLUMNS, seed=seed, labels=labels).images
 
 
-def _interpolations(generator: LoadedGenerator, seed: int) -> Tensor:
-    """Uint8 [walks * steps, H, W, C]: great-circle walks between latents, each within one class."""
-    import torch
+def _write_latent_figures(generator: LoadedGenerator, request: Request, target: Path, stage: Stage) -> list[str]:
+    """Names of the figures of what the latents mean; none where the generator takes no latents."""
+    from components.export_samples.figures import write_arithmetic, write_interpolation
 
-    from gan_models.sampling.interpolation import spherical
-
-    ends = torch.randn(_WALKS, 2, generator.module.latent, generator=torch.Generator().manual_seed(seed))
-    inputs = {"latents": torch.cat([spherical(start, end, _WALK_STEPS) for start, end in ends])}
-    if generator.num_classes:
-        inputs["labels"] = (torch.arange(_WALKS) % generator.num_classes).repeat_interleave(_WALK_STEPS)
-    return generator.synthesize(inputs).images
+    if "latents" not in generator.module.inputs:
+        return []
+    write_interpolation(target / INTERPOLATION_FILE, generator, request.seed)
+    drawn = write_arithmetic(
+        target / ARITHMETIC_FILE, generator, request.report, request.dataset, request.cache_dir, request.seed
+    )
+    stage.note(drawn.sentence)
+    return [INTERPOLATION_FILE, *([ARITHMETIC_FILE] if drawn.written else [])]
 
 
 def _write_images(samples: Samples, target: Path) -> None:

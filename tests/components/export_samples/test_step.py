@@ -28,7 +28,7 @@ def export(tmp_path: Path, dataset: Path, recipe_name: str) -> Path:
     save_generator(tmp_path / "selected", build_generator(recipe, DataShape((1, 8, 8), 10)).state_dict(), recipe, info)
     request = step.Request(
         generator=tmp_path / "selected", report=tmp_path / "none", dataset=dataset, export=Export(samples=12),
-        output=tmp_path / "export", seed=3,
+        output=tmp_path / "export", cache_dir=tmp_path / "cache", seed=3,
     )  # fmt: skip
     with open_stage("export_samples", RunContext(state_dir=str(tmp_path / "state"))) as stage:
         result = step.run(request, stage)
@@ -60,7 +60,8 @@ def test_pictures_have_ten_rows_of_classes_and_the_walks(tmp_path: Path, dataset
     folder = export(tmp_path, dataset, "cgan-projection")
     scale = 56 // 8
     assert Image.open(folder / "grid.png").size == ((10 * 10 - 2) * scale,) * 2
-    assert Image.open(folder / "interpolation.png").size == ((10 * 10 - 2) * scale, (6 * 10 - 2) * scale)
+    assert Image.open(folder / "interpolation.png").size == ((10 * 10 - 2) * scale, (2 * 4 * 10 - 2) * scale)
+    assert not (folder / "arithmetic.png").exists()
 
 
 @pytest.mark.parametrize(
