@@ -13,10 +13,10 @@ from gan_models.errors import RequestError
 from gan_models.networks import family_of
 from gan_models.recipes import Recipe, load_recipe, recipe_names
 
+_ATTENTIVE = ("data.size=16", "networks.generator.attention=[8]", "networks.discriminator.attention=[8]")
 SHRINK: dict[str, tuple[str, ...]] = {
-    name: ("data.size=16", "networks.generator.attention=[8]", "networks.discriminator.attention=[8]")
-    for name in ("biggan", "sagan")
-} | {
+    "biggan": _ATTENTIVE,
+    "sagan": _ATTENTIVE,
     "wgan": ("game.critic_warm_up={first: 2, every: 5, steps: 2}",),
 }
 """What makes a recipe small beyond a network width of 4 and the smallest size its networks can do. One entry more for
