@@ -30,8 +30,8 @@ class AdversarialGame(TwoPlayerGame):
     def __init__(self, recipe: Recipe, shape: DataShape, device: torch.device) -> None:
         assert isinstance(recipe.game, Adversarial)
         self.rules: Adversarial = recipe.game
-        check_rules(recipe, self.rules)
         super().__init__(recipe, shape, device)
+        check_rules(recipe, self.rules)
         self.loss = LOSSES[self.rules.loss](self.rules)
 
     def step(self, draw: Callable[[], Batch], *, report: bool) -> dict[str, Tensor]:
