@@ -159,11 +159,39 @@ def sample(
             show_default=False,
         ),
     ] = None,
+    truncation: Annotated[
+        float | None,
+        typer.Option(
+            "--truncation",
+            metavar="T",
+            help="Draw latents beyond +-T again, as in 0.5: cleaner images, less variety. [default: none]",
+            show_default=False,
+        ),
+    ] = None,
+    given: Annotated[
+        Path | None,
+        typer.Option(
+            "--input",
+            metavar="IMAGE|DIR",
+            help="Images to translate or colour. [default: those that came with the generator]",
+            show_default=False,
+        ),
+    ] = None,
+    captions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--caption",
+            metavar="TEXT",
+            help="What to draw, as in 'a red seven'; several are drawn in turn. "
+            "[default: those that came with the generator]",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
     """Draw a grid of images from a trained generator."""
     from pipeline.commands.sample import sample_command
 
-    return sample_command(folder, num, out, seed, labels)
+    return sample_command(folder, num, out, seed, labels, truncation, given, tuple(captions or ()))
 
 
 @app.command()

@@ -57,6 +57,26 @@ class Classes(BaseModel):
     """The same for real images and their labels: the classifier's accuracy."""
 
 
+class ClassReading(BaseModel):
+    """The Frechet distance within one class, and that of real images of it."""
+
+    class_name: str
+    generated: Reading
+    real: Reading | None
+
+
+class WithinClasses(BaseModel):
+    """See `gan_models.metrics.intra_class`."""
+
+    mean: Reading | None
+    """Over all classes; None where one is left out."""
+    real_mean: Reading | None
+    classes: list[ClassReading]
+    left_out: list[str]
+    """Classes with fewer than `least` generated or real images."""
+    least: int
+
+
 class TaskFigure(BaseModel):
     """A figure of what the generator is for."""
 
@@ -96,6 +116,8 @@ class Findings(BaseModel):
     rows: list[Row]
     memorisation: Memorised | None
     classes: Classes | None
+    within_classes: WithinClasses | None = None
+    """For generators that are asked for classes."""
     tasks: list[TaskFigure] = []
     """Figures of translations and colorizations."""
     truncation: list[TruncationPoint] = []

@@ -28,8 +28,7 @@ class Picture(NamedTuple):
 def markdown(title: str, findings: Findings, pictures: Sequence[Picture] = ()) -> str:
     """The report as Markdown; pictures are named by their files."""
     blocks = [f"# {title}", comparison(findings), _markdown_table(findings), *_memorisation(findings)]
-    if findings.truncation:
-        blocks.append(_as_markdown(_truncation_table(findings)))
+    blocks += [_as_markdown(table) for table in _further_tables(findings)]
     blocks.append("\n".join(f"- {note}" for note in findings.notes))
     blocks += [f"![{picture.file}]({picture.file})\n\n{picture.caption}" for picture in pictures]
     return "\n\n".join(blocks) + "\n"
@@ -44,8 +43,7 @@ def page(title: str, findings: Findings, pictures: Sequence[Picture], folder: Pa
     """The report as one HTML page that holds its pictures, which lie in `folder`."""
     body = [f"<h1>{escape(title)}</h1>", f"<p>{escape(comparison(findings))}</p>", _as_html(_table(findings))]
     body += [f"<p>{escape(text)}</p>" for text in _memorisation(findings)]
-    if findings.truncation:
-        body.append(_as_html(_truncation_table(findings)))
+    body += [_as_html(table) for table in _further_tables(findings)]
     body.append(f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in findings.notes)}</ul>")
     for picture in pictures:
         data = base64.b64encode((folder / picture.file).read_bytes()).decode()
@@ -104,6 +102,7 @@ def _table(findings: Findings) -> list[list[str]]:
         head,
         *(_line(row) for row in findings.rows),
         *_class_lines(findings, len(head)),
+        *_mean_within_classes(findings, len(head)),
         *_task_lines(findings, len(head)),
     ]
 
@@ -127,6 +126,31 @@ def _class_lines(findings: Findings, width: int) -> list[list[str]]:
     return [[title, f"{100 * ours:.1f} %", *gap, f"{100 * real:.1f} %"] for title, ours, real in pairs]
 
 
+def _mean_within_classes(findings: Findings, width: int) -> list[list[str]]:
+    found = findings.within_classes
+    if found is None or found.mean is None:
+        return []
+    real = "" if found.real_mean is None else _number(found.real_mean.value)
+    title = "Frechet distance within classes, mean (lower is better)"
+    return [[title, _number(found.mean.value), *[""] * (width - 3), real]]
+
+
+def _within_classes_table(findings: Findings) -> list[list[str]]:
+    """A heading, then a line for each class; empty where none was measured."""
+    found = findings.within_classes
+    if found is None or not found.classes:
+        return []
+    lines = [
+        [
+            one.class_name,
+            f"{_number(one.generated.value)} ({one.generated.images})",
+            "" if one.real is None else f"{_number(one.real.value)} ({one.real.images})",
+        ]
+        for one in found.classes
+    ]
+    return [["Frechet distance within a class", "generated (images)", "real (images)"], *lines]
+
+
 def _task_lines(findings: Findings, width: int) -> list[list[str]]:
     """Where real images have no such figure, their cell is empty."""
     gap = [""] * (width - 3)
@@ -148,6 +172,12 @@ def _value(reading: Reading) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def _further_tables(findings: Findings) -> list[list[list[str]]]:
+    """What some generators have besides the table of all."""
+    tables = [_within_classes_table(findings), _truncation_table(findings) if findings.truncation else []]
+    return [table for table in tables if table]
 
 
 def _truncation_table(findings: Findings) -> list[list[str]]:

@@ -98,6 +98,9 @@ class Evaluation(Section):
     inception_weights: str | None = Field(None, description="path of the 2015 Inception weights, when not downloadable")
     samples: PositiveInt = Field(5000, description="generated images N that the figures are measured on")
     neighbours: PositiveInt = Field(5, description="nearest neighbours k of precision, recall, density and coverage")
+    truncations: tuple[Annotated[float, Field(ge=0.02)], ...] = Field(
+        (), description="thresholds that latents are also cut off at, for a curve of IS against FD"
+    )
 
 
 class Export(Section):

@@ -28,8 +28,8 @@ from gan_models.errors import RequestError
 from gan_models.networks import Generator, Inputs, build_generator
 from gan_models.recipes.loading import parse_recipe
 from gan_models.recipes.schema import Recipe
-from gan_models.sampling.truncation import check_threshold, truncate
 from gan_models.sampling.examples import load_examples
+from gan_models.sampling.truncation import check_threshold, truncate
 
 WEIGHTS_FILE = "generator.safetensors"
 RECIPE_FILE = "recipe.yaml"
@@ -164,7 +164,7 @@ class LoadedGenerator:
     def _truncated(self, inputs: Inputs, threshold: float, stream: torch.Generator) -> Inputs:
         check_threshold(threshold, "truncation")
         if "latents" not in inputs:
-            raise RequestError(f"{self.info.recipe_name} takes no latents, so there is nothing to truncate: leave it out")
+            raise RequestError(f"{self.info.recipe_name} takes no latents: there is nothing to truncate, leave it out")
         return inputs | {"latents": truncate(inputs["latents"], threshold, stream)}
 
     def _check_labels(self, num: int, labels: Tensor | None) -> None:

@@ -17,12 +17,24 @@ from pipeline.workdir import RESULTS
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gan_models.sampling.generator import LoadedGenerator
+
 MAX_IMAGES = 100_000
 GENERATOR_FILE = "generator.json"
+_ACROSS = 12  # images in a row of the picture, where a row of it holds several of before and after
 
 
-def sample_command(folder: Path, num: int, out: Path, seed: int, labels: str | None) -> int:
-    """Draws `num` images and writes them as one PNG, row by row."""
+def sample_command(
+    folder: Path,
+    num: int,
+    out: Path,
+    seed: int,
+    labels: str | None,
+    truncation: float | None = None,
+    given: Path | None = None,
+    captions: Sequence[str] = (),
+) -> int:
+    """Draws `num` images, or translates as many of those `given`, and writes them as one PNG, row by row."""
     if not 1 <= num <= MAX_IMAGES:
         raise RequestError(f"--num {num}: expected a number from 1 to {MAX_IMAGES}")
     if not 0 <= seed <= MAX_SEED:
@@ -37,11 +49,61 @@ def sample_command(folder: Path, num: int, out: Path, seed: int, labels: str | N
     from gan_models.sampling.grids import image_grid, save_png
 
     generator = load_generator(folder)
+    if "images" in generator.module.inputs:
+        return _write_translations(generator, num, out, seed, given)
+    if given is not None:
+        raise RequestError(f"--input: {generator.info.recipe_name} makes images from nothing; leave the option out")
+    if "captions" in generator.module.inputs:
+        if labels is not None:
+            raise RequestError(f"--labels: {generator.info.recipe_name} is asked in words; use --caption")
+        return _write_captioned(generator, num, out, seed, captions, truncation)
+    if captions:
+        raise RequestError(f"--caption: {generator.info.recipe_name} does not draw from texts; leave the option out")
     classes = None if labels is None else _label_tensor(labels, num, generator.info.class_names)
-    samples = generator.sample(num, seed=seed, labels=classes)
+    samples = generator.sample(num, seed=seed, labels=classes, truncation=truncation)
     every_class = generator.num_classes if labels is None else 0
     save_png(image_grid(samples.images, columns_for(num, every_class)), out)
     typer.echo(f"{out}: {num} images of {generator.info.recipe_name} at step {generator.info.step}", err=True)
+    return 0
+
+
+def _write_translations(generator: LoadedGenerator, num: int, out: Path, seed: int, given: Path | None) -> int:
+    """What is made of up to `num` images, the user's own or those that came with the generator: a row for each."""
+    from gan_models.sampling.before_after import before_and_after
+    from gan_models.sampling.examples import first
+    from gan_models.sampling.grids import image_grid, save_png
+    from pipeline.commands.input_images import read_images
+
+    info = generator.info
+    examples = generator.examples
+    if given is not None:
+        examples = read_images(given, info.image_shape, generator.recipe.data, num)
+    if examples is None:
+        raise RequestError(f"{info.recipe_name} translates images and its folder carries none: name some with --input")
+    made = before_and_after(generator, first(examples, num), seed)
+    rows = len(made.images) // len(made.columns)
+    abreast = max(1, _ACROSS // len(made.columns)) if rows > 1 else 1
+    save_png(image_grid(made.images, len(made.columns) * abreast), out)
+    shown = ", ".join(made.columns)
+    typer.echo(f"{out}: {rows} images by {info.recipe_name} at step {info.step}; columns: {shown}", err=True)
+    return 0
+
+
+def _write_captioned(
+    generator: LoadedGenerator, num: int, out: Path, seed: int, captions: Sequence[str], truncation: float | None
+) -> int:
+    """Pictures of the captions in turn, the user's own or those that came with the generator, each with its text."""
+    from gan_models.sampling.captioned import asked, captioned_grid, captions_of
+    from gan_models.sampling.grids import save_png
+
+    info = generator.info
+    examples = asked(captions, info) if captions else generator.examples
+    if examples is None:
+        raise RequestError(f"{info.recipe_name} draws what a text says and its folder carries none: add --caption TEXT")
+    samples = generator.sample(num, seed=seed, examples=examples, truncation=truncation)
+    texts = captions_of(samples.inputs["captions"], info)
+    save_png(captioned_grid(samples.images, texts, columns_for(num, len(captions))), out)
+    typer.echo(f"{out}: {num} images of {info.recipe_name} at step {info.step}", err=True)
     return 0
 
 

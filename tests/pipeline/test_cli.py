@@ -298,6 +298,13 @@ def test_labels_by_name_and_by_number_are_the_same(ask: Callable, generators: Pa
     assert not np.array_equal(grid_of(tmp_path / "name.png"), grid_of(tmp_path / "other.png"))
 
 
+def test_truncated_latents_draw_other_images(ask: Callable, generators: Path, tmp_path: Path) -> None:
+    for out, options in {"plain.png": (), "wide.png": ("--truncation", 100), "cut.png": ("--truncation", 0.5)}.items():
+        assert ask("sample", generators / "cgan", "--num", 4, "--out", out, *options).code == 0
+    assert np.array_equal(grid_of(tmp_path / "plain.png"), grid_of(tmp_path / "wide.png"))
+    assert not np.array_equal(grid_of(tmp_path / "plain.png"), grid_of(tmp_path / "cut.png"))
+
+
 def test_a_work_directory_stands_for_its_generator(ask: Callable, generators: Path, tmp_path: Path) -> None:
     (tmp_path / "run/results").mkdir(parents=True)
     (tmp_path / "run/results/generator").symlink_to(generators / "vanilla")
@@ -313,6 +320,7 @@ def test_a_work_directory_stands_for_its_generator(ask: Callable, generators: Pa
         (["{cgan}", "--labels", "dgo"], "unknown class 'dgo': did you mean 'dog'?"),
         (["{vanilla}", "--labels", "dog"], "unconditional"),
         (["{cgan}", "--num", "0"], "--num 0"),
+        (["{cgan}", "--truncation", "0"], "truncation=0"),
         (["{cgan}", "--out", "grid.jpg"], "ends in .png"),
         (["{cgan}", "--out", "nowhere/grid.png"], "is not a folder that can be written"),
     ],

@@ -47,10 +47,12 @@ def generator(dataset: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def evaluate(generator: Path, dataset: Path, cache: Path, tmp_path: Path) -> Evaluate:
-    def call(samples: int = 150, data: Path = dataset, seed: int = 0) -> step.Result:
+    def call(
+        samples: int = 150, data: Path = dataset, seed: int = 0, truncations: tuple[float, ...] = ()
+    ) -> step.Result:
         request = step.Request(
-            generator=generator, dataset=data, evaluation=Evaluation(samples=samples), output=tmp_path / "report",
-            cache_dir=cache, seed=seed,
+            generator=generator, dataset=data, evaluation=Evaluation(samples=samples, truncations=truncations),
+            output=tmp_path / "report", cache_dir=cache, seed=seed,
         )  # fmt: skip
         with open_stage("evaluate_gan", RunContext(state_dir=str(tmp_path / "state"))) as stage:
             return step.run(request, stage)
@@ -156,6 +158,20 @@ def test_the_report_has_a_table_and_pictures_that_are_there(evaluate: Evaluate, 
     page = (tmp_path / "report" / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 3
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_a_truncation_curve_joins_the_report_and_moves_no_figure(evaluate: Evaluate, tmp_path: Path) -> None:
+    without = evaluate()
+    assert written(tmp_path)["truncation"] == []
+    assert evaluate(truncations=(0.5, 1.0)) == without
+    found = written(tmp_path)
+    assert [point["threshold"] for point in found["truncation"]] == [None, 1.0, 0.5]
+    assert found["truncation"][0]["fd"] == pytest.approx(found["metrics"]["FD-classifier-test-150"])
+    assert found["truncation"][0]["inception_score"] == pytest.approx(found["metrics"]["IS-classifier-150"])
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "| latents cut off at | Inception Score | Frechet distance |" in text
+    assert "](truncation.png)" in text
+    assert (tmp_path / "report" / "report.html").read_text().count("<table>") == 2
 
 
 def test_a_generator_that_learnt_its_training_images_by_heart_is_caught(
