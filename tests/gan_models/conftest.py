@@ -1,8 +1,10 @@
 """Real images small enough for unit tests, scikit-learn's 8x8 digits, and every recipe made small enough for them."""
 
 import hashlib
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from gan_models.data.table import Split, TableMetadata
 from gan_models.errors import RequestError
 from gan_models.networks import family_of
 from gan_models.recipes import Recipe, load_recipe, recipe_names
+from gan_models.training.loop import Stopped, train
 
 _ATTENTIVE = ("data.size=16", "networks.generator.attention=[8]", "networks.discriminator.attention=[8]")
 SHRINK: dict[str, tuple[str, ...]] = {
@@ -103,3 +106,65 @@ def digits_for(digits: tuple[Split, TableMetadata]) -> Callable[[Recipe], tuple[
         return larger, metadata.model_copy(update={"height": size, "width": size})
 
     return lambda recipe: resized(recipe.data.size)
+
+
+class _Recorder:
+    """A reporter that remembers, and asks to stop after a given number of steps."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.ticks: list[tuple[int, dict[str, float]]] = []
+        self.stop_after = stop_after
+        self.asked = 0
+
+    def progress(self, step: int, figures: Mapping[str, float]) -> None:
+        pass
+
+    def tick(self, step: int, metrics: Mapping[str, float], grid: Path) -> None:
+        untimed = {name: value for name, value in metrics.items() if name not in ("images_per_second", "memory_gb")}
+        assert all(math.isfinite(value) for value in untimed.values())
+        self.ticks.append((step, untimed))
+
+    def note(self, sentence: str) -> None:
+        pass
+
+    def stop_requested(self) -> bool:
+        self.asked += 1
+        return self.stop_after is not None and self.asked >= self.stop_after
+
+
+@pytest.fixture
+def assert_resumes(digits_for: Callable[[Recipe], tuple[Split, TableMetadata]]) -> Callable[[Recipe, Path], None]:
+    """Trains a recipe whole (in `folder`/whole), and stopped half way and gone on (in `folder`/parts).
+
+    The checkpoints must be equal bit for bit, and so must the reports, which must be finite.
+    """
+
+    def check(recipe: Recipe, folder: Path) -> None:
+        data = digits_for(recipe)
+        whole, part, rest = _Recorder(), _Recorder(stop_after=recipe.training.steps // 2 + 1), _Recorder()
+
+        def run(name: str, reporter: _Recorder) -> None:
+            train(recipe, *data, folder / name, seed=3, device=torch.device("cpu"), reporter=reporter)
+
+        run("whole", whole)
+        with pytest.raises(Stopped):
+            run("parts", part)
+        run("parts", rest)
+        assert whole.ticks == part.ticks + rest.ticks
+        expected, found = (_last_state(folder / name) for name in ("whole", "parts"))
+        assert expected.keys() == found.keys()
+        assert [key for key in expected if not torch.equal(expected[key], found[key])] == []
+
+    return check
+
+
+def _last_state(folder: Path) -> dict[str, torch.Tensor]:
+    newest = sorted((folder / "checkpoints").iterdir())[-1]
+    return _tensors(torch.load(newest / "state.pt", weights_only=True))
+
+
+def _tensors(state: object, at: str = "") -> dict[str, torch.Tensor]:
+    if isinstance(state, torch.Tensor):
+        return {at: state}
+    pairs = state.items() if isinstance(state, Mapping) else enumerate(state) if isinstance(state, list | tuple) else ()
+    return {key: tensor for name, value in pairs for key, tensor in _tensors(value, f"{at}/{name}").items()}

@@ -3,44 +3,16 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import pytest
 import torch
 
 from gan_models.data.table import Split, TableMetadata
-from gan_models.games import build_game
+from gan_models.games import Batch, build_game
 from gan_models.recipes import Recipe
 from gan_models.sampling.generator import load_generator
-from gan_models.training.loop import Stopped, train
 
 SmallRecipe = Callable[..., Recipe]
 DigitsFor = Callable[[Recipe], tuple[Split, TableMetadata]]
-TIMINGS = ("images_per_second", "memory_gb")
-
-
-class Recorder:
-    """A reporter that remembers, and asks to stop after a given number of steps."""
-
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.ticks: list[tuple[int, dict[str, float]]] = []
-        self.stop_after = stop_after
-        self.asked = 0
-
-    def progress(self, step: int, figures: Mapping[str, float]) -> None:
-        pass
-
-    def tick(self, step: int, metrics: Mapping[str, float], grid: Path) -> None:
-        self.ticks.append((step, {name: value for name, value in metrics.items() if name not in TIMINGS}))
-
-    def note(self, sentence: str) -> None:
-        pass
-
-    def stop_requested(self) -> bool:
-        self.asked += 1
-        return self.stop_after is not None and self.asked >= self.stop_after
-
-
-def run(recipe: Recipe, data: tuple[Split, TableMetadata], folder: Path, recorder: Recorder) -> None:
-    train(recipe, *data, folder, seed=3, device=torch.device("cpu"), reporter=recorder)
+Resumes = Callable[[Recipe, Path], None]
 
 
 def flat(state: object, at: str = "") -> dict[str, torch.Tensor]:
@@ -51,29 +23,11 @@ def flat(state: object, at: str = "") -> dict[str, torch.Tensor]:
     return {key: tensor for name, value in pairs for key, tensor in flat(value, f"{at}/{name}").items()}
 
 
-def last_state(folder: Path) -> dict[str, torch.Tensor]:
-    newest = sorted((folder / "checkpoints").iterdir())[-1]
-    return flat(torch.load(newest / "state.pt", weights_only=True))
-
-
-def assert_resumes(recipe: Recipe, data: tuple[Split, TableMetadata], folder: Path) -> None:
-    """Trains whole, and stopped at step 7 and gone on: equal states, equal reports."""
-    whole, part, rest = Recorder(), Recorder(stop_after=7), Recorder()
-    run(recipe, data, folder / "whole", whole)
-    with pytest.raises(Stopped):
-        run(recipe, data, folder / "parts", part)
-    run(recipe, data, folder / "parts", rest)
-    expected, found = last_state(folder / "whole"), last_state(folder / "parts")
-    assert expected.keys() == found.keys()
-    assert [key for key in expected if not torch.equal(expected[key], found[key])] == []
-    assert whole.ticks == part.ticks + rest.ticks
-
-
 def test_stopped_and_resumed_equals_never_stopped_and_samples(
-    latent_recipe: str, small_recipe: SmallRecipe, digits_for: DigitsFor, tmp_path: Path
+    latent_recipe: str, small_recipe: SmallRecipe, assert_resumes: Resumes, tmp_path: Path
 ) -> None:
     recipe = small_recipe(latent_recipe)
-    assert_resumes(recipe, digits_for(recipe), tmp_path)
+    assert_resumes(recipe, tmp_path)
     generator = load_generator(tmp_path / "parts" / "generators" / f"step-{recipe.training.steps:06d}")
     size = recipe.data.size
     assert generator.sample(5, seed=0).images.shape == (5, size, size, 1)
@@ -83,8 +37,6 @@ def test_stopped_and_resumed_equals_never_stopped_and_samples(
 def test_a_few_steps_change_both_players_and_stay_finite(
     latent_recipe: str, small_recipe: SmallRecipe, digits_for: DigitsFor
 ) -> None:
-    from gan_models.games import Batch
-
     recipe = small_recipe(latent_recipe)
     split, metadata = digits_for(recipe)
     torch.manual_seed(0)
