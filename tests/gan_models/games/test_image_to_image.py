@@ -1,0 +1,298 @@
+"""The games of image-to-image generators, each against its paper."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from gan_models.data.shape import DataShape
+from gan_models.data.table import Split, TableMetadata
+from gan_models.errors import RequestError
+from gan_models.games import Batch, build_game
+from gan_models.games.cycle import by_domain
+from gan_models.games.image_pool import ImagePool
+from gan_models.recipes import load_recipe
+from gan_models.sampling.generator import load_generator
+from gan_models.training.loop import Stopped, check_data, train
+
+NAMES = ("cyclegan", "attribute-transfer", "colorization")
+NARROW = [
+    "networks.generator.width=4", "networks.discriminator.width=4", "data.size=16", "training.precision=fp32",
+]  # fmt: skip
+SHAPE = DataShape((3, 16, 16), 10, 2)
+
+
+def game(name: str, *overrides: str) -> Any:
+    torch.manual_seed(0)
+    return build_game(load_recipe(name, [*NARROW, *overrides]), SHAPE, torch.device("cpu"))
+
+
+def batch(num: int = 8, domains: list[int] | None = None) -> Batch:
+    return Batch(torch.rand(num, 3, 16, 16) * 2 - 1, None, torch.tensor(domains or [0, 1] * (num // 2)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_step_changes_both_players_and_stays_finite(name: str, precision: str) -> None:
+    played = game(name, f"training.precision={precision}")
+    before = {
+        player: {key: value.clone() for key, value in played.state_dict()[player].items()}
+        for player in ("generator", "discriminator")
+    }
+    metrics = played.step(batch, report=True)
+    assert all(torch.isfinite(value) for value in metrics.values())
+    assert {"D/loss", "G/loss", "G/adversarial", "D/gradient_norm", "G/gradient_norm"} <= set(metrics)
+    after = played.state_dict()
+    for player, weights in before.items():
+        assert any(not torch.equal(weights[key], after[player][key]) for key in weights)
+    assert all(parameter.requires_grad for parameter in played.discriminator.parameters())
+
+
+class Recorder:
+    def progress(self, *_: object) -> None: ...
+    def tick(self, *_: object) -> None: ...
+    def note(self, *_: object) -> None: ...
+
+    def __init__(self, stop_after: int = 10**9) -> None:
+        self.left = 2 * stop_after  # the loop asks twice after each step
+
+    def stop_requested(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+@pytest.fixture(scope="module")
+def pictures() -> tuple[Split, TableMetadata]:
+    images = torch.randint(0, 256, (40, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    metadata = TableMetadata(
+        height=16, width=16, channels=3, class_names=("a", "b"), counts={"train": {"a": 20, "b": 20}},
+        fingerprint="f" * 64, source="pictures", options={}, domain_names=("left", "right"),
+    )  # fmt: skip
+    labels, domains = torch.arange(40) % 2, torch.arange(40) // 20
+    return Split(images, labels, [str(i) for i in range(40)], domains), metadata
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stopped_and_resumed_equals_never_stopped(
+    name: str, pictures: tuple[Split, TableMetadata], tmp_path: Path
+) -> None:
+    tiny = ["training.steps=8", "training.batch_size=8", "training.tick=4", "training.keep=1", "training.threads=1"]
+    tiny += ["game.pool=6"] if name == "cyclegan" else []
+    recipe = load_recipe(name, [*NARROW, *tiny])
+
+    def run(folder: Path, recorder: Recorder) -> dict[str, torch.Tensor]:
+        train(recipe, *pictures, folder, seed=3, device=torch.device("cpu"), reporter=recorder)
+        return load_generator(folder / "generators" / "step-000008").module.state_dict()
+
+    expected = run(tmp_path / "whole", Recorder())
+    with pytest.raises(Stopped):
+        run(tmp_path / "parts", Recorder(stop_after=5))
+    found = run(tmp_path / "parts", Recorder())
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+@pytest.mark.parametrize("name", ["cyclegan", "attribute-transfer"])
+def test_data_of_one_domain_is_refused(name: str, pictures: tuple[Split, TableMetadata]) -> None:
+    split, metadata = pictures
+    with pytest.raises(RequestError, match=r"translates between domains, but pictures has 1"):
+        check_data(load_recipe(name, NARROW), split, metadata.model_copy(update={"domain_names": ("left",)}))
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "words"),
+    [
+        ("cyclegan", ["networks.discriminator.family=colorization"], "trains the family cyclegan only"),
+        ("attribute-transfer", ["networks.generator={family: mlp}"], "trains the family attribute-transfer only"),
+        ("cyclegan", ["conditioning={generator: one-hot, discriminator: concat}"], "takes images, not class labels"),
+        ("cyclegan", ["regularizers=[{name: gradient-penalty}]"], "of different domains: use r1"),
+        ("attribute-transfer", ["game.loss=relativistic"], "choose another"),
+        ("attribute-transfer", ["game.loss=hing"], "did you mean 'hinge'"),
+        ("attribute-transfer", ["networks.discriminator.norm=batch"], "batch norm in D"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(name: str, overrides: list[str], words: str) -> None:
+    with pytest.raises(RequestError, match=words):
+        game(name, *overrides)
+
+
+# --- CycleGAN
+
+
+def test_the_pool_gives_every_image_back_until_it_is_full() -> None:
+    pool = ImagePool(6)
+    first, second = torch.rand(4, 3, 2, 2), torch.rand(2, 3, 2, 2)
+    assert torch.equal(pool.query(first), first)
+    assert torch.equal(pool.query(second), second)
+
+
+def test_half_of_what_a_full_pool_is_asked_about_is_swapped() -> None:
+    torch.manual_seed(0)
+    pool = ImagePool(50)
+    pool.query(torch.arange(50.0).reshape(50, 1, 1, 1))
+    asked = torch.arange(50.0, 4050.0).reshape(-1, 1, 1, 1)
+    given = torch.cat([pool.query(image[None]) for image in asked]).flatten()
+    swapped = given != asked.flatten()
+    assert float(swapped.double().mean()) == pytest.approx(0.5, abs=0.03)
+    # A kept image stays for 50 / (1/2) = 100 queries on average: that is how old those given back are.
+    ages = (asked.flatten() - given)[swapped]
+    assert float(ages[1000:].mean()) == pytest.approx(100, rel=0.12)
+    assert len(torch.unique(given)) == len(given)
+
+
+def test_a_pool_of_nothing_gives_back_what_is_new() -> None:
+    images = torch.rand(3, 1, 2, 2)
+    assert torch.equal(ImagePool(0).query(images), images)
+
+
+def test_a_pool_goes_on_from_its_state() -> None:
+    one, other = ImagePool(4), ImagePool(4)
+    one.query(torch.rand(4, 1, 2, 2))
+    other.load_state_dict(one.state_dict())
+    new = torch.rand(8, 1, 2, 2)
+    torch.manual_seed(1)
+    expected = one.query(new)
+    torch.manual_seed(1)
+    assert torch.equal(other.query(new), expected)
+
+
+def test_losses_are_means_of_each_domain_and_an_absent_one_adds_nothing() -> None:
+    values = torch.tensor([1.0, 3.0, 10.0])[:, None]
+    assert by_domain(values, torch.tensor([0, 0, 1])) == 2 + 10
+    assert by_domain(values, torch.tensor([1, 1, 1])) == pytest.approx(14 / 3)
+
+
+def test_the_generators_loss_is_that_of_the_paper() -> None:
+    """G and F in turn: least squares with target 1, 10 |F(G(x)) - x| and its mirror, half of that for the identity."""
+    played = game("cyclegan", "game.pool=0")
+    drawn = batch(6, [0, 0, 1, 0, 1, 0])
+    assert drawn.domains is not None
+    to_a, to_b = played.generator.directions.branches
+    a, b = (drawn.images[drawn.domains == domain] for domain in (0, 1))
+    with torch.no_grad():
+        fake_b, fake_a = to_b(a), to_a(b)
+        zeros, ones = torch.zeros(len(b), dtype=torch.int64), torch.ones(len(a), dtype=torch.int64)
+        adversarial = (played.discriminator(fake_b, ones).logits - 1).square().mean()
+        adversarial += (played.discriminator(fake_a, zeros).logits - 1).square().mean()
+        cycle = (to_a(fake_b) - a).abs().mean() + (to_b(fake_a) - b).abs().mean()
+        identity = (to_a(a) - a).abs().mean() + (to_b(b) - b).abs().mean()
+    metrics = played.step(lambda: drawn, report=False)
+    torch.testing.assert_close(metrics["G/adversarial"], adversarial, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(metrics["G/cycle"], cycle, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(metrics["G/loss"], adversarial + 10 * cycle + 5 * identity, rtol=1e-4, atol=1e-4)
+
+
+def test_the_discriminators_loss_is_halved_and_sees_images_from_before_gs_move() -> None:
+    played = game("cyclegan", "game.pool=0")
+    drawn = batch(4, [0, 0, 1, 1])
+    assert drawn.domains is not None
+    with torch.no_grad():
+        fake = played.generator(drawn.images, 1 - drawn.domains)
+        real_logits = played.discriminator(drawn.images, drawn.domains).logits
+        fake_logits = played.discriminator(fake, 1 - drawn.domains).logits
+        expected = 0.5 * 2 * ((real_logits - 1).square().mean() + fake_logits.square().mean())
+    metrics = played.step(lambda: drawn, report=False)
+    torch.testing.assert_close(metrics["D/loss"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_of_one_domain_is_a_step_like_any_other() -> None:
+    metrics = game("cyclegan").step(lambda: batch(4, [1, 1, 1, 1]), report=True)
+    assert all(torch.isfinite(value) for value in metrics.values())
+
+
+def test_the_pools_are_in_the_state() -> None:
+    played = game("cyclegan")
+    played.step(lambda: batch(6, [0, 0, 1, 0, 1, 0]), report=False)
+    kept = [len(pool["images"]) for pool in played.state_dict()["pools"]]
+    assert kept == [2, 4]  # images made for domain 0 from the two of domain 1, and the other way round
+
+
+# --- attribute transfer
+
+
+def test_attribute_transfer_has_the_losses_of_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    played = game("attribute-transfer", "game.discriminator_steps=1", "regularizers=[]")
+    drawn = batch(6)
+    targets = torch.tensor([1, 1, 0, 0, 1, 0])
+    monkeypatch.setattr(torch, "randperm", lambda *_, **__: torch.tensor([1, 3, 0, 2, 5, 4]))
+    with torch.no_grad():
+        fake = played.generator(drawn.images, targets)
+        real = played.discriminator(drawn.images)
+        wasserstein = played.discriminator(fake).logits.mean() - real.logits.mean()
+        returned = played.generator(fake, drawn.domains)
+    states: list[dict[str, torch.Tensor]] = []
+    moved = played.discriminator_optimizer.step
+
+    def remember(*arguments: object) -> None:
+        moved(*arguments)
+        states.append({key: value.clone() for key, value in played.discriminator.state_dict().items()})
+
+    monkeypatch.setattr(played.discriminator_optimizer, "step", remember)
+    metrics = played.step(lambda: drawn, report=False)
+    torch.testing.assert_close(metrics["D/loss"], wasserstein, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(metrics["D/domain_loss"], cross_entropy(real.class_logits, drawn.domains))
+    reconstruction = (returned - drawn.images).abs().mean()
+    torch.testing.assert_close(metrics["G/reconstruction"], reconstruction, rtol=1e-4, atol=1e-5)
+    played.discriminator.load_state_dict(states[0])
+    with torch.no_grad():
+        judged = played.discriminator(fake)
+    domain = cross_entropy(judged.class_logits, targets)
+    torch.testing.assert_close(metrics["G/domain_loss"], domain, rtol=1e-4, atol=1e-5)
+    expected = -judged.logits.mean() + domain + 10 * reconstruction
+    torch.testing.assert_close(metrics["G/loss"], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_discriminator_is_not_taught_the_domain_of_generated_images() -> None:
+    """With the adversarial part silenced, what is generated must not change D's gradient."""
+    gradients = []
+    for seed in (1, 2):
+        played = game("attribute-transfer", "game.discriminator_steps=1", "regularizers=[]")
+        torch.manual_seed(seed)
+        fake = torch.rand(8, 3, 16, 16)
+        head = played.discriminator.head
+        head.layer.weight.data.zero_()
+        head.requires_grad_(False)
+        torch.manual_seed(0)
+        played.move_discriminator(batch(), fake, report=False)
+        gradients.append([p.grad.clone() for p in played.discriminator.parameters() if p.grad is not None])
+    assert gradients[0]
+    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+
+
+def test_d_moves_as_often_as_asked_for_each_move_of_g() -> None:
+    played = game("attribute-transfer", "game.discriminator_steps=3")
+    moves: dict[str, int] = {"D": 0, "G": 0}
+
+    def counted(name: str, step: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object) -> object:
+            moves[name] += 1
+            return step(*arguments)
+
+        return call
+
+    played.discriminator_optimizer.step = counted("D", played.discriminator_optimizer.step)
+    played.generator_optimizer.step = counted("G", played.generator_optimizer.step)
+    played.step(batch, report=False)
+    assert moves == {"D": 3, "G": 1}
+
+
+# --- colorization
+
+
+def test_colorization_weighs_the_distance_to_the_true_colours() -> None:
+    played = game("colorization")
+    metrics = played.step(batch, report=False)
+    torch.testing.assert_close(metrics["G/loss"], metrics["G/adversarial"] + 100 * metrics["G/l1"])
+
+
+@pytest.mark.parametrize(("reveal", "share"), [(0.0, 0.0), (1.0, 1.0)])
+def test_some_images_are_told_whole(reveal: float, share: float) -> None:
+    played = game("colorization", f"game.reveal={reveal}", "game.hint_size=1")
+    images = batch(32).images
+    hints = played.draw_hints(images)
+    whole = hints[:, 0].flatten(1).all(1)
+    assert float(whole.float().mean()) == share
+    told = hints[:, :1] > 0
+    torch.testing.assert_close(torch.where(told, images, 0.0), hints[:, 1:])
