@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,15 +58,16 @@ def run(request: Request, stage: Stage) -> Result:
     Raises:
         RequestError: the generator folder is damaged.
     """
+    from components.export_samples.samples_table import write_table
     from gan_models.data.table_file import read_metadata
-    from gan_models.sampling.generator import GENERATOR_FILES, load_generator
+    from gan_models.sampling.generator import folder_files, load_generator
     from gan_models.sampling.grids import image_grid, save_png
 
     generator = load_generator(request.generator)
     name = request.export.model_name or registry_name(generator.info.recipe_name, read_metadata(request.dataset).source)
     scale = max(1, 56 // generator.info.image_shape[1])
     with new_folder(request.output) as target, stage.progress("exporting", 5) as bar:
-        for file in GENERATOR_FILES:
+        for file in folder_files(request.generator):
             link_or_copy(request.generator / file, target / file)
         if (request.report / "metrics.json").is_file():
             link_or_copy(request.report / "metrics.json", target / "metrics.json")
@@ -76,10 +75,12 @@ def run(request: Request, stage: Stage) -> Result:
         samples = generator.sample(request.export.samples, seed=request.seed)
         _write_images(samples, target)
         bar.advance()
-        _write_table(samples, generator.info.class_names, target / SAMPLES_FILE)
+        write_table(samples, generator.info, target / SAMPLES_FILE, IMAGES_FOLDER)
         bar.advance()
         save_png(image_grid(_grid(generator, request.seed), _GRID_COLUMNS), target / GRID_FILE, scale=scale)
         figures = _write_latent_figures(generator, request, target, stage)
+        figures += _write_translations(generator, request, target, stage)
+        figures += _write_captions(generator, request, target, stage)
         bar.advance()
         result = Result(samples=len(samples.images), registered_name=name, step=generator.info.step)
         write_json(target / "export.json", result.model_dump())
@@ -125,32 +126,31 @@ def _write_latent_figures(generator: LoadedGenerator, request: Request, target: 
     return [INTERPOLATION_FILE, *([ARITHMETIC_FILE] if drawn.written else [])]
 
 
+def _write_translations(generator: LoadedGenerator, request: Request, target: Path, stage: Stage) -> list[str]:
+    """The name of the figure before/after; none where the generator is given no images."""
+    from components.export_samples.translations import TRANSLATIONS_FILE, write_translations
+
+    if "images" not in generator.module.inputs:
+        return []
+    drawn = write_translations(target / TRANSLATIONS_FILE, generator, request.seed)
+    stage.note(drawn.sentence)
+    return [TRANSLATIONS_FILE] if drawn.written else []
+
+
+def _write_captions(generator: LoadedGenerator, request: Request, target: Path, stage: Stage) -> list[str]:
+    """The name of the figure of texts and pictures; none where the generator is given no texts."""
+    from components.export_samples.captions import CAPTIONS_FILE, write_captions
+
+    if "captions" not in generator.module.inputs:
+        return []
+    drawn = write_captions(target / CAPTIONS_FILE, generator, request.seed)
+    stage.note(drawn.sentence)
+    return [CAPTIONS_FILE] if drawn.written else []
+
+
 def _write_images(samples: Samples, target: Path) -> None:
     from gan_models.sampling.grids import save_png
 
     (target / IMAGES_FOLDER).mkdir()
     for index, image in enumerate(samples.images.numpy()):
         save_png(image, target / IMAGES_FOLDER / f"{index:05d}.png")
-
-
-def _write_table(samples: Samples, class_names: tuple[str, ...], path: Path) -> None:
-    """`image: struct<bytes, path>` in the convention of public data hubs, `label` where conditional, `latent`."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    files = sorted((path.parent / IMAGES_FOLDER).iterdir())
-    images = [{"bytes": file.read_bytes(), "path": f"{IMAGES_FOLDER}/{file.name}"} for file in files]
-    columns = {
-        "image": pa.array(images, pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
-        "latent": pa.array(samples.inputs["latents"].tolist(), pa.list_(pa.float32())),
-    }
-    features: dict[str, object] = {"image": {"_type": "Image"}}
-    if samples.labels is not None:
-        columns["label"] = pa.array(samples.labels.tolist(), pa.int64())
-        features["label"] = {"_type": "ClassLabel", "names": list(class_names)}
-    features["latent"] = {"_type": "Sequence", "feature": {"_type": "Value", "dtype": "float32"}}
-    hub = json.dumps({"info": {"features": features}})
-    table = pa.table(columns).replace_schema_metadata({"huggingface": hub, "classes": ",".join(class_names)})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    path.write_bytes(buffer.getvalue())

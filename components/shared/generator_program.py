@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from components.shared.journal import link_or_copy
 
 if TYPE_CHECKING:
-    from torch import nn
+    from gan_models.networks import Generator, Inputs
 
 PROGRAM = Path("data") / "model.pt2"
 DESCRIPTION = Path("program.json")
@@ -24,10 +24,13 @@ EXAMPLES = 2  # torch.export takes a dimension of size 1 for a constant
 
 def write_generator_program(generator: Path, target: Path) -> None:
     """Export the generator of a generator folder, with the folder's own files, into the new folder `target`."""
+    import torch
+
     from gan_models.sampling.generator import load_generator
 
     loaded = load_generator(generator)
-    export_program(loaded.module, loaded.recipe.networks.latent, loaded.num_classes, target)
+    stream = torch.Generator().manual_seed(0)
+    export_program(loaded.module, loaded.module.draw_inputs(EXAMPLES, stream, examples=loaded.examples), target)
     files = target / "generator"
     files.mkdir()
     for file in generator.iterdir():
@@ -35,21 +38,20 @@ def write_generator_program(generator: Path, target: Path) -> None:
             link_or_copy(file, files / file.name)
 
 
-def export_program(module: nn.Module, latent: int, classes: int, target: Path) -> None:
+def export_program(module: Generator, inputs: Inputs, target: Path) -> None:
     """Write `data/model.pt2` and `program.json` (names, types and shapes of inputs and output, an example).
 
     Args:
-        module: `forward(latents [B, latent] float32)`, or with `labels [B] int64` where there are classes, giving
-            images [B, C, H, W] in [-1, 1].
-        classes: number of classes, 0 for an unconditional generator.
+        module: `forward` takes the tensors that `module.inputs` names, B rows each, and gives images [B, C, H, W] in
+            [-1, 1]: `latents` [B, Z], `labels` [B], `images` [B, C, H, W] and so on.
+        inputs: an example of them, of two rows or more.
     """
     import torch
     from torch.export import Dim
 
     module = module.eval().requires_grad_(False)
-    names = ["latents", "labels"][: 2 if classes else 1]
-    latents = torch.randn(EXAMPLES, latent, generator=torch.Generator().manual_seed(0))
-    example = (latents, torch.arange(EXAMPLES) % classes) if classes else (latents,)
+    names = module.inputs
+    example = tuple(inputs[name] for name in names)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's remarks about its own storage
         images = module(*example)

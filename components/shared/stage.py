@@ -138,7 +138,7 @@ class Stage:
     def log_generator(self, folder: Path, registered_name: str) -> None:
         """Log and register a generator folder; `mlflow.pytorch.load_model("models:/NAME/1")` then draws samples.
 
-        What is registered is a torch.export program `forward(latents[, labels])` that needs no code of this project.
+        What is registered is a torch.export program of the generator's own inputs that needs no code of this project.
         Takes about 3 s, here, not in the process that sends.
         """
         if self._journal is None or self._journal.has_generator(registered_name):

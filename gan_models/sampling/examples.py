@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -32,6 +33,11 @@ def chosen(split: Split, index: Tensor) -> Split:
         domains=part(split.domains),
         captions=part(split.captions),
     )
+
+
+def first(split: Split, count: int) -> Split:
+    """The first `count` images of a split, or all."""
+    return chosen(split, torch.arange(min(count, len(split))))
 
 
 def save_examples(folder: Path, examples: Split) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from gan_models.data.table import Split, to_uint8
 from gan_models.networks import Generator, Inputs
 from gan_models.sampling.diversity import diversity
+from gan_models.sampling.examples import chosen
 
 _PER_CLASS = 8
 _CLASSES = 10
@@ -15,6 +16,7 @@ _UNCONDITIONAL = 64
 _WARM_UP = 512
 # Keeps the probe's draws apart from the training's, which share the seed.
 _STREAM = 0x9E3779B9
+_ORDER = 0x7F4A7C15
 
 
 class Probe:
@@ -35,6 +37,10 @@ class Probe:
         count = _PER_CLASS * min(classes, _CLASSES) if classes else _UNCONDITIONAL
         self.columns = 8
         labels = torch.arange(count) // _PER_CLASS if classes else None
+        if generator.needs_examples:
+            # Tables may be sorted by class; examples must not be all alike.
+            order = torch.Generator().manual_seed(seed ^ _ORDER)
+            split = chosen(split, torch.randperm(len(split), generator=order)[: _UNCONDITIONAL + _WARM_UP])
         self.inputs = _to(device, generator.draw_inputs(count, stream, labels=labels, examples=split))
         self.labels = self.inputs.get("labels")
         self.warm_up = _to(device, generator.draw_inputs(_WARM_UP, stream, examples=split))

@@ -16,7 +16,7 @@ import torch
 
 from gan_models.data.table import Split, TableMetadata
 from gan_models.errors import RequestError, RunError
-from gan_models.recipes import load_recipe, recipe_names
+from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import load_generator, read_info
 from gan_models.training.loop import Stopped, train
 
@@ -62,7 +62,7 @@ def run(name: str, digits: Digits, folder: Path, *overrides: str, recorder: Reco
     return train(recipe_of(name, *overrides), *digits, folder, seed=seed, device=torch.device("cpu"), reporter=recorder)
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", ["vanilla", "dcgan", "cgan-projection"])
 def test_stopped_and_resumed_equals_never_stopped(name: str, digits: Digits, tmp_path: Path) -> None:
     whole, parts = Recorder(), Recorder(stop_after_steps=9)
     run(name, digits, tmp_path / "whole", recorder=whole)

@@ -1,0 +1,64 @@
+"""`samples.parquet`: the images with what they were made from, in the convention of public data hubs."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+from torch import Tensor
+
+from gan_models.data.captions import Vocabulary
+from gan_models.sampling.generator import GeneratorInfo, Samples
+
+_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+def write_table(samples: Samples, info: GeneratorInfo, path: Path, folder: str) -> None:
+    """One row for each sample: `image`, and of the following what there is.
+
+    `source` (the image it was made from), `label` (asked for, or of that image), `domain` (asked for), `caption`,
+    `latent`. Pixels are PNG; `folder`, beside `path`, holds the images as files of their own.
+    """
+    files = sorted((path.parent / folder).iterdir())
+    images = [{"bytes": file.read_bytes(), "path": f"{folder}/{file.name}"} for file in files]
+    columns = {"image": pa.array(images, _IMAGE)}
+    features: dict[str, object] = {"image": {"_type": "Image"}}
+    inputs = samples.inputs
+    if "images" in inputs and samples.sources is not None:
+        columns["source"] = pa.array([{"bytes": _png(image), "path": None} for image in samples.sources], _IMAGE)
+        features["source"] = {"_type": "Image"}
+    for name, numbers, names in (
+        ("label", samples.labels, info.class_names),
+        ("domain", inputs.get("domains"), info.domain_names),
+    ):
+        if numbers is not None:
+            columns[name] = pa.array(numbers.tolist(), pa.int64())
+            features[name] = {"_type": "ClassLabel", "names": list(names)}
+    if "captions" in inputs:
+        columns["caption"] = pa.array(_texts(inputs["captions"], info.words), pa.string())
+        features["caption"] = {"_type": "Value", "dtype": "string"}
+    if "latents" in inputs:
+        columns["latent"] = pa.array(inputs["latents"].tolist(), pa.list_(pa.float32()))
+        features["latent"] = {"_type": "Sequence", "feature": {"_type": "Value", "dtype": "float32"}}
+    hub: dict[str, Any] = {"info": {"features": features}}
+    metadata = {"huggingface": json.dumps(hub), "classes": ",".join(info.class_names)}
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns).replace_schema_metadata(metadata), buffer, compression="zstd")
+    path.write_bytes(buffer.getvalue())
+
+
+def _png(image: Tensor) -> bytes:
+    pixels = image.numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def _texts(captions: Tensor, words: tuple[str, ...]) -> list[str]:
+    vocabulary = Vocabulary(words)
+    return [vocabulary.decode(caption) for caption in captions.tolist()]
