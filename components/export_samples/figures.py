@@ -39,7 +39,7 @@ def write_interpolation(path: Path, generator: LoadedGenerator, seed: int, examp
     stream = torch.Generator().manual_seed(seed)
     ends = torch.randn(WALKS, 2, generator.module.latent, generator=stream)
     walks = [walk(start, end, WALK_STEPS) for start, end in ends for walk in (linear, spherical)]
-    kept = generator.module.draw_inputs(WALKS, stream, examples=examples)
+    kept = generator.module.draw_inputs(WALKS, stream, examples=examples or generator.examples)
     inputs: Inputs = {name: tensor.repeat_interleave(2 * WALK_STEPS, dim=0) for name, tensor in kept.items()}
     inputs["latents"] = torch.cat(walks)
     images = generator.synthesize(inputs).images

@@ -171,10 +171,11 @@ def build_text_discriminator(recipe: Recipe, shape: DataShape, stage: int, text:
     family = family_of(spec.family)
     trunk = family.build_trunk(spec, (channels, height // scale, width // scale))
     head = TextHead(trunk.channels, trunk.positions, text, game.condition, spec.norm)
-    # Set aside while the rest gets its first weights: it has its own, learnt ones from stage II on.
-    head.text = nn.Identity()
+    # Set aside while the rest gets its first weights: the encoder has learnt ones from stage II on, and under a DCGAN's
+    # N(0, 0.02) a text would be too faint to be seen for long.
+    reading, head.reading = head.reading, nn.Identity()
     discriminator = finish(Discriminator(trunk.layers, head), spec, family)
-    head.text = text
+    head.reading = reading
     return discriminator
 
 

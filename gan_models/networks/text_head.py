@@ -24,8 +24,7 @@ class TextHead(nn.Module):
 
     def __init__(self, channels: int, positions: int, text: TextEncoder, condition: int, norm: str) -> None:
         super().__init__()
-        self.text: nn.Module = text
-        self.compress = nn.Sequential(nn.Linear(text.width, condition), nn.LeakyReLU(0.2))
+        self.reading: nn.Module = nn.Sequential(text, nn.Linear(text.width, condition), nn.LeakyReLU(0.2))
         normed = discriminator_norm(norm, channels)
         self.join = nn.Linear(channels + condition, channels, bias=not normed)
         self.layers = nn.Sequential(*normed, nn.LeakyReLU(0.2))
@@ -35,7 +34,7 @@ class TextHead(nn.Module):
         if captions is None:
             raise ValueError("this discriminator judges pairs of image and text: pass captions")
         places = (features.flatten(2) if features.dim() > 2 else features[:, :, None]).transpose(1, 2)  # [B, P, C]
-        condition = self.compress(self.text(captions)).to(features.dtype)
+        condition = self.reading(captions).to(features.dtype)
         joined = self.join(torch.cat([places, condition[:, None].expand(-1, places.shape[1], -1)], dim=2))
         seen = self.layers(joined.flatten(0, 1)).unflatten(0, joined.shape[:2])
         logits: Tensor = self.linear(seen)
