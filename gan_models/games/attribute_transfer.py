@@ -10,8 +10,9 @@ from torch.nn.functional import cross_entropy, l1_loss
 
 from gan_models.games import Batch
 from gan_models.games.cycle import domains_of
-from gan_models.games.image_to_image import ImageToImageGame, check_translation, loss_called
+from gan_models.games.image_to_image import ImageToImageGame, loss_called
 from gan_models.networks import DataShape
+from gan_models.networks.procedures import check_procedure
 from gan_models.recipes.game_specs import AttributeTransfer
 from gan_models.recipes.schema import Recipe
 
@@ -26,7 +27,7 @@ class AttributeTransferGame(ImageToImageGame):
     def __init__(self, recipe: Recipe, shape: DataShape, device: torch.device) -> None:
         assert isinstance(recipe.game, AttributeTransfer)
         self.rules: AttributeTransfer = recipe.game
-        check_translation(recipe, "attribute-transfer")
+        check_procedure(recipe, "attribute-transfer")
         self.loss = loss_called(self.rules.loss)
         super().__init__(recipe, shape, device)
 

@@ -11,8 +11,9 @@ from torch.nn.functional import l1_loss
 
 from gan_models.data.hints import all_told, geometric_counts, grey_of, simulate_hints
 from gan_models.games import Batch
-from gan_models.games.image_to_image import ImageToImageGame, check_translation, loss_called
+from gan_models.games.image_to_image import ImageToImageGame, loss_called
 from gan_models.networks import DataShape
+from gan_models.networks.procedures import check_procedure
 from gan_models.recipes.game_specs import Colorization
 from gan_models.recipes.schema import Recipe
 
@@ -23,7 +24,7 @@ class ColorizationGame(ImageToImageGame):
     def __init__(self, recipe: Recipe, shape: DataShape, device: torch.device) -> None:
         assert isinstance(recipe.game, Colorization)
         self.rules: Colorization = recipe.game
-        check_translation(recipe, "colorization")
+        check_procedure(recipe, "colorization")
         self.loss = loss_called(self.rules.loss)
         super().__init__(recipe, shape, device)
 

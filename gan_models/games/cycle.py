@@ -11,9 +11,10 @@ from torch import Tensor
 from gan_models.errors import RequestError
 from gan_models.games import Batch
 from gan_models.games.image_pool import ImagePool
-from gan_models.games.image_to_image import ImageToImageGame, check_translation
+from gan_models.games.image_to_image import ImageToImageGame
 from gan_models.networks import DataShape
 from gan_models.networks.cyclegan import DOMAINS
+from gan_models.networks.procedures import check_procedure
 from gan_models.recipes.game_specs import Cycle
 from gan_models.recipes.schema import Recipe
 from gan_models.regularizers import REGULARIZERS
@@ -29,7 +30,7 @@ class CycleGame(ImageToImageGame):
     def __init__(self, recipe: Recipe, shape: DataShape, device: torch.device) -> None:
         assert isinstance(recipe.game, Cycle)
         self.rules: Cycle = recipe.game
-        check_translation(recipe, "cyclegan")
+        check_procedure(recipe, "cyclegan")
         for term in recipe.regularizers:
             if term.name in REGULARIZERS and REGULARIZERS[term.name].differentiates == "between":
                 raise RequestError(

@@ -12,7 +12,6 @@ from gan_models.games.two_player import TwoPlayerGame
 from gan_models.losses import LOSSES, Loss
 from gan_models.networks import DiscriminatorOutput
 from gan_models.recipes.game_specs import Adversarial
-from gan_models.recipes.schema import Recipe
 from gan_models.regularizers import Player, Round
 
 
@@ -83,18 +82,3 @@ def loss_called(name: str) -> Loss:
             f"game.loss={name} pairs generated images with real ones, which this game does not: choose another"
         )
     return loss
-
-
-def check_translation(recipe: Recipe, family: str) -> None:
-    """Refuses networks of another family, and class labels, which no image-to-image family takes.
-
-    Raises:
-        RequestError: with the remedy.
-    """
-    for player, spec in (("generator", recipe.networks.generator), ("discriminator", recipe.networks.discriminator)):
-        if spec.family != family:
-            raise RequestError(
-                f"networks.{player}.family={spec.family}: game.kind={recipe.game.kind} trains the family {family} only"
-            )
-    if recipe.conditioning.generator != "none" or recipe.conditioning.discriminator != "none":
-        raise RequestError(f"{family} takes images, not class labels: leave the conditioning section out")

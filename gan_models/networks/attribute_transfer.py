@@ -15,6 +15,7 @@ from gan_models.layers.attention import attention_after
 from gan_models.layers.normalization import discriminator_norm
 from gan_models.networks.interfaces import Discriminator, Generator, Inputs
 from gan_models.networks.patches import refuse_minibatch
+from gan_models.networks.procedures import check_procedure
 from gan_models.networks.residual_translator import Residual, attention, check_halvings, norm_of
 from gan_models.recipes.network_specs import AttributeTransferDiscriminator, AttributeTransferGenerator
 from gan_models.recipes.schema import Recipe
@@ -87,6 +88,7 @@ class AttributeGenerator(Generator):
 
 def build(recipe: Recipe, shape: DataShape) -> AttributeGenerator:
     """Raises RequestError for data of fewer than two domains."""
+    check_procedure(recipe, "attribute-transfer")
     if shape.domains < 2:
         raise RequestError(
             f"attribute-transfer translates between domains and the data has {shape.domains}: use a source with a "
@@ -115,6 +117,7 @@ def build_discriminator(recipe: Recipe, shape: DataShape) -> Discriminator:
 
     Width 64, 6 layers, 128x128 RGB and 8 domains make the 44,786,624 parameters of the public code.
     """
+    check_procedure(recipe, "attribute-transfer")
     spec = recipe.networks.discriminator
     assert isinstance(spec, AttributeTransferDiscriminator)
     refuse_minibatch(spec)

@@ -16,6 +16,7 @@ from gan_models.errors import RequestError
 from gan_models.layers.initialization import SCHEMES
 from gan_models.networks.interfaces import Discriminator, Generator, Inputs
 from gan_models.networks.patches import patch_network
+from gan_models.networks.procedures import check_procedure
 from gan_models.networks.residual_translator import Norm, attention, norm_of
 from gan_models.recipes.game_specs import Colorization
 from gan_models.recipes.network_specs import ColorizationDiscriminator, ColorizationGenerator
@@ -101,6 +102,7 @@ class Colorizer(Generator):
 
 def build(recipe: Recipe, shape: DataShape) -> Colorizer:
     """Raises RequestError for grey images, which have no colours to learn."""
+    check_procedure(recipe, "colorization")
     channels, size, _ = shape.image
     if channels != 3:
         raise RequestError(
@@ -108,14 +110,12 @@ def build(recipe: Recipe, shape: DataShape) -> Colorizer:
         )
     spec, game = recipe.networks.generator, recipe.game
     assert isinstance(spec, ColorizationGenerator)
-    if not isinstance(game, Colorization):
-        raise RequestError(
-            f"networks.generator.family=colorization is trained by game.kind=colorization, not {game.kind}"
-        )
+    assert isinstance(game, Colorization)
     return Colorizer(spec, size, game.hint_end, game.hint_size)
 
 
 def build_discriminator(recipe: Recipe, shape: DataShape) -> Discriminator:
+    check_procedure(recipe, "colorization")
     spec = recipe.networks.discriminator
     assert isinstance(spec, ColorizationDiscriminator)
     return Discriminator(*patch_network(spec, spec.width, spec.layers, shape.image))

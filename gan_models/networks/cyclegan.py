@@ -16,6 +16,7 @@ from gan_models.layers.initialization import SCHEMES
 from gan_models.layers.routing import Routed
 from gan_models.networks.interfaces import Discriminator, DiscriminatorOutput, Generator, Inputs
 from gan_models.networks.patches import patch_network
+from gan_models.networks.procedures import check_procedure
 from gan_models.networks.residual_translator import Residual, attention, check_halvings, norm_of
 from gan_models.recipes.network_specs import CycleganDiscriminator, CycleganGenerator
 from gan_models.recipes.schema import Recipe
@@ -84,6 +85,7 @@ class TwoWayGenerator(Generator):
 
 def build(recipe: Recipe, shape: DataShape) -> TwoWayGenerator:
     """Raises RequestError for data of another number of domains than two."""
+    check_procedure(recipe, "cyclegan")
     if shape.domains != DOMAINS:
         raise RequestError(
             f"cyclegan translates between exactly {DOMAINS} domains and the data has {shape.domains}: use the recipe "
@@ -106,6 +108,7 @@ class TwoDomainDiscriminator(Discriminator):
 
 
 def build_discriminator(recipe: Recipe, shape: DataShape) -> TwoDomainDiscriminator:
+    check_procedure(recipe, "cyclegan")
     spec = recipe.networks.discriminator
     assert isinstance(spec, CycleganDiscriminator)
     networks = [patch_network(spec, spec.width, spec.layers, shape.image) for _ in range(DOMAINS)]

@@ -31,6 +31,12 @@ def test_folders_of_classes_get_the_conditional_recipe(images: Path) -> None:
     assert make_plan(data=f"folder:{images}").recipe.name == "cgan-projection"
 
 
+def test_a_recipe_that_names_its_own_data_is_given_it_unless_other_data_is_asked_for() -> None:
+    assert make_plan("cyclegan").recipe.data.source == "toy:inverted-digits"
+    assert make_plan("cyclegan", data="toy:shapes").recipe.data.source == "toy:shapes"
+    assert make_plan("cyclegan", overrides=["data.source=toy:shapes"]).recipe.data.source == "toy:shapes"
+
+
 def test_labels_asked_for_and_absent(images: Path) -> None:
     with pytest.raises(RequestError, match=r"needs labels and folder:.* has none: use --recipe dcgan"):
         make_plan(recipe="cgan-projection", data=f"folder:{images}")

@@ -107,6 +107,8 @@ def test_data_of_one_domain_is_refused(name: str, pictures: tuple[Split, TableMe
         ("cyclegan", ["networks.discriminator.family=colorization"], "trains the family cyclegan only"),
         ("attribute-transfer", ["networks.generator={family: mlp}"], "trains the family attribute-transfer only"),
         ("cyclegan", ["conditioning={generator: one-hot, discriminator: concat}"], "takes images, not class labels"),
+        ("cyclegan", ["game={kind: adversarial}"], "are trained by game.kind=cycle, not adversarial"),
+        ("dcgan", ["networks.discriminator={family: colorization}"], "are trained by game.kind=colorization"),
         ("cyclegan", ["regularizers=[{name: gradient-penalty}]"], "of different domains: use r1"),
         ("attribute-transfer", ["game.loss=relativistic"], "choose another"),
         ("attribute-transfer", ["game.loss=hing"], "did you mean 'hinge'"),

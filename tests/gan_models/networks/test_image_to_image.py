@@ -145,7 +145,7 @@ def test_colours_have_the_luminance_of_the_grey_image() -> None:
         ("attribute-transfer", DataShape((3, 16, 16), 0, 1), [], "the data has 1"),
         ("colorization", DataShape((1, 16, 16)), [], "data.channels=rgb"),
         ("colorization", DataShape((3, 15, 15)), [], "even size such as 16"),
-        ("colorization", SHAPE, ["game={kind: adversarial}"], "trained by game.kind=colorization"),
+        ("colorization", SHAPE, ["game={kind: adversarial}"], "trained by game.kind=colorization, not adversarial"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_built_is_refused(name: str, shape: DataShape, overrides: list[str], words: str) -> None:
