@@ -1,0 +1,173 @@
+"""Image-to-image recipes through every stage, and what a user then does with the exported folder."""
+
+import io
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from components.evaluate_gan import step as evaluate_gan
+from components.export_samples import step as export_samples
+from components.prepare_data import step as prepare_data
+from components.select_checkpoint import step as select_checkpoint
+from components.shared.generator_program import write_generator_program
+from components.shared.stage import RunContext, open_stage
+from components.train_gan import step as train_gan
+from gan_models.data.table import ImageTable
+from gan_models.errors import RequestError
+from gan_models.recipes import load_recipe, model_document
+from gan_models.recipes.schema import Evaluation, Export, Selection
+from gan_models.sampling.generator import load_generator
+from pipeline.commands.sample import sample_command
+
+NAMES = ("cyclegan", "attribute-transfer", "colorization")
+TINY = [
+    "data.size=16", "data.max_images=300", "training.steps=6", "training.tick=3", "training.keep=2",
+    "training.threads=1", "training.batch_size=8", "networks.generator.width=4", "networks.discriminator.width=4",
+]  # fmt: skip
+
+
+class Run(NamedTuple):
+    """The folders of a finished run."""
+
+    name: str
+    dataset: Path
+    report: Path
+    export: Path
+    selection: select_checkpoint.Result
+    evaluation: evaluate_gan.Result
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    name = request.param
+    folder = tmp_path_factory.mktemp(name)
+    recipe = load_recipe(name, TINY)
+    places = {part: folder / part for part in ("dataset", "training", "selected", "report", "export", "cache")}
+    context = RunContext(state_dir=str(folder / "state"))
+    evaluation = Evaluation(extractor="classifier", samples=1000)
+    with open_stage("prepare_data", context) as stage:
+        prepare_data.run(prepare_data.Request(data=recipe.data, output=places["dataset"]), stage)
+    with open_stage("train_gan", context) as stage:
+        asked = train_gan.Request(
+            model=model_document(recipe), dataset=places["dataset"], output=places["training"],
+            state_dir=folder / "train", seed=0,
+        )  # fmt: skip
+        train_gan.run(asked, stage)
+    with open_stage("select_checkpoint", context) as stage:
+        chosen = select_checkpoint.run(
+            select_checkpoint.Request(
+                training=places["training"], dataset=places["dataset"], selection=Selection(samples=1000),
+                evaluation=evaluation, output=places["selected"], cache_dir=places["cache"], seed=0,
+            ), stage,
+        )  # fmt: skip
+    with open_stage("evaluate_gan", context) as stage:
+        judged = evaluate_gan.run(
+            evaluate_gan.Request(
+                generator=places["selected"], dataset=places["dataset"], evaluation=evaluation,
+                output=places["report"], cache_dir=places["cache"], seed=0,
+            ), stage,
+        )  # fmt: skip
+    with open_stage("export_samples", context) as stage:
+        export_samples.run(
+            export_samples.Request(
+                generator=places["selected"], report=places["report"], dataset=places["dataset"],
+                export=Export(samples=12), output=places["export"], cache_dir=places["cache"], seed=3,
+            ), stage,
+        )  # fmt: skip
+    return Run(name, places["dataset"], places["report"], places["export"], chosen, judged)
+
+
+def test_selection_and_evaluation_name_what_was_drawn(finished: Run) -> None:
+    table = ImageTable.open(finished.dataset)
+    validation, test = table.metadata.count("validation"), table.metadata.count("test")
+    rounds = {"cyclegan": 1, "attribute-transfer": 2}.get(finished.name)
+    if rounds is None:
+        assert finished.selection.metric == "FD-classifier-validation-1000"
+        count = 1000
+        figures = [f"colour-error-{hints}-test-{test}" for hints in ("0-hints", "1-hint", "5-hints", "20-hints")]
+    else:
+        assert finished.selection.metric == f"FD-within-domains-classifier-validation-{rounds * validation}"
+        count = rounds * test
+        figures = [
+            f"domain-reached-domain-classifier-{count}", f"label-kept-classifier-{count}", f"cycle-error-{count}",
+            f"FD-within-domains-classifier-test-{count}", f"agreement-classifier-{count}",
+        ]  # fmt: skip
+    assert set(figures) <= set(finished.evaluation.headline)
+    written = json.loads((finished.report / "metrics.json").read_text())
+    assert set(figures) - {task["name"] for task in written["tasks"]} <= {f"agreement-classifier-{count}"}
+    assert any("which is the reference too" in note for note in written["notes"])
+    report = (finished.report / "report.md").read_text()
+    assert "![pairs.png](pairs.png)" in report
+    assert all(task["title"] in report for task in written["tasks"])
+
+
+def test_the_export_shows_before_and_after_and_tables_what_there_is(finished: Run) -> None:
+    shape = Image.open(finished.export / "translations.png").size
+    columns = {"cyclegan": 3, "attribute-transfer": 4, "colorization": 5}[finished.name]
+    scale = 56 // 16
+    assert shape == ((columns * 18 - 2) * scale, (10 * 18 - 2) * scale)
+    assert not (finished.export / "interpolation.png").exists()
+    table = pq.read_table(finished.export / "samples.parquet")
+    expected = {"image", "source", "label"} | ({"domain"} if finished.name != "colorization" else set())
+    assert set(table.column_names) == expected
+    hub = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+    assert set(hub) == expected
+    generator = load_generator(finished.export)
+    assert generator.examples is not None
+    first = Image.open(io.BytesIO(table["source"].to_pylist()[0]["bytes"]))
+    assert torch.equal(torch.tensor(list(first.tobytes())).reshape(16, 16, 3), generator.examples.images[0].long())
+    assert table["label"].to_pylist() == generator.examples.labels[:12].tolist()
+
+
+def test_an_exported_folder_draws_without_the_data(finished: Run) -> None:
+    generator = load_generator(finished.export)
+    samples = generator.sample(5, seed=1)
+    assert samples.images.shape == (5, 16, 16, 3)
+    assert torch.equal(samples.images, generator.sample(5, seed=1, batch_size=2).images)
+    assert samples.labels is not None
+
+
+def test_a_picture_of_ones_own_is_translated(finished: Run, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), (200, 40, 40)).save(tmp_path / "mine.png")
+    Image.new("L", (16, 16), 90).save(tmp_path / "other.jpg")
+    out = tmp_path / "out" / "grid.png"
+    out.parent.mkdir()
+    columns = {"cyclegan": 3, "attribute-transfer": 4, "colorization": 5}[finished.name]
+    for given, rows in ((tmp_path / "mine.png", 1), (tmp_path, 2)):
+        assert sample_command(finished.export, 64, out, 0, None, given=given) == 0
+        width, height = Image.open(out).size
+        abreast = 1 if rows == 1 else max(1, 12 // columns)
+        assert (width, height) == (columns * abreast * 18 - 2, -(-rows // abreast) * 18 - 2)
+    assert sample_command(finished.export, 4, out, 0, None) == 0
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    with pytest.raises(RequestError, match=r"broken\.png: this is not an image"):
+        sample_command(finished.export, 64, out, 0, None, given=tmp_path)
+
+
+def test_the_registered_program_takes_the_generators_own_inputs(finished: Run, tmp_path: Path) -> None:
+    (tmp_path / "program").mkdir()
+    write_generator_program(finished.export, tmp_path / "program")
+    program = torch.export.load(tmp_path / "program" / "data" / "model.pt2").module()
+    generator = load_generator(finished.export)
+    described = json.loads((tmp_path / "program" / "program.json").read_text())
+    assert tuple(tensor["name"] for tensor in described["inputs"]) == generator.module.inputs
+    assert set(described["example"]) == set(generator.module.inputs)
+    inputs = generator.sample(7, seed=0).inputs
+    for count in (1, 3, 7):
+        part = {name: tensor[:count] for name, tensor in inputs.items()}
+        drawn = program(*(part[name] for name in generator.module.inputs))
+        torch.testing.assert_close(drawn, generator.module(**part), rtol=1e-3, atol=1e-4)
+
+
+def test_a_folder_without_examples_says_what_is_missing(finished: Run, tmp_path: Path) -> None:
+    for file in ("generator.safetensors", "generator.json", "recipe.yaml"):
+        (tmp_path / file).write_bytes((finished.export / file).read_bytes())
+    with pytest.raises(RequestError, match="give it examples"):
+        load_generator(tmp_path).sample(2, seed=0)
+    with pytest.raises(RequestError, match="--input"):
+        sample_command(tmp_path, 4, tmp_path / "grid.png", 0, None)
