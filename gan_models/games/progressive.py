@@ -50,8 +50,9 @@ def schedule_of(recipe: Recipe, size: int) -> Schedule:
         phase = max(1, round(rules.phase_images / (training.batch_size * rules.discriminator_steps)))
         if 2 * levels * phase >= training.steps:
             raise RequestError(
-                f"game.phase_images={rules.phase_images}: growing to {size} pixels takes {2 * levels} phases of {phase} "
-                f"steps, and training.steps={training.steps} leaves none at full size: lower the one or raise the other"
+                f"game.phase_images={rules.phase_images}: growing to {size} pixels takes {2 * levels} phases of "
+                f"{phase} steps, and training.steps={training.steps} leaves none at full size: lower "
+                "the one or raise the other"
             )
         return Schedule(levels, phase, phase)
     period = int(rules.growing * training.steps) // levels
@@ -71,18 +72,11 @@ class ProgressiveGame(AdversarialGame):
     """
 
     def __init__(self, recipe: Recipe, shape: DataShape, device: torch.device) -> None:
+        check_growing(recipe)
         super().__init__(recipe, shape, device)
         generator, trunk = self.generator, self.discriminator.trunk
-        if not (isinstance(generator, GrowingGenerator) and isinstance(trunk, GrowingTrunk)):
-            raise RequestError(
-                "game.kind=progressive grows networks of family progressive: set networks.generator.family and "
-                "networks.discriminator.family to it"
-            )
-        if recipe.conditioning.discriminator not in ("none", "classifier"):
-            raise RequestError(
-                f"conditioning.discriminator={recipe.conditioning.discriminator}: a growing D takes no labels, but may "
-                "name them: set it to classifier"
-            )
+        assert isinstance(generator, GrowingGenerator)
+        assert isinstance(trunk, GrowingTrunk)
         self.growing_generator, self.growing_trunk = generator, trunk
         self.schedule = schedule_of(recipe, shape.image[1])
 
@@ -110,6 +104,25 @@ class ProgressiveGame(AdversarialGame):
         self.growing_generator.stage.enter(level, alpha)
         self.growing_trunk.stage.enter(level, alpha)
         return level, alpha
+
+
+def check_growing(recipe: Recipe) -> None:
+    """Refuses networks that do not grow.
+
+    Raises:
+        RequestError: with the reason and the remedy.
+    """
+    for player, spec in (("generator", recipe.networks.generator), ("discriminator", recipe.networks.discriminator)):
+        if spec.family != "progressive":
+            raise RequestError(
+                f"game.kind=progressive grows its networks, which family {spec.family} does not: "
+                f"set networks.{player}.family=progressive, or game.kind=adversarial"
+            )
+    if recipe.conditioning.discriminator not in ("none", "classifier"):
+        raise RequestError(
+            f"conditioning.discriminator={recipe.conditioning.discriminator}: a growing D takes no labels, but may "
+            "name them: set it to classifier"
+        )
 
 
 def at_stage(images: Tensor, level: int, alpha: float) -> Tensor:
