@@ -56,17 +56,15 @@ def write_truncation(path: Path, points: Sequence[TruncationPoint]) -> None:
     axes = figure.add_subplot()
     names = ["none" if point.threshold is None else f"{point.threshold:g}" for point in points]
     distances = [point.fd for point in points]
-    scores = [point.inception_score for point in points]
-    if None in scores:
+    scores = [point.inception_score for point in points if point.inception_score is not None]
+    if len(scores) < len(points):
         axes.plot(names[::-1], distances[::-1], "o-", color="#33638d")
         axes.set_xlabel("latents cut off at")
         axes.set_ylabel("Frechet distance (lower is better)")
     else:
         axes.plot(distances, scores, "o-", color="#33638d")
-        for name, point in zip(names, points, strict=True):
-            axes.annotate(
-                name, (point.fd, point.inception_score or 0.0), (5, 5), textcoords="offset points", fontsize=8
-            )
+        for name, place in zip(names, zip(distances, scores, strict=True), strict=True):
+            axes.annotate(name, place, (5, 5), textcoords="offset points", fontsize=8)
         axes.set_xlabel("Frechet distance (lower is better)")
         axes.set_ylabel("Inception Score (higher is better)")
     axes.set_title("truncation of the latents; `none` is the generator that the report judges", fontsize=9)

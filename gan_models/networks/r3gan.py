@@ -18,7 +18,7 @@ from gan_models.errors import RequestError
 from gan_models.layers.attention import attention_after
 from gan_models.networks.interfaces import LatentGenerator, Trunk
 from gan_models.networks.resolutions import check_size as check_resolution
-from gan_models.networks.resolutions import map_widths, plan
+from gan_models.networks.resolutions import plan
 from gan_models.recipes.network_specs import R3ganDiscriminator, R3ganGenerator
 
 ImageShape = tuple[int, int, int]
@@ -96,7 +96,7 @@ class R3ganImageGenerator(LatentGenerator):
         super().__init__(latent, num_classes, one_hot=one_hot)
         channels, size, _ = image_shape
         base, doublings = plan(size, FAMILY)
-        widths = map_widths(spec.width, doublings)
+        widths = _widths(spec, doublings)[::-1]
         layers: list[nn.Module] = [GenerativeBasis(self.joined, widths[0], base)]
         for level, width in enumerate(widths):
             if level:
@@ -125,7 +125,7 @@ def build_trunk(spec: R3ganDiscriminator, image_shape: ImageShape) -> Trunk:
     _refuse_norms("discriminator", spec)
     channels, size, _ = image_shape
     base, doublings = plan(size, FAMILY)
-    widths = map_widths(spec.width, doublings)[::-1]
+    widths = _widths(spec, doublings)
     layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 1, bias=False)]
     for level, width in enumerate(widths):
         layers += _stage(spec, width, len(widths))
@@ -134,6 +134,14 @@ def build_trunk(spec: R3ganDiscriminator, image_shape: ImageShape) -> Trunk:
             layers.append(Resample(width, widths[level + 1], up=False))
     layers += [nn.Conv2d(widths[-1], widths[-1], base, groups=widths[-1], bias=False), nn.Flatten()]
     return Trunk(nn.Sequential(*layers), widths[-1], 1)
+
+
+def _widths(spec: R3ganGenerator | R3ganDiscriminator, doublings: int) -> list[int]:
+    """Channels of the maps from the image's own to the coarsest.
+
+    768 throughout is the authors' CIFAR-10 network, 128 up to 1024 theirs for 256x256.
+    """
+    return [min(spec.max_width, spec.width << level) for level in range(doublings + 1)]
 
 
 def _stage(spec: R3ganGenerator | R3ganDiscriminator, width: int, stages: int) -> list[nn.Module]:

@@ -217,7 +217,8 @@ class R3ganGenerator(GeneratorSpec):
 
     family: Literal["r3gan"] = "r3gan"
     norm: Literal["batch", "virtual", "reference", "none"] = Field("none", description="none: it has no place for one")
-    width: PositiveInt = Field(768, description="channels of maps up to 32 pixels or so; halves at each doubling more")
+    width: PositiveInt = Field(768, description="channels of the image's own map; doubles at each halving of the image")
+    max_width: PositiveInt = Field(768, description="at most so many channels, however often width doubles")
     blocks: PositiveInt = Field(2, description="residual blocks at each map")
     expansion: PositiveInt = Field(2, description="times the width between the 1x1 convolutions of a block")
     group: PositiveInt = Field(32, description="channels of each group of the 3x3 convolutions, about")
@@ -227,7 +228,8 @@ class R3ganDiscriminator(DiscriminatorSpec):
     """The mirror image of R3GAN's generator (Huang et al. 2024)."""
 
     family: Literal["r3gan"] = "r3gan"
-    width: PositiveInt = Field(768, description="channels of maps up to 32 pixels or so; halves at each doubling more")
+    width: PositiveInt = Field(768, description="channels of the image's own map; doubles at each halving of the image")
+    max_width: PositiveInt = Field(768, description="at most so many channels, however often width doubles")
     blocks: PositiveInt = Field(2, description="residual blocks at each map")
     expansion: PositiveInt = Field(2, description="times the width between the 1x1 convolutions of a block")
     group: PositiveInt = Field(32, description="channels of each group of the 3x3 convolutions, about")
