@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from components.evaluate_gan.findings import Classes, Findings, Memorised, Reading, Row
+from components.evaluate_gan.findings import Classes, Findings, Memorised, Reading, Row, WithinClasses
 from components.evaluate_gan.material import Material
 from components.evaluate_gan.tasks import task_figures
+from components.evaluate_gan.within_classes import notes_within_classes, within_classes
 from components.shared.environment import environment
 from gan_models.metrics.extractors import Extracted
 from gan_models.metrics.judge import Judge
@@ -32,6 +33,12 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
         if classes.agreement is not None:
             metrics[judge.name("agreement", count)] = classes.agreement
             headline.append(judge.name("agreement", count))
+    within = within_classes(material, judge)
+    if within is not None:
+        metrics |= {one.generated.name: one.generated.value for one in within.classes}
+        if within.mean is not None:
+            metrics[within.mean.name] = within.mean.value
+            headline.append(within.mean.name)
     tasks = task_figures(material, judge, seed)
     metrics |= {task.name: task.value for task in tasks}
     headline += [task.name for task in tasks if task.goes_first]
@@ -41,11 +48,12 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
     metadata = judge.table.metadata
     return Findings(
         metrics=metrics,
-        comparison_metrics=_comparison_metrics(rows),
+        comparison_metrics=_comparison_metrics(rows, within),
         headline=headline,
         rows=rows,
         memorisation=memorised,
         classes=classes,
+        within_classes=within,
         tasks=tasks,
         extractor=judge.extractor.describe(),
         extractor_choice=f"{name}: {judge.choice.reason}",
@@ -60,7 +68,7 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
         seed=seed,
         data={"source": metadata.source, "fingerprint": metadata.fingerprint},
         environment=environment(),
-        notes=_notes(material, judge),
+        notes=[*_notes(material, judge), *notes_within_classes(within)],
     )
 
 
@@ -88,9 +96,12 @@ def _rows(material: Material, judge: Judge, k: int) -> list[Row]:
     ]
 
 
-def _comparison_metrics(rows: list[Row]) -> dict[str, float]:
+def _comparison_metrics(rows: list[Row], within: WithinClasses | None) -> dict[str, float]:
     """The real images' figures and the generator's at as many images, by full name."""
     found = {row.real.name: row.real.value for row in rows}
+    if within is not None:
+        readings = [within.real_mean, *(one.real for one in within.classes)]
+        found |= {reading.name: reading.value for reading in readings if reading is not None}
     return found | {row.generated_at_real.name: row.generated_at_real.value for row in rows if row.generated_at_real}
 
 

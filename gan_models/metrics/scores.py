@@ -89,9 +89,11 @@ def metric_name(metric: str, extractor: str, count: int, split: str | None = Non
     'IS-classifier-5000'
     >>> metric_name("FD", "inception-2015", 50000, "train")
     'FID-inception-2015-train-50000'
+    >>> metric_name("intra-FD-of-cat", "inception-2015", 5000, "test")
+    'intra-FID-of-cat-inception-2015-test-5000'
     """
-    if metric == "FD" and extractor == "inception-2015":
-        metric = "FID"
+    if extractor == "inception-2015" and metric.split("-of-")[0] in ("FD", "intra-FD"):
+        metric = metric.replace("FD", "FID", 1)
     return "-".join(part for part in (metric, extractor, split, str(count)) if part)
 
 

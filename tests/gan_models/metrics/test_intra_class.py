@@ -1,0 +1,49 @@
+"""The Frechet distance within classes: against closed forms, and against what the one over all cannot see."""
+
+import pytest
+import torch
+
+from gan_models.metrics.extractors import Extracted
+from gan_models.metrics.frechet import frechet_distance
+from gan_models.metrics.intra_class import distances_within_classes
+from gan_models.metrics.scores import metric_name
+
+
+def features(*means: float, each: int = 40) -> tuple[Extracted, torch.Tensor]:
+    """One class for each mean, `each` images around it in three dimensions, the same spread for all."""
+    spread = torch.randn(each, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rows = torch.cat([spread + mean for mean in means])
+    return Extracted(rows, None), torch.arange(len(means)).repeat_interleave(each)
+
+
+def test_classes_that_are_moved_are_the_squared_move_apart() -> None:
+    """Equal covariances: FD is |m1 - m2|^2, here 3 d^2."""
+    sample, labels = features(0.0, 12.0)
+    reference, reference_labels = features(0.0, 10.0)
+    found = distances_within_classes(sample, labels, reference, reference_labels)
+    assert [one.label for one in found] == [0, 1]
+    assert [one.images for one in found] == [40, 40]
+    assert [one.distance for one in found] == pytest.approx([0.0, 3 * 2.0**2], abs=1e-9)
+
+
+def test_swapped_classes_are_seen_here_and_not_over_all() -> None:
+    sample, labels = features(0.0, 10.0)
+    found = distances_within_classes(sample, 1 - labels, sample, labels)
+    assert frechet_distance(sample.features, sample.features) == pytest.approx(0, abs=1e-9)
+    assert [one.distance for one in found] == pytest.approx([300.0, 300.0])
+
+
+def test_a_class_with_few_images_on_either_side_is_left_out() -> None:
+    sample, labels = features(0.0, 1.0, 2.0)
+    few = Extracted(sample.features[:-11], None)
+    found = distances_within_classes(sample, labels, few, labels[:-11])
+    assert [one.label for one in found] == [0, 1]
+    found = distances_within_classes(few, labels[:-11], sample, labels)
+    assert [one.label for one in found] == [0, 1]
+    assert len(distances_within_classes(few, labels[:-11], sample, labels, least=29)) == 3
+
+
+def test_only_inception_makes_an_intra_fid() -> None:
+    assert metric_name("intra-FD-of-7", "classifier", 500, "test") == "intra-FD-of-7-classifier-test-500"
+    assert metric_name("intra-FD", "inception-2015", 500, "test") == "intra-FID-inception-2015-test-500"
+    assert metric_name("FD-gap", "inception-2015", 500, "test") == "FD-gap-inception-2015-test-500"
