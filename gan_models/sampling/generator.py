@@ -61,8 +61,8 @@ class GeneratorInfo(BaseModel):
     @property
     def shape(self) -> DataShape:
         """What its network was built for."""
-        names = (self.class_names, self.domain_names, self.words)
-        return DataShape(self.image_shape, *map(len, names), self.words)
+        classes, domains, words = map(len, (self.class_names, self.domain_names, self.words))
+        return DataShape(self.image_shape, classes, domains, words, self.words)
 
 
 class Samples(NamedTuple):
