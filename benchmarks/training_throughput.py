@@ -30,11 +30,12 @@ from gan_models.training.averaging import ExponentialMovingAverage
 
 SHAPE = (1, 32, 32)
 IMAGES = 4000
+ONE_STEP_EACH = "game.generator_steps=1"  # what most people's loops do
 
 
 def plain_step(batch_size: int) -> Callable[[], None]:
     """One iteration of a plain fp32 loop."""
-    recipe = load_recipe("dcgan")
+    recipe = load_recipe("dcgan", [ONE_STEP_EACH])
     generator, discriminator = (
         build_generator(recipe, DataShape(SHAPE, 0)),
         build_discriminator(recipe, DataShape(SHAPE, 0)),
@@ -69,7 +70,9 @@ def plain_step(batch_size: int) -> Callable[[], None]:
 
 def project_step(batch_size: int, precision: str) -> Callable[[], None]:
     """One iteration of the project's loop, without its reports."""
-    recipe = load_recipe("dcgan", [f"training.precision={precision}", f"training.batch_size={batch_size}"])
+    recipe = load_recipe(
+        "dcgan", [ONE_STEP_EACH, f"training.precision={precision}", f"training.batch_size={batch_size}"]
+    )
     game = build_game(recipe, DataShape(SHAPE, 0), torch.device("cpu"))
     average = ExponentialMovingAverage(game.generator, recipe.training.ema)
     split = Split(torch.randint(0, 256, (IMAGES, *SHAPE[1:], SHAPE[0]), dtype=torch.uint8), None, [])
