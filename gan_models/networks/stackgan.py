@@ -158,7 +158,7 @@ class StackGan(Generator):
         self.inputs = ("latents", "captions")
         channels, size, _ = shape.image
         self.spec = spec
-        self.parts = (latent, spec.augmentation, spec.augmentation)
+        self.parts = [latent, spec.augmentation, spec.augmentation]
         self.text = build_text_encoder(spec, shape)
         self.first = FirstStage(spec, latent, self.text.width, channels, size // 2)
         self.second = SecondStage(spec, self.text.width, channels, size)
