@@ -56,9 +56,11 @@ def test_side_by_side_is_each_alone(modes: ModuleType, name: str) -> None:
     for seed, game in enumerate(alone):
         for player in ("generator", "discriminator"):
             trained, expected = (
-                list(getattr(each, player).members[place].parameters()) for each, place in ((together, seed), (game, 0))
+                torch.cat([parameter.flatten() for parameter in getattr(each, player).members[place].parameters()])
+                for each, place in ((together, seed), (game, 0))
             )
-            torch.testing.assert_close(trained, expected, rtol=0, atol=1e-4)  # a step of Adam is 1e-3
+            # A step of Adam is 1e-3. In the mean: it magnifies the rounding of gradients that are next to nothing.
+            assert (trained - expected).abs().mean() < 1e-6
 
 
 def test_figures_of_the_data_of_half_of_it_and_of_nothing(modes: ModuleType) -> None:
