@@ -29,14 +29,11 @@ from components.shared.stage import RunContext, open_stage
 from gan_models.data.table import ImageTable
 from gan_models.metrics.classifier import Classifier
 from gan_models.metrics.colours import measure_colours, measure_following
-from gan_models.metrics.judge import draw
 from gan_models.metrics.translation import measure_translation
 from gan_models.recipes import Recipe, load_recipe
 from gan_models.recipes.game_specs import Colorization
-from gan_models.sampling.generator import LoadedGenerator, Samples
+from gan_models.sampling.generator import LoadedGenerator, Samples, load_generator
 from gan_models.training.loop import train
-
-_PLENTY = 100_000  # draws as many images as the examples allow
 
 
 class Lines:
@@ -110,8 +107,9 @@ def main() -> None:
         seed=options.seed, device=torch.device("cpu"), reporter=Lines(),
     )  # fmt: skip
     seconds = time.process_time() - began
-    newest = max((folder / "generators").iterdir())
-    generator, samples = draw(newest, table.metadata, _PLENTY, 0, examples=lambda: table.split("test"))
+    test = table.split("test")
+    generator = load_generator(max((folder / "generators").iterdir()))
+    samples = generator.sample(generator.module.distinct(len(test)) or len(test), seed=0, examples=test)
     if isinstance(recipe.game, Colorization):
         figures = colours(generator, samples, recipe.game.hint_size)
     else:
