@@ -30,12 +30,13 @@ from gan_models.training.averaging import ExponentialMovingAverage
 
 SHAPE = (1, 32, 32)
 IMAGES = 4000
-ONE_STEP_EACH = "game.generator_steps=1"  # what most people's loops do
+# Both networks as wide as the paper's, one step of each player: what most people's loops run.
+AS_PUBLISHED = ("networks.discriminator.width=64", "game.generator_steps=1")
 
 
 def plain_step(batch_size: int) -> Callable[[], None]:
     """One iteration of a plain fp32 loop."""
-    recipe = load_recipe("dcgan", [ONE_STEP_EACH])
+    recipe = load_recipe("dcgan", AS_PUBLISHED)
     generator, discriminator = (
         build_generator(recipe, DataShape(SHAPE, 0)),
         build_discriminator(recipe, DataShape(SHAPE, 0)),
@@ -71,7 +72,7 @@ def plain_step(batch_size: int) -> Callable[[], None]:
 def project_step(batch_size: int, precision: str) -> Callable[[], None]:
     """One iteration of the project's loop, without its reports."""
     recipe = load_recipe(
-        "dcgan", [ONE_STEP_EACH, f"training.precision={precision}", f"training.batch_size={batch_size}"]
+        "dcgan", [*AS_PUBLISHED, f"training.precision={precision}", f"training.batch_size={batch_size}"]
     )
     game = build_game(recipe, DataShape(SHAPE, 0), torch.device("cpu"))
     average = ExponentialMovingAverage(game.generator, recipe.training.ema)
