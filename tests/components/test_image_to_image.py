@@ -133,20 +133,20 @@ def test_an_exported_folder_draws_without_the_data(finished: Run) -> None:
 
 
 def test_a_picture_of_ones_own_is_translated(finished: Run, tmp_path: Path) -> None:
-    Image.new("RGB", (40, 30), (200, 40, 40)).save(tmp_path / "mine.png")
-    Image.new("L", (16, 16), 90).save(tmp_path / "other.jpg")
-    out = tmp_path / "out" / "grid.png"
-    out.parent.mkdir()
+    mine, out = tmp_path / "mine", tmp_path / "grid.png"
+    mine.mkdir()
+    Image.new("RGB", (40, 30), (200, 40, 40)).save(mine / "one.png")
+    Image.new("L", (16, 16), 90).save(mine / "other.jpg")
     columns = {"cyclegan": 3, "attribute-transfer": 4, "colorization": 5}[finished.name]
-    for given, rows in ((tmp_path / "mine.png", 1), (tmp_path, 2)):
+    for given, rows in ((mine / "one.png", 1), (mine, 2)):
         assert sample_command(finished.export, 64, out, 0, None, given=given) == 0
         width, height = Image.open(out).size
         abreast = 1 if rows == 1 else max(1, 12 // columns)
         assert (width, height) == (columns * abreast * 18 - 2, -(-rows // abreast) * 18 - 2)
     assert sample_command(finished.export, 4, out, 0, None) == 0
-    (tmp_path / "broken.png").write_bytes(b"no image")
+    (mine / "broken.png").write_bytes(b"no image")
     with pytest.raises(RequestError, match=r"broken\.png: this is not an image"):
-        sample_command(finished.export, 64, out, 0, None, given=tmp_path)
+        sample_command(finished.export, 64, out, 0, None, given=mine)
 
 
 def test_the_registered_program_takes_the_generators_own_inputs(finished: Run, tmp_path: Path) -> None:
