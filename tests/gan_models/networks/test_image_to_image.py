@@ -52,7 +52,7 @@ def test_attribute_transfer_has_the_parameters_of_the_public_code() -> None:
     """As its logs print them: G with the 5 attributes of CelebA, D with the 8 expressions of RaFD, both at 128x128."""
     recipe = load_recipe(
         "attribute-transfer",
-        ["networks.generator.width=64", "networks.generator.blocks=6", "networks.discriminator.width=64"],
+        ["networks.generator={family: attribute-transfer}", "networks.discriminator={family: attribute-transfer}"],
     )
     with torch.device("meta"):
         generator = build_generator(recipe, DataShape((3, 128, 128), 0, 5))
