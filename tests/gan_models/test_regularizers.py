@@ -193,7 +193,7 @@ def test_historical_averaging_is_the_distance_to_the_mean_of_the_past() -> None:
             ],
             "game.weight_clip and the regularizer 'gradient-penalty' both bound D's gradient",
         ),
-        (["game.critic_warm_up={}"], "game.critic_warm_up is for a critic"),
+        (["game.critic_warm_up={}", "game.generator_steps=1"], "game.critic_warm_up is for a critic"),
         (["networks.generator.attention=[5]"], "networks.generator.attention=.5.: only 0 of these are sizes"),
         (["networks.discriminator.attention=[4, 3]"], "networks.discriminator.attention=.4, 3.: only 1 of these"),
         (["conditioning={generator: batch-norm, discriminator: projection}"], "set conditioning.generator=one-hot"),

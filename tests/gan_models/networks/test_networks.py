@@ -87,7 +87,7 @@ def test_dcgan_has_the_parameters_of_the_published_networks() -> None:
 
     Ours adds biases where no batch norm follows: 3 in G's last layer, 64 in D's first, 1 in its last.
     """
-    recipe = load_recipe("dcgan", ["networks.latent=100"])
+    recipe = load_recipe("dcgan", ["networks.latent=100", "networks.discriminator.width=64"])
     assert parameters(build_generator(recipe, DataShape((3, 64, 64), 0))) == 3_576_704 + 3
     assert parameters(build_discriminator(recipe, DataShape((3, 64, 64), 0))) == 2_765_568 + 64 + 1
 
