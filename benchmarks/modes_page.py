@@ -56,12 +56,12 @@ every technique of the project against collapse. Written by `benchmarks/modes.py
 
 ![{points} samples of the first seed of each](images/modes.png)
 
-Equal for all: two hidden layers of {width} in both players, no normalisation, {latent} latents; {steps} generator steps
-on batches of {batch}; Adam at {rate} with betas (0.5, 0.9), the rate falling to zero over the second half; one
-discriminator step for each generator step, {critic} in the Wasserstein games; {seeds} seeds; last weights, no moving
-average. The modes have a standard deviation of {deviation:g}, wider than in the papers that the mixtures come from
-(0.02 and 0.05), because this training is far shorter than theirs. The gradient penalties weigh {penalty:g}; no setting
-was tuned for one contestant. All trainings together took {minutes:.0f} minutes of one busy core (torch {torch}).
+Equal for all: two hidden layers of {width} in both players, no normalisation, {latent} latents, batches of {batch};
+{lengths}, falling to zero over the second half; Adam with betas (0.5, 0.9); one discriminator step for each generator
+step, {critic} in the Wasserstein games; {seeds} seeds; last weights, no moving average. The modes have a standard
+deviation of {deviation:g}, wider than in the papers that the mixtures come from (0.02 and 0.05), because this training
+is far shorter than theirs. The gradient penalties weigh {penalty:g}; no setting was tuned for one contestant. All
+trainings together took {minutes:.0f} minutes of one busy core (torch {torch}).
 
 - **modes found**: a mode counts when the good samples nearest to it are at least {found:.0%} of its fair share of all
   samples (1.25 % of them on the ring, 0.4 % on the grid).
