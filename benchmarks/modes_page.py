@@ -78,8 +78,10 @@ LIMITS = """A claim *holds* here when one of the three figures is better by more
 difference and none is worse by as much, *does not hold* the other way round, and is *mixed* when they contradict each
 other.
 
-Points in the plane are not images: a technique that does nothing here may help there, and the other way round. Each
-paper's own settings, and longer training, would serve each contestant better than the common ones do."""
+What is compared is how far each gets in a short training, not where it would end: most have found the circle or the
+lattice and still put samples on the bridges between the modes, and what slows D down (spectral norm, clipping, DRAGAN)
+is paid for here without time to pay back. Points in the plane are not images either. Each paper's own settings, and
+longer training, would serve each contestant better than the common ones do."""
 
 
 def write_pages(
