@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import typer
 
 from pipeline.cli import app
 from pipeline.workdir import open_workdir
@@ -39,9 +40,12 @@ HEAVY = ("torch", "kfp", "mlflow", "pyarrow", "numpy", "pandas", "sklearn", "mat
 
 
 def test_all_commands_are_covered_here() -> None:
-    named = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
-    named |= {group.name for group in app.registered_groups}
-    assert named == {command[0] for command in COMMANDS if command}
+    def below(command: object, *words: str) -> Iterator[list[str]]:
+        yield list(words)
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from below(inner, *words, name)
+
+    assert sorted(below(typer.main.get_command(app))) == sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

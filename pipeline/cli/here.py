@@ -1,71 +1,17 @@
-"""The `gan-pipeline` command: what can be asked, with which options.
-
-Only typer is imported here; each command imports what it needs when it is called, so that `--help` answers at once.
-A wrong request ends in one sentence on standard error and exit code 2, a failed run in one and exit code 1, an
-interrupted one in 3.
-"""
+"""The commands that work on this machine. Each imports what it needs when it is called."""
 
 from __future__ import annotations
 
-import os
-import sys
-from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-app = typer.Typer(
-    name="gan-pipeline",
-    help="Images in, a judged and tracked GAN generator out.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+from pipeline.cli.options import DataOption, JsonOption, RecipeOption, SeedOption, SetOption, TrackingOption
+
+app = typer.Typer()
 recipes_app = typer.Typer(help="List the recipes, or explain one.", rich_markup_mode=None)
 data_app = typer.Typer(help="Look at image data before training on it.", rich_markup_mode=None)
-
-# The base of typer's complaints about a command line, found without naming the copy of click it may carry.
-_USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
-
-RecipeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--recipe",
-        "-r",
-        metavar="NAME|PATH",
-        help="A recipe's name (see `recipes`) or YAML file. "
-        "[default: cgan-projection where the data has labels, else dcgan]",
-        show_default=False,
-    ),
-]
-DataOption = Annotated[
-    str | None,
-    typer.Option(
-        "--data",
-        "-d",
-        metavar="SOURCE",
-        help="mnist-5k, digits, torchvision:<Class>, toy:<name>, folder:<path>, parquet:<path> or npz:<path>. "
-        "[default: mnist-5k]",
-        show_default=False,
-    ),
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override any leaf of the recipe, as in training.steps=500."),
-]
-SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Decides weights, image order and samples.")]
-TrackingOption = Annotated[
-    str | None,
-    typer.Option(
-        "--tracking-uri",
-        metavar="URI",
-        help="The MLflow store. [default: MLFLOW_TRACKING_URI, else a SQLite file beside the runs]",
-        show_default=False,
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="End standard output with one line of JSON.")]
 
 
 @app.command()
@@ -230,65 +176,3 @@ def version() -> int:
 
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(data_app, name="data")
-
-
-def main(arguments: list[str] | None = None) -> NoReturn:
-    """Entry point of the console script: ends the process with the command's exit code."""
-    code = call(sys.argv[1:] if arguments is None else arguments)
-    with suppress(OSError, ValueError):  # the reader of our output has left, as in `| head`
-        sys.stdout.flush()
-        sys.stderr.flush()
-    # All is closed and written by now; taking torch and mlflow down in good order would cost seconds for nothing.
-    os._exit(code)
-
-
-def call(arguments: list[str]) -> int:
-    """Runs one command line and returns its exit code; whatever went wrong is one sentence on standard error."""
-    from gan_models.errors import RequestError, RunError
-
-    try:
-        code = app(arguments or ["--help"], prog_name="gan-pipeline", standalone_mode=False)
-    except (RequestError, RunError) as error:
-        return _say(str(error), error.exit_code)
-    except _USAGE_ERROR as error:
-        message = getattr(error, "format_message", error.__str__)()
-        return _say(f"{message.rstrip('.')} (see `gan-pipeline {_command_of(arguments)}--help`)", 2)
-    except (KeyboardInterrupt, typer.Abort):
-        return _say("interrupted", 3)
-    except BrokenPipeError:
-        return 0
-    except Exception as error:
-        return _unforeseen(error)
-    return code if isinstance(code, int) else 0
-
-
-def _say(sentence: str, code: int) -> int:
-    typer.echo(f"gan-pipeline: {' '.join(sentence.split())}", err=True)
-    return code
-
-
-def _command_of(arguments: list[str]) -> str:
-    """The part of a command line that names a command, with a space behind it, for a hint at its `--help`."""
-    groups = {
-        group.name: group.typer_instance.registered_commands for group in app.registered_groups if group.typer_instance
-    }
-    known = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
-    words = arguments[:1] if arguments and arguments[0] in known | set(groups) else []
-    if words and any(arguments[1:2] == [command.name] for command in groups.get(words[0]) or ()):
-        words = arguments[:2]
-    return "".join(f"{word} " for word in words)
-
-
-def _unforeseen(error: Exception) -> int:
-    """An error nobody thought of: a sentence as for any other, and the traceback in a file for who mends it."""
-    import tempfile
-    import traceback
-
-    from components.shared.failures import failure_of
-
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="gan-pipeline-", suffix=".log", delete=False, encoding="utf-8"
-    ) as file:
-        file.write("".join(traceback.format_exception(error)))
-    failure = failure_of(error, Path(file.name))
-    return _say(failure.sentence, failure.exit_code)
