@@ -22,6 +22,7 @@ from components.prepare_data.sources import (
     parse_source,
     source_version,
 )
+from components.prepare_data.torchvision_catalogue import CATALOGUE
 from components.prepare_data.toy_catalogue import TOYS
 from components.shared.tracking import sqlite_uri
 from gan_models.errors import RequestError
@@ -130,8 +131,7 @@ def carried_by(source: str) -> frozenset[str]:
             "captions": opened.has_captions,
         }
     else:
-        # Everything built in, and everything of torchvision that is in the catalogue, is made for classification.
-        has = {"labels": True}
+        has = {"labels": name.kind != "torchvision" or CATALOGUE[name.rest].labelled}
     return frozenset(what for what, there in has.items() if there)
 
 

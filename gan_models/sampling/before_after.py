@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gan_models.data.hints import grey_of, simulate_hints
 from gan_models.data.table import Split, to_float, to_uint8
+from gan_models.networks import Inputs
 from gan_models.recipes.game_specs import Colorization
 from gan_models.sampling.generator import LoadedGenerator
 
@@ -40,6 +41,14 @@ def before_and_after(generator: LoadedGenerator, examples: Split, seed: int) -> 
     raise ValueError(f"{generator.info.recipe_name} takes {', '.join(inputs)}, not images")
 
 
+def given(inputs: Inputs) -> Tensor | None:
+    """The images among a generator's inputs, hints painted over, float [N, C or 1, H, W]; None where it takes none."""
+    images, hints = inputs.get("images"), inputs.get("hints")
+    if images is None or hints is None:
+        return images
+    return torch.where(hints[:, :1] > 0, hints[:, 1:], images.expand(-1, hints.shape[1] - 1, -1, -1))
+
+
 def _in_every_domain(generator: LoadedGenerator, images: Tensor) -> BeforeAfter:
     names = generator.info.domain_names
     columns = [to_uint8(images)]
@@ -55,7 +64,8 @@ def _coloured(generator: LoadedGenerator, images: Tensor, seed: int) -> BeforeAf
     assert isinstance(game, Colorization)
     hints = simulate_hints(images, torch.full((len(images),), _HINTS), game.hint_size, stream)
     grey = grey_of(images)
-    shown = torch.where(hints[:, :1] > 0, hints[:, 1:], grey.expand_as(images))
+    shown = given({"images": grey, "hints": hints})
+    assert shown is not None
     without, told = (
         generator.synthesize({"images": grey, "hints": each}).images for each in (torch.zeros_like(hints), hints)
     )

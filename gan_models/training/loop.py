@@ -227,7 +227,7 @@ class _Loop:
             self._keep(step, snapshot, share, low)
         if report:
             grid = self.folder / SAMPLES_FOLDER / f"step-{step:06d}.png"
-            save_png(image_grid(images, self.probe.columns), grid, scale=max(1, 64 // images.shape[1]))
+            save_png(image_grid(self.probe.grid(images), self.probe.columns), grid, scale=max(1, 64 // images.shape[1]))
             self._tick(step, share, grid)
 
     def _keep(self, step: int, snapshot: Generator, share: float, collapsed: bool) -> None:

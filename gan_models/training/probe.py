@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gan_models.data.table import Split, to_uint8
 from gan_models.networks import Generator, Inputs
+from gan_models.sampling.before_after import given
 from gan_models.sampling.diversity import diversity
 from gan_models.sampling.examples import chosen
 
@@ -50,6 +51,14 @@ class Probe:
         """uint8 [N, H, W, C] of the fixed latents."""
         with torch.inference_mode():
             return to_uint8(generator(**self.inputs))
+
+    def grid(self, drawn: Tensor) -> Tensor:
+        """What people look at, uint8 [N or 2 N, H, W, C]: `drawn`, each after the image it was made from, if any."""
+        before = given(self.inputs)
+        if before is None:
+            return drawn
+        shown = to_uint8(before).expand_as(drawn)
+        return torch.stack((shown, drawn), dim=1).flatten(0, 1)
 
     def _real_diversity(self, split: Split, stream: torch.Generator) -> float:
         order = torch.randperm(len(split), generator=stream).to(split.images.device)

@@ -22,6 +22,7 @@ from gan_models.errors import RequestError
 from gan_models.recipes import load_recipe, model_document
 from gan_models.recipes.schema import Evaluation, Export, Selection
 from gan_models.sampling.generator import load_generator
+from pipeline.cli import call
 from pipeline.commands.sample import sample_command
 
 NAMES = ("cyclegan", "attribute-transfer", "colorization")
@@ -36,6 +37,7 @@ class Run(NamedTuple):
 
     name: str
     dataset: Path
+    training: Path
     report: Path
     export: Path
     selection: select_checkpoint.Result
@@ -79,7 +81,7 @@ def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
                 export=Export(samples=12), output=places["export"], cache_dir=places["cache"], seed=3,
             ), stage,
         )  # fmt: skip
-    return Run(name, places["dataset"], places["report"], places["export"], chosen, judged)
+    return Run(name, places["dataset"], places["training"], places["report"], places["export"], chosen, judged)
 
 
 def test_selection_and_evaluation_name_what_was_drawn(finished: Run) -> None:
@@ -104,6 +106,23 @@ def test_selection_and_evaluation_name_what_was_drawn(finished: Run) -> None:
     report = (finished.report / "report.md").read_text()
     assert "![pairs.png](pairs.png)" in report
     assert all(task["title"] in report for task in written["tasks"])
+
+
+def test_the_grids_of_the_training_show_what_each_image_was_made_from(finished: Run) -> None:
+    grids = [Image.open(finished.training / "samples" / f"step-{step:06d}.png") for step in (3, 6)]
+    scale = 64 // 16
+    before, after = [], []
+    for grid in grids:
+        assert grid.size == ((8 * 18 - 2) * scale, (16 * 18 - 2) * scale)
+        left, right = (grid.crop((x * scale, 0, (x + 16) * scale, 16 * scale)) for x in (0, 18))
+        before.append(left.resize((16, 16), Image.Resampling.NEAREST))
+        after.append(right.tobytes())
+    assert before[0].tobytes() == before[1].tobytes()
+    assert after[0] != after[1]
+    if finished.name != "colorization":
+        assert before[0].tobytes() in {
+            image.numpy().tobytes() for image in ImageTable.open(finished.dataset).split("train").images
+        }
 
 
 def test_the_export_shows_before_and_after_and_tables_what_there_is(finished: Run) -> None:
@@ -139,11 +158,11 @@ def test_a_picture_of_ones_own_is_translated(finished: Run, tmp_path: Path) -> N
     Image.new("L", (16, 16), 90).save(mine / "other.jpg")
     columns = {"cyclegan": 3, "attribute-transfer": 4, "colorization": 5}[finished.name]
     for given, rows in ((mine / "one.png", 1), (mine, 2)):
-        assert sample_command(finished.export, 64, out, 0, None, given=given) == 0
+        assert call(["sample", str(finished.export), "--input", str(given), "--out", str(out)]) == 0
         width, height = Image.open(out).size
         abreast = 1 if rows == 1 else max(1, 12 // columns)
         assert (width, height) == (columns * abreast * 18 - 2, -(-rows // abreast) * 18 - 2)
-    assert sample_command(finished.export, 4, out, 0, None) == 0
+    assert call(["sample", str(finished.export), "-n", "4", "-o", str(out)]) == 0
     (mine / "broken.png").write_bytes(b"no image")
     with pytest.raises(RequestError, match=r"broken\.png: this is not an image"):
         sample_command(finished.export, 64, out, 0, None, given=mine)

@@ -51,6 +51,8 @@ def test_what_images_carry(images: Path, tmp_path: Path) -> None:
         pa.table({"image": [picture] * 2, "caption": ["a", "b"], "domain": ["x", "y"]}), tmp_path / "a.parquet"
     )
     assert carried_by("mnist-5k") == carried_by("toy:ring") == {"labels"}
+    assert carried_by("torchvision:MNIST") == {"labels"}
+    assert carried_by("torchvision:CelebA") == set()
     assert carried_by("toy:shapes") == {"labels", "domains", "captions"}
     assert carried_by("toy:inverted-digits") == {"labels", "domains"}
     assert carried_by(f"parquet:{tmp_path}/a.parquet") == {"domains", "captions"}
