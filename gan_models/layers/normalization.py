@@ -49,7 +49,7 @@ class ReferenceBatchNorm(nn.Module):
         # The difference of two roundings may fall below zero.
         scale = torch.rsqrt((square - mean.square()).clamp(min=0.0) + self.eps) * self.weight
         shift = self.bias - mean * scale
-        shape = (len(x), -1, *(1 for _ in places))
+        shape = (*scale.shape, *(1 for _ in places))  # not len(x), which torch.export takes for a constant
         return (each * scale.reshape(shape) + shift.reshape(shape)).to(x.dtype)
 
 
