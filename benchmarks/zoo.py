@@ -114,6 +114,8 @@ def measured_rate(plan: Plan, table: ImageTable, options: Options) -> float:
     """Units of work a second: two short trainings, the second a twentieth of the budget long."""
     steps = min(_WARM_UP_STEPS, plan.recipe.training.steps)
     rate = _timed(plan, table, options, steps)
+    if work(plan.recipe, plan.recipe.training.steps) < 0.5 * rate * options.budget:
+        return rate  # all of its steps fit by far
     wanted = int(rate * _WARM_UP_SHARE * options.budget)
     if wanted > steps:  # the first one also paid for everything that is done once
         rate = _timed(plan, table, options, min(wanted, plan.recipe.training.steps))
