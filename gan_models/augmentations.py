@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from gan_models import ranks
+
 
 def translation(images: Tensor) -> Tensor:
     """Shifts each image by up to an eighth of its size in both directions (section 3.2 of the paper).
@@ -45,12 +47,12 @@ def augment(images: Tensor, names: Sequence[str]) -> Tensor:
 def _shifted(size: int, count: int, device: torch.device) -> Tensor:
     """For each image, which row (or column) comes to lie at each place: int64 [B, size]."""
     reach = max(1, size // 8)
-    shift = torch.randint(-reach, reach + 1, (count, 1), device=device)
+    shift = ranks.share(torch.randint(-reach, reach + 1, (count * ranks.count(), 1), device=device))
     return (torch.arange(size, device=device) + shift).clamp_(0, size - 1)
 
 
 def _near_centre(size: int, count: int, device: torch.device) -> Tensor:
     """For each image, whether a row (or column) lies in a window of half the size around a random centre: [B, size]."""
-    centre = torch.randint(0, size, (count, 1), device=device)
+    centre = ranks.share(torch.randint(0, size, (count * ranks.count(), 1), device=device))
     distance = torch.arange(size, device=device) - centre
     return (distance >= -(size // 4)) & (distance < size // 4)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from gan_models import ranks
 from gan_models.networks import Discriminator, DiscriminatorOutput, Generator
 
 Player = Literal["discriminator", "generator"]
@@ -102,8 +103,7 @@ class GradientPenalty(Regularizer):
 
     def points(self, round_: Round) -> Tensor:
         """Images [B, C, H, W] at which the gradient is penalised."""
-        share = torch.rand(len(round_.real), 1, 1, 1, device=round_.real.device)
-        return torch.lerp(round_.real, round_.fake, share)
+        return torch.lerp(round_.real, round_.fake, _uniform(round_.real))
 
 
 class ZeroCentredGradientPenalty(GradientPenalty):
@@ -126,7 +126,7 @@ class Dragan(GradientPenalty):
     def points(self, round_: Round) -> Tensor:
         real = round_.real
         noise = 0.5 * real.std() * torch.rand_like(real)
-        return real + torch.rand(len(real), 1, 1, 1, device=real.device) * noise
+        return real + _uniform(real) * noise
 
 
 class Drift(Regularizer):
@@ -218,6 +218,11 @@ def _raw_weight(module: nn.Module) -> Tensor:
 def _off_diagonal(matrix: Tensor) -> Tensor:
     products = matrix @ matrix.T
     return products.square().sum() - products.diagonal().square().sum()
+
+
+def _uniform(images: Tensor) -> Tensor:
+    """One share U(0, 1) for each image, [B, 1, 1, 1]."""
+    return ranks.share(torch.rand(len(images) * ranks.count(), 1, 1, 1, device=images.device))
 
 
 def _squared_gradient_norms(logits: Tensor, images: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gan_models import ranks
 from gan_models.augmentations import AUGMENTATIONS, augment
 from gan_models.data.table import Split
 from gan_models.errors import RequestError, unknown_name
@@ -40,6 +41,8 @@ class TwoPlayerGame:
         # Dense 4-d weights only: convolutions run in this layout without reordering the images.
         self.generator = self.make_generator().to(device).to(memory_format=torch.channels_last)
         self.discriminator = self.make_discriminator().to(device).to(memory_format=torch.channels_last)
+        for network in (self.generator, self.discriminator):
+            ranks.share_batch_norm(network)
         self.generator_optimizer = make_optimizer(recipe.optimizers.generator, self.generator)
         self.discriminator_optimizer = make_optimizer(recipe.optimizers.discriminator, self.discriminator)
         self.terms = [Term(spec, player_of(spec), REGULARIZERS[spec.name]()) for spec in recipe.regularizers]
@@ -87,7 +90,7 @@ class TwoPlayerGame:
 
     def draw_latents(self, num: int) -> Tensor:
         """[num, Z] from N(0, I)."""
-        return torch.randn(num, self.generator.latent, device=self.device)
+        return ranks.share(torch.randn(num * ranks.count(), self.generator.latent, device=self.device))
 
     def due_terms(self, player: Player) -> list[Term]:
         """The player's regularizers that apply at this step."""
@@ -123,6 +126,7 @@ class TwoPlayerGame:
         optimizer = self.generator_optimizer if player == "generator" else self.discriminator_optimizer
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        ranks.average_gradients(round_.network)
         if report:
             metrics[f"{prefix}/gradient_norm"] = gradient_norm(round_.network)
         optimizer.step()

@@ -29,7 +29,7 @@ class SelfAttention2d(nn.Module):
         values = max_pool2d(self.g(features), 2).flatten(2).transpose(1, 2)  # [B, HW/4, C/2]
         # No division by sqrt(C/8): the paper's attention is not scaled.
         seen = nn.functional.scaled_dot_product_attention(queries, keys, values, scale=1.0)
-        seen = seen.transpose(1, 2).unflatten(2, features.shape[2:])
+        seen = seen.transpose(1, 2).reshape(features.shape[0], -1, *features.shape[2:])
         attended: Tensor = features + self.gamma.to(features.dtype) * self.out(seen)
         return attended
 

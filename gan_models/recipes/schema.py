@@ -80,6 +80,9 @@ class Training(Section):
         0.1, description="collapse: fixed-latent samples differ less than this share of what real images do"
     )
     threads: PositiveInt | None = Field(None, description="CPU threads; equal counts give bit-equal weights")
+    ranks: PositiveInt | None = Field(
+        None, description="processes that train together, each on its rows of every batch; none: one for each GPU"
+    )
 
 
 Extractor = Literal["auto", "classifier", "efficientnet-lite0", "inception-2015"]

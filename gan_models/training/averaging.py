@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from gan_models import ranks
 from gan_models.networks import Inputs
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -40,6 +41,7 @@ class ExponentialMovingAverage:
         Brock, Donahue, Simonyan 2019, section 3): the running ones belong to other weights.
         """
         averaged = copy.deepcopy(network)
+        ranks.unshare_batch_norm(averaged)
         for target, source in zip(averaged.parameters(), self.parameters, strict=True):
             target.copy_(source)
         _measure_batch_norm(averaged, inputs)

@@ -20,6 +20,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from gan_models import ranks
 from gan_models.atomic import write_text
 from gan_models.data.table import EpochSampler, Split, TableMetadata
 from gan_models.errors import RequestError, RunError
@@ -109,6 +110,7 @@ def train(
         Stopped: the reporter asked for it.
     """
     check_data(recipe, split, metadata)
+    ranks.check(recipe.game.kind, recipe.training.batch_size, ranks.count())
     torch.set_num_threads(recipe.training.threads or len(os.sched_getaffinity(0)))
     return _Loop(recipe, split, metadata, folder, seed, device, reporter).run()
 
@@ -179,13 +181,17 @@ class _Loop:
             self._step()
             step = self.state.step
             last = step == self.training.steps
-            if step % self.training.tick == 0 or last or step in self.kept_steps:
-                self._look_at_samples(step, report=step % self.training.tick == 0 or last)
-            if last or self.reporter.stop_requested() or self._checkpoint_is_due():
-                self._save()
-            if self.reporter.stop_requested() and not last:
+            report = step % self.training.tick == 0 or last
+            stop, due = ranks.lead_says(self.reporter.stop_requested(), self._checkpoint_is_due())
+            save = last or stop or due
+            if report or save:
+                self.sums = ranks.averaged(self.sums)
+            if ranks.is_lead():
+                self._lead(step, report=report, save=save)
+            elif report:
+                self.sums, self.summed = {}, 0
+            if stop and not last:
                 raise Stopped(step)
-            self._show_progress(step)
         last_metrics = self.state.history[-1] if self.state.history else {}
         return Outcome(
             steps=self.state.step,
@@ -195,18 +201,27 @@ class _Loop:
             last_metrics={name: value for name, value in last_metrics.items() if name != "step"},
         )
 
+    def _lead(self, step: int, *, report: bool, save: bool) -> None:
+        """What one of the processes does for all: looks, reports, saves."""
+        if report or step in self.kept_steps:
+            self._look_at_samples(step, report=report)
+        if save:
+            self._save()
+        self._show_progress(step)
+
     def _step(self) -> None:
         # Gradient norms are measured at the tick's own step: one value, not a mean, for none of the cost.
         report = (self.state.step + 1) % self.training.tick == 0 or self.state.step + 1 == self.training.steps
         metrics = self.game.step(self._draw, report=report)
         self.state.step += 1
-        self.average.update(self.game.generator, self.state.step)
+        if ranks.is_lead():
+            self.average.update(self.game.generator, self.state.step)
         for name, value in metrics.items():
             self.sums[name] = self.sums[name] + value if name in self.sums else value
         self.summed += 1
 
     def _draw(self) -> Batch:
-        index = self.sampler.indices(self.state.batches)
+        index = ranks.share(self.sampler.indices(self.state.batches))
         self.state.batches += 1
         images, labels = self.split.batch(index)
         index, needs = index.to(self.device), self.recipe.needs
@@ -322,7 +337,8 @@ class _Loop:
         self.saved_at = time.monotonic()
 
     def _resume(self) -> None:
-        loaded = self.checkpoints.load_newest(self.reporter.note, self.device)
+        with ranks.lead_first():
+            loaded = self.checkpoints.load_newest(self.reporter.note, self.device)
         if loaded is None:
             return
         step, state = loaded

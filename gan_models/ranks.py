@@ -1,0 +1,186 @@
+"""Several processes (ranks) that train one GAN together, each on its own rows of every batch.
+
+All ranks hold equal weights and equal random streams: what is drawn at random is drawn for the whole batch by each, and
+each takes its rows (`share`). Gradients are averaged before every optimizer step and batch norm sees the whole batch,
+so that N ranks compute what one would, but for the order of floating-point sums. Without a process group, all of this
+is what it is for one process: nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from gan_models.errors import RequestError
+
+KINDS = ("adversarial", "progressive")
+"""Games whose state is equal on all ranks; the others keep image pools or stages of their own."""
+
+
+def count() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if _grouped() else 1
+
+
+def is_lead() -> bool:
+    """Whether this process is the one that reports, averages and saves."""
+    return not _grouped() or dist.get_rank() == 0
+
+
+def share(rows: Tensor) -> Tensor:
+    """This rank's rows of a tensor [count() * B, ...]: [B, ...]."""
+    return rows.tensor_split(count())[dist.get_rank()] if _grouped() else rows
+
+
+def check(kind: str, batch_size: int, ranks: int) -> None:
+    """Refuses what several processes cannot share.
+
+    Raises:
+        RequestError: a game with state of its own in each process, or a batch that does not divide.
+    """
+    if ranks > 1 and kind not in KINDS:
+        raise RequestError(
+            f"training.ranks={ranks}: game.kind={kind} keeps state of its own in each process; set training.ranks=1"
+        )
+    if batch_size % ranks:
+        raise RequestError(
+            f"training.batch_size={batch_size} is the batch of all processes together and does not divide by "
+            f"training.ranks={ranks}: use {batch_size // ranks * ranks or ranks}"
+        )
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[None]:
+    """While inside: a member of the group that torchrun's environment describes; NCCL between GPUs, else Gloo."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    # Gloo beside NCCL: whether to stop is agreed on without waiting for the GPU.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+@torch.no_grad()
+def average_gradients(network: nn.Module) -> None:
+    """Gradients of the mean loss of all ranks, in place of each rank's own."""
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    if not _grouped() or not gradients:
+        return
+    together = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(together)
+    parts = torch.split(together.div_(count()), [gradient.numel() for gradient in gradients])
+    torch._foreach_copy_(gradients, [part.view_as(g) for part, g in zip(parts, gradients, strict=True)])
+
+
+@torch.no_grad()
+def averaged(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Means of 0-d tensors over the ranks, which must all call this with the same names."""
+    if not _grouped() or not values:
+        return dict(values)
+    together = torch.stack([value.float() for value in values.values()])
+    dist.all_reduce(together)
+    return dict(zip(values, together.div_(count()).unbind(), strict=True))
+
+
+def lead_says(*flags: bool) -> tuple[bool, ...]:
+    """The lead's flags, on every rank."""
+    if not _grouped():
+        return flags
+    word = torch.tensor(flags)
+    dist.broadcast(word, src=0)
+    return tuple(word.tolist())
+
+
+@contextmanager
+def lead_first() -> Iterator[None]:
+    """The lead goes through the block before the others do."""
+    if _grouped() and not is_lead():
+        dist.barrier()
+    yield
+    if _grouped() and is_lead():
+        dist.barrier()
+
+
+def _grouped() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over ranks; so is its derivative's."""
+
+    @staticmethod
+    def forward(context: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
+class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch norm with the statistics of all ranks' rows; on any device, unlike `nn.SyncBatchNorm`.
+
+    Attributes:
+        shared: False makes it an ordinary one, for a copy of the network that only one rank works on.
+    """
+
+    shared = True
+
+    def _check_input_dim(self, input: Tensor) -> None: ...
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, ...] -> the same shape."""
+        if not (self.training and self.shared and _grouped()):
+            return super().forward(x)
+        each, rest = x.float(), [0, *range(2, x.dim())]
+        rows = x.numel() // x.shape[1] * count()
+        places = (1, -1, *(1 for _ in rest[1:]))
+        mean: Tensor = _Sum.apply(each.sum(rest)) / rows
+        centred = each - mean.view(places)
+        variance: Tensor = _Sum.apply(centred.square().sum(rest)) / rows
+        self._remember(mean.detach(), variance.detach() * (rows / max(1, rows - 1)))
+        normal = centred * torch.rsqrt(variance + self.eps).view(places)
+        if self.affine:
+            normal = torch.addcmul(self.bias.view(places), self.weight.view(places), normal)
+        return normal.to(x.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked += 1
+        momentum = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(variance, momentum)
+
+
+def share_batch_norm(network: nn.Module) -> None:
+    """Puts a `SharedBatchNorm` in the place of every batch norm inside, with its parameters; the names stay."""
+    if not _grouped():
+        return
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.modules.batchnorm._BatchNorm):
+                shared = SharedBatchNorm(child.num_features, child.eps, child.momentum, child.affine)
+                shared.load_state_dict(child.state_dict())
+                setattr(module, name, shared.to(child.running_mean.device if child.running_mean is not None else None))
+
+
+def unshare_batch_norm(network: nn.Module) -> None:
+    """Makes every `SharedBatchNorm` inside look at this rank's rows only."""
+    for module in network.modules():
+        if isinstance(module, SharedBatchNorm):
+            module.shared = False

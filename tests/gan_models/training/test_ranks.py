@@ -1,0 +1,78 @@
+"""Two processes that train together do what one does on the same batches, but for the order of the sums."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from gan_models import ranks
+from gan_models.errors import RequestError
+
+PROGRAM = Path(__file__).with_name("train_in_ranks.py")
+TINY = [
+    "data.size=8", "networks.generator.width=4", "networks.discriminator.width=4", "training.batch_size=16",
+    "training.steps=8", "training.tick=4", "training.keep=2", "training.threads=1", "training.precision=fp32",
+    "training.checkpoint_seconds=1000",
+]  # fmt: skip
+RECIPES = {
+    "dcgan": ["game.augmentations=[translation]"],
+    "wgan-gp": ["game.discriminator_steps=2"],
+}
+
+
+def go(folder: Path, name: str, count: int, stop_at: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), str(PROGRAM),
+         str(folder), name, str(stop_at), *TINY, *RECIPES[name]],
+        capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def state(folder: Path) -> dict[str, torch.Tensor]:
+    """Weights and statistics of both players and of the average in the newest checkpoint."""
+    newest = max((folder / "checkpoints").glob("step-*"))
+    saved = torch.load(newest / "state.pt", weights_only=True)
+    players = {f"{player}.{name}": value for player in ("generator", "discriminator")
+               for name, value in saved["game"][player].items()}  # fmt: skip
+    return players | {f"average.{number}": value for number, value in enumerate(saved["average"])}
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    timed = ("images_per_second", "memory_gb")
+    with (folder / "history.csv").open() as file:
+        return [{k: float(v) for k, v in row.items() if k not in timed} for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_two_ranks_equal_one_at_the_same_batch_and_resume_bit_for_bit(name: str, tmp_path: Path) -> None:
+    go(tmp_path / "one", name, 1)
+    go(tmp_path / "two", name, 2)
+    one, two = state(tmp_path / "one"), state(tmp_path / "two")
+    assert one.keys() == two.keys()
+    for key in one:
+        torch.testing.assert_close(two[key], one[key], rtol=1e-3, atol=1e-4, msg=key)
+    for expected, found in zip(history(tmp_path / "one"), history(tmp_path / "two"), strict=True):
+        assert found == pytest.approx(expected, rel=1e-2, abs=2e-3)
+
+    assert go(tmp_path / "cut", name, 2, stop_at=5).count("stopped") == 2
+    go(tmp_path / "cut", name, 2)
+    again = state(tmp_path / "cut")
+    assert all(torch.equal(again[key], two[key]) for key in two)
+    for expected, found in zip(history(tmp_path / "two"), history(tmp_path / "cut"), strict=True):
+        assert found == pytest.approx(expected, rel=1e-5)  # the means were taken in two parts
+
+
+def test_what_processes_cannot_share_is_refused() -> None:
+    ranks.check("cycle", 15, 1)
+    with pytest.raises(RequestError, match=r"game\.kind=cycle keeps state of its own"):
+        ranks.check("cycle", 16, 2)
+    with pytest.raises(RequestError, match=r"training\.batch_size=15 .* use 14"):
+        ranks.check("adversarial", 15, 2)
