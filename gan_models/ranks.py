@@ -38,6 +38,18 @@ def share(rows: Tensor) -> Tensor:
     return rows.tensor_split(count())[dist.get_rank()] if _grouped() else rows
 
 
+def wanted(asked: int | None, kind: str, batch_size: int, gpus: int) -> int:
+    """How many processes a training takes: as many as asked for, else one for each GPU where they can share the work.
+
+    Raises:
+        RequestError: `check` refuses what was asked for.
+    """
+    if asked is not None:
+        check(kind, batch_size, asked)
+        return asked
+    return gpus if gpus > 1 and kind in KINDS and batch_size % gpus == 0 else 1
+
+
 def check(kind: str, batch_size: int, ranks: int) -> None:
     """Refuses what several processes cannot share.
 

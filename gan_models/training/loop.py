@@ -111,7 +111,7 @@ def train(
     """
     check_data(recipe, split, metadata)
     ranks.check(recipe.game.kind, recipe.training.batch_size, ranks.count())
-    torch.set_num_threads(recipe.training.threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(recipe.training.threads or max(1, len(os.sched_getaffinity(0)) // ranks.count()))
     return _Loop(recipe, split, metadata, folder, seed, device, reporter).run()
 
 

@@ -1,0 +1,90 @@
+"""One of several processes that train together, started by torchrun: `python -m components.train_gan.rank JOB SAID`.
+
+JOB is a file with a `Job` as JSON. The lead writes to SAID, a line of JSON each, what the stage needs to hear, and how
+it ended; the others say nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from components.shared.failures import failure_of
+from components.shared.progress import EventLog
+from components.shared.stopping import PARENT_VARIABLE, StopSignal, stop_on_signals, watch_parent
+
+
+class Job(BaseModel):
+    """What to train, on what, and where its state is kept."""
+
+    recipe: dict[str, Any]
+    dataset: Path
+    folder: Path
+    seed: int
+
+
+class _Telling:
+    """A reporter of the training loop that passes everything on; silent where there is no file."""
+
+    def __init__(self, said: EventLog, stop: StopSignal) -> None:
+        self._said, self._stop = said, stop
+
+    def progress(self, step: int, figures: Mapping[str, float]) -> None:
+        self._said.write("progress", step=step, figures=dict(figures))
+
+    def tick(self, step: int, metrics: Mapping[str, float], grid: Path) -> None:
+        self._said.write("tick", step=step, metrics=dict(metrics), grid=str(grid))
+
+    def note(self, sentence: str) -> None:
+        self._said.write("note", text=sentence)
+
+    def stop_requested(self) -> bool:
+        return self._stop.requested
+
+
+def main(job_file: str, said_file: str) -> int:
+    """0 where the training ended or was stopped in good order."""
+    job = Job.model_validate_json(Path(job_file).read_text(encoding="utf-8"))
+    said = EventLog(Path(said_file) if os.environ["RANK"] == "0" else None, "train_gan")
+    stop = StopSignal()
+    try:
+        with watch_parent(os.environ.get(PARENT_VARIABLE, "")), stop_on_signals(stop):
+            _train(job, said, stop)
+        return 0
+    except Exception as error:
+        failure = failure_of(error, None)
+        said.write("error", sentence=failure.sentence, exit_code=failure.exit_code)
+        raise
+
+
+def _train(job: Job, said: EventLog, stop: StopSignal) -> None:
+    import torch
+
+    from gan_models import ranks
+    from gan_models.data.table import ImageTable
+    from gan_models.recipes.loading import parse_recipe
+    from gan_models.training.loop import Stopped, train
+
+    device = torch.device("cpu")
+    if torch.cuda.is_available():
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    recipe, table = parse_recipe(job.recipe, origin="the recipe"), ImageTable.open(job.dataset)
+    with ranks.joined(device):
+        try:
+            outcome = train(
+                recipe, table.split("train", device), table.metadata, job.folder, seed=job.seed, device=device,
+                reporter=_Telling(said, stop),
+            )  # fmt: skip
+            said.write("outcome", outcome=vars(outcome))
+        except Stopped as stopped:
+            said.write("stopped", step=stopped.step)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

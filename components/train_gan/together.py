@@ -1,0 +1,88 @@
+"""Trains in several processes of this machine: torchrun starts them, the stage hears what their lead says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.shared.progress import Event, EventReader
+from components.shared.stopping import PARENT_VARIABLE, parent_mark
+from components.train_gan.rank import Job
+from gan_models.errors import RequestError, RunError
+
+if TYPE_CHECKING:
+    from gan_models.training.loop import Outcome, Reporter
+
+POLL_SECONDS = 0.1
+
+
+def train_together(job: Job, count: int, reporter: Reporter) -> Outcome:
+    """Trains `job` in `count` processes, one for each GPU where there are any; resumes as one process does.
+
+    Raises:
+        RequestError, RunError, Stopped: as a training in one process; RunError too when a process died.
+    """
+    with tempfile.TemporaryDirectory(prefix="ranks-") as scratch:
+        asked, said, log = (Path(scratch, name) for name in ("job.json", "said.jsonl", "torchrun.log"))
+        asked.write_text(job.model_dump_json(), encoding="utf-8")
+        command = [
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count),
+            "-m", "components.train_gan.rank", str(asked), str(said),
+        ]  # fmt: skip
+        environment = {**os.environ, PARENT_VARIABLE: parent_mark()}
+        with log.open("wb") as output:
+            processes = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
+            )
+            try:
+                last = _follow(processes, EventReader(said), reporter)
+            finally:
+                _end(processes)
+        return _outcome(last, log)
+
+
+def _follow(processes: subprocess.Popen[bytes], reader: EventReader, reporter: Reporter) -> Event | None:
+    """Passes on what the lead says until all have ended; returns its last word on how it ended."""
+    told, last = False, None
+    while True:
+        ended = processes.poll() is not None
+        for event in reader.read():
+            if event["kind"] == "progress":
+                reporter.progress(event["step"], event["figures"])
+            elif event["kind"] == "tick":
+                reporter.tick(event["step"], event["metrics"], Path(event["grid"]))
+            elif event["kind"] == "note":
+                reporter.note(event["text"])
+            else:
+                last = event
+        if ended:
+            return last
+        if reporter.stop_requested() and not told:
+            processes.terminate()  # torchrun passes it on, and waits for the checkpoint
+            told = True
+        time.sleep(POLL_SECONDS)
+
+
+def _end(processes: subprocess.Popen[bytes]) -> None:
+    if processes.poll() is None:
+        processes.terminate()
+        processes.wait()
+
+
+def _outcome(last: Event | None, log: Path) -> Outcome:
+    from gan_models.training.loop import Outcome, Stopped
+
+    if last is None:
+        tail = " ".join(log.read_text(encoding="utf-8", errors="replace").split()[-40:])
+        raise RunError(f"a training process ended without a word (killed, or out of memory?): {tail}")
+    if last["kind"] == "stopped":
+        raise Stopped(last["step"])
+    if last["kind"] == "error":
+        raise (RequestError if last["exit_code"] == RequestError.exit_code else RunError)(last["sentence"])
+    fields = last["outcome"]
+    return Outcome(**{**fields, "unhealthy_steps": tuple(fields["unhealthy_steps"])})
