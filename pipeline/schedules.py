@@ -119,6 +119,18 @@ def normalise_cron(cron: str) -> str:
     return " ".join(fields)
 
 
+def is_due(cron: str, moment: datetime) -> bool:
+    """Whether a normalised cron is due in the second of a moment, both in the same time zone."""
+    second, minute, hour, day, month, weekday = (
+        _field_values(kind, field) for kind, field in zip(_FIELDS, cron.split(), strict=True)
+    )
+    if not (moment.second in second and moment.minute in minute and moment.hour in hour and moment.month in month):
+        return False
+    days = (moment.day in day, moment.isoweekday() % 7 in weekday)
+    restricted = [field not in ("*", "?") for field in (cron.split()[3], cron.split()[5])]
+    return any(days) if all(restricted) else all(days)
+
+
 def _field_values(kind: str, text: str) -> set[int]:
     first, last, names = _FIELDS[kind]
     values: set[int] = set()

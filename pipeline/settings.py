@@ -34,6 +34,8 @@ TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 EXPERIMENT = "gan-pipeline"
 LABELLED_DEFAULT = "cgan-projection"
 UNLABELLED_DEFAULT = "dcgan"
+UNSEEN = "unseen"
+"""The version of a source that lies where this machine cannot look: what is cached of it cannot be trusted."""
 MAX_SEED = 2**31 - 1  # KFP carries whole numbers as doubles, torch and numpy as 32 or 64 bits: all agree up to here
 
 
@@ -61,7 +63,7 @@ class Plan:
         }
 
     @classmethod
-    def from_parameters(cls, parameters: Mapping[str, Any], origin: str) -> Plan:
+    def from_parameters(cls, parameters: Mapping[str, Any], origin: str, elsewhere: Elsewhere | None = None) -> Plan:
         """The plan baked into a compiled pipeline, brought up to the code and the source that are here now.
 
         Raises:
@@ -76,7 +78,9 @@ class Plan:
         except (KeyError, TypeError, ValueError):
             raise RequestError(f"{origin} is not a training pipeline written by `gan-pipeline compile`") from None
         recipe = parse_recipe(document, origin)
-        return _plan(recipe, carried_by(recipe.data.source), seed)
+        if elsewhere is not None and parse_source(recipe.data.source).kind in PATH_KINDS:
+            return _unseen_plan(recipe, seed, elsewhere)
+        return _plan(recipe, carried_by(recipe.data.source), seed, elsewhere)
 
     def digest(self) -> str:
         """16 hex digits that change whenever a result could."""
@@ -89,16 +93,46 @@ class Plan:
         return f"{slug(self.recipe.name)}-{source_slug(self.recipe.data.source)}-{self.seed}-{digest}"
 
 
-def make_plan(recipe: str | None = None, data: str | None = None, overrides: Sequence[str] = (), seed: int = 0) -> Plan:
+@dataclass(frozen=True)
+class Elsewhere:
+    """A place other than this machine: of files it sees only those on its volume."""
+
+    volume: Path | None = None
+
+    def holds(self, path: Path) -> bool:
+        """Whether a path is one there; nothing can be said about what lies at it."""
+        return self.volume is not None and path.is_absolute() and path.is_relative_to(self.volume)
+
+    def refusal(self, what: str) -> RequestError:
+        """The sentence for a file of this machine."""
+        if self.volume is None:
+            return RequestError(
+                f"{what} lies on this machine, where a cluster cannot see it: copy it to a volume there and give --pvc"
+            )
+        return RequestError(
+            f"{what} lies on this machine, where a cluster cannot see it: copy it to the volume and name it by its "
+            f"path there, below {self.volume}"
+        )
+
+
+def make_plan(
+    recipe: str | None = None,
+    data: str | None = None,
+    overrides: Sequence[str] = (),
+    seed: int = 0,
+    elsewhere: Elsewhere | None = None,
+) -> Plan:
     """The plan for a request of the command line.
 
     Args:
         recipe: a built-in name or the path of a YAML; default: by whether the source has labels.
         data: the source, instead of the recipe's `data.source`.
         overrides: `section.key=value`.
+        elsewhere: where it will run; default: on this machine.
 
     Raises:
-        RequestError: unknown or contradictory recipe, key, value, source; labels asked for and absent.
+        RequestError: unknown or contradictory recipe, key, value, source; labels asked for and absent; files that lie
+            where it will not run.
     """
     if not 0 <= seed <= MAX_SEED:
         raise RequestError(f"--seed {seed}: expected a whole number from 0 to {MAX_SEED}")
@@ -107,10 +141,21 @@ def make_plan(recipe: str | None = None, data: str | None = None, overrides: Seq
             raise RequestError("--data and --set data.source both name a source: give one of them")
         overrides = [*overrides, f"data.source={json.dumps(data)}"]
     chosen = load_recipe(recipe or LABELLED_DEFAULT, overrides)
+    if elsewhere is not None and parse_source(chosen.data.source).kind in PATH_KINDS:
+        if recipe is None:
+            raise RequestError(f"whether {chosen.data.source} has labels cannot be seen from here: name a --recipe")
+        return _unseen_plan(chosen, seed, elsewhere)
     carried = carried_by(chosen.data.source)
     if recipe is None and "labels" not in carried:
         chosen = load_recipe(UNLABELLED_DEFAULT, overrides)
-    return _plan(chosen, carried, seed)
+    return _plan(chosen, carried, seed, elsewhere)
+
+
+def _unseen_plan(recipe: Recipe, seed: int, elsewhere: Elsewhere) -> Plan:
+    """For images on another machine's volume: the first stage there says what is wrong with them."""
+    if not elsewhere.holds(parse_source(recipe.data.source).path):
+        raise elsewhere.refusal(recipe.data.source)
+    return Plan(_at_place(recipe, recipe.data.source, elsewhere), seed, UNSEEN, code_version())
 
 
 def carried_by(source: str) -> frozenset[str]:
@@ -135,7 +180,7 @@ def carried_by(source: str) -> frozenset[str]:
     return frozenset(what for what, there in has.items() if there)
 
 
-def _plan(recipe: Recipe, carried: frozenset[str], seed: int) -> Plan:
+def _plan(recipe: Recipe, carried: frozenset[str], seed: int, elsewhere: Elsewhere | None = None) -> Plan:
     if "labels" in recipe.needs - carried:
         raise RequestError(
             f"recipe {recipe.name!r} needs labels and {recipe.data.source} has none: "
@@ -152,16 +197,23 @@ def _plan(recipe: Recipe, carried: frozenset[str], seed: int) -> Plan:
             f"kfp.local replaces the word python3 wherever it stands in a path, so it would not find {source}: "
             "rename or link it"
         )
+    return Plan(_at_place(recipe, source, elsewhere), seed, source_version(source), code_version())
+
+
+def _at_place(recipe: Recipe, source: str, elsewhere: Elsewhere | None) -> Recipe:
+    """The recipe with places that mean the same in every stage: they run elsewhere than here, perhaps after a `cd`."""
     evaluation = recipe.evaluation
     if evaluation.inception_weights:
         weights = Path(evaluation.inception_weights).expanduser()
-        if not weights.is_file():
+        if elsewhere is not None:
+            if not elsewhere.holds(weights):
+                raise elsewhere.refusal(f"evaluation.inception_weights, {weights},")
+        elif not weights.is_file():
             raise RequestError(f"evaluation.inception_weights: there is no file {weights}")
-        evaluation = evaluation.model_copy(update={"inception_weights": str(weights.resolve())})
-    # Stages run elsewhere than here, perhaps after a `cd`: places are absolute from now on.
+        else:
+            evaluation = evaluation.model_copy(update={"inception_weights": str(weights.resolve())})
     data = recipe.data.model_copy(update={"source": source})
-    recipe = recipe.model_copy(update={"data": data, "evaluation": evaluation})
-    return Plan(recipe, seed, source_version(source), code_version())
+    return recipe.model_copy(update={"data": data, "evaluation": evaluation})
 
 
 def _toys_with(what: str) -> list[str]:

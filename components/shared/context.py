@@ -16,6 +16,7 @@ from components.shared.journal import tracking_folder
 from components.shared.redaction import redact
 
 RUN_VARIABLE = "GAN_PIPELINE_RUN"
+RUN_ID_VARIABLE = "GAN_PIPELINE_RUN_ID"
 PIPELINE = "pipeline"  # the name under which the run of the whole pipeline is logged to, in place of a stage's
 
 TITLES = {  # of the stages' runs in MLflow, in pipeline order
@@ -57,9 +58,12 @@ class RunContext(BaseModel):
             defaults: what the environment does not say, as a mapping or JSON (the pipeline's `run` parameter).
 
         GAN_PIPELINE_RUN (JSON) wins over `defaults`; MLFLOW_TRACKING_URI and MLFLOW_RUN_ID, which KFP's MLflow plugin
-        sets together, win over both. MLFLOW_TRACKING_URI alone is used when nothing else names a store.
+        sets together, win over both. MLFLOW_TRACKING_URI alone is used when nothing else names a store. On a cluster
+        the id of KFP's run arrives in GAN_PIPELINE_RUN_ID.
         """
         fields = dict(json.loads(defaults or "{}") if isinstance(defaults, str) else defaults)
+        if run_id := os.environ.get(RUN_ID_VARIABLE):
+            fields["run_id"] = run_id
         fields |= json.loads(os.environ.get(RUN_VARIABLE) or "{}")
         uri, parent = os.environ.get("MLFLOW_TRACKING_URI", ""), os.environ.get("MLFLOW_RUN_ID", "")
         if uri and parent:

@@ -35,6 +35,13 @@ COMMANDS = [
     ["ui"],
     ["sync"],
     ["version"],
+    ["submit"],
+    ["runs"],
+    ["runs", "list"],
+    ["runs", "show"],
+    ["runs", "logs"],
+    ["runs", "stop"],
+    ["runs", "retry"],
 ]
 HEAVY = ("torch", "kfp", "mlflow", "pyarrow", "numpy", "pandas", "sklearn", "matplotlib")
 

@@ -1,0 +1,97 @@
+"""From what was typed to what a cluster is sent: everything is checked here, before the first request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from gan_models.errors import RequestError, unknown_name
+from pipeline.cluster_settings import ClusterSettings
+from pipeline.settings import UNSEEN, Elsewhere, Plan, make_plan, slug
+
+if TYPE_CHECKING:
+    from pipeline.engines.cluster import ClusterPipeline
+
+MAX_NAME = 200
+
+
+class TrainingRequest(BaseModel):
+    """A training, as `submit` takes it and as a schedule keeps it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recipe: str | None = None
+    data: str | None = None
+    overrides: tuple[str, ...] = Field((), alias="set")
+    seed: int = 0
+    name: str | None = None
+
+    @classmethod
+    def parse(cls, request: Mapping[str, JsonValue]) -> TrainingRequest:
+        """Raises RequestError: an unknown key, with the nearest right one, or a value that cannot be."""
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        for key in request:
+            if key not in known:
+                raise unknown_name("argument of a training", key, known)
+        try:
+            return cls.model_validate(request)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise RequestError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What is sent to run a pipeline once."""
+
+    name: str
+    about: str
+    """For people: recipe, source, seed."""
+    pipeline: ClusterPipeline
+    arguments: Mapping[str, Any]
+
+
+def build_training(request: TrainingRequest, settings: ClusterSettings, compiled: Path | None = None) -> Submission:
+    """The training pipeline for a cluster, with its arguments.
+
+    Args:
+        compiled: a file of `gan-pipeline compile`, whose recipe, data and seed are meant.
+
+    Raises:
+        RequestError: whatever is wrong with it.
+    """
+    from pipeline.engines.cluster import compile_for_cluster, run_parameter
+
+    placement = settings.placement()
+    plan = _plan(request, Elsewhere(Path(placement.mount) if placement.pvc else None), compiled)
+    name = request.name or plan.default_name()
+    if not name.strip() or len(name) > MAX_NAME or not slug(name):
+        raise RequestError(f"--name {name[:40]!r}: expected 1 to {MAX_NAME} characters, letters or digits among them")
+    connection = settings.connection
+    run = run_parameter(name, connection.experiment, connection.tracking_uri, placement, slug(name))
+    arguments = {**plan.parameters(), "run": run}
+    pipeline = compile_for_cluster(placement, arguments, cache_preparation=plan.source_version != UNSEEN)
+    about = f"{plan.recipe.name} on {plan.recipe.data.source}, seed {plan.seed}"
+    return Submission(name, about, pipeline, arguments)
+
+
+def _plan(request: TrainingRequest, elsewhere: Elsewhere, compiled: Path | None) -> Plan:
+    from pipeline.checks import check_buildable, is_proven
+    from pipeline.commands.run import compiled_parameters
+
+    if compiled is None:
+        plan = make_plan(request.recipe, request.data, request.overrides, request.seed, elsewhere)
+    elif request.recipe or request.data or request.overrides or request.seed:
+        raise RequestError(
+            "--pipeline brings its own recipe, data and seed: leave out --recipe, --data, --set and --seed, "
+            "or compile it again with them"
+        )
+    else:
+        plan = Plan.from_parameters(compiled_parameters(compiled), str(compiled), elsewhere)
+    if not is_proven(plan.recipe):
+        check_buildable(plan.recipe)
+    return plan

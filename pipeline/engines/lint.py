@@ -1,0 +1,111 @@
+"""Known traps of Kubeflow Pipelines, found in a compiled pipeline before it is sent anywhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+MAX_BYTES = 1_000_000
+"""Kubernetes refuses objects above 1.5 MB, and KFP puts the pipeline in one with other things."""
+MAX_VALUE = 100_000
+"""A longer argument does not fit on a stage's command line."""
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "STRING": (str,),
+    "NUMBER_INTEGER": (int,),
+    "NUMBER_DOUBLE": (int, float),
+    "BOOLEAN": (bool,),
+    "LIST": (list,),
+    "STRUCT": (dict,),
+}
+_SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|ACCESS_?KEY|API_?KEY", re.IGNORECASE)
+_SECRET_VALUE = re.compile(
+    r"[a-z][a-z0-9+.-]*://[^/\s'\"@]+:[^/\s'\"@]+@|-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b"
+    r"|\bgh[pousr]_\w{36}|\bhf_\w{30}|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.",
+    re.IGNORECASE,
+)
+
+
+def lint(spec: Mapping[str, Any], platform: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str]:
+    """One sentence for each trap; empty when there is none.
+
+    Args:
+        spec: the pipeline, as compiled.
+        platform: its Kubernetes settings, as compiled.
+        arguments: that it will be started with.
+    """
+    return [
+        *_about_arguments(spec, arguments),
+        *_about_executors(spec, platform),
+        *_about_whole(spec, platform, arguments),
+    ]
+
+
+def _about_arguments(spec: Mapping[str, Any], arguments: Mapping[str, Any]) -> Iterator[str]:
+    known = spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {})
+    for name in sorted(set(arguments) - set(known)):
+        yield f"it has no parameter {name!r} (it has {', '.join(sorted(known))})"
+    for name, definition in sorted(known.items()):
+        given = arguments.get(name)
+        if given is None:
+            # KFP takes a None for a value that is there, and the stage fails on it.
+            if name in arguments or not ("defaultValue" in definition or definition.get("isOptional")):
+                yield f"its parameter {name!r} has no value"
+            continue
+        wanted = _TYPES.get(definition["parameterType"], (object,))
+        if not isinstance(given, wanted) or (isinstance(given, bool) and bool not in wanted):
+            yield f"its parameter {name!r} is of type {definition['parameterType']}, not {type(given).__name__}"
+        elif len(json.dumps(given)) > MAX_VALUE:
+            yield f"the value of its parameter {name!r} is longer than {MAX_VALUE // 1000} kB"
+
+
+def _about_executors(spec: Mapping[str, Any], platform: Mapping[str, Any]) -> Iterator[str]:
+    settings = platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
+    retried = {
+        task["componentRef"]["name"] for task in _tasks(spec) if task.get("retryPolicy", {}).get("maxRetryCount")
+    }
+    executor_of = {name: each.get("executorLabel") for name, each in spec.get("components", {}).items()}
+    retried_executors = {executor_of.get(name) for name in retried}
+    for label, executor in spec.get("deploymentSpec", {}).get("executors", {}).items():
+        container = executor.get("container")
+        if container is None:
+            continue
+        placed, stage = settings.get(label, {}), label.removeprefix("exec-")
+        yield from _about_image(stage, container.get("image", ""))
+        if "pip install" in " ".join([*container.get("command", []), *container.get("args", [])]):
+            yield f"{stage} installs packages at run time: put them into the image, and set install_kfp_package=False"
+        for variable in container.get("env", []):
+            if variable.get("value") and _SECRET_NAME.search(variable["name"]):
+                yield f"{stage} carries the value of {variable['name']}: give it by --secret"
+        if container.get("resources", {}).get("accelerator") and "/dev/shm" not in _empty_dirs(placed):
+            yield f"{stage} has a GPU and 64 MB of /dev/shm, which data loaders overflow: mount one in memory"
+        if label in retried_executors and not placed.get("pvcMount"):
+            yield f"{stage} is retried and would start over each time: give --pvc, or retries = 0"
+
+
+def _about_image(stage: str, image: str) -> Iterator[str]:
+    name, _, digest = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    if not image or name.startswith("python:"):
+        yield f"{stage} has no image of this project: give --image"
+    elif not digest and tag in ("", "latest"):
+        yield f"{stage} runs in {image}, which may be another image tomorrow: give --image-digest, or a tag of its own"
+
+
+def _about_whole(spec: Mapping[str, Any], platform: Mapping[str, Any], arguments: Mapping[str, Any]) -> Iterator[str]:
+    text = json.dumps([spec, platform, arguments])
+    if len(text) > MAX_BYTES:
+        yield f"it has {len(text) // 1000} kB, and Kubernetes takes no more than {MAX_BYTES // 1000}"
+    if found := _SECRET_VALUE.search(text):
+        yield f"it holds what looks like a password or key ({found[0][:6]}...): give it by --secret"
+
+
+def _tasks(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for component in (spec.get("root", {}), *spec.get("components", {}).values()):
+        yield from component.get("dag", {}).get("tasks", {}).values()
+
+
+def _empty_dirs(placed: Mapping[str, Any]) -> set[str]:
+    return {mount.get("mountPath", "") for mount in placed.get("emptyDirMounts", [])}
