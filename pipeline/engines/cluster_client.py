@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kfp.client import Client
 
 ANSWER_SECONDS = 30
+"""To connect, and again for each part of an answer."""
 REPEATS, REPEAT_WAIT = 3, 0.5
 """Of requests that change nothing; the wait is doubled each time. All others are sent once."""
 REPEATED = (429, 502, 503, 504)
@@ -55,7 +56,7 @@ class ClusterClient:
         class PatientClient(Client):  # type: ignore[misc]
             def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:
                 # kfp asks five times over 25 s, and logs a traceback each time, even where a login is missing.
-                return self._healthz_api.healthz_service_get_healthz(_request_timeout=ANSWER_SECONDS)
+                return self._healthz_api.healthz_service_get_healthz(_request_timeout=(ANSWER_SECONDS, ANSWER_SECONDS))
 
         token = self.connection.token_file or os.environ.get("KF_PIPELINES_SA_TOKEN_PATH")
         credentials = ServiceAccountTokenVolumeCredentials(str(token)) if token or _PIPELINES_TOKEN.exists() else None
@@ -111,15 +112,21 @@ class ClusterClient:
             doing: what it is for, as in "submit the run".
             method: of the generated API, such as `client.kfp.runs.run_service_get_run`.
         """
-        return self._sentence_for(doing, method, *arguments, _request_timeout=ANSWER_SECONDS, **named)
+        return self._sentence_for(doing, method, *arguments, _request_timeout=(ANSWER_SECONDS, ANSWER_SECONDS), **named)
 
     def get_text(self, doing: str, path: str) -> str:
         """The body of an answer that is no JSON."""
-        named = {"auth_settings": ["Bearer"], "response_type": "bytes", "_return_http_data_only": True}
-        self._sentence_for(
-            doing, self.api.call_api, path, "GET", _preload_content=True, _request_timeout=ANSWER_SECONDS, **named
+        answer = self._sentence_for(
+            doing,
+            self.api.call_api,
+            path,
+            "GET",
+            auth_settings=["Bearer"],
+            _return_http_data_only=True,
+            _preload_content=False,
+            _request_timeout=(ANSWER_SECONDS, ANSWER_SECONDS),
         )
-        return str(self.api.last_response.data.decode(errors="replace"))
+        return bytes(answer.data).decode(errors="replace")
 
     def _sentence_for(self, doing: str, method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         import urllib3
