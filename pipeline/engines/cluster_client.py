@@ -112,7 +112,11 @@ class ClusterClient:
             doing: what it is for, as in "submit the run".
             method: of the generated API, such as `client.kfp.runs.run_service_get_run`.
         """
-        return self._sentence_for(doing, method, *arguments, _request_timeout=(ANSWER_SECONDS, ANSWER_SECONDS), **named)
+        seconds = (ANSWER_SECONDS, ANSWER_SECONDS)
+        answer = self._sentence_for(doing, method, *arguments, _request_timeout=seconds, **named)
+        if "html" in (self.api.last_response.getheader("content-type") or ""):  # the generated code takes it for empty
+            raise self._stranger()
+        return answer
 
     def get_text(self, doing: str, path: str) -> str:
         """The body of an answer that is no JSON."""
@@ -145,9 +149,10 @@ class ClusterClient:
                 raise self._refusal(doing, error.__context__) from None
             if not _while_reading(error):
                 raise
-            raise RequestError(
-                f"{self.address} answers, but not as Kubeflow Pipelines does (a login page?): check --host"
-            ) from None
+            raise self._stranger() from None
+
+    def _stranger(self) -> RequestError:
+        return RequestError(f"{self.address} answers, but not as Kubeflow Pipelines does (a login page?): check --host")
 
     def _refusal(self, doing: str, error: Any) -> RequestError | RunError:
         status, said = error.status, _message(error.body)

@@ -22,7 +22,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 _SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|ACCESS_?KEY|API_?KEY", re.IGNORECASE)
 _SECRET_VALUE = re.compile(
-    r"[a-z][a-z0-9+.-]*://[^/\s'\"@]+:[^/\s'\"@]+@|-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b"
+    r"://[^/\s'\"@:]{1,100}:[^/\s'\"@]{1,100}@|-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b"
     r"|\bgh[pousr]_\w{36}|\bhf_\w{30}|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.",
     re.IGNORECASE,
 )
@@ -98,8 +98,8 @@ def _about_whole(spec: Mapping[str, Any], platform: Mapping[str, Any], arguments
     text = json.dumps([spec, platform, arguments])
     if len(text) > MAX_BYTES:
         yield f"it has {len(text) // 1000} kB, and Kubernetes takes no more than {MAX_BYTES // 1000}"
-    if found := _SECRET_VALUE.search(text):
-        yield f"it holds what looks like a password or key ({found[0][:6]}...): give it by --secret"
+    if _SECRET_VALUE.search(text):
+        yield "it holds what looks like a login or a key: put that into a Kubernetes secret and name it by --secret"
 
 
 def _tasks(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

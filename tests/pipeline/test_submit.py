@@ -173,7 +173,7 @@ REFUSED = {
         "name it by its path there, below /state",
     ),
     "weights of this machine": (
-        ["--set", "evaluation.extractor=inception", "--set", "evaluation.inception_weights=/w.pth"],
+        ["--set", "evaluation.extractor=inception-2015", "--set", "evaluation.inception_weights=/w.pth"],
         "evaluation.inception_weights, /w.pth, lies on this machine",
     ),
     "unseen labels": (["--data", "folder:/state/images", "--pvc", "state"], "name a --recipe"),
