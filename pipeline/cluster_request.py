@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from gan_models.errors import RequestError, unknown_name
 from pipeline.cluster_settings import ClusterSettings
 from pipeline.settings import UNSEEN, Elsewhere, Plan, make_plan, slug
 
 if TYPE_CHECKING:
+    from kfp.dsl.graph_component import GraphComponent
+
     from pipeline.engines.cluster import ClusterPipeline
 
 MAX_NAME = 200
@@ -26,14 +28,14 @@ class TrainingRequest(BaseModel):
 
     recipe: str | None = None
     data: str | None = None
-    overrides: tuple[str, ...] = Field((), alias="set")
+    overrides: tuple[str, ...] = ()
     seed: int = 0
     name: str | None = None
 
     @classmethod
     def parse(cls, request: Mapping[str, JsonValue]) -> TrainingRequest:
         """Raises RequestError: an unknown key, with the nearest right one, or a value that cannot be."""
-        known = [field.alias or name for name, field in cls.model_fields.items()]
+        known = list(cls.model_fields)
         for key in request:
             if key not in known:
                 raise unknown_name("argument of a training", key, known)
@@ -55,11 +57,19 @@ class Submission:
     arguments: Mapping[str, Any]
 
 
-def build_training(request: TrainingRequest, settings: ClusterSettings, compiled: Path | None = None) -> Submission:
+def build_training(
+    request: TrainingRequest,
+    settings: ClusterSettings,
+    compiled: Path | None = None,
+    pipeline: GraphComponent | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> Submission:
     """The training pipeline for a cluster, with its arguments.
 
     Args:
         compiled: a file of `gan-pipeline compile`, whose recipe, data and seed are meant.
+        pipeline: another one that begins with a training's parameters.
+        more: its further arguments.
 
     Raises:
         RequestError: whatever is wrong with it.
@@ -73,10 +83,10 @@ def build_training(request: TrainingRequest, settings: ClusterSettings, compiled
         raise RequestError(f"--name {name[:40]!r}: expected 1 to {MAX_NAME} characters, letters or digits among them")
     connection = settings.connection
     run = run_parameter(name, connection.experiment, connection.tracking_uri, placement, slug(name))
-    arguments = {**plan.parameters(), "run": run}
-    pipeline = compile_for_cluster(placement, arguments, cache_preparation=plan.source_version != UNSEEN)
+    arguments = {**plan.parameters(), "run": run, **(more or {})}
+    made = compile_for_cluster(placement, arguments, plan.source_version != UNSEEN, pipeline)
     about = f"{plan.recipe.name} on {plan.recipe.data.source}, seed {plan.seed}"
-    return Submission(name, about, pipeline, arguments)
+    return Submission(name, about, made, arguments)
 
 
 def _plan(request: TrainingRequest, elsewhere: Elsewhere, compiled: Path | None) -> Plan:

@@ -48,7 +48,7 @@ SecretOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME[:KEY=VAR,...]",
-        help="Keys of a Kubernetes secret as environment variables. [default: the login for MLflow]",
+        help="Keys of a Kubernetes secret as environment variables. [default: the MLFLOW_TRACKING_... it has]",
         show_default=False,
     ),
 ]
@@ -91,7 +91,7 @@ def submit(
     from pipeline.cluster_request import TrainingRequest
     from pipeline.commands.submit import SubmitRequest, submit_command
 
-    training = TrainingRequest(recipe=recipe, data=data, set=tuple(overrides or ()), seed=seed, name=name)
+    training = TrainingRequest(recipe=recipe, data=data, overrides=tuple(overrides or ()), seed=seed, name=name)
     settings = {
         "host": host,
         "namespace": namespace,

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from kfp.dsl import PipelineTask
 
 PREPARE, TRAIN = "prepare-data", "train-gan"
-ON_GPU = (TRAIN, "select-checkpoint", "evaluate-gan", "export-samples")
+ON_GPU = (TRAIN, "select-checkpoint", "evaluate-gan", "compare-champion", "export-samples")
 """Components that have something to do for a GPU; all but the training make do with one."""
 RUN_LABEL = "pipeline/runid"
 """Set by KFP on every pod of a run: the same over retries, another one for each run of a schedule."""
-CREDENTIALS = {name: name for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")}
+TRACKING_KEYS = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 MAX_GPUS, MAX_RETRIES = 64, 10
 RETRY_WAIT, RETRY_FACTOR, RETRY_LONGEST_WAIT = "60s", 2.0, "3600s"
 OTHER_STAGES_HOURS = 12
@@ -79,12 +79,17 @@ class Toleration(BaseModel):
 
 
 class SecretReference(BaseModel):
-    """Keys of a Kubernetes secret that become environment variables: `name`, or `name:key=VARIABLE,...`."""
+    """Keys of a Kubernetes secret that become environment variables.
+
+    `name:key=VARIABLE,...` says which, and a pod does not start without them; `name` alone means whatever it has of
+    `TRACKING_KEYS`.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     name: ObjectName
-    variables: dict[str, str] = Field(default=CREDENTIALS, description="key in the secret -> environment variable")
+    variables: dict[str, str] = Field(description="key in the secret -> environment variable")
+    optional: bool = False
 
     @classmethod
     def parse(cls, text: str) -> SecretReference:
@@ -92,7 +97,7 @@ class SecretReference(BaseModel):
         name, colon, keys = text.partition(":")
         object_name(name)
         if not colon:
-            return cls(name=name)
+            return cls(name=name, variables={key: key for key in TRACKING_KEYS}, optional=True)
         variables = {}
         for part in keys.split(","):
             key, equals, variable = part.partition("=")
@@ -212,10 +217,11 @@ class Placement(BaseModel):
 
         task.set_container_image(self.image)
         task.set_caching_options(enable_caching=cached)
+        kubernetes.set_security_context(task, run_as_non_root=True)
         self._say_who_it_is(task, component)
         self._give_devices(task, component)
         for reference in map(SecretReference.parse, self.secret):
-            kubernetes.use_secret_as_env(task, reference.name, reference.variables)
+            kubernetes.use_secret_as_env(task, reference.name, reference.variables, reference.optional)
         if self.pull_secret:
             kubernetes.set_image_pull_secrets(task, list(self.pull_secret))
         if self.pvc:

@@ -115,7 +115,7 @@ class Pods:
 
 def submission(tmp_path: Path, name: str, tracked: bool) -> tuple[ClusterPipeline, dict[str, Any]]:
     flags = {"image": "registry.example/gan-pipeline:0.1.0", "pvc": "state", "mount": str(tmp_path / "state")}
-    request = TrainingRequest(recipe="dcgan", data="digits", set=SETTINGS, name=name)
+    request = TrainingRequest(recipe="dcgan", data="digits", overrides=SETTINGS, name=name)
     made = build_training(request, read_settings(flags, {}, tmp_path))
     run = json.loads(made.arguments["run"])
     if tracked:

@@ -92,5 +92,6 @@ def test_secrets_are_names_and_keys(tmp_path: Path) -> None:
 
     flags: dict[str, Any] = {"image": IMAGE, "secret": ["mlflow", "s3:id=AWS_ACCESS_KEY_ID,AWS_REGION"]}
     first, second = map(SecretReference.parse, read_settings(flags, {}, tmp_path).placement().secret)
-    assert set(first.variables) == {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"}
+    assert {"MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_PASSWORD"} < set(first.variables)
+    assert (first.optional, second.optional) == (True, False)
     assert second.variables == {"id": "AWS_ACCESS_KEY_ID", "AWS_REGION": "AWS_REGION"}

@@ -113,6 +113,7 @@ def test_every_stage_has_state_login_label_and_an_end(compiled: ClusterPipeline)
     for name, stage in settings(compiled).items():
         assert [mount["mountPath"] for mount in stage["pvcMount"]] == ["/state"]
         assert stage["secretAsEnv"][0]["secretName"] == "mlflow-login"
+        assert stage["securityContext"] == {"runAsNonRoot": True}
         assert stage["podMetadata"]["labels"]["gan-pipeline/stage"] == name
         assert stage["podMetadata"]["labels"]["team"] == "vision"
         assert stage["activeDeadlineSeconds"] == str((48 if name == "train-gan" else 12) * 3600)
@@ -134,6 +135,16 @@ def test_a_pod_finds_its_run_and_its_state(compiled: ClusterPipeline, monkeypatc
 
 def test_equal_settings_compile_to_equal_bytes(compiled: ClusterPipeline) -> None:
     assert compile_for_cluster(PLACEMENT, arguments()).text() == compiled.text()
+
+
+def test_tasks_in_groups_are_placed_as_well() -> None:
+    from tests.pipeline.engines.grouped_pipeline import grouped
+
+    given = {name: arguments()[name] for name in ("data", "source_version", "code_version", "run")}
+    pipeline = compile_for_cluster(PLACEMENT, given, pipeline=grouped)
+    assert set(containers(pipeline)) == {"prepare-data", "decide", "act", "tell"}
+    assert {container["image"] for container in containers(pipeline).values()} == {IMAGE}
+    assert all(stage["pvcMount"] for stage in settings(pipeline).values())
 
 
 # -- the lint ----------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from pipeline.schedules import Schedule, Scheduler, make_schedule
 from tests.pipeline.kfp_server import API, Fault, KfpServer
 
 IMAGE = "registry.example/gan-pipeline:0.1.0"
-TINY = {"recipe": "dcgan", "data": "digits", "set": ["training.steps=20"]}
+TINY = {"recipe": "dcgan", "data": "digits", "overrides": ["training.steps=20"]}
 
 
 @pytest.fixture(scope="module")
