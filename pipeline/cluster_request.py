@@ -77,7 +77,7 @@ def build_training(
     from pipeline.engines.cluster import compile_for_cluster, run_parameter
 
     placement = settings.placement()
-    plan = _plan(request, Elsewhere(Path(placement.mount) if placement.pvc else None), compiled)
+    plan = plan_for_cluster(request, settings, compiled)
     name = request.name or plan.default_name()
     if not name.strip() or len(name) > MAX_NAME or not slug(name):
         raise RequestError(f"--name {name[:40]!r}: expected 1 to {MAX_NAME} characters, letters or digits among them")
@@ -89,10 +89,13 @@ def build_training(
     return Submission(name, about, made, arguments)
 
 
-def _plan(request: TrainingRequest, elsewhere: Elsewhere, compiled: Path | None) -> Plan:
+def plan_for_cluster(request: TrainingRequest, settings: ClusterSettings, compiled: Path | None = None) -> Plan:
+    """The computation that is asked for, checked as far as it can be seen from here. Raises RequestError."""
     from pipeline.checks import check_buildable, is_proven
     from pipeline.commands.run import compiled_parameters
 
+    placement = settings.placement()
+    elsewhere = Elsewhere(Path(placement.mount) if placement.pvc else None)
     if compiled is None:
         plan = make_plan(request.recipe, request.data, request.overrides, request.seed, elsewhere)
     elif request.recipe or request.data or request.overrides or request.seed:

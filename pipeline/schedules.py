@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import product
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
 
@@ -121,14 +122,31 @@ def normalise_cron(cron: str) -> str:
 
 def is_due(cron: str, moment: datetime) -> bool:
     """Whether a normalised cron is due in the second of a moment, both in the same time zone."""
-    second, minute, hour, day, month, weekday = (
-        _field_values(kind, field) for kind, field in zip(_FIELDS, cron.split(), strict=True)
-    )
-    if not (moment.second in second and moment.minute in minute and moment.hour in hour and moment.month in month):
-        return False
+    second, minute, hour, *_ = _values(cron)
+    return moment.second in second and moment.minute in minute and moment.hour in hour and _is_day(cron, moment)
+
+
+def next_due(cron: str, after: datetime) -> datetime:
+    """The first time after a moment that a normalised cron is due at, both in the same time zone without leaps."""
+    second, minute, hour, *_ = map(sorted, _values(cron))
+    day = after.replace(hour=0, minute=0, second=0, microsecond=0)
+    while True:  # it ends: a cron that is never due was refused
+        if _is_day(cron, day):
+            for h, m, s in product(hour, minute, second):
+                if (due := day.replace(hour=h, minute=m, second=s)) > after:
+                    return due
+        day += timedelta(days=1)
+
+
+def _values(cron: str) -> list[set[int]]:
+    return [_field_values(kind, field) for kind, field in zip(_FIELDS, cron.split(), strict=True)]
+
+
+def _is_day(cron: str, moment: datetime) -> bool:
+    *_, day, month, weekday = _values(cron)
     days = (moment.day in day, moment.isoweekday() % 7 in weekday)
     restricted = [field not in ("*", "?") for field in (cron.split()[3], cron.split()[5])]
-    return any(days) if all(restricted) else all(days)
+    return moment.month in month and (any(days) if all(restricted) else all(days))
 
 
 def _field_values(kind: str, text: str) -> set[int]:

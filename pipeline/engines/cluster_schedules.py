@@ -17,8 +17,9 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
@@ -27,7 +28,7 @@ from pipeline.cluster_request import Submission, TrainingRequest, build_training
 from pipeline.cluster_settings import ClusterSettings
 from pipeline.engines.cluster_client import ClusterClient
 from pipeline.engines.cluster_runs import ENDED, PAGE, ClusterRuns, Run, name_filter
-from pipeline.schedules import Change, Schedule, ScheduledRun, ScheduleStatus, is_due
+from pipeline.schedules import Change, Schedule, ScheduledRun, ScheduleStatus, is_due, next_due
 
 SHOWN_RUNS = 5
 DISTANCE_SECONDS = 15
@@ -281,7 +282,7 @@ def _is_near(schedule: Schedule) -> bool:
     """Whether a cron is due within the distance, before or after now; intervals begin anew with the new schedule."""
     if schedule.cron is None:
         return False
-    now = datetime.now(UTC)
+    now = datetime.now(ZoneInfo(schedule.timezone))
     seconds = range(-DISTANCE_SECONDS, DISTANCE_SECONDS + 1)
     return any(is_due(schedule.cron, now + timedelta(seconds=second)) for second in seconds)
 
@@ -309,7 +310,12 @@ def _kept(raw: Any) -> _Kept | None:
 
 
 def _status(kept: _Kept) -> ScheduleStatus:
-    return ScheduleStatus(schedule=kept.schedule)
+    schedule, following = kept.schedule, None
+    if schedule.cron and not schedule.paused:
+        # On the clock of the wall, as Kubeflow's controller counts; of an interval only that knows.
+        zone = ZoneInfo(schedule.timezone)
+        following = next_due(schedule.cron, datetime.now(zone).replace(tzinfo=None)).replace(tzinfo=zone)
+    return ScheduleStatus(schedule=schedule, next_run=following)
 
 
 def _scheduled(run: Run) -> ScheduledRun:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import pytest
 
 from gan_models.errors import RequestError
-from pipeline.schedules import equal_schedules, make_schedule, normalise_cron
+from pipeline.schedules import equal_schedules, is_due, make_schedule, next_due, normalise_cron
 
 
 @pytest.mark.parametrize(
@@ -57,3 +59,21 @@ def test_a_pause_is_no_difference_but_a_time_is() -> None:
     assert equal_schedules(nightly, nightly.model_copy(update={"paused": True}))
     assert not equal_schedules(nightly, nightly.model_copy(update={"every": 61}))
     assert not equal_schedules(nightly, nightly.model_copy(update={"request": {"seed": 2}}))
+
+
+@pytest.mark.parametrize(
+    ("cron", "after", "due"),
+    [
+        ("0 0 2 * * *", "2026-03-01 01:59:59", "2026-03-01 02:00:00"),
+        ("0 0 2 * * *", "2026-03-01 02:00:00", "2026-03-02 02:00:00"),
+        ("0 0 0 29 2 *", "2026-03-01 00:00:00", "2028-02-29 00:00:00"),
+        ("0 30 8 * * MON-FRI", "2026-02-27 09:00:00", "2026-03-02 08:30:00"),
+        ("0 0 0 13 * FRI", "2026-03-01 00:00:00", "2026-03-06 00:00:00"),  # either fits, as in every cron
+        ("*/20 59 23 31 12 ?", "2026-12-31 23:59:40", "2027-12-31 23:59:00"),
+    ],
+)
+def test_when_it_is_due_next(cron: str, after: str, due: str) -> None:
+    moment = datetime.fromisoformat(due)
+    assert next_due(cron, datetime.fromisoformat(after)) == moment
+    assert is_due(cron, moment)
+    assert not is_due(cron, moment + timedelta(seconds=1))

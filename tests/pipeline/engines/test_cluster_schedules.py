@@ -186,6 +186,8 @@ def test_list_show_and_run_now(server: KfpServer, schedules: Scheduler) -> None:
     assert [each.schedule.name for each in schedules.list()] == ["nightly", "weekly"]
     shown = schedules.show("nightly")
     assert shown.schedule == nightly()
+    assert shown.next_run is not None
+    assert (shown.next_run.hour, shown.next_run > datetime.now(UTC)) == (2, True)
     assert [run.state for run in shown.runs] == ["PENDING"]
     with pytest.raises(RequestError, match="has not ended yet, and they never overlap"):
         schedules.run_now("nightly")
