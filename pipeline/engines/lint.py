@@ -68,12 +68,13 @@ def _about_executors(spec: Mapping[str, Any], platform: Mapping[str, Any]) -> It
     }
     executor_of = {name: each.get("executorLabel") for name, each in spec.get("components", {}).items()}
     retried_executors = {executor_of.get(name) for name in retried}
+    images: dict[str, list[str]] = {}
     for label, executor in spec.get("deploymentSpec", {}).get("executors", {}).items():
         container = executor.get("container")
         if container is None:
             continue
         placed, stage = settings.get(label, {}), label.removeprefix("exec-")
-        yield from _about_image(stage, container.get("image", ""))
+        images.setdefault(container.get("image", ""), []).append(stage)
         if "pip install" in " ".join([*container.get("command", []), *container.get("args", [])]):
             yield f"{stage} installs packages at run time: put them into the image, and set install_kfp_package=False"
         for variable in container.get("env", []):
@@ -83,15 +84,17 @@ def _about_executors(spec: Mapping[str, Any], platform: Mapping[str, Any]) -> It
             yield f"{stage} has a GPU and 64 MB of /dev/shm, which data loaders overflow: mount one in memory"
         if label in retried_executors and not placed.get("pvcMount"):
             yield f"{stage} is retried and would start over each time: give --pvc, or retries = 0"
+    for image, stages in images.items():
+        yield from _about_image(", ".join(stages), image)
 
 
-def _about_image(stage: str, image: str) -> Iterator[str]:
+def _about_image(stages: str, image: str) -> Iterator[str]:
     name, _, digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
     if not image or name.startswith("python:"):
-        yield f"{stage} has no image of this project: give --image"
+        yield f"there is no image of this project for {stages}: give --image"
     elif not digest and tag in ("", "latest"):
-        yield f"{stage} runs in {image}, which may be another image tomorrow: give --image-digest, or a tag of its own"
+        yield f"{image} may be another image tomorrow ({stages}): give --image-digest, or a tag of its own"
 
 
 def _about_whole(spec: Mapping[str, Any], platform: Mapping[str, Any], arguments: Mapping[str, Any]) -> Iterator[str]:

@@ -81,6 +81,18 @@ def test_waiting_outlives_a_server_that_is_away(ask: Callable, server: KfpServer
     assert "the server answers again" in answer.err
 
 
+def test_ctrl_c_ends_the_waiting_and_not_the_run(
+    ask: Callable, server: KfpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.engines.cluster_runs.time.sleep", interrupt)
+    answer = ask("submit", *TINY, "--image", IMAGE, "--wait")
+    assert (answer.code, "the run goes on" in answer.err) == (3, True)
+    assert only_run(server).state == "RUNNING"
+
+
 def test_list_show_logs_stop_retry(ask: Callable, server: KfpServer) -> None:
     server.fails_at = "train-gan"
     assert ask("submit", *TINY, "--image", IMAGE, "--name", "night", "--wait").code == 1

@@ -190,9 +190,9 @@ def forget(spec: dict[str, Any], platform: dict[str, Any], given: dict[str, Any]
 
 
 TRAPS = {
-    "latest": (spoil_image("gan-pipeline:latest"), "train-gan runs in gan-pipeline:latest, which may be another image"),
-    "no tag": (spoil_image("registry:5000/gan-pipeline"), "which may be another image tomorrow"),
-    "kfp's default image": (spoil_image("python:3.11"), "train-gan has no image of this project"),
+    "latest": (spoil_image("gan-pipeline:latest"), "gan-pipeline:latest may be another image tomorrow (train-gan)"),
+    "no tag": (spoil_image("registry:5000/gan-pipeline"), "may be another image tomorrow"),
+    "kfp's default image": (spoil_image("python:3.11"), "there is no image of this project for train-gan"),
     "pip": (pip_install, "train-gan installs packages at run time"),
     "a password": (literal_secret, "train-gan carries the value of MLFLOW_TRACKING_PASSWORD"),
     "no /dev/shm": (no_shared_memory, "train-gan has a GPU and 64 MB of /dev/shm"),
