@@ -55,6 +55,7 @@ class RunRecord(BaseModel):
     started: str = ""
     ended: str = ""
     metrics: dict[str, float] = {}
+    occasion: str = Field("", description="what it was started for, such as a time of a schedule; once for each")
 
 
 class WorkDirectory:
