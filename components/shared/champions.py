@@ -196,16 +196,18 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         with self._sentences(), tempfile.TemporaryDirectory() as scratch:
+            # A models:/ address would be looked up in the default registry, whichever store this is.
+            place = self._client.get_model_version_download_uri(version.model, version.version)
+            source = f"{place.rstrip('/')}/{GENERATOR_FOLDER}"
             try:
-                source = f"models:/{version.model}/{version.version}"
                 folder = Path(download_artifacts(artifact_uri=source, dst_path=scratch, tracking_uri=self.uri))
-            except MlflowException as error:
-                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            except (MlflowException, FileNotFoundError) as error:
+                if getattr(error, "error_code", "RESOURCE_DOES_NOT_EXIST") == "RESOURCE_DOES_NOT_EXIST":
                     return False
                 raise
-            if not (folder / GENERATOR_FOLDER / "generator.json").is_file():
+            if not (folder / "generator.json").is_file():
                 return False
-            shutil.copytree(folder / GENERATOR_FOLDER, target)
+            shutil.copytree(folder, target)
         return True
 
     def lineage(self, version: Version) -> Lineage | None:
