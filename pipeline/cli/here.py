@@ -66,7 +66,8 @@ def retrain(
     as_json: JsonOption = False,
 ) -> int:
     """Train anew if data or recipe changed since the champion; promote the new generator if it is better."""
-    from pipeline.commands.retrain import RetrainRequest, RunRequest, retrain_command
+    from pipeline.commands.retrain import RetrainRequest, retrain_command
+    from pipeline.commands.run import RunRequest
 
     run = RunRequest(recipe, data, tuple(overrides or ()), seed, workdir, tracking_uri, name, None, as_json)
     return retrain_command(RetrainRequest(run, model, force, warm_start, webhook_env))
