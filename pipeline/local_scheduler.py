@@ -41,7 +41,7 @@ RUNNER = (sys.executable, "-m", "pipeline.scheduled_run")
 _logger = logging.getLogger("gan_pipeline.scheduler")
 
 
-def due() -> None:
+def due(revision: int) -> None:
     """What a job of APScheduler names; the executor never calls it."""
 
 

@@ -30,6 +30,7 @@ GRACE_SECONDS = 3600.0
 """A run that is found to be due this much later is still started; later than that it is skipped."""
 BUSY_SECONDS = 30.0
 _SHOWN_RUNS = 20
+_PAUSED = "the schedule was paused before it began"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS schedules (
     name TEXT PRIMARY KEY,
@@ -159,10 +160,16 @@ class ScheduleStore:
             return _require(database, name)
 
     def pause(self, name: str, now: datetime | None = None) -> None:
-        """From now on nothing is due."""
+        """From now on nothing is due, and what has not begun is skipped; a run that has begun goes on."""
         with self._writing() as database:
             if _require(database, name).paused is None:
-                database.execute("UPDATE schedules SET paused = ? WHERE name = ?", (_text(now or _now()), name))
+                moment = _text(now or _now())
+                database.execute("UPDATE schedules SET paused = ? WHERE name = ?", (moment, name))
+                database.execute(
+                    "UPDATE runs SET state = 'skipped', ended = ?, sentence = ? "
+                    "WHERE schedule = ? AND state = 'claimed' AND attempts = 0",
+                    (moment, _PAUSED, name),
+                )
 
     def resume(self, name: str, now: datetime | None = None) -> None:
         """What was due until now is not made up for."""
@@ -170,11 +177,6 @@ class ScheduleStore:
             if _require(database, name).paused is not None:
                 moment = _text(now or _now())
                 database.execute("UPDATE schedules SET paused = NULL, since = ? WHERE name = ?", (moment, name))
-                database.execute(
-                    "UPDATE runs SET state = 'skipped', ended = ?, sentence = 'the schedule was paused' "
-                    "WHERE schedule = ? AND state = 'claimed' AND attempts = 0",
-                    (moment, name),
-                )
 
     def delete(self, name: str) -> None:
         """The journal stays; what is waiting to be started is skipped."""
@@ -353,6 +355,8 @@ def _why_not(
 ) -> str:
     """Why a due time is skipped; empty when it is not."""
     late = (now - due).total_seconds()
+    if kept.paused is not None:
+        return _PAUSED
     if due != last:
         return f"the scheduler was not running; the run due at {_shown(last)} stands for it"
     if late > grace:

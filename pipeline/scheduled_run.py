@@ -15,9 +15,8 @@ from typing import Any
 from components.shared.failures import Interrupted
 from components.shared.redaction import redact
 from components.shared.stopping import parent_mark
-from pipeline.commands.retrain import OCCASION_VARIABLE
 from pipeline.schedule_store import ScheduleStore
-from pipeline.workdir import WorkDirectory
+from pipeline.workdir import OCCASION_VARIABLE, WorkDirectory
 
 _FLAGS = {
     "recipe": "--recipe",

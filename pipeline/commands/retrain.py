@@ -29,13 +29,11 @@ from pipeline.commands.run import (
 )
 from pipeline.results import places
 from pipeline.settings import Place, Plan, make_place, make_plan
-from pipeline.workdir import WorkDirectory, open_workdir
+from pipeline.workdir import OCCASION_VARIABLE, WorkDirectory, open_workdir
 
 if TYPE_CHECKING:
     from components.shared.context import RunContext
 
-OCCASION_VARIABLE = "GAN_PIPELINE_OCCASION"
-"""What a retraining is started for, such as a time of a schedule: the same occasion never has two."""
 _MODEL_NAME = re.compile(r"[^/:]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
