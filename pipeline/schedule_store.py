@@ -241,10 +241,10 @@ class ScheduleStore:
     # -- runs ---------------------------------------------------------------------------------------------------------
 
     def waiting(self) -> list[Claim]:
-        """Runs to start, oldest first; not those of a schedule that was paused after a run of it was cut off."""
+        """Runs to start, oldest first; in a pause, those that had begun before it or were asked for in it."""
         return self._claims(
             "SELECT runs.* FROM runs JOIN schedules ON schedules.name = runs.schedule "
-            "WHERE state = 'claimed' AND (paused IS NULL OR due > paused) ORDER BY due"
+            "WHERE state = 'claimed' AND (paused IS NULL OR due > paused OR attempts > 0) ORDER BY due"
         )
 
     def running(self) -> list[Claim]:
@@ -274,12 +274,19 @@ class ScheduleStore:
                 (state, sentence, None if state == "claimed" else _text(_now()), claim.id, claim.runner),
             )
 
+    def give_back(self, claim: Claim, reason: str) -> None:
+        """A run that was cut off: it is to be continued, unless its schedule was deleted meanwhile."""
+        if claim.schedule in [kept.schedule.name for kept in self.kept()]:
+            self.end(claim, "claimed", f"{reason}; to be continued")
+        else:
+            self.end(claim, "failed", f"{reason}, and its schedule was deleted")
+
     def release_dead(self) -> list[Claim]:
         """Gives back the runs whose process has died without a word; they are returned."""
         dead = [claim for claim in self.running() if not is_alive(claim.runner)]
         for claim in dead:
             if claim.attempts < ATTEMPTS:
-                self.end(claim, "claimed", "its process was killed; continued")
+                self.give_back(claim, "its process was killed")
             else:
                 self.end(claim, "failed", f"its process was killed {claim.attempts} times")
         return dead

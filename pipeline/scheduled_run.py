@@ -65,7 +65,7 @@ def main(arguments: list[str], do: Callable[[Mapping[str, Any]], int] = perform)
     sys.stdout.flush()
     sys.stderr.flush()
     if code == Interrupted.exit_code:
-        store.end(claim, "claimed", "interrupted; continued when the scheduler is")
+        store.give_back(claim, "interrupted")
     else:
         store.end(claim, "failed" if code else "finished", _sentence(claim.request, code, Path(log)))
     return code

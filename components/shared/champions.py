@@ -227,7 +227,7 @@ class Registry:
             self._client.set_model_version_tag(name, number, _VERDICT_TAG, verdict.model_dump_json())
             if verdict.decision == "promoted":
                 self._client.set_registered_model_alias(name, CHAMPION, number)
-                if self._aliases(name).get(CHALLENGER) == number:
+                if str(self._aliases(name).get(CHALLENGER)) == number:
                     self._client.delete_registered_model_alias(name, CHALLENGER)
             elif verdict.decision == "kept":
                 self._client.set_registered_model_alias(name, CHALLENGER, number)
