@@ -74,7 +74,7 @@ def compare(dataset: Path, tmp_path: Path, cache: Path, generators: None):
             challenger=write(tmp_path / "challenger", challenger),
             champion=folder,
             dataset=dataset,
-            evaluation=Evaluation(extractor="pixels", samples=200),
+            evaluation=Evaluation(extractor="classifier", samples=200),
             output=tmp_path / "comparison",
             cache_dir=cache,
             seed=0,
@@ -91,7 +91,7 @@ def compare(dataset: Path, tmp_path: Path, cache: Path, generators: None):
 def test_better_beyond_noise_is_promoted_with_the_figures(compare) -> None:
     result = compare(challenger=5, champion=60)
     assert result.promote
-    assert result.reason.startswith("better than the champion beyond noise (FD-pixels-test-200")
+    assert result.reason.startswith("better than the champion beyond noise (FD-classifier-test-200")
     assert result.figures["challenger"] < result.figures["champion"]
     assert result.figures["high"] < 0
 
