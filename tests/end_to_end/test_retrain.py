@@ -135,12 +135,8 @@ def third(place: Place, second: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_first_becomes_the_champion(first: dict[str, Any], place: Place) -> None:
-    assert (first["status"], first["decision"], first["version"], first["champion"]) == (
-        "finished",
-        "promoted",
-        "1",
-        "1",
-    )
+    assert (first["status"], first["decision"]) == ("finished", "promoted")
+    assert (first["version"], first["champion"]) == ("1", "1")
     assert first["sentence"] == "version 1 of digits is the champion now: digits has no champion: this is the first"
     assert set(first["artifacts"]) == {"dataset", "generator", "evaluation", "samples"}
     assert all(Path(path).is_dir() for path in first["artifacts"].values())
@@ -184,16 +180,6 @@ def test_mlflow_has_a_run_for_each_with_its_decision(third: dict[str, Any], plac
     assert {run.info.status for run in runs} == {"FINISHED"}
 
 
-def test_a_challenger_that_loses_is_kept_out_and_not_trained_again(third: dict[str, Any], place: Place) -> None:
-    """Another recipe: one step of training, which is worse than what there is."""
-    lost = place.retrain(steps=1)
-    assert lost["decision"] == "kept", lost["sentence"]
-    assert lost["champion"] == third["champion"]
-    again = place.retrain(steps=1)
-    assert again["decision"] == "unchanged"
-    assert f"version {lost['version']} of digits is of the same data, recipe and seed" in again["sentence"]
-
-
 def test_models_show_lineage_and_a_rollback_undoes_a_promotion(third: dict[str, Any], place: Place) -> None:
     store = ["--tracking-uri", f"sqlite:///{place.folder / 'runs/mlflow.db'}"]
     if third["decision"] == "kept":
@@ -202,18 +188,13 @@ def test_models_show_lineage_and_a_rollback_undoes_a_promotion(third: dict[str, 
     assert shown.code == 0, shown.err
     assert "champion   version 2 of digits" in shown.out
     assert third["run_id"] in shown.out
-    versions = {
-        each["version"]: each
-        for each in json.loads(place.ask("models", "show", "digits", "--json", *store).out)["versions"]
-    }
+    report = json.loads(place.ask("models", "show", "digits", "--json", *store).out)
+    versions = {each["version"]: each for each in report["versions"]}
     assert versions["1"]["lineage"]["data_fingerprint"] != versions["2"]["lineage"]["data_fingerprint"]
     listed = place.ask("models", "list", *store)
     assert "digits" in listed.out
     back = place.ask("models", "rollback", "digits", *store)
     assert back.out.strip() == "version 1 of digits is the champion again, version 2 was"
-    unchanged = place.retrain(steps=150)
-    assert unchanged["decision"] == "unchanged"
-    assert "was rolled back" in unchanged["sentence"]
     assert place.ask("models", "promote", "digits", "--version", "2", *store).code == 0
 
 
