@@ -34,6 +34,7 @@ from pipeline.schedules import Schedule
 
 INTERVALS = (2, 3, 5)  # seconds
 LONGEST_RUN = 1.5  # seconds, so that some overlap with the next
+LONGEST_LIFE = 4.0  # seconds until the next kill; a start takes about one
 SETTLE_SECONDS = 60.0
 
 
@@ -146,7 +147,7 @@ def trial(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Kills as often as asked for, over at least as many due times as asked for."""
     trial = Trial(folder, random.Random(arguments.seed))
     for _ in range(arguments.kills):
-        time.sleep(trial.chance.uniform(0.1, 2.5))
+        time.sleep(trial.chance.uniform(0.1, LONGEST_LIFE))
         trial.kill(arguments.runs_too and trial.chance.random() < 0.5)
     while sum(map(len, trial.due_by(datetime.now(UTC)).values())) < arguments.due:
         time.sleep(0.2)
