@@ -27,6 +27,8 @@ from components.shared.failures import failure_of
 from gan_models.atomic import write_text
 from gan_models.errors import RequestError
 
+OCCASION_VARIABLE = "GAN_PIPELINE_OCCASION"
+"""What a retraining is started for, such as a time of a schedule: the same occasion never has two."""
 MIN_FREE_MB = 300
 RESULTS = {
     "dataset": "dataset",
@@ -55,6 +57,7 @@ class RunRecord(BaseModel):
     started: str = ""
     ended: str = ""
     metrics: dict[str, float] = {}
+    occasion: str = Field("", description="what it was started for, such as a time of a schedule; once for each")
 
 
 class WorkDirectory:

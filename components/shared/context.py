@@ -26,6 +26,18 @@ TITLES = {  # of the stages' runs in MLflow, in pipeline order
     "evaluate_gan": "4 evaluate",
     "export_samples": "5 export",
 }
+RETRAINING_TITLES = {  # of the stages of a retraining, in pipeline order
+    "prepare_data": "prepare data",
+    "find_champion": "find champion",
+    "check_changes": "check for changes",
+    "train_gan": "train",
+    "select_checkpoint": "select checkpoint",
+    "evaluate_gan": "evaluate",
+    "compare_champion": "compare with champion",
+    "export_samples": "export",
+    "promote": "promote or keep",
+    "notify": "notify",
+}
 
 
 def _scratch() -> str:

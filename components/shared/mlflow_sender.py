@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.shared.context import PIPELINE, TITLES, RunContext
+from components.shared.context import PIPELINE, RETRAINING_TITLES, RunContext
 from components.shared.journal import Entry, link_or_copy, sending_folder
 from components.shared.mlflow_client import connect
 from components.shared.mlflow_models import log_checkpoint, log_generator
@@ -213,7 +213,7 @@ class Sender:
         self._log_batch(parent, metrics, {}, {**entry.get("tags", {}), **part})
         if part:
             tags: dict[str, Any] = self.client.get_run(parent).data.tags
-            order = [PIPELINE, *TITLES]
+            order = [PIPELINE, *RETRAINING_TITLES]
             parts = sorted(
                 (key.removeprefix(SECTION_TAG), text) for key, text in tags.items() if key.startswith(SECTION_TAG)
             )

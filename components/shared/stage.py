@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
-from components.shared.context import PIPELINE, TITLES, RunContext
+from components.shared.context import PIPELINE, RETRAINING_TITLES, RunContext
 from components.shared.environment import environment
 from components.shared.failures import Failure, Interrupted, failure_of
 from components.shared.journal import Journal, last_kind
@@ -288,7 +288,7 @@ def _end_unfinished(context: RunContext, status: str) -> None:
     if not context.tracking_uri:
         return
     for path in context.tracking_folder.glob("*.jsonl"):
-        if path.stem in TITLES and last_kind(path) not in ("", "end"):
+        if path.stem in RETRAINING_TITLES and last_kind(path) not in ("", "end"):
             with suppress(RunError):  # it still runs
                 journal = Journal(context.tracking_folder, path.stem, lock_seconds=0)
                 ended = "KILLED" if status == "KILLED" else "FAILED"

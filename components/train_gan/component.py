@@ -12,6 +12,8 @@ def train_gan(
     code_version: str,
     run: str,
     training: Output[Model],
+    champion: Input[Model] = None,
+    warm_start: bool = False,
 ) -> None:
     """Trains a GAN and keeps generators on the way.
 
@@ -22,6 +24,8 @@ def train_gan(
         code_version: changes when the project's code does, so that caches do not outlive it.
         run: where the run is tracked and keeps its state, as JSON; empty: the process environment says.
         training: generators kept on the way, sample grids, the history of the metrics.
+        champion: the folder of find_champion, for a warm start; a retraining has one.
+        warm_start: start from the champion's weights where they fit, and keep D's for the next time.
     """
     import json
     from pathlib import Path
@@ -38,6 +42,8 @@ def train_gan(
                 output=Path(training.path),
                 state_dir=Path(stage.context.state_dir),
                 seed=seed,
+                champion=Path(champion.path) if champion else None,
+                warm_start=warm_start,
                 code_version=code_version,
             ),
             stage,

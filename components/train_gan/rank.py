@@ -26,6 +26,9 @@ class Job(BaseModel):
     dataset: Path
     folder: Path
     seed: int
+    start: Path | None = None
+    """A generator folder whose weights to begin with."""
+    keep_discriminator: bool = False
 
 
 class _Telling:
@@ -69,17 +72,19 @@ def _train(job: Job, said: EventLog, stop: StopSignal) -> None:
     from gan_models.data.table import ImageTable
     from gan_models.recipes.loading import parse_recipe
     from gan_models.training.loop import Stopped, train
+    from gan_models.training.warm_start import read_start
 
     device = torch.device("cpu")
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     recipe, table = parse_recipe(job.recipe, origin="the recipe"), ImageTable.open(job.dataset)
+    start = read_start(job.start, recipe, table.metadata) if job.start else None
     with ranks.joined(device):
         try:
             outcome = train(
                 recipe, table.split("train", device), table.metadata, job.folder, seed=job.seed, device=device,
-                reporter=_Telling(said, stop),
+                reporter=_Telling(said, stop), start=start, keep_discriminator=job.keep_discriminator,
             )  # fmt: skip
             said.write("outcome", outcome=vars(outcome))
         except Stopped as stopped:

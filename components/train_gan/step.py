@@ -10,7 +10,7 @@ import csv
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
@@ -23,6 +23,10 @@ from gan_models.atomic import new_folder, write_json
 from gan_models.errors import RequestError
 from gan_models.recipes import Recipe, model_document, recipe_digest
 from gan_models.recipes.loading import parse_recipe
+
+if TYPE_CHECKING:
+    from gan_models.data.table_file import TableMetadata
+    from gan_models.training.warm_start import Start
 
 TRAINING_FILE = "training.json"
 # As gan_models.training.loop writes them; named here because importing it imports torch.
@@ -47,6 +51,10 @@ class Request(BaseModel):
     state_dir: Path
     """The work directory that outlives this process."""
     seed: int
+    champion: Path | None = None
+    """A folder of find_champion; its generator, where there is one that fits, is what the training starts from."""
+    warm_start: bool = False
+    """Start from the champion, and keep D's weights beside the generators for the training after this one."""
     code_version: str = ""
     """Changes when the project's code does: a training is never continued by other code than began it."""
 
@@ -84,9 +92,11 @@ def run(request: Request, stage: Stage) -> Result:
     metadata = table.metadata
     recipe = parse_recipe(request.model | {"data": metadata.options}, origin="the recipe")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    folder = state_folder(request.state_dir, recipe, metadata.fingerprint, request.seed, request.code_version)
+    start = _start(request, recipe, metadata, stage)
+    digest = start.digest if start else ""
+    folder = state_folder(request.state_dir, recipe, metadata.fingerprint, request.seed, request.code_version, digest)
     with _only_here(folder), stage.progress("training", recipe.training.steps) as bar:
-        stage.log_params({**model_document(recipe), "seed": request.seed})
+        stage.log_params({**model_document(recipe), "seed": request.seed, **({"start": digest} if digest else {})})
         stage.log_dataset(
             metadata.source, metadata.fingerprint, metadata.source, {"counts": metadata.counts}, context="training"
         )
@@ -94,7 +104,15 @@ def run(request: Request, stage: Stage) -> Result:
         split = table.split("train", device)
         try:
             outcome = train(
-                recipe, split, metadata, folder, seed=request.seed, device=device, reporter=_StageReporter(stage, bar)
+                recipe,
+                split,
+                metadata,
+                folder,
+                seed=request.seed,
+                device=device,
+                reporter=_StageReporter(stage, bar),
+                start=start,
+                keep_discriminator=request.warm_start,
             )
         except Stopped as stopped:
             raise Interrupted(f"interrupted at step {stopped.step}; the same command continues from there") from None
@@ -119,10 +137,29 @@ def run(request: Request, stage: Stage) -> Result:
     return result
 
 
-def state_folder(state_dir: Path, recipe: Recipe, fingerprint: str, seed: int, code_version: str = "") -> Path:
-    """Where the training of (recipe, data, seed, code) keeps its state: another one of the four is another folder."""
+def _start(request: Request, recipe: Recipe, metadata: TableMetadata, stage: Stage) -> Start | None:
+    """The champion's weights, if asked for and if they fit: a new class in the data must not end a schedule."""
+    from gan_models.training.warm_start import read_start
+
+    if not request.warm_start or request.champion is None or not (request.champion / "generator").is_dir():
+        return None
+    try:
+        start = read_start(request.champion / "generator", recipe, metadata)
+    except RequestError as error:
+        stage.note(f"no warm start: {error}; training from random weights")
+        return None
+    stage.note(f"starting from the champion's {'G and D' if start.discriminator else 'G'}")
+    return start
+
+
+def state_folder(
+    state_dir: Path, recipe: Recipe, fingerprint: str, seed: int, code_version: str = "", start: str = ""
+) -> Path:
+    """Where the training of (recipe, data, seed, code, start) keeps its state: another one of them, another folder."""
     code = f"-{hashlib.sha256(code_version.encode()).hexdigest()[:6]}" if code_version else ""
-    return state_dir / "training" / f"{recipe.name}-{recipe_digest(recipe)[:8]}-{fingerprint[:8]}-seed{seed}{code}"
+    begun = f"-from-{start[:8]}" if start else ""
+    name = f"{recipe.name}-{recipe_digest(recipe)[:8]}-{fingerprint[:8]}-seed{seed}{begun}{code}"
+    return state_dir / "training" / name
 
 
 def _replay_history(folder: Path, stage: Stage) -> None:

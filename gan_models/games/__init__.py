@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gan_models.data.table import Split
-from gan_models.networks import DataShape, Generator
+from gan_models.networks import DataShape, Discriminator, Generator
 from gan_models.recipes.schema import Recipe
 
 
@@ -33,6 +33,7 @@ class Game(Protocol):
     """One training procedure with its networks and optimizers."""
 
     generator: Generator
+    discriminator: Discriminator
 
     def prepare(self, split: Split, seed: int) -> None:
         """Called once, before the first step or a `load_state_dict`: what the game needs of the images as a whole.

@@ -34,6 +34,8 @@ class Identity(BaseModel):
     recipe_digest: str
     data_fingerprint: str
     seed: int
+    start: str = ""
+    """Digest of the weights it began with; empty: random ones."""
 
 
 class _Manifest(BaseModel):

@@ -33,6 +33,7 @@ from gan_models.sampling.grids import image_grid, save_png
 from gan_models.training.averaging import ExponentialMovingAverage
 from gan_models.training.checkpoints import Checkpoints, Identity
 from gan_models.training.probe import Probe
+from gan_models.training.warm_start import Start, begin_with
 
 GENERATORS_FOLDER = "generators"
 SAMPLES_FOLDER = "samples"
@@ -101,8 +102,14 @@ def train(
     seed: int,
     device: torch.device,
     reporter: Reporter,
+    start: Start | None = None,
+    keep_discriminator: bool = False,
 ) -> Outcome:
     """Trains `recipe` on `split`, resuming from the newest checkpoint in `folder`, and leaves generators there.
+
+    Args:
+        start: weights to begin with, instead of random ones.
+        keep_discriminator: keep D's weights beside each generator, so that a later training can start from both.
 
     Raises:
         RequestError: recipe and data do not go together, or the folder holds another training.
@@ -112,7 +119,7 @@ def train(
     check_data(recipe, split, metadata)
     ranks.check(recipe.game.kind, recipe.training.batch_size, ranks.count())
     torch.set_num_threads(recipe.training.threads or max(1, len(os.sched_getaffinity(0)) // ranks.count()))
-    return _Loop(recipe, split, metadata, folder, seed, device, reporter).run()
+    return _Loop(recipe, split, metadata, folder, seed, device, reporter, start, keep_discriminator).run()
 
 
 def check_data(recipe: Recipe, split: Split, metadata: TableMetadata) -> None:
@@ -150,6 +157,8 @@ class _Loop:
         seed: int,
         device: torch.device,
         reporter: Reporter,
+        start: Start | None,
+        keep_discriminator: bool,
     ) -> None:
         self.recipe, self.training, self.reporter = recipe, recipe.training, reporter
         self.split, self.metadata, self.folder, self.seed, self.device = split, metadata, folder, seed, device
@@ -158,12 +167,16 @@ class _Loop:
             recipe_digest=recipe_digest(recipe),
             data_fingerprint=metadata.fingerprint,
             seed=seed,
+            start=start.digest if start else "",
         )
         self.checkpoints = Checkpoints(folder / CHECKPOINTS_FOLDER, self.identity)
         self.sampler = EpochSampler(len(split), recipe.training.batch_size, seed)
         torch.manual_seed(seed)
         self.game: Game = build_game(recipe, metadata.shape, device)
         self.game.prepare(split, seed)
+        if start is not None:
+            begin_with(start, self.game)
+        self.keep_discriminator = keep_discriminator
         self.average = ExponentialMovingAverage(self.game.generator, recipe.training.ema)
         self.probe = Probe(self.game.generator, split, seed)
         self.state = _Progress()
@@ -259,7 +272,10 @@ class _Loop:
             collapsed=collapsed,
         )
         target = self.folder / GENERATORS_FOLDER / f"step-{step:06d}"
-        save_generator(target, snapshot.state_dict(), self.recipe, info, self.game.companions())
+        companions = self.game.companions()
+        if self.keep_discriminator:
+            companions |= {"discriminator": self.game.discriminator.state_dict()}
+        save_generator(target, snapshot.state_dict(), self.recipe, info, companions)
 
     def _tick(self, step: int, share: float, grid: Path) -> None:
         metrics = self._take_means()

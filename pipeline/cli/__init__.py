@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import typer
 
-from pipeline.cli import cluster, here
+from pipeline.cli import cluster, here, models, schedules
 
 app = typer.Typer(
     name="gan-pipeline",
@@ -31,6 +31,8 @@ _USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
 
 app.add_typer(here.app)
 app.add_typer(cluster.app)
+app.add_typer(schedules.app)
+app.add_typer(models.app)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

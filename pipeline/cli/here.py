@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import DataOption, JsonOption, RecipeOption, SeedOption, SetOption, TrackingOption
+from pipeline.cli.options import (
+    DataOption,
+    ForceOption,
+    JsonOption,
+    ModelOption,
+    NameOption,
+    RecipeOption,
+    SeedOption,
+    SetOption,
+    TrackingOption,
+    WarmStartOption,
+    WebhookOption,
+    WorkdirOption,
+)
 
 app = typer.Typer()
 recipes_app = typer.Typer(help="List the recipes, or explain one.", rich_markup_mode=None)
@@ -20,15 +33,9 @@ def run(
     data: DataOption = None,
     overrides: SetOption = None,
     seed: SeedOption = 0,
-    workdir: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where everything is kept. [default: runs/<name>]", show_default=False),
-    ] = None,
+    workdir: WorkdirOption = None,
     tracking_uri: TrackingOption = None,
-    name: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="How the run is called in MLflow. [default: from the settings]"),
-    ] = None,
+    name: NameOption = None,
     pipeline: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Run a compiled pipeline with the settings baked into it."),
@@ -41,6 +48,29 @@ def run(
     return run_command(
         RunRequest(recipe, data, tuple(overrides or ()), seed, workdir, tracking_uri, name, pipeline, as_json)
     )
+
+
+@app.command()
+def retrain(
+    recipe: RecipeOption = None,
+    data: DataOption = None,
+    overrides: SetOption = None,
+    seed: SeedOption = 0,
+    workdir: WorkdirOption = None,
+    tracking_uri: TrackingOption = None,
+    name: NameOption = None,
+    model: ModelOption = None,
+    force: ForceOption = False,
+    warm_start: WarmStartOption = False,
+    webhook_env: WebhookOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Train anew if data or recipe changed since the champion; promote the new generator if it is better."""
+    from pipeline.commands.retrain import RetrainRequest, retrain_command
+    from pipeline.commands.run import RunRequest
+
+    run = RunRequest(recipe, data, tuple(overrides or ()), seed, workdir, tracking_uri, name, None, as_json)
+    return retrain_command(RetrainRequest(run, model, force, warm_start, webhook_env))
 
 
 @app.command("compile")

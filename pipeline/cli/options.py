@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -43,3 +44,33 @@ TrackingOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="End standard output with one line of JSON.")]
+WorkdirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--workdir", metavar="DIR", help="Where everything is kept. [default: runs/<name>]", show_default=False
+    ),
+]
+NameOption = Annotated[
+    str | None,
+    typer.Option("--name", metavar="NAME", help="How the run is called in MLflow. [default: from the settings]"),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="The registered model whose champion is challenged. [default: recipe and data]",
+        show_default=False,
+    ),
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Train even if neither data nor recipe changed.")]
+WarmStartOption = Annotated[bool, typer.Option("--warm-start", help="Start from the champion's weights, if they fit.")]
+WebhookOption = Annotated[
+    str,
+    typer.Option(
+        "--webhook-env",
+        metavar="VARIABLE",
+        help="Environment variable with the address to tell how it ended.",
+        show_default=False,
+    ),
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from pipeline.workdir import RunRecord, WorkDirectory, open_workdir
 
 if TYPE_CHECKING:
     from components.shared.relay import Relay
+    from pipeline.engines.local import Outcome
 
 DRAIN_SECONDS = {"reachable": 120.0, "away": 5.0}
 """How long a finished run waits for MLflow, by whether the store answered at the start."""
@@ -83,20 +84,30 @@ def run_command(request: RunRequest) -> int:
 
 
 def _run(request: RunRequest, report: Report) -> None:
-    from pipeline.engines.local import stop_leftovers
+    from pipeline.engines.local import run_locally, stop_leftovers
 
     plan = _plan(request)
     place = make_place(plan, request.workdir, request.name, request.tracking_uri)
     report.workdir = str(place.workdir)
-    _check(plan)
+    check_plan(plan)
     reachable = check_tracking(place.tracking_uri)
     with open_workdir(place.workdir) as workdir:
         stop_leftovers(workdir.root)
         record = continue_or_begin(workdir, plan, place)
         report.run_id = record.run_id
-        _say_what(record, place, away=reachable == "away")
-        with _kept(workdir, record):
-            links = _execute(plan, place, workdir, record, request.pipeline, DRAIN_SECONDS[reachable])
+        say_what(record, place, away=reachable == "away")
+        with kept(workdir, record):
+            # The stages learn from their environment which run they belong to: the same parameters find the same
+            # entries in kfp's cache, whatever the run is called and wherever it is tracked.
+            arguments = {**plan.parameters(), "run": "{}"}
+            outcome = track(
+                plan,
+                context_of(record, workdir, place.tracking_uri),
+                workdir,
+                lambda context: run_locally(arguments, workdir, context, request.pipeline),
+                DRAIN_SECONDS[reachable],
+            )
+            links = workdir.link_results(outcome.artifacts)
             findings = read_findings(links)
             record.metrics = findings.metrics
     report.status, report.metrics = "finished", findings.metrics
@@ -135,17 +146,23 @@ def compiled_parameters(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def _check(plan: Plan) -> None:
+def check_plan(plan: Plan) -> None:
+    """Refuses a recipe that cannot be built."""
     from pipeline.checks import check_buildable, is_proven
 
     if not is_proven(plan.recipe):
         check_buildable(plan.recipe)
 
 
-def continue_or_begin(workdir: WorkDirectory, plan: Plan, place: Place) -> RunRecord:
-    """The run that was here before when it is the same computation, else a new one."""
+def continue_or_begin(workdir: WorkDirectory, plan: Plan, place: Place, *, anew: bool = False) -> RunRecord:
+    """The run that was here before when it is the same computation, else a new one.
+
+    Args:
+        anew: never go on with a run that has finished, and leave its results until there are newer ones.
+    """
     digest, before = plan.digest(), workdir.record()
     same = before is not None and before.digest == digest and before.experiment == place.experiment
+    same = same and not (anew and before is not None and before.status == "finished")
     record = RunRecord(
         name=place.name,
         digest=digest,
@@ -160,13 +177,15 @@ def continue_or_begin(workdir: WorkDirectory, plan: Plan, place: Place) -> RunRe
     if before is not None and same:
         record.run_id = before.run_id
     else:
-        workdir.clear_results()
+        if not anew:
+            workdir.clear_results()
         if before is not None and before.status == "running":
-            _end_abandoned(_context(before, workdir, before.tracking_uri or place.tracking_uri))
+            _end_abandoned(context_of(before, workdir, before.tracking_uri or place.tracking_uri))
     return record
 
 
-def _context(record: RunRecord, workdir: WorkDirectory, tracking_uri: str) -> RunContext:
+def context_of(record: RunRecord, workdir: WorkDirectory, tracking_uri: str) -> RunContext:
+    """What the stages of a run are told about it."""
     return RunContext(
         run_id=record.run_id,
         name=record.name,
@@ -186,7 +205,7 @@ def _end_abandoned(context: RunContext) -> None:
 
 
 @contextmanager
-def _kept(workdir: WorkDirectory, record: RunRecord) -> Iterator[None]:
+def kept(workdir: WorkDirectory, record: RunRecord) -> Iterator[None]:
     """Keeps run.json true: running inside, then how it ended."""
     workdir.write_record(record)
     try:
@@ -201,17 +220,24 @@ def _kept(workdir: WorkDirectory, record: RunRecord) -> Iterator[None]:
     workdir.write_record(record)
 
 
-def _execute(
-    plan: Plan, place: Place, workdir: WorkDirectory, record: RunRecord, pipeline: Path | None, drain_seconds: float
-) -> dict[str, Path]:
-    """Runs the pipeline, draws and tracks it; returns the links to its results."""
+def track(
+    plan: Plan,
+    context: RunContext,
+    workdir: WorkDirectory,
+    launch: Callable[[RunContext], Outcome],
+    drain_seconds: float,
+    titles: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Runs a pipeline by `launch`, draws and tracks it.
+
+    Args:
+        titles: of the stages, where they are not those of the training pipeline.
+    """
     from components.shared.board import ProgressBoard
     from components.shared.progress import EventReader
     from components.shared.relay import Relay
     from components.shared.stage import open_stage
-    from pipeline.engines.local import run_locally
 
-    context = _context(record, workdir, place.tracking_uri)
     workdir.events.unlink(missing_ok=True)
     seconds = min(UNFINISHED_DRAIN_SECONDS, drain_seconds)
     with Relay(context) as relay:
@@ -219,15 +245,13 @@ def _execute(
             with open_stage(PIPELINE, context) as parent:
                 parent.log_params({**plan.recipe.model_dump(mode="json"), "seed": plan.seed})
                 parent.set_tags({"recipe": plan.recipe.name, "source": plan.recipe.data.source})
-                with ProgressBoard(EventReader(workdir.events), sys.stderr):
-                    # The stages learn from their environment which run they belong to: the same parameters find
-                    # the same entries in kfp's cache, whatever the run is called and wherever it is tracked.
-                    outcome = run_locally({**plan.parameters(), "run": "{}"}, workdir, context, pipeline)
+                with ProgressBoard(EventReader(workdir.events), sys.stderr, titles):
+                    outcome = launch(context)
                     outcome.raise_unless_finished()
             seconds = drain_seconds
         finally:
             _drain(relay, seconds)
-    return workdir.link_results(outcome.artifacts)
+    return outcome
 
 
 def _drain(relay: Relay, seconds: float) -> None:
@@ -242,7 +266,7 @@ def _drain(relay: Relay, seconds: float) -> None:
         typer.echo(sentence, err=True)
 
 
-def _say_what(record: RunRecord, place: Place, away: bool) -> None:
+def say_what(record: RunRecord, place: Place, away: bool) -> None:
     typer.echo(f"{record.name}: {record.recipe} on {record.source}, seed {record.seed}, in {place.workdir}", err=True)
     if away:
         typer.echo(

@@ -8,6 +8,7 @@ request, and the work directory, which tells whose engine it is.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -18,10 +19,12 @@ import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 from pydantic import BaseModel
+
+Definition = Literal["training", "retraining"]
 
 PARENT_SECONDS = 0.5  # between two looks at whether the command line still lives
 STAGE_SECONDS = 30.0  # a stage that was told to stop has this long to save what it has
@@ -31,8 +34,10 @@ class EngineRequest(BaseModel):
     """What the command line asks for."""
 
     pipeline: Path | None = None
-    """A compiled pipeline; None: `pipeline.training.training_pipeline`."""
-    arguments: dict[str, str | int]
+    """A compiled pipeline; None: the one that `definition` names."""
+    definition: Definition = "training"
+    """Of the pipelines defined here: `pipeline.training` or `pipeline.retraining`."""
+    arguments: dict[str, str | int | bool]
     pipeline_root: Path
     cache_root: Path
     result: Path
@@ -85,7 +90,8 @@ def run_pipeline(request: EngineRequest) -> EngineResult:
         cache_root=str(request.cache_root),
     )
     if request.pipeline is None:
-        from pipeline.training import training_pipeline as pipeline
+        module = importlib.import_module(f"pipeline.{request.definition}")
+        pipeline = getattr(module, f"{request.definition}_pipeline")
     else:
         pipeline = components.load_component_from_file(str(request.pipeline))
     outputs: Mapping[str, Any] = pipeline(**request.arguments).outputs

@@ -1,4 +1,4 @@
-"""Runs the training pipeline on this machine: kfp.local in a process of its own, watched from here.
+"""Runs a pipeline on this machine: kfp.local in a process of its own, watched from here.
 
 Who is who while a run is under way:
 
@@ -30,12 +30,12 @@ from typing import Literal
 
 import psutil
 
-from components.shared.context import TITLES, RunContext
+from components.shared.context import RETRAINING_TITLES, TITLES, RunContext
 from components.shared.failures import Interrupted
 from components.shared.progress import EVENTS_VARIABLE, Event, EventReader
 from components.shared.stopping import PARENT_VARIABLE, parent_mark
 from gan_models.errors import RequestError, RunError
-from pipeline.engines.kfp_process import EngineRequest, EngineResult, is_stage, stage_processes
+from pipeline.engines.kfp_process import Definition, EngineRequest, EngineResult, is_stage, stage_processes
 from pipeline.workdir import WorkDirectory
 
 POLL_SECONDS = 0.1
@@ -67,24 +67,28 @@ class Outcome:
 
 
 def run_locally(
-    arguments: Mapping[str, str | int],
+    arguments: Mapping[str, str | int | bool],
     workdir: WorkDirectory,
     context: RunContext,
     pipeline: Path | None = None,
+    definition: Definition = "training",
 ) -> Outcome:
-    """Runs the training pipeline, or a compiled one, to its end.
+    """Runs the training pipeline, or another one, to its end.
 
     Args:
         arguments: of the pipeline.
         workdir: where everything is kept; locked by the caller, its events file empty.
         context: given to the stages through their environment.
         pipeline: the YAML of a compiled pipeline.
+        definition: which of our own pipelines, where it is not a compiled one.
     """
-    follower = _Follower(EventReader(workdir.events))
+    titles = RETRAINING_TITLES if definition == "retraining" else TITLES
+    follower = _Follower(EventReader(workdir.events), titles)
     with tempfile.TemporaryDirectory(prefix="gan-pipeline-", ignore_cleanup_errors=True) as scratch:
         result_file = Path(scratch, "result.json")
         request = EngineRequest(
             pipeline=pipeline,
+            definition=definition,
             arguments=dict(arguments),
             pipeline_root=workdir.artifacts,
             cache_root=workdir.cache,
@@ -131,8 +135,9 @@ def _environment(context: RunContext, workdir: WorkDirectory, scratch: str) -> d
 class _Follower:
     """Reads the events of a run and remembers which stages ran and what went wrong."""
 
-    def __init__(self, reader: EventReader) -> None:
+    def __init__(self, reader: EventReader, titles: Mapping[str, str]) -> None:
         self._reader = reader
+        self._titles = titles
         self.started: list[str] = []
         self.ended: list[str] = []
         self.error: Event | None = None
@@ -149,7 +154,7 @@ class _Follower:
     @property
     def skipped(self) -> tuple[str, ...]:
         """Of a finished run: kfp says nothing about a stage that it takes from its cache, it just never starts."""
-        return tuple(stage for stage in TITLES if stage not in self.started)
+        return tuple(stage for stage in self._titles if stage not in self.started)
 
 
 @dataclass

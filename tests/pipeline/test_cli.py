@@ -26,6 +26,12 @@ from pipeline.workdir import open_workdir
 COMMANDS = [
     [],
     ["run"],
+    ["retrain"],
+    ["schedule"],
+    *(["schedule", name] for name in ("ensure", "list", "show", "pause", "resume", "run-now", "delete")),
+    ["scheduler"],
+    ["models"],
+    *(["models", name] for name in ("list", "show", "promote", "rollback")),
     ["compile"],
     ["recipes"],
     ["recipes", "show"],
@@ -43,7 +49,7 @@ COMMANDS = [
     ["runs", "stop"],
     ["runs", "retry"],
 ]
-HEAVY = ("torch", "kfp", "mlflow", "pyarrow", "numpy", "pandas", "sklearn", "matplotlib")
+HEAVY = ("torch", "kfp", "mlflow", "pyarrow", "numpy", "pandas", "sklearn", "matplotlib", "apscheduler")
 
 
 def test_all_commands_are_covered_here() -> None:

@@ -1,0 +1,98 @@
+"""Decides whether there is anything to train: the data or the recipe must differ from the champion's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from components.shared.champions import Lineage
+from components.shared.outcome import Outcome, clear_outcome, write_outcome
+from components.shared.stage import Stage
+from gan_models.data.table_file import TableMetadata, read_metadata
+from gan_models.recipes import recipe_digest
+from gan_models.recipes.loading import parse_recipe
+
+
+class Request(BaseModel):
+    """What would be trained, and what was."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dataset: Path
+    champion: Path
+    """The folder of find_champion."""
+    model: dict[str, Any]
+    """The sections of the recipe that decide the weights."""
+    seed: int
+    force: bool
+
+
+class Result(BaseModel):
+    """Whether to train, and why."""
+
+    train: bool
+    sentence: str
+
+
+def run(request: Request, stage: Stage) -> Result:
+    """Compares fingerprint and recipe with the champion's and with those of challengers that were kept out."""
+    clear_outcome(stage.context)
+    metadata = read_metadata(request.dataset)
+    champion: dict[str, Any] = json.loads((request.champion / "champion.json").read_text(encoding="utf-8"))
+    result = _decide(request, metadata, champion)
+    stage.note(result.sentence)
+    stage.set_tags({"train": str(result.train).lower(), "reason": result.sentence})
+    if not result.train:
+        stage.headline({}, f"**Retraining** {result.sentence}", {"gan_pipeline.decision": "unchanged"})
+        outcome = Outcome(
+            run_id=stage.context.run_id,
+            decision="unchanged",
+            sentence=result.sentence,
+            model=champion["model"],
+            champion=champion["version"],
+        )
+        write_outcome(stage.context, outcome)
+    return result
+
+
+def _decide(request: Request, metadata: TableMetadata, champion: dict[str, Any]) -> Result:
+    name, version = champion["model"], champion["version"]
+    if not version:
+        return Result(train=True, sentence=f"{name} has no champion yet: training the first")
+    recipe = parse_recipe(request.model | {"data": metadata.options}, origin="the recipe")
+    here = Lineage(
+        recipe=recipe.name,
+        recipe_digest=recipe_digest(recipe),
+        data_fingerprint=metadata.fingerprint,
+        seed=request.seed,
+    )
+    before = Lineage.model_validate(champion["lineage"])
+    changed = [
+        what
+        for what, old, new in (
+            ("data", before.data_fingerprint[:8], here.data_fingerprint[:8]),
+            ("recipe", before.recipe_digest[:8], here.recipe_digest[:8]),
+        )
+        if old != new
+    ]
+    if request.force:
+        return Result(train=True, sentence=f"training whatever has changed since version {version}: --force")
+    if not changed:
+        return Result(
+            train=False,
+            sentence=f"nothing to train: data ({here.data_fingerprint[:8]}) and recipe ({here.recipe}) are those of "
+            f"the champion, version {version} of {name}; --force trains all the same",
+        )
+    for judged in champion["judged"]:
+        stale = judged["decision"] == "kept" and judged["against"] != version
+        if not stale and Lineage.model_validate(judged["lineage"]).same_training(here):
+            return Result(
+                train=False,
+                sentence=f"nothing to train: version {judged['version']} of {name} is of the same data, recipe and "
+                f"seed and was {judged['decision']}{' out' if judged['decision'] == 'kept' else ''} against the "
+                f"champion, version {version}; --force trains all the same",
+            )
+    return Result(train=True, sentence=f"{' and '.join(changed)} changed since the champion, version {version}")

@@ -1,0 +1,137 @@
+"""Compares the challenger with the champion: same data, same extractor, same number of images, same latents."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from components.shared.stage import Stage
+from gan_models.atomic import new_folder, write_json
+from gan_models.errors import RequestError
+from gan_models.recipes.schema import Evaluation
+
+if TYPE_CHECKING:
+    import torch
+
+    from gan_models.metrics.bootstrap import Difference
+    from gan_models.metrics.extractors import Extracted
+    from gan_models.metrics.judge import Judge
+
+COMPARISON_FILE = "comparison.json"
+# Other draws than the checkpoint was selected by, as in the evaluation: its figure is met again here.
+_NOT_THE_SELECTION = 1
+
+
+class Request(BaseModel):
+    """Who against whom, judged how."""
+
+    model_config = ConfigDict(frozen=True)
+
+    challenger: Path
+    """The generator folder of select_checkpoint."""
+    champion: Path
+    """The folder of find_champion."""
+    dataset: Path
+    evaluation: Evaluation
+    output: Path
+    """Folder to write: comparison.json."""
+    cache_dir: Path
+    seed: int
+
+
+class Result(BaseModel):
+    """The figures and what follows from them; also written as comparison.json."""
+
+    promote: bool
+    reason: str
+    champion: str
+    """Its version; empty where there is none."""
+    metric: str = ""
+    figures: dict[str, float] = {}
+    """`challenger`, `champion`, `difference` (negative: the challenger is nearer to the real images), `low` and `high`
+    (95 % interval of the difference), `resamples`."""
+
+
+def run(request: Request, stage: Stage) -> Result:
+    """Measures both generators and decides.
+
+    Raises:
+        RequestError: the challenger does not go with the data, or images are too few.
+    """
+    found: dict[str, Any] = json.loads((request.champion / "champion.json").read_text(encoding="utf-8"))
+    if found["version"]:
+        result = _compare(request, found["version"], stage)
+    else:
+        result = Result(promote=True, reason=f"{found['model']} has no champion: this is the first", champion="")
+    with new_folder(request.output) as target:
+        write_json(target / COMPARISON_FILE, result.model_dump(mode="json"))
+    stage.log_metrics(result.figures)
+    stage.log_artifact(request.output / COMPARISON_FILE)
+    stage.note(result.reason)
+    return result
+
+
+def _compare(request: Request, version: str, stage: Stage) -> Result:
+    import torch
+
+    from gan_models.data.table import ImageTable
+    from gan_models.metrics.bootstrap import difference_of_distances, resamples_for
+    from gan_models.metrics.judge import Judge, reference_split
+
+    table = ImageTable.open(request.dataset)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    judge = Judge.for_table(table, request.evaluation, cache=request.cache_dir, device=device, bars=stage.progress)
+    stage.log_params({"evaluation": request.evaluation, "seed": request.seed, "champion": version})
+    split = reference_split(table.metadata, "test")
+    reference = judge.real(split, judge.count(split, request.evaluation.samples))
+    challenger = _features(request.challenger, judge, split, request, device)
+    try:
+        champion = _features(request.champion / "generator", judge, split, request, device)
+    except RequestError as error:  # of other classes, say: there is nothing to measure it by
+        reason = (
+            f"the champion, version {version}, cannot be judged on this data ({error}); promote by hand if it is due"
+        )
+        return Result(promote=False, reason=reason, champion=version)
+    with stage.progress("bootstrap", resamples_for(reference.features.shape[1])) as bar:
+        found = difference_of_distances(
+            challenger.features, champion.features, reference.features, seed=request.seed, report=bar.advance
+        )
+    metric = judge.name("FD", len(challenger), split)
+    return Result(
+        promote=found.high < 0,
+        reason=_reason(metric, found, version),
+        champion=version,
+        metric=metric,
+        figures={
+            "challenger": found.first,
+            "champion": found.second,
+            "difference": found.value,
+            "low": found.low,
+            "high": found.high,
+            "resamples": float(found.resamples),
+        },
+    )
+
+
+def _features(folder: Path, judge: Judge, split: str, request: Request, device: torch.device) -> Extracted:
+    from gan_models.metrics.judge import draw
+
+    seed = request.seed + _NOT_THE_SELECTION
+    wanted = request.evaluation.samples
+    _, samples = draw(folder, judge.table.metadata, wanted, seed, device, lambda: judge.examples(split))
+    return judge.generated(samples.images)
+
+
+def _reason(metric: str, found: Difference, version: str) -> str:
+    figures = (
+        f"{metric} {found.first:.4g} against {found.second:.4g} of the champion, version {version}: "
+        f"a difference of {found.value:+.3g}, 95 % interval {found.low:+.3g} to {found.high:+.3g}"
+    )
+    if found.high < 0:
+        return f"better than the champion beyond noise ({figures})"
+    if found.low > 0:
+        return f"worse than the champion ({figures})"
+    return f"no better than the champion beyond noise ({figures})"

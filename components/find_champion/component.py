@@ -1,0 +1,23 @@
+"""The KFP definition of the stage: a typed signature and one call."""
+
+from kfp import dsl
+from kfp.dsl import Model, Output
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def find_champion(model_name: str, run: str, champion: Output[Model]) -> None:
+    """Fetches the generator that holds the registry's alias `champion`.
+
+    Args:
+        model_name: its name in the MLflow registry.
+        run: where the run is tracked and keeps its state, as JSON; empty: the process environment says.
+        champion: champion.json and, where there is a champion, its generator folder in generator/.
+    """
+    from pathlib import Path
+
+    from components.find_champion import step
+    from components.shared.stage import run_component
+
+    request = step.Request(model_name=model_name, output=Path(champion.path))
+    result = run_component("find_champion", lambda stage: step.run(request, stage), run=run)
+    champion.metadata.update({"model": result.model, "version": result.version})

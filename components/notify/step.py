@@ -1,0 +1,97 @@
+"""Tells a webhook how a retraining ended. Never fails the run, and never lets the webhook's address be seen."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from components.shared.outcome import Outcome, read_outcome
+from components.shared.progress import EVENTS_VARIABLE, EventReader
+from components.shared.redaction import redact
+from components.shared.stage import Stage
+
+TRIES, WAIT_SECONDS, TIMEOUT_SECONDS = 3, 1.0, 10.0
+
+
+class Request(BaseModel):
+    """How the pipeline ended, and where to tell it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    webhook_env: str
+    """Name of the environment variable that holds the webhook's address; empty: nobody is told."""
+    state: str
+    """SUCCEEDED, or how else Kubeflow calls the end."""
+    error: str = ""
+
+
+def run(request: Request, stage: Stage) -> bool:
+    """Posts the outcome; True when the webhook took it."""
+    if not request.webhook_env:
+        return False
+    address = os.environ.get(request.webhook_env, "")
+    if not address.startswith(("http://", "https://")):
+        stage.note(f"nobody is told: the environment variable {request.webhook_env} holds no http address")
+        return False
+    message = _message(request, stage)
+    for attempt in range(1, TRIES + 1):
+        trouble = _post(address, message)
+        if not trouble:
+            stage.note(f"told the webhook of {request.webhook_env}: {message['event']}")
+            return True
+        if attempt < TRIES:
+            time.sleep(WAIT_SECONDS * attempt)
+    stage.note(f"the webhook of {request.webhook_env} was not told: {trouble}")
+    return False
+
+
+def _message(request: Request, stage: Stage) -> dict[str, Any]:
+    """`text` is what chat services show; the rest is for programs."""
+    outcome = read_outcome(stage.context)
+    failed = request.state != "SUCCEEDED"
+    event = "failed" if failed else outcome.decision if outcome else "finished"
+    sentence = _failure(request) if failed else outcome.sentence if outcome else "the retraining has finished"
+    return {
+        "text": redact(f"{stage.context.name}: {sentence}"),
+        "event": event,
+        "run": stage.context.name,
+        "run_id": stage.context.run_id,
+        **_details(outcome if not failed else None),
+    }
+
+
+def _details(outcome: Outcome | None) -> dict[str, Any]:
+    return {} if outcome is None else outcome.model_dump(include={"model", "version", "champion", "figures"})
+
+
+def _failure(request: Request) -> str:
+    """What the failed stage said, where its events are at hand, else what Kubeflow says."""
+    if path := os.environ.get(EVENTS_VARIABLE):
+        for event in EventReader(Path(path)).read():
+            if event["kind"] == "error":
+                return f"failed in {event['stage']}: {event['sentence']}"
+    return f"failed: {request.error or request.state}"
+
+
+def _post(address: str, message: dict[str, Any]) -> str:
+    """Empty when it was taken, else why not, without the address."""
+    try:
+        request = urllib.request.Request(
+            address, json.dumps(message).encode(), {"Content-Type": "application/json"}, method="POST"
+        )
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
+            return ""
+    except urllib.error.HTTPError as error:
+        return f"it answered {error.code}"
+    except urllib.error.URLError as error:
+        return f"it does not answer ({type(error.reason).__name__})"
+    except (OSError, ValueError, HTTPException) as error:
+        return f"it cannot be asked ({type(error).__name__})"

@@ -1,0 +1,97 @@
+"""Gives the registry's alias `champion` to the challenger where the comparison says so, and keeps why in both cases."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from components.shared.champions import Lineage, Registry, Verdict, now
+from components.shared.outcome import Outcome, write_outcome
+from components.shared.stage import Stage
+from gan_models.errors import RequestError
+
+WAIT_VARIABLE = "GAN_PIPELINE_REGISTRY_SECONDS"
+WAIT_SECONDS = 300.0
+
+
+class Request(BaseModel):
+    """What was made, and how it compares."""
+
+    model_config = ConfigDict(frozen=True)
+
+    comparison: Path
+    dataset: Path
+    selected: Path
+    report: Path
+    samples: Path
+    """The folder of export_samples, which has registered the generator."""
+
+
+def run(request: Request, stage: Stage) -> Outcome:
+    """Waits for the generator to be in the registry, writes its lineage and verdict, moves the alias.
+
+    Raises:
+        RequestError: nothing is tracked, so there is no registry.
+        RunError: the tracking store does not answer, or the generator does not arrive there.
+    """
+    if not stage.context.tracking_uri:
+        raise RequestError("a retraining needs MLflow, which keeps the champion: give --tracking-uri")
+    compared: dict[str, Any] = json.loads((request.comparison / "comparison.json").read_text(encoding="utf-8"))
+    model: str = json.loads((request.samples / "export.json").read_text(encoding="utf-8"))["registered_name"]
+    registry = Registry(stage.context.tracking_uri)
+    seconds = float(os.environ.get(WAIT_VARIABLE, WAIT_SECONDS))
+    version = registry.await_version(model, stage.context.run_id, seconds)
+    figures = _figures(request.report, compared)
+    verdict = Verdict(
+        decision="promoted" if compared["promote"] else "kept",
+        reason=compared["reason"],
+        against=compared["champion"],
+        at=now(),
+        figures=figures,
+    )
+    lineage = Lineage.of_folder(request.selected)
+    registry.judge(version, verdict, lineage)
+    outcome = _outcome(request, stage.context.run_id, model, version.version, verdict)
+    write_outcome(stage.context, outcome)
+    stage.note(outcome.sentence)
+    stage.log_params({"lineage": lineage, "model": model, "version": version.version})
+    stage.log_metrics(figures)
+    tags = {"decision": verdict.decision, "model": f"{model} version {version.version}", "champion": outcome.champion}
+    stage.headline({}, f"**Retraining** {outcome.sentence}", {f"gan_pipeline.{key}": v for key, v in tags.items()})
+    return outcome
+
+
+def _figures(report: Path, compared: dict[str, Any]) -> dict[str, float]:
+    """The evaluation's headline, and the comparison."""
+    findings: dict[str, Any] = json.loads((report / "metrics.json").read_text(encoding="utf-8"))
+    headline = {name: findings["metrics"][name] for name in findings["headline"]}
+    return {**headline, **{f"comparison/{name}": value for name, value in compared["figures"].items()}}
+
+
+def _outcome(request: Request, run_id: str, model: str, version: str, verdict: Verdict) -> Outcome:
+    promoted = verdict.decision == "promoted"
+    if promoted:
+        sentence = f"version {version} of {model} is the champion now: {verdict.reason}"
+    else:
+        sentence = f"version {verdict.against} of {model} stays the champion; version {version} is {verdict.reason}"
+        if not verdict.figures.get("comparison/difference"):
+            sentence = f"version {verdict.against} of {model} stays the champion: {verdict.reason}"
+    return Outcome(
+        run_id=run_id,
+        decision="promoted" if promoted else "kept",
+        sentence=sentence,
+        model=model,
+        version=version,
+        champion=version if promoted else verdict.against,
+        figures=verdict.figures,
+        artifacts={
+            "dataset": request.dataset,
+            "selected": request.selected,
+            "report": request.report,
+            "samples": request.samples,
+        },
+    )

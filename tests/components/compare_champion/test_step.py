@@ -1,0 +1,123 @@
+"""Challenger against champion: generators that stand for good and bad ones, judged on real digits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from components.compare_champion import step
+from components.shared.context import RunContext
+from components.shared.stage import open_stage
+from gan_models.data.shape import DataShape
+from gan_models.data.table import ImageTable
+from gan_models.networks import build_generator
+from gan_models.recipes import load_recipe
+from gan_models.recipes.schema import Evaluation
+from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator, Samples, load_generator, save_generator
+
+RECIPE = load_recipe("vanilla", ["networks.generator.widths=[8]", "networks.latent=4"])
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def generators(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every generator draws real digits with noise of the strength that stands in place of its step."""
+    digits = ImageTable.open(dataset).split("train").images.cpu().float()
+
+    class Noisy(LoadedGenerator):
+        def sample(self, num: int, *, seed: int, **_: object) -> Samples:
+            stream = torch.Generator().manual_seed(seed)
+            rows = torch.randint(len(digits), (num,), generator=stream)
+            noise = torch.randn(num, *digits.shape[1:], generator=stream) * self.info.step
+            return Samples((digits[rows] + noise).round().clamp(0, 255).to(torch.uint8), {})
+
+    def load(folder: Path, device: torch.device | str = "cpu") -> LoadedGenerator:
+        loaded = load_generator(folder, device)
+        return Noisy(loaded.module, loaded.recipe, loaded.info, loaded.device)
+
+    monkeypatch.setattr("gan_models.metrics.judge.load_generator", load)
+
+
+def write(folder: Path, noise: int, shape: tuple[int, int, int] = (1, 8, 8)) -> Path:
+    info = GeneratorInfo(
+        recipe_name="vanilla",
+        image_shape=shape,
+        class_names=(),
+        step=noise,
+        seed=0,
+        data_fingerprint="",
+        diversity=1.0,
+        collapsed=False,
+    )
+    torch.manual_seed(0)
+    save_generator(folder, build_generator(RECIPE, DataShape(shape, 0, 0, 0)).state_dict(), RECIPE, info)
+    return folder
+
+
+@pytest.fixture
+def compare(dataset: Path, tmp_path: Path, cache: Path, generators: None):
+    def compare(challenger: int, champion: int | None, shape: tuple[int, int, int] = (1, 8, 8)) -> step.Result:
+        folder = tmp_path / "champion"
+        folder.mkdir()
+        version = "" if champion is None else "3"
+        (folder / "champion.json").write_text(json.dumps({"model": "faces", "version": version}))
+        if champion is not None:
+            write(folder / "generator", champion, shape)
+        request = step.Request(
+            challenger=write(tmp_path / "challenger", challenger),
+            champion=folder,
+            dataset=dataset,
+            evaluation=Evaluation(extractor="classifier", samples=200),
+            output=tmp_path / "comparison",
+            cache_dir=cache,
+            seed=0,
+        )
+        with open_stage("compare_champion", RunContext(state_dir=str(tmp_path / "state"))) as stage:
+            result = step.run(request, stage)
+        written = json.loads((tmp_path / "comparison" / "comparison.json").read_text())
+        assert step.Result.model_validate(written) == result
+        return result
+
+    return compare
+
+
+def test_better_beyond_noise_is_promoted_with_the_figures(compare) -> None:
+    result = compare(challenger=5, champion=60)
+    assert result.promote
+    assert result.reason.startswith("better than the champion beyond noise (FD-classifier-test-200")
+    assert result.figures["challenger"] < result.figures["champion"]
+    assert result.figures["high"] < 0
+
+
+def test_worse_is_kept_out(compare) -> None:
+    result = compare(challenger=60, champion=5)
+    assert not result.promote
+    assert result.reason.startswith("worse than the champion")
+    assert result.figures["low"] > 0
+
+
+def test_the_same_generator_is_not_better_than_itself(compare) -> None:
+    result = compare(challenger=20, champion=20)
+    assert not result.promote
+    assert result.reason.startswith("no better than the champion beyond noise")
+    assert result.figures["difference"] == 0.0
+
+
+def test_without_a_champion_the_first_wins_without_a_measurement(compare) -> None:
+    result = compare(challenger=20, champion=None)
+    assert result.promote
+    assert result.figures == {}
+
+
+def test_a_champion_of_another_shape_stays_and_says_what_to_do(compare) -> None:
+    result = compare(challenger=20, champion=20, shape=(1, 16, 16))
+    assert not result.promote
+    assert "cannot be judged on this data" in result.reason
+    assert "promote by hand" in result.reason

@@ -1,0 +1,114 @@
+"""The webhook: told once, in words for people and for programs; whatever it does, its secret is kept."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components.notify import step
+from components.shared.context import RunContext
+from components.shared.outcome import Outcome, write_outcome
+from components.shared.progress import EVENTS_VARIABLE
+from components.shared.stage import open_stage
+
+SECRET = "hook-5f2c"
+
+
+class Hook(http.server.BaseHTTPRequestHandler):
+    answers: list[int]
+    got: list[dict[str, object]]
+
+    def do_POST(self) -> None:
+        type(self).got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(type(self).answers.pop(0) if type(self).answers else 200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hook]]:
+    handler = type("OneHook", (Hook,), {"answers": [], "got": []})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("FACES_HOOK", f"http://127.0.0.1:{server.server_address[1]}/{SECRET}")
+    monkeypatch.setattr(step, "WAIT_SECONDS", 0.0)
+    monkeypatch.delenv(EVENTS_VARIABLE, raising=False)
+    yield handler
+    server.shutdown()
+
+
+def tell(folder: Path, state: str = "SUCCEEDED", variable: str = "FACES_HOOK", error: str = "") -> bool:
+    context = RunContext(run_id="r1", name="faces", state_dir=str(folder))
+    with open_stage("notify", context) as stage:
+        return step.run(step.Request(webhook_env=variable, state=state, error=error), stage)
+
+
+def test_a_promotion(hook: type[Hook], tmp_path: Path) -> None:
+    outcome = Outcome(
+        run_id="r1", decision="promoted", sentence="version 2 is the champion now", model="faces", version="2"
+    )
+    write_outcome(RunContext(run_id="r1", state_dir=str(tmp_path)), outcome)
+    assert tell(tmp_path)
+    (message,) = hook.got
+    assert message["text"] == "faces: version 2 is the champion now"
+    assert (message["event"], message["model"], message["version"]) == ("promoted", "faces", "2")
+
+
+def test_a_failure_says_what_the_stage_said(hook: type[Hook], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = tmp_path / "events.jsonl"
+    events.write_text(
+        json.dumps({"t": 0, "stage": "train_gan", "kind": "error", "sentence": "the disk is full"}) + "\n"
+    )
+    monkeypatch.setenv(EVENTS_VARIABLE, str(events))
+    tell(tmp_path, "FAILED")
+    assert hook.got[0]["event"] == "failed"
+    assert hook.got[0]["text"] == "faces: failed in train_gan: the disk is full"
+
+
+def test_the_outcome_of_another_run_is_not_told(hook: type[Hook], tmp_path: Path) -> None:
+    write_outcome(
+        RunContext(run_id="r0", state_dir=str(tmp_path)),
+        Outcome(run_id="r0", decision="promoted", sentence="yesterday's", model="faces"),
+    )
+    tell(tmp_path)
+    assert hook.got[0]["event"] == "finished"
+
+
+def test_it_is_tried_again(hook: type[Hook], tmp_path: Path) -> None:
+    hook.answers[:] = [500, 503]
+    assert tell(tmp_path)
+    assert len(hook.got) == 3
+
+
+@pytest.mark.parametrize("answers", [[404] * 3, [500] * 3])
+def test_a_webhook_that_refuses_fails_nothing_and_its_address_is_seen_nowhere(
+    hook: type[Hook], tmp_path: Path, answers: list[int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    hook.answers[:] = answers
+    assert not tell(tmp_path)
+    written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    out, err = capfd.readouterr()
+    assert "the webhook of FACES_HOOK was not told: it answered" in written
+    assert SECRET not in written + out + err
+
+
+@pytest.mark.parametrize(
+    "address", ["", "slack", "http://127.0.0.1:9/hook-5f2c", "http://[hook-5f2c", "http://hook-5f2c:x/"]
+)
+def test_addresses_that_lead_nowhere(
+    hook: type[Hook], tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FACES_HOOK", address)
+    assert not tell(tmp_path)
+    out, err = capfd.readouterr()
+    assert SECRET not in out + err
+
+
+def test_nobody_to_tell(tmp_path: Path) -> None:
+    assert not tell(tmp_path, variable="")

@@ -1,0 +1,145 @@
+"""The decision as the registry keeps it: promoted, kept out, repeated after a kill."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from components.find_champion import step as find
+from components.promote import step
+from components.shared.champions import Lineage, Registry, Verdict
+from components.shared.context import RunContext
+from components.shared.mlflow_client import connect
+from components.shared.mlflow_runs import RUN_TAG
+from components.shared.outcome import Outcome, read_outcome
+from components.shared.stage import open_stage
+from components.shared.tracking import sqlite_uri
+from gan_models.errors import RequestError, RunError
+from gan_models.recipes import load_recipe, recipe_digest
+
+RECIPE = load_recipe("dcgan")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Two versions of a model, of the runs `old` and `new`, their generators in a folder each."""
+    folder = tmp_path_factory.mktemp("store")
+    client = connect(uri := sqlite_uri(folder / "mlflow.db"))
+    client.create_registered_model("faces")
+    for run in ("old", "new"):
+        write_generator(folder / run / "generator", run)
+        source = (folder / run).as_uri()
+        client.create_model_version("faces", source=source, tags={RUN_TAG: run}, await_creation_for=0)
+    return uri
+
+
+def write_generator(folder: Path, run: str) -> Path:
+    folder.mkdir(parents=True)
+    facts = {"data_fingerprint": run * 8, "seed": 0, "step": 10}
+    (folder / "generator.json").write_text(json.dumps(facts))
+    (folder / "recipe.yaml").write_text(json.dumps(RECIPE.model_dump(mode="json")))
+    return folder
+
+
+@pytest.fixture
+def registry(store: str) -> Registry:
+    """With `old` as the champion."""
+    registry = Registry(store)
+    new, old = registry.versions("faces")
+    registry.judge(new, Verdict(), None)
+    registry.judge(old, Verdict(decision="promoted"), None)
+    return registry
+
+
+@pytest.fixture
+def decide(store: str, tmp_path: Path, registry: Registry):
+    def decide(promote: bool, run: str = "new") -> Outcome:
+        figures = {"challenger": 3.0, "champion": 4.0, "difference": -1.0, "low": -2.0, "high": -0.5}
+        compared = {"promote": promote, "reason": "better" if promote else "worse", "champion": "1", "figures": figures}
+        folders = {name: tmp_path / name for name in ("comparison", "dataset", "report", "samples")}
+        for folder in folders.values():
+            folder.mkdir(exist_ok=True)
+        (folders["comparison"] / "comparison.json").write_text(json.dumps(compared))
+        findings = {"metrics": {"FD": 3.0, "IS": 2.0}, "headline": ["FD"]}
+        (folders["report"] / "metrics.json").write_text(json.dumps(findings))
+        (folders["samples"] / "export.json").write_text(json.dumps({"registered_name": "faces"}))
+        selected = tmp_path / "selected"
+        if not selected.exists():
+            write_generator(selected, run)
+        context = RunContext(run_id=run, state_dir=str(tmp_path / "state"), tracking_uri=store, relay="external")
+        with open_stage("promote", context) as stage:
+            outcome = step.run(step.Request(selected=selected, **folders), stage)
+        assert read_outcome(context) == outcome
+        return outcome
+
+    return decide
+
+
+def test_the_better_one_gets_the_alias_with_its_lineage_and_figures(decide, registry: Registry) -> None:
+    outcome = decide(True)
+    assert (outcome.decision, outcome.version, outcome.champion) == ("promoted", "2", "2")
+    champion = registry.champion("faces")
+    assert champion is not None
+    assert champion.version == "2"
+    assert champion.verdict.against == "1"
+    assert champion.verdict.figures["FD"] == 3.0
+    assert champion.verdict.figures["comparison/difference"] == -1.0
+    assert champion.lineage == Lineage(
+        recipe="dcgan", recipe_digest=recipe_digest(RECIPE), data_fingerprint="new" * 8, seed=0, step=10
+    )
+
+
+def test_the_worse_one_is_kept_out_and_why_is_written_down(decide, registry: Registry) -> None:
+    outcome = decide(False)
+    assert (outcome.decision, outcome.version, outcome.champion) == ("kept", "2", "1")
+    assert outcome.sentence == "version 1 of faces stays the champion; version 2 is worse"
+    new, old = registry.versions("faces")
+    assert (new.aliases, old.aliases) == (["challenger"], ["champion"])
+    assert (new.verdict.decision, new.verdict.reason) == ("kept", "worse")
+
+
+def find_champion(store: str, folder: Path, run: str) -> find.Result:
+    context = RunContext(run_id=run, state_dir=str(folder / "state"), tracking_uri=store, relay="external")
+    with open_stage("find_champion", context) as stage:
+        return find.run(find.Request(model_name="faces", output=folder / "champion"), stage)
+
+
+def test_a_run_that_promoted_and_was_killed_finds_the_champion_that_it_was_compared_with(
+    decide, store: str, tmp_path: Path
+) -> None:
+    decide(True)
+    again = find_champion(store, tmp_path, "new")
+    assert again.version == "1"
+    assert (tmp_path / "champion" / "generator" / "generator.json").is_file()
+    assert find_champion(store, tmp_path, "a later one").version == "2"
+    assert decide(True).decision == "promoted"
+
+
+def test_the_next_run_learns_what_was_kept_out(decide, store: str, tmp_path: Path) -> None:
+    decide(False)
+    (judged,) = find_champion(store, tmp_path, "a later one").judged
+    assert (judged.version, judged.decision, judged.against) == ("2", "kept", "1")
+    assert judged.lineage.data_fingerprint == "new" * 8
+
+
+def test_no_model_of_that_name_is_no_champion_yet(store: str, tmp_path: Path) -> None:
+    context = RunContext(state_dir=str(tmp_path), tracking_uri=store, relay="external")
+    with open_stage("find_champion", context) as stage:
+        result = find.run(find.Request(model_name="cats", output=tmp_path / "champion"), stage)
+    assert result.version == ""
+
+
+def test_without_tracking_there_is_no_registry(tmp_path: Path) -> None:
+    with (
+        open_stage("find_champion", RunContext(state_dir=str(tmp_path))) as stage,
+        pytest.raises(RequestError, match="needs MLflow"),
+    ):
+        find.run(find.Request(model_name="faces", output=tmp_path / "champion"), stage)
+
+
+def test_a_generator_that_never_arrives_is_a_sentence(decide, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(step.WAIT_VARIABLE, "0.1")
+    with pytest.raises(RunError, match="has not arrived in the registry as faces"):
+        decide(True, run="another")

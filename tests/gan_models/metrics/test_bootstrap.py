@@ -1,0 +1,54 @@
+"""The comparison of two generators: sure where there is a difference, unsure where there is none."""
+
+import torch
+
+from gan_models.metrics.bootstrap import difference_of_distances, resamples_for
+from gan_models.metrics.frechet import frechet_distance
+
+
+def features(seed: int, shift: float = 0.0, count: int = 200) -> torch.Tensor:
+    return torch.randn(count, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + shift
+
+
+def test_the_difference_is_that_of_the_two_distances() -> None:
+    first, second, real = features(0, 0.1), features(1, 0.5), features(2)
+    found = difference_of_distances(first, second, real, seed=0)
+    assert found.value == frechet_distance(first, real) - frechet_distance(second, real)
+    assert found.low < found.value < found.high
+
+
+def test_a_clear_difference_is_beyond_noise_and_its_sign_says_which_way() -> None:
+    near, far, real = features(0, 0.1), features(1, 0.6), features(2)
+    assert difference_of_distances(near, far, real, seed=0).high < 0
+    assert difference_of_distances(far, near, real, seed=0).low > 0
+
+
+def test_equal_generators_are_seldom_told_apart() -> None:
+    """At 95 % one of twenty is; four of thirty would be a fault (p < 0.02 for more)."""
+    told_apart = 0
+    for trial in range(30):
+        one, other, real = (features(1000 + 3 * trial + part) for part in range(3))
+        found = difference_of_distances(one, other, real, seed=trial)
+        told_apart += found.low > 0 or found.high < 0
+    assert told_apart <= 4
+
+
+def test_the_interval_is_as_wide_as_the_difference_varies() -> None:
+    """Against what new draws of all three sets give: the standard deviation over many of them."""
+    values = []
+    for trial in range(120):
+        one, other, real = features(3 * trial, 0.3), features(3 * trial + 1, 0.2), features(3 * trial + 2)
+        values.append(frechet_distance(one, real) - frechet_distance(other, real))
+    spread = float(torch.tensor(values).std())
+    error = difference_of_distances(features(7, 0.3), features(8, 0.2), features(9), seed=0).error
+    assert 0.6 * spread < error < 1.6 * spread
+
+
+def test_the_same_image_from_the_same_latent_is_no_difference_at_all() -> None:
+    same, real = features(0, 0.2), features(1)
+    found = difference_of_distances(same, same, real, seed=0)
+    assert (found.value, found.error) == (0.0, 0.0)
+
+
+def test_wide_features_get_fewer_resamples() -> None:
+    assert (resamples_for(64), resamples_for(1280), resamples_for(2048)) == (200, 40, 25)

@@ -1,0 +1,87 @@
+"""`gan-pipeline schedule` and `models` as a user types them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REQUEST = ["--data", "digits", "--set", "data.size=8"]
+
+
+@pytest.fixture
+def nightly(ask: Callable) -> Callable:
+    assert ask("schedule", "ensure", "nightly", "--cron", "30 2 * * *", *REQUEST).out.startswith("nightly: created")
+    return ask
+
+
+def test_ensure_is_idempotent_and_says_what_it_did(nightly: Callable) -> None:
+    same = ["schedule", "ensure", "nightly", "--cron", "30 2 * * *", *REQUEST]
+    assert nightly(*same).out.startswith("nightly: unchanged; next run: ")
+    assert nightly(*same, "--timezone", "Europe/Berlin").out.startswith("nightly: changed")
+
+
+def test_a_life(nightly: Callable) -> None:
+    assert "0 30 2 * * * UTC" in nightly("schedule", "list").out
+    assert nightly("schedule", "pause", "nightly").out == "nightly: paused\n"
+    assert nightly("schedule", "list").out.rstrip().endswith("paused")
+    assert nightly("schedule", "resume", "nightly").out == "nightly: resumed\n"
+    started = nightly("schedule", "run-now", "nightly")
+    assert "starts now" in started.out
+    assert "no scheduler is running" in started.err
+    shown = nightly("schedule", "show", "nightly").out
+    assert "claimed" in shown
+    assert "request    retrain --seed 0 --data digits" in shown
+    assert "has not ended yet" in nightly("schedule", "run-now", "nightly").sentence
+    assert nightly("schedule", "delete", "nightly").code == 0
+    assert nightly("schedule", "show", "nightly").code == 2
+
+
+def test_places_are_absolute_for_the_scheduler_runs_elsewhere(ask: Callable, images: Path, tmp_path: Path) -> None:
+    store = ["--tracking-uri", "sqlite:///here.db"]
+    made = ask("schedule", "ensure", "cats", "--every", "6h", "--data", "folder:images", "--set", "data.size=8", *store)
+    assert made.code == 0, made.err
+    request = json.loads(ask("schedule", "show", "cats", "--json").out)["schedule"]["request"]
+    assert request["data"] == f"folder:{images}"
+    assert request["workdir"] == f"{tmp_path}/runs/cats"
+    assert request["tracking_uri"] == f"sqlite:///{tmp_path}/here.db"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--every", "soon"], "as in 30m or 7d"),
+        ([], "give one of --cron and --every"),
+        (["--every", "1h", "--cron", "* * * * *"], "give one of --cron and --every"),
+        (["--cron", "61 * * * *"], "minute '61'"),
+        (["--cron", "* * * * *", "--timezone", "Mars/Base"], "no time zone"),
+        (["--every", "1h", "--set", "training.step=3"], "did you mean 'steps'?"),
+        (["--every", "1h", "--command", "run", "--warm-start"], "--warm-start is for --command retrain"),
+        (
+            ["--every", "1h", "--tracking-uri", "http://ann:s3cret@host"],
+            "holds a login, which a schedule does not keep",
+        ),
+        (["--every", "1h", "--webhook-env", "https://hooks.example/s3cret"], "the name of an environment variable"),
+    ],
+)
+def test_wrong_schedules_are_refused_and_nothing_is_kept(
+    ask: Callable, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    answer = ask("schedule", "ensure", "nightly", *REQUEST, *arguments)
+    assert answer.code == 2
+    assert words in answer.sentence
+    assert "s3cret" not in answer.sentence
+    assert not list(tmp_path.rglob("*.db"))
+
+
+def test_misspelt_schedules(nightly: Callable) -> None:
+    assert "did you mean 'nightly'?" in nightly("schedule", "pause", "nigthly").sentence
+
+
+def test_models_without_a_store(ask: Callable, tmp_path: Path) -> None:
+    answer = ask("models", "list")
+    assert answer.code == 2
+    assert "there is no MLflow store at" in answer.sentence
+    assert not list(tmp_path.iterdir())
