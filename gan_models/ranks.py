@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from gan_models.errors import RequestError
+from gan_models.errors import RequestError, RunError
 
 KINDS = ("adversarial", "progressive")
 """Games whose state is equal on all ranks; the others keep image pools or stages of their own."""
@@ -69,7 +69,11 @@ def check(kind: str, batch_size: int, ranks: int) -> None:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[None]:
-    """While inside: a member of the group that torchrun's environment describes; NCCL between GPUs, else Gloo."""
+    """While inside: a member of the group that torchrun's environment describes; NCCL between GPUs, else Gloo.
+
+    Raises:
+        RunError: another member is gone.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
@@ -77,6 +81,12 @@ def joined(device: torch.device) -> Iterator[None]:
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
         yield
+    except RuntimeError as error:
+        if any(word in str(error).lower() for word in ("gloo", "nccl")):  # all that they have in common
+            raise RunError(
+                "a training process lost another one (killed, or out of memory?): the same command continues"
+            ) from error
+        raise
     finally:
         dist.destroy_process_group()
 

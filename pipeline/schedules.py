@@ -20,7 +20,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?")  # 63 is Kubernetes' l
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # days of each month
-_FIELDS = {
+FIELDS = {
     "second": (0, 59, ()),
     "minute": (0, 59, ()),
     "hour": (0, 23, ()),
@@ -112,7 +112,7 @@ def normalise_cron(cron: str) -> str:
     if len(fields) not in (5, 6):
         raise ValueError(f"{cron!r} has {len(fields)} fields: expected 5 (minute first) or 6 (second first)")
     fields = ["0"] * (6 - len(fields)) + fields
-    values = {kind: _field_values(kind, field) for kind, field in zip(_FIELDS, fields, strict=True)}
+    values = {kind: field_values(kind, field) for kind, field in zip(FIELDS, fields, strict=True)}
     every_day = fields[5] in ("*", "?")
     last = max(_LONGEST[month - 1] for month in values["month"])
     if every_day and min(values["day of the month"]) > last:
@@ -139,7 +139,7 @@ def next_due(cron: str, after: datetime) -> datetime:
 
 
 def _values(cron: str) -> list[set[int]]:
-    return [_field_values(kind, field) for kind, field in zip(_FIELDS, cron.split(), strict=True)]
+    return [field_values(kind, field) for kind, field in zip(FIELDS, cron.split(), strict=True)]
 
 
 def _is_day(cron: str, moment: datetime) -> bool:
@@ -149,8 +149,8 @@ def _is_day(cron: str, moment: datetime) -> bool:
     return moment.month in month and (any(days) if all(restricted) else all(days))
 
 
-def _field_values(kind: str, text: str) -> set[int]:
-    first, last, names = _FIELDS[kind]
+def field_values(kind: str, text: str) -> set[int]:
+    first, last, names = FIELDS[kind]
     values: set[int] = set()
     for part in text.split(","):
         span, slash, step = part.partition("/")

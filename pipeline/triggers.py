@@ -18,7 +18,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from pipeline.schedules import _FIELDS, Schedule, _field_values
+from pipeline.schedules import FIELDS, Schedule, field_values
 
 _NAMES = ("second", "minute", "hour", "day", "month", "day_of_week")
 _TICK = timedelta(microseconds=1)
@@ -32,7 +32,7 @@ class WallClockTrigger(BaseTrigger):  # type: ignore[misc]
     def __init__(self, cron: str, timezone: str) -> None:
         self.cron, self.timezone = cron, timezone
         self._zone = ZoneInfo(timezone)
-        values = [sorted(_field_values(kind, field)) for kind, field in zip(_FIELDS, cron.split(), strict=True)]
+        values = [sorted(field_values(kind, field)) for kind, field in zip(FIELDS, cron.split(), strict=True)]
         self._calendars = _calendars(values, cron.split())
         self._every_hour = len(values[2]) == _HOURS
 
@@ -98,7 +98,7 @@ class WallClockTrigger(BaseTrigger):  # type: ignore[misc]
 def _calendars(values: list[list[int]], fields: list[str]) -> list[CronTrigger]:
     """One CronTrigger, or two where days of the month and of the week are restricted, for either will do."""
     texts = [",".join(map(str, each)) for each in values]
-    texts[5] = ",".join(_FIELDS["day of the week"][2][day] for day in values[5])  # APScheduler counts from Monday
+    texts[5] = ",".join(FIELDS["day of the week"][2][day] for day in values[5])  # APScheduler counts from Monday
     both = all(field not in ("*", "?") for field in (fields[3], fields[5]))
     left_out = [["day_of_week"], ["day"]] if both else [[]]
     return [

@@ -25,7 +25,9 @@ from gan_models.recipes import Recipe, model_document, recipe_digest
 from gan_models.recipes.loading import parse_recipe
 
 if TYPE_CHECKING:
+    from gan_models.data.table import ImageTable
     from gan_models.data.table_file import TableMetadata
+    from gan_models.training.loop import Outcome
     from gan_models.training.warm_start import Start
 
 TRAINING_FILE = "training.json"
@@ -83,15 +85,12 @@ def run(request: Request, stage: Stage) -> Result:
         RunError: the training diverged or collapsed and the recipe says stop.
         Interrupted: a stop was asked for; the checkpoint is written.
     """
-    import torch
-
     from gan_models.data.table import ImageTable
-    from gan_models.training.loop import GENERATORS_FOLDER, Stopped, train
+    from gan_models.training.loop import GENERATORS_FOLDER, Stopped
 
     table = ImageTable.open(request.dataset)
     metadata = table.metadata
     recipe = parse_recipe(request.model | {"data": metadata.options}, origin="the recipe")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     start = _start(request, recipe, metadata, stage)
     digest = start.digest if start else ""
     folder = state_folder(request.state_dir, recipe, metadata.fingerprint, request.seed, request.code_version, digest)
@@ -101,19 +100,8 @@ def run(request: Request, stage: Stage) -> Result:
             metadata.source, metadata.fingerprint, metadata.source, {"counts": metadata.counts}, context="training"
         )
         _replay_history(folder, stage)
-        split = table.split("train", device)
         try:
-            outcome = train(
-                recipe,
-                split,
-                metadata,
-                folder,
-                seed=request.seed,
-                device=device,
-                reporter=_StageReporter(stage, bar),
-                start=start,
-                keep_discriminator=request.warm_start,
-            )
+            outcome = _train(request, recipe, table, folder, start, _StageReporter(stage, bar))
         except Stopped as stopped:
             raise Interrupted(f"interrupted at step {stopped.step}; the same command continues from there") from None
         recorded = environment()
@@ -135,6 +123,43 @@ def run(request: Request, stage: Stage) -> Result:
     stage.log_artifact(request.output / HISTORY_FILE)
     stage.log_artifact(request.output / TRAINING_FILE)
     return result
+
+
+def _train(
+    request: Request, recipe: Recipe, table: ImageTable, folder: Path, start: Start | None, reporter: _StageReporter
+) -> Outcome:
+    """In this process, or in one for each GPU."""
+    import torch
+
+    from components.train_gan.rank import Job
+    from components.train_gan.together import train_together
+    from gan_models import ranks
+    from gan_models.training.loop import train
+
+    training = recipe.training
+    count = ranks.wanted(training.ranks, recipe.game.kind, training.batch_size, torch.cuda.device_count())
+    if count == 1:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return train(
+            recipe,
+            table.split("train", device),
+            table.metadata,
+            folder,
+            seed=request.seed,
+            device=device,
+            reporter=reporter,
+            start=start,
+            keep_discriminator=request.warm_start,
+        )
+    job = Job(
+        recipe=recipe.model_dump(mode="json"),
+        dataset=request.dataset,
+        folder=folder,
+        seed=request.seed,
+        start=request.champion / "generator" if start and request.champion else None,
+        keep_discriminator=request.warm_start,
+    )
+    return train_together(job, count, reporter)
 
 
 def _start(request: Request, recipe: Recipe, metadata: TableMetadata, stage: Stage) -> Start | None:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from components.export_samples.step import registry_name
 from components.prepare_data.sources import absolute_source
 from components.shared.redaction import redact
 from gan_models.errors import RequestError
@@ -24,10 +25,13 @@ from pipeline.schedules import Schedule, ScheduledRun, Scheduler, make_schedule
 from pipeline.settings import RUNS_FOLDER, make_plan, tracking_address
 
 if TYPE_CHECKING:
+    from pipeline.cluster_request import Submission
+    from pipeline.cluster_settings import ClusterSettings
     from pipeline.schedule_store import ScheduleStore
 
 STORE_FILE = "schedules.db"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+RETRAINING = {"model": None, "force": False, "warm_start": False, "webhook_env": ""}
 _DONE = {"pause": "paused", "resume": "resumed", "delete": "deleted"}
 
 
@@ -52,7 +56,7 @@ def ensure_command(
         every=every,
         timezone=times.timezone,
         paused=times.paused,
-        request=scheduled_request(name, command, request),
+        request=(cluster_request if engine == "cluster" else scheduled_request)(name, command, request),
     )
     schedules = _schedules(engine, store)
     change = schedules.ensure(made)
@@ -93,6 +97,53 @@ def scheduled_request(name: str, command: str, request: RetrainRequest) -> dict[
         "seed": run.seed,
         "workdir": str(workdir),
         "tracking_uri": tracking_address(run.tracking_uri, workdir.parent) if run.tracking_uri else None,
+        "name": run.name or name,
+        "model": request.model,
+        "force": request.force,
+        "warm_start": request.warm_start,
+        "webhook_env": request.webhook_env,
+    }
+    return {key: value for key, value in kept.items() if value}
+
+
+def build_scheduled(schedule: Schedule, settings: ClusterSettings) -> Submission:
+    """What a schedule of a cluster runs.
+
+    Raises:
+        RequestError: a request that cannot be.
+    """
+    from pipeline.cluster_request import TrainingRequest, build_training, plan_for_cluster
+
+    kept = dict(schedule.request)
+    command = kept.pop("command", "retrain")
+    more = {key: kept.pop(key, default) for key, default in RETRAINING.items()}
+    request = TrainingRequest.parse(kept)
+    if command == "run":
+        return build_training(request, settings)
+    from pipeline.retraining import retraining_pipeline
+
+    plan = plan_for_cluster(request, settings)
+    model = (
+        more.pop("model") or plan.recipe.export.model_name or registry_name(plan.recipe.name, plan.recipe.data.source)
+    )
+    named = request.model_copy(update={"overrides": (*request.overrides, f"export.model_name={model}")})
+    return build_training(named, settings, pipeline=retraining_pipeline, more={"model_name": model, **more})
+
+
+def cluster_request(name: str, command: str, request: RetrainRequest) -> dict[str, Any]:
+    """What a schedule of a cluster keeps of a request."""
+    run = request.run
+    if run.workdir or run.tracking_uri:
+        raise RequestError(
+            "a cluster keeps its runs on its volume and is told of MLflow by gan-pipeline.toml: leave out "
+            "--workdir and --tracking-uri"
+        )
+    kept = {
+        "command": command,
+        "recipe": run.recipe,
+        "data": run.data,
+        "overrides": list(run.overrides),
+        "seed": run.seed,
         "name": run.name or name,
         "model": request.model,
         "force": request.force,
@@ -170,7 +221,13 @@ def scheduler_command(store: Path | None, grace: float) -> int:
 
 def _schedules(engine: str, store: Path | None) -> Scheduler:
     if engine == "cluster":
-        raise RequestError("schedules on a cluster are not there yet: leave out --engine cluster")
+        from pipeline.cluster_settings import read_settings
+        from pipeline.engines.cluster_schedules import ClusterSchedules
+
+        settings = read_settings({})
+        return ClusterSchedules(
+            settings, lambda schedule: build_scheduled(schedule, settings), lambda text: typer.echo(text, err=True)
+        )
     from pipeline.schedule_store import LocalSchedules
 
     return LocalSchedules(_store(store))

@@ -64,7 +64,7 @@ def test_an_interrupted_stage_goes_on_and_ends_with_the_same_weights(
 def test_a_resumed_training_tells_a_new_journal_what_came_before(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = iter([False] * 8 + [True])
+    answers = iter([False] * 4 + [True])
     with monkeypatch.context() as patch:
         patch.setattr(Stage, "stop_requested", property(lambda _: next(answers, True)))
         with pytest.raises(Interrupted, match=r"at step [45]"):
