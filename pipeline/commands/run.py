@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from pipeline.workdir import RunRecord, WorkDirectory, open_workdir
 
 if TYPE_CHECKING:
     from components.shared.relay import Relay
+    from pipeline.engines.docker import DockerEngine
 
 DRAIN_SECONDS = {"reachable": 120.0, "away": 5.0}
 """How long a finished run waits for MLflow, by whether the store answered at the start."""
@@ -45,6 +46,8 @@ class RunRequest:
     name: str | None = None
     pipeline: Path | None = None
     as_json: bool = False
+    engine: str = "local"
+    image: str | None = None
 
 
 @dataclass
@@ -89,6 +92,7 @@ def _run(request: RunRequest, report: Report) -> None:
     place = make_place(plan, request.workdir, request.name, request.tracking_uri)
     report.workdir = str(place.workdir)
     _check(plan)
+    engine = _engine(request)
     reachable = check_tracking(place.tracking_uri)
     with open_workdir(place.workdir) as workdir:
         stop_leftovers(workdir.root)
@@ -96,7 +100,7 @@ def _run(request: RunRequest, report: Report) -> None:
         report.run_id = record.run_id
         _say_what(record, place, away=reachable == "away")
         with _kept(workdir, record):
-            links = _execute(plan, place, workdir, record, request.pipeline, DRAIN_SECONDS[reachable])
+            links = _execute(plan, place, workdir, record, request.pipeline, DRAIN_SECONDS[reachable], engine)
             findings = read_findings(links)
             record.metrics = findings.metrics
     report.status, report.metrics = "finished", findings.metrics
@@ -113,6 +117,17 @@ def _plan(request: RunRequest) -> Plan:
             "or compile it again with them"
         )
     return Plan.from_parameters(compiled_parameters(request.pipeline), origin=str(request.pipeline))
+
+
+def _engine(request: RunRequest) -> DockerEngine | None:
+    """What runs the stages in containers; None: they are processes."""
+    if request.engine == "docker":
+        from pipeline.engines.docker import find_engine
+
+        return find_engine(request.image)
+    if request.image is not None:
+        raise RequestError("--image names what the stages run in, so it needs --engine docker")
+    return None
 
 
 def compiled_parameters(path: Path) -> dict[str, Any]:
@@ -202,7 +217,13 @@ def _kept(workdir: WorkDirectory, record: RunRecord) -> Iterator[None]:
 
 
 def _execute(
-    plan: Plan, place: Place, workdir: WorkDirectory, record: RunRecord, pipeline: Path | None, drain_seconds: float
+    plan: Plan,
+    place: Place,
+    workdir: WorkDirectory,
+    record: RunRecord,
+    pipeline: Path | None,
+    drain_seconds: float,
+    engine: DockerEngine | None,
 ) -> dict[str, Path]:
     """Runs the pipeline, draws and tracks it; returns the links to its results."""
     from components.shared.board import ProgressBoard
@@ -214,7 +235,8 @@ def _execute(
     context = _context(record, workdir, place.tracking_uri)
     workdir.events.unlink(missing_ok=True)
     seconds = min(UNFINISHED_DRAIN_SECONDS, drain_seconds)
-    with Relay(context) as relay:
+    in_containers = engine.containers(plan.recipe, workdir, context) if engine else nullcontext()
+    with in_containers as containers, Relay(context) as relay:
         try:
             with open_stage(PIPELINE, context) as parent:
                 parent.log_params({**plan.recipe.model_dump(mode="json"), "seed": plan.seed})
@@ -222,7 +244,8 @@ def _execute(
                 with ProgressBoard(EventReader(workdir.events), sys.stderr):
                     # The stages learn from their environment which run they belong to: the same parameters find
                     # the same entries in kfp's cache, whatever the run is called and wherever it is tracked.
-                    outcome = run_locally({**plan.parameters(), "run": "{}"}, workdir, context, pipeline)
+                    arguments = {**plan.parameters(), "run": "{}"}
+                    outcome = run_locally(arguments, workdir, context, pipeline, containers)
                     outcome.raise_unless_finished()
             seconds = drain_seconds
         finally:
