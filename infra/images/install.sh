@@ -7,4 +7,4 @@ cd /opt/gan-pipeline/lib
 find . \( -type d \( -name tests -o -name include \) -prune -o -type f \( -name '*.a' -o -name '*.pyx' \) \) \
   -exec rm -rf {} +
 # Bytecode is made here, because the user of a container may not write it; templates that are no Python are left alone.
-/opt/gan-pipeline/bin/python -m compileall -q -j 0 . || :
+/opt/gan-pipeline/bin/python -m compileall -q -j 0 . >/dev/null || :

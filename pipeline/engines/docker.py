@@ -168,7 +168,8 @@ def _remove_leftovers(client: DockerClient, root: Path, seconds: int = LEFTOVER_
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 
-    for container in client.containers.list(all=True, filters={"label": f"{LABEL}={root}"}):
+    ours = {"label": f"{LABEL}={root}"}
+    for container in client.containers.list(all=True, filters=ours, ignore_removed=True):
         with suppress(DockerException, RequestException):
             if seconds and container.status == "running":
                 container.wait(timeout=seconds)

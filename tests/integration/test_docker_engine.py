@@ -22,7 +22,7 @@ from components.shared.stopping import PARENT_VARIABLE, STANDARD_INPUT
 from pipeline.engines.containers import LABEL, ContainerOptions, StageContainers, StageOptions
 from pipeline.versions import code_version
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # the first one builds the images
 
 STAGES = ["prepare_data", "train_gan", "select_checkpoint", "evaluate_gan", "export_samples"]
 SETTINGS = [
@@ -82,7 +82,7 @@ def weights(workdir: Path) -> str:
 
 
 def containers_of(client: docker.DockerClient, workdir: Path) -> list[Any]:
-    found: list[Any] = client.containers.list(all=True, filters={"label": f"{LABEL}={workdir}"})
+    found: list[Any] = client.containers.list(all=True, filters={"label": f"{LABEL}={workdir}"}, ignore_removed=True)
     return found
 
 
@@ -156,14 +156,6 @@ def test_five_stages_give_what_processes_give(
     assert ours == theirs
 
 
-def test_all_is_skipped_the_second_time(
-    contained: dict[str, Any], go: Callable[..., dict[str, Any]], store: Path
-) -> None:
-    again = go(store / "contained", "--engine", "docker")
-    assert again == contained
-    assert not (store / "contained/logs/events.jsonl").exists()
-
-
 def test_the_training_container_is_killed_and_the_run_goes_on(
     contained: dict[str, Any], docker_client: docker.DockerClient, go: Callable[..., dict[str, Any]], store: Path
 ) -> None:
@@ -184,6 +176,10 @@ def _kill_training(client: docker.DockerClient, workdir: Path) -> None:
     wait_for(lambda: len(list(workdir.glob("training/*/checkpoints/*"))) > 1)
     for container in containers_of(client, workdir):
         container.kill()
+
+
+def read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 120) -> None:
@@ -211,13 +207,12 @@ def test_a_run_that_was_cut_off_leaves_no_container_and_continues(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_for(lambda: len(list(workdir.glob("training/*/generators/*"))) > 2)
+    wait_for(lambda: "G/loss" in read(workdir / "logs/events.jsonl"))
     process.send_signal(number)
     assert process.wait(timeout=60) == code
     wait_for(lambda: not containers_of(docker_client, workdir), seconds=60)
     assert list(workdir.glob("training/*/checkpoints/*")), "it had the time to save what it had"
-    events = EventReader(workdir / "logs/events.jsonl").read()
-    assert any("interrupted at step" in event.get("sentence", "") for event in events)
+    assert "interrupted at step" in read(workdir / "logs/events.jsonl")
 
 
 # -- failures -------------------------------------------------------------------------------------------------------
