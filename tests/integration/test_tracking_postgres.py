@@ -123,7 +123,7 @@ def test_a_restart_of_server_and_database_loses_and_doubles_nothing(
                 time.sleep(0.02)
             step += 1
 
-        stage.log_params({"training": {"steps": 300}})
+        stage.log_params({"training": {"steps": 210}})
         train(60)
         wait_for(lambda: count_unsent(context) < 40)
         database.crash()  # in the middle of what is being sent; the server answers with errors now
@@ -134,16 +134,11 @@ def test_a_restart_of_server_and_database_loses_and_doubles_nothing(
         database.start()
         server.start()
         train(60)
-        wait_for(lambda: count_unsent(context) < 40)
-        server.kill()  # and once the server alone
-        train(30)
-        server.start()
-        train(60)
         assert not relay.drain(60)
     with Relay(context) as relay:
         assert not relay.drain(60)
 
-    assert step == 300
+    assert step == 210
     client = connect(server.uri)
     experiment = client.get_experiment_by_name(context.experiment)
     assert experiment is not None
@@ -151,7 +146,7 @@ def test_a_restart_of_server_and_database_loses_and_doubles_nothing(
     assert sorted(runs) == ["2 train", "gan-pipeline"]
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     run = runs["2 train"]
-    assert run.data.params["training.steps"] == "300"
+    assert run.data.params["training.steps"] == "210"
     for key in ("loss", "accuracy"):
         history = client.get_metric_history(run.info.run_id, key)
         assert sorted(metric.step for metric in history) == list(range(step))
