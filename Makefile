@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 BY_HAND := judge zoo mimicry_throughput modes semi_supervised text_to_image translation wasserstein
 BENCHMARKS := $(sort $(filter-out $(BY_HAND:%=benchmarks/%.py),$(wildcard benchmarks/*.py)))
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench images clean
 
 demo: $(INSTALLED)  ## images in, a judged generator out, in a few minutes on two cores
 	$(BIN)/gan-pipeline run --workdir runs/demo
@@ -22,6 +22,9 @@ lint: $(INSTALLED)  ## format, lint, types and the one-way rule of imports
 
 bench: $(INSTALLED)  ## all benchmarks, one after the other
 	set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script; done
+
+images: $(INSTALLED)  ## the container images gan-pipeline-cpu and gan-pipeline-gpu, and their sizes
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh infra/images/build.sh cpu gpu
 
 clean:  ## the environment and caches; runs stay
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

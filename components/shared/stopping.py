@@ -3,7 +3,8 @@
 SIGTERM and SIGINT ask for a stop. A stage that polls `Stage.stop_requested` (training does, at every step) saves its
 state and raises `Interrupted` by itself; elsewhere, when it does not poll for a while after the signal, and at the
 second signal, `Interrupted` is raised where the stage is. A stage whose starter died is told in the same way, by its
-own watching thread.
+own watching thread. In a container it cannot see who started it; there its standard input is held open by the starter
+and ends with it, or when the starter wants a stop.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import psutil
 from components.shared.failures import Interrupted
 
 PARENT_VARIABLE = "GAN_PIPELINE_PARENT"
+STANDARD_INPUT = "stdin"  # in place of a parent's mark: stop when standard input ends
 WATCH_SECONDS = 0.25
 POLL_IS_ALIVE_SECONDS = 5.0  # a stage that polled this recently will probably notice by itself
 PATIENCE_SECONDS = 10.0  # how long it has for that
@@ -89,7 +91,7 @@ def watch_parent(mark: str) -> Iterator[None]:
     """While inside: when the process `mark` names is gone, ask this one to stop, and end it if it does not.
 
     Args:
-        mark: `parent_mark()` of the process that started this one; empty: nobody to watch.
+        mark: `parent_mark()` of the process that started this one, or STANDARD_INPUT; empty: nobody to watch.
     """
     if not mark:
         yield
@@ -104,12 +106,17 @@ def watch_parent(mark: str) -> Iterator[None]:
 
 
 def _watch(mark: str, over: threading.Event) -> None:
-    while not over.wait(WATCH_SECONDS):
-        if not is_alive(mark):
-            os.kill(os.getpid(), signal.SIGTERM)  # its handler runs in the main thread
-            if not over.wait(HARD_EXIT_SECONDS):
-                os._exit(Interrupted.exit_code)
-            return
+    if mark == STANDARD_INPUT:
+        while os.read(0, 1024):
+            pass
+    else:
+        while is_alive(mark):
+            if over.wait(WATCH_SECONDS):
+                return
+    if not over.is_set():
+        os.kill(os.getpid(), signal.SIGTERM)  # its handler runs in the main thread
+        if not over.wait(HARD_EXIT_SECONDS):
+            os._exit(Interrupted.exit_code)
 
 
 def is_alive(mark: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -40,13 +40,27 @@ def run(
         Path | None,
         typer.Option(metavar="FILE", help="Run a compiled pipeline with the settings baked into it."),
     ] = None,
+    engine: Annotated[
+        Literal["local", "docker"],
+        typer.Option(metavar="local|docker", help="What the stages run in: processes, or containers of this machine."),
+    ] = "local",
+    image: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IMAGE",
+            help="The container image of all stages. [default: those of `make images`]",
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Prepare the data, train, select, evaluate and export; the same command again continues or skips what is done."""
     from pipeline.commands.run import RunRequest, run_command
 
     return run_command(
-        RunRequest(recipe, data, tuple(overrides or ()), seed, workdir, tracking_uri, name, pipeline, as_json)
+        RunRequest(
+            recipe, data, tuple(overrides or ()), seed, workdir, tracking_uri, name, pipeline, as_json, engine, image
+        )
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from pipeline.workdir import RunRecord, WorkDirectory, open_workdir
 
 if TYPE_CHECKING:
     from components.shared.relay import Relay
+    from pipeline.engines.docker import DockerEngine
     from pipeline.engines.local import Outcome
 
 DRAIN_SECONDS = {"reachable": 120.0, "away": 5.0}
@@ -46,6 +47,8 @@ class RunRequest:
     name: str | None = None
     pipeline: Path | None = None
     as_json: bool = False
+    engine: str = "local"
+    image: str | None = None
 
 
 @dataclass
@@ -90,6 +93,7 @@ def _run(request: RunRequest, report: Report) -> None:
     place = make_place(plan, request.workdir, request.name, request.tracking_uri)
     report.workdir = str(place.workdir)
     check_plan(plan)
+    engine = _engine(request)
     reachable = check_tracking(place.tracking_uri)
     with open_workdir(place.workdir) as workdir:
         stop_leftovers(workdir.root)
@@ -100,11 +104,17 @@ def _run(request: RunRequest, report: Report) -> None:
             # The stages learn from their environment which run they belong to: the same parameters find the same
             # entries in kfp's cache, whatever the run is called and wherever it is tracked.
             arguments = {**plan.parameters(), "run": "{}"}
+
+            def launch(context: RunContext) -> Outcome:
+                in_containers = engine.containers(plan.recipe, workdir, context) if engine else nullcontext()
+                with in_containers as containers:
+                    return run_locally(arguments, workdir, context, request.pipeline, containers=containers)
+
             outcome = track(
                 plan,
                 context_of(record, workdir, place.tracking_uri),
                 workdir,
-                lambda context: run_locally(arguments, workdir, context, request.pipeline),
+                launch,
                 DRAIN_SECONDS[reachable],
             )
             links = workdir.link_results(outcome.artifacts)
@@ -124,6 +134,17 @@ def _plan(request: RunRequest) -> Plan:
             "or compile it again with them"
         )
     return Plan.from_parameters(compiled_parameters(request.pipeline), origin=str(request.pipeline))
+
+
+def _engine(request: RunRequest) -> DockerEngine | None:
+    """What runs the stages in containers; None: they are processes."""
+    if request.engine == "docker":
+        from pipeline.engines.docker import find_engine
+
+        return find_engine(request.image)
+    if request.image is not None:
+        raise RequestError("--image names what the stages run in, so it needs --engine docker")
+    return None
 
 
 def compiled_parameters(path: Path) -> dict[str, Any]:

@@ -24,6 +24,8 @@ from typing import Any, Literal
 import psutil
 from pydantic import BaseModel
 
+from pipeline.engines.containers import ContainerOptions, StageContainers
+
 Definition = Literal["training", "retraining"]
 
 PARENT_SECONDS = 0.5  # between two looks at whether the command line still lives
@@ -42,6 +44,8 @@ class EngineRequest(BaseModel):
     cache_root: Path
     result: Path
     """Where the EngineResult goes."""
+    containers: ContainerOptions | None = None
+    """How the stages' containers are made; None: they are processes of this machine."""
 
 
 class EngineResult(BaseModel):
@@ -73,17 +77,19 @@ def is_stage(command: list[str]) -> bool:
     return command[1:3] == ["-m", "kfp.dsl.executor_main"]
 
 
-def run_pipeline(request: EngineRequest) -> EngineResult:
-    """Runs the pipeline to its end.
+def run_pipeline(request: EngineRequest, containers: StageContainers | None = None) -> EngineResult:
+    """Runs the pipeline to its end, the stages in `containers` where there are any.
 
     Raises:
         RuntimeError: a stage failed; it has said why in its own words, on the events file and in the log.
     """
     from kfp import components, local
 
+    if containers is not None:
+        containers.install()
     # kfp.local deletes its workspace after every pipeline, so it gets one that nobody misses.
     local.init(
-        runner=local.SubprocessRunner(use_venv=False),
+        runner=local.SubprocessRunner(use_venv=False) if containers is None else local.DockerRunner(),
         pipeline_root=str(request.pipeline_root),
         workspace_root=tempfile.mkdtemp(prefix="workspace-"),
         enable_caching=True,
@@ -101,10 +107,13 @@ def run_pipeline(request: EngineRequest) -> EngineResult:
     )
 
 
-def _end_with(parent: int) -> None:
+def _end_with(parent: int, containers: StageContainers | None) -> None:
     """Stops the stages and this process once the command line has died without a word (SIGKILL)."""
     while os.getppid() == parent:
         time.sleep(PARENT_SECONDS)
+    if containers is not None:
+        containers.stop()  # the pipeline fails at that, and this process ends, unless the stage takes too long
+        time.sleep(STAGE_SECONDS)
     stages = stage_processes(psutil.Process())
     for process in stages:
         process.terminate()
@@ -114,12 +123,16 @@ def _end_with(parent: int) -> None:
 
 def main(path: str) -> int:
     """0 when the pipeline finished, 1 when a stage failed."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    request = EngineRequest.model_validate_json(Path(path).read_text(encoding="utf-8"))
+    containers = None
+    if request.containers is not None:
+        containers = stages = StageContainers(request.containers)
+        signal.signal(signal.SIGTERM, lambda *_: stages.stop())
+    threading.Thread(target=_end_with, args=(os.getppid(), containers), daemon=True).start()
     # A display name is for the UI of a cluster; that it means nothing here is no news.
     warnings.filterwarnings("ignore", message=".*have no effect in the current local runner.*")
-    request = EngineRequest.model_validate_json(Path(path).read_text(encoding="utf-8"))
     try:
-        result = run_pipeline(request)
+        result = run_pipeline(request, containers)
     except RuntimeError as error:
         print(error, flush=True)  # noqa: T201  (standard output is the log)
         return 1

@@ -35,11 +35,13 @@ from components.shared.failures import Interrupted
 from components.shared.progress import EVENTS_VARIABLE, Event, EventReader
 from components.shared.stopping import PARENT_VARIABLE, parent_mark
 from gan_models.errors import RequestError, RunError
+from pipeline.engines.containers import ContainerOptions
 from pipeline.engines.kfp_process import Definition, EngineRequest, EngineResult, is_stage, stage_processes
 from pipeline.workdir import WorkDirectory
 
 POLL_SECONDS = 0.1
 LEFTOVER_SECONDS = 30.0
+BETWEEN_STAGES_SECONDS = 1.0  # there may be no stage for so long without the pipeline being over
 
 _ENGINE = "pipeline.engines.kfp_process"
 _PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -72,6 +74,7 @@ def run_locally(
     context: RunContext,
     pipeline: Path | None = None,
     definition: Definition = "training",
+    containers: ContainerOptions | None = None,
 ) -> Outcome:
     """Runs the training pipeline, or another one, to its end.
 
@@ -81,6 +84,7 @@ def run_locally(
         context: given to the stages through their environment.
         pipeline: the YAML of a compiled pipeline.
         definition: which of our own pipelines, where it is not a compiled one.
+        containers: what the stages run in (`pipeline.engines.docker`); None: they are processes.
     """
     titles = RETRAINING_TITLES if definition == "retraining" else TITLES
     follower = _Follower(EventReader(workdir.events), titles)
@@ -93,6 +97,7 @@ def run_locally(
             pipeline_root=workdir.artifacts,
             cache_root=workdir.cache,
             result=result_file,
+            containers=containers,
         )
         request_file = Path(scratch, "request.json")
         request_file.write_text(request.model_dump_json(), encoding="utf-8")
@@ -106,7 +111,7 @@ def run_locally(
                 start_new_session=True,
             )
             try:
-                _follow(engine, follower, signals)
+                _follow(engine, follower, signals, 0.0 if containers else BETWEEN_STAGES_SECONDS)
             finally:
                 _end(engine)
         if engine.returncode == 0 and result_file.is_file():
@@ -178,8 +183,13 @@ def _stop_signals() -> Iterator[_Signals]:
             signal.signal(number, handler)
 
 
-def _follow(engine: subprocess.Popen[bytes], follower: _Follower, signals: _Signals) -> None:
-    """Until the engine has ended: looks at the events, passes a request to stop on; a second request kills."""
+def _follow(engine: subprocess.Popen[bytes], follower: _Follower, signals: _Signals, patience: float) -> None:
+    """Until the engine has ended: looks at the events, passes a request to stop on; a second request kills.
+
+    Args:
+        patience: seconds without a stage's process after which the engine itself is told to stop; with containers it
+            is the one who passes that on.
+    """
     told: set[int] = set()
     idle_since: float | None = None
     while engine.poll() is None:
@@ -189,7 +199,7 @@ def _follow(engine: subprocess.Popen[bytes], follower: _Follower, signals: _Sign
         elif signals.count:
             stages = _ask_to_stop(engine, told)
             idle_since = None if stages else idle_since or time.monotonic()
-            if idle_since and time.monotonic() - idle_since > 1.0:
+            if idle_since and time.monotonic() - idle_since >= patience:
                 engine.terminate()  # it was between two stages, or not yet at the first
         time.sleep(POLL_SECONDS)
     follower.look()

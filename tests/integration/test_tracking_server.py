@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -20,59 +14,21 @@ from components.shared.context import RunContext
 from components.shared.mlflow_client import connect, create_database
 from components.shared.relay import Relay, count_unsent
 from components.shared.stage import PIPELINE, open_stage
-from components.shared.tracking import check_tracking
+from components.shared.tracking import check_tracking, sqlite_uri
 from gan_models.errors import RequestError
 
 
-class Server:
-    """`mlflow server` on a free port; started and killed as often as one likes on the same data."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self.folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-        create_database(folder / "mlflow.db")
-
-    def start(self, *options: str) -> None:
-        store = ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
-        store += ["--artifacts-destination", str(self.folder / "artifacts")]
-        address = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", *store, *address, *options],
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        )
-        end = time.monotonic() + 120
-        while time.monotonic() < end:
-            with suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=5):
-                return
-            time.sleep(0.1)
-        raise TimeoutError("the server did not start")
-
-    def kill(self) -> None:
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
-
-
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    (tmp_path / "server").mkdir()
-    server = Server(tmp_path / "server")
-    yield server
-    server.kill()
+def server(tmp_path: Path, tracking_server: Callable[[str, Path], Any]) -> Any:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    create_database(folder / "mlflow.db")
+    return tracking_server(sqlite_uri(folder / "mlflow.db"), folder)
 
 
 @pytest.mark.slow
 def test_no_figure_is_lost_or_doubled_whatever_the_server_does(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("components.shared.relay.LONGEST_WAIT_SECONDS", 1.0)
     monkeypatch.setattr("components.shared.relay.REFUSED_WAIT_SECONDS", 1.0)

@@ -66,6 +66,7 @@ def start(body: str, tmp_path: Path, **environment: str) -> subprocess.Popen[str
     )
     process = subprocess.Popen(
         [sys.executable, str(script)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -104,6 +105,14 @@ def test_a_stage_outlives_a_killed_starter_only_to_save(tmp_path: Path, body: st
     starter.kill()
     starter.wait()
     out, _ = process.communicate(timeout=20)
+    assert (out, process.returncode) == (saved, 3)
+
+
+@pytest.mark.parametrize(("body", "saved"), [(POLLING, "saved\n"), (STUBBORN, "")])
+def test_a_stage_that_is_held_by_its_standard_input_ends_with_it(tmp_path: Path, body: str, saved: str) -> None:
+    process = start(body, tmp_path, GAN_PIPELINE_PARENT="stdin")
+    assert process.poll() is None
+    out, _ = process.communicate(timeout=20)  # closes its input
     assert (out, process.returncode) == (saved, 3)
 
 
