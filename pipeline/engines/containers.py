@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 LABEL = "gan-pipeline.workdir"  # on every container: the work directory that it belongs to
 SHARED_MEMORY = "1g"  # the engine's own 64 MB are too little for processes that pass tensors to each other
 STOPPED = 3  # the exit code of what was asked to stop
+KILLED = 137  # that of SIGKILL
+RESUMES = "train_gan"
+"""The stage that goes on from its last checkpoint: when its container is killed, by whomever, it gets another one."""
+ATTEMPTS = 4
+OUT_OF_MEMORY = "ran out of memory"
 
 
 class StageOptions(BaseModel):
@@ -93,6 +98,21 @@ class StageContainers:
             return STOPPED
         if stage not in self._options.stages:
             raise RuntimeError(f"the engine knows no container for a stage {stage!r}")
+        for attempt in range(1, ATTEMPTS + 1):
+            code, reason = self._run_once(client, stage, command, volumes)
+            killed = code == KILLED and OUT_OF_MEMORY not in reason
+            if stage != RESUMES or not killed or self._stopping or attempt == ATTEMPTS:
+                break
+            said = f"its container {reason}: going on from the last checkpoint in another one"
+            EventLog(self._options.events, stage).write("note", text=said)
+        if code:
+            print(f"the container of {stage} {reason}", flush=True)  # noqa: T201  (standard output is the log)
+            self._report(stage, reason)
+        return code
+
+    def _run_once(
+        self, client: DockerClient, stage: str, command: Sequence[str], volumes: dict[str, Any]
+    ) -> tuple[int, str]:
         try:
             container = self._create(client, stage, command, volumes)
             try:
@@ -105,10 +125,7 @@ class StageContainers:
                 _remove(container)
         except Exception as error:  # the engine has gone, or somebody removed the container while it ran
             code, reason = 1, f"was lost ({' '.join(str(error).split())})"
-        if code:
-            print(f"the container of {stage} {reason}", flush=True)  # noqa: T201  (standard output is the log)
-            self._report(stage, reason)
-        return code
+        return code, reason
 
     def _create(self, client: DockerClient, stage: str, command: Sequence[str], volumes: dict[str, Any]) -> Container:
         from docker.types import DeviceRequest
@@ -181,7 +198,7 @@ def _argument(command: Sequence[str], name: str) -> str:
 def _reason(container: Container, code: int) -> str:
     container.reload()
     if container.attrs["State"].get("OOMKilled"):
-        return "ran out of memory: use a smaller data.size, training.batch_size or number of samples, or a larger limit"
+        return f"{OUT_OF_MEMORY}: use a smaller data.size, training.batch_size or number of samples, or a larger limit"
     said = container.attrs["State"].get("Error") or {137: "it was killed", 143: "it was told to end"}.get(code, "")
     return f"ended with exit code {code}" + (f" ({said})" if said else "")
 
