@@ -128,15 +128,27 @@ def run(request: Request, stage: Stage) -> Result:
 def _train(
     request: Request, recipe: Recipe, table: ImageTable, folder: Path, start: Start | None, reporter: _StageReporter
 ) -> Outcome:
-    """In this process, or in one for each GPU."""
+    """In this process, or in one for each GPU: of this machine, or of the nodes that the environment names."""
     import torch
 
     from components.train_gan.rank import Job
     from components.train_gan.together import train_together
+    from components.train_gan.train_job import Nodes, train_on_nodes
     from gan_models import ranks
     from gan_models.training.loop import train
 
     training = recipe.training
+    job = Job(
+        recipe=recipe.model_dump(mode="json"),
+        dataset=request.dataset,
+        folder=folder,
+        seed=request.seed,
+        start=request.champion / "generator" if start and request.champion else None,
+        keep_discriminator=request.warm_start,
+    )
+    if nodes := Nodes.from_environment():
+        nodes.check(training.ranks, recipe.game.kind, training.batch_size)
+        return train_on_nodes(job, nodes, reporter)
     count = ranks.wanted(training.ranks, recipe.game.kind, training.batch_size, torch.cuda.device_count())
     if count == 1:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -151,14 +163,6 @@ def _train(
             start=start,
             keep_discriminator=request.warm_start,
         )
-    job = Job(
-        recipe=recipe.model_dump(mode="json"),
-        dataset=request.dataset,
-        folder=folder,
-        seed=request.seed,
-        start=request.champion / "generator" if start and request.champion else None,
-        keep_discriminator=request.warm_start,
-    )
     return train_together(job, count, reporter)
 
 

@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.shared.progress import Event, EventReader
 from components.shared.stopping import PARENT_VARIABLE, parent_mark
+from components.train_gan.lead import Lead, outcome_of
 from components.train_gan.rank import Job
-from gan_models.errors import RequestError, RunError
+from gan_models.errors import RunError
 
 if TYPE_CHECKING:
     from gan_models.training.loop import Outcome, Reporter
@@ -40,28 +40,24 @@ def train_together(job: Job, count: int, reporter: Reporter) -> Outcome:
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
             )
             try:
-                last = _follow(processes, EventReader(said), reporter)
+                lead = Lead(said, reporter)
+                _follow(processes, lead, reporter)
             finally:
                 _end(processes)
-        return _outcome(last, log)
+        if lead.word is None:
+            tail = " ".join(log.read_text(encoding="utf-8", errors="replace").split()[-40:])
+            raise RunError(f"a training process ended without a word (killed, or out of memory?): {tail}")
+        return outcome_of(lead.word)
 
 
-def _follow(processes: subprocess.Popen[bytes], reader: EventReader, reporter: Reporter) -> Event | None:
-    """Passes on what the lead says until all have ended; returns its last word on how it ended."""
-    told, last = False, None
+def _follow(processes: subprocess.Popen[bytes], lead: Lead, reporter: Reporter) -> None:
+    """Passes on what the lead says until all have ended."""
+    told = False
     while True:
         ended = processes.poll() is not None
-        for event in reader.read():
-            if event["kind"] == "progress":
-                reporter.progress(event["step"], event["figures"])
-            elif event["kind"] == "tick":
-                reporter.tick(event["step"], event["metrics"], Path(event["grid"]))
-            elif event["kind"] == "note":
-                reporter.note(event["text"])
-            else:
-                last = event
+        lead.listen()
         if ended:
-            return last
+            return
         if reporter.stop_requested() and not told:
             processes.terminate()  # torchrun passes it on, and waits for the checkpoint
             told = True
@@ -72,17 +68,3 @@ def _end(processes: subprocess.Popen[bytes]) -> None:
     if processes.poll() is None:
         processes.terminate()
         processes.wait()
-
-
-def _outcome(last: Event | None, log: Path) -> Outcome:
-    from gan_models.training.loop import Outcome, Stopped
-
-    if last is None:
-        tail = " ".join(log.read_text(encoding="utf-8", errors="replace").split()[-40:])
-        raise RunError(f"a training process ended without a word (killed, or out of memory?): {tail}")
-    if last["kind"] == "stopped":
-        raise Stopped(last["step"])
-    if last["kind"] == "error":
-        raise (RequestError if last["exit_code"] == RequestError.exit_code else RunError)(last["sentence"])
-    fields = last["outcome"]
-    return Outcome(**{**fields, "unhealthy_steps": tuple(fields["unhealthy_steps"])})

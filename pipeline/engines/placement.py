@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from components.shared.context import RUN_ID_VARIABLE
+from components.train_gan.train_job import NODES_VARIABLE, POD_NAME_VARIABLE, POD_UID_VARIABLE, Nodes
 from gan_models.metrics.locations import CACHE_VARIABLE
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ ON_GPU = (TRAIN, "select-checkpoint", "evaluate-gan", "compare-champion", "expor
 """Components that have something to do for a GPU; all but the training make do with one."""
 RUN_LABEL = "pipeline/runid"
 """Set by KFP on every pod of a run: the same over retries, another one for each run of a schedule."""
+OWN_LABELS, STAGE_LABEL = {"app.kubernetes.io/part-of": "gan-pipeline"}, "gan-pipeline/stage"
 TRACKING_KEYS = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
-MAX_GPUS, MAX_RETRIES = 64, 10
+MAX_GPUS, MAX_NODES, MAX_RETRIES = 64, 64, 10
 RETRY_WAIT, RETRY_FACTOR, RETRY_LONGEST_WAIT = "60s", 2.0, "3600s"
 OTHER_STAGES_HOURS = 12
 
@@ -54,6 +56,10 @@ def label_value(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)[:63].strip("-_.")
 
 
+def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
+    return {key: value for key, _, value in (text.partition("=") for text in texts)}
+
+
 ObjectName = Annotated[str, AfterValidator(object_name)]
 
 
@@ -76,6 +82,15 @@ class Toleration(BaseModel):
         if colon and effect not in _EFFECTS:
             raise ValueError(f"{text!r}: there is no effect {effect!r}, only {', '.join(_EFFECTS)}")
         return cls(key=key, value=value if equals else None, effect=effect or None)
+
+    def manifest(self) -> dict[str, str]:
+        """As in a pod's manifest."""
+        operator = "Exists" if self.value is None else "Equal"
+        return {
+            "key": self.key,
+            "operator": operator,
+            **self.model_dump(include={"value", "effect"}, exclude_none=True),
+        }
 
 
 class SecretReference(BaseModel):
@@ -118,8 +133,9 @@ class Placement(BaseModel):
     image: str
     """With a tag other than latest, or a digest."""
     gpus: int = Field(0, ge=0, le=MAX_GPUS)
-    """Of the training stage; the stages after it get one if there is any."""
-    nodes: int = Field(1, ge=1)
+    """Of the training stage, on each of its nodes; the stages after it get one if there is any."""
+    nodes: int = Field(1, ge=1, le=MAX_NODES)
+    """Of the training stage: with several it has no GPU itself and makes a Kubeflow TrainJob that has them."""
     accelerator: str = "nvidia.com/gpu"
     """The resource that a GPU is to Kubernetes."""
     node_selector: tuple[str, ...] = ()
@@ -193,8 +209,10 @@ class Placement(BaseModel):
 
     @model_validator(mode="after")
     def _check_nodes(self) -> Placement:
-        if self.nodes > 1:
-            raise ValueError(f"nodes {self.nodes}: a training runs on one node as yet; give it more GPUs with gpus")
+        if self.nodes > 1 and not self.gpus:
+            raise ValueError(f"nodes {self.nodes}: say with gpus how many GPUs each of them has")
+        if self.nodes > 1 and not self.pvc:
+            raise ValueError(f"nodes {self.nodes}: they meet on a volume; name a ReadWriteMany claim with pvc")
         return self
 
     @property
@@ -203,8 +221,29 @@ class Placement(BaseModel):
         return self.retries if self.retries is not None else 3 * bool(self.pvc)
 
     def gpus_of(self, component: str) -> int:
-        """How many GPUs a component gets."""
-        return 0 if component not in ON_GPU else self.gpus if component == TRAIN else min(1, self.gpus)
+        """How many GPUs a component's pod gets."""
+        if component == TRAIN:
+            return self.gpus if self.nodes == 1 else 0
+        return min(1, self.gpus) if component in ON_GPU else 0
+
+    def training_nodes(self) -> Nodes | None:
+        """What the training's pods on other nodes are given; None where it has one node."""
+        if self.nodes == 1 or not self.pvc:
+            return None
+        return Nodes(
+            count=self.nodes,
+            gpus=self.gpus,
+            accelerator=self.accelerator,
+            image=self.image,
+            pvc=self.pvc,
+            mount=self.mount,
+            shm=self.shm,
+            node_selector=_pairs(self.node_selector),
+            tolerations=[Toleration.parse(text).manifest() for text in self.toleration],
+            pull_secrets=list(self.pull_secret),
+            labels={**OWN_LABELS, STAGE_LABEL: TRAIN, **_pairs(self.label)},
+            variables={CACHE_VARIABLE: f"{self.mount}/cache"},
+        )
 
     def apply(self, task: PipelineTask, component: str, cached: bool) -> None:
         """Places one task of a pipeline.
@@ -220,6 +259,9 @@ class Placement(BaseModel):
         kubernetes.set_security_context(task, run_as_non_root=True)
         self._say_who_it_is(task, component)
         self._give_devices(task, component)
+        nodes = self.training_nodes()
+        if component == TRAIN and nodes:
+            self._make_a_launcher(task, nodes)
         for reference in map(SecretReference.parse, self.secret):
             kubernetes.use_secret_as_env(task, reference.name, reference.variables, reference.optional)
         if self.pull_secret:
@@ -232,14 +274,19 @@ class Placement(BaseModel):
         if component == TRAIN and self.training_retries:
             task.set_retry(self.training_retries, RETRY_WAIT, RETRY_FACTOR, RETRY_LONGEST_WAIT)
 
+    def _make_a_launcher(self, task: PipelineTask, nodes: Nodes) -> None:
+        """Says which nodes to train on, and which pod the TrainJob belongs to."""
+        from kfp import kubernetes
+
+        task.set_env_variable(NODES_VARIABLE, nodes.model_dump_json())
+        kubernetes.use_field_path_as_env(task, POD_NAME_VARIABLE, "metadata.name")
+        kubernetes.use_field_path_as_env(task, POD_UID_VARIABLE, "metadata.uid")
+
     def _say_who_it_is(self, task: PipelineTask, component: str) -> None:
         from kfp import kubernetes
 
         kubernetes.use_field_path_as_env(task, RUN_ID_VARIABLE, f"metadata.labels['{RUN_LABEL}']")
-        kubernetes.add_pod_label(task, "app.kubernetes.io/part-of", "gan-pipeline")
-        kubernetes.add_pod_label(task, "gan-pipeline/stage", component)
-        for pair in self.label:
-            key, _, value = pair.partition("=")
+        for key, value in {**OWN_LABELS, STAGE_LABEL: component, **_pairs(self.label)}.items():
             kubernetes.add_pod_label(task, key, value)
 
     def _give_devices(self, task: PipelineTask, component: str) -> None:
@@ -250,14 +297,7 @@ class Placement(BaseModel):
             task.set_accelerator_type(self.accelerator).set_accelerator_limit(gpus)
             kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=self.shm)
         if gpus or not self.gpus:
-            for pair in self.node_selector:
-                key, _, value = pair.partition("=")
+            for key, value in _pairs(self.node_selector).items():
                 kubernetes.add_node_selector(task, key, value)
-            for toleration in map(Toleration.parse, self.toleration):
-                kubernetes.add_toleration(
-                    task,
-                    key=toleration.key,
-                    operator="Exists" if toleration.value is None else "Equal",
-                    value=toleration.value,
-                    effect=toleration.effect,
-                )
+            for text in self.toleration:
+                kubernetes.add_toleration(task, **{"value": None, "effect": None, **Toleration.parse(text).manifest()})

@@ -172,7 +172,12 @@ REFUSED = {
     "pvc": (["--pvc", "My Claim"], "--pvc 'My Claim' is no name for Kubernetes"),
     "secret": (["--secret", "mlflow:user="], "expected name, or name:key=VARIABLE"),
     "gpus": (["--gpus", "65"], "--gpus 65"),
-    "nodes": (["--nodes", "2"], "a training runs on one node"),
+    "nodes without a volume": (["--nodes", "2", "--gpus", "1"], "nodes 2: they meet on a volume"),
+    "nodes without GPUs": (["--nodes", "2", "--pvc", "state"], "nodes 2: say with gpus how many GPUs"),
+    "nodes and a recipe for one process": (
+        ["--nodes", "2", "--gpus", "4", "--pvc", "state", "--set", "training.ranks=2"],
+        "training.ranks=2: 2 nodes of 4 GPUs are 8 processes",
+    ),
     "accelerator": (["--accelerator", "a100"], "'a100' is no resource"),
     "selector": (["--node-selector", "gpu"], "expected label=value"),
     "toleration": (["--toleration", "gpu:Never"], "there is no effect 'Never', only NoSchedule"),

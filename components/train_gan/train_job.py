@@ -1,0 +1,399 @@
+"""Trains on several nodes: makes a `TrainJob` of Kubeflow Trainer (2.2 or newer), and hears what its lead says.
+
+The nodes meet on the volume: what they need lies in a folder below the training's state, and there the lead writes what
+the stage must hear. The TrainJob is named after the state folder, so that whoever trains there finds the one that is
+there already; it ends when the lead has had its word, when a stop is asked for, or with this pod.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from components.shared.failures import Interrupted
+from components.shared.journal import link_or_copy, remove
+from components.train_gan.lead import Lead, outcome_of
+from components.train_gan.rank import Job
+from gan_models.atomic import new_folder, write_text
+from gan_models.errors import RequestError, RunError
+
+if TYPE_CHECKING:
+    from kubernetes.client import CustomObjectsApi
+
+    from components.shared.progress import Event
+    from gan_models.training.loop import Outcome, Reporter
+
+NODES_VARIABLE = "GAN_PIPELINE_NODES"
+POD_NAME_VARIABLE, POD_UID_VARIABLE = "GAN_PIPELINE_POD_NAME", "GAN_PIPELINE_POD_UID"
+GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
+RUNTIME = "torch-distributed"  # comes with Kubeflow Trainer; tells torchrun of the nodes in PET_* variables
+NODE = "node"  # what that runtime calls its job and its container
+MANAGER = "gan-pipeline/launcher"
+DIGEST = "gan-pipeline/digest"  # annotation: of all that was asked for
+MEETING_FOLDER = "nodes"
+
+POLL_SECONDS = 1.0
+LOOK_SECONDS = 10.0  # between two questions to Kubernetes
+WORD_SECONDS = 60.0  # how long a network volume may take to show what the lead said last
+REQUEST_SECONDS = 30.0
+GRACE_SECONDS = 120  # for the last checkpoint, when the nodes are told to stop
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+class Nodes(BaseModel):
+    """The nodes of a training, as a launcher's environment describes them; the terms are those of a pod's manifest."""
+
+    model_config = ConfigDict(frozen=True)
+
+    count: int
+    gpus: int
+    """Of each node."""
+    accelerator: str
+    image: str
+    pvc: str
+    mount: str
+    shm: str
+    node_selector: dict[str, str] = {}
+    tolerations: list[dict[str, str]] = []
+    pull_secrets: list[str] = []
+    labels: dict[str, str] = {}
+    variables: dict[str, str] = {}
+
+    @classmethod
+    def from_environment(cls) -> Nodes | None:
+        """None where a training has one node: this one."""
+        text = os.environ.get(NODES_VARIABLE)
+        return cls.model_validate_json(text) if text else None
+
+    def check(self, asked: int | None, kind: str, batch_size: int) -> None:
+        """Refuses a recipe that cannot be trained by one process for each GPU. Raises RequestError.
+
+        Args:
+            asked: the recipe's training.ranks.
+            kind: the recipe's game.kind.
+        """
+        from gan_models import ranks
+
+        processes = self.count * self.gpus
+        if asked is not None and asked != processes:
+            raise RequestError(
+                f"training.ranks={asked}: {self.count} nodes of {self.gpus} GPUs are {processes} processes; "
+                "leave training.ranks out"
+            )
+        if kind not in ranks.KINDS:
+            raise RequestError(f"nodes {self.count}: game.kind={kind} trains in one process; use 1 node with 1 GPU")
+        ranks.check(kind, batch_size, processes)
+
+
+class UnreachableError(RunError):
+    """Kubernetes does not answer; it may later."""
+
+
+class TrainJobs:
+    """The TrainJobs of one namespace."""
+
+    def __init__(self, api: CustomObjectsApi, namespace: str) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._where = {"group": GROUP, "version": VERSION, "namespace": namespace, "plural": PLURAL}
+
+    @classmethod
+    def in_cluster(cls) -> TrainJobs:
+        """Of the namespace that this pod is in, as its service account. Raises RunError."""
+        from kubernetes import client, config
+
+        try:
+            configuration = client.Configuration()
+            config.load_incluster_config(configuration)
+            namespace = _NAMESPACE_FILE.read_text(encoding="utf-8").strip()
+        except (config.ConfigException, OSError) as error:
+            raise RunError(
+                f"{NODES_VARIABLE} asks for several nodes, but this process has no service account of a pod: {error}"
+            ) from None
+        return cls(client.CustomObjectsApi(client.ApiClient(configuration)), namespace)
+
+    def get(self, name: str) -> dict[str, Any] | None:
+        """None where there is none. Raises RequestError, RunError."""
+        from kubernetes.client import ApiException
+
+        with self._sentences("get"):
+            try:
+                found: dict[str, Any] = self._api.get_namespaced_custom_object(
+                    **self._where, name=name, _request_timeout=REQUEST_SECONDS
+                )
+                return found
+            except ApiException as error:
+                if error.status == 404:
+                    return None
+                raise
+
+    def create(self, manifest: dict[str, Any]) -> bool:
+        """Whether it was made; False where there is one of its name. Raises RequestError, RunError."""
+        from kubernetes.client import ApiException
+
+        with self._sentences("create"):
+            try:
+                self._api.create_namespaced_custom_object(
+                    **self._where, body=manifest, _request_timeout=REQUEST_SECONDS
+                )
+                return True
+            except ApiException as error:
+                if error.status == 409:
+                    return False
+                raise
+
+    def delete(self, name: str) -> None:
+        """It stays, marked as going, until its pods have ended. Raises RequestError, RunError."""
+        from kubernetes.client import ApiException
+
+        with self._sentences("delete"):
+            try:
+                self._api.delete_namespaced_custom_object(
+                    **self._where, name=name, propagation_policy="Foreground", _request_timeout=REQUEST_SECONDS
+                )
+            except ApiException as error:
+                if error.status != 404:
+                    raise
+
+    @contextmanager
+    def _sentences(self, verb: str) -> Iterator[None]:
+        """Turns the client's errors into sentences."""
+        from kubernetes.client import ApiException
+        from urllib3.exceptions import HTTPError
+
+        try:
+            yield
+        except HTTPError as error:
+            raise UnreachableError(f"Kubernetes does not answer ({verb} of a TrainJob): {error}") from None
+        except ApiException as error:
+            if error.status in (401, 403):
+                raise RequestError(
+                    f"namespace {self._namespace}: the stage's service account may not {verb} trainjobs.{GROUP}; "
+                    "give it the role of infra/kustomize/base/access.yaml"
+                ) from None
+            if error.status == 404:
+                raise RequestError(
+                    f"the cluster has no trainjobs.{GROUP}: install Kubeflow Trainer, or train on one node"
+                ) from None
+            kind = UnreachableError if not error.status or error.status == 429 or error.status >= 500 else RunError
+            raise kind(
+                f"Kubernetes did not {verb} the TrainJob ({error.status}): {error.body or error.reason}"
+            ) from None
+
+
+def train_on_nodes(job: Job, nodes: Nodes, reporter: Reporter, jobs: TrainJobs | None = None) -> Outcome:
+    """Trains `job` on the nodes, in one process for each GPU; resumes as one process does.
+
+    Args:
+        jobs: where; default: in this pod's namespace.
+
+    Raises:
+        RequestError, RunError, Stopped: as a training in one process; RunError too when the TrainJob failed or is gone.
+        Interrupted: a stop was asked for before the nodes were at work.
+    """
+    jobs = jobs or TrainJobs.in_cluster()
+    name = job_name(job.folder)
+    meeting = job.folder / MEETING_FOLDER
+    job = _on_the_volume(job, meeting)
+    try:
+        said = _begin(jobs, name, job, nodes, reporter)
+        word = _follow(jobs, name, Lead(said, reporter), reporter)
+    finally:
+        with suppress(RequestError, RunError):  # then it goes with this pod
+            jobs.delete(name)
+    outcome = outcome_of(word)
+    remove(meeting)
+    return outcome
+
+
+def job_name(folder: Path) -> str:
+    """Of the TrainJob that trains in a state folder: two never train in one."""
+    return f"train-gan-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
+
+
+def _on_the_volume(job: Job, meeting: Path) -> Job:
+    """The job, with copies of what only this pod can see."""
+    copies = {"dataset": job.dataset, "start": job.start}
+    for name, source in copies.items():
+        if source is not None and not (meeting / name).is_dir():
+            with new_folder(meeting / name) as target:
+                for file in (each for each in source.rglob("*") if each.is_file()):
+                    copy = target / file.relative_to(source)
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    link_or_copy(file, copy)
+    return job.model_copy(update={name: meeting / name for name, source in copies.items() if source is not None})
+
+
+def _begin(jobs: TrainJobs, name: str, job: Job, nodes: Nodes, reporter: Reporter) -> Path:
+    """The file that the lead writes to, of the TrainJob that is there, or of a new one."""
+    digest = hashlib.sha256((job.model_dump_json() + nodes.model_dump_json()).encode()).hexdigest()[:16]
+    waiting = False
+    while True:
+        there = jobs.get(name)
+        if there is None:
+            said = _lay_out(job)
+            if jobs.create(manifest(name, digest, said.with_name("job.json"), said, nodes)):
+                reporter.note(f"TrainJob {name}: {nodes.count} nodes of {nodes.gpus} GPUs")
+                return said
+            continue
+        if _can_be_followed(there, digest):
+            reporter.note(f"TrainJob {name} is there; following it")
+            return Path(there["spec"]["trainer"]["command"][-1])
+        if "deletionTimestamp" not in there["metadata"]:
+            jobs.delete(name)
+        if not waiting:
+            reporter.note(f"waiting until the pods of an earlier TrainJob {name} have ended")
+            waiting = True
+        if reporter.stop_requested():
+            raise Interrupted
+        time.sleep(POLL_SECONDS)
+
+
+def _lay_out(job: Job) -> Path:
+    """Writes the job for the nodes; returns where their lead is to write: another file for every TrainJob."""
+    meeting = job.folder / MEETING_FOLDER
+    for old in meeting.glob("said-*.jsonl"):
+        remove(old)
+    write_text(meeting / "job.json", job.model_dump_json())
+    return meeting / f"said-{uuid.uuid4().hex[:8]}.jsonl"
+
+
+def _can_be_followed(there: dict[str, Any], digest: str) -> bool:
+    metadata = there["metadata"]
+    same = metadata.get("annotations", {}).get(DIGEST) == digest
+    return same and "deletionTimestamp" not in metadata and "Failed" not in _conditions(there)
+
+
+def _conditions(there: dict[str, Any]) -> dict[str, str]:
+    """Those that are true, with why."""
+    conditions = there.get("status", {}).get("conditions", [])
+    return {
+        each["type"]: f"{each.get('reason', '')}: {each.get('message', '')}"
+        for each in conditions
+        if each["status"] == "True"
+    }
+
+
+def _follow(jobs: TrainJobs, name: str, lead: Lead, reporter: Reporter) -> Event:
+    """Passes on what the lead says; returns its last word. Raises RequestError, RunError, Interrupted."""
+    stopping, why, look_at, give_up_at = False, "", 0.0, float("inf")
+    watch = _Watch(jobs, name, reporter)
+    while True:
+        if word := lead.listen():
+            return word
+        now = time.monotonic()
+        if now >= give_up_at:
+            if stopping:
+                raise Interrupted
+            raise RunError(f"the TrainJob {name} {why}")
+        if reporter.stop_requested() and not stopping:
+            with suppress(UnreachableError):
+                jobs.delete(name)  # its pods are told to stop, and save
+                stopping = True
+        if not why and now >= look_at:
+            look_at = now + LOOK_SECONDS
+            if why := watch.why_over():
+                give_up_at = now + WORD_SECONDS
+        time.sleep(POLL_SECONDS)
+
+
+class _Watch:
+    """Looks at a TrainJob, and says once what is worth knowing."""
+
+    def __init__(self, jobs: TrainJobs, name: str, reporter: Reporter) -> None:
+        self._jobs, self._name, self._reporter = jobs, name, reporter
+        self._said: set[str] = set()
+
+    def why_over(self) -> str:
+        """How it ended, as the rest of a sentence; empty while it goes on, or while nobody can tell."""
+        try:
+            there = self._jobs.get(self._name)
+        except UnreachableError as error:
+            self._note(f"{error}; the training goes on without")
+            return ""
+        if there is None:
+            return "was deleted; the same command continues"
+        true = _conditions(there)
+        if "Failed" in true:
+            return f"failed without a word of its lead (killed, or out of memory?): {true['Failed']}"
+        if "Complete" in true:
+            return "ended without a word of its lead: is the volume the same on all nodes (ReadWriteMany)?"
+        if "Suspended" in true:
+            self._note(f"the TrainJob is suspended: {true['Suspended']}")
+        return ""
+
+    def _note(self, sentence: str) -> None:
+        if sentence not in self._said:
+            self._said.add(sentence)
+            self._reporter.note(sentence)
+
+
+def manifest(name: str, digest: str, asked: Path, said: Path, nodes: Nodes) -> dict[str, Any]:
+    """The TrainJob: `components.train_gan.rank ASKED SAID` on every GPU of the nodes.
+
+    The nodes get neither secrets nor a right in Kubernetes: they read and write the volume alone.
+    """
+    patch = {"name": NODE, "template": {"spec": {"template": _pod(nodes)}}}
+    return {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": "TrainJob",
+        "metadata": {"name": name, "labels": nodes.labels, "annotations": {DIGEST: digest}, **_owner()},
+        "spec": {
+            "runtimeRef": {"apiGroup": GROUP, "kind": "ClusterTrainingRuntime", "name": RUNTIME},
+            "trainer": {
+                "image": nodes.image,
+                "command": [
+                    "python3", "-m", "torch.distributed.run", "-m", "components.train_gan.rank", str(asked), str(said)
+                ],
+                "env": [{"name": key, "value": value} for key, value in nodes.variables.items()],
+                "numNodes": nodes.count,
+                "numProcPerNode": nodes.gpus,
+                "resourcesPerNode": {"limits": {nodes.accelerator: str(nodes.gpus)}},
+            },
+            "runtimePatches": [
+                {"manager": MANAGER, "trainingRuntimeSpec": {"template": {"spec": {"replicatedJobs": [patch]}}}}
+            ],
+        },
+    }  # fmt: skip
+
+
+def _pod(nodes: Nodes) -> dict[str, Any]:
+    return {
+        "metadata": {"labels": nodes.labels},
+        "spec": {
+            "nodeSelector": nodes.node_selector,
+            "tolerations": nodes.tolerations,
+            "imagePullSecrets": [{"name": name} for name in nodes.pull_secrets],
+            "securityContext": {"runAsNonRoot": True},
+            "terminationGracePeriodSeconds": GRACE_SECONDS,
+            "volumes": [
+                {"name": "state", "persistentVolumeClaim": {"claimName": nodes.pvc}},
+                {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": nodes.shm}},
+            ],
+            "containers": [
+                {
+                    "name": NODE,
+                    "volumeMounts": [
+                        {"name": "state", "mountPath": nodes.mount},
+                        {"name": "shm", "mountPath": "/dev/shm"},
+                    ],
+                }
+            ],
+        },
+    }
+
+
+def _owner() -> dict[str, Any]:
+    """Kubernetes deletes the TrainJob when this pod is deleted, should it not have been able to do so itself."""
+    name, uid = os.environ.get(POD_NAME_VARIABLE), os.environ.get(POD_UID_VARIABLE)
+    if not name or not uid:
+        return {}
+    return {"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid}]}
