@@ -2,7 +2,7 @@
 
 The nodes meet on the volume: what they need lies in a folder below the training's state, and there the lead writes what
 the stage must hear. The TrainJob is named after the state folder, so that whoever trains there finds the one that is
-there already; it ends when the lead has had its word, when a stop is asked for, or with this pod.
+there already; it is deleted when the lead has had its word, when a stop is asked for, or with this pod.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def train_on_nodes(job: Job, nodes: Nodes, reporter: Reporter, jobs: TrainJobs |
         word = _follow(jobs, name, Lead(said, reporter), reporter)
     finally:
         with suppress(RequestError, RunError):  # then it goes with this pod
-            jobs.delete(name)
+            _clear_away(jobs, name)
     outcome = outcome_of(word)
     remove(meeting)
     return outcome
@@ -305,6 +305,13 @@ def _follow(jobs: TrainJobs, name: str, lead: Lead, reporter: Reporter) -> Event
         time.sleep(POLL_SECONDS)
 
 
+def _clear_away(jobs: TrainJobs, name: str) -> None:
+    """Deletes it, but keeps one that failed, with its pods and their logs, until the next attempt."""
+    there = jobs.get(name)
+    if there is not None and "Failed" not in _conditions(there):
+        jobs.delete(name)
+
+
 class _Watch:
     """Looks at a TrainJob, and says once what is worth knowing."""
 
@@ -323,7 +330,10 @@ class _Watch:
             return "was deleted; the same command continues"
         true = _conditions(there)
         if "Failed" in true:
-            return f"failed without a word of its lead (killed, or out of memory?): {true['Failed']}"
+            return (
+                f"failed without a word of its lead (killed, or out of memory?): {true['Failed']}; its pods are kept, "
+                f"see kubectl logs --selector jobset.sigs.k8s.io/jobset-name={self._name}"
+            )
         if "Complete" in true:
             return "ended without a word of its lead: is the volume the same on all nodes (ReadWriteMany)?"
         if "Suspended" in true:

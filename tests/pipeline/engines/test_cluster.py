@@ -102,6 +102,30 @@ def test_gpus_go_where_they_are_of_use_with_shared_memory_and_nodes(compiled: Cl
         assert len(stage.get("tolerations", [])) == 2 * with_gpu
 
 
+def test_of_several_nodes_the_training_is_the_launcher() -> None:
+    from components.train_gan.train_job import NODES_VARIABLE, POD_NAME_VARIABLE, POD_UID_VARIABLE, Nodes
+
+    placement = PLACEMENT.model_copy(update={"nodes": 3})
+    pipeline = compile_for_cluster(placement, arguments(placement))
+    container, placed = containers(pipeline)["train-gan"], settings(pipeline)["train-gan"]
+    assert "accelerator" not in container.get("resources", {})
+    assert not {"nodeSelector", "tolerations", "emptyDirMounts"} & set(placed)
+    fields = {field["name"]: field["fieldPath"] for field in placed["fieldPathAsEnv"]}
+    assert (fields[POD_NAME_VARIABLE], fields[POD_UID_VARIABLE]) == ("metadata.name", "metadata.uid")
+    (text,) = [each["value"] for each in container["env"] if each["name"] == NODES_VARIABLE]
+    nodes = Nodes.model_validate_json(text)
+    assert (nodes.count, nodes.gpus, nodes.image, nodes.pvc, nodes.mount) == (3, 2, IMAGE, "gan-state", "/state")
+    assert nodes.node_selector == {"gpu": "a100"}
+    assert nodes.tolerations == [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+        {"key": "spot", "operator": "Equal", "value": "yes"},
+    ]
+    assert nodes.pull_secrets == ["registry-login"]
+    assert (nodes.labels["team"], nodes.labels["gan-pipeline/stage"]) == ("vision", "train-gan")
+    others = containers(compile_for_cluster(PLACEMENT, arguments()))
+    assert all(containers(pipeline)[name] == others[name] for name in STAGES if name != "train-gan")
+
+
 def test_without_gpus_all_stages_go_to_the_nodes() -> None:
     placement = Placement(image=IMAGE, node_selector=("pool=cpu",))
     pipeline = compile_for_cluster(placement, arguments(placement))
