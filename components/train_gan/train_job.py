@@ -377,7 +377,8 @@ def manifest(name: str, digest: str, asked: Path, said: Path, nodes: Nodes) -> d
 
 def _pod(nodes: Nodes) -> dict[str, Any]:
     return {
-        "metadata": {"labels": nodes.labels},
+        # Through a mesh's proxy the processes would not find one another.
+        "metadata": {"labels": {**nodes.labels, "sidecar.istio.io/inject": "false"}},
         "spec": {
             "nodeSelector": nodes.node_selector,
             "tolerations": nodes.tolerations,

@@ -29,7 +29,9 @@ ExperimentOption = Annotated[
 ]
 ImageOption = Annotated[str | None, typer.Option(metavar="NAME:TAG", help="What the stages run in.")]
 DigestOption = Annotated[str | None, typer.Option(metavar="sha256:...", help="Exactly this image of that name.")]
-GpusOption = Annotated[int | None, typer.Option(metavar="N", help="Of the training. [default: 0]", show_default=False)]
+GpusOption = Annotated[
+    int | None, typer.Option(metavar="N", help="Of each node of the training. [default: 0]", show_default=False)
+]
 NodesOption = Annotated[int | None, typer.Option(metavar="N", help="Of the training. [default: 1]", show_default=False)]
 AcceleratorOption = Annotated[
     str | None,

@@ -23,7 +23,7 @@ from components.train_gan.train_job import Nodes, TrainJobs, job_name, manifest,
 from gan_models.errors import RequestError, RunError
 from gan_models.recipes import load_recipe, model_document
 from gan_models.training.loop import Stopped
-from tests.components.train_gan.trainjob_server import TrainJobServer
+from tests.components.train_gan.trainjob_server import NAMESPACE, TrainJobServer
 
 NODES = Nodes(
     count=2,
@@ -321,6 +321,21 @@ def test_outside_a_cluster_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(RunError, match="no service account of a pod"):
         TrainJobs.in_cluster()
+
+
+def test_in_a_cluster_it_speaks_as_the_pod_s_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in {"token": "abc", "ca.crt": "certificate", "namespace": NAMESPACE}.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
+    monkeypatch.setattr(train_job, "_NAMESPACE_FILE", tmp_path / "namespace")
+    monkeypatch.setattr("kubernetes.client.rest.RESTClientObject.__init__", lambda *_, **__: None)  # reads no such ca
+    jobs = TrainJobs.in_cluster()
+    configuration = jobs._api.api_client.configuration
+    assert (jobs._namespace, configuration.host) == (NAMESPACE, "https://10.0.0.1:443")
+    assert configuration.get_api_key_with_prefix("authorization") == "bearer abc"
 
 
 @pytest.mark.parametrize(
