@@ -224,7 +224,7 @@ def options(images: dict[str, str], tmp_path: Path) -> ContainerOptions:
         (tmp_path / folder).mkdir(mode=0o777)
         (tmp_path / folder).chmod(0o777)
     return ContainerOptions(
-        stages={"train_gan": StageOptions(image=images["cpu"])},
+        stages={name: StageOptions(image=images["cpu"]) for name in ("train_gan", "evaluate_gan")},
         workdir=tmp_path / "work",
         cache=tmp_path / "cache",
         events=tmp_path / "work" / "events.jsonl",
@@ -235,10 +235,10 @@ def options(images: dict[str, str], tmp_path: Path) -> ContainerOptions:
     )
 
 
-def stage(program: str, workdir: Path) -> list[str]:
+def stage(program: str, workdir: Path, name: str = "evaluate_gan") -> list[str]:
     """A stage's command line, as kfp writes it, for a program of the shell."""
     outputs = {"outputFile": str(workdir / "out.json"), "artifacts": {}}
-    arguments = ["--executor_input", json.dumps({"outputs": outputs}), "--function_to_execute", "train_gan"]
+    arguments = ["--executor_input", json.dumps({"outputs": outputs}), "--function_to_execute", name]
     return ["sh", "-ec", program, "sh", *arguments]
 
 
@@ -295,8 +295,19 @@ def test_a_failure_is_a_sentence(
 ) -> None:
     assert run(docker_client, options, program) != 0
     (event,) = EventReader(options.events).read()
-    assert (event["kind"], event["stage"], event["exit_code"]) == ("error", "train_gan", 1)
+    assert (event["kind"], event["stage"], event["exit_code"]) == ("error", "evaluate_gan", 1)
     assert sentence in event["sentence"]
+
+
+def test_a_training_that_is_killed_again_and_again_has_failed(
+    docker_client: docker.DockerClient, options: ContainerOptions
+) -> None:
+    command = stage("exit 137", options.workdir, "train_gan")
+    assert StageContainers(options).run(docker_client, "unused", command, {}) == 137
+    *notes, error = EventReader(options.events).read()
+    assert [note["kind"] for note in notes] == ["note"] * 3
+    assert "going on from the last checkpoint" in notes[0]["text"]
+    assert error["kind"] == "error"
 
 
 def test_a_container_that_vanishes_has_failed(docker_client: docker.DockerClient, options: ContainerOptions) -> None:
@@ -314,7 +325,7 @@ def test_a_container_that_vanishes_has_failed(docker_client: docker.DockerClient
 
 
 def test_an_image_that_is_not_there_has_failed(docker_client: docker.DockerClient, options: ContainerOptions) -> None:
-    options.stages["train_gan"].image = "gan-pipeline-gpu:never-built"
+    options.stages["evaluate_gan"].image = "gan-pipeline-gpu:never-built"
     assert run(docker_client, options, "true") != 0
     (event,) = EventReader(options.events).read()
     assert "never-built" in event["sentence"]
