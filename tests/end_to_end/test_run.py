@@ -238,7 +238,7 @@ def test_the_ui_shows_the_store_until_it_is_told_to_stop(
         with urllib.request.urlopen(asked, timeout=30) as answer:
             assert "gan-pipeline" in {each["name"] for each in json.load(answer)["experiments"]}
         ui.send_signal(signal.SIGINT)
-        assert ui.wait(timeout=30) == 0
+        assert ui.wait(timeout=120) == 0
     finally:
         ui.kill()
     with socket.socket() as probe:

@@ -57,11 +57,11 @@ class Recorder:
     def note(self, *_: object) -> None: ...
 
     def __init__(self, stop_after: int = 10**9) -> None:
-        self.left = 2 * stop_after  # the loop asks twice after each step
+        self.left = stop_after
 
     def stop_requested(self) -> bool:
         self.left -= 1
-        return self.left < 0
+        return self.left <= 0
 
 
 @pytest.fixture(scope="module")

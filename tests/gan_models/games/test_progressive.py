@@ -125,7 +125,7 @@ def test_generators_kept_while_growing_know_their_stage_and_draw_at_full_size(
     assert_resumes: Callable[[Recipe, Path], None],
     tmp_path: Path,
 ) -> None:
-    recipe = small_recipe("pggan", *SMALL, "training.keep=4", "training.steps=12")
+    recipe = small_recipe("pggan", *SMALL, "game.growing=0.6", "training.keep=4", "training.steps=12")
     assert schedule_of(recipe, 8) == Schedule(1, hold=3, fade=4)
     assert_resumes(recipe, tmp_path)
     stages = []

@@ -64,7 +64,7 @@ def run(name: str, digits: Digits, folder: Path, *overrides: str, recorder: Reco
 
 @pytest.mark.parametrize("name", ["vanilla", "dcgan", "cgan-projection"])
 def test_stopped_and_resumed_equals_never_stopped(name: str, digits: Digits, tmp_path: Path) -> None:
-    whole, parts = Recorder(), Recorder(stop_after_steps=9)
+    whole, parts = Recorder(), Recorder(stop_after_steps=5)
     run(name, digits, tmp_path / "whole", recorder=whole)
     with pytest.raises(Stopped):
         run(name, digits, tmp_path / "parts", recorder=parts)
@@ -92,7 +92,7 @@ def test_equal_requests_give_equal_weights_and_another_seed_others(digits: Digit
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(damage: str, digits: Digits, tmp_path: Path) -> None:
     run("dcgan", digits, tmp_path / "whole")
     with pytest.raises(Stopped):
-        run("dcgan", digits, tmp_path / "hurt", "training.checkpoint_seconds=0", recorder=Recorder(stop_after_steps=12))
+        run("dcgan", digits, tmp_path / "hurt", "training.checkpoint_seconds=0", recorder=Recorder(stop_after_steps=6))
     older, newest = sorted((tmp_path / "hurt" / "checkpoints").iterdir())
     state = newest / "state.pt"
     if damage == "truncate":
@@ -201,7 +201,7 @@ def test_one_image_is_a_sentence(digits: Digits, tmp_path: Path) -> None:
 
 def test_history_has_every_tick_once(digits: Digits, tmp_path: Path) -> None:
     with pytest.raises(Stopped):
-        run("dcgan", digits, tmp_path, recorder=Recorder(stop_after_steps=7))
+        run("dcgan", digits, tmp_path, recorder=Recorder(stop_after_steps=4))
     run("dcgan", digits, tmp_path)
     rows = (tmp_path / "history.csv").read_text().splitlines()
     assert [float(row.split(",")[0]) for row in rows[1:]] == [4, 8, 12]
