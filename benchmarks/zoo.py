@@ -235,7 +235,7 @@ def draw_page(rows: Sequence[Mapping[str, Any]], docs: Path) -> None:
     lines = [
         "# The zoo",
         "",
-        "Every recipe that draws pictures from latents, on the same data and training budget. Drawn by "
+        "Recipes that draw pictures from latents, on the same data and training budget. Drawn by "
         "`benchmarks/zoo.py` from `benchmarks/zoo.jsonl`, one run each, so that neighbours in the table may be luck.",
         "",
         _conditions(list(newest.values())),
