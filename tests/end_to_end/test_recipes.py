@@ -1,4 +1,4 @@
-"""One recipe of each kind through the whole pipeline, as a user starts it: what is drawn decides what is exported."""
+"""Recipes of latents, images and texts through the whole pipeline: what is drawn decides what is exported."""
 
 from __future__ import annotations
 
@@ -17,16 +17,11 @@ TINY = [
     "data.max_images=400", "data.size=16", "training.steps=24", "training.tick=8", "training.batch_size=16",
     "training.keep=2", "training.threads=1", "selection.samples=40", "evaluation.samples=80", "export.samples=8",
 ]  # fmt: skip
-SMALL_MAPS = ["networks.generator.fmap_base=32", "networks.discriminator.fmap_base=32"]
 ATTENTION = ["networks.generator.attention=[8]", "networks.discriminator.attention=[8]"]
 LATENT_FIGURES = {"grid.png", "interpolation.png"}
 KINDS = {
-    "sgan": ("digits", NARROW, LATENT_FIGURES),
     "biggan": ("digits", NARROW + ATTENTION, LATENT_FIGURES),
-    "pggan": ("digits", SMALL_MAPS, LATENT_FIGURES),
     "cyclegan": ("toy:inverted-digits", NARROW, {"grid.png", "translations.png"}),
-    "attribute-transfer": ("toy:coloured-digits", NARROW, {"grid.png", "translations.png"}),
-    "colorization": ("toy:shapes", NARROW, {"grid.png", "translations.png"}),
     "stackgan": ("toy:coloured-digits", NARROW, {"grid.png", "captions.png"}),
 }
 """Recipe: data, what makes it small, figures that its export must hold."""
