@@ -32,7 +32,7 @@ def train_together(job: Job, count: int, reporter: Reporter) -> Outcome:
         asked.write_text(job.model_dump_json(), encoding="utf-8")
         command = [
             sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count),
-            "-m", "components.train_gan.rank", str(asked), str(said),
+            "--log-dir", scratch, "-m", "components.train_gan.rank", str(asked), str(said),
         ]  # fmt: skip
         environment = {**os.environ, PARENT_VARIABLE: parent_mark()}
         with log.open("wb") as output:

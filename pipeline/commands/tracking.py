@@ -71,7 +71,10 @@ def _serve(uri: str, port: int) -> int:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: the server must not stay behind
+    # SIGTERM ends as Ctrl-C does, for the server must not stay behind; SIGINT too where a shell started this in the
+    # background, which has its children ignore it.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     try:
         _await_health(server, address)
         typer.echo(f"{address}  (Ctrl-C ends it)")

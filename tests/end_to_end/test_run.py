@@ -221,8 +221,10 @@ def test_the_ui_shows_the_store_until_it_is_told_to_stop(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    # As from a script with `&`: the shell has its background processes ignore SIGINT.
+    in_background = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
     ui = subprocess.Popen(
-        command("ui", "--port", port, "--workdir", store / "first"),
+        [*in_background, *command("ui", "--port", port, "--workdir", store / "first")],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from pathlib import Path
@@ -40,10 +41,13 @@ def kill_a_rank_after(file: Path) -> None:
     """SIGKILL for one of this process's ranks, once a file is there."""
     while not file.exists():
         time.sleep(0.01)
-    ranks = [
-        each for each in psutil.Process().children(recursive=True) if "components.train_gan.rank" in each.cmdline()
-    ]
-    [each for each in ranks if "torch.distributed.run" not in each.cmdline()][-1].kill()
+    ranks = []
+    for each in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a process of an earlier test may be ending
+            command = each.cmdline()
+            if "components.train_gan.rank" in command and "torch.distributed.run" not in command:
+                ranks.append(each)
+    ranks[-1].kill()
 
 
 def test_stopped_and_killed_it_ends_with_the_weights_of_one_left_in_peace(
