@@ -17,10 +17,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from gan_models.errors import RequestError, RunError
-
-KINDS = ("adversarial", "progressive")
-"""Games whose state is equal on all ranks; the others keep image pools or stages of their own."""
+from gan_models.errors import RunError
+from gan_models.recipes.sharing import SHAREABLE, check_sharing
 
 
 def count() -> int:
@@ -42,29 +40,12 @@ def wanted(asked: int | None, kind: str, batch_size: int, gpus: int) -> int:
     """How many processes a training takes: as many as asked for, else one for each GPU where they can share the work.
 
     Raises:
-        RequestError: `check` refuses what was asked for.
+        RequestError: `check_sharing` refuses what was asked for.
     """
     if asked is not None:
-        check(kind, batch_size, asked)
+        check_sharing(kind, batch_size, asked)
         return asked
-    return gpus if gpus > 1 and kind in KINDS and batch_size % gpus == 0 else 1
-
-
-def check(kind: str, batch_size: int, ranks: int) -> None:
-    """Refuses what several processes cannot share.
-
-    Raises:
-        RequestError: a game with state of its own in each process, or a batch that does not divide.
-    """
-    if ranks > 1 and kind not in KINDS:
-        raise RequestError(
-            f"training.ranks={ranks}: game.kind={kind} keeps state of its own in each process; set training.ranks=1"
-        )
-    if batch_size % ranks:
-        raise RequestError(
-            f"training.batch_size={batch_size} is the batch of all processes together and does not divide by "
-            f"training.ranks={ranks}: use {batch_size // ranks * ranks or ranks}"
-        )
+    return gpus if gpus > 1 and kind in SHAREABLE and batch_size % gpus == 0 else 1
 
 
 @contextmanager

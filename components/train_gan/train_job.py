@@ -80,7 +80,7 @@ class Nodes(BaseModel):
             asked: the recipe's training.ranks.
             kind: the recipe's game.kind.
         """
-        from gan_models import ranks
+        from gan_models.recipes.sharing import SHAREABLE, check_sharing
 
         processes = self.count * self.gpus
         if asked is not None and asked != processes:
@@ -88,9 +88,9 @@ class Nodes(BaseModel):
                 f"training.ranks={asked}: {self.count} nodes of {self.gpus} GPUs are {processes} processes; "
                 "leave training.ranks out"
             )
-        if kind not in ranks.KINDS:
+        if kind not in SHAREABLE:
             raise RequestError(f"nodes {self.count}: game.kind={kind} trains in one process; use 1 node with 1 GPU")
-        ranks.check(kind, batch_size, processes)
+        check_sharing(kind, batch_size, processes)
 
 
 class UnreachableError(RunError):

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from gan_models.errors import RequestError, unknown_name
 from gan_models.recipes.network_specs import Networks
 from gan_models.recipes.schema import MODEL_SECTIONS, Recipe
+from gan_models.recipes.sharing import check_sharing
 
 _BUILT_IN = Path(__file__).parent
 # YAML 1.1 reads 1e-4 as a string; people write learning rates this way.
@@ -54,9 +55,11 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
 def parse_recipe(document: Mapping[str, Any], origin: str) -> Recipe:
     """Validates a recipe document; `origin` opens the sentence of a RequestError."""
     try:
-        return Recipe.model_validate(document)
+        recipe = Recipe.model_validate(document)
     except ValidationError as error:
         raise RequestError(f"{origin}: {_sentence(error)}") from None
+    check_sharing(recipe.game.kind, recipe.training.batch_size, recipe.training.ranks or 1)
+    return recipe
 
 
 def model_document(recipe: Recipe) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from gan_models.errors import RequestError, RunError
 from gan_models.games import Batch, Game, build_game
 from gan_models.networks import Generator
 from gan_models.recipes import Recipe, recipe_digest
+from gan_models.recipes.sharing import check_sharing
 from gan_models.sampling.diversity import diversity
 from gan_models.sampling.generator import GeneratorInfo, save_generator
 from gan_models.sampling.grids import image_grid, save_png
@@ -117,7 +118,7 @@ def train(
         Stopped: the reporter asked for it.
     """
     check_data(recipe, split, metadata)
-    ranks.check(recipe.game.kind, recipe.training.batch_size, ranks.count())
+    check_sharing(recipe.game.kind, recipe.training.batch_size, ranks.count())
     torch.set_num_threads(recipe.training.threads or max(1, len(os.sched_getaffinity(0)) // ranks.count()))
     return _Loop(recipe, split, metadata, folder, seed, device, reporter, start, keep_discriminator).run()
 

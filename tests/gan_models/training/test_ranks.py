@@ -11,9 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan_models import ranks
-from gan_models.errors import RequestError
-
 PROGRAM = Path(__file__).with_name("train_in_ranks.py")
 TINY = [
     "data.size=8", "networks.generator.width=4", "networks.discriminator.width=4", "training.batch_size=16",
@@ -68,11 +65,3 @@ def test_two_ranks_equal_one_at_the_same_batch_and_resume_bit_for_bit(name: str,
     assert all(torch.equal(again[key], two[key]) for key in two)
     for expected, found in zip(history(tmp_path / "two"), history(tmp_path / "cut"), strict=True):
         assert found == pytest.approx(expected, rel=1e-5)  # the means were taken in two parts
-
-
-def test_what_processes_cannot_share_is_refused() -> None:
-    ranks.check("cycle", 15, 1)
-    with pytest.raises(RequestError, match=r"game\.kind=cycle keeps state of its own"):
-        ranks.check("cycle", 16, 2)
-    with pytest.raises(RequestError, match=r"training\.batch_size=15 .* use 14"):
-        ranks.check("adversarial", 15, 2)
