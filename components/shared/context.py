@@ -14,9 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from components.shared.journal import tracking_folder
 from components.shared.redaction import redact
+from gan_models.errors import RequestError
 
 RUN_VARIABLE = "GAN_PIPELINE_RUN"
 RUN_ID_VARIABLE = "GAN_PIPELINE_RUN_ID"
+IMAGE_VERSION_VARIABLE = "GAN_PIPELINE_IMAGE_VERSION"  # of the code that a container image holds, set in the image
 PIPELINE = "pipeline"  # the name under which the run of the whole pipeline is logged to, in place of a stage's
 
 TITLES = {  # of the stages' runs in MLflow, in pipeline order
@@ -61,6 +63,7 @@ class RunContext(BaseModel):
         "in-process", description="external: another process sends the journal, the stage imports no mlflow"
     )
     parent_run_id: str = Field("", description="MLflow's id of a parent run that somebody else made (KFP's plugin)")
+    code_version: str = Field("", description="of the command that compiled the pipeline for a cluster's images")
 
     @classmethod
     def from_environment(cls, defaults: str | Mapping[str, Any] = "") -> RunContext:
@@ -83,6 +86,19 @@ class RunContext(BaseModel):
         elif uri and "tracking_uri" not in fields:
             fields["tracking_uri"] = uri
         return cls.model_validate(fields)
+
+    def check_image(self) -> None:
+        """Refuses an image of other code than compiled the pipeline: caches and arguments would not fit.
+
+        Raises:
+            RequestError: with both versions.
+        """
+        held = os.environ.get(IMAGE_VERSION_VARIABLE, "")
+        if held and self.code_version and held != self.code_version:
+            raise RequestError(
+                f"the image holds version {held} of the code and the pipeline was compiled by {self.code_version}: "
+                "build and push the images of that version, or compile with this one"
+            )
 
     def to_environment(self) -> dict[str, str]:
         """The variables to start a stage's process with."""

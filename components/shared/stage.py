@@ -345,6 +345,7 @@ def run_component(name: str, call: Callable[[Stage], T], run: str | Mapping[str,
     stop = StopSignal()
     try:
         context = RunContext.from_environment(run)
+        context.check_image()
         parent = watch_parent(os.environ.get(PARENT_VARIABLE, ""))
         with stop_on_signals(stop), parent, open_stage(name, context, stop) as stage:
             result = call(stage)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gan_models.errors import RequestError
 from pipeline.engines.lint import lint
 from pipeline.engines.placement import PREPARE, Placement
+from pipeline.versions import code_version
 
 if TYPE_CHECKING:
     from kfp.dsl.graph_component import GraphComponent
@@ -93,7 +94,7 @@ def run_parameter(name: str, experiment: str, tracking_uri: str, placement: Plac
     Args:
         folder: of this computation on the volume: runs that share it go on from each other's checkpoints.
     """
-    fields = {"name": name, "experiment": experiment}
+    fields = {"name": name, "experiment": experiment, "code_version": code_version()}
     if tracking_uri:
         fields["tracking_uri"] = tracking_uri
     if placement.pvc:

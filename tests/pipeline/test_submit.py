@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.versions import code_version
 from tests.pipeline.kfp_server import API, Fault, KfpServer
 
 IMAGE = "registry.example/gan-pipeline:0.1.0"
@@ -44,7 +45,8 @@ def test_submit_prints_the_link_and_sends_the_request(ask: Callable, server: Kfp
     assert "dcgan on digits, seed 0" in answer.err
     assert run.display_name == "first"
     assert server.experiments[run.experiment_id].display_name == "digits"
-    assert json.loads(run.runtime_config.parameters["run"]) == {"name": "first", "experiment": "digits"}
+    context = json.loads(run.runtime_config.parameters["run"])
+    assert context == {"name": "first", "experiment": "digits", "code_version": code_version()}
 
 
 def test_a_second_run_joins_the_experiment(ask: Callable, server: KfpServer) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from components.shared.context import IMAGE_VERSION_VARIABLE
 from components.shared.journal import Journal, read_all
 from components.shared.stage import PIPELINE, Interrupted, RunContext, Stage, flatten, open_stage, run_component
 from gan_models.errors import RequestError, RunError
@@ -89,6 +90,20 @@ def test_names_that_mlflow_would_refuse_are_made_acceptable(context: RunContext)
     with open_stage("train_gan", context) as stage:
         stage.log_metrics({"D(x) [real]": 1.0}, step=1)
     assert [e["values"] for e in entries(context, "train_gan") if e["kind"] == "metrics"] == [{"D_x_ _real_": 1.0}]
+
+
+def test_an_image_of_other_code_is_refused_before_anything_runs(
+    context: RunContext, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = context.model_copy(update={"code_version": "0.1.0+aaaaaaaaaaaa"}).model_dump_json()
+    monkeypatch.setenv(IMAGE_VERSION_VARIABLE, "0.1.0+aaaaaaaaaaaa")
+    assert run_component("train_gan", lambda _: "ran", run=run) == "ran"
+
+    monkeypatch.setenv(IMAGE_VERSION_VARIABLE, "0.1.0+bbbbbbbbbbbb")
+    with pytest.raises(SystemExit) as caught:
+        run_component("train_gan", lambda _: pytest.fail("it ran"), run=run)
+    assert caught.value.code == 2
+    assert "holds version 0.1.0+bbbbbbbbbbbb of the code" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
