@@ -31,7 +31,9 @@ from gan_models.training.averaging import ExponentialMovingAverage
 SHAPE = (1, 32, 32)
 IMAGES = 4000
 # Both networks as wide as the paper's, one step of each player: what most people's loops run.
-AS_PUBLISHED = ("networks.discriminator.width=64", "game.generator_steps=1")
+AS_PUBLISHED = (
+    "networks.latent=100", "networks.generator.width=64", "networks.discriminator.width=64",
+)  # fmt: skip
 
 
 def plain_step(batch_size: int) -> Callable[[], None]:

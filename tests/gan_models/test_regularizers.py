@@ -25,9 +25,10 @@ from gan_models.regularizers import (
     Round,
 )
 
+SMOOTHED = "game.label_smoothing=0.1"
 SPECTRAL = "networks.discriminator.spectral_norm=true"
 DISCRIMINATES = ["networks.discriminator.minibatch=discrimination", "networks.discriminator.norm=none"]
-CRITIC = ["game.loss=wasserstein", "game.label_smoothing=0"]
+CRITIC = ["game.loss=wasserstein"]
 CONDITIONED = ["conditioning={generator: one-hot, discriminator: concat}"]
 
 
@@ -177,8 +178,11 @@ def test_historical_averaging_is_the_distance_to_the_mean_of_the_past() -> None:
         (["regularizers=[{name: feature-matching, player: discriminator}]"], "belongs to the generator"),
         (["game.loss=non-saturatin"], "did you mean 'non-saturating'"),
         (["game.augmentations=[cutot]"], "did you mean 'cutout'"),
-        (["game.loss=hinge"], "game.label_smoothing smooths class targets, which game.loss=hinge does not have"),
-        (["game.loss=least-squares"], "game.label_smoothing smooths class targets"),
+        (
+            ["game.loss=hinge", SMOOTHED],
+            "game.label_smoothing smooths class targets, which game.loss=hinge does not have",
+        ),
+        (["game.loss=least-squares", SMOOTHED], "game.label_smoothing smooths class targets"),
         (["game.targets=[-1, 1, 0]"], "game.targets are those of least-squares"),
         (["game.classification=0.5"], "game.classification and game.classify_fakes weigh D's class loss"),
         (["game.classify_fakes=false"], "game.classification and game.classify_fakes weigh D's class loss"),
@@ -193,7 +197,7 @@ def test_historical_averaging_is_the_distance_to_the_mean_of_the_past() -> None:
             ],
             "game.weight_clip and the regularizer 'gradient-penalty' both bound D's gradient",
         ),
-        (["game.critic_warm_up={}", "game.generator_steps=1"], "game.critic_warm_up is for a critic"),
+        (["game.critic_warm_up={}"], "game.critic_warm_up is for a critic"),
         (["networks.generator.attention=[5]"], "networks.generator.attention=.5.: only 0 of these are sizes"),
         (["networks.discriminator.attention=[4, 3]"], "networks.discriminator.attention=.4, 3.: only 1 of these"),
         (["conditioning={generator: batch-norm, discriminator: projection}"], "set conditioning.generator=one-hot"),

@@ -74,7 +74,8 @@ def test_mlp_takes_sizes_that_no_convolution_divides() -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_dcgan_makes_every_size_it_lists(size: int) -> None:
     recipe = load_recipe("dcgan", ["networks.generator.width=2", "networks.discriminator.width=2"])
-    assert build_generator(recipe, DataShape((1, size, size), 0))(torch.randn(2, 100)).shape == (2, 1, size, size)
+    generator = build_generator(recipe, DataShape((1, size, size), 0))
+    assert generator(torch.randn(2, generator.latent)).shape == (2, 1, size, size)
 
 
 def test_dcgan_names_the_nearest_sizes_it_can_make() -> None:
@@ -87,7 +88,8 @@ def test_dcgan_has_the_parameters_of_the_published_networks() -> None:
 
     Ours adds biases where no batch norm follows: 3 in G's last layer, 64 in D's first, 1 in its last.
     """
-    recipe = load_recipe("dcgan", ["networks.latent=100", "networks.discriminator.width=64"])
+    widths = ["networks.generator.width=64", "networks.discriminator.width=64"]
+    recipe = load_recipe("dcgan", ["networks.latent=100", *widths])
     assert parameters(build_generator(recipe, DataShape((3, 64, 64), 0))) == 3_576_704 + 3
     assert parameters(build_discriminator(recipe, DataShape((3, 64, 64), 0))) == 2_765_568 + 64 + 1
 

@@ -10,7 +10,6 @@ from gan_models.recipes import Recipe
 from gan_models.regularizers import REGULARIZERS
 
 PLAIN = ["networks.discriminator.norm=none"]
-HARD_TARGETS = ["game.label_smoothing=0"]
 CLASSES = "conditioning={{generator: one-hot, discriminator: {}}}"
 
 TECHNIQUES = {
@@ -36,7 +35,7 @@ TECHNIQUES = {
     ],
     "orthogonal initialisation": ["networks.generator.init=orthogonal", "networks.discriminator.init=xavier"],
     "augmentation": ["game.augmentations=[translation, cutout]"],
-    "several D steps": ["game.discriminator_steps=3", "game.generator_steps=1"],
+    "several D steps": ["game.discriminator_steps=3"],
     "several G steps": ["game.generator_steps=3"],
     "two time scales": ["optimizers.generator.lr=1e-4", "optimizers.discriminator.lr=4e-4"],
     "decay": ["optimizers.decay_from=0.5"],
@@ -65,12 +64,12 @@ TECHNIQUES = {
         "regularizers=[{name: orthogonal, player: discriminator}]",
     ],
     "relativistic game with both penalties": [
-        "game.loss=relativistic", *HARD_TARGETS, *PLAIN, "regularizers=[{name: r1}, {name: r2}]"
+        "game.loss=relativistic", *PLAIN, "regularizers=[{name: r1}, {name: r2}]"
     ],
-    **{f"loss {name}": [f"game.loss={name}", *HARD_TARGETS] for name in LOSSES if name != "wasserstein"},
-    "loss wasserstein, clipped": ["game.loss=wasserstein", *HARD_TARGETS, "game.weight_clip=0.01"],
+    **{f"loss {name}": [f"game.loss={name}"] for name in LOSSES if name != "wasserstein"},
+    "loss wasserstein, clipped": ["game.loss=wasserstein", "game.weight_clip=0.01"],
     "loss wasserstein, spectral": [
-        "game.loss=wasserstein", *HARD_TARGETS, *PLAIN, "networks.discriminator.spectral_norm=true"
+        "game.loss=wasserstein", *PLAIN, "networks.discriminator.spectral_norm=true"
     ],
 }  # fmt: skip
 
