@@ -59,7 +59,7 @@ def test_an_image_does_not_depend_on_its_neighbours_and_the_reference_is_kept(fa
 def test_batch_norm_itself_does_depend_on_the_neighbours() -> None:
     """So that the test above can fail."""
     generator = build_generator(load_recipe("dcgan", ["networks.generator.width=4"]), DataShape((1, 8, 8))).train()
-    latents = torch.randn(6, 100)
+    latents = torch.randn(6, generator.latent)
     assert (generator(latents)[:3] - generator(latents[:3])).abs().max() > 1e-3
 
 
