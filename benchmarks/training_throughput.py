@@ -5,7 +5,7 @@ images for both players (detached for D), a moving average. Ours is `Adversarial
 normalisation from uint8 and the moving average that the training loop runs, in bf16 and in fp32. The three take turns,
 so that a busy machine slows all of them; the medians are compared.
 
-    python benchmarks/training_throughput.py [--batch 64] [--rounds 7] [--steps 20] [--threads 2]
+    python benchmarks/training_throughput.py [--batch 128] [--rounds 7] [--steps 20] [--threads 2]
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def project_step(batch_size: int, precision: str) -> Callable[[], None]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
