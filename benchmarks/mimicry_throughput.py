@@ -34,11 +34,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gan_models.averaging import ExponentialMovingAverage
 from gan_models.data.shape import DataShape
 from gan_models.data.table import EpochSampler, Split
 from gan_models.games import Batch, build_game
 from gan_models.recipes import load_recipe
-from gan_models.training.averaging import ExponentialMovingAverage
 
 PACKAGE = "torch_mimicry"
 SHAPE = (3, 32, 32)

@@ -25,14 +25,14 @@ from torch import Tensor, nn
 
 from gan_models.data.shape import DataShape
 from gan_models.data.toy import GRID, RING, Mixture
+from gan_models.families.building import Discriminator, DiscriminatorOutput, Generator, Inputs
+from gan_models.families.mlp.networks import build_generator, build_trunk
 from gan_models.games import Batch
 from gan_models.games.adversarial import AdversarialGame
+from gan_models.layers.heads import LinearHead
 from gan_models.layers.minibatch import MinibatchDiscrimination, MinibatchStdDev
 from gan_models.layers.spectral import add_spectral_norm
 from gan_models.metrics.distributions import earth_movers, histogram, jensen_shannon, kullback_leibler, total_variation
-from gan_models.networks import Discriminator, DiscriminatorOutput, Generator, Inputs
-from gan_models.networks.heads import LinearHead
-from gan_models.networks.mlp import build_generator, build_trunk
 from gan_models.recipes.schema import Recipe
 from gan_models.regularizers import Round
 

@@ -55,12 +55,12 @@ def call_stages(folder: Path, data: str, settings: list[str]) -> None:
     from components.export_samples import step as export_samples
     from components.prepare_data import step as prepare_data
     from components.select_checkpoint import step as select_checkpoint
-    from components.shared.relay import Relay
-    from components.shared.stage import PIPELINE, RunContext, open_stage
+    from components.stage.stage import PIPELINE, RunContext, open_stage
+    from components.tracking.relay import Relay
     from components.train_gan import step as train_gan
     from gan_models.metrics.locations import default_cache
     from gan_models.recipes import model_document
-    from pipeline.settings import default_tracking_address, make_plan
+    from pipeline.request.plan import default_tracking_address, make_plan
 
     plan = make_plan(None, data, settings)
     recipe, seed, cache = plan.recipe, plan.seed, default_cache()

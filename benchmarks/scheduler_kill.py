@@ -28,9 +28,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pipeline.schedule_store import ScheduleStore, first_due
-from pipeline.scheduled_run import main as do_run
-from pipeline.schedules import Schedule
+from pipeline.scheduling.run import main as do_run
+from pipeline.scheduling.schedule import Schedule
+from pipeline.scheduling.store import ScheduleStore, first_due
 
 INTERVALS = (2, 3, 5)  # seconds
 LONGEST_RUN = 1.5  # seconds, so that some overlap with the next
@@ -40,7 +40,7 @@ SETTLE_SECONDS = 60.0
 
 def serve(path: str) -> None:
     """The scheduler, with this file in place of the program that does a run."""
-    from pipeline.local_scheduler import LocalScheduler
+    from pipeline.scheduling.local import LocalScheduler
 
     LocalScheduler(ScheduleStore(Path(path)), runner=(sys.executable, __file__, "do")).serve()
 

@@ -22,10 +22,10 @@ from torch import Tensor
 from translation import Lines, prepared
 
 from gan_models.data.table import ImageTable, Split, to_uint8
+from gan_models.families.stackgan.networks import StackGan
 from gan_models.metrics.classifier import Classifier
 from gan_models.metrics.frechet import frechet_distance
 from gan_models.metrics.judge import draw
-from gan_models.networks.stackgan import StackGan
 from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import LoadedGenerator, Samples
 from gan_models.training.loop import train

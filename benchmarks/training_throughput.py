@@ -21,12 +21,12 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from gan_models.averaging import ExponentialMovingAverage
 from gan_models.data.shape import DataShape
 from gan_models.data.table import EpochSampler, Split
+from gan_models.families.building import build_discriminator, build_generator
 from gan_models.games import Batch, build_game
-from gan_models.networks import build_discriminator, build_generator
 from gan_models.recipes import load_recipe
-from gan_models.training.averaging import ExponentialMovingAverage
 
 SHAPE = (1, 32, 32)
 IMAGES = 4000

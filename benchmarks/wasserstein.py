@@ -25,7 +25,7 @@ from scipy.stats import spearmanr
 
 from components.prepare_data import step as prepare_data
 from components.select_checkpoint import step as select_checkpoint
-from components.shared.stage import RunContext, open_stage
+from components.stage.stage import RunContext, open_stage
 from components.train_gan import step as train_gan
 from gan_models.metrics.locations import default_cache
 from gan_models.recipes import load_recipe, model_document

@@ -30,8 +30,8 @@ import torch
 from components.evaluate_gan import step as evaluate_gan
 from components.prepare_data import step as prepare_data
 from components.select_checkpoint import step as select_checkpoint
-from components.shared.environment import environment
-from components.shared.stage import RunContext, open_stage
+from components.stage.environment import environment
+from components.stage.stage import RunContext, open_stage
 from components.train_gan import step as train_gan
 from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError, RunError
@@ -41,7 +41,7 @@ from gan_models.recipes.game_specs import Adversarial
 from gan_models.sampling.generator import load_generator
 from gan_models.sampling.grids import image_grid, save_png
 from gan_models.training.loop import train
-from pipeline.settings import Plan, make_plan
+from pipeline.request.plan import Plan, make_plan
 
 RESULTS = Path(__file__).with_name("zoo.jsonl")
 DOCS = Path(__file__).parents[1] / "docs"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_models import ranks
-from gan_models.networks import Discriminator, DiscriminatorOutput, Generator
+from gan_models.families.building import Discriminator, DiscriminatorOutput, Generator
 
 Player = Literal["discriminator", "generator"]
 

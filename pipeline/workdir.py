@@ -5,7 +5,7 @@
     artifacts/        outputs of the stages, one folder for each attempt
     cache/            kfp's memory of which inputs gave which outputs
     logs/             pipeline.log (everything the stages printed), <stage>.log, events.jsonl
-    tracking/         journals bound for MLflow (components.shared.journal)
+    tracking/         journals bound for MLflow (components.tracking.journal)
 
 The stages keep further state here, such as training checkpoints.
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, Field, ValidationError
 
-from components.shared.failures import failure_of
+from components.stage.failures import failure_of
 from gan_models.atomic import write_text
 from gan_models.errors import RequestError
 

@@ -22,7 +22,7 @@ def check_changes(dataset: Input[Dataset], champion: Input[Model], model: str, s
     from pathlib import Path
 
     from components.check_changes import step
-    from components.shared.stage import run_component
+    from components.stage.stage import run_component
 
     request = step.Request(
         dataset=Path(dataset.path), champion=Path(champion.path), model=json.loads(model), seed=seed, force=force

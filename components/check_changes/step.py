@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from components.shared.champions import Lineage
-from components.shared.outcome import Outcome, clear_outcome, write_outcome
-from components.shared.stage import Stage
+from components.artifacts import Outcome, clear_outcome, write_outcome
+from components.stage.stage import Stage
+from components.tracking.mlflow.champions import Lineage
 from gan_models.data.table_file import TableMetadata, read_metadata
 from gan_models.recipes import recipe_digest
 from gan_models.recipes.loading import parse_recipe

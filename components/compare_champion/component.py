@@ -30,7 +30,7 @@ def compare_champion(
     from pathlib import Path
 
     from components.compare_champion import step
-    from components.shared.stage import run_component
+    from components.stage.stage import run_component
     from gan_models.metrics.locations import default_cache
     from gan_models.recipes.schema import Evaluation
 

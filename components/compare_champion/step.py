@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from components.shared.stage import Stage
+from components.stage.stage import Stage
 from gan_models.atomic import new_folder, write_json
 from gan_models.errors import RequestError
 from gan_models.recipes.schema import Evaluation

@@ -31,7 +31,7 @@ def evaluate_gan(
     from pathlib import Path
 
     from components.evaluate_gan import step
-    from components.shared.stage import run_component
+    from components.stage.stage import run_component
     from gan_models.metrics.locations import default_cache
     from gan_models.recipes.schema import Evaluation
 

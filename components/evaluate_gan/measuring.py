@@ -8,7 +8,7 @@ from components.evaluate_gan.findings import Classes, Findings, Memorised, Readi
 from components.evaluate_gan.material import Material
 from components.evaluate_gan.tasks import task_figures
 from components.evaluate_gan.within_classes import notes_within_classes, within_classes
-from components.shared.environment import environment
+from components.stage.environment import environment
 from gan_models.metrics.extractors import Extracted
 from gan_models.metrics.judge import Judge
 from gan_models.metrics.scores import BETTER, Score, memorisation, parameters, score

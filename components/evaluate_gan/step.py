@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from components.evaluate_gan.findings import METRICS_FILE, Findings
-from components.shared.stage import Stage
+from components.stage.stage import Stage
 from gan_models.atomic import new_folder, write_json, write_text
 from gan_models.errors import RequestError
 from gan_models.recipes.schema import Evaluation

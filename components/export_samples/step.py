@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from components.shared.journal import link_or_copy
-from components.shared.stage import Stage
+from components.stage.stage import Stage
+from components.tracking.journal import link_or_copy
 from gan_models.atomic import new_folder, write_json
 from gan_models.recipes.schema import Export
 

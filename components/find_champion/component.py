@@ -16,7 +16,7 @@ def find_champion(model_name: str, run: str, champion: Output[Model]) -> None:
     from pathlib import Path
 
     from components.find_champion import step
-    from components.shared.stage import run_component
+    from components.stage.stage import run_component
 
     request = step.Request(model_name=model_name, output=Path(champion.path))
     result = run_component("find_champion", lambda stage: step.run(request, stage), run=run)

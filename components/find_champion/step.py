@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from components.shared.champions import GENERATOR_FOLDER, Lineage, Registry, Version
-from components.shared.stage import Stage
+from components.stage.stage import Stage
+from components.tracking.mlflow.champions import GENERATOR_FOLDER, Lineage, Registry, Version
 from gan_models.atomic import new_folder, write_json
 from gan_models.errors import RequestError
 

@@ -13,7 +13,7 @@ def notify(webhook_env: str, run: str, status: dsl.PipelineTaskFinalStatus) -> N
         status: how the pipeline ended, filled in by Kubeflow.
     """
     from components.notify import step
-    from components.shared.stage import run_component
+    from components.stage.stage import run_component
 
     request = step.Request(webhook_env=webhook_env, state=status.state, error=status.error_message or "")
     run_component("notify", lambda stage: step.run(request, stage), run=run)

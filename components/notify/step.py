@@ -13,10 +13,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from components.shared.outcome import Outcome, read_outcome
-from components.shared.progress import EVENTS_VARIABLE, EventReader
-from components.shared.redaction import redact
-from components.shared.stage import Stage
+from components.artifacts import Outcome, read_outcome
+from components.redaction import redact
+from components.stage.progress import EVENTS_VARIABLE, EventReader
+from components.stage.stage import Stage
 
 TRIES, WAIT_SECONDS, TIMEOUT_SECONDS = 3, 1.0, 10.0
 

@@ -19,7 +19,7 @@ def prepare_data(data: str, source_version: str, code_version: str, run: str, da
 
     from components.prepare_data.step import Request
     from components.prepare_data.step import run as prepare
-    from components.shared.stage import run_component
+    from components.stage.stage import run_component
     from gan_models.recipes.schema import Data
 
     request = Request(data=Data.model_validate_json(data), output=Path(dataset.path))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from components.prepare_data.first_look import Look, channels_of, look_at
-from components.prepare_data.sources import Source, open_source, parse_source
+from components.prepare_data.sources.registry import Source, open_source, parse_source
 from gan_models.recipes.schema import Data
 
 SHOWN_SIZES = 5

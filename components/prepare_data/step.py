@@ -16,9 +16,9 @@ from components.prepare_data.first_look import channels_of, look_at
 from components.prepare_data.leaks import DUPLICATES_FILE
 from components.prepare_data.preview import draw_preview
 from components.prepare_data.quarantine import QUARANTINE_FILE
-from components.prepare_data.sources import Source, open_source, parse_source
+from components.prepare_data.sources.registry import Source, open_source, parse_source
 from components.prepare_data.table_building import Built, build_table
-from components.shared.stage import Interrupted, Stage
+from components.stage.stage import Interrupted, Stage
 from gan_models.atomic import new_file, new_folder, write_json
 from gan_models.data.table_file import SPLITS
 from gan_models.errors import RequestError, RunError

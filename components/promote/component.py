@@ -26,7 +26,7 @@ def promote(
     from pathlib import Path
 
     from components.promote import step
-    from components.shared.stage import run_component
+    from components.stage.stage import run_component
 
     request = step.Request(
         comparison=Path(comparison.path),

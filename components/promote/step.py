@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from components.shared.champions import Lineage, Registry, Verdict, now
-from components.shared.outcome import Outcome, write_outcome
-from components.shared.stage import Stage
+from components.artifacts import Outcome, write_outcome
+from components.stage.stage import Stage
+from components.tracking.mlflow.champions import Lineage, Registry, Verdict, now
 from gan_models.errors import RequestError
 
 WAIT_VARIABLE = "GAN_PIPELINE_REGISTRY_SECONDS"

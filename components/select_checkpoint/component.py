@@ -30,7 +30,7 @@ def select_checkpoint(
     from pathlib import Path
 
     from components.select_checkpoint import step
-    from components.shared.stage import run_component
+    from components.stage.stage import run_component
     from gan_models.metrics.locations import default_cache
     from gan_models.recipes.schema import Evaluation, Selection
 

@@ -30,7 +30,7 @@ def train_gan(
     import json
     from pathlib import Path
 
-    from components.shared.stage import run_component
+    from components.stage.stage import run_component
     from components.train_gan import step
 
     result = run_component(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.shared.progress import Event, EventReader
+from components.stage.progress import Event, EventReader
 from gan_models.errors import RequestError, RunError
 
 if TYPE_CHECKING:

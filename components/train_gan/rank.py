@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from components.shared.failures import failure_of
-from components.shared.progress import EventLog
-from components.shared.stopping import PARENT_VARIABLE, StopSignal, stop_on_signals, watch_parent
+from components.stage.failures import failure_of
+from components.stage.progress import EventLog
+from components.stage.stopping import PARENT_VARIABLE, StopSignal, stop_on_signals, watch_parent
 
 
 class Job(BaseModel):

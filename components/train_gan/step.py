@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
-from components.shared.environment import environment
-from components.shared.journal import link_or_copy
-from components.shared.progress import Progress
-from components.shared.stage import Interrupted, Stage
+from components.stage.environment import environment
+from components.stage.progress import Progress
+from components.stage.stage import Interrupted, Stage
+from components.tracking.journal import link_or_copy
 from gan_models.atomic import new_folder, write_json
 from gan_models.errors import RequestError
 from gan_models.recipes import Recipe, model_document, recipe_digest

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.shared.stopping import PARENT_VARIABLE, parent_mark
+from components.stage.stopping import PARENT_VARIABLE, parent_mark
 from components.train_gan.lead import Lead, outcome_of
 from components.train_gan.rank import Job
 from gan_models.errors import RunError

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from components.shared.failures import Interrupted
-from components.shared.journal import link_or_copy, remove
+from components.stage.failures import Interrupted
+from components.tracking.journal import link_or_copy, remove
 from components.train_gan.lead import Lead, outcome_of
 from components.train_gan.rank import Job
 from gan_models.atomic import new_folder, write_text
@@ -28,7 +28,7 @@ from gan_models.errors import RequestError, RunError
 if TYPE_CHECKING:
     from kubernetes.client import CustomObjectsApi
 
-    from components.shared.progress import Event
+    from components.stage.progress import Event
     from gan_models.training.loop import Outcome, Reporter
 
 NODES_VARIABLE = "GAN_PIPELINE_NODES"

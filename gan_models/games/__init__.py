@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gan_models.data.table import Split
-from gan_models.networks import DataShape, Discriminator, Generator
+from gan_models.families.building import DataShape, Discriminator, Generator
 from gan_models.recipes.schema import Recipe
 
 

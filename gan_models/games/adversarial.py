@@ -10,10 +10,10 @@ from torch.nn.functional import cross_entropy
 
 from gan_models.augmentations import augment
 from gan_models.errors import RequestError, unknown_name
+from gan_models.families.building import DataShape, Inputs
 from gan_models.games import Batch
 from gan_models.games.two_player import TwoPlayerGame
 from gan_models.losses import LOSSES, SMOOTHED
-from gan_models.networks import DataShape, Inputs
 from gan_models.recipes.game_specs import Adversarial
 from gan_models.recipes.schema import Recipe
 from gan_models.regularizers import REGULARIZERS, Round

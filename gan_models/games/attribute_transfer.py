@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, l1_loss
 
+from gan_models.families.building import DataShape
+from gan_models.families.procedures import check_procedure
 from gan_models.games import Batch
 from gan_models.games.cycle import domains_of
 from gan_models.games.image_to_image import ImageToImageGame, loss_called
-from gan_models.networks import DataShape
-from gan_models.networks.procedures import check_procedure
 from gan_models.recipes.game_specs import AttributeTransfer
 from gan_models.recipes.schema import Recipe
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn.functional import l1_loss
 
 from gan_models.data.hints import all_told, geometric_counts, grey_of, simulate_hints
+from gan_models.families.building import DataShape
+from gan_models.families.procedures import check_procedure
 from gan_models.games import Batch
 from gan_models.games.image_to_image import ImageToImageGame, loss_called
-from gan_models.networks import DataShape
-from gan_models.networks.procedures import check_procedure
 from gan_models.recipes.game_specs import Colorization
 from gan_models.recipes.schema import Recipe
 

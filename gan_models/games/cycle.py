@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from gan_models.errors import RequestError
+from gan_models.families.building import DataShape
+from gan_models.families.cyclegan.networks import DOMAINS
+from gan_models.families.procedures import check_procedure
 from gan_models.games import Batch
 from gan_models.games.image_pool import ImagePool
 from gan_models.games.image_to_image import ImageToImageGame
-from gan_models.networks import DataShape
-from gan_models.networks.cyclegan import DOMAINS
-from gan_models.networks.procedures import check_procedure
 from gan_models.recipes.game_specs import Cycle
 from gan_models.recipes.schema import Recipe
 from gan_models.regularizers import REGULARIZERS

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from gan_models.augmentations import augment
 from gan_models.errors import RequestError, unknown_name
+from gan_models.families.building import DiscriminatorOutput
 from gan_models.games.two_player import TwoPlayerGame
 from gan_models.losses import LOSSES, Loss
-from gan_models.networks import DiscriminatorOutput
 from gan_models.recipes.game_specs import Adversarial
 from gan_models.regularizers import Player, Round
 

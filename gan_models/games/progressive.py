@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from gan_models.errors import RequestError
+from gan_models.families.building import DataShape, Inputs
+from gan_models.families.progressive.networks import COARSEST, GrowingGenerator, GrowingTrunk, doubled, levels_of
 from gan_models.games import Batch
 from gan_models.games.adversarial import AdversarialGame
 from gan_models.games.two_player import make_optimizer
-from gan_models.networks import DataShape, Inputs
-from gan_models.networks.progressive import COARSEST, GrowingGenerator, GrowingTrunk, doubled, levels_of
 from gan_models.recipes.game_specs import Progressive
 from gan_models.recipes.schema import Recipe
 

@@ -15,15 +15,15 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from gan_models.augmentations import augment
+from gan_models.averaging import ExponentialMovingAverage
 from gan_models.data.table import Split, to_float
 from gan_models.errors import RequestError
+from gan_models.families.building import DataShape
 from gan_models.games import Batch
 from gan_models.games.two_player import TwoPlayerGame, player_of
-from gan_models.networks import DataShape
 from gan_models.recipes.game_specs import SemiSupervised
 from gan_models.recipes.schema import Recipe
 from gan_models.regularizers import Round
-from gan_models.training.averaging import ExponentialMovingAverage
 
 CLASSIFIER = "classifier"
 """The name under which the loop keeps D beside the generator."""

@@ -15,13 +15,13 @@ from torch.nn.functional import avg_pool2d, softplus
 
 from gan_models.augmentations import augment
 from gan_models.errors import RequestError
+from gan_models.families.building import DataShape, Discriminator, family_of, finish
+from gan_models.families.stackgan.networks import Drawing, StackGan, augmentation_divergence
+from gan_models.families.stackgan.text_encoder import TextEncoder, build_text_encoder
+from gan_models.families.stackgan.text_head import TextHead
 from gan_models.games import Batch
 from gan_models.games.two_player import TwoPlayerGame, make_optimizer
 from gan_models.losses import non_saturating_generator
-from gan_models.networks import DataShape, Discriminator, family_of, finish
-from gan_models.networks.stackgan import Drawing, StackGan, augmentation_divergence
-from gan_models.networks.text_encoder import TextEncoder, build_text_encoder
-from gan_models.networks.text_head import TextHead
 from gan_models.recipes.game_specs import TextToImage
 from gan_models.recipes.schema import Recipe
 from gan_models.regularizers import REGULARIZERS, Round

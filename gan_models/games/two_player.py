@@ -13,7 +13,7 @@ from gan_models import ranks
 from gan_models.augmentations import AUGMENTATIONS, augment
 from gan_models.data.table import Split
 from gan_models.errors import RequestError, unknown_name
-from gan_models.networks import DataShape, Discriminator, Generator, build_discriminator, build_generator
+from gan_models.families.building import DataShape, Discriminator, Generator, build_discriminator, build_generator
 from gan_models.recipes import game_specs
 from gan_models.recipes.schema import Recipe
 from gan_models.regularizers import REGULARIZERS, Player, Regularizer, Round

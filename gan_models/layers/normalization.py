@@ -14,7 +14,7 @@ REFERENCE_ROWS = 64
 class ReferenceBatchNorm(nn.Module):
     """Batch norm with the statistics of a fixed reference batch (Salimans et al. 2016, section 3.5).
 
-    The first `reference` rows of every batch are the reference (`gan_models.networks.interfaces.LatentGenerator` puts
+    The first `reference` rows of every batch are the reference (`gan_models.families.interfaces.LatentGenerator` puts
     them there) and are normalised by their own statistics. With `virtual`, each other example is normalised by the
     statistics of the reference and itself, weight 1 / (reference + 1): virtual batch norm; otherwise by those of the
     reference alone. Either way an example's output does not depend on its neighbours.

@@ -1,4 +1,4 @@
-"""The `networks` section: one pair of specs for each family of `gan_models.networks`, told apart by `family`."""
+"""The `networks` section: a pair of specs for each family of `gan_models.families`, told apart by `family`."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gan_models.data.hints import grey_of, simulate_hints
 from gan_models.data.table import Split, to_float, to_uint8
-from gan_models.networks import Inputs
+from gan_models.families.building import Inputs
 from gan_models.recipes.game_specs import Colorization
 from gan_models.sampling.generator import LoadedGenerator
 

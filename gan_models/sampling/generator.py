@@ -25,7 +25,7 @@ from gan_models.atomic import new_folder
 from gan_models.data.shape import DataShape
 from gan_models.data.table import Split, to_uint8
 from gan_models.errors import RequestError
-from gan_models.networks import Generator, Inputs, build_generator
+from gan_models.families.building import Generator, Inputs, build_generator
 from gan_models.recipes.loading import parse_recipe
 from gan_models.recipes.schema import Recipe
 from gan_models.sampling.examples import load_examples

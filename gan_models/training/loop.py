@@ -22,16 +22,16 @@ from torch import Tensor
 
 from gan_models import ranks
 from gan_models.atomic import write_text
+from gan_models.averaging import ExponentialMovingAverage
 from gan_models.data.table import EpochSampler, Split, TableMetadata
 from gan_models.errors import RequestError, RunError
+from gan_models.families.building import Generator
 from gan_models.games import Batch, Game, build_game
-from gan_models.networks import Generator
 from gan_models.recipes import Recipe, recipe_digest
 from gan_models.recipes.sharing import check_sharing
 from gan_models.sampling.diversity import diversity
 from gan_models.sampling.generator import GeneratorInfo, save_generator
 from gan_models.sampling.grids import image_grid, save_png
-from gan_models.training.averaging import ExponentialMovingAverage
 from gan_models.training.checkpoints import Checkpoints, Identity
 from gan_models.training.probe import Probe
 from gan_models.training.warm_start import Start, begin_with

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gan_models.data.table import Split, to_uint8
-from gan_models.networks import Generator, Inputs
+from gan_models.families.building import Generator, Inputs
 from gan_models.sampling.before_after import given
 from gan_models.sampling.diversity import diversity
 from gan_models.sampling.examples import chosen

@@ -87,7 +87,7 @@ def _unforeseen(error: Exception) -> int:
     import tempfile
     import traceback
 
-    from components.shared.failures import failure_of
+    from components.stage.failures import failure_of
 
     with tempfile.NamedTemporaryFile(
         "w", prefix="gan-pipeline-", suffix=".log", delete=False, encoding="utf-8"

@@ -90,8 +90,8 @@ def submit(
     as_json: JsonOption = False,
 ) -> int:
     """Run the training pipeline on a cluster; all options below --pipeline also from gan-pipeline.toml."""
-    from pipeline.cluster_request import TrainingRequest
     from pipeline.commands.submit import SubmitRequest, submit_command
+    from pipeline.request.cluster import TrainingRequest
 
     training = TrainingRequest(recipe=recipe, data=data, overrides=tuple(overrides or ()), seed=seed, name=name)
     settings = {

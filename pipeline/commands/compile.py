@@ -12,7 +12,7 @@ import typer
 
 from gan_models.atomic import write_text
 from gan_models.errors import RequestError
-from pipeline.settings import EXPERIMENT, make_plan
+from pipeline.request.plan import EXPERIMENT, make_plan
 
 
 def compile_command(output: Path, recipe: str | None, data: str | None, overrides: Sequence[str], seed: int) -> int:
@@ -25,7 +25,7 @@ def compile_command(output: Path, recipe: str | None, data: str | None, override
 
     from kfp.compiler import Compiler
 
-    from pipeline.training import training_pipeline
+    from pipeline.definitions.training import training_pipeline
 
     # Where a run is tracked is the business of whoever runs it: no address, so no password, goes into the file.
     about = json.dumps({"name": plan.default_name(), "experiment": EXPERIMENT})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from pipeline.settings import LABELLED_DEFAULT, UNLABELLED_DEFAULT
+from pipeline.request.plan import LABELLED_DEFAULT, UNLABELLED_DEFAULT
 
 if TYPE_CHECKING:
     from components.prepare_data.inspection import Inspection

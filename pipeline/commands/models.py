@@ -9,10 +9,10 @@ from pathlib import Path
 
 import typer
 
-from components.shared.champions import CHAMPION, Registry, Verdict, Version, now
-from components.shared.tracking import check_tracking, sqlite_path
+from components.tracking.mlflow.address import check_tracking, sqlite_path
+from components.tracking.mlflow.champions import CHAMPION, Registry, Verdict, Version, now
 from gan_models.errors import RequestError, RunError
-from pipeline.settings import RUNS_FOLDER, tracking_address
+from pipeline.request.plan import RUNS_FOLDER, tracking_address
 
 BY_HAND = "by hand"
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, TextIO
 
 import typer
 
+from components.artifacts import Outcome, read_outcome
+from components.context import RETRAINING_TITLES
 from components.export_samples.step import registry_name
-from components.shared.context import RETRAINING_TITLES
-from components.shared.failures import Interrupted
-from components.shared.outcome import Outcome, read_outcome
-from components.shared.tracking import check_tracking
+from components.stage.failures import Interrupted
+from components.tracking.mlflow.address import check_tracking
 from gan_models.errors import RequestError, RunError
 from pipeline.commands.run import (
     DRAIN_SECONDS,
@@ -27,12 +27,12 @@ from pipeline.commands.run import (
     say_what,
     track,
 )
+from pipeline.request.plan import Place, Plan, make_place, make_plan
 from pipeline.results import places
-from pipeline.settings import Place, Plan, make_place, make_plan
 from pipeline.workdir import OCCASION_VARIABLE, WorkDirectory, open_workdir
 
 if TYPE_CHECKING:
-    from components.shared.context import RunContext
+    from components.context import RunContext
 
 _MODEL_NAME = re.compile(r"[^/:]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -101,7 +101,7 @@ def retraining_plan(request: RetrainRequest) -> tuple[Plan, str]:
 
 
 def _retrain(request: RetrainRequest, report: RetrainReport) -> None:
-    from pipeline.engines.local import stop_leftovers
+    from pipeline.engines.local.engine import stop_leftovers
 
     plan, model = retraining_plan(request)
     place = make_place(plan, request.run.workdir, request.run.name, request.run.tracking_uri)
@@ -121,7 +121,7 @@ def _retrain(request: RetrainRequest, report: RetrainReport) -> None:
 def _run(
     request: RetrainRequest, plan: Plan, model: str, place: Place, workdir: WorkDirectory, report: RetrainReport
 ) -> Outcome:
-    from pipeline.engines.local import run_locally
+    from pipeline.engines.local.engine import run_locally
 
     record = continue_or_begin(workdir, plan, place, anew=True)
     record.occasion = os.environ.get(OCCASION_VARIABLE, "")

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from components.shared.context import PIPELINE, RunContext
-from components.shared.failures import Interrupted
-from components.shared.redaction import redact
-from components.shared.tracking import check_tracking
+from components.context import PIPELINE, RunContext
+from components.redaction import redact
+from components.stage.failures import Interrupted
+from components.tracking.mlflow.address import check_tracking
 from gan_models.errors import RequestError, RunError
+from pipeline.request.plan import Place, Plan, make_place, make_plan
 from pipeline.results import print_results, read_findings
-from pipeline.settings import Place, Plan, make_place, make_plan
 from pipeline.workdir import RunRecord, WorkDirectory, open_workdir
 
 if TYPE_CHECKING:
-    from components.shared.relay import Relay
-    from pipeline.engines.docker import DockerEngine
-    from pipeline.engines.local import Outcome
+    from components.tracking.relay import Relay
+    from pipeline.engines.docker.engine import DockerEngine
+    from pipeline.engines.local.engine import Outcome
 
 DRAIN_SECONDS = {"reachable": 120.0, "away": 5.0}
 """How long a finished run waits for MLflow, by whether the store answered at the start."""
@@ -87,7 +87,7 @@ def run_command(request: RunRequest) -> int:
 
 
 def _run(request: RunRequest, report: Report) -> None:
-    from pipeline.engines.local import run_locally, stop_leftovers
+    from pipeline.engines.local.engine import run_locally, stop_leftovers
 
     plan = _plan(request)
     place = make_place(plan, request.workdir, request.name, request.tracking_uri)
@@ -139,7 +139,7 @@ def _plan(request: RunRequest) -> Plan:
 def _engine(request: RunRequest) -> DockerEngine | None:
     """What runs the stages in containers; None: they are processes."""
     if request.engine == "docker":
-        from pipeline.engines.docker import find_engine
+        from pipeline.engines.docker.engine import find_engine
 
         return find_engine(request.image)
     if request.image is not None:
@@ -219,7 +219,7 @@ def context_of(record: RunRecord, workdir: WorkDirectory, tracking_uri: str) -> 
 
 def _end_abandoned(context: RunContext) -> None:
     """A run that was killed, and then something else was asked for: MLflow must not show it as running for ever."""
-    from components.shared.stage import open_stage
+    from components.stage.stage import open_stage
 
     with suppress(Interrupted), open_stage(PIPELINE, context):
         raise Interrupted("killed, and not continued: other settings were asked for")
@@ -254,10 +254,10 @@ def track(
     Args:
         titles: of the stages, where they are not those of the training pipeline.
     """
-    from components.shared.board import ProgressBoard
-    from components.shared.progress import EventReader
-    from components.shared.relay import Relay
-    from components.shared.stage import open_stage
+    from components.stage.progress import EventReader
+    from components.stage.stage import open_stage
+    from components.tracking.relay import Relay
+    from pipeline.cli.board import ProgressBoard
 
     workdir.events.unlink(missing_ok=True)
     seconds = min(UNFINISHED_DRAIN_SECONDS, drain_seconds)

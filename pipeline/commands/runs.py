@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from gan_models.errors import RequestError, unknown_name
-from pipeline.cluster_settings import read_settings
+from pipeline.engines.cluster.settings import read_settings
 
 if TYPE_CHECKING:
-    from pipeline.engines.cluster_client import ClusterClient
-    from pipeline.engines.cluster_runs import ClusterRuns, Run, Task
+    from pipeline.engines.cluster.client import ClusterClient
+    from pipeline.engines.cluster.runs import ClusterRuns, Run, Task
 
 _MARKS = {"SUCCEEDED": "✓", "FAILED": "✗", "CANCELED": "✗", "SKIPPED": "↷", "RUNNING": "▸"}
 
@@ -126,8 +126,8 @@ def report(run: Run, link: str) -> dict[str, Any]:
 
 
 def _connect(settings: Mapping[str, Any]) -> tuple[ClusterClient, ClusterRuns]:
-    from pipeline.engines.cluster_client import ClusterClient
-    from pipeline.engines.cluster_runs import ClusterRuns
+    from pipeline.engines.cluster.client import ClusterClient
+    from pipeline.engines.cluster.runs import ClusterRuns
 
     client = ClusterClient(read_settings(settings).connection)
     return client, ClusterRuns(client)

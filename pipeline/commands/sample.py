@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from gan_models.errors import RequestError, unknown_name
-from pipeline.settings import MAX_SEED
+from pipeline.request.plan import MAX_SEED
 from pipeline.workdir import RESULTS
 
 if TYPE_CHECKING:

@@ -16,18 +16,18 @@ from zoneinfo import ZoneInfo
 import typer
 
 from components.export_samples.step import registry_name
-from components.prepare_data.sources import absolute_source
-from components.shared.redaction import redact
+from components.prepare_data.sources.registry import absolute_source
+from components.redaction import redact
 from gan_models.errors import RequestError
 from pipeline.commands.retrain import RetrainRequest, retraining_plan
 from pipeline.commands.run import check_plan
-from pipeline.schedules import Schedule, ScheduledRun, Scheduler, make_schedule
-from pipeline.settings import RUNS_FOLDER, make_plan, tracking_address
+from pipeline.request.plan import RUNS_FOLDER, make_plan, tracking_address
+from pipeline.scheduling.schedule import Schedule, ScheduledRun, Scheduler, make_schedule
 
 if TYPE_CHECKING:
-    from pipeline.cluster_request import Submission
-    from pipeline.cluster_settings import ClusterSettings
-    from pipeline.schedule_store import ScheduleStore
+    from pipeline.engines.cluster.settings import ClusterSettings
+    from pipeline.request.cluster import Submission
+    from pipeline.scheduling.store import ScheduleStore
 
 STORE_FILE = "schedules.db"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -112,7 +112,7 @@ def build_scheduled(schedule: Schedule, settings: ClusterSettings) -> Submission
     Raises:
         RequestError: a request that cannot be.
     """
-    from pipeline.cluster_request import TrainingRequest, build_training, plan_for_cluster
+    from pipeline.request.cluster import TrainingRequest, build_training, plan_for_cluster
 
     kept = dict(schedule.request)
     command = kept.pop("command", "retrain")
@@ -120,7 +120,7 @@ def build_scheduled(schedule: Schedule, settings: ClusterSettings) -> Submission
     request = TrainingRequest.parse(kept)
     if command == "run":
         return build_training(request, settings)
-    from pipeline.retraining import retraining_pipeline
+    from pipeline.definitions.retraining import retraining_pipeline
 
     plan = plan_for_cluster(request, settings)
     model = (
@@ -211,7 +211,7 @@ def run_now_command(name: str, engine: str, store: Path | None) -> int:
 
 def scheduler_command(store: Path | None, grace: float) -> int:
     """Serves the schedules of this machine until it is told to stop."""
-    from pipeline.local_scheduler import LocalScheduler
+    from pipeline.scheduling.local import LocalScheduler
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("gan_pipeline").setLevel(logging.INFO)
@@ -221,20 +221,20 @@ def scheduler_command(store: Path | None, grace: float) -> int:
 
 def _schedules(engine: str, store: Path | None) -> Scheduler:
     if engine == "cluster":
-        from pipeline.cluster_settings import read_settings
-        from pipeline.engines.cluster_schedules import ClusterSchedules
+        from pipeline.engines.cluster.schedules import ClusterSchedules
+        from pipeline.engines.cluster.settings import read_settings
 
         settings = read_settings({})
         return ClusterSchedules(
             settings, lambda schedule: build_scheduled(schedule, settings), lambda text: typer.echo(text, err=True)
         )
-    from pipeline.schedule_store import LocalSchedules
+    from pipeline.scheduling.store import LocalSchedules
 
     return LocalSchedules(_store(store))
 
 
 def _store(path: Path | None) -> ScheduleStore:
-    from pipeline.schedule_store import ScheduleStore
+    from pipeline.scheduling.store import ScheduleStore
 
     return ScheduleStore((path or Path(RUNS_FOLDER) / STORE_FILE).expanduser().resolve())
 
@@ -258,7 +258,7 @@ def _when(moment: datetime, timezone: str) -> str:
 
 
 def _words(request: Mapping[str, Any]) -> str:
-    from pipeline.scheduled_run import command_of
+    from pipeline.scheduling.run import command_of
 
     return " ".join(command_of(request))
 

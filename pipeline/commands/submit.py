@@ -10,9 +10,9 @@ from typing import Any
 
 import typer
 
-from components.shared.failures import Interrupted
-from pipeline.cluster_request import TrainingRequest, build_training
-from pipeline.cluster_settings import read_settings
+from components.stage.failures import Interrupted
+from pipeline.engines.cluster.settings import read_settings
+from pipeline.request.cluster import TrainingRequest, build_training
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class SubmitRequest:
     wait: bool = False
     as_json: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Options of `pipeline.cluster_settings`, by their keys."""
+    """Options of `pipeline.engines.cluster.settings`, by their keys."""
 
 
 def submit_command(request: SubmitRequest) -> int:
@@ -33,8 +33,8 @@ def submit_command(request: SubmitRequest) -> int:
     submission = build_training(request.training, settings, request.pipeline)
 
     from pipeline.commands.runs import follow, report
-    from pipeline.engines.cluster_client import ClusterClient
-    from pipeline.engines.cluster_runs import ClusterRuns
+    from pipeline.engines.cluster.client import ClusterClient
+    from pipeline.engines.cluster.runs import ClusterRuns
 
     client = ClusterClient(settings.connection)
     runs = ClusterRuns(client)

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import typer
 
-from components.shared.context import RunContext
-from components.shared.redaction import redact
-from components.shared.tracking import check_tracking, sqlite_path
+from components.context import RunContext
+from components.redaction import redact
+from components.tracking.mlflow.address import check_tracking, sqlite_path
 from gan_models.errors import RequestError, RunError
-from pipeline.settings import RUNS_FOLDER, tracking_address
+from pipeline.request.plan import RUNS_FOLDER, tracking_address
 from pipeline.workdir import RunRecord, WorkDirectory
 
 HOST = "127.0.0.1"
@@ -114,7 +114,7 @@ def _end_group(server: subprocess.Popen[bytes]) -> None:
 
 def sync_command(workdir: Path, tracking_uri: str | None) -> int:
     """Sends the journals of the runs in a work directory; 0 when all has arrived."""
-    from components.shared.relay import Relay
+    from components.tracking.relay import Relay
 
     record = _record(workdir)
     uri = tracking_address(tracking_uri or record.tracking_uri or None, workdir.resolve().parent)

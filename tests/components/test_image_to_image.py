@@ -14,8 +14,8 @@ from components.evaluate_gan import step as evaluate_gan
 from components.export_samples import step as export_samples
 from components.prepare_data import step as prepare_data
 from components.select_checkpoint import step as select_checkpoint
-from components.shared.generator_program import write_generator_program
-from components.shared.stage import RunContext, open_stage
+from components.stage.stage import RunContext, open_stage
+from components.tracking.mlflow.generator_program import write_generator_program
 from components.train_gan import step as train_gan
 from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from pipeline.schedule_store import ScheduleStore
+from pipeline.scheduling.store import ScheduleStore
 
 pytestmark = pytest.mark.slow
 

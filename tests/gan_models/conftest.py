@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 
 from gan_models.data.table import Split, TableMetadata
 from gan_models.errors import RequestError
-from gan_models.networks import family_of
+from gan_models.families.building import family_of
 from gan_models.recipes import Recipe, load_recipe, recipe_names
 from gan_models.training.loop import Stopped, train
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from components.shared.environment import environment, git_state
+from components.stage.environment import environment, git_state
 from gan_models.atomic import new_file, new_folder, write_json
 
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from gan_models.data.toy import Mixture
+from gan_models.families.building import Discriminator
+from gan_models.families.mlp.networks import build_trunk
+from gan_models.layers.heads import LinearHead
 from gan_models.losses import LOSSES
-from gan_models.networks import Discriminator
-from gan_models.networks.heads import LinearHead
-from gan_models.networks.mlp import build_trunk
 from gan_models.recipes.game_specs import Adversarial
 from gan_models.recipes.network_specs import MlpDiscriminator
 

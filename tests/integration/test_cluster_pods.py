@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.cluster_request import TrainingRequest, build_training
-from pipeline.cluster_settings import read_settings
-from pipeline.engines.cluster import ClusterPipeline
+from pipeline.engines.cluster.compiling import ClusterPipeline
+from pipeline.engines.cluster.settings import read_settings
+from pipeline.request.cluster import TrainingRequest, build_training
 
 pytestmark = pytest.mark.slow
 

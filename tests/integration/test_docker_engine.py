@@ -17,9 +17,9 @@ from typing import Any
 import docker
 import pytest
 
-from components.shared.progress import EventReader
-from components.shared.stopping import PARENT_VARIABLE, STANDARD_INPUT
-from pipeline.engines.containers import LABEL, ContainerOptions, StageContainers, StageOptions
+from components.stage.progress import EventReader
+from components.stage.stopping import PARENT_VARIABLE, STANDARD_INPUT
+from pipeline.engines.docker.containers import LABEL, ContainerOptions, StageContainers, StageOptions
 from pipeline.versions import code_version
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # the first one builds the images

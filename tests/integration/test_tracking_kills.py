@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from components.shared.context import RunContext
-from components.shared.mlflow_client import connect
-from components.shared.tracking import sqlite_uri
+from components.context import RunContext
+from components.tracking.mlflow.address import sqlite_uri
+from components.tracking.mlflow.client import connect
 
 HERE = Path(__file__).parent
 

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from components.shared.context import RunContext
-from components.shared.mlflow_client import connect
-from components.shared.relay import Relay, count_unsent
-from components.shared.stage import PIPELINE, open_stage
+from components.context import RunContext
+from components.stage.stage import PIPELINE, open_stage
+from components.tracking.mlflow.client import connect
+from components.tracking.relay import Relay, count_unsent
 
 pytestmark = pytest.mark.slow
 
@@ -104,8 +104,8 @@ def test_a_restart_of_server_and_database_loses_and_doubles_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("components.shared.relay.LONGEST_WAIT_SECONDS", 1.0)
-    monkeypatch.setattr("components.shared.relay.REFUSED_WAIT_SECONDS", 1.0)
+    monkeypatch.setattr("components.tracking.relay.LONGEST_WAIT_SECONDS", 1.0)
+    monkeypatch.setattr("components.tracking.relay.REFUSED_WAIT_SECONDS", 1.0)
     grid = tmp_path / "grid.png"
     Image.new("L", (8, 8)).save(grid)
     server = tracking_server(database.uri, tmp_path)

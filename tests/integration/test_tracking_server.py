@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from components.shared.context import RunContext
-from components.shared.mlflow_client import connect, create_database
-from components.shared.relay import Relay, count_unsent
-from components.shared.stage import PIPELINE, open_stage
-from components.shared.tracking import check_tracking, sqlite_uri
+from components.context import RunContext
+from components.stage.stage import PIPELINE, open_stage
+from components.tracking.mlflow.address import check_tracking, sqlite_uri
+from components.tracking.mlflow.client import connect, create_database
+from components.tracking.relay import Relay, count_unsent
 from gan_models.errors import RequestError
 
 
@@ -30,8 +30,8 @@ def server(tmp_path: Path, tracking_server: Callable[[str, Path], Any]) -> Any:
 def test_no_figure_is_lost_or_doubled_whatever_the_server_does(
     server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.shared.relay.LONGEST_WAIT_SECONDS", 1.0)
-    monkeypatch.setattr("components.shared.relay.REFUSED_WAIT_SECONDS", 1.0)
+    monkeypatch.setattr("components.tracking.relay.LONGEST_WAIT_SECONDS", 1.0)
+    monkeypatch.setattr("components.tracking.relay.REFUSED_WAIT_SECONDS", 1.0)
     grid = tmp_path / "grid.png"
     Image.new("L", (8, 8)).save(grid)
     context = RunContext(state_dir=str(tmp_path / "work"), tracking_uri=server.uri, relay="external")

@@ -16,12 +16,12 @@ from pathlib import Path
 import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  (imported before forking)
 from PIL import Image
 
-from components.shared.context import RunContext
-from components.shared.journal import Line
-from components.shared.mlflow_client import connect
-from components.shared.mlflow_runs import PipelineRuns
-from components.shared.relay import Relay, _Outbox
-from components.shared.stage import PIPELINE, open_stage
+from components.context import RunContext
+from components.stage.stage import PIPELINE, open_stage
+from components.tracking.journal import Line
+from components.tracking.mlflow.client import connect
+from components.tracking.mlflow.runs import PipelineRuns
+from components.tracking.relay import Relay, _Outbox
 from gan_models.atomic import write_text
 
 STEPS, CHECKPOINT, IMAGES = 1500, 25, 100

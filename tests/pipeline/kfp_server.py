@@ -108,7 +108,7 @@ class KfpServer:
 
     def tick(self, moment: datetime) -> None:
         """Starts a run of every enabled schedule that is due in the second of a moment and has none running."""
-        from pipeline.schedules import is_due
+        from pipeline.scheduling.schedule import is_due
 
         for schedule in list(self.schedules.values()):
             cron = schedule.trigger.cron_schedule

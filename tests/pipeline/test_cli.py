@@ -269,7 +269,7 @@ def generators(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from gan_models.data.shape import DataShape
-    from gan_models.networks import build_generator
+    from gan_models.families.building import build_generator
     from gan_models.recipes import load_recipe
     from gan_models.sampling.generator import GeneratorInfo, save_generator
 

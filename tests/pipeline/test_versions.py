@@ -15,8 +15,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in {
         "gan_models/losses.py": "A = 1\n",
         "gan_models/recipes/dcgan.yaml": "name: dcgan\n",
-        "components/shared/stage.py": "B = 1\n",
-        "pipeline/training.py": "C = 1\n",
+        "components/stage/stage.py": "B = 1\n",
+        "pipeline/definitions/training.py": "C = 1\n",
         "pipeline/cli.py": "D = 1\n",
     }.items():
         file = tmp_path / name
@@ -33,7 +33,12 @@ def digest() -> str:
 
 @pytest.mark.parametrize(
     "name",
-    ["gan_models/losses.py", "gan_models/recipes/dcgan.yaml", "components/shared/stage.py", "pipeline/training.py"],
+    [
+        "gan_models/losses.py",
+        "gan_models/recipes/dcgan.yaml",
+        "components/stage/stage.py",
+        "pipeline/definitions/training.py",
+    ],
 )
 def test_any_source_that_decides_results_changes_it(project: Path, name: str) -> None:
     before = digest()

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from components.artifacts import read_outcome
 from components.check_changes import step
-from components.shared.champions import Lineage
-from components.shared.context import RunContext
-from components.shared.outcome import read_outcome
-from components.shared.stage import open_stage
+from components.context import RunContext
+from components.stage.stage import open_stage
+from components.tracking.mlflow.champions import Lineage
 from gan_models.data.table_file import read_metadata
 from gan_models.recipes import load_recipe, model_document, recipe_digest
 

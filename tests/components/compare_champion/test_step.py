@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from components.compare_champion import step
-from components.shared.context import RunContext
-from components.shared.stage import open_stage
+from components.context import RunContext
+from components.stage.stage import open_stage
 from gan_models.data.shape import DataShape
 from gan_models.data.table import ImageTable
-from gan_models.networks import build_generator
+from gan_models.families.building import build_generator
 from gan_models.recipes import load_recipe
 from gan_models.recipes.schema import Evaluation
 from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator, Samples, load_generator, save_generator

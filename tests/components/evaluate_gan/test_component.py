@@ -13,10 +13,10 @@ from PIL import Image
 from components.evaluate_gan.component import evaluate_gan
 from components.prepare_data import step as prepare
 from components.select_checkpoint.component import select_checkpoint
-from components.shared.stage import RunContext, open_stage
+from components.stage.stage import RunContext, open_stage
 from gan_models.data.shape import DataShape
+from gan_models.families.building import build_generator
 from gan_models.metrics.choice import efficientnet_installed
-from gan_models.networks import build_generator
 from gan_models.recipes import load_recipe
 from gan_models.recipes.schema import Data
 from gan_models.sampling.generator import GeneratorInfo, save_generator

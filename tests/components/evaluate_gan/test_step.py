@@ -12,12 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from components.evaluate_gan import step
-from components.shared.stage import RunContext, Stage, open_stage
+from components.stage.stage import RunContext, Stage, open_stage
 from gan_models.data.shape import DataShape
 from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError
+from gan_models.families.building import build_generator
 from gan_models.metrics import judge
-from gan_models.networks import build_generator
 from gan_models.recipes import load_recipe
 from gan_models.recipes.schema import Evaluation
 from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator, Samples, load_generator, save_generator

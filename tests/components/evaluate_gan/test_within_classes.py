@@ -14,9 +14,9 @@ from components.evaluate_gan.report import markdown
 from components.evaluate_gan.within_classes import notes_within_classes, within_classes
 from gan_models.data.shape import DataShape
 from gan_models.data.table import ImageTable
+from gan_models.families.building import build_generator
 from gan_models.metrics import intra_class
 from gan_models.metrics.judge import Judge
-from gan_models.networks import build_generator
 from gan_models.recipes import load_recipe
 from gan_models.recipes.schema import Evaluation
 from gan_models.sampling.generator import GeneratorInfo, save_generator

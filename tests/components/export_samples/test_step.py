@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from components.export_samples import step
-from components.shared.stage import RunContext, open_stage
+from components.stage.stage import RunContext, open_stage
 from gan_models.data.shape import DataShape
-from gan_models.networks import build_generator
+from gan_models.families.building import build_generator
 from gan_models.recipes import load_recipe
 from gan_models.recipes.schema import Export
 from gan_models.sampling.generator import GeneratorInfo, load_generator, save_generator

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from components.artifacts import Outcome, write_outcome
+from components.context import RunContext
 from components.notify import step
-from components.shared.context import RunContext
-from components.shared.outcome import Outcome, write_outcome
-from components.shared.progress import EVENTS_VARIABLE
-from components.shared.stage import open_stage
+from components.stage.progress import EVENTS_VARIABLE
+from components.stage.stage import open_stage
 
 SECRET = "hook-5f2c"
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from components.prepare_data.step import Request, Result, run
-from components.shared.stage import RunContext, Stage, open_stage
+from components.stage.stage import RunContext, Stage, open_stage
 from gan_models.data.table import ImageTable
 from gan_models.recipes.schema import Data
 

@@ -18,8 +18,8 @@ from PIL import Image
 
 from components.prepare_data import step, table_building
 from components.prepare_data.step import Request, run
-from components.shared.failures import Interrupted
-from components.shared.stage import RunContext, Stage, open_stage
+from components.stage.failures import Interrupted
+from components.stage.stage import RunContext, Stage, open_stage
 from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError, RunError
 from gan_models.recipes.schema import Data
@@ -357,7 +357,7 @@ def test_full_disk_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
 import resource
 from pathlib import Path
 from components.prepare_data.step import Request, run
-from components.shared.stage import RunContext, open_stage
+from components.stage.stage import RunContext, open_stage
 from gan_models.errors import RunError
 from gan_models.recipes.schema import Data
 with open_stage("prepare_data", RunContext(state_dir={str(tmp_path / "state")!r})) as stage:
@@ -434,7 +434,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from components.prepare_data.decoding import Target
-from components.prepare_data.sources import Batch, Source
+from components.prepare_data.sources.registry import Batch, Source
 from components.prepare_data.table_building import build_table
 from gan_models.recipes.schema import Data
 

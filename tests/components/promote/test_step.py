@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from components.artifacts import Outcome, read_outcome
+from components.context import RunContext
 from components.find_champion import step as find
 from components.promote import step
-from components.shared.champions import Lineage, Registry, Verdict
-from components.shared.context import RunContext
-from components.shared.mlflow_client import connect
-from components.shared.mlflow_runs import RUN_TAG
-from components.shared.outcome import Outcome, read_outcome
-from components.shared.stage import open_stage
-from components.shared.tracking import sqlite_uri
+from components.stage.stage import open_stage
+from components.tracking.mlflow.address import sqlite_uri
+from components.tracking.mlflow.champions import Lineage, Registry, Verdict
+from components.tracking.mlflow.client import connect
+from components.tracking.mlflow.runs import RUN_TAG
 from gan_models.errors import RequestError, RunError
 from gan_models.recipes import load_recipe, recipe_digest
 

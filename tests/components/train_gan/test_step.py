@@ -7,7 +7,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from components.shared.stage import Interrupted, RunContext, Stage, open_stage
+from components.stage.stage import Interrupted, RunContext, Stage, open_stage
 from components.train_gan import step
 from gan_models.errors import RequestError
 from gan_models.recipes import load_recipe, model_document

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import torch
 
-from components.shared.stage import Interrupted, RunContext, Stage, open_stage
+from components.stage.stage import Interrupted, RunContext, Stage, open_stage
 from components.train_gan import step
 from gan_models.errors import RequestError, RunError
 from gan_models.recipes import load_recipe, model_document

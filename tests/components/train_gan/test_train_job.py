@@ -16,7 +16,7 @@ import pytest
 from kubeflow_trainer_api.models import TrainerV1alpha1TrainJob
 from pydantic import ValidationError
 
-from components.shared.stage import Interrupted, RunContext, open_stage
+from components.stage.stage import Interrupted, RunContext, open_stage
 from components.train_gan import step, train_job
 from components.train_gan.rank import Job
 from components.train_gan.train_job import Nodes, TrainJobs, job_name, manifest, train_on_nodes
@@ -44,7 +44,7 @@ OUTCOME = {"steps": 20, "seconds": 1.5, "collapsed": False, "unhealthy_steps": [
 NODE = f"""
 import signal, sys, time
 from pathlib import Path
-from components.shared.progress import EventLog
+from components.stage.progress import EventLog
 from components.train_gan.rank import Job
 
 asked, said, does = sys.argv[-3:]

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from gan_models.data.shape import DataShape
+from gan_models.families.building import build_generator
 from gan_models.layers.normalization import ConditionalBatchNorm2d, ReferenceBatchNorm
-from gan_models.networks import build_generator
 from gan_models.recipes import load_recipe
 
 

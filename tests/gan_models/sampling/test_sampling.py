@@ -9,7 +9,7 @@ from PIL import Image
 
 from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
-from gan_models.networks import build_generator
+from gan_models.families.building import build_generator
 from gan_models.recipes import load_recipe
 from gan_models.sampling.diversity import diversity
 from gan_models.sampling.generator import GeneratorInfo, load_generator, save_generator

@@ -8,7 +8,7 @@ from scipy.stats import kstest, truncnorm
 
 from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
-from gan_models.networks import build_generator
+from gan_models.families.building import build_generator
 from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator
 from gan_models.sampling.truncation import truncate

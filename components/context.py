@@ -1,0 +1,122 @@
+"""Which pipeline run a process works for, handed from the command line to its stages through the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from components.redaction import redact
+from components.tracking.journal import tracking_folder
+from gan_models.errors import RequestError
+
+RUN_VARIABLE = "GAN_PIPELINE_RUN"
+RUN_ID_VARIABLE = "GAN_PIPELINE_RUN_ID"
+IMAGE_VERSION_VARIABLE = "GAN_PIPELINE_IMAGE_VERSION"  # of the code that a container image holds, set in the image
+PIPELINE = "pipeline"  # the name under which the run of the whole pipeline is logged to, in place of a stage's
+
+TITLES = {  # of the stages' runs in MLflow, in pipeline order
+    "prepare_data": "1 prepare data",
+    "train_gan": "2 train",
+    "select_checkpoint": "3 select checkpoint",
+    "evaluate_gan": "4 evaluate",
+    "export_samples": "5 export",
+}
+RETRAINING_TITLES = {  # of the stages of a retraining, in pipeline order
+    "prepare_data": "prepare data",
+    "find_champion": "find champion",
+    "check_changes": "check for changes",
+    "train_gan": "train",
+    "select_checkpoint": "select checkpoint",
+    "evaluate_gan": "evaluate",
+    "compare_champion": "compare with champion",
+    "export_samples": "export",
+    "promote": "promote or keep",
+    "notify": "notify",
+}
+
+
+def _scratch() -> str:
+    return str(Path(tempfile.gettempdir()) / f"gan-pipeline-{uuid.uuid4().hex[:8]}")
+
+
+class RunContext(BaseModel):
+    """Which pipeline run a stage belongs to, where it keeps its state and where it is tracked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run_id: str = Field(default_factory=lambda: uuid.uuid4().hex, description="ours, not MLflow's")
+    name: str = "gan-pipeline"
+    experiment: str = "gan-pipeline"
+    tracking_uri: str = Field("", description="absolute MLflow address, http(s) or sqlite; empty: no tracking")
+    state_dir: str = Field(
+        default_factory=_scratch,
+        description="work directory: journals, logs and checkpoints, kept from one attempt to the next",
+    )
+    relay: Literal["in-process", "external"] = Field(
+        "in-process", description="external: another process sends the journal, the stage imports no mlflow"
+    )
+    parent_run_id: str = Field("", description="MLflow's id of a parent run that somebody else made (KFP's plugin)")
+    code_version: str = Field("", description="of the command that compiled the pipeline for a cluster's images")
+
+    @classmethod
+    def from_environment(cls, defaults: str | Mapping[str, Any] = "") -> RunContext:
+        """The context that the process was started with.
+
+        Args:
+            defaults: what the environment does not say, as a mapping or JSON (the pipeline's `run` parameter).
+
+        GAN_PIPELINE_RUN (JSON) wins over `defaults`; MLFLOW_TRACKING_URI and MLFLOW_RUN_ID, which KFP's MLflow plugin
+        sets together, win over both. MLFLOW_TRACKING_URI alone is used when nothing else names a store. On a cluster
+        the id of KFP's run arrives in GAN_PIPELINE_RUN_ID.
+        """
+        fields = dict(json.loads(defaults or "{}") if isinstance(defaults, str) else defaults)
+        if run_id := os.environ.get(RUN_ID_VARIABLE):
+            fields["run_id"] = run_id
+        fields |= json.loads(os.environ.get(RUN_VARIABLE) or "{}")
+        uri, parent = os.environ.get("MLFLOW_TRACKING_URI", ""), os.environ.get("MLFLOW_RUN_ID", "")
+        if uri and parent:
+            fields |= {"tracking_uri": uri, "parent_run_id": parent}
+        elif uri and "tracking_uri" not in fields:
+            fields["tracking_uri"] = uri
+        return cls.model_validate(fields)
+
+    def check_image(self) -> None:
+        """Refuses an image of other code than compiled the pipeline: caches and arguments would not fit.
+
+        Raises:
+            RequestError: with both versions.
+        """
+        held = os.environ.get(IMAGE_VERSION_VARIABLE, "")
+        if held and self.code_version and held != self.code_version:
+            raise RequestError(
+                f"the image holds version {held} of the code and the pipeline was compiled by {self.code_version}: "
+                "build and push the images of that version, or compile with this one"
+            )
+
+    def to_environment(self) -> dict[str, str]:
+        """The variables to start a stage's process with."""
+        return {RUN_VARIABLE: self.model_dump_json()}
+
+    def to_parameter(self) -> str:
+        """JSON for the pipeline's `run` parameter: the same for every run in a work directory, and without passwords.
+
+        Parameters are printed in logs and are part of the cache key; ids and logins travel in the environment.
+        """
+        fields = self.model_dump(include={"name", "experiment", "tracking_uri", "state_dir"})
+        return json.dumps(fields | {"tracking_uri": redact(self.tracking_uri)}, sort_keys=True)
+
+    @property
+    def tracking_folder(self) -> Path:
+        """Where the run's journals lie."""
+        return tracking_folder(self.state_dir, self.run_id)
+
+    def log_path(self, stage: str) -> Path:
+        """The log file of a stage."""
+        return Path(self.state_dir) / "logs" / f"{stage}.log"

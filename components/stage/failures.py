@@ -1,0 +1,59 @@
+"""From an exception to the one sentence that the user sees, and the exit code."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.redaction import redact
+from gan_models.errors import RequestError, RunError
+
+
+class Interrupted(Exception):  # noqa: N818 - it is no error
+    """The stage was asked to stop, has saved what it had, and can be continued (exit code 3)."""
+
+    exit_code = 3
+
+    def __init__(self, message: str = "interrupted; the same command continues") -> None:
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What the user is told: a sentence without line breaks, and the exit code of the process."""
+
+    sentence: str
+    exit_code: int
+    status: str = "FAILED"  # of the MLflow run
+
+
+def failure_of(error: BaseException, log: Path | None = None) -> Failure:
+    """The sentence for `error`; one for an unforeseen error names the log that holds the traceback."""
+    if isinstance(error, Interrupted | KeyboardInterrupt):
+        return Failure(_one_line(str(error) or str(Interrupted())), Interrupted.exit_code, "KILLED")
+    if isinstance(error, RequestError | RunError):
+        return Failure(_one_line(str(error)), error.exit_code)
+    if isinstance(error, OSError) and (sentence := _disk_sentence(error)):
+        return Failure(sentence, 1)
+    if isinstance(error, MemoryError) or "not enough memory" in str(error) or "out of memory" in str(error):
+        return Failure(
+            "out of memory: use a smaller data.size, training.batch_size or number of samples, or a larger machine", 1
+        )
+    details = f"; the full traceback is in {log}" if log else ""
+    return Failure(_one_line(f"unexpected {type(error).__name__}: {error or 'no message'}{details}"), 1)
+
+
+def _disk_sentence(error: OSError) -> str:
+    where = f" at {error.filename}" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full{where}: free some space, or choose another --workdir; the same command continues"
+    if error.errno == errno.EROFS:
+        return f"the file system{where} is read-only: choose a --workdir that can be written"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"no permission to read or write{where}: change its permissions, or choose another --workdir"
+    return ""
+
+
+def _one_line(text: str) -> str:
+    return redact(" ".join(text.split()))

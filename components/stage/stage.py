@@ -1,0 +1,372 @@
+"""What a stage sees of the world around it: progress, tracking, and how it ends.
+
+A stage is a plain function `run(request, stage)`. Everything it tells MLflow goes through `Stage.log_*`, which only
+append to a journal on disk (components.tracking.journal), so no server can slow a stage down or fail it.
+
+    with open_stage("train_gan", context) as stage:      # in Python
+        run(request, stage)
+
+    run_component("train_gan", lambda stage: run(request, stage))     # in a KFP component: errors become exit codes
+
+Importing this module costs pydantic and nothing heavier; mlflow is imported by the relay alone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel
+
+from components.context import PIPELINE, RETRAINING_TITLES, RunContext
+from components.redaction import redact
+from components.stage.environment import environment
+from components.stage.failures import Failure, Interrupted, failure_of
+from components.stage.progress import EventLog, Progress, show_progress
+from components.stage.stopping import PARENT_VARIABLE, StopSignal, stop_on_signals, watch_parent
+from components.tracking.journal import Journal, last_kind
+from gan_models.atomic import write_json
+from gan_models.errors import RunError
+
+if TYPE_CHECKING:
+    from components.tracking.relay import Relay
+
+__all__ = ["PIPELINE", "Interrupted", "RunContext", "Stage", "flatten", "open_stage", "run_component"]
+
+DRAIN_VARIABLE = "GAN_PIPELINE_DRAIN_SECONDS"
+DRAIN_SECONDS = 60.0  # how long a stage that sends by itself waits for the server at its end
+VALUES_PER_ENTRY = 90  # MLflow takes 100 parameters or tags in one request
+PARAM_LENGTH = 5900  # MLflow cuts a value at 6,000 characters
+KEY_LENGTH = 240  # and a name at 250
+
+OWN_LOGGERS = ("gan_pipeline", "gan_models", "components", "pipeline")
+
+T = TypeVar("T")
+
+
+class Stage:
+    """The running stage. Made by `open_stage`."""
+
+    def __init__(
+        self, name: str, context: RunContext, events: EventLog, stop: StopSignal, journal: Journal | None = None
+    ) -> None:
+        self.name = name
+        self.context = context
+        self.log_path = context.log_path(name)
+        self._journal = journal
+        self._events = events
+        self._stop = stop
+        self._logger = logging.getLogger(f"gan_pipeline.{name}")
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether SIGTERM or SIGINT arrived: save, then raise `Interrupted`. Cheap enough to ask at every step.
+
+        A stage that does not ask is interrupted wherever it is.
+        """
+        return self._stop.requested
+
+    # -- for the user ---------------------------------------------------------------------------------------------
+
+    def progress(self, description: str, total: int) -> AbstractContextManager[Progress]:
+        """A bar for one task of the stage: `with stage.progress("training", 4000) as bar: bar.advance(loss=0.7)`."""
+        return show_progress(self._events, description, total)
+
+    def note(self, sentence: str) -> None:
+        """One line for the user, also kept in the stage's log."""
+        sentence = redact(sentence)
+        self._logger.info(sentence)
+        self._events.write("note", text=sentence)
+        if self._events.path is None:
+            print(f"{self.name}: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
+
+    # -- for MLflow: the stage's own run --------------------------------------------------------------------------
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Parameters of any length; nested mappings and models become dotted names."""
+        texts = {key: _text(value) for key, value in flatten(params).items()}
+        self._append_values("params", _short_values(texts))
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Figures at a step; one that was logged at this step before (a resumed run repeats steps) is left out."""
+        self._append_values("metrics", _floats(metrics), step=int(step))
+
+    def log_image(self, png: Path, key: str, step: int) -> None:
+        """An image of the series `key`; MLflow shows a series with a slider over its steps."""
+        key = re.sub(r"[^A-Za-z0-9_\-./ ]", "_", key)
+        if self._journal is not None and not self._journal.has_image(key, int(step)):
+            self._append("image", key=key, step=int(step), file=self._journal.keep_copy(Path(png)))
+
+    def log_artifact(self, path: Path, folder: str = "") -> None:
+        """A file, or a folder with all it holds, into `folder` of the run's artifacts."""
+        if self._journal is not None:
+            path = Path(path)
+            self._append("artifact", name=path.name, file=self._journal.keep_copy(path), folder=folder)
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Tags of the stage's run."""
+        self._append_values("tags", {_key(key): _text(value) for key, value in tags.items()})
+
+    def log_dataset(self, name: str, fingerprint: str, source: str, profile: Mapping[str, Any], context: str) -> None:
+        """The data the stage works on, as an MLflow dataset input of its run and of the pipeline's.
+
+        Args:
+            profile: counts and shapes worth showing, JSON values only.
+            context: what it is used for, such as "training" or "evaluation".
+        """
+        self._append(
+            "dataset", name=name, fingerprint=fingerprint, source=redact(source), profile=dict(profile), context=context
+        )
+
+    def log_checkpoint(self, name: str, step: int, metrics: Mapping[str, float]) -> None:
+        """A checkpoint as an MLflow logged model (description only, no weights) with its figures linked to it.
+
+        The figures are metrics of the stage's run at that step, too, once, even if `log_metrics` logs them as well.
+        """
+        self._append("checkpoint", name=name, step=int(step), values=_floats(metrics))
+
+    def log_generator(self, folder: Path, registered_name: str) -> None:
+        """Log and register a generator folder; `mlflow.pytorch.load_model("models:/NAME/1")` then draws samples.
+
+        What is registered is a torch.export program of the generator's own inputs that needs no code of this project.
+        Takes about 3 s, here, not in the process that sends.
+        """
+        if self._journal is None or self._journal.has_generator(registered_name):
+            return
+        from components.tracking.mlflow.generator_program import write_generator_program
+
+        with self._journal.new_copy("generator") as target:
+            write_generator_program(Path(folder), target)
+        self._append("generator", name=registered_name, file=target.name)
+
+    # -- for MLflow: the run of the whole pipeline ------------------------------------------------------------------
+
+    def headline(self, metrics: Mapping[str, float], markdown: str, tags: Mapping[str, str] | None = None) -> None:
+        """The figures that a reader of the pipeline run looks for: its metrics, tags and a part of its description."""
+        texts = {_key(key): _text(value) for key, value in (tags or {}).items()}
+        self._append("headline", values=_floats(metrics), markdown=markdown, tags=texts)
+
+    def _append(self, kind: str, **fields: Any) -> None:
+        if self._journal is not None:
+            self._journal.append({"kind": kind, **fields})
+
+    def _append_values(self, kind: str, values: Mapping[str, Any], **fields: Any) -> None:
+        for items in _chunks(list(values.items()), VALUES_PER_ENTRY):
+            self._append(kind, **fields, values=dict(items))
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings, models and sequences of them as one level of dotted names.
+
+    >>> flatten({"optimizers": {"generator": {"lr": 0.0002}}, "seed": 0})
+    {'optimizers.generator.lr': 0.0002, 'seed': 0}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, BaseModel):
+            value = value.model_dump(mode="json")
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{name}.")
+        elif isinstance(value, list | tuple) and any(isinstance(item, Mapping | BaseModel) for item in value):
+            flat |= flatten({str(index): item for index, item in enumerate(value)}, f"{name}.")
+        else:
+            flat[name] = value
+    return flat
+
+
+def _chunks(items: list[tuple[str, Any]], size: int) -> Iterator[list[tuple[str, Any]]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _text(value: Any) -> str:
+    return redact(value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False))
+
+
+def _key(name: str) -> str:
+    """A name that MLflow takes: letters, digits, _ - . space : and /."""
+    return re.sub(r"[^A-Za-z0-9_\-.:/ ]", "_", name)[:KEY_LENGTH]
+
+
+def _floats(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {_key(key): float(value) for key, value in metrics.items()}
+
+
+def _short_values(texts: Mapping[str, str]) -> dict[str, str]:
+    """Values longer than MLflow keeps, cut into numbered parts."""
+    short: dict[str, str] = {}
+    for key, text in texts.items():
+        parts = [text[start : start + PARAM_LENGTH] for start in range(0, len(text), PARAM_LENGTH)] or [""]
+        names = [_key(key)] if len(parts) == 1 else [_key(f"{key}.part-{n}") for n in range(1, len(parts) + 1)]
+        short |= dict(zip(names, parts, strict=True))
+    return short
+
+
+@contextmanager
+def open_stage(name: str, context: RunContext | None = None, stop: StopSignal | None = None) -> Iterator[Stage]:
+    """A stage of a run: opens its journal and log, says how it ended, and lets every error through.
+
+    Args:
+        name: of a stage, or `PIPELINE`: then what is logged goes to the run of the whole pipeline, which ends when the
+            block does (the command line does this).
+        context: the run; default: what the process was started with.
+        stop: what `Stage.stop_requested` asks; default: nobody requests a stop.
+    """
+    context = context or RunContext.from_environment()
+    stage = Stage(name, context, EventLog.from_environment(name), stop or StopSignal())
+    started = time.monotonic()
+    failure: Failure | None = None
+    with ExitStack() as inside:
+        try:
+            stage._events.write("start")
+            inside.enter_context(_log_file(stage.log_path))
+            inside.enter_context(_journal_open(stage))
+            stage._append("start", environment=environment())
+            yield stage
+        except BaseException as error:
+            failure = failure_of(error, stage.log_path)
+            _write_traceback(stage.log_path, error)
+            stage._events.write(
+                "error", sentence=failure.sentence, exit_code=failure.exit_code, log=str(stage.log_path)
+            )
+            raise
+        finally:
+            status, reason = (failure.status, failure.sentence) if failure else ("FINISHED", "")
+            with suppress(OSError):  # a full disk is being reported already
+                if name == PIPELINE:
+                    _end_unfinished(context, status)
+                stage._append("end", status=status, reason=reason, environment=environment())
+            stage._events.write("end", status=status, seconds=round(time.monotonic() - started, 3))
+
+
+@contextmanager
+def _journal_open(stage: Stage) -> Iterator[None]:
+    """Gives the stage its journal, and a relay that sends it where no other process does."""
+    context = stage.context
+    if not context.tracking_uri:
+        yield
+        return
+    with ExitStack() as inside:
+        stage._journal = Journal(context.tracking_folder, stage.name)
+        inside.callback(stage._journal.close)
+        _describe_run(context)
+        if context.relay == "in-process":
+            from components.tracking.relay import Relay
+
+            relay = inside.enter_context(Relay(context, only=stage.name))
+            inside.callback(_wait_for, relay, stage)
+        yield
+
+
+def _wait_for(relay: Relay, stage: Stage) -> None:
+    seconds = float(os.environ.get(DRAIN_VARIABLE, DRAIN_SECONDS))
+    if pending := relay.drain(seconds):
+        stage.note(pending.sentence())
+
+
+def _describe_run(context: RunContext) -> None:
+    """What a later command needs to send this run's journals, should the server be away until then."""
+    file = context.tracking_folder / "run.json"
+    if not file.exists():
+        fields = context.model_dump(include={"name", "experiment", "parent_run_id", "relay"})
+        write_json(file, {**fields, "tracking_uri": redact(context.tracking_uri)})
+
+
+def _end_unfinished(context: RunContext, status: str) -> None:
+    """Journal the end of stages that were killed before they could."""
+    if not context.tracking_uri:
+        return
+    for path in context.tracking_folder.glob("*.jsonl"):
+        if path.stem in RETRAINING_TITLES and last_kind(path) not in ("", "end"):
+            with suppress(RunError):  # it still runs
+                journal = Journal(context.tracking_folder, path.stem, lock_seconds=0)
+                ended = "KILLED" if status == "KILLED" else "FAILED"
+                journal.append({"kind": "end", "status": ended, "reason": "the process was killed"})
+                journal.close()
+
+
+@contextmanager
+def _log_file(path: Path) -> Iterator[None]:
+    """Log records of this process go to the stage's log: ours in full, warnings of others."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = _QuietFileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(_RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(lambda record: record.levelno >= logging.WARNING or record.name.startswith(OWN_LOGGERS))
+    ours = logging.getLogger("gan_pipeline")
+    level, root = ours.level, logging.getLogger()
+    ours.setLevel(logging.INFO)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        ours.setLevel(level)
+        handler.close()
+
+
+class _QuietFileHandler(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """A log that cannot be written is no reason to print a traceback or to fail."""
+
+
+class _RedactingFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def _write_traceback(path: Path, error: BaseException) -> None:
+    with suppress(OSError):  # the disk is full or read-only: that is the error being reported
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(redact("".join(traceback.format_exception(error))))
+
+
+def run_component(name: str, call: Callable[[Stage], T], run: str | Mapping[str, Any] = "") -> T:
+    """The body of a KFP component: opens the stage, runs it, and turns an error into a sentence and an exit code.
+
+    Args:
+        run: the pipeline's `run` parameter (`RunContext.to_parameter`); the environment wins over it.
+
+    Raises:
+        SystemExit: with 1 (failed), 2 (the request was wrong) or 3 (interrupted, can be continued).
+    """
+    context: RunContext | None = None
+    stop = StopSignal()
+    try:
+        context = RunContext.from_environment(run)
+        context.check_image()
+        parent = watch_parent(os.environ.get(PARENT_VARIABLE, ""))
+        with stop_on_signals(stop), parent, open_stage(name, context, stop) as stage:
+            result = call(stage)
+        if _is_executor():
+            atexit.register(_leave_at_once)
+        return result
+    except (Exception, KeyboardInterrupt) as error:
+        failure = failure_of(error, context.log_path(name) if context else None)
+        print(f"{name}: {failure.sentence}", file=sys.stderr, flush=True)  # noqa: T201
+        raise SystemExit(failure.exit_code) from None
+
+
+def _is_executor() -> bool:
+    """Whether this process was started by KFP for this one stage; a notebook's or a test's is not ours to end."""
+    specification = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return specification is not None and specification.name == "kfp.dsl.executor_main"
+
+
+def _leave_at_once() -> None:
+    """Ends a process that did well without taking its libraries down in good order: with torch that costs a second."""
+    if not hasattr(sys, "last_value"):  # an error after the stage must keep its exit code
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

@@ -1,0 +1,299 @@
+"""The write-ahead journal of a stage: everything bound for MLflow goes to disk first, as JSON lines, in order.
+
+A stage appends and never waits for a server; a `Relay` (components.tracking.relay) reads and sends. One journal belongs
+to one stage of one run and survives the stage's process: a resumed stage appends to the same file, and what it repeats
+(a metric at the same step, an image, a parameter) is not written twice.
+
+Folder of a run, `<state_dir>/tracking/<run_id>/`:
+
+    run.json            what the run is called (no address of the tracking server: it may hold a password)
+    <stage>.jsonl       the journal: one entry a line, {"t": ms since 1970, "kind": ..., ...}
+    <stage>.ack.json    how many bytes of it the tracking server holds; written by the relay
+    <stage>.spool/      copies of the files to be uploaded, deleted once they are
+    <stage>.rejected    entries that the tracking store would not take, with its reasons; absent as a rule
+
+A line is written by one `write`, so a process that dies leaves at most one torn line, at the end; it is cut off when
+the journal is opened again and ignored by readers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from gan_models.errors import RunError
+
+Entry = dict[str, Any]
+
+FSYNC_SECONDS = 2.0  # a killed process loses nothing in any case; a power cut loses at most this much
+LOCK_SECONDS = 30.0  # a predecessor that was told to stop has this long to go
+
+
+def tracking_folder(state_dir: Path | str, run_id: str) -> Path:
+    """Where the journals of a run lie."""
+    return Path(state_dir) / "tracking" / run_id
+
+
+@dataclass(frozen=True)
+class Line:
+    """One entry of a journal and the offset, in bytes, just behind it."""
+
+    entry: Entry
+    end: int
+
+
+def read_lines(path: Path, offset: int = 0, max_bytes: int = 1 << 20) -> list[Line]:
+    """The complete entries behind `offset`, about `max_bytes` of them; a torn last line is left for later.
+
+    A complete line that is no JSON object (a disk that lied before a power cut) is stepped over.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            block = file.read(max_bytes)
+            if block and b"\n" not in block:
+                block += file.readline()
+    except FileNotFoundError:
+        return []
+    lines = []
+    for raw in block.splitlines(keepends=True):
+        if not raw.endswith(b"\n"):
+            break
+        offset += len(raw)
+        lines.append(Line(_decode(raw), offset))
+    return lines
+
+
+def _decode(raw: bytes) -> Entry:
+    try:
+        entry = json.loads(raw)
+    except ValueError:
+        return {"kind": "damaged"}
+    return entry if isinstance(entry, dict) and "kind" in entry else {"kind": "damaged"}
+
+
+def read_acknowledged(path: Path) -> tuple[int, bool]:
+    """How many bytes of the journal at `path` the tracking store holds, and whether more of it might have been sent.
+
+    The doubt comes with a power cut, which may take the end of a journal or its acknowledgement away.
+    """
+    file = path.with_suffix(".ack.json")
+    if not file.exists():
+        return 0, False
+    try:
+        known = json.loads(file.read_text())
+        offset, doubtful = int(known["bytes"]), bool(known.get("doubtful", False))
+    except (ValueError, KeyError, TypeError):
+        return 0, True
+    size = path.stat().st_size if path.exists() else 0
+    return min(offset, size), doubtful or offset > size
+
+
+def sending_folder(spool: Path) -> Path:
+    """Where the relay puts a file of `spool` under the name that it is uploaded as; made when it is missing."""
+    folder = spool.with_suffix(".sending")
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def read_all(path: Path, offset: int = 0) -> Iterator[Entry]:
+    """Every complete entry of a journal behind `offset`, first to last."""
+    while lines := read_lines(path, offset):
+        for line in lines:
+            yield line.entry
+        offset = lines[-1].end
+
+
+def last_kind(path: Path) -> str:
+    """The kind of a journal's last entry, "" for an empty journal."""
+    kind = ""
+    for entry in read_all(path):
+        kind = str(entry.get("kind", ""))
+    return kind
+
+
+class Journal:
+    """Appends to the journal of one stage; open it once a process, close it at the end.
+
+    Raises:
+        RunError: another process has the journal open and does not let go of it.
+    """
+
+    def __init__(self, folder: Path, name: str, lock_seconds: float = LOCK_SECONDS) -> None:
+        self.path = folder / f"{name}.jsonl"
+        self.spool = folder / f"{name}.spool"
+        self.spool.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(folder / f"{name}.lock", timeout=lock_seconds, thread_local=False)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise RunError(
+                f"the stage {name} of this run is being written by another process ({self.path} is locked): "
+                "wait for it to end, or stop it"
+            ) from None
+        self._guard = threading.Lock()
+        self._steps: dict[str, dict[int, int]] = {}  # when a metric was logged, by name and step
+        self._images: set[tuple[str, int]] = set()
+        self._params: dict[str, str] = {}
+        self._others: set[str] = set()
+        self._synced = time.monotonic()
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._cut_torn_line()
+        for entry in read_all(self.path):
+            self._remember(entry)
+        self._clear_spool()
+
+    def _cut_torn_line(self) -> None:
+        size = os.fstat(self._file).st_size
+        end = size
+        while end > 0:
+            start = max(0, end - 65536)
+            newline = os.pread(self._file, end - start, start).rfind(b"\n")
+            end = start if newline < 0 else start + newline + 1
+            if newline >= 0:
+                break
+        if end < size:
+            os.ftruncate(self._file, end)
+
+    def _clear_spool(self) -> None:
+        """Delete copies that no entry waits for: their process died before it could journal or delete them."""
+        offset, _ = read_acknowledged(self.path)
+        waiting = {entry.get("file") for entry in read_all(self.path, offset)}
+        for path in self.spool.iterdir():
+            if path.name not in waiting:
+                remove(path)
+
+    def _remember(self, entry: Entry) -> None:
+        kind = entry.get("kind")
+        if kind in ("metrics", "headline", "checkpoint"):
+            for key in entry.get("values", {}):
+                times = self._steps.setdefault(_scoped(entry, key), {})
+                times.setdefault(int(entry.get("step", 0)), int(entry["t"]))
+        if kind == "image":
+            self._images.add((entry["key"], int(entry["step"])))
+        elif kind == "params":
+            self._params.update(entry["values"])
+        elif kind in ("dataset", "checkpoint", "generator"):
+            self._others.add(_identity(entry))
+
+    def append(self, entry: Mapping[str, Any]) -> bool:
+        """Write what is new in `entry`; False when all of it was there already.
+
+        Raises:
+            OSError: the disk is full; the journal is as it was before.
+        """
+        with self._guard:
+            fresh = self._only_new({"t": int(time.time() * 1000), **entry})
+            if fresh is None:
+                return False
+            self._write(json.dumps(fresh, separators=(",", ":"), ensure_ascii=False).encode() + b"\n")
+            self._remember(fresh)
+            if time.monotonic() - self._synced > FSYNC_SECONDS:
+                self.sync()
+            return True
+
+    def _write(self, line: bytes) -> None:
+        size = os.fstat(self._file).st_size
+        try:
+            written = os.write(self._file, line)
+            while written < len(line):  # a nearly full disk takes a part; the rest raises or follows
+                written += os.write(self._file, line[written:])
+        except OSError:
+            os.ftruncate(self._file, size)
+            raise
+
+    def _only_new(self, entry: Entry) -> Entry | None:
+        kind, step = entry["kind"], int(entry.get("step", 0))
+        if kind in ("metrics", "headline"):
+            new = {k: v for k, v in entry["values"].items() if step not in self._steps.get(_scoped(entry, k), ())}
+            return {**entry, "values": new} if new or kind == "headline" else None
+        if kind == "image":
+            return None if (entry["key"], step) in self._images else entry
+        if kind == "params":
+            new = {k: v for k, v in entry["values"].items() if self._params.get(k) != v}
+            return {**entry, "values": new} if new else None
+        if kind in ("dataset", "checkpoint", "generator") and _identity(entry) in self._others:
+            return None
+        if kind == "checkpoint":  # figures that were logged as metrics, too, keep one time, so that they stay one
+            logged = {k: self._steps[k][step] for k in entry["values"] if step in self._steps.get(k, ())}
+            return {**entry, "times": logged} if logged else entry
+        return entry
+
+    def has_image(self, key: str, step: int) -> bool:
+        """Whether the image is in the journal already, so that no copy of it need be made."""
+        return (key, step) in self._images
+
+    def has_generator(self, name: str) -> bool:
+        """Whether a generator is in the journal under this name already."""
+        return _identity({"kind": "generator", "name": name}) in self._others
+
+    @contextmanager
+    def new_copy(self, name: str) -> Iterator[Path]:
+        """A new folder in the spool to write into; it is removed when that fails."""
+        target = self.spool / f"{uuid.uuid4().hex[:12]}-{name}"
+        target.mkdir()
+        try:
+            yield target
+        except BaseException:
+            remove(target)
+            raise
+
+    def keep_copy(self, source: Path) -> str:
+        """Put a file or folder into the spool (hard links where the disk allows) and return its name there."""
+        name = f"{uuid.uuid4().hex[:12]}-{source.name}"
+        target = self.spool / name
+        if source.is_dir():
+            shutil.copytree(source, target, copy_function=link_or_copy)
+        else:
+            link_or_copy(source, target)
+        return name
+
+    def sync(self) -> None:
+        """Make everything written so far survive a power cut."""
+        os.fsync(self._file)
+        self._synced = time.monotonic()
+
+    def close(self) -> None:
+        if self._file >= 0:
+            self.sync()
+            os.close(self._file)
+            self._file = -1
+            self._lock.release()
+
+
+def link_or_copy(source: Path | str, target: Path | str) -> None:
+    """A hard link where both lie on one file system, else a copy. Files here are replaced, never changed in place."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder; one that is gone or cannot be deleted is left."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _scoped(entry: Mapping[str, Any], key: str) -> str:
+    """Metrics of the pipeline's run live beside those of the stage's own."""
+    return f"parent:{key}" if entry["kind"] == "headline" else key
+
+
+def _identity(entry: Mapping[str, Any]) -> str:
+    return f"{entry['kind']}:{entry['name']}:{entry.get('step', '')}:{entry.get('fingerprint', '')}"

@@ -1,0 +1,233 @@
+"""Turns journal entries into calls of MLflow's client. Every call may be repeated without doing anything twice."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.context import PIPELINE, RETRAINING_TITLES, RunContext
+from components.tracking.journal import Entry, link_or_copy, sending_folder
+from components.tracking.mlflow.client import connect
+from components.tracking.mlflow.models import log_checkpoint, log_generator
+from components.tracking.mlflow.runs import PipelineRuns
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+BATCHED = ("metrics", "params", "tags")  # kinds that may share one request
+TAG_LENGTH = 7900  # MLflow takes 8,000 characters
+DIGEST_LENGTH = 36
+SECTION_TAG = "gan_pipeline.headline."
+
+
+class Sender:
+    """Sends the entries of one pipeline run. Connects at the first use, and again after `reset`."""
+
+    def __init__(self, context: RunContext) -> None:
+        self.context = context
+        self._runs: PipelineRuns | None = None
+
+    def reset(self) -> None:
+        """Look everything up anew: the store was away, or lost what had been found."""
+        if self._runs is not None:
+            self._runs.forget()
+
+    @property
+    def runs(self) -> PipelineRuns:
+        if self._runs is None:
+            self._runs = PipelineRuns(connect(self.context.tracking_uri), self.context)
+        return self._runs
+
+    @property
+    def client(self) -> MlflowClient:
+        return self.runs.client
+
+    def send(self, stage: str, spool: Path, entries: Sequence[Entry], verify: bool) -> None:
+        """Send entries of a stage's journal: any number of `BATCHED` ones, or a single other.
+
+        Args:
+            verify: they may have been sent before; leave out what the store has.
+        """
+        run_id = self.runs.of(stage)
+        if entries[0]["kind"] in BATCHED:
+            self._batch(run_id, entries, verify)
+            return
+        entry = entries[0]
+        match entry["kind"]:
+            case "start":
+                self._start(stage, run_id, entry)
+            case "end":
+                self._end(stage, run_id, entry)
+            case "image":
+                self._image(run_id, entry, spool)
+            case "artifact":
+                self._artifact(run_id, entry, spool)
+            case "dataset":
+                self._dataset(run_id, entry)
+            case "headline":
+                self._headline(stage, entry, verify)
+            case "checkpoint":
+                log_checkpoint(self.client, self.runs.experiment(), run_id, entry)
+            case "generator":
+                if (path := spool / entry["file"]).exists():
+                    log_generator(self.client, self.context.run_id, self.runs.experiment(), run_id, entry, path)
+
+    # -- the state of runs ------------------------------------------------------------------------------------------
+
+    def _start(self, stage: str, run_id: str, entry: Entry) -> None:
+        self._set_tags(run_id, entry.get("environment", {}))
+        self.client.update_run(run_id, status="RUNNING")
+        if stage != PIPELINE and self.context.relay == "in-process" and self.runs.owns_parent:
+            self.client.update_run(self.runs.parent(), status="RUNNING")
+
+    def _end(self, stage: str, run_id: str, entry: Entry) -> None:
+        reason = {"gan_pipeline.failure": entry["reason"]} if entry.get("reason") else {}
+        self._set_tags(run_id, {**entry.get("environment", {}), **reason})
+        self._terminate(run_id, entry)
+        # Where no command line stands behind the stages, the pipeline's run is as far as its latest stage.
+        if stage != PIPELINE and self.context.relay == "in-process" and self.runs.owns_parent:
+            self._terminate(self.runs.parent(), entry)
+
+    def _terminate(self, run_id: str, entry: Entry) -> None:
+        if run_id != self.context.parent_run_id:
+            self.client.set_terminated(run_id, status=entry["status"], end_time=entry["t"])
+
+    # -- metrics, parameters, tags ------------------------------------------------------------------------------------
+
+    def _batch(self, run_id: str, entries: Sequence[Entry], verify: bool) -> None:
+        from mlflow.entities import Metric
+
+        metrics: list[Metric] = []
+        params: dict[str, str] = {}
+        tags: dict[str, str] = {}
+        for entry in entries:
+            if entry["kind"] == "metrics":
+                metrics += [Metric(k, v, entry["t"], entry["step"]) for k, v in entry["values"].items()]
+            elif entry["kind"] == "tags":
+                tags |= entry["values"]
+            else:
+                for key, value in entry["values"].items():
+                    if params.setdefault(key, value) != value:
+                        tags[_changed(key)] = value
+        if verify:
+            metrics, params = self._leave_out_known(run_id, metrics, params, tags)
+        self._log_batch(run_id, metrics, params, tags)
+
+    def _leave_out_known(
+        self, run_id: str, metrics: list[Metric], params: dict[str, str], tags: dict[str, str]
+    ) -> tuple[list[Metric], dict[str, str]]:
+        """What the store lacks. A parameter cannot change: a new value becomes a tag, added to `tags`."""
+        run = self.client.get_run(run_id)
+        known: dict[str, set[int]] = {
+            key: {metric.step for metric in self.client.get_metric_history(run_id, key)}
+            for key in {metric.key for metric in metrics} & set(run.data.metrics)
+        }
+        for key, value in params.items():
+            if run.data.params.get(key, value) != value:
+                tags[_changed(key)] = value
+        return (
+            [metric for metric in metrics if metric.step not in known.get(metric.key, ())],
+            {key: value for key, value in params.items() if key not in run.data.params},
+        )
+
+    def _set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        self._log_batch(run_id, [], {}, dict(tags))
+
+    def _log_batch(self, run_id: str, metrics: list[Metric], params: dict[str, str], tags: dict[str, str]) -> None:
+        from mlflow.entities import Param, RunTag
+
+        if metrics or params or tags:
+            self.client.log_batch(
+                run_id,
+                metrics=metrics,
+                params=[Param(key, value) for key, value in params.items()],
+                tags=[RunTag(key, value[:TAG_LENGTH]) for key, value in tags.items()],
+            )
+
+    # -- files --------------------------------------------------------------------------------------------------------
+
+    def _image(self, run_id: str, entry: Entry, spool: Path) -> None:
+        """As `MlflowClient.log_image`, whose file names the UI reads the step from, but with one name each time."""
+        from mlflow.tracking.multimedia import compress_image_size
+        from PIL import Image
+
+        source = spool / entry["file"]
+        if not source.exists():  # uploaded, and the acknowledgement was lost
+            return
+        key = entry["key"].replace("/", "~")
+        mark = uuid.uuid5(uuid.NAMESPACE_OID, f"{run_id} {entry['key']} {entry['step']}")
+        name = f"{key}+step+{entry['step']}+timestamp+{entry['t']}+{mark}"
+        with _under_name(source, f"{name}.png") as full:
+            small = full.with_name(f"{name}+compressed.webp")
+            with Image.open(full) as image:
+                compress_image_size(image).save(small)
+            self.client.log_artifact(run_id, str(full), "images")
+            self.client.log_artifact(run_id, str(small), "images")
+        self.client.set_tag(run_id, "mlflow.loggedImages", "true")
+
+    def _artifact(self, run_id: str, entry: Entry, spool: Path) -> None:
+        source = spool / entry["file"]
+        if source.is_dir():
+            target = "/".join(part for part in (entry["folder"], entry["name"]) if part)
+            self.client.log_artifacts(run_id, str(source), target)
+        elif source.exists():
+            with _under_name(source, entry["name"]) as path:
+                self.client.log_artifact(run_id, str(path), entry["folder"] or None)
+
+    # -- data, headline -----------------------------------------------------------------------------------------------
+
+    def _dataset(self, run_id: str, entry: Entry) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(
+            name=entry["name"],
+            digest=entry["fingerprint"][:DIGEST_LENGTH],
+            source_type="local",
+            source=json.dumps({"uri": entry["source"]}),
+            profile=json.dumps(entry["profile"]),
+        )
+        given = DatasetInput(dataset=dataset, tags=[InputTag("mlflow.data.context", entry["context"])])
+        parent = self.runs.parent()
+        for target in dict.fromkeys((run_id, parent)):
+            inputs = self.client.get_run(target).inputs
+            known = {(i.dataset.name, i.dataset.digest) for i in (inputs.dataset_inputs if inputs else ())}
+            if (dataset.name, dataset.digest) not in known:
+                self.client.log_inputs(target, datasets=[given])
+        self._set_tags(parent, {"gan_pipeline.data_fingerprint": entry["fingerprint"]})
+
+    def _headline(self, stage: str, entry: Entry, verify: bool) -> None:
+        """Figures and tags of the pipeline's run, and this stage's part of its description."""
+        from mlflow.entities import Metric
+
+        parent = self.runs.parent()
+        metrics = [Metric(key, value, entry["t"], entry.get("step", 0)) for key, value in entry["values"].items()]
+        if verify:
+            metrics, _ = self._leave_out_known(parent, metrics, {}, {})
+        part = {SECTION_TAG + stage: entry["markdown"]} if entry["markdown"] else {}
+        self._log_batch(parent, metrics, {}, {**entry.get("tags", {}), **part})
+        if part:
+            tags: dict[str, Any] = self.client.get_run(parent).data.tags
+            order = [PIPELINE, *RETRAINING_TITLES]
+            parts = sorted(
+                (key.removeprefix(SECTION_TAG), text) for key, text in tags.items() if key.startswith(SECTION_TAG)
+            )
+            parts.sort(key=lambda part: order.index(part[0]) if part[0] in order else len(order))
+            self._set_tags(parent, {"mlflow.note.content": "\n\n".join(text for _, text in parts)})
+
+
+def _changed(key: str) -> str:
+    return f"changed.{key}"
+
+
+@contextmanager
+def _under_name(source: Path, name: str) -> Iterator[Path]:
+    """The file under the name that it is to be uploaded as."""
+    with tempfile.TemporaryDirectory(dir=sending_folder(source.parent)) as scratch:
+        link_or_copy(source, Path(scratch) / name)
+        yield Path(scratch) / name

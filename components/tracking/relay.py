@@ -1,0 +1,362 @@
+"""Sends the journals of a run to MLflow: in order, in batches, exactly once, for as long as it takes.
+
+How often an entry arrives, whatever dies when:
+
+- An entry is acknowledged (`<stage>.ack.json`, replaced atomically) after the store took it. Killed in between, the
+  next relay sends the same entries again, but first asks the store what it has of them (`verify`).
+- A request that failed may have arrived: it, too, is verified when repeated.
+- A metric keeps the time it was journalled with, so that a SQL store sees a repeated row for what it is even when the
+  first request is still under way.
+- One relay at a time holds a journal, by a file lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from components.context import RunContext
+from components.redaction import redact
+from components.tracking.journal import Entry, Line, read_acknowledged, read_lines, remove, sending_folder
+from components.tracking.mlflow.client import Trouble, sentence_of, trouble_of
+from components.tracking.mlflow.sender import BATCHED, Sender
+from gan_models.atomic import write_json
+
+POLL_SECONDS = 0.5
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 10.0
+REFUSED_WAIT_SECONDS = 30.0
+ODD_TRIES = 8
+BATCH_VALUES = 500  # of metrics, parameters and tags each; MLflow takes 1,000 metrics, 100 parameters and 100 tags
+BATCH_NAMES = 100
+BATCH_BYTES = 400_000
+ALWAYS = 1 << 62
+
+_logger = logging.getLogger("gan_pipeline.relay")
+
+
+@dataclass(frozen=True)
+class Pending:
+    """What has not reached the store yet. Truthy when there is something."""
+
+    entries: int
+    reason: str = ""
+    folder: Path | None = None
+    rejected: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.entries > 0
+
+    def sentence(self) -> str:
+        """For the user; empty when nothing is pending."""
+        if not self.entries:
+            return ""
+        why = f": {self.reason}" if self.reason else ""
+        return (
+            f"{self.entries} entries wait in {self.folder} to be sent to MLflow{why}; "
+            "the next run in this work directory sends them"
+        )
+
+
+@dataclass
+class _Outbox:
+    """One journal and how far it has been sent."""
+
+    path: Path
+    lock: FileLock
+    offset: int = 0
+    verify_below: int = 0  # entries before this offset may have been sent without being acknowledged
+    held: bool = False
+    tries: int = 0
+
+    @property
+    def stage(self) -> str:
+        return self.path.stem
+
+    @property
+    def spool(self) -> Path:
+        return self.path.with_suffix(".spool")
+
+    def hold(self) -> bool:
+        """Become the one that sends this journal; False while another process is."""
+        if not self.held:
+            try:
+                self.lock.acquire(timeout=0)
+            except Timeout:
+                return False
+            self.held = True
+            shutil.rmtree(sending_folder(self.spool), ignore_errors=True)
+            self._load()
+        return True
+
+    def _load(self) -> None:
+        self.offset, doubtful = read_acknowledged(self.path)
+        self.verify_below = ALWAYS if doubtful else self.offset + 1
+
+    def acknowledge(self, lines: Sequence[Line]) -> None:
+        doubtful = {"doubtful": True} if self.verify_below == ALWAYS else {}
+        write_json(self.path.with_suffix(".ack.json"), {"bytes": lines[-1].end, **doubtful})
+        self.offset = lines[-1].end
+        self.tries = 0
+        for line in lines:
+            if name := line.entry.get("file"):
+                remove(self.spool / name)
+
+    def release(self) -> None:
+        if self.held:
+            self.lock.release()
+            self.held = False
+
+
+@dataclass
+class _Post:
+    """One run's outboxes and the sender that they share."""
+
+    context: RunContext
+    only: str | None
+    sender: Sender
+    outboxes: dict[Path, _Outbox] = field(default_factory=dict)
+
+    def refresh(self) -> list[_Outbox]:
+        for path in _journals(self.context, self.only):
+            if path not in self.outboxes:
+                self.outboxes[path] = _Outbox(path, FileLock(path.with_suffix(".relay.lock")))
+        return list(self.outboxes.values())
+
+
+class Relay:
+    """A thread that sends what the stages of a run journal; use as a context manager.
+
+    Args:
+        context: the run; what runs before it in the same work directory left behind for the same store is sent, too.
+        only: the name of one stage, to send nothing but its journal.
+    """
+
+    def __init__(self, context: RunContext, only: str | None = None) -> None:
+        self.context = context
+        self._only = only
+        self._post = _Post(context, only, Sender(context))
+        self._leftovers = [_Post(run, None, Sender(run)) for run in (unsent_runs(context) if only is None else ())]
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._draining = False
+        self._reason = ""
+        self._trouble: Trouble | None = None
+        self._rounds = 0  # begun so far
+        self._troubled_round = 0  # the last one that `_trouble` is known from
+        self._rejected: list[str] = []
+        self._thread = threading.Thread(target=self._run, name="mlflow-relay", daemon=True)
+
+    def __enter__(self) -> Relay:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def drain(self, timeout: float) -> Pending:
+        """Wait until everything is sent: at most `timeout` seconds, and not for a server that refuses.
+
+        Returns:
+            What is still unsent.
+        """
+        self._draining = True
+        self._trouble = None
+        # What the round under way may still find out is older than this call.
+        believed_after = self._rounds + 1
+        self._wake.set()
+        end = time.monotonic() + timeout
+        while has_unsent(self.context, self._only) and time.monotonic() < end and self._thread.is_alive():
+            if self._trouble is Trouble.REFUSED and self._troubled_round >= believed_after:
+                break
+            time.sleep(0.05)
+        self._draining = False
+        return self.pending()
+
+    def pending(self) -> Pending:
+        """What is unsent at this moment."""
+        count = count_unsent(self.context, self._only)
+        return Pending(count, self._reason, self.context.tracking_folder, tuple(self._rejected))
+
+    def close(self, seconds: float = 2.0) -> None:
+        """Stop sending. What is under way gets `seconds` to finish; it is verified next time if it does not."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
+    # -- the thread -------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            self._rounds += 1
+            try:
+                trouble = self._round()
+            except Exception as error:  # of our own disk, say; whatever it is, nothing is lost by trying again
+                _logger.warning("%s", redact(str(error)), exc_info=error)
+                trouble = Trouble.ODD
+            failures = failures + 1 if trouble else 0
+            self._wake.wait(_wait_seconds(trouble, failures, self._draining))
+            self._wake.clear()
+        for post in (self._post, *self._leftovers):
+            for outbox in post.outboxes.values():
+                outbox.release()
+
+    def _round(self) -> Trouble | None:
+        """Send all there is; the first trouble ends the round, for every journal goes to the same store."""
+        if trouble := self._send_all(self._post):
+            return trouble
+        for post in list(self._leftovers):  # what an earlier run left must not hold up this one: one try
+            if self._send_all(post):
+                self._leftovers.remove(post)
+        return None
+
+    def _send_all(self, post: _Post) -> Trouble | None:
+        for outbox in post.refresh():
+            while not self._stop.is_set() and outbox.hold() and (lines := next_batch(outbox.path, outbox.offset)):
+                if trouble := self._deliver(post, outbox, lines):
+                    return trouble
+        return None
+
+    def _deliver(self, post: _Post, outbox: _Outbox, lines: Sequence[Line]) -> Trouble | None:
+        verify = outbox.offset < outbox.verify_below
+        try:
+            post.sender.send(outbox.stage, outbox.spool, [line.entry for line in lines], verify)
+            outbox.acknowledge(lines)
+        except Exception as error:
+            return self._judge(post, outbox, lines, error)
+        self._note(None, "")
+        return None
+
+    def _judge(self, post: _Post, outbox: _Outbox, lines: Sequence[Line], error: Exception) -> Trouble | None:
+        trouble = self._failed(post, outbox, error)
+        if trouble in (Trouble.AWAY, Trouble.REFUSED):
+            outbox.tries = 0
+            return trouble
+        outbox.tries += 1
+        if outbox.tries < (2 if trouble is Trouble.REJECTED else ODD_TRIES):
+            return trouble  # once more with verification: a parameter may just have been there already
+        for line in lines:
+            if again := self._deliver_alone(post, outbox, line):
+                return again
+        self._note(None, "")
+        return None
+
+    def _deliver_alone(self, post: _Post, outbox: _Outbox, line: Line) -> Trouble | None:
+        """An entry of a batch that the store does not take: what is wrong with one must not hold up the others."""
+        for entry in _smallest_parts(line.entry):
+            try:
+                post.sender.send(outbox.stage, outbox.spool, [entry], True)
+            except Exception as error:
+                trouble = self._failed(post, outbox, error)
+                if trouble in (Trouble.AWAY, Trouble.REFUSED):
+                    return trouble
+                self._reject(outbox, entry, error)
+        outbox.acknowledge([line])
+        return None
+
+    def _failed(self, post: _Post, outbox: _Outbox, error: Exception) -> Trouble:
+        """What went wrong; whether the request arrived is not known, so it is verified when it is repeated."""
+        outbox.verify_below = max(outbox.verify_below, outbox.offset + 1)
+        post.sender.reset()
+        trouble = trouble_of(error)
+        if post is self._post:
+            self._note(trouble, sentence_of(error, self.context.tracking_uri))
+        if trouble not in (Trouble.AWAY, Trouble.REFUSED):
+            _logger.info("%s", redact(str(error)), exc_info=error)
+        return trouble
+
+    def _note(self, trouble: Trouble | None, reason: str) -> None:
+        """Remember how it goes; say so in the log when that changes."""
+        if trouble is not self._trouble:
+            _logger.info("%s", reason or "the tracking store takes entries again")
+        self._trouble, self._reason, self._troubled_round = trouble, reason, self._rounds
+
+    def _reject(self, outbox: _Outbox, entry: Entry, error: Exception) -> None:
+        sentence = sentence_of(error, self.context.tracking_uri)
+        self._rejected.append(sentence)
+        with outbox.path.with_suffix(".rejected").open("a") as file:
+            file.write(json.dumps({"entry": entry, "reason": sentence}) + "\n")
+        _logger.warning("%s", sentence)
+
+
+def _wait_seconds(trouble: Trouble | None, failures: int, draining: bool) -> float:
+    if trouble is None:
+        return 0.05 if draining else POLL_SECONDS
+    if trouble is Trouble.REFUSED and not draining:
+        return REFUSED_WAIT_SECONDS
+    longest = 2.0 if draining else LONGEST_WAIT_SECONDS
+    return min(FIRST_WAIT_SECONDS * float(2 ** min(failures - 1, 10)), longest)
+
+
+def next_batch(path: Path, offset: int) -> list[Line]:
+    """The entries to send in one go: as many as fit of those that may share a request, or a single other one."""
+    batch: list[Line] = []
+    metrics = names = 0
+    for line in read_lines(path, offset, BATCH_BYTES):
+        kind, count = line.entry.get("kind"), len(line.entry.get("values", ()))
+        if kind not in BATCHED:
+            return batch or [line]
+        metrics, names = (metrics + count, names) if kind == "metrics" else (metrics, names + count)
+        if batch and (metrics > BATCH_VALUES or names > BATCH_NAMES):
+            return batch
+        batch.append(line)
+    return batch
+
+
+def _smallest_parts(entry: Entry) -> Iterator[Entry]:
+    if entry["kind"] in BATCHED:
+        for key, value in entry["values"].items():
+            yield {**entry, "values": {key: value}}
+    else:
+        yield entry
+
+
+def _journals(context: RunContext, only: str | None) -> list[Path]:
+    return sorted(context.tracking_folder.glob(f"{only or '*'}.jsonl"))
+
+
+def has_unsent(context: RunContext, only: str | None = None) -> bool:
+    """Whether the store lacks an entry of a run."""
+    return any(read_lines(path, read_acknowledged(path)[0], 1) for path in _journals(context, only))
+
+
+def count_unsent(context: RunContext, only: str | None = None) -> int:
+    """How many entries of a run the store has not acknowledged."""
+    count = 0
+    for path in _journals(context, only):
+        offset, _ = read_acknowledged(path)
+        while lines := read_lines(path, offset):
+            count += len(lines)
+            offset = lines[-1].end
+    return count
+
+
+def unsent_runs(context: RunContext) -> list[RunContext]:
+    """Earlier runs in the same work directory with entries for the same store that were never sent, oldest first."""
+    found: list[tuple[float, RunContext]] = []
+    for file in context.tracking_folder.parent.glob("*/run.json"):
+        if file.parent == context.tracking_folder:
+            continue
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            described: dict[str, Any] = json.loads(file.read_text())
+            if described["tracking_uri"] != redact(context.tracking_uri):
+                continue
+            same = {key: described[key] for key in ("name", "experiment", "parent_run_id", "relay")}
+            run = context.model_copy(update={"run_id": file.parent.name, **same})
+            if has_unsent(run):
+                found.append((file.stat().st_mtime, run))
+    return [run for _, run in sorted(found, key=lambda pair: pair[0])]

@@ -1,0 +1,134 @@
+"""BigGAN (Brock, Donahue, Simonyan 2019, section 3 and appendix B): SAGAN's network, wider, and told everywhere.
+
+The class is embedded once; the latent is cut into one chunk for the coarsest map and one for each block, and a block's
+batch norms take gain and bias from its chunk and the embedding. With `width` 96 and 1,000 classes the 128x128 networks
+have the 70.4 and 88.0 million parameters of the paper's public code. Without classes the chunks alone are heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from gan_models.errors import RequestError
+from gan_models.families.interfaces import LatentGenerator, Trunk
+from gan_models.families.resolutions import check_size as check_resolution
+from gan_models.families.resolutions import plan
+from gan_models.layers.initialization import SCHEMES
+from gan_models.layers.residual import UpBlocks, down_trunk
+from gan_models.recipes.network_specs import BigganDiscriminator, BigganGenerator
+
+ImageShape = tuple[int, int, int]
+FAMILY = "biggan"
+# Channels of the maps from the coarsest, in units of `width`: the public code's 128x128, 64x64 and 32x32 networks.
+_UP = {5: (16, 16, 8, 4, 2, 1), 4: (16, 16, 8, 4, 2)}
+_DOWN = {5: (1, 2, 4, 8, 16, 16), 4: (1, 2, 4, 8, 16)}
+_SMALL = 4
+
+
+def check_size(size: int) -> None:
+    """Raises RequestError where no coarse map of 4 to 7 pixels doubles to `size`."""
+    check_resolution(size, FAMILY)
+
+
+class ClassEmbedding(nn.Module):
+    """Classes [B] to vectors [B, F]. No `nn.Embedding`: spectral norm leaves the shared embedding alone."""
+
+    def __init__(self, num_classes: int, features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.orthogonal_(torch.empty(num_classes, features)))
+
+    def forward(self, labels: Tensor) -> Tensor:
+        return self.weight[labels]
+
+
+class VectorBatchNorm2d(nn.Module):
+    """Batch norm with gain 1 + A v and bias B v, linear in the block's condition v [B, F] (appendix B, figure 15)."""
+
+    def __init__(self, channels: int, features: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.gain = nn.Linear(features, channels, bias=False)
+        self.bias = nn.Linear(features, channels, bias=False)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """[B, C, H, W] and vectors [B, F] -> [B, C, H, W]."""
+        normal: Tensor = self.norm(x)
+        gain, bias = (1.0 + self.gain(condition)).to(normal.dtype), self.bias(condition).to(normal.dtype)
+        return torch.addcmul(bias[:, :, None, None], gain[:, :, None, None], normal)
+
+
+class BigganImageGenerator(LatentGenerator):
+    """A dense layer of the first chunk, UpBlocks of the others, then batch norm-ReLU-convolution-tanh.
+
+    A latent that the chunks do not divide has longer chunks first.
+    """
+
+    def __init__(self, spec: BigganGenerator, latent: int, num_classes: int, image_shape: ImageShape) -> None:
+        super().__init__(latent, num_classes, one_hot=False)
+        channels, size, _ = image_shape
+        base, doublings = plan(size, FAMILY)
+        self.chunks = _chunks(latent, doublings + 1)
+        widths = [spec.width * factor for factor in _UP.get(doublings, (_SMALL,) * (doublings + 1))]
+        shared = spec.embedding if num_classes else 0
+        self.embedding = ClassEmbedding(num_classes, shared) if num_classes else None
+        self.coarse_shape = (widths[0], base, base)
+        self.project = nn.Linear(self.chunks[0], widths[0] * base * base)
+        norms = [_vector_norm(chunk + shared) for chunk in self.chunks[1:]]
+        self.blocks = UpBlocks(widths, base, norms, spec.attention)
+        self.norm = nn.BatchNorm2d(widths[-1])
+        self.last = nn.Conv2d(widths[-1], channels, 3, padding=1)
+
+    def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
+        first, *others = torch.split(z_BZ, self.chunks, dim=1)
+        if self.embedding is not None and labels_B is not None:
+            classes_BF = self.embedding(labels_B).to(z_BZ.dtype)
+            others = [torch.cat([classes_BF, chunk], dim=1) for chunk in others]
+        features = self.blocks(self.project(first).unflatten(1, self.coarse_shape), others)
+        images: Tensor = self.last(relu(self.norm(features))).tanh()
+        return images
+
+
+def _chunks(latent: int, count: int) -> list[int]:
+    """Lengths of the chunks; raises RequestError where there is not one dimension for each."""
+    if latent < count:
+        raise RequestError(
+            f"networks.latent={latent}: biggan cuts the latent into {count} chunks at this size: set it to at least "
+            f"{count}, as a multiple of it (20 for each in the paper)"
+        )
+    return [latent // count + (index < latent % count) for index in range(count)]
+
+
+def _vector_norm(features: int) -> Callable[[int], nn.Module]:
+    return lambda channels: VectorBatchNorm2d(channels, features)
+
+
+def build_generator(
+    spec: BigganGenerator, latent: int, num_classes: int, image_shape: ImageShape, one_hot: bool
+) -> LatentGenerator:
+    """Raises RequestError for one-hot classes and for other norms: the conditional batch norm is this network."""
+    if one_hot and num_classes:
+        raise RequestError("biggan embeds the class for its batch norms: set conditioning.generator=batch-norm")
+    if spec.norm != "batch":
+        raise RequestError(
+            f"networks.generator.norm={spec.norm}: biggan's latent speaks through batch norm: set it to batch"
+        )
+    return BigganImageGenerator(spec, latent, num_classes, image_shape)
+
+
+def build_trunk(spec: BigganDiscriminator, image_shape: ImageShape) -> Trunk:
+    """Halving blocks, then one that keeps the coarsest map at 128x128, two that keep twice it at 32x32 and less."""
+    channels, size, _ = image_shape
+    doublings = plan(size, FAMILY).doublings
+    downs = doublings if doublings in _DOWN else max(1, doublings - 1)
+    factors = _DOWN.get(doublings, (_SMALL,) * (downs + 2))
+    widths = [channels, *(spec.width * factor for factor in factors)]
+    return down_trunk(widths, size, downs, wide=True, norm=spec.norm, attention=spec.attention)
+
+
+def initialise(module: nn.Module) -> None:
+    """Orthogonal everywhere (section 3)."""
+    SCHEMES["orthogonal"](module)

@@ -1,0 +1,88 @@
+"""DCGAN (Radford, Metz, Chintala 2016): strided and transposed convolutions, no pooling, no hidden dense layers.
+
+Batch norm everywhere but in G's output and D's input; ReLU in G, LeakyReLU(0.2) in D; weights from N(0, 0.02).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from gan_models.errors import RequestError
+from gan_models.families.interfaces import LatentGenerator, Trunk
+from gan_models.families.resolutions import check_size as check_resolution
+from gan_models.families.resolutions import plan
+from gan_models.layers.attention import attention_after
+from gan_models.layers.initialization import SCHEMES
+from gan_models.layers.normalization import REFERENCE_ROWS, discriminator_norm, generator_norm
+from gan_models.recipes.network_specs import DcganDiscriminator, DcganGenerator
+
+ImageShape = tuple[int, int, int]
+
+FAMILY = "dcgan"
+
+
+def check_size(size: int) -> None:
+    """Raises RequestError where no coarse map of 4 to 7 pixels doubles to `size`."""
+    check_resolution(size, FAMILY)
+
+
+class DcganImageGenerator(LatentGenerator):
+    """A dense projection to the coarsest map, then 4x4 transposed convolutions of stride 2."""
+
+    def __init__(
+        self, spec: DcganGenerator, latent: int, num_classes: int, image_shape: ImageShape, *, one_hot: bool
+    ) -> None:
+        reference = REFERENCE_ROWS if spec.norm in ("virtual", "reference") else 0
+        super().__init__(latent, num_classes, one_hot=one_hot, reference=reference)
+        channels, size, _ = image_shape
+        base, doublings = plan(size, FAMILY)
+        widths = [min(spec.max_width, spec.width << level) for level in reversed(range(doublings))]
+        self.coarse_shape = (base, base, widths[0])
+        # The paper's first layer, a convolution on a 1x1 map, written as the matrix product that it is.
+        self.project = nn.Linear(self.joined, widths[0] * base * base, bias=spec.norm == "none")
+        layers = [*generator_norm(spec.norm, widths[0], reference), nn.ReLU(inplace=True)]
+        layers += attention_after(base, widths[0], spec.attention)
+        for level, (inputs, outputs) in enumerate(pairwise(widths), 1):
+            layers.append(nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=spec.norm == "none"))
+            layers += [*generator_norm(spec.norm, outputs, reference), nn.ReLU(inplace=True)]
+            layers += attention_after(base << level, outputs, spec.attention)
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh())
+
+    def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
+        # Channels last from the start, as the convolutions want them: nothing is copied into another order.
+        coarse_BHWC = self.project(z_BZ).unflatten(1, self.coarse_shape)
+        images: Tensor = self.layers(coarse_BHWC.permute(0, 3, 1, 2))
+        return images
+
+
+def build_generator(
+    spec: DcganGenerator, latent: int, num_classes: int, image_shape: ImageShape, one_hot: bool
+) -> LatentGenerator:
+    """Raises RequestError for conditional batch norm, which this family does not have."""
+    if num_classes and not one_hot:
+        raise RequestError("dcgan takes the class joined to its latent: set conditioning.generator=one-hot")
+    return DcganImageGenerator(spec, latent, num_classes, image_shape, one_hot=one_hot)
+
+
+def build_trunk(spec: DcganDiscriminator, image_shape: ImageShape) -> Trunk:
+    """4x4 convolutions of stride 2 down to the coarsest map."""
+    channels, size, _ = image_shape
+    base, doublings = plan(size, FAMILY)
+    widths = [channels, *(min(spec.max_width, spec.width << level) for level in range(doublings))]
+    layers: list[nn.Module] = []
+    for level, (inputs, outputs) in enumerate(pairwise(widths)):
+        map_size = size >> (level + 1)
+        norm = discriminator_norm(spec.norm, outputs, map_size) if level > 0 else []
+        layers += [nn.Conv2d(inputs, outputs, 4, 2, 1, bias=not norm), *norm, nn.LeakyReLU(0.2, inplace=True)]
+        layers += attention_after(map_size, outputs, spec.attention)
+    return Trunk(nn.Sequential(*layers), widths[-1], base * base)
+
+
+def initialise(module: nn.Module) -> None:
+    """Section 4 of the paper: every weight from N(0, 0.02); batch-norm gains around 1, as its public code has them."""
+    SCHEMES["normal"](module)
+    if isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.zeros_(module.bias)

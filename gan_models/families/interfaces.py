@@ -1,0 +1,179 @@
+"""What every generator and discriminator of the project looks like from outside.
+
+Shape suffixes in model code: B batch, Z latent, K classes, F features, C channels, H W height and width.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gan_models.layers.heads import ClassesHead
+
+if TYPE_CHECKING:
+    from gan_models.data.table import Split
+
+Inputs = dict[str, Tensor]
+"""What one call of a generator is given: its tensors by name, equally many rows each."""
+
+
+class DiscriminatorOutput(NamedTuple):
+    """`logits` [B] (or [B, H, W], one for each patch) before any sigmoid; `features` [B, ...], what the head reads.
+
+    `class_logits` [B, K] where D also names the class of an image.
+    """
+
+    logits: Tensor
+    features: Tensor
+    class_logits: Tensor | None = None
+
+
+class Generator(nn.Module, ABC):
+    """Makes images [B, C, H, W] in [-1, 1] from named tensors: `generator(**inputs)`.
+
+    Attributes:
+        inputs: names of forward's tensors, in its order.
+        latent: Z, dimensions of z ~ N(0, I); 0 where it takes none.
+        num_classes: K where it takes class labels, else 0.
+    """
+
+    inputs: tuple[str, ...]
+
+    def __init__(self, latent: int, num_classes: int) -> None:
+        super().__init__()
+        self.latent = latent
+        self.num_classes = num_classes
+
+    @abstractmethod
+    def draw_inputs(
+        self, num: int, stream: torch.Generator, *, labels: Tensor | None = None, examples: Split | None = None
+    ) -> Inputs:
+        """Inputs for `num` images, on the CPU: a pure function of the arguments.
+
+        Args:
+            labels: int64 [num], the classes to draw; by default image i is of class i modulo K.
+            examples: real images with what they carry, for generators that translate or illustrate; image i is made
+                from example i modulo their number.
+
+        Raises:
+            ValueError: examples are needed and not given.
+        """
+
+    @property
+    def needs_examples(self) -> bool:
+        """Whether it makes images from real ones, or from what they carry."""
+        return not {"latents", "labels"}.issuperset(self.inputs)
+
+    def distinct(self, examples: int) -> int | None:
+        """How many different inputs `draw_inputs` makes of so many examples; None where there is no limit."""
+        return None
+
+
+class LatentGenerator(Generator):
+    """Maps latents [B, Z] and, where conditional, labels [B] to images.
+
+    Where a normalisation layer needs a reference batch (Salimans et al. 2016, section 3.5), `reference` latents are
+    drawn once, kept with the weights, and sent through the network in front of every batch.
+    """
+
+    reference_latents: Tensor
+    reference_labels: Tensor
+
+    def __init__(self, latent: int, num_classes: int, *, one_hot: bool = True, reference: int = 0) -> None:
+        super().__init__(latent, num_classes)
+        self.inputs = ("latents", "labels") if num_classes else ("latents",)
+        self.one_hot = one_hot and num_classes > 0
+        self.reference = reference
+        if reference:
+            self.register_buffer("reference_latents", torch.randn(reference, latent))
+            self.register_buffer("reference_labels", torch.arange(reference) % max(1, num_classes))
+
+    @property
+    def joined(self) -> int:
+        """Width of what `synthesize` is given: Z, and K more where the class is joined one-hot."""
+        return self.latent + (self.num_classes if self.one_hot else 0)
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        if self.num_classes and labels is None:
+            raise ValueError("this generator is conditional: pass labels")
+        if self.reference:
+            latents = torch.cat([self.reference_latents.to(latents.dtype), latents])
+            labels = None if labels is None else torch.cat([self.reference_labels, labels])
+        if self.one_hot and labels is not None:
+            # One-hot joined to the latent (Mirza, Osindero 2014), by comparison, which exports to any batch size.
+            classes_K = torch.arange(self.num_classes, device=latents.device)
+            latents = torch.cat([latents, (labels[:, None] == classes_K).to(latents.dtype)], dim=1)
+        return self.synthesize(latents, labels)[self.reference :]
+
+    @abstractmethod
+    def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
+        """Images from the latent with whatever conditioning was joined to it, [B, `joined`]."""
+
+    def draw_inputs(
+        self, num: int, stream: torch.Generator, *, labels: Tensor | None = None, examples: Split | None = None
+    ) -> Inputs:
+        inputs = {"latents": torch.randn(num, self.latent, generator=stream)}
+        if self.num_classes:
+            inputs["labels"] = torch.arange(num) % self.num_classes if labels is None else labels
+        return inputs
+
+
+class Trunk(NamedTuple):
+    """The part of a discriminator that a family draws: images [B, C, H, W] -> features [B, channels, ...]."""
+
+    layers: nn.Module
+    channels: int
+    positions: int
+    """Places of the feature map that the head reads, H' * W'; 1 for features [B, channels]."""
+    linear: type[nn.Linear] = nn.Linear
+    """The dense layer that heads are made of."""
+    has_stddev: bool = False
+    """Whether minibatch standard deviation is part of the layers already."""
+
+
+class Discriminator(nn.Module):
+    """A trunk of blocks and its heads: conditioning, minibatch statistics and losses on features are compositions.
+
+    Args:
+        trunk: images [B, C, H, W] (with `label_planes` more channels where those are joined) to features [B, F, ...].
+        head: features and labels to logits [B]; a `ClassesHead` is given the class logits instead.
+        minibatch: features to features that also tell of an image's neighbours, in front of the heads.
+        classifier: features to class logits [B, K].
+        label_planes: K where the class is joined to the image as K planes, else 0.
+    """
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        head: nn.Module,
+        *,
+        minibatch: nn.Module | None = None,
+        classifier: nn.Module | None = None,
+        label_planes: int = 0,
+    ) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.head = head
+        self.minibatch = minibatch
+        self.classifier = classifier
+        self.label_planes = label_planes
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
+        if self.label_planes:
+            images = torch.cat([images, _label_planes(images, labels, self.label_planes)], dim=1)
+        features = self.trunk(images)
+        seen = features if self.minibatch is None else self.minibatch(features)
+        class_logits = None if self.classifier is None else self.classifier(seen)
+        judged = class_logits if isinstance(self.head, ClassesHead) else seen
+        return DiscriminatorOutput(self.head(judged, labels), features, class_logits)
+
+
+def _label_planes(images_BCHW: Tensor, labels_B: Tensor | None, classes: int) -> Tensor:
+    """The class as `classes` planes [B, K, H, W], one of ones and the rest of zeros (Mirza, Osindero 2014)."""
+    if labels_B is None:
+        raise ValueError("this discriminator is conditional: pass labels")
+    one_hot = nn.functional.one_hot(labels_B, classes).to(images_BCHW.dtype)
+    return one_hot[:, :, None, None].expand(-1, -1, *images_BCHW.shape[2:])

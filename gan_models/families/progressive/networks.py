@@ -1,0 +1,242 @@
+"""Networks that grow from 4x4 (Karras et al. 2018, "Progressive Growing of GANs", table 2).
+
+Level k works at 4 * 2^k pixels. A network at stage (level, alpha) uses its layers up to `level`; while 0 <= alpha < 1
+the newest are faded in: what the network of the level before says, and what it says with them, mixed 1 - alpha to alpha
+(figure 2). Layers above the level wait. A fresh network is fully grown.
+
+In the loop and afterwards a generator makes images of the full size at every stage; `draw_at_stage` makes them at the
+stage's own size, which is what D at that stage looks at.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate
+
+from gan_models.errors import RequestError
+from gan_models.families.interfaces import LatentGenerator, Trunk
+from gan_models.layers.equalized import HE, EqualizedConv2d, EqualizedLinear, reset
+from gan_models.layers.minibatch import MinibatchStdDev
+from gan_models.layers.pixel_norm import PixelNorm
+from gan_models.recipes.network_specs import ProgressiveDiscriminator, ProgressiveGenerator
+
+ImageShape = tuple[int, int, int]
+
+COARSEST = 4
+SIZES = [COARSEST << level for level in range(1, 9)]
+
+
+def check_size(size: int) -> None:
+    """Raises RequestError where doubling 4 pixels one to eight times does not give `size`."""
+    if size not in SIZES:
+        near = sorted(sorted(SIZES, key=lambda known: abs(known - size))[:2])
+        raise RequestError(
+            f"data.size={size}: progressive doubles 4 pixels, so the nearest sizes it can make are "
+            f"{' and '.join(map(str, near))} (all: {', '.join(map(str, SIZES))})"
+        )
+
+
+def levels_of(size: int) -> int:
+    """Doublings from 4 pixels to `size`."""
+    check_size(size)
+    return SIZES.index(size) + 1
+
+
+def widths_of(spec: ProgressiveGenerator | ProgressiveDiscriminator, levels: int) -> list[int]:
+    """Channels of the levels 0 to `levels`: 2 fmap_base / size, from 1 to fmap_max (the authors' public code)."""
+    return [max(1, min(spec.fmap_max, 2 * spec.fmap_base // (COARSEST << level))) for level in range(levels + 1)]
+
+
+class Stage(nn.Module):
+    """How far a network has grown; saved and copied with its weights.
+
+    Attributes:
+        level: the level it works at.
+        alpha: share of this level's layers, 1 where nothing is faded.
+    """
+
+    values: Tensor
+
+    def __init__(self, level: int) -> None:
+        super().__init__()
+        self.register_buffer("values", torch.zeros(2, dtype=torch.float64))
+        self.enter(level, 1.0)
+        self.register_load_state_dict_post_hook(_recall)  # type: ignore[no-untyped-call]
+
+    def enter(self, level: int, alpha: float) -> None:
+        # Plain numbers beside the buffer: they decide which layers run, which must not wait for the device.
+        self.level, self.alpha = level, alpha
+        self.values[0], self.values[1] = level, alpha
+
+    @property
+    def size(self) -> int:
+        """Pixels of its images."""
+        return COARSEST << self.level
+
+
+def _recall(stage: nn.Module, _: object) -> None:
+    assert isinstance(stage, Stage)
+    level, alpha = stage.values.tolist()
+    stage.level, stage.alpha = int(level), alpha
+
+
+class GrowingGenerator(LatentGenerator):
+    """Pixel norm on the latent and after every convolution; nearest upsampling, then two 3x3 convolutions a level."""
+
+    def __init__(
+        self, spec: ProgressiveGenerator, latent: int, num_classes: int, image_shape: ImageShape, *, one_hot: bool
+    ) -> None:
+        super().__init__(latent, num_classes, one_hot=one_hot)
+        channels, self.size, _ = image_shape
+        levels = levels_of(self.size)
+        widths = widths_of(spec, levels)
+        self.stage = Stage(levels)
+        self.normalise = PixelNorm()
+        self.first = _FirstBlock(self.joined, widths[0])
+        self.blocks = nn.ModuleList(_grow(widths[level - 1], widths[level]) for level in range(1, levels + 1))
+        # No tanh: table 2 ends linearly.
+        self.to_image = nn.ModuleList(EqualizedConv2d(width, channels, 1, gain=1.0) for width in widths)
+
+    def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
+        """Images [B, C, `stage.size`, `stage.size`], not clamped."""
+        level, alpha = self.stage.level, self.stage.alpha
+        features = self.first(self.normalise(z_BZ))
+        for block in self.blocks[: max(0, level - 1)]:
+            features = block(features)
+        if level == 0:
+            first: Tensor = self.to_image[0](features)
+            return first
+        grown: Tensor = self.to_image[level](self.blocks[level - 1](features))
+        return grown if alpha >= 1.0 else torch.lerp(doubled(self.to_image[level - 1](features)), grown, alpha)
+
+    def draw_at_stage(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images [B, C, `stage.size`, `stage.size`], not clamped: what the game is played with."""
+        return super().forward(latents, labels)
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        images = self.draw_at_stage(latents, labels)
+        if self.stage.size != self.size:
+            images = interpolate(images, scale_factor=self.size // self.stage.size)
+        return images.clamp(-1.0, 1.0)
+
+
+class GrowingTrunk(nn.Module):
+    """The mirror image of the generator: features [B, F] of images [B, C, `stage.size`, `stage.size`]."""
+
+    def __init__(self, spec: ProgressiveDiscriminator, image_shape: ImageShape) -> None:
+        super().__init__()
+        channels, size, _ = image_shape
+        levels = levels_of(size)
+        widths = widths_of(spec, levels)
+        self.stage = Stage(levels)
+        self.from_image = nn.ModuleList(_convolution(channels, width, 1) for width in widths)
+        self.blocks = nn.ModuleList(_shrink(widths[level], widths[level - 1]) for level in range(1, levels + 1))
+        stddev = [MinibatchStdDev()] if spec.minibatch == "stddev" else []
+        self.last = nn.Sequential(
+            *stddev,
+            _convolution(widths[0] + len(stddev), widths[0], 3),
+            nn.Flatten(),
+            # The 4x4 convolution of table 2, whose output is 1x1, as the matrix product that it is.
+            EqualizedLinear(widths[0] * COARSEST**2, widths[0], gain=HE),
+            nn.LeakyReLU(0.2, inplace=True),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        level, alpha = self.stage.level, self.stage.alpha
+        features = self.from_image[level](images)
+        if level > 0:
+            features = self.blocks[level - 1](features)
+            if alpha < 1.0:
+                features = torch.lerp(self.from_image[level - 1](avg_pool2d(images, 2)), features, alpha)
+        for block in reversed(self.blocks[: max(0, level - 1)]):
+            features = block(features)
+        seen: Tensor = self.last(features)
+        return seen
+
+
+def doubled(images: Tensor) -> Tensor:
+    """[B, C, H, W] -> [B, C, 2H, 2W], each pixel four times."""
+    return interpolate(images, scale_factor=2)
+
+
+def build_generator(
+    spec: ProgressiveGenerator, latent: int, num_classes: int, image_shape: ImageShape, one_hot: bool
+) -> LatentGenerator:
+    """Raises RequestError for conditional batch norm and whatever else this family does not have."""
+    if num_classes and not one_hot:
+        raise RequestError("progressive takes the class joined to its latent: set conditioning.generator=one-hot")
+    _check_spec("generator", spec)
+    return GrowingGenerator(spec, latent, num_classes, image_shape, one_hot=one_hot)
+
+
+def build_trunk(spec: ProgressiveDiscriminator, image_shape: ImageShape) -> Trunk:
+    """Everything in front of the last dense layer, minibatch statistics included; errors as above."""
+    _check_spec("discriminator", spec)
+    trunk = GrowingTrunk(spec, image_shape)
+    features = widths_of(spec, 0)[0]
+    return Trunk(trunk, features, 1, linear=EqualizedLinear, has_stddev=spec.minibatch == "stddev")
+
+
+def initialise(module: nn.Module) -> None:
+    """N(0, 1) and zero biases, appendix A.1; the scale is applied at run time."""
+    if isinstance(module, EqualizedLinear | EqualizedConv2d):
+        reset(module)
+
+
+class _FirstBlock(nn.Module):
+    """Latent [B, Z] -> features [B, F, 4, 4]."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        # The 4x4 convolution of table 2 on a padded 1x1 map as a matrix product. Its fan-in counts 16 places, most of
+        # them padding, and its bias is one for each map.
+        self.project = EqualizedLinear(inputs, width * COARSEST**2, gain=HE / COARSEST, bias=False)
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.width = width
+        self.after = nn.Sequential(
+            nn.LeakyReLU(0.2, inplace=True), PixelNorm(), _convolution(width, width, 3), PixelNorm()
+        )
+
+    def forward(self, z_BZ: Tensor) -> Tensor:
+        coarse = self.project(z_BZ).unflatten(1, (self.width, COARSEST, COARSEST))
+        features: Tensor = self.after(coarse + self.bias[:, None, None].to(coarse.dtype))
+        return features
+
+
+def _convolution(inputs: int, outputs: int, size: int) -> nn.Sequential:
+    return nn.Sequential(EqualizedConv2d(inputs, outputs, size), nn.LeakyReLU(0.2, inplace=True))
+
+
+def _grow(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Upsample(scale_factor=2),
+        _convolution(inputs, outputs, 3),
+        PixelNorm(),
+        _convolution(outputs, outputs, 3),
+        PixelNorm(),
+    )
+
+
+def _shrink(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(_convolution(inputs, inputs, 3), _convolution(inputs, outputs, 3), nn.AvgPool2d(2))
+
+
+def _check_spec(player: str, spec: ProgressiveGenerator | ProgressiveDiscriminator) -> None:
+    place = f"networks.{player}"
+    if spec.norm != "none":
+        raise RequestError(
+            f"{place}.norm={spec.norm}: progressive has pixel norm in G and none in D: set {place}.norm=none"
+        )
+    if spec.spectral_norm:
+        raise RequestError(
+            f"{place}.spectral_norm=true: progressive scales its weights itself (equalised learning rate): "
+            f"set {place}.spectral_norm=false, or use family dcgan"
+        )
+    if spec.attention:
+        raise RequestError(f"{place}.attention={list(spec.attention)}: progressive has no attention: set it to []")
+    if spec.init != "family":
+        raise RequestError(
+            f"{place}.init={spec.init}: the equalised learning rate rests on weights from N(0, 1): "
+            f"set {place}.init=family"
+        )

@@ -1,0 +1,91 @@
+"""The standard CNN of SNGAN (Miyato et al. 2018, appendix B.4, table 3)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from gan_models.errors import RequestError
+from gan_models.families.interfaces import LatentGenerator, Trunk
+from gan_models.families.resolutions import check_size as check_resolution
+from gan_models.families.resolutions import plan
+from gan_models.layers.attention import attention_after
+from gan_models.layers.initialization import SCHEMES
+from gan_models.layers.normalization import REFERENCE_ROWS, discriminator_norm, generator_norm
+from gan_models.recipes.network_specs import SnganCnnDiscriminator, SnganCnnGenerator
+
+ImageShape = tuple[int, int, int]
+FAMILY = "sngan-cnn"
+
+
+def check_size(size: int) -> None:
+    """Raises RequestError where no coarse map of 4 to 7 pixels doubles to `size`."""
+    check_resolution(size, FAMILY)
+
+
+def _widths(width: int, most: int, doublings: int) -> list[int]:
+    """Channels of the maps from the finest to the coarsest."""
+    return [min(most, width << level) for level in range(doublings + 1)]
+
+
+class SnganCnnImageGenerator(LatentGenerator):
+    """A dense layer to the coarsest map, 4x4 transposed convolutions of stride 2, a 3x3 convolution to the image."""
+
+    def __init__(
+        self, spec: SnganCnnGenerator, latent: int, num_classes: int, image_shape: ImageShape, *, one_hot: bool
+    ) -> None:
+        reference = REFERENCE_ROWS if spec.norm in ("virtual", "reference") else 0
+        super().__init__(latent, num_classes, one_hot=one_hot, reference=reference)
+        channels, size, _ = image_shape
+        base, doublings = plan(size, FAMILY)
+        widths = _widths(spec.width, spec.max_width, doublings)[::-1]
+        self.coarse_shape = (widths[0], base, base)
+        self.project = nn.Linear(self.joined, widths[0] * base * base)
+        layers: list[nn.Module] = []
+        for level, (inputs, outputs) in enumerate(pairwise(widths), 1):
+            layers.append(nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=spec.norm == "none"))
+            layers += [*generator_norm(spec.norm, outputs, reference), nn.ReLU(inplace=True)]
+            layers += attention_after(base << level, outputs, spec.attention)
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], channels, 3, padding=1), nn.Tanh())
+
+    def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
+        images: Tensor = self.layers(self.project(z_BZ).unflatten(1, self.coarse_shape))
+        return images
+
+
+def build_generator(
+    spec: SnganCnnGenerator, latent: int, num_classes: int, image_shape: ImageShape, one_hot: bool
+) -> LatentGenerator:
+    """Raises RequestError for conditional batch norm, which the paper's CNN does not have."""
+    if num_classes and not one_hot:
+        raise RequestError("sngan-cnn takes the class joined to its latent: set conditioning.generator=one-hot")
+    return SnganCnnImageGenerator(spec, latent, num_classes, image_shape, one_hot=one_hot)
+
+
+def build_trunk(spec: SnganCnnDiscriminator, image_shape: ImageShape) -> Trunk:
+    """A 3x3 convolution and a 4x4 one of stride 2 for each halving, one more 3x3 at the coarsest map."""
+    channels, size, _ = image_shape
+    base, doublings = plan(size, FAMILY)
+    widths = _widths(spec.width, spec.max_width, doublings)
+    layers: list[nn.Module] = []
+    inputs = channels
+    for level, outputs in enumerate(widths):
+        layers += _convolution(inputs, outputs, 3, 1, spec.norm if level else "none", size)
+        if level < doublings:
+            size //= 2
+            layers += _convolution(outputs, outputs, 4, 2, spec.norm, size)
+            layers += attention_after(size, outputs, spec.attention)
+        inputs = outputs
+    return Trunk(nn.Sequential(*layers), inputs, base * base)
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, stride: int, norm: str, size: int) -> list[nn.Module]:
+    normed = discriminator_norm(norm, outputs, size)
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, 1, bias=not normed)
+    return [convolution, *normed, nn.LeakyReLU(0.1, inplace=True)]
+
+
+def initialise(module: nn.Module) -> None:
+    """N(0, 0.02), as the authors' public code has it for this network."""
+    SCHEMES["normal"](module)

@@ -1,0 +1,147 @@
+"""The pre-activation residual blocks that SNGAN, SAGAN and BigGAN are made of (He et al. 2016; Gulrajani et al. 2017).
+
+No activation here works in place: at the head of a block that would also change what the shortcut carries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate, relu
+
+from gan_models.families.interfaces import Trunk
+from gan_models.layers.attention import attention_after
+from gan_models.layers.normalization import discriminator_norm, generator_norm
+from gan_models.layers.resampling import DownConv2d, UpConv2d
+
+NormFactory = Callable[[int], nn.Module]
+"""Channels to a layer that is called with features [B, C, H, W] and a condition, labels [B] or vectors [B, F]."""
+
+
+class Unconditioned(nn.Sequential):
+    """Layers that are given a condition and leave it alone."""
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        for layer in self:
+            x = layer(x)
+        return x
+
+
+def unconditioned_norm(kind: str, reference: int) -> NormFactory:
+    """The norm that a generator spec asks for, in blocks that pass a condition on."""
+    return lambda channels: Unconditioned(*generator_norm(kind, channels, reference))
+
+
+class UpBlock(nn.Module):
+    """Norm-ReLU-doubling-convolution, norm-ReLU-convolution, and a shortcut: [B, C, H, W] -> [B, D, 2H, 2W]."""
+
+    def __init__(self, inputs: int, outputs: int, norm: NormFactory) -> None:
+        super().__init__()
+        self.norm_in = norm(inputs)
+        self.conv_in = UpConv2d(inputs, outputs)
+        self.norm_out = norm(outputs)
+        self.conv_out = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        residual = self.conv_in(relu(self.norm_in(x, condition)))
+        residual = self.conv_out(relu(self.norm_out(residual, condition)))
+        # A 1x1 convolution and nearest-neighbour doubling may change places; this way round is four times cheaper.
+        summed: Tensor = residual + interpolate(self.shortcut(x), scale_factor=2.0)
+        return summed
+
+
+class UpBlocks(nn.Module):
+    """Blocks from the coarsest map to the image, each with its own condition, and attention where it is asked for.
+
+    Args:
+        widths: channels of each map, the coarsest first.
+        base: width of the coarsest map, pixels.
+        norms: a factory for each block.
+    """
+
+    def __init__(
+        self, widths: list[int], base: int, norms: Iterable[NormFactory], attention: tuple[int, ...] = ()
+    ) -> None:
+        super().__init__()
+        pairs = zip(pairwise(widths), norms, strict=True)
+        self.blocks = nn.ModuleList(UpBlock(inputs, outputs, norm) for (inputs, outputs), norm in pairs)
+        self.attention = nn.ModuleList(
+            nn.Sequential(*attention_after(base << level, width, attention))
+            for level, width in enumerate(widths)
+            if level > 0
+        )
+
+    def forward(self, x: Tensor, conditions: Iterable[Tensor | None]) -> Tensor:
+        for block, attention, condition in zip(self.blocks, self.attention, conditions, strict=True):
+            x = attention(block(x, condition))
+        return x
+
+
+class DownBlock(nn.Module):
+    """ReLU-convolution, ReLU-convolution, mean over 2x2 pixels where `down`, and a shortcut of the same shape.
+
+    The `first` block sees the image itself, which no ReLU may cut ("optimized block" of the SNGAN code). The shortcut
+    is the identity where the shape stays.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        size: int,
+        *,
+        down: bool,
+        first: bool = False,
+        hidden: int | None = None,
+        norm: str = "none",
+    ) -> None:
+        super().__init__()
+        hidden = hidden or outputs
+        self.first, self.down = first, down
+        self.norm_in = nn.Sequential(*([] if first else discriminator_norm(norm, inputs, size)))
+        self.conv_in = nn.Conv2d(inputs, hidden, 3, padding=1)
+        self.norm_out = nn.Sequential(*discriminator_norm(norm, hidden, size))
+        self.conv_out = DownConv2d(hidden, outputs) if down else nn.Conv2d(hidden, outputs, 3, padding=1)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1) if down or inputs != outputs else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual = x if self.first else relu(self.norm_in(x))
+        residual = self.conv_out(relu(self.norm_out(self.conv_in(residual))))
+        # As in UpBlock: the mean of the pixels first is the same, and cheaper.
+        summed: Tensor = residual + self.shortcut(avg_pool2d(x, 2) if self.down else x)
+        return summed
+
+
+class SumPool(nn.Module):
+    """ReLU, then the sum over positions: [B, C, H, W] -> [B, C]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return relu(x).sum((2, 3))
+
+
+def down_trunk(
+    widths: list[int],
+    size: int,
+    downs: int,
+    *,
+    wide: bool,
+    norm: str = "none",
+    attention: tuple[int, ...] = (),
+) -> Trunk:
+    """A discriminator of DownBlocks with `widths[0]` image channels, halving in the first `downs` blocks.
+
+    Args:
+        wide: whether a block widens in its first convolution (BigGAN) or in its second (SNGAN).
+    """
+    layers: list[nn.Module] = []
+    for level, (inputs, outputs) in enumerate(pairwise(widths)):
+        first, down = level == 0, level < downs
+        hidden = outputs if wide or first else inputs
+        layers.append(DownBlock(inputs, outputs, size, down=down, first=first, hidden=hidden, norm=norm))
+        size = size // 2 if down else size
+        if down:  # once for each map: after the block that makes it
+            layers += attention_after(size, outputs, attention)
+    return Trunk(nn.Sequential(*layers, SumPool()), widths[-1], 1)

@@ -1,0 +1,303 @@
+"""Where on a cluster the stages run and with what: image, GPUs, nodes, volumes, secrets, retries, timeouts."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from components.context import RUN_ID_VARIABLE
+from components.train_gan.train_job import NODES_VARIABLE, POD_NAME_VARIABLE, POD_UID_VARIABLE, Nodes
+from gan_models.metrics.locations import CACHE_VARIABLE
+
+if TYPE_CHECKING:
+    from kfp.dsl import PipelineTask
+
+PREPARE, TRAIN = "prepare-data", "train-gan"
+ON_GPU = (TRAIN, "select-checkpoint", "evaluate-gan", "compare-champion", "export-samples")
+"""Components that have something to do for a GPU; all but the training make do with one."""
+RUN_LABEL = "pipeline/runid"
+"""Set by KFP on every pod of a run: the same over retries, another one for each run of a schedule."""
+OWN_LABELS, STAGE_LABEL = {"app.kubernetes.io/part-of": "gan-pipeline"}, "gan-pipeline/stage"
+TRACKING_KEYS = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+MAX_GPUS, MAX_NODES, MAX_RETRIES = 64, 64, 10
+RETRY_WAIT, RETRY_FACTOR, RETRY_LONGEST_WAIT = "60s", 2.0, "3600s"
+OTHER_STAGES_HOURS = 12
+
+_LABEL_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+_QUALIFIED = re.compile(rf"({_SUBDOMAIN}/)?{_LABEL_NAME}")
+_LABEL_VALUE = re.compile(rf"({_LABEL_NAME})?")
+_QUANTITY = re.compile(r"[1-9][0-9]*(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?")
+_REPOSITORY = r"[a-z0-9]+([._-]+[a-z0-9]+)*"
+_IMAGE = re.compile(
+    rf"([A-Za-z0-9.-]+(:[0-9]+)?/)?{_REPOSITORY}(/{_REPOSITORY})*(:[\w][\w.-]{{0,127}})?(@sha256:[0-9a-f]{{64}})?"
+)
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+
+def object_name(name: str) -> str:
+    """A name that Kubernetes takes for an object (RFC 1123). Raises ValueError."""
+    if len(name) > 253 or not re.fullmatch(_SUBDOMAIN, name):
+        raise ValueError(f"{name!r} is no name for Kubernetes: use lower-case letters, digits and dashes")
+    return name
+
+
+def namespace_name(name: str) -> str:
+    """As `object_name`, at most 63 characters and no dots. Raises ValueError."""
+    if len(name) > 63 or "." in name:
+        raise ValueError(f"{name!r} is no namespace: use at most 63 lower-case letters, digits and dashes")
+    return object_name(name)
+
+
+def label_value(text: str) -> str:
+    """Any text, cut down to what Kubernetes takes as the value of a label."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)[:63].strip("-_.")
+
+
+def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
+    return {key: value for key, _, value in (text.partition("=") for text in texts)}
+
+
+ObjectName = Annotated[str, AfterValidator(object_name)]
+
+
+class Toleration(BaseModel):
+    """Of a taint: `key`, `key:effect`, `key=value` or `key=value:effect`, as kubectl writes taints."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    value: str | None = None
+    effect: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Toleration:
+        """Raises ValueError."""
+        pair, colon, effect = text.partition(":")
+        key, equals, value = pair.partition("=")
+        if not _QUALIFIED.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
+            raise ValueError(f"{text!r}: expected key, key=value or key=value:effect, as in nvidia.com/gpu:NoSchedule")
+        if colon and effect not in _EFFECTS:
+            raise ValueError(f"{text!r}: there is no effect {effect!r}, only {', '.join(_EFFECTS)}")
+        return cls(key=key, value=value if equals else None, effect=effect or None)
+
+    def manifest(self) -> dict[str, str]:
+        """As in a pod's manifest."""
+        operator = "Exists" if self.value is None else "Equal"
+        return {
+            "key": self.key,
+            "operator": operator,
+            **self.model_dump(include={"value", "effect"}, exclude_none=True),
+        }
+
+
+class SecretReference(BaseModel):
+    """Keys of a Kubernetes secret that become environment variables.
+
+    `name:key=VARIABLE,...` says which, and a pod does not start without them; `name` alone means whatever it has of
+    `TRACKING_KEYS`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: ObjectName
+    variables: dict[str, str] = Field(description="key in the secret -> environment variable")
+    optional: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> SecretReference:
+        """Raises ValueError."""
+        name, colon, keys = text.partition(":")
+        object_name(name)
+        if not colon:
+            return cls(name=name, variables={key: key for key in TRACKING_KEYS}, optional=True)
+        variables = {}
+        for part in keys.split(","):
+            key, equals, variable = part.partition("=")
+            variable = variable if equals else key
+            if not re.fullmatch(r"[-._A-Za-z0-9]+", key) or not re.fullmatch(r"[A-Za-z_]\w*", variable):
+                raise ValueError(
+                    f"{text!r}: expected name, or name:key=VARIABLE, as in mlflow:user=MLFLOW_TRACKING_USERNAME"
+                )
+            variables[key] = variable
+        return cls(name=name, variables=variables)
+
+
+class Placement(BaseModel):
+    """Everything about a cluster that goes into a compiled pipeline. Lists are written as on the command line."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    image: str
+    """With a tag other than latest, or a digest."""
+    gpus: int = Field(0, ge=0, le=MAX_GPUS)
+    """Of the training stage, on each of its nodes; the stages after it get one if there is any."""
+    nodes: int = Field(1, ge=1, le=MAX_NODES)
+    """Of the training stage: with several it has no GPU itself and makes a Kubeflow TrainJob that has them."""
+    accelerator: str = "nvidia.com/gpu"
+    """The resource that a GPU is to Kubernetes."""
+    node_selector: tuple[str, ...] = ()
+    """`label=value`, of the stages that get a GPU; of all when there are none."""
+    toleration: tuple[str, ...] = ()
+    """For the same stages."""
+    pvc: ObjectName | None = None
+    """A PersistentVolumeClaim for checkpoints, journals, logs and caches."""
+    mount: str = "/state"
+    secret: tuple[str, ...] = ()
+    pull_secret: tuple[ObjectName, ...] = ()
+    shm: str = "2Gi"
+    """Of /dev/shm, for stages with a GPU; it counts against the memory of the pod."""
+    retries: int | None = Field(None, ge=0, le=MAX_RETRIES)
+    """Of the training stage, with back-off; default: 3 with a PVC to go on from, else none."""
+    timeout_hours: float = Field(48, gt=0, le=24 * 30)
+    """Of one attempt at training."""
+    label: tuple[str, ...] = ()
+    """`label=value` of every pod."""
+
+    @field_validator("image")
+    @classmethod
+    def _check_image(cls, image: str) -> str:
+        if not _IMAGE.fullmatch(image):
+            raise ValueError(f"{image!r} is no image: write registry/name:tag or registry/name@sha256:...")
+        return image
+
+    @field_validator("accelerator")
+    @classmethod
+    def _check_accelerator(cls, name: str) -> str:
+        if "/" not in name or not _QUALIFIED.fullmatch(name):
+            raise ValueError(f"{name!r} is no resource: expected one such as nvidia.com/gpu or amd.com/gpu")
+        return name
+
+    @field_validator("node_selector", "label")
+    @classmethod
+    def _check_labels(cls, pairs: tuple[str, ...]) -> tuple[str, ...]:
+        for pair in pairs:
+            key, equals, value = pair.partition("=")
+            if not equals or not _QUALIFIED.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
+                raise ValueError(f"{pair!r}: expected label=value, at most 63 letters, digits, dashes and dots each")
+        return pairs
+
+    @field_validator("toleration")
+    @classmethod
+    def _check_tolerations(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        for text in texts:
+            Toleration.parse(text)
+        return texts
+
+    @field_validator("secret")
+    @classmethod
+    def _check_secrets(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        for text in texts:
+            SecretReference.parse(text)
+        return texts
+
+    @field_validator("mount")
+    @classmethod
+    def _check_mount(cls, path: str) -> str:
+        if not re.fullmatch(r"(/[\w.-]+)+", path) or ".." in path:
+            raise ValueError(f"{path!r}: expected an absolute path such as /state")
+        return path
+
+    @field_validator("shm")
+    @classmethod
+    def _check_quantity(cls, size: str) -> str:
+        if not _QUANTITY.fullmatch(size):
+            raise ValueError(f"{size!r} is no size: write one such as 512Mi or 2Gi")
+        return size
+
+    @model_validator(mode="after")
+    def _check_nodes(self) -> Placement:
+        if self.nodes > 1 and not self.gpus:
+            raise ValueError(f"nodes {self.nodes}: say with gpus how many GPUs each of them has")
+        if self.nodes > 1 and not self.pvc:
+            raise ValueError(f"nodes {self.nodes}: they meet on a volume; name a ReadWriteMany claim with pvc")
+        return self
+
+    @property
+    def training_retries(self) -> int:
+        """Without a volume to go on from, a retry would train from the start."""
+        return self.retries if self.retries is not None else 3 * bool(self.pvc)
+
+    def gpus_of(self, component: str) -> int:
+        """How many GPUs a component's pod gets."""
+        if component == TRAIN:
+            return self.gpus if self.nodes == 1 else 0
+        return min(1, self.gpus) if component in ON_GPU else 0
+
+    def training_nodes(self) -> Nodes | None:
+        """What the training's pods on other nodes are given; None where it has one node."""
+        if self.nodes == 1 or not self.pvc:
+            return None
+        return Nodes(
+            count=self.nodes,
+            gpus=self.gpus,
+            accelerator=self.accelerator,
+            image=self.image,
+            pvc=self.pvc,
+            mount=self.mount,
+            shm=self.shm,
+            node_selector=_pairs(self.node_selector),
+            tolerations=[Toleration.parse(text).manifest() for text in self.toleration],
+            pull_secrets=list(self.pull_secret),
+            labels={**OWN_LABELS, STAGE_LABEL: TRAIN, **_pairs(self.label)},
+            variables={CACHE_VARIABLE: f"{self.mount}/cache"},
+        )
+
+    def apply(self, task: PipelineTask, component: str, cached: bool) -> None:
+        """Places one task of a pipeline.
+
+        Args:
+            component: its name, such as `train-gan`, whatever the task is called.
+            cached: whether an earlier run with equal inputs may stand for it.
+        """
+        from kfp import kubernetes
+
+        task.set_container_image(self.image)
+        task.set_caching_options(enable_caching=cached)
+        kubernetes.set_security_context(task, run_as_non_root=True)
+        self._say_who_it_is(task, component)
+        self._give_devices(task, component)
+        nodes = self.training_nodes()
+        if component == TRAIN and nodes:
+            self._make_a_launcher(task, nodes)
+        for reference in map(SecretReference.parse, self.secret):
+            kubernetes.use_secret_as_env(task, reference.name, reference.variables, reference.optional)
+        if self.pull_secret:
+            kubernetes.set_image_pull_secrets(task, list(self.pull_secret))
+        if self.pvc:
+            kubernetes.mount_pvc(task, self.pvc, self.mount)
+            task.set_env_variable(CACHE_VARIABLE, f"{self.mount}/cache")
+        hours = self.timeout_hours if component == TRAIN else OTHER_STAGES_HOURS
+        kubernetes.set_timeout(task, round(hours * 3600))
+        if component == TRAIN and self.training_retries:
+            task.set_retry(self.training_retries, RETRY_WAIT, RETRY_FACTOR, RETRY_LONGEST_WAIT)
+
+    def _make_a_launcher(self, task: PipelineTask, nodes: Nodes) -> None:
+        """Says which nodes to train on, and which pod the TrainJob belongs to."""
+        from kfp import kubernetes
+
+        task.set_env_variable(NODES_VARIABLE, nodes.model_dump_json())
+        kubernetes.use_field_path_as_env(task, POD_NAME_VARIABLE, "metadata.name")
+        kubernetes.use_field_path_as_env(task, POD_UID_VARIABLE, "metadata.uid")
+
+    def _say_who_it_is(self, task: PipelineTask, component: str) -> None:
+        from kfp import kubernetes
+
+        kubernetes.use_field_path_as_env(task, RUN_ID_VARIABLE, f"metadata.labels['{RUN_LABEL}']")
+        for key, value in {**OWN_LABELS, STAGE_LABEL: component, **_pairs(self.label)}.items():
+            kubernetes.add_pod_label(task, key, value)
+
+    def _give_devices(self, task: PipelineTask, component: str) -> None:
+        from kfp import kubernetes
+
+        gpus = self.gpus_of(component)
+        if gpus:
+            task.set_accelerator_type(self.accelerator).set_accelerator_limit(gpus)
+            kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=self.shm)
+        if gpus or not self.gpus:
+            for key, value in _pairs(self.node_selector).items():
+                kubernetes.add_node_selector(task, key, value)
+            for text in self.toleration:
+                kubernetes.add_toleration(task, **{"value": None, "effect": None, **Toleration.parse(text).manifest()})

@@ -1,0 +1,322 @@
+"""Schedules on a cluster: recurring runs of Kubeflow Pipelines.
+
+KFP cannot edit a recurring run. A changed schedule is therefore a new one that takes over from the old:
+
+    1. the new one is made, disabled, with a note of whether it is to be enabled
+    2. the old one is disabled, 3. the new one enabled, 4. the old one deleted
+
+At no time are both enabled, and whoever comes after an `ensure` that was cut off finds what is left to be done from
+what is there. The hand-over keeps its distance from the times that either is due at, since the controller needs some
+seconds to notice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from gan_models.errors import RequestError, unknown_name
+from pipeline.engines.cluster.client import ClusterClient
+from pipeline.engines.cluster.runs import ENDED, PAGE, ClusterRuns, Run, name_filter
+from pipeline.engines.cluster.settings import ClusterSettings
+from pipeline.request.cluster import Submission, TrainingRequest, build_training
+from pipeline.scheduling.schedule import Change, Schedule, ScheduledRun, ScheduleStatus, is_due, next_due
+
+SHOWN_RUNS = 5
+DISTANCE_SECONDS = 15
+"""Of a hand-over from any time that is due."""
+LONGEST_WAIT_SECONDS = 60
+"""For such a moment: with a run every few seconds there is none."""
+_TITLE = "Schedule of gan-pipeline"
+
+Build = Callable[[Schedule], Submission]
+"""From a schedule's request to what is run."""
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A recurring run of ours on the server."""
+
+    id: str
+    schedule: Schedule
+    digest: str
+    enable: bool
+    """Whether it was to be enabled once it had taken over."""
+    enabled: bool
+    created: datetime
+    raw: Any
+
+
+class ClusterSchedules:
+    """The schedules of one namespace; a `pipeline.scheduling.schedule.Scheduler`.
+
+    Args:
+        build: default: the training pipeline, with a request as `TrainingRequest` takes it.
+        note: called with a sentence when something takes a while.
+    """
+
+    def __init__(
+        self,
+        settings: ClusterSettings,
+        build: Build | None = None,
+        note: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
+        self._settings = settings
+        self._build = build or (lambda schedule: build_training(TrainingRequest.parse(schedule.request), settings))
+        self._note = note
+        self._client = ClusterClient(settings.connection)
+        self._runs = ClusterRuns(self._client)
+
+    def ensure(self, schedule: Schedule) -> Change:
+        """Makes it so; see the module for how.
+
+        Raises:
+            RequestError: a time zone that is not the cluster's, or a request that cannot be built.
+        """
+        self._check_timezone(schedule)
+        submission = self._build(schedule)
+        digest = _digest(schedule, submission, self._settings.connection.service_account)
+        found = self._find(schedule.name)
+        if [kept.digest for kept in found] == [digest]:
+            return "unchanged"
+        if not found:
+            self._create(schedule, submission, digest, enable=not schedule.paused, enabled=not schedule.paused)
+        elif digest not in [kept.digest for kept in found]:
+            self._await_quiet(schedule, *(kept.schedule for kept in found))
+            # A hand-over that was cut off may have left all of them disabled: the newest knows what was meant.
+            enable = found[0].enabled if len(found) == 1 else found[-1].enable
+            self._create(schedule, submission, digest, enable, enabled=False)
+        self._settle(schedule.name, digest)
+        return "changed" if found else "created"
+
+    def list(self) -> list[ScheduleStatus]:
+        """All schedules, by name, without their runs."""
+        newest = {kept.schedule.name: kept for kept in self._all()}
+        return [_status(newest[name]) for name in sorted(newest)]
+
+    def show(self, name: str) -> ScheduleStatus:
+        """One, with its latest runs."""
+        kept = self._one(name)
+        runs = self._runs.list(SHOWN_RUNS, every_experiment=True, schedule=kept.id)
+        return _status(kept).model_copy(update={"runs": [_scheduled(run) for run in runs]})
+
+    def pause(self, name: str) -> None:
+        """No further run until it is resumed; one that runs goes on."""
+        self._enable(self._one(name), False)
+
+    def resume(self, name: str) -> None:
+        """From the next time that is due on: what was due in between is not made up for."""
+        self._enable(self._one(name), True)
+
+    def run_now(self, name: str) -> str:
+        """Starts one run outside of its times; returns its id.
+
+        Raises:
+            RequestError: one of its runs has not ended yet.
+        """
+        from kfp_server_api import V2beta1Run
+
+        kept = self._one(name)
+        for run in self._runs.list(PAGE, every_experiment=True, schedule=kept.id):
+            if run.state not in ENDED:
+                raise RequestError(
+                    f"the run {run.name} of {name} has not ended yet, and they never overlap: wait for it"
+                )
+        body = V2beta1Run(
+            experiment_id=kept.raw.experiment_id,
+            display_name=f"{name} by hand",
+            pipeline_spec=kept.raw.pipeline_spec,
+            runtime_config=kept.raw.runtime_config,
+            service_account=kept.raw.service_account,
+            recurring_run_id=kept.id,
+        )
+        made = self._client.call("start the run", self._client.kfp.runs.run_service_create_run, body)
+        return str(made.run_id)
+
+    def delete(self, name: str) -> None:
+        """Takes it away; runs that it has started stay."""
+        self._one(name)
+        for kept in self._find(name):
+            self._delete(kept)
+
+    # -- the hand-over ----------------------------------------------------------------------------------------------
+
+    def _create(self, schedule: Schedule, submission: Submission, digest: str, enable: bool, enabled: bool) -> None:
+        from kfp_server_api import (
+            RecurringRunMode,
+            V2beta1CronSchedule,
+            V2beta1PeriodicSchedule,
+            V2beta1RecurringRun,
+            V2beta1RuntimeConfig,
+            V2beta1Trigger,
+        )
+
+        every, cron = schedule.every, schedule.cron
+        trigger = V2beta1Trigger(
+            cron_schedule=V2beta1CronSchedule(cron=cron) if cron else None,
+            periodic_schedule=V2beta1PeriodicSchedule(interval_second=str(every)) if every else None,
+        )
+        about = {"digest": digest, "enable": enable, "schedule": schedule.model_dump(mode="json")}
+        body = V2beta1RecurringRun(
+            experiment_id=self._runs.experiment(),
+            namespace=self._client.connection.namespace,
+            display_name=schedule.name,
+            description=f"{_TITLE}: {submission.about}\n{json.dumps(about, sort_keys=True)}",
+            pipeline_spec=submission.pipeline.body,
+            runtime_config=V2beta1RuntimeConfig(parameters=dict(submission.arguments)),
+            service_account=self._client.connection.service_account,
+            trigger=trigger,
+            mode=RecurringRunMode.ENABLE if enabled else RecurringRunMode.DISABLE,
+            no_catchup=True,
+            max_concurrency="1",
+        )
+        api = self._client.kfp.recurring_runs
+        self._client.call("make the schedule", api.recurring_run_service_create_recurring_run, body)
+
+    def _settle(self, name: str, digest: str) -> None:
+        """Leaves one recurring run of a name: the oldest that is as wanted, unless somebody else has made a newer."""
+        found = self._find(name)
+        wanted = [kept for kept in found if kept.digest == digest]
+        if not wanted:  # somebody else has deleted or changed it meanwhile
+            return
+        keep = wanted[0]
+        others = [
+            kept for kept in found if kept.id != keep.id and (kept.digest == digest or kept.created <= keep.created)
+        ]
+        for other in others:
+            self._enable(other, False)
+        if others and keep.enable:
+            self._enable(keep, True)
+        for other in others:
+            self._delete(other)
+
+    def _await_quiet(self, *schedules: Schedule) -> None:
+        """Waits while one of them is due, or has just been."""
+        end = time.monotonic() + LONGEST_WAIT_SECONDS
+        said = False
+        while time.monotonic() < end and any(_is_near(schedule) for schedule in schedules):
+            if not said:
+                self._note(f"{schedules[0].name} is due about now: waiting for a quiet moment to change it")
+                said = True
+            time.sleep(1)
+
+    # -- the server ---------------------------------------------------------------------------------------------------
+
+    def _all(self, **named: Any) -> Sequence[_Kept]:
+        """Ours, oldest first."""
+        api, token = self._client.kfp.recurring_runs, ""
+        found: Sequence[Any] = []
+        while True:
+            page = self._client.call(
+                "list the schedules",
+                api.recurring_run_service_list_recurring_runs,
+                namespace=self._client.connection.namespace,
+                page_size=PAGE,
+                page_token=token,
+                **named,
+            )
+            found = [*found, *(page.recurring_runs or [])]
+            if not (token := page.next_page_token or ""):
+                break
+        ours = filter(None, map(_kept, found))
+        return sorted(ours, key=lambda kept: (kept.created, not kept.enabled, kept.id))
+
+    def _find(self, name: str) -> Sequence[_Kept]:
+        return self._all(filter=name_filter(name))
+
+    def _one(self, name: str) -> _Kept:
+        """The newest of that name.
+
+        Raises:
+            RequestError: there is none, with the nearest one.
+        """
+        if found := self._find(name):
+            return found[-1]
+        names = {kept.schedule.name for kept in self._all()}
+        if names:
+            raise unknown_name("schedule", name, names)
+        raise RequestError(
+            f"there is no schedule {name!r}, nor any other in {self._client.connection.namespace!r}: check --namespace"
+        )
+
+    def _enable(self, kept: _Kept, enabled: bool) -> None:
+        api = self._client.kfp.recurring_runs
+        if enabled:
+            self._client.call("resume the schedule", api.recurring_run_service_enable_recurring_run, kept.id)
+        else:
+            self._client.call("pause the schedule", api.recurring_run_service_disable_recurring_run, kept.id)
+
+    def _delete(self, kept: _Kept) -> None:
+        api = self._client.kfp.recurring_runs
+        self._client.call("delete the schedule", api.recurring_run_service_delete_recurring_run, kept.id)
+
+    def _check_timezone(self, schedule: Schedule) -> None:
+        zone = self._settings.connection.timezone
+        if schedule.cron and schedule.timezone != zone:
+            raise RequestError(
+                f"schedule {schedule.name!r}: Kubeflow reads all crons of a cluster in one time zone, here {zone}, "
+                f"not in {schedule.timezone}: give the hours in {zone}, or use --engine local"
+            )
+
+
+def _digest(schedule: Schedule, submission: Submission, service_account: str | None) -> str:
+    """Changes whenever a run or its times could."""
+    parts = [
+        schedule.model_dump(mode="json", exclude={"paused"}),
+        submission.pipeline.body,
+        dict(submission.arguments),
+        service_account,
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _is_near(schedule: Schedule) -> bool:
+    """Whether a cron is due within the distance, before or after now; intervals begin anew with the new schedule."""
+    if schedule.cron is None:
+        return False
+    now = datetime.now(ZoneInfo(schedule.timezone))
+    seconds = range(-DISTANCE_SECONDS, DISTANCE_SECONDS + 1)
+    return any(is_due(schedule.cron, now + timedelta(seconds=second)) for second in seconds)
+
+
+def _kept(raw: Any) -> _Kept | None:
+    """None: somebody else's."""
+    title, _, about = (raw.description or "").partition("\n")
+    if not title.startswith(_TITLE):
+        return None
+    try:
+        fields = json.loads(about)
+        schedule = Schedule.model_validate(fields["schedule"])
+    except (ValueError, KeyError, ValidationError):
+        return None
+    enabled = (raw.mode or raw.status) in ("ENABLE", "ENABLED")
+    return _Kept(
+        id=raw.recurring_run_id,
+        schedule=schedule.model_copy(update={"paused": not enabled}),
+        digest=str(fields.get("digest", "")),
+        enable=bool(fields.get("enable", True)),
+        enabled=enabled,
+        created=raw.created_at,
+        raw=raw,
+    )
+
+
+def _status(kept: _Kept) -> ScheduleStatus:
+    schedule, following = kept.schedule, None
+    if schedule.cron and not schedule.paused:
+        # On the clock of the wall, as Kubeflow's controller counts; of an interval only that knows.
+        zone = ZoneInfo(schedule.timezone)
+        following = next_due(schedule.cron, datetime.now(zone).replace(tzinfo=None)).replace(tzinfo=zone)
+    return ScheduleStatus(schedule=schedule, next_run=following)
+
+
+def _scheduled(run: Run) -> ScheduledRun:
+    return ScheduledRun(id=run.id, state=run.state, due=run.created, ended=run.ended, sentence=run.error)

@@ -1,0 +1,177 @@
+"""Runs the training pipeline in containers on this machine: which images, folders, network and devices each stage gets.
+
+The command line and the process that holds kfp are those of `pipeline.engines.local`, with containers in the place of
+the stages' processes. Work directory, cache and data have the same paths inside as outside, so events, journals and
+checkpoints are where they always are, and either engine continues what the other has begun. What the stages send to
+MLflow is sent by the command line, so no stage needs a network but the one that downloads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.context import TITLES, RunContext
+from components.prepare_data.sources.registry import PATH_KINDS, parse_source
+from components.redaction import redact
+from components.stage.progress import EVENTS_VARIABLE
+from components.stage.stopping import PARENT_VARIABLE, STANDARD_INPUT
+from gan_models.errors import RequestError
+from gan_models.metrics.locations import CACHE_VARIABLE, default_cache
+from gan_models.recipes import Recipe
+from pipeline.engines.docker.containers import LABEL, ContainerOptions, StageOptions
+from pipeline.versions import code_version, package_version
+from pipeline.workdir import WorkDirectory
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+VERSION_LABEL = "org.opencontainers.image.version"
+PREPARATION = "prepare_data"
+LEFTOVER_SECONDS = 30
+_PASSED_ON = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+
+
+@dataclass(frozen=True)
+class DockerEngine:
+    """An engine that answers, and the images that it has for the stages. Made by `find_engine`."""
+
+    images: Mapping[str, str]
+    """By stage."""
+    gpus: bool = False
+    user: str = ""
+    """`uid:gid` for what the stages write to belong to the caller."""
+    security: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def containers(self, recipe: Recipe, workdir: WorkDirectory, context: RunContext) -> Iterator[ContainerOptions]:
+        """How a run's containers are made; none that is labelled with its work directory outlives the block."""
+        cache = default_cache().expanduser().absolute()
+        cache.mkdir(parents=True, exist_ok=True)
+        with _client() as client:
+            _remove_leftovers(client, workdir.root)
+            try:
+                yield ContainerOptions(
+                    stages={stage: self._stage(stage, recipe) for stage in TITLES},
+                    workdir=workdir.root,
+                    cache=cache,
+                    events=workdir.events,
+                    user=self.user,
+                    groups=sorted(os.getgroups()),
+                    environment=_environment(context, workdir, cache),
+                    security=self.security,
+                )
+            finally:
+                _remove_leftovers(client, workdir.root, seconds=0)
+
+    def _stage(self, stage: str, recipe: Recipe) -> StageOptions:
+        image, source = self.images[stage], parse_source(recipe.data.source)
+        if stage != PREPARATION:
+            weights = recipe.evaluation.inception_weights
+            return StageOptions(image=image, gpus=self.gpus, read_only=_as_it_is(Path(weights)) if weights else {})
+        if source.kind == "torchvision":  # it downloads, and needs torch
+            proxies = {name: os.environ[name] for name in _PROXIES if name in os.environ}
+            return StageOptions(image=self.images["train_gan"], network=True, environment=proxies)
+        return StageOptions(image=image, read_only=_as_it_is(source.path) if source.kind in PATH_KINDS else {})
+
+
+def find_engine(image: str | None = None) -> DockerEngine:
+    """The Docker engine of this machine, with images that hold the code of this command line.
+
+    Args:
+        image: one for all stages; default: those of `make images`, the small one for the preparation.
+
+    Raises:
+        RequestError: no engine answers, or it lacks an image, or the image holds other code.
+    """
+    release = package_version()
+    cpu, gpu = (image, image) if image else (f"gan-pipeline-cpu:{release}", f"gan-pipeline-gpu:{release}")
+    with _client() as client:
+        for name in dict.fromkeys((cpu, gpu)):
+            _check_image(client, name)
+        about = client.info()
+    options = about.get("SecurityOptions") or []
+    rootless = any("name=rootless" in option for option in options)
+    return DockerEngine(
+        images={stage: cpu if stage == PREPARATION else gpu for stage in TITLES},
+        gpus="nvidia" in (about.get("Runtimes") or {}),
+        # A rootless engine's root is its owner; any other number would be somebody else's outside.
+        user="0:0" if rootless else f"{os.getuid()}:{os.getgid()}",
+        security=["no-new-privileges", *(["label=disable"] if "name=selinux" in options else [])],
+    )
+
+
+@contextmanager
+def _client() -> Iterator[DockerClient]:
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        client = docker.from_env()
+        client.ping()
+    except DockerException as error:
+        where = os.environ.get("DOCKER_HOST") or "its usual socket"
+        raise RequestError(
+            f"--engine docker: no Docker engine answers at {where} ({' '.join(str(error).split())}): start it, set "
+            "DOCKER_HOST, or leave --engine out"
+        ) from None
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def _check_image(client: DockerClient, name: str) -> None:
+    from docker.errors import ImageNotFound
+
+    try:
+        labels = client.images.get(name).labels
+    except ImageNotFound:
+        raise RequestError(
+            f"the Docker engine has no image {name}: build it with `make images`, or name another with --image"
+        ) from None
+    held, ours = labels.get(VERSION_LABEL, ""), code_version()
+    if held != ours:
+        raise RequestError(
+            f"image {name} holds version {held or 'unknown'} of the code and this command is {ours}: build it again "
+            "with `make images`, or name another with --image"
+        )
+
+
+def _environment(context: RunContext, workdir: WorkDirectory, cache: Path) -> dict[str, str]:
+    # Stages need to know that they are tracked, not how to log in: the command line sends what they journal.
+    told = context.model_copy(update={"tracking_uri": redact(context.tracking_uri)})
+    return {
+        **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        **told.to_environment(),
+        EVENTS_VARIABLE: str(workdir.events),
+        PARENT_VARIABLE: STANDARD_INPUT,
+        CACHE_VARIABLE: str(cache),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _as_it_is(path: Path) -> dict[Path, Path]:
+    return {path.absolute(): path.resolve()}
+
+
+def _remove_leftovers(client: DockerClient, root: Path, seconds: int = LEFTOVER_SECONDS) -> None:
+    """Removes the containers of a work directory, whose lock the caller holds.
+
+    One that a killed command line has left running has noticed and is saving: it gets `seconds` for that.
+    """
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    ours = {"label": f"{LABEL}={root}"}
+    for container in client.containers.list(all=True, filters=ours, ignore_removed=True):
+        with suppress(DockerException, RequestException):
+            if seconds and container.status == "running":
+                container.wait(timeout=seconds)
+        with suppress(DockerException):
+            container.remove(force=True, v=True)

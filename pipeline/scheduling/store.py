@@ -1,0 +1,431 @@
+"""Schedules of this machine and the journal of their runs, in one SQLite file.
+
+The journal is what makes a run happen once: a due time is a row, unique for its schedule, written before anything is
+started. Whoever dies when, a row goes one way:
+
+    claimed  -> running -> finished | failed
+             <-          (its process died or was asked to stop: continued, for a run goes on where it was)
+    skipped              (with the reason, instead of claimed)
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from components.stage.stopping import is_alive
+from gan_models.errors import RequestError, unknown_name
+from pipeline.scheduling.schedule import Change, Schedule, ScheduledRun, ScheduleStatus, equal_schedules
+from pipeline.scheduling.triggers import trigger_of
+
+ATTEMPTS = 5
+"""A run whose process dies this often is given up."""
+GRACE_SECONDS = 3600.0
+"""A run that is found to be due this much later is still started; later than that it is skipped."""
+BUSY_SECONDS = 30.0
+_SHOWN_RUNS = 20
+_PAUSED = "the schedule was paused before it began"
+_TABLES = """
+CREATE TABLE IF NOT EXISTS schedules (
+    name TEXT PRIMARY KEY,
+    document TEXT NOT NULL,
+    revision INTEGER NOT NULL,  -- of its times
+    anchor TEXT NOT NULL,       -- intervals are counted from here
+    since TEXT NOT NULL,        -- what was due before does not count
+    changed TEXT NOT NULL,      -- when its times became what they are
+    paused TEXT                 -- since when
+);
+CREATE TABLE IF NOT EXISTS runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    schedule TEXT NOT NULL,
+    due TEXT NOT NULL,
+    state TEXT NOT NULL,
+    request TEXT NOT NULL,
+    runner TEXT NOT NULL DEFAULT '',  -- the process that has it: pid and start time
+    attempts INTEGER NOT NULL DEFAULT 0,
+    ended TEXT,
+    sentence TEXT NOT NULL DEFAULT '',
+    UNIQUE (schedule, due)
+);
+"""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A schedule as it is kept."""
+
+    schedule: Schedule
+    revision: int
+    anchor: datetime
+    since: datetime
+    changed: datetime
+    paused: datetime | None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A run that is to be done, or is being done."""
+
+    id: int
+    schedule: str
+    due: datetime
+    request: dict[str, Any]
+    runner: str
+    attempts: int
+
+    @property
+    def occasion(self) -> str:
+        """What the run is for, in one word."""
+        return f"{self.schedule}@{_text(self.due)}"
+
+
+class ScheduleStore:
+    """The SQLite file; used by the commands, by the scheduler and by the runs, each in a process of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._open() as database:
+                database.executescript(_TABLES)
+        except sqlite3.DatabaseError as error:
+            raise RequestError(
+                f"{path} cannot be used as a store of schedules ({error}): give another --store"
+            ) from None
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        database = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+        database.row_factory = sqlite3.Row
+        try:
+            yield database
+        finally:
+            database.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that nobody else writes beside, whole or not at all."""
+        with self._open() as database:
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                yield database
+                database.execute("COMMIT")
+            except BaseException:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+                raise
+
+    # -- schedules ----------------------------------------------------------------------------------------------------
+
+    def ensure(self, schedule: Schedule, now: datetime | None = None) -> Change:
+        """Makes it so; of an existing one, whether it is paused is left as it is."""
+        moment = _text(now or _now())
+        anchor = _text((now or _now()).replace(microsecond=0))
+        document = schedule.model_copy(update={"paused": False}).model_dump_json()
+        with self._writing() as database:
+            kept = _find(database, schedule.name)
+            if kept is None:
+                paused = moment if schedule.paused else None
+                row = (schedule.name, document, 1, anchor, moment, moment, paused)
+                database.execute("INSERT INTO schedules VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+                return "created"
+            if equal_schedules(kept.schedule, schedule):
+                return "unchanged"
+            database.execute("UPDATE schedules SET document = ? WHERE name = ?", (document, schedule.name))
+            if _times(kept.schedule) != _times(schedule):
+                database.execute(
+                    "UPDATE schedules SET revision = revision + 1, anchor = ?, changed = ? WHERE name = ?",
+                    (anchor, moment, schedule.name),
+                )
+        return "changed"
+
+    def kept(self) -> list[Kept]:
+        """All schedules, by name."""
+        with self._open() as database:
+            return [_kept(row) for row in database.execute("SELECT * FROM schedules ORDER BY name")]
+
+    def find(self, name: str) -> Kept:
+        """One schedule.
+
+        Raises:
+            RequestError: there is none of that name.
+        """
+        with self._open() as database:
+            return _require(database, name)
+
+    def pause(self, name: str, now: datetime | None = None) -> None:
+        """From now on nothing is due, and what has not begun is skipped; a run that has begun goes on."""
+        with self._writing() as database:
+            if _require(database, name).paused is None:
+                moment = _text(now or _now())
+                database.execute("UPDATE schedules SET paused = ? WHERE name = ?", (moment, name))
+                database.execute(
+                    "UPDATE runs SET state = 'skipped', ended = ?, sentence = ? "
+                    "WHERE schedule = ? AND state = 'claimed' AND attempts = 0",
+                    (moment, _PAUSED, name),
+                )
+
+    def resume(self, name: str, now: datetime | None = None) -> None:
+        """What was due until now is not made up for."""
+        with self._writing() as database:
+            if _require(database, name).paused is not None:
+                moment = _text(now or _now())
+                database.execute("UPDATE schedules SET paused = NULL, since = ? WHERE name = ?", (moment, name))
+
+    def delete(self, name: str) -> None:
+        """The journal stays; what is waiting to be started is skipped."""
+        with self._writing() as database:
+            _require(database, name)
+            database.execute("DELETE FROM schedules WHERE name = ?", (name,))
+            database.execute(
+                "UPDATE runs SET state = 'skipped', ended = ?, sentence = 'the schedule was deleted' "
+                "WHERE schedule = ? AND state = 'claimed'",
+                (_text(_now()), name),
+            )
+
+    # -- due times ----------------------------------------------------------------------------------------------------
+
+    def record(
+        self,
+        name: str,
+        revision: int,
+        dues: Sequence[datetime],
+        *,
+        grace: float = GRACE_SECONDS,
+        now: datetime | None = None,
+    ) -> None:
+        """Writes down what becomes of each due time, in order; one that is there already is left as it is.
+
+        Args:
+            revision: of the times that these were found by; times that were changed since are not due any more.
+        """
+        moment = now or _now()
+        with self._writing() as database:
+            kept = _find(database, name)
+            if kept is None:
+                return
+            counted = [due for due in dues if _counts(kept, revision, due)]
+            for due in counted:
+                reason = _why_not(database, kept, due, counted[-1], moment, grace)
+                row = (name, _text(due), "skipped" if reason else "claimed", json.dumps(kept.schedule.request), reason)
+                ended = _text(moment) if reason else None
+                database.execute(
+                    "INSERT OR IGNORE INTO runs (schedule, due, state, request, sentence, ended) "
+                    "VALUES (?, ?, ?, ?, ?, ?)",
+                    (*row, ended),
+                )
+
+    def claim_now(self, name: str) -> int:
+        """A run outside of the times of its schedule.
+
+        Raises:
+            RequestError: there is no such schedule, or a run of it has not ended.
+        """
+        with self._writing() as database:
+            kept = _require(database, name)
+            if active := _active(database, name):
+                raise RequestError(
+                    f"a run of {name} has not ended yet (due {active['due'][:19]}, {active['state']}): wait for it, or "
+                    f"look at it with `gan-pipeline schedule show {name}`"
+                )
+            row = (name, _text(_now()), json.dumps(kept.schedule.request))
+            made = database.execute("INSERT INTO runs (schedule, due, state, request) VALUES (?, ?, 'claimed', ?)", row)
+            return int(made.lastrowid or 0)
+
+    # -- runs ---------------------------------------------------------------------------------------------------------
+
+    def waiting(self) -> list[Claim]:
+        """Runs to start, oldest first; in a pause, those that had begun before it or were asked for in it."""
+        return self._claims(
+            "SELECT runs.* FROM runs JOIN schedules ON schedules.name = runs.schedule "
+            "WHERE state = 'claimed' AND (paused IS NULL OR due > paused OR attempts > 0) ORDER BY due"
+        )
+
+    def running(self) -> list[Claim]:
+        """Runs that a process has taken on."""
+        return self._claims("SELECT * FROM runs WHERE state = 'running' ORDER BY due")
+
+    def _claims(self, query: str) -> list[Claim]:
+        with self._open() as database:
+            return [_claim(row) for row in database.execute(query)]
+
+    def begin(self, run: int, runner: str) -> Claim | None:
+        """Takes a claimed run on; None when another process was faster."""
+        with self._writing() as database:
+            taken = database.execute(
+                "UPDATE runs SET state = 'running', runner = ?, attempts = attempts + 1 "
+                "WHERE id = ? AND state = 'claimed'",
+                (runner, run),
+            )
+            row = database.execute("SELECT * FROM runs WHERE id = ?", (run,)).fetchone()
+            return _claim(row) if taken.rowcount else None
+
+    def end(self, claim: Claim, state: str, sentence: str) -> None:
+        """How a run ended, said by the process that has it; "claimed" gives it back, to be continued."""
+        with self._writing() as database:
+            database.execute(
+                "UPDATE runs SET state = ?, sentence = ?, ended = ? WHERE id = ? AND state = 'running' AND runner = ?",
+                (state, sentence, None if state == "claimed" else _text(_now()), claim.id, claim.runner),
+            )
+
+    def give_back(self, claim: Claim, reason: str) -> None:
+        """A run that was cut off: it is to be continued, unless its schedule was deleted meanwhile."""
+        if claim.schedule in [kept.schedule.name for kept in self.kept()]:
+            self.end(claim, "claimed", f"{reason}; to be continued")
+        else:
+            self.end(claim, "failed", f"{reason}, and its schedule was deleted")
+
+    def release_dead(self) -> list[Claim]:
+        """Gives back the runs whose process has died without a word; they are returned."""
+        dead = [claim for claim in self.running() if not is_alive(claim.runner)]
+        for claim in dead:
+            if claim.attempts < ATTEMPTS:
+                self.give_back(claim, "its process was killed")
+            else:
+                self.end(claim, "failed", f"its process was killed {claim.attempts} times")
+        return dead
+
+    def runs(self, name: str | None = None, limit: int = _SHOWN_RUNS) -> list[ScheduledRun]:
+        """The journal, newest first."""
+        where, values = ("WHERE schedule = ?", [name]) if name else ("", [])
+        with self._open() as database:
+            rows = database.execute(f"SELECT * FROM runs {where} ORDER BY due DESC LIMIT ?", [*values, limit])
+            return [
+                ScheduledRun(
+                    id=str(row["id"]),
+                    state=row["state"],
+                    due=datetime.fromisoformat(row["due"]),
+                    ended=datetime.fromisoformat(row["ended"]) if row["ended"] else None,
+                    sentence=row["sentence"],
+                )
+                for row in rows
+            ]
+
+
+class LocalSchedules:
+    """The schedules of this machine, as `pipeline.scheduling.schedule.Scheduler` describes them."""
+
+    def __init__(self, store: ScheduleStore) -> None:
+        self._store = store
+
+    def ensure(self, schedule: Schedule) -> Change:
+        return self._store.ensure(schedule)
+
+    def list(self) -> list[ScheduleStatus]:
+        return [_status(kept) for kept in self._store.kept()]
+
+    def show(self, name: str) -> ScheduleStatus:
+        return _status(self._store.find(name), self._store.runs(name))
+
+    def pause(self, name: str) -> None:
+        self._store.pause(name)
+
+    def resume(self, name: str) -> None:
+        self._store.resume(name)
+
+    def run_now(self, name: str) -> str:
+        return str(self._store.claim_now(name))
+
+    def delete(self, name: str) -> None:
+        self._store.delete(name)
+
+
+def first_due(kept: Kept, after: datetime) -> datetime | None:
+    """The first time that a schedule is due after a moment."""
+    found: datetime | None = trigger_of(kept.schedule, kept.anchor).get_next_fire_time(None, _just_after(after))
+    return found
+
+
+def _status(kept: Kept, runs: Sequence[ScheduledRun] = ()) -> ScheduleStatus:
+    paused = kept.paused is not None
+    return ScheduleStatus(
+        schedule=kept.schedule.model_copy(update={"paused": paused}),
+        next_run=None if paused else first_due(kept, _now()),
+        runs=list(runs),
+    )
+
+
+def _counts(kept: Kept, revision: int, due: datetime) -> bool:
+    replaced = revision != kept.revision and due > kept.changed
+    paused = kept.paused is not None and due >= kept.paused
+    return due > kept.since and not replaced and not paused
+
+
+def _why_not(
+    database: sqlite3.Connection, kept: Kept, due: datetime, last: datetime, now: datetime, grace: float
+) -> str:
+    """Why a due time is skipped; empty when it is not."""
+    late = (now - due).total_seconds()
+    if kept.paused is not None:
+        return _PAUSED
+    if due != last:
+        return f"the scheduler was not running; the run due at {_shown(last)} stands for it"
+    if late > grace:
+        return f"the scheduler was not running until {late:.0f} s later"
+    if active := _active(database, kept.schedule.name):
+        return f"the run due at {active['due'][:19]} was still {active['state'].replace('claimed', 'waiting')}"
+    return ""
+
+
+def _active(database: sqlite3.Connection, name: str) -> Any:
+    query = "SELECT * FROM runs WHERE schedule = ? AND state IN ('claimed', 'running')"
+    return database.execute(query, (name,)).fetchone()
+
+
+def _find(database: sqlite3.Connection, name: str) -> Kept | None:
+    row = database.execute("SELECT * FROM schedules WHERE name = ?", (name,)).fetchone()
+    return None if row is None else _kept(row)
+
+
+def _require(database: sqlite3.Connection, name: str) -> Kept:
+    if (kept := _find(database, name)) is not None:
+        return kept
+    known = [row["name"] for row in database.execute("SELECT name FROM schedules")]
+    if not known:
+        raise RequestError(f"there is no schedule {name!r}: make one with `gan-pipeline schedule ensure {name} ...`")
+    raise unknown_name("schedule", name, known)
+
+
+def _kept(row: sqlite3.Row) -> Kept:
+    moments = {key: datetime.fromisoformat(row[key]) for key in ("anchor", "since", "changed")}
+    paused = datetime.fromisoformat(row["paused"]) if row["paused"] else None
+    schedule = Schedule.model_validate_json(row["document"])
+    return Kept(schedule=schedule, revision=row["revision"], paused=paused, **moments)
+
+
+def _claim(row: sqlite3.Row) -> Claim:
+    return Claim(
+        id=row["id"],
+        schedule=row["schedule"],
+        due=datetime.fromisoformat(row["due"]),
+        request=json.loads(row["request"]),
+        runner=row["runner"],
+        attempts=row["attempts"],
+    )
+
+
+def _times(schedule: Schedule) -> tuple[object, ...]:
+    return schedule.cron, schedule.every, schedule.timezone
+
+
+def _just_after(moment: datetime) -> datetime:
+    return moment + timedelta(microseconds=1)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _text(moment: datetime) -> str:
+    """All of one length and in UTC, so that they sort and are equal as texts when they are as moments."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _shown(moment: datetime) -> str:
+    return _text(moment)[:19]

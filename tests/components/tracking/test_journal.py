@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from components.tracking.journal import Journal, read_acknowledged, read_all, read_lines
+from gan_models.errors import RunError
+
+
+def metrics(step: int, **values: float) -> dict[str, object]:
+    return {"kind": "metrics", "step": step, "values": values}
+
+
+def test_what_a_resumed_stage_repeats_is_written_once(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "train_gan")
+    journal.append(metrics(100, loss=1.0))
+    journal.append({"kind": "params", "values": {"lr": "0.1"}})
+    journal.append({"kind": "image", "key": "samples", "step": 100, "file": "a"})
+    journal.close()
+
+    journal = Journal(tmp_path, "train_gan")
+    assert not journal.append(metrics(100, loss=1.0))
+    assert not journal.append({"kind": "params", "values": {"lr": "0.1"}})
+    assert not journal.append({"kind": "image", "key": "samples", "step": 100, "file": "b"})
+    assert journal.append(metrics(100, loss=9.0, accuracy=0.5))
+    assert journal.append(metrics(200, loss=0.9))
+    journal.close()
+
+    logged = [(e["step"], e["values"]) for e in read_all(journal.path) if e["kind"] == "metrics"]
+    assert logged == [(100, {"loss": 1.0}), (100, {"accuracy": 0.5}), (200, {"loss": 0.9})]
+
+
+def test_a_line_torn_by_a_kill_is_ignored_and_then_cut_off(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "train_gan")
+    journal.append(metrics(1, loss=1.0))
+    journal.close()
+    with journal.path.open("ab") as file:
+        file.write(b'{"kind":"metrics","step":2,"val')
+
+    assert [entry["step"] for entry in read_all(journal.path)] == [1]
+    journal = Journal(tmp_path, "train_gan")
+    journal.append(metrics(2, loss=2.0))
+    journal.close()
+    assert [entry["step"] for entry in read_all(journal.path)] == [1, 2]
+
+
+def test_a_journal_of_one_torn_line_becomes_empty(tmp_path: Path) -> None:
+    (tmp_path / "train_gan.jsonl").write_bytes(b"x" * 200_000)
+    journal = Journal(tmp_path, "train_gan")
+    assert journal.path.stat().st_size == 0
+    journal.close()
+
+
+def test_a_damaged_line_in_the_middle_costs_only_itself(tmp_path: Path) -> None:
+    path = tmp_path / "train_gan.jsonl"
+    path.write_bytes(b'{"kind":"start"}\n\0\0\0\0\n[1]\n{"kind":"end"}\n')
+    assert [entry["kind"] for entry in read_all(path)] == ["start", "damaged", "damaged", "end"]
+    Journal(tmp_path, "train_gan").close()
+
+
+def test_lines_longer_than_a_block_are_read_whole(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "evaluate_gan")
+    journal.append({"kind": "headline", "values": {}, "markdown": "x" * 5000})
+    journal.append({"kind": "tags", "values": {"a": "b"}})
+    journal.close()
+    first = read_lines(journal.path, 0, max_bytes=100)
+    assert [line.entry["kind"] for line in first] == ["headline"]
+    assert [line.entry["kind"] for line in read_lines(journal.path, first[-1].end, max_bytes=100)] == ["tags"]
+
+
+def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(tmp_path, "train_gan")
+    journal.append(metrics(1, loss=1.0))
+    real = os.write
+    calls = []
+
+    def full(file: int, data: bytes) -> int:
+        calls.append(data)
+        if len(calls) == 1:
+            return real(file, data[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        journal.append(metrics(2, loss=2.0))
+    monkeypatch.undo()
+    journal.append(metrics(2, loss=2.0))
+    journal.close()
+    assert [entry["step"] for entry in read_all(journal.path)] == [1, 2]
+
+
+def test_a_second_writer_is_told_so(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "train_gan")
+    with pytest.raises(RunError, match="train_gan of this run is being written by another process"):
+        Journal(tmp_path, "train_gan", lock_seconds=0.05)
+    journal.close()
+    Journal(tmp_path, "train_gan", lock_seconds=0.05).close()
+
+
+def test_copies_survive_the_original_and_orphans_are_deleted(tmp_path: Path, png: Path) -> None:
+    journal = Journal(tmp_path, "train_gan")
+    kept, sent, orphan = journal.keep_copy(png), journal.keep_copy(png), journal.keep_copy(png)
+    journal.append({"kind": "image", "key": "a", "step": 1, "file": sent})
+    acknowledged = journal.path.stat().st_size
+    journal.append({"kind": "image", "key": "a", "step": 2, "file": kept})
+    journal.close()
+    png.unlink()
+    journal.path.with_suffix(".ack.json").write_text(json.dumps({"bytes": acknowledged}))
+
+    Journal(tmp_path, "train_gan").close()
+    assert {path.name for path in journal.spool.iterdir()} == {kept}
+    assert orphan != kept
+
+
+def test_a_checkpoint_takes_the_time_of_the_same_metric(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "select_checkpoint")
+    journal.append({**metrics(100, FD=3.0), "t": 5})
+    journal.append({"kind": "checkpoint", "name": "step-100", "step": 100, "values": {"FD": 3.0, "IS": 9.0}})
+    assert not journal.append(metrics(100, IS=9.0))
+    journal.close()
+    assert list(read_all(journal.path))[1]["times"] == {"FD": 5}
+
+
+@pytest.mark.parametrize("ack", ["", "{", "[]", '{"bytes": "x"}'])
+def test_a_damaged_acknowledgement_makes_everything_doubtful(tmp_path: Path, ack: str) -> None:
+    (tmp_path / "a.jsonl").write_text('{"kind":"start"}\n')
+    (tmp_path / "a.ack.json").write_text(ack)
+    assert read_acknowledged(tmp_path / "a.jsonl") == (0, True)
+
+
+def test_an_acknowledgement_beyond_the_end_is_doubtful(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"kind":"start"}\n')
+    assert read_acknowledged(path) == (0, False)
+    path.with_suffix(".ack.json").write_text('{"bytes": 999}')
+    assert read_acknowledged(path) == (path.stat().st_size, True)

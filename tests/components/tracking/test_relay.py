@@ -1,0 +1,351 @@
+"""The relay against real SQLite stores, read back through MLflow's own client."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
+
+from components.context import RunContext
+from components.stage.stage import PIPELINE, open_stage
+from components.tracking import relay as relay_module
+from components.tracking.mlflow.client import Trouble, connect, trouble_of
+from components.tracking.mlflow.runs import RUN_TAG, STAGE_TAG
+from components.tracking.mlflow.sender import Sender
+from components.tracking.relay import Relay, count_unsent, unsent_runs
+from gan_models.errors import RunError
+
+
+def drain(context: RunContext, only: str | None = None) -> None:
+    with Relay(context, only) as relay:
+        pending = relay.drain(60)
+        assert not pending, pending
+        assert pending.rejected == ()
+
+
+def runs_of(context: RunContext) -> dict[str, Any]:
+    """The MLflow runs of a pipeline run by their stage."""
+    client = connect(context.tracking_uri)
+    experiment = client.get_experiment_by_name(context.experiment)
+    assert experiment is not None
+    found = client.search_runs([experiment.experiment_id], f"tags.`{RUN_TAG}` = '{context.run_id}'")
+    by_stage = {run.data.tags[STAGE_TAG]: run for run in found}
+    assert len(by_stage) == len(found)
+    return by_stage
+
+
+def history(context: RunContext, run: Any, key: str) -> list[tuple[int, float]]:
+    return sorted((m.step, m.value) for m in connect(context.tracking_uri).get_metric_history(run.info.run_id, key))
+
+
+def test_a_run_as_mlflow_shows_it(tracked: RunContext, png: Path) -> None:
+    with open_stage(PIPELINE, tracked) as pipeline:
+        pipeline.log_params({"seed": 0})
+        pipeline.headline({}, "Recipe **dcgan** on digits.", {})
+        with open_stage("train_gan", tracked) as train:
+            train.log_params({"optimizers": {"generator": {"lr": 2e-4}}})
+            train.log_dataset("digits", "f" * 64, "digits", {"counts": {"train": 10}}, "training")
+            for step in (100, 200):
+                train.log_metrics({"loss": step / 100}, step=step)
+                train.log_image(png, "samples", step)
+            train.log_artifact(png, "figures")
+            train.log_artifact(png.parent / "store", "folders")
+        with open_stage("select_checkpoint", tracked) as select:
+            select.log_metrics({"FD": 7.0}, step=100)
+            select.log_checkpoint("step-000100", 100, {"FD": 7.0, "IS": 9.0})
+            select.headline({"FD": 7.0}, "Best step: **100**.", {"best_step": "100"})
+    drain(tracked)
+
+    client, runs = connect(tracked.tracking_uri), runs_of(tracked)
+    parent, train_run, select_run = runs[PIPELINE], runs["train_gan"], runs["select_checkpoint"]
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    assert [run.info.run_name for run in (parent, train_run, select_run)] == [
+        "digits",
+        "2 train",
+        "3 select checkpoint",
+    ]
+    assert train_run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert parent.data.tags["mlflow.note.content"] == "Recipe **dcgan** on digits.\n\nBest step: **100**."
+    assert parent.data.metrics == {"FD": 7.0}
+    assert parent.data.tags["gan_pipeline.data_fingerprint"] == "f" * 64
+    assert parent.data.tags["best_step"] == "100"
+    assert parent.inputs.dataset_inputs[0].dataset.name == "digits"
+    assert train_run.inputs.dataset_inputs[0].tags[0].value == "training"
+    assert train_run.data.params == {"optimizers.generator.lr": "0.0002"}
+    assert "environment.python" in train_run.data.tags
+    assert history(tracked, train_run, "loss") == [(100, 1.0), (200, 2.0)]
+    images = [file.path for file in client.list_artifacts(train_run.info.run_id, "images")]
+    assert len(images) == 4
+    assert all(part in images[0] for part in ("images/samples+step+100+timestamp+", "+compressed.webp"))
+    assert [file.path for file in client.list_artifacts(train_run.info.run_id, "figures")] == ["figures/grid.png"]
+    assert [f.path for f in client.list_artifacts(train_run.info.run_id, "folders/store")] == [
+        "folders/store/mlflow.db"
+    ]
+    assert history(tracked, select_run, "FD") == [(100, 7.0)]
+    (model,) = client.search_logged_models([parent.info.experiment_id])
+    assert (model.name, str(model.status), model.source_run_id) == ("step-000100", "READY", select_run.info.run_id)
+    assert {(metric.key, metric.step, metric.value) for metric in model.metrics} == {("FD", 100, 7.0), ("IS", 100, 9.0)}
+    assert [output.model_id for output in select_run.outputs.model_outputs] == [model.model_id]
+    assert not any((tracked.tracking_folder / "train_gan.spool").iterdir())
+
+
+def test_a_failed_and_resumed_run_goes_on_in_the_same_runs(tracked: RunContext) -> None:
+    def train(steps: int, error: Exception | None) -> None:
+        with open_stage(PIPELINE, tracked), open_stage("train_gan", tracked) as stage:
+            for step in range(steps):
+                stage.log_metrics({"loss": float(step)}, step=step)
+            if error:
+                raise error
+
+    with pytest.raises(RunError):
+        train(10, RunError("lost power"))
+    drain(tracked)
+    assert {run.info.status for run in runs_of(tracked).values()} == {"FAILED"}
+    train(20, None)
+    drain(tracked)
+    runs = runs_of(tracked)
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    assert history(tracked, runs["train_gan"], "loss") == [(step, float(step)) for step in range(20)]
+    assert "lost power" in runs["train_gan"].data.tags["gan_pipeline.failure"]
+
+
+def test_a_batch_whose_acknowledgement_was_lost_arrives_once(
+    tracked: RunContext, png: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between sending and acknowledging, at every single batch."""
+
+    class Killed(BaseException):
+        pass
+
+    with open_stage("train_gan", tracked) as stage:
+        stage.log_params({"a": 1})
+        for step in range(3):
+            stage.log_metrics({"loss": 1.0, "accuracy": float("nan")}, step=step)
+        stage.log_image(png, "samples", 1)
+        stage.log_dataset("digits", "f", "digits", {}, "training")
+        stage.log_checkpoint("step-1", 1, {"FD": 1.0})
+        stage.headline({"FD": 1.0}, "text", {})
+    killed_at: set[int] = set()
+    acknowledge = relay_module._Outbox.acknowledge
+
+    def die_once(self: Any, lines: Any) -> None:
+        if lines[-1].end not in killed_at:
+            killed_at.add(lines[-1].end)
+            raise Killed
+        acknowledge(self, lines)
+
+    monkeypatch.setattr(relay_module._Outbox, "acknowledge", die_once)
+    while count_unsent(tracked):
+        relay = Relay(tracked)
+        outbox = relay._post.refresh()[0]
+        with suppress(Killed):
+            relay._round()
+        outbox.release()
+    run = runs_of(tracked)["train_gan"]
+    assert len(killed_at) >= 7
+    assert [step for step, _ in history(tracked, run, "loss")] == [0, 1, 2]
+    assert [step for step, _ in history(tracked, run, "accuracy")] == [0, 1, 2]
+    assert history(tracked, runs_of(tracked)[PIPELINE], "FD") == [(0, 1.0)]
+    client = connect(tracked.tracking_uri)
+    assert len(client.list_artifacts(run.info.run_id, "images")) == 2
+    assert len(client.search_logged_models([run.info.experiment_id])) == 1
+    assert len(run.inputs.dataset_inputs) == 1
+
+
+def test_what_the_store_has_is_left_out_even_if_it_was_sent_at_another_time(tracked: RunContext) -> None:
+    """SQL stores recognise an equal row by its time; for others the relay must compare by key and step."""
+    sender = Sender(tracked)
+    spool = tracked.tracking_folder / "train_gan.spool"
+    spool.mkdir(parents=True)
+
+    def entry(time: int, step: int) -> dict[str, Any]:
+        return {"kind": "metrics", "t": time, "step": step, "values": {"loss": 1.0}}
+
+    sender.send("train_gan", spool, [entry(1, 1)], verify=False)
+    sender.send("train_gan", spool, [entry(2, 1), entry(2, 2)], verify=True)
+    assert [step for step, _ in history(tracked, runs_of(tracked)["train_gan"], "loss")] == [1, 2]
+
+
+def test_a_changed_parameter_becomes_a_tag_and_holds_nothing_up(tracked: RunContext) -> None:
+    for threads in (1, 2):
+        with open_stage("train_gan", tracked) as stage:
+            stage.log_params({"threads": threads, "seed": 0})
+        drain(tracked)
+    run = runs_of(tracked)["train_gan"]
+    assert run.data.params == {"threads": "1", "seed": "0"}
+    assert run.data.tags["changed.threads"] == "2"
+
+
+def test_an_entry_that_the_store_does_not_take_is_set_aside(tracked: RunContext) -> None:
+    with open_stage("train_gan", tracked) as stage:
+        stage._append("metrics", step=1, values={"bad#name": 1.0, "good": 2.0})
+        stage.log_metrics({"loss": 1.0}, step=1)
+    with Relay(tracked) as relay:
+        pending = relay.drain(60)
+    assert not pending
+    assert len(pending.rejected) == 1
+    assert "bad#name" in (tracked.tracking_folder / "train_gan.rejected").read_text()
+    assert set(runs_of(tracked)["train_gan"].data.metrics) == {"good", "loss"}
+
+
+def test_an_earlier_run_that_was_never_sent_is_sent_by_the_next(tracked: RunContext) -> None:
+    earlier = tracked.model_copy(update={"run_id": "earlier", "name": "yesterday"})
+    elsewhere = tracked.model_copy(update={"run_id": "elsewhere", "tracking_uri": "http://127.0.0.1:9"})
+    for context in (earlier, elsewhere, tracked):
+        with open_stage("train_gan", context) as stage:
+            stage.log_metrics({"loss": 1.0}, step=1)
+    assert [run.run_id for run in unsent_runs(tracked)] == ["earlier"]
+    with Relay(tracked) as relay:
+        assert not relay.drain(60)
+        for _ in range(600):
+            if not count_unsent(earlier):
+                break
+            relay._stop.wait(0.05)
+    assert runs_of(earlier)[PIPELINE].info.run_name == "yesterday"
+    assert count_unsent(elsewhere)
+
+
+def test_a_stage_without_a_command_line_sends_by_itself(tracked: RunContext) -> None:
+    context = tracked.model_copy(update={"relay": "in-process"})
+    with open_stage("prepare_data", context) as stage:
+        stage.log_metrics({"images": 10.0})
+    runs = runs_of(context)
+    assert runs["prepare_data"].data.metrics == {"images": 10.0}
+    assert runs[PIPELINE].info.status == "FINISHED"
+
+
+def test_the_parent_that_kfp_made_is_used_and_left_to_kfp(tracked: RunContext) -> None:
+    client = connect(tracked.tracking_uri)
+    given = client.create_run(client.create_experiment("kfp"), run_name="kfp-run").info.run_id
+    context = tracked.model_copy(update={"relay": "in-process", "parent_run_id": given})
+    with open_stage("prepare_data", context) as stage:
+        stage.headline({"images": 3.0}, "text", {})
+    parent = client.get_run(given)
+    assert parent.data.metrics == {"images": 3.0}
+    assert parent.info.status == "RUNNING"
+    (child,) = client.search_runs([parent.info.experiment_id], f"tags.mlflow.parentRunId = '{given}'")
+    assert child.info.run_name == "1 prepare data"
+
+
+def test_a_store_that_is_away_costs_nothing(context: RunContext) -> None:
+    with open_stage("train_gan", context) as stage, Relay(context) as relay:
+        stage.log_metrics({"loss": 1.0}, step=1)
+        pending = relay.drain(3.0)
+    assert pending.entries == 2
+    assert "http://127.0.0.1:9 does not answer (Connection refused)" in pending.sentence()
+    assert str(context.tracking_folder) in pending.sentence()
+
+
+def test_a_deleted_experiment_is_a_sentence_and_costs_no_entry(tracked: RunContext) -> None:
+    client = connect(tracked.tracking_uri)
+    experiment = client.create_experiment(tracked.experiment)
+    client.delete_experiment(experiment)
+    with open_stage("train_gan", tracked) as stage:
+        stage.log_metrics({"loss": 1.0}, step=1)
+    with Relay(tracked) as relay:
+        assert "'test' was deleted" in relay.drain(30).reason
+        client.restore_experiment(experiment)
+        assert not relay.drain(30)
+    assert history(tracked, runs_of(tracked)["train_gan"], "loss") == [(1, 1.0)]
+
+
+def test_a_run_deleted_in_the_middle_is_made_anew(tracked: RunContext) -> None:
+    with open_stage("train_gan", tracked) as stage, Relay(tracked) as relay:
+        stage.log_metrics({"loss": 1.0}, step=1)
+        assert not relay.drain(30)
+        connect(tracked.tracking_uri).delete_run(runs_of(tracked)["train_gan"].info.run_id)
+        stage.log_metrics({"loss": 2.0}, step=2)
+        pending = relay.drain(30)
+    assert not pending
+    assert pending.rejected == ()
+    assert history(tracked, runs_of(tracked)["train_gan"], "loss") == [(2, 2.0)]
+
+
+def test_what_an_error_calls_for() -> None:
+    from mlflow.exceptions import MlflowException, RestException
+
+    def http(status: int) -> requests.HTTPError:
+        response = requests.Response()
+        response.status_code = status
+        return requests.HTTPError("upload failed", response=response)
+
+    def rest(code: str) -> RestException:
+        return RestException({"error_code": code, "message": "m"})
+
+    locked = MlflowException("(sqlite3.OperationalError) database is locked", TEMPORARILY_UNAVAILABLE)
+    assert [trouble_of(error) for error in (locked, http(503), OSError("reset"), rest("INTERNAL_ERROR"))] == [
+        Trouble.AWAY
+    ] * 4
+    assert trouble_of(MlflowException("API request to http://h failed with exception refused")) is Trouble.AWAY
+    foreign = MlflowException("failed with error code 400 != 200. Response body: 'Bad host'", INVALID_PARAMETER_VALUE)
+    assert [trouble_of(error) for error in (http(401), http(403), rest("PERMISSION_DENIED"), foreign)] == [
+        Trouble.REFUSED
+    ] * 4
+    assert trouble_of(rest("RESOURCE_DOES_NOT_EXIST")) is Trouble.MISSING
+    assert trouble_of(rest("INVALID_PARAMETER_VALUE")) is Trouble.REJECTED
+    assert trouble_of(ZeroDivisionError()) is Trouble.ODD
+
+
+def test_mlflow_is_quiet(tracked: RunContext, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    logging.getLogger("mlflow").setLevel(logging.NOTSET)
+    fresh = tracked.model_copy(update={"tracking_uri": f"sqlite:///{tmp_path}/new/mlflow.db"})
+    with open_stage("train_gan", fresh) as stage:
+        stage.log_metrics({"loss": 1.0}, step=1)
+    drain(fresh)
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err) == ("", "")
+    assert not Path("mlruns").exists()
+    assert not Path("mlflow.db").exists()
+
+
+@pytest.mark.slow
+def test_the_registered_generator_draws_samples(tracked: RunContext, tmp_path: Path) -> None:
+    import mlflow
+    import torch
+
+    from gan_models.data.shape import DataShape
+    from gan_models.families.building import build_generator
+    from gan_models.recipes import load_recipe
+    from gan_models.sampling.generator import GeneratorInfo, load_generator, save_generator
+
+    recipe = load_recipe("cgan-projection", ["networks.generator.width=8", "data.size=16"])
+    module = build_generator(recipe, DataShape((1, 16, 16), 10))
+    info = GeneratorInfo(
+        recipe_name="cgan-projection",
+        image_shape=(1, 16, 16),
+        class_names=tuple("0123456789"),
+        step=1,
+        seed=0,
+        data_fingerprint="f",
+        diversity=1.0,
+        collapsed=False,
+    )
+    folder = tmp_path / "generator"
+    save_generator(folder, module.state_dict(), recipe, info)
+    for _ in range(2):  # a resumed export repeats itself
+        with open_stage("export_samples", tracked) as stage:
+            stage.log_generator(folder, "cgan: digits/16")
+        drain(tracked)
+
+    client = connect(tracked.tracking_uri)
+    (version,) = client.search_model_versions("name = 'cgan- digits-16'")
+    assert version.run_id == runs_of(tracked)["export_samples"].info.run_id
+    mlflow.set_tracking_uri(tracked.tracking_uri)
+    loaded = mlflow.pytorch.load_model("models:/cgan- digits-16/1")
+    latents, labels = torch.randn(7, recipe.networks.latent), torch.arange(7)
+    expected = load_generator(folder).module(latents, labels)
+    for count in (1, 2, 7):
+        drawn = loaded(latents[:count], labels[:count])
+        torch.testing.assert_close(drawn, expected[:count], rtol=1e-4, atol=1e-5)
+    described = mlflow.models.get_model_info("models:/cgan- digits-16/1")
+    assert [(i.name, i.shape) for i in described.signature.inputs] == [("latents", (-1, 100)), ("labels", (-1,))]
+    example = mlflow.models.Model.load("models:/cgan- digits-16/1").load_input_example("models:/cgan- digits-16/1")
+    assert {name: values.shape for name, values in example.items()} == {"latents": (2, 100), "labels": (2,)}
+    assert "gan_models" not in "".join(loaded.state_dict())
+    assert sys.modules["torch"] is torch

@@ -1,0 +1,228 @@
+"""SNGAN, SAGAN, BigGAN and R3GAN against what their papers and public code publish."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import avg_pool2d, conv2d, interpolate, relu
+
+from gan_models.data.shape import DataShape
+from gan_models.errors import RequestError
+from gan_models.families.biggan.networks import VectorBatchNorm2d
+from gan_models.families.building import Discriminator, Generator, build_discriminator, build_generator
+from gan_models.families.r3gan.networks import InvertedBottleneck
+from gan_models.families.resolutions import SIZES, map_widths
+from gan_models.layers.attention import SelfAttention2d
+from gan_models.layers.residual import DownBlock, UpBlock, unconditioned_norm
+from gan_models.recipes import load_recipe
+
+NARROW = ("networks.generator.width=4", "networks.discriminator.width=4")
+NO_ATTENTION = ("networks.generator.attention=[]", "networks.discriminator.attention=[]")
+FAMILIES = ("sngan", "sngan-cnn", "biggan", "r3gan")
+
+
+def built(name: str, shape: DataShape, *overrides: str) -> tuple[Generator, Discriminator]:
+    recipe = load_recipe(name, overrides)
+    return build_generator(recipe, shape), build_discriminator(recipe, shape)
+
+
+def counts(name: str, shape: DataShape, *overrides: str) -> tuple[int, int]:
+    """Parameters of both players, without memory for them; spectral norm adds none but needs real weights."""
+    plain = ("networks.generator.spectral_norm=false", "networks.discriminator.spectral_norm=false")
+    with torch.device("meta"):
+        players = built(name, shape, *plain, *overrides)
+    generator, discriminator = (sum(parameter.numel() for parameter in player.parameters()) for player in players)
+    return generator, discriminator
+
+
+def test_sngan_has_the_parameters_of_the_published_32x32_networks() -> None:
+    widths = ("networks.latent=128", "networks.generator.width=256", "networks.discriminator.width=128")
+    assert counts("sngan", DataShape((3, 32, 32)), *widths) == (4_276_739, 1_053_825)
+
+
+def test_biggan_has_the_parameters_of_the_published_128x128_networks() -> None:
+    """70.4 M and 88.0 M in the public PyTorch code, at 1,000 classes, latents of 120 and attention at 64x64."""
+    widths = ("networks.latent=120", "networks.generator.width=96", "networks.discriminator.width=96")
+    attention = ("networks.generator.attention=[64]", "networks.discriminator.attention=[64]")
+    generator, discriminator = counts(
+        "biggan", DataShape((3, 128, 128), 1000), *widths, *attention, "networks.generator.embedding=128"
+    )
+    assert (generator, discriminator) == (70_433_988, 87_982_370)
+
+
+def test_sngan_cnn_has_the_layers_of_table_3() -> None:
+    published = ("networks.generator.width=64", "networks.discriminator.width=64")
+    generator, discriminator = built(
+        "sngan-cnn", DataShape((3, 32, 32)), *published, "networks.discriminator.spectral_norm=false"
+    )
+    convolutions = [m for m in discriminator.trunk.modules() if isinstance(m, nn.Conv2d)]
+    assert [(m.out_channels, m.kernel_size[0], m.stride[0]) for m in convolutions] == [
+        (64, 3, 1), (64, 4, 2), (128, 3, 1), (128, 4, 2), (256, 3, 1), (256, 4, 2), (512, 3, 1),
+    ]  # fmt: skip
+    ups = [m.out_channels for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)]
+    assert ups == [256, 128, 64]
+
+
+def test_maps_past_the_fourth_are_narrower() -> None:
+    assert map_widths(64, 3) == [64, 64, 64, 64]
+    assert map_widths(64, 5) == [64, 64, 64, 64, 32, 16]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("size", SIZES)
+def test_every_size_that_is_listed_is_made(name: str, size: int) -> None:
+    attention = () if name != "biggan" else NO_ATTENTION
+    generator, discriminator = built(name, DataShape((1, size, size), 2), *NARROW, *attention)
+    labels = torch.tensor([0, 1])
+    images = generator(torch.randn(2, generator.latent), labels if generator.num_classes else None)
+    assert images.shape == (2, 1, size, size)
+    assert discriminator(images, labels).logits.shape == (2,)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_other_sizes_are_refused_by_name(name: str) -> None:
+    with pytest.raises(RequestError, match=rf"data.size=30: {name} doubles .* 28 and 32"):
+        built(name, DataShape((1, 30, 30), 2))
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("down", [False, True])
+def test_a_down_block_is_what_the_paper_draws(first: bool, down: bool) -> None:
+    """Written out with separate pooling, and the shortcut from the block's untouched input."""
+    block = DownBlock(3, 5, 8, down=down, first=first, hidden=4)
+    x = torch.randn(2, 3, 8, 8)
+    before = x.clone()
+    y = block.conv_in(x if first else relu(x))
+    y = conv2d(relu(y), block.conv_out.weight, block.conv_out.bias, padding=1) + block.shortcut(x)
+    torch.testing.assert_close(block(x), avg_pool2d(y, 2) if down else y)
+    assert torch.equal(x, before), "an activation worked in place: the shortcut carries what it left"
+
+
+def test_a_down_block_that_keeps_its_shape_keeps_its_input() -> None:
+    assert isinstance(DownBlock(4, 4, 8, down=False).shortcut, nn.Identity)
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_an_up_block_is_what_the_paper_draws(norm: str) -> None:
+    block = UpBlock(3, 5, unconditioned_norm(norm, 0))
+    x = torch.randn(2, 3, 4, 4)
+    before = x.clone()
+    y = interpolate(relu(block.norm_in(x)), scale_factor=2.0)
+    y = block.conv_out(relu(block.norm_out(conv2d(y, block.conv_in.weight, block.conv_in.bias, padding=1))))
+    y = y + block.shortcut(interpolate(x, scale_factor=2.0))
+    torch.testing.assert_close(block(x), y)
+    assert torch.equal(x, before), "an activation worked in place: the shortcut carries what it left"
+
+
+@pytest.mark.parametrize("name", ["sngan-projection", "sagan", "biggan"])
+def test_the_class_reaches_both_players(name: str) -> None:
+    """In G once training has told the classes apart, since gains start at 1 and biases at 0; in D by projection."""
+    generator, discriminator = built(name, DataShape((1, 32, 32), 3), *NARROW)
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    generator.eval()
+    latents, image = torch.randn(1, generator.latent), torch.randn(1, 1, 32, 32)
+    drawn = [generator(latents, torch.tensor([label])) for label in range(3)]
+    judged = [discriminator.eval()(image, torch.tensor([label])).logits for label in range(3)]
+    for one, other in ((0, 1), (1, 2)):
+        assert not torch.allclose(drawn[one], drawn[other])
+        assert not torch.allclose(judged[one], judged[other])
+
+
+def test_attention_changes_nothing_before_training() -> None:
+    with_it, _ = built("sagan", DataShape((1, 32, 32), 3), *NARROW)
+    block = next(module for module in with_it.modules() if isinstance(module, SelfAttention2d))
+    x = torch.randn(2, 4, 16, 16)
+    assert torch.equal(block(x), x)
+    seen: list[torch.Size] = []
+    block.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].shape))
+    with_it(torch.randn(2, with_it.latent), torch.tensor([0, 1]))
+    assert seen == [(2, 4, 16, 16)]
+
+
+def test_each_chunk_of_biggans_latent_reaches_its_own_block_and_no_earlier_one() -> None:
+    generator, _ = built("biggan", DataShape((1, 32, 32), 3), *NARROW, "networks.latent=81")
+    generator.eval()
+    assert generator.chunks == [21, 20, 20, 20]
+    maps: list[torch.Tensor] = []
+    for block in generator.blocks.blocks:
+        block.register_forward_hook(lambda module, inputs, output: maps.append(output))
+    label, latents = torch.tensor([1]), torch.randn(1, 81)
+    generator(latents, label)
+    before = maps[:]
+    for chunk, start in enumerate([0, 21, 41, 61]):
+        maps.clear()
+        changed = latents.clone()
+        changed[:, start] += 1.0
+        generator(changed, label)
+        reached = [not torch.equal(one, other) for one, other in zip(before, maps, strict=True)]
+        assert reached == [chunk <= max(1, block) for block in range(1, 4)]
+
+
+def test_biggans_batch_norm_has_gain_one_plus_linear() -> None:
+    norm = VectorBatchNorm2d(3, 5)
+    x, condition = torch.randn(4, 3, 2, 2), torch.randn(4, 5)
+    normal = (x - x.mean((0, 2, 3), keepdim=True)) / (x.var((0, 2, 3), correction=0, keepdim=True) + 1e-5).sqrt()
+    gain, bias = 1 + condition @ norm.gain.weight.T, condition @ norm.bias.weight.T
+    torch.testing.assert_close(norm(x, condition), gain[:, :, None, None] * normal + bias[:, :, None, None])
+
+
+def test_biggan_starts_orthogonal_and_leaves_the_shared_embedding_without_spectral_norm() -> None:
+    generator, _ = built("biggan", DataShape((1, 32, 32), 3), "networks.generator.spectral_norm=false")
+    weight = generator.blocks.blocks[0].conv_in.weight.flatten(1)
+    torch.testing.assert_close(weight @ weight.T, torch.eye(len(weight)), atol=1e-5, rtol=0)
+    normed, _ = built("biggan", DataShape((1, 32, 32), 3))
+    assert not hasattr(normed.embedding, "parametrizations")
+    assert hasattr(normed.blocks.blocks[0].norm_in.gain, "parametrizations")
+
+
+def test_biggan_without_classes_listens_to_the_chunks_alone() -> None:
+    free = ("conditioning.generator=none", "conditioning.discriminator=none")
+    generator, discriminator = built("biggan", DataShape((1, 32, 32)), *NARROW, *free)
+    assert generator.embedding is None
+    assert discriminator(generator(torch.randn(2, generator.latent))).logits.shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "sentence"),
+    [
+        ("biggan", ["conditioning.generator=one-hot"], "set conditioning.generator=batch-norm"),
+        ("biggan", ["networks.generator.norm=none"], "set it to batch"),
+        ("biggan", ["networks.latent=3"], "4 chunks"),
+        ("sngan-projection", ["networks.generator.norm=virtual"], "conditioning.generator=one-hot"),
+        ("sngan-cnn", ["conditioning.generator=batch-norm", "conditioning.discriminator=projection"], "one-hot"),
+        ("r3gan", ["networks.generator.norm=batch"], "set it to none"),
+        ("r3gan", ["networks.discriminator.norm=layer"], "set it to none"),
+        ("r3gan", ["networks.discriminator.spectral_norm=true"], "set it to false"),
+        ("r3gan", ["conditioning.generator=batch-norm", "conditioning.discriminator=projection"], "one-hot"),
+    ],
+)
+def test_what_a_family_cannot_do_is_refused(name: str, overrides: list[str], sentence: str) -> None:
+    with pytest.raises(RequestError, match=sentence):
+        built(name, DataShape((1, 32, 32), 3), *NARROW, *overrides)
+
+
+def test_r3gan_has_no_norms_and_its_blocks_start_as_the_identity() -> None:
+    generator, discriminator = built("r3gan", DataShape((1, 32, 32)), "networks.generator.blocks=2")
+    norms = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.modules.instancenorm._InstanceNorm)
+    assert not [m for player in (generator, discriminator) for m in player.modules() if isinstance(m, norms)]
+    blocks = [m for m in generator.modules() if isinstance(m, InvertedBottleneck)]
+    assert len(blocks) == 2 * 4
+    x = torch.randn(2, blocks[0].widen.in_channels, 4, 4)
+    assert torch.equal(blocks[0](x), x)
+    # He et al.'s deviation for a leaky ReLU, times L ** (-1/4) with L = 8 blocks.
+    weight = blocks[0].widen.weight
+    assert weight.std().item() == pytest.approx((2 / 1.04 / weight.shape[1]) ** 0.5 * 8**-0.25, rel=0.05)
+    assert weight.shape == (2 * weight.shape[1], weight.shape[1], 1, 1)
+    assert blocks[0].mix.weight.shape[1] == 32
+
+
+@pytest.mark.parametrize("name", ["sngan-cnn", "r3gan", "sngan"])
+def test_labels_can_be_joined_one_hot_and_projected(name: str) -> None:
+    conditional = ("conditioning.generator=one-hot", "conditioning.discriminator=projection")
+    generator, discriminator = built(name, DataShape((1, 32, 32), 3), *NARROW, *conditional)
+    latents = torch.randn(1, generator.latent)
+    drawn = [generator.eval()(latents, torch.tensor([label])) for label in (0, 1)]
+    assert not torch.allclose(*drawn)
+    judged = [discriminator.eval()(drawn[0], torch.tensor([label])).logits for label in (0, 1)]
+    assert not torch.allclose(*judged)

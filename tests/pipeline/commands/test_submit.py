@@ -1,0 +1,317 @@
+"""`gan-pipeline submit` and `runs` over real HTTP, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.versions import code_version
+from tests.pipeline.kfp_server import API, Fault, KfpServer
+
+IMAGE = "registry.example/gan-pipeline:0.1.0"
+DIGEST = f"sha256:{'0123456789abcdef' * 4}"
+TINY = ("--data", "digits", "--recipe", "dcgan", "--set", "training.steps=20")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[KfpServer]:
+    for name in [name for name in os.environ if name.startswith(("GAN_PIPELINE_CLUSTER_", "KF_PIPELINES_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.setattr("pipeline.engines.cluster.runs.POLL_SECONDS", 0.01)
+    monkeypatch.setattr("pipeline.engines.cluster.client.REPEAT_WAIT", 0.01)
+    with KfpServer() as server:
+        monkeypatch.setenv("KF_PIPELINES_ENDPOINT", server.address)
+        yield server
+
+
+def only_run(server: KfpServer) -> object:
+    (run,) = server.runs.values()
+    return run
+
+
+def test_submit_prints_the_link_and_sends_the_request(ask: Callable, server: KfpServer) -> None:
+    answer = ask("submit", *TINY, "--image", IMAGE, "--experiment", "digits", "--name", "first")
+    assert answer.code == 0, answer.err
+    run = only_run(server)
+    assert answer.out == f"{server.address}/#/runs/details/{run.run_id}\n"
+    assert "dcgan on digits, seed 0" in answer.err
+    assert run.display_name == "first"
+    assert server.experiments[run.experiment_id].display_name == "digits"
+    context = json.loads(run.runtime_config.parameters["run"])
+    assert context == {"name": "first", "experiment": "digits", "code_version": code_version()}
+
+
+def test_a_second_run_joins_the_experiment(ask: Callable, server: KfpServer) -> None:
+    for _ in range(2):
+        assert ask("submit", *TINY, "--image", IMAGE).code == 0
+    assert len(server.experiments) == 1
+    assert len(server.runs) == 2
+
+
+def test_wait_shows_the_stages_and_ends_well(ask: Callable, server: KfpServer) -> None:
+    answer = ask("submit", *TINY, "--image", IMAGE, "--wait")
+    assert answer.code == 0, answer.err
+    lines = [line for line in answer.err.splitlines() if line[0] in "▸✓"]
+    titles = ["1 prepare data", "2 train", "3 select checkpoint", "4 evaluate", "5 export"]
+    assert [line[2:].partition(":")[0] for line in lines] == [title for title in titles for _ in range(2)]
+    assert answer.err.splitlines()[-1].endswith(": succeeded")
+
+
+def test_wait_ends_as_badly_as_the_run(ask: Callable, server: KfpServer) -> None:
+    server.fails_at = "train-gan"
+    answer = ask("submit", *TINY, "--image", IMAGE, "--wait", "--json")
+    assert answer.code == 1
+    assert "✗ 2 train (failed): 0:01: main: Error (exit code 1)" in answer.err
+    report = json.loads(answer.out)
+    assert (report["state"], report["error"]) == ("FAILED", "train-gan failed")
+    assert report["stages"][-1]["name"] == "train-gan"
+
+
+def test_waiting_outlives_a_server_that_is_away(ask: Callable, server: KfpServer) -> None:
+    server.faults += [Fault("GET", r"/runs/.", "500"), Fault("GET", r"/runs/.", "drop")]
+    answer = ask("submit", *TINY, "--image", IMAGE, "--wait")
+    assert answer.code == 0, answer.err
+    assert "the run goes on, and so does the waiting" in answer.err
+    assert "the server answers again" in answer.err
+
+
+def test_ctrl_c_ends_the_waiting_and_not_the_run(
+    ask: Callable, server: KfpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.engines.cluster.runs.time.sleep", interrupt)
+    answer = ask("submit", *TINY, "--image", IMAGE, "--wait")
+    assert (answer.code, "the run goes on" in answer.err) == (3, True)
+    assert only_run(server).state == "RUNNING"
+
+
+def test_list_show_logs_stop_retry(ask: Callable, server: KfpServer) -> None:
+    server.fails_at = "train-gan"
+    assert ask("submit", *TINY, "--image", IMAGE, "--name", "night", "--wait").code == 1
+    run = only_run(server)
+    assert ask("runs", "list").out.split()[:3] == [run.run_id, "night", "failed"]
+    shown = ask("runs", "show", "night").out
+    assert shown.startswith("night: failed: train-gan failed\n✓ 1 prepare data: 0:01\n✗ 2 train")
+    assert shown.endswith(f"/#/runs/details/{run.run_id}\n")
+    assert ask("runs", "logs", "night").out.startswith("train-gan: at work\n")
+    assert ask("runs", "logs", run.run_id, "--stage", "prepare_data").out.startswith("prepare-data: at work\n")
+    stopped = ask("runs", "stop", "night")
+    assert (stopped.code, "has ended already (failed)" in stopped.sentence) == (2, True)
+    again = ask("runs", "retry", "night", "--wait")
+    assert again.code == 0, again.err
+    assert "only one that failed can be retried" in ask("runs", "retry", "night").sentence
+
+
+def test_stop_and_continue(ask: Callable, server: KfpServer) -> None:
+    ask("submit", *TINY, "--image", IMAGE, "--name", "night")
+    assert ask("runs", "stop", "night").code == 0
+    assert only_run(server).state == "CANCELING"
+    assert ask("runs", "show", "night").out.startswith("night: canceled")
+    assert ask("runs", "retry", "night", "--wait").code == 0
+
+
+def test_the_latest_of_equal_names_is_meant_and_lists_have_pages(ask: Callable, server: KfpServer) -> None:
+    server.page_limit = 2
+    for number in range(5):
+        assert ask("submit", *TINY, "--image", IMAGE, "--name", "same", "--seed", number).code == 0
+    listed = json.loads(ask("runs", "list", "--json").out)
+    assert [run["id"] for run in listed] == list(reversed(server.runs))
+    assert len(ask("runs", "list", "-n", 3).out.splitlines()) == 3
+    assert json.loads(ask("runs", "show", "same", "--json").out)["id"] == listed[0]["id"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["runs", "show", "nigth"], "unknown run 'nigth': did you mean 'night'?"),
+        (["runs", "show", "0" * 8 + "-0000-0000-0000-" + "0" * 12], "(404) has nothing there to show the run"),
+        (["runs", "logs", "night", "--stage", "trian"], "did you mean 'train-gan'?"),
+    ],
+)
+def test_what_is_not_there(ask: Callable, server: KfpServer, arguments: list[str], words: str) -> None:
+    ask("submit", *TINY, "--image", IMAGE, "--name", "night", "--wait")
+    answer = ask(*arguments)
+    assert answer.code == 2
+    assert words in answer.sentence
+
+
+def test_no_run_anywhere_and_no_log_yet(ask: Callable, server: KfpServer) -> None:
+    assert "there is no run 'night', nor any other" in ask("runs", "show", "night").sentence
+    ask("submit", *TINY, "--image", IMAGE, "--name", "night")
+    run = only_run(server)
+    run.state = "SKIPPED"
+    assert "no stage of night has started yet" in ask("runs", "logs", "night").sentence
+
+
+def test_a_log_that_is_gone(ask: Callable, server: KfpServer) -> None:
+    ask("submit", *TINY, "--image", IMAGE, "--name", "night", "--wait")
+    server.logs.clear()
+    assert "pods are removed after a while" in ask("runs", "logs", "night").sentence
+
+
+# -- what is refused before anything is sent ---------------------------------------------------------------------------
+
+REFUSED = {
+    "recipe": (["--recipe", "dcgam"], "did you mean 'dcgan'?"),
+    "override": (["--set", "training.step=5"], "did you mean 'steps'?"),
+    "size": (["--recipe", "dcgan", "--set", "data.size=9"], "the nearest sizes it can make"),
+    "no image": (["--image", ""], "there is no image"),
+    "a tag that moves": (["--image", "gan-pipeline:latest"], "may be another image tomorrow"),
+    "no tag": (["--image", "registry.example:5000/gan-pipeline"], "may be another image tomorrow"),
+    "an image that is none": (["--image", "Gan Pipeline"], "--image 'Gan Pipeline' is no image"),
+    "digest": (["--image-digest", "sha256:12"], "is no image"),
+    "namespace": (["--namespace", "My_Team"], "--namespace 'My_Team' is no name for Kubernetes"),
+    "pvc": (["--pvc", "My Claim"], "--pvc 'My Claim' is no name for Kubernetes"),
+    "secret": (["--secret", "mlflow:user="], "expected name, or name:key=VARIABLE"),
+    "gpus": (["--gpus", "65"], "--gpus 65"),
+    "nodes without a volume": (["--nodes", "2", "--gpus", "1"], "nodes 2: they meet on a volume"),
+    "nodes without GPUs": (["--nodes", "2", "--pvc", "state"], "nodes 2: say with gpus how many GPUs"),
+    "nodes and a recipe for one process": (
+        ["--nodes", "2", "--gpus", "4", "--pvc", "state", "--set", "training.ranks=2"],
+        "training.ranks=2: 2 nodes of 4 GPUs are 8 processes",
+    ),
+    "accelerator": (["--accelerator", "a100"], "'a100' is no resource"),
+    "selector": (["--node-selector", "gpu"], "expected label=value"),
+    "toleration": (["--toleration", "gpu:Never"], "there is no effect 'Never', only NoSchedule"),
+    "tracking on this machine": (["--tracking-uri", "sqlite:///mlflow.db"], "pods cannot reach it"),
+    "localhost": (["--tracking-uri", "http://localhost:5000"], "pods cannot reach it"),
+    "a login in an address": (["--tracking-uri", "http://ann:s3cret@mlflow"], "put it into a Kubernetes secret"),
+    "images of this machine": (["--data", "folder:/images", "--recipe", "dcgan"], "cannot see it: copy it to a volume"),
+    "not on the volume": (
+        ["--data", "folder:/images", "--recipe", "dcgan", "--pvc", "state"],
+        "name it by its path there, below /state",
+    ),
+    "weights of this machine": (
+        ["--set", "evaluation.extractor=inception-2015", "--set", "evaluation.inception_weights=/w.pth"],
+        "evaluation.inception_weights, /w.pth, lies on this machine",
+    ),
+    "unseen labels": (["--data", "folder:/state/images", "--pvc", "state"], "name a --recipe"),
+    "name": (["--name", "…"], "--name"),
+    "host": (["--host", "ftp://kubeflow"], "expected an address such as"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_wrong_requests_are_never_sent(ask: Callable, server: KfpServer, case: str) -> None:
+    arguments, words = REFUSED[case]
+    answer = ask("submit", *([] if "--image" in arguments else ["--image", IMAGE]), *arguments)
+    assert answer.code == 2, answer.err
+    assert words in answer.sentence
+    assert "s3cret" not in answer.sentence
+    assert server.requests == []
+
+
+def test_images_on_the_volume_are_taken_on_trust_and_never_from_the_cache(ask: Callable, server: KfpServer) -> None:
+    answer = ask("submit", "--data", "folder:/state/cats", "--recipe", "dcgan", "--image", IMAGE, "--pvc", "state")
+    assert answer.code == 0, answer.err
+    run = only_run(server)
+    spec = run.pipeline_spec["pipeline_spec"]
+    assert json.loads(run.runtime_config.parameters["data"])["source"] == "folder:/state/cats"
+    assert not spec["root"]["dag"]["tasks"]["prepare-data"].get("cachingOptions", {}).get("enableCache")
+
+
+def test_a_compiled_file_brings_its_settings(ask: Callable, server: KfpServer) -> None:
+    assert ask("compile", "-o", "t.yaml", *TINY, "--seed", 3).code == 0
+    assert ask("submit", "--pipeline", "t.yaml", "--image", IMAGE).code == 0
+    assert only_run(server).runtime_config.parameters["seed"] == 3
+    assert "leave out --recipe" in ask("submit", "--pipeline", "t.yaml", "--seed", 3, "--image", IMAGE).sentence
+
+
+# -- what the server, or the way to it, refuses ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "words"),
+    [
+        ("400", 2, "(400) refuses to submit the run: InternalServerError: 400"),
+        ("401", 2, "(401) asks for a login to submit the run: name a token_file"),
+        ("403", 2, "(403) does not let you submit the run in the namespace 'kubeflow'"),
+        ("404", 2, "(404) has nothing there to submit the run"),
+        ("409", 2, "(409) has one of that name already"),
+        ("500", 1, "(500) failed to submit the run: InternalServerError: 500; try again"),
+        ("503", 1, "(503) failed to submit the run"),
+        ("drop", 1, "did not answer within"),
+        ("done", 1, "look whether it was done before you ask again"),
+        ("html", 2, "answers, but not as Kubeflow Pipelines does"),
+    ],
+)
+def test_each_failure_is_one_sentence_and_nothing_is_sent_twice(
+    ask: Callable, server: KfpServer, fault: str, code: int, words: str
+) -> None:
+    server.faults.append(Fault("POST", r"/runs$", fault))
+    answer = ask("submit", *TINY, "--image", IMAGE)
+    assert answer.code == code, answer.err
+    assert words in answer.sentence
+    assert "stack" not in answer.sentence
+    assert server.sent("POST").count(f"{API}/runs") == 1
+    assert len(server.runs) == (fault == "done")
+
+
+def test_a_server_that_hangs(ask: Callable, server: KfpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.engines.cluster.client.ANSWER_SECONDS", 0.2)
+    server.faults.append(Fault("POST", r"/runs$", "hang"))
+    answer = ask("submit", *TINY, "--image", IMAGE)
+    assert (answer.code, "did not answer within 0.2 s" in answer.sentence) == (1, True)
+
+
+def test_looking_is_repeated_and_doing_is_not(ask: Callable, server: KfpServer) -> None:
+    server.faults += [Fault("GET", r"/experiments$", "503"), Fault("GET", r"/experiments$", "502")]
+    assert ask("submit", *TINY, "--image", IMAGE).code == 0
+    assert server.sent("GET").count(f"{API}/experiments") == 3
+
+
+def test_nobody_there(ask: Callable, server: KfpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    answer = ask("submit", *TINY, "--image", IMAGE, "--host", f"http://127.0.0.1:{port}")
+    assert (answer.code, "nothing answers at http://127.0.0.1" in answer.sentence) == (1, True)
+    answer = ask("runs", "list", "--host", "http://no-such-host.invalid")
+    assert (answer.code, "there is no host http://no-such-host.invalid" in answer.sentence) == (2, True)
+    answer = ask("runs", "list", "--host", server.address.replace("http:", "https:"))
+    assert (answer.code, "no safe connection" in answer.sentence) == (2, True)
+    monkeypatch.delenv("KF_PIPELINES_ENDPOINT")
+    answer = ask("runs", "list")
+    assert (answer.code, "there is no cluster to talk to: give --host" in answer.sentence) == (2, True)
+
+
+def test_a_token_is_read_from_a_file_each_time(
+    ask: Callable, server: KfpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.token = "s3cret"
+    answer = ask("runs", "list")
+    assert (answer.code, "(401) asks for a login" in answer.sentence) == (2, True)
+    (tmp_path / "token").write_text("s3cret\n")
+    monkeypatch.setenv("GAN_PIPELINE_CLUSTER_TOKEN_FILE", str(tmp_path / "token"))
+    assert ask("submit", *TINY, "--image", IMAGE, "--name", "night", "--wait").code == 0
+    assert ask("runs", "logs", "night").code == 0
+    (tmp_path / "token").write_text("old")
+    answer = ask("runs", "list")
+    assert (answer.code, "s3cret" in answer.err) == (2, False)
+    monkeypatch.setenv("GAN_PIPELINE_CLUSTER_TOKEN_FILE", "nowhere")
+    assert "there is no file nowhere" in ask("runs", "list").sentence
+
+
+def test_a_namespace_of_others(ask: Callable, server: KfpServer) -> None:
+    server.namespaces = {"ours"}
+    assert ask("submit", *TINY, "--image", IMAGE, "--namespace", "ours").code == 0
+    assert "in the namespace 'theirs'" in ask("runs", "list", "--namespace", "theirs", "--all").sentence
+
+
+@pytest.mark.slow
+def test_as_a_process(server: KfpServer, tmp_path: Path) -> None:
+    program = [sys.executable, "-c", "from pipeline.cli import main; main()"]
+    (tmp_path / "gan-pipeline.toml").write_text(f'[cluster]\nhost = "{server.address}"\nimage = "{IMAGE}"\n')
+    done = subprocess.run([*program, "submit", *TINY], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{server.address}/#/runs/details/{only_run(server).run_id}\n"

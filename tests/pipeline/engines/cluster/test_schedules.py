@@ -1,0 +1,300 @@
+"""Schedules as recurring runs of Kubeflow, over real HTTP: edited and cut off anywhere, no run lost, none doubled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gan_models.errors import RequestError, RunError
+from pipeline.engines.cluster.schedules import ClusterSchedules
+from pipeline.engines.cluster.settings import ClusterSettings, read_settings
+from pipeline.request.cluster import Submission, TrainingRequest, build_training
+from pipeline.scheduling.schedule import Schedule, Scheduler, make_schedule
+from tests.pipeline.kfp_server import API, Fault, KfpServer
+
+IMAGE = "registry.example/gan-pipeline:0.1.0"
+TINY = {"recipe": "dcgan", "data": "digits", "overrides": ["training.steps=20"]}
+
+
+@pytest.fixture(scope="module")
+def build() -> Callable[[Schedule], Submission]:
+    """Compiles each request once."""
+    kept: dict[str, Submission] = {}
+    settings = read_settings({"image": IMAGE, "pvc": "state"}, {})
+
+    def build(schedule: Schedule) -> Submission:
+        key = repr(schedule.request)
+        if key not in kept:
+            kept[key] = build_training(TrainingRequest.parse(schedule.request), settings)
+        return kept[key]
+
+    return build
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[KfpServer]:
+    monkeypatch.setattr("pipeline.engines.cluster.client.REPEAT_WAIT", 0.01)
+    monkeypatch.setattr("pipeline.engines.cluster.schedules._is_near", lambda schedule: False)
+    with KfpServer() as server:
+        yield server
+
+
+@pytest.fixture
+def schedules(server: KfpServer, build: Callable[[Schedule], Submission]) -> Scheduler:
+    return ClusterSchedules(settings_for(server), build)
+
+
+def settings_for(server: KfpServer, **more: Any) -> ClusterSettings:
+    return read_settings({"host": server.address, "image": IMAGE, "pvc": "state", **more}, {}, Path("/nowhere"))
+
+
+def nightly(**changes: Any) -> Schedule:
+    return make_schedule(**{"name": "nightly", "cron": "0 0 2 * * *", "request": TINY, **changes})
+
+
+def only(server: KfpServer) -> Any:
+    (kept,) = server.schedules.values()
+    return kept
+
+
+def test_a_new_schedule_is_as_kubeflow_wants_it(server: KfpServer, schedules: Scheduler) -> None:
+    assert schedules.ensure(nightly(cron="0 2 * * *")) == "created"
+    kept = only(server)
+    assert kept.trigger.cron_schedule.cron == "0 0 2 * * *"
+    assert (kept.no_catchup, kept.max_concurrency, kept.mode) == (True, "1", "ENABLE")
+    assert kept.runtime_config.parameters["seed"] == 0
+    assert "dcgan on digits" in kept.description
+
+
+def test_an_interval_has_no_cron(server: KfpServer, schedules: Scheduler) -> None:
+    schedules.ensure(nightly(cron=None, every=3600))
+    assert only(server).trigger.periodic_schedule.interval_second == "3600"
+    assert only(server).trigger.cron_schedule is None
+
+
+def test_ensure_again_changes_nothing(server: KfpServer, schedules: Scheduler) -> None:
+    schedules.ensure(nightly())
+    before = (only(server).recurring_run_id, len(server.sent("POST")))
+    assert schedules.ensure(nightly(cron="0 2 * * *")) == "unchanged"
+    assert (only(server).recurring_run_id, len(server.sent("POST"))) == before
+
+
+@pytest.mark.parametrize(
+    "change", [{"cron": "0 0 3 * * *"}, {"cron": None, "every": 60}, {"request": {**TINY, "seed": 1}}]
+)
+def test_a_change_replaces_it(server: KfpServer, schedules: Scheduler, change: dict[str, Any]) -> None:
+    schedules.ensure(nightly())
+    before = only(server).recurring_run_id
+    assert schedules.ensure(nightly(**change)) == "changed"
+    assert only(server).recurring_run_id != before
+    assert only(server).mode == "ENABLE"
+
+
+def test_another_image_is_a_change(server: KfpServer) -> None:
+    assert ClusterSchedules(settings_for(server)).ensure(nightly()) == "created"
+    assert ClusterSchedules(settings_for(server)).ensure(nightly()) == "unchanged"
+    assert ClusterSchedules(settings_for(server, image=f"{IMAGE}-1")).ensure(nightly()) == "changed"
+
+
+def test_pause_and_resume_outlive_a_change(server: KfpServer, schedules: Scheduler) -> None:
+    schedules.ensure(nightly(paused=True))
+    assert only(server).mode == "DISABLE"
+    schedules.ensure(nightly(cron="0 0 3 * * *"))
+    assert only(server).mode == "DISABLE"
+    schedules.resume("nightly")
+    schedules.resume("nightly")
+    assert schedules.ensure(nightly(cron="0 0 3 * * *", paused=True)) == "unchanged"
+    assert not schedules.show("nightly").schedule.paused
+    schedules.pause("nightly")
+    assert schedules.show("nightly").schedule.paused
+
+
+# Requests of a change: find, find the experiment, make, find, disable the old, enable the new, delete the old.
+CHANGES = [("POST", r"/recurringruns$"), ("POST", ":disable$"), ("POST", ":enable$"), ("DELETE", ".")]
+
+
+@pytest.mark.parametrize("kind", ["500", "done"])
+@pytest.mark.parametrize(
+    ("cut", "paused"),
+    [(cut, paused) for cut in CHANGES for paused in (False, True) if not (paused and ":enable" in cut[1])],
+)
+def test_a_change_that_is_cut_off_anywhere_is_finished_by_the_next(
+    server: KfpServer, schedules: Scheduler, cut: tuple[str, str], kind: str, paused: bool
+) -> None:
+    schedules.ensure(nightly(paused=paused))
+    server.faults.append(Fault(*cut, kind))
+    with pytest.raises(RunError):
+        schedules.ensure(nightly(cron="0 0 3 * * *"))
+    assert sum(kept.mode == "ENABLE" for kept in server.schedules.values()) <= 1, "never two at once"
+    assert [each.schedule.name for each in schedules.list()] == ["nightly"]
+    schedules.ensure(nightly(cron="0 0 4 * * *"))
+    assert only(server).trigger.cron_schedule.cron == "0 0 4 * * *"
+    assert (only(server).mode == "ENABLE") is not paused
+
+
+def test_no_run_is_lost_or_doubled_by_edits(server: KfpServer, schedules: Scheduler) -> None:
+    """A run every ten seconds, edited between any two, half of the edits cut off."""
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    schedules.ensure(nightly(cron="*/10 * * * * *"))
+    for second in range(120):
+        server.tick(start + timedelta(seconds=second))
+        for run in server.runs.values():
+            run.state = "SUCCEEDED"
+        if second % 10 == 5:
+            if second % 20 == 5:
+                server.faults.append(Fault(*CHANGES[second // 20 % 4], "done"))
+            request = {**TINY, "seed": second % 3}
+            for _ in range(2):
+                try:
+                    schedules.ensure(nightly(cron="*/10 * * * * *", request=request))
+                except RunError:
+                    continue
+    assert sorted(run.display_name[-8:] for run in server.runs.values()) == [
+        f"00:{second // 60:02d}:{second % 60:02d}" for second in range(0, 120, 10)
+    ]
+
+
+def test_two_who_ensure_the_same_at_once_leave_one(server: KfpServer, schedules: Scheduler) -> None:
+    schedules.ensure(nightly())
+    (first,) = server.schedules.values()
+    twin = type(first)(**{name: getattr(first, name) for name in first.openapi_types})
+    twin.recurring_run_id = "twin"
+    server.schedules["twin"] = twin
+    schedules.ensure(nightly())
+    assert only(server).recurring_run_id == first.recurring_run_id
+    assert only(server).mode == "ENABLE"
+
+
+def test_a_change_keeps_away_from_times_that_are_due(monkeypatch: pytest.MonkeyPatch, server: KfpServer) -> None:
+    monkeypatch.undo()
+    from pipeline.engines.cluster.schedules import _is_near
+
+    now = datetime.now(UTC)
+    soon, late = now + timedelta(seconds=5), now + timedelta(hours=2)
+    assert _is_near(nightly(cron=f"{soon.second} {soon.minute} {soon.hour} * * *"))
+    assert not _is_near(nightly(cron=f"{late.second} {late.minute} {late.hour} * * *"))
+
+
+def test_list_show_and_run_now(server: KfpServer, schedules: Scheduler) -> None:
+    for name in ("weekly", "nightly"):
+        schedules.ensure(nightly(name=name))
+    server.tick(datetime(2026, 3, 1, 2, tzinfo=UTC))
+    assert [each.schedule.name for each in schedules.list()] == ["nightly", "weekly"]
+    shown = schedules.show("nightly")
+    assert shown.schedule == nightly()
+    assert shown.next_run is not None
+    assert (shown.next_run.hour, shown.next_run > datetime.now(UTC)) == (2, True)
+    assert [run.state for run in shown.runs] == ["PENDING"]
+    with pytest.raises(RequestError, match="has not ended yet, and they never overlap"):
+        schedules.run_now("nightly")
+    server.runs[shown.runs[0].id].state = "SUCCEEDED"
+    made = server.runs[schedules.run_now("nightly")]
+    assert made.display_name == "nightly by hand"
+    assert made.runtime_config.parameters["seed"] == 0
+    assert schedules.show("nightly").runs[0].id == made.run_id
+
+
+def test_delete_leaves_the_runs(server: KfpServer, schedules: Scheduler) -> None:
+    schedules.ensure(nightly())
+    schedules.run_now("nightly")
+    schedules.delete("nightly")
+    assert (server.schedules, len(server.runs)) == ({}, 1)
+
+
+def test_names_that_are_not_there(server: KfpServer, schedules: Scheduler) -> None:
+    with pytest.raises(RequestError, match="there is no schedule 'nightly', nor any other"):
+        schedules.pause("nightly")
+    schedules.ensure(nightly())
+    for act in (schedules.show, schedules.pause, schedules.resume, schedules.run_now, schedules.delete):
+        with pytest.raises(RequestError, match="unknown schedule 'nigthly': did you mean 'nightly'"):
+            act("nigthly")
+
+
+def test_recurring_runs_of_others_are_left_alone(server: KfpServer, schedules: Scheduler) -> None:
+    schedules.ensure(nightly())
+    only(server).description = "made by hand"
+    assert schedules.list() == []
+    schedules.ensure(nightly())
+    assert len(server.schedules) == 2
+
+
+def test_one_time_zone_for_a_cluster(server: KfpServer, schedules: Scheduler) -> None:
+    with pytest.raises(RequestError, match="here UTC, not in Europe/Berlin"):
+        schedules.ensure(nightly(timezone="Europe/Berlin"))
+    assert server.requests == []
+    there = ClusterSchedules(settings_for(server, timezone="Europe/Berlin"))
+    assert there.ensure(nightly(timezone="Europe/Berlin")) == "created"
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"recipe": "dcgam"}, "did you mean 'dcgan'?"),
+        ({"reciep": "dcgan"}, "unknown argument of a training 'reciep': did you mean 'recipe'?"),
+        ({"seed": "one"}, "seed: "),
+        ({"data": "folder:/images", "recipe": "dcgan"}, "lies on this machine"),
+    ],
+)
+def test_a_request_that_cannot_run_is_never_scheduled(server: KfpServer, request_: dict[str, Any], words: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        ClusterSchedules(settings_for(server)).ensure(nightly(request=request_))
+    assert words in str(refused.value)
+    assert server.requests == []
+
+
+# -- the test double is as strict as the real one ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"trigger": {"cron_schedule": {"cron": "0 2 * * *"}}}, "not a valid cron"),
+        ({"trigger": {"cron_schedule": {"cron": "0 0 25 * * *"}}}, "not a valid cron"),
+        ({"trigger": {}}, "exactly one of cron_schedule and periodic_schedule"),
+        ({"trigger": {"periodic_schedule": {"interval_second": 60}}}, "invalid value 60"),
+        ({"pipeline_spec": None, "pipeline_version_reference": {"pipeline_id": "a"}}, "pipeline version id is missing"),
+        ({"pipeline_spec": {"pipeline_spec": {"root": {}}}}, "root component is empty"),
+        ({"pipeline_spec": {"pipeline_spec": {"rooot": {}}}}, "invalid v2 pipeline spec"),
+        ({"runtime_config": {"parameters": {"seed": 0}}}, "is not optional"),
+        ({"max_concurrency": "0"}, "max concurrency"),
+        ({"mode": "ON"}, "is none of"),
+        ({"display": "x"}, 'unknown field "display"'),
+        ({"no_catchup": "yes"}, "invalid value"),
+    ],
+)
+def test_the_server_refuses_what_the_schema_refuses(
+    server: KfpServer, schedules: Scheduler, changes: dict[str, Any], words: str
+) -> None:
+    import requests
+    from kfp_server_api import ApiClient
+
+    schedules.ensure(nightly())
+    body = ApiClient().sanitize_for_serialization(only(server))
+    body = {key: value for key, value in {**body, **changes}.items() if value is not None}
+    answer = requests.post(f"{server.address}{API}/recurringruns", json=body, timeout=10)
+    assert answer.status_code == 400
+    assert words in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"sed": 1}, "parameter sed provided is not required"),
+        ({"seed": "1"}, "parameter seed is of a wrong type"),
+    ],
+)
+def test_the_server_knows_the_parameters_of_a_pipeline(
+    server: KfpServer, schedules: Scheduler, arguments: dict[str, Any], words: str
+) -> None:
+    import requests
+    from kfp_server_api import ApiClient
+
+    schedules.ensure(nightly())
+    body = ApiClient().sanitize_for_serialization(only(server))
+    body["runtime_config"]["parameters"].update(arguments)
+    answer = requests.post(f"{server.address}{API}/recurringruns", json=body, timeout=10)
+    assert (answer.status_code, words in answer.json()["message"]) == (400, True)

@@ -1,0 +1,188 @@
+"""From a request to a plan and a place: defaults, precedence, identity."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gan_models.errors import RequestError
+from gan_models.recipes.game_specs import Adversarial
+from pipeline.request.plan import Plan, carried_by, make_place, make_plan, slug, source_slug, tracking_address
+
+
+def test_the_default_is_labelled_digits_with_projection() -> None:
+    plan = make_plan()
+    assert (plan.recipe.name, plan.recipe.data.source, plan.seed) == ("cgan-projection", "mnist-5k", 0)
+
+
+def test_data_without_labels_gets_the_unconditional_recipe(images: Path) -> None:
+    assert make_plan(data=f"folder:{images}").recipe.name == "dcgan"
+
+
+def test_folders_of_classes_get_the_conditional_recipe(images: Path) -> None:
+    for name in ("cat", "dog"):
+        (images / name).mkdir()
+    for index, file in enumerate(sorted(images.glob("*.png"))):
+        file.rename(images / ("cat", "dog")[index % 2] / file.name)
+    assert make_plan(data=f"folder:{images}").recipe.name == "cgan-projection"
+
+
+def test_a_recipe_that_names_its_own_data_is_given_it_unless_other_data_is_asked_for() -> None:
+    assert make_plan("cyclegan").recipe.data.source == "toy:inverted-digits"
+    assert make_plan("cyclegan", data="toy:shapes").recipe.data.source == "toy:shapes"
+    assert make_plan("cyclegan", overrides=["data.source=toy:shapes"]).recipe.data.source == "toy:shapes"
+
+
+def test_labels_asked_for_and_absent(images: Path) -> None:
+    with pytest.raises(RequestError, match=r"needs labels and folder:.* has none: use --recipe dcgan"):
+        make_plan(recipe="cgan-projection", data=f"folder:{images}")
+
+
+def test_what_images_carry(images: Path, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    picture = next(images.glob("*.png")).read_bytes()
+    pq.write_table(
+        pa.table({"image": [picture] * 2, "caption": ["a", "b"], "domain": ["x", "y"]}), tmp_path / "a.parquet"
+    )
+    assert carried_by("mnist-5k") == carried_by("toy:ring") == {"labels"}
+    assert carried_by("torchvision:MNIST") == {"labels"}
+    assert carried_by("torchvision:CelebA") == set()
+    assert carried_by("toy:shapes") == {"labels", "domains", "captions"}
+    assert carried_by("toy:inverted-digits") == {"labels", "domains"}
+    assert carried_by(f"parquet:{tmp_path}/a.parquet") == {"domains", "captions"}
+    assert carried_by(f"folder:{images}") == set()
+
+
+@pytest.mark.parametrize(
+    ("what", "remedy"),
+    [("domains", "column 'domain', or one of toy:shapes, toy:coloured-digits, toy:inverted-digits"),
+     ("captions", "column 'caption', or one of toy:stacked-mnist, toy:shapes, toy:coloured-digits")],
+)  # fmt: skip
+def test_domains_and_captions_asked_for_and_absent(monkeypatch: pytest.MonkeyPatch, what: str, remedy: str) -> None:
+    monkeypatch.setattr(Adversarial, "needs", frozenset({what}))
+    with pytest.raises(RequestError) as caught:
+        make_plan("dcgan")
+    assert f"recipe 'dcgan' needs {what} and mnist-5k has none" in str(caught.value)
+    assert remedy in str(caught.value)
+    assert make_plan("dcgan", "toy:shapes").recipe.data.source == "toy:shapes"
+
+
+def test_an_override_reaches_the_parameters_of_the_pipeline() -> None:
+    parameters = make_plan("dcgan", "digits", ["training.steps=5", "evaluation.samples=100"], seed=3).parameters()
+    assert json.loads(str(parameters["model"]))["training"]["steps"] == 5
+    assert json.loads(str(parameters["evaluation"]))["samples"] == 100
+    assert json.loads(str(parameters["data"]))["source"] == "digits"
+    assert parameters["seed"] == 3
+
+
+def test_a_source_may_hold_characters_that_mean_something_in_yaml(tmp_path: Path, images: Path) -> None:
+    odd = tmp_path / "my: pictures #1"
+    images.rename(odd)
+    assert make_plan(data=f"folder:{odd}").recipe.data.source == f"folder:{odd}"
+
+
+def test_a_relative_source_is_made_absolute(tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert make_plan(data="folder:images") == make_plan(data=f"folder:{images}")
+
+
+def test_two_sources_contradict_each_other() -> None:
+    with pytest.raises(RequestError, match="give one of them"):
+        make_plan(data="digits", overrides=["data.source=mnist-5k"])
+
+
+def test_two_recipes_of_one_source_are_two_plans_and_one_name_stays_one() -> None:
+    first, again, other = make_plan("dcgan"), make_plan("dcgan"), make_plan("dcgan", seed=1)
+    assert first.digest() == again.digest() != other.digest()
+    assert first.default_name() == again.default_name() != other.default_name()
+    assert first.default_name().startswith("dcgan-mnist-5k-0-")
+
+
+def test_changed_images_are_another_plan_under_the_same_name(images: Path) -> None:
+    before = make_plan(data=f"folder:{images}")
+    os.utime(images / "0.png", (1, 1))
+    after = make_plan(data=f"folder:{images}")
+    assert before.digest() != after.digest()
+    assert before.default_name() == after.default_name()
+
+
+def test_parameters_bring_the_plan_back() -> None:
+    plan = make_plan("vanilla", "digits", ["training.steps=7"], seed=5)
+    assert Plan.from_parameters(plan.parameters(), "here") == plan
+
+
+@pytest.mark.parametrize("parameters", [{}, {"data": "x"}, {"data": "{}", "model": "[]"}])
+def test_other_parameters_are_no_plan(parameters: dict[str, str]) -> None:
+    with pytest.raises(RequestError, match="not a training pipeline"):
+        Plan.from_parameters(parameters, "here")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31])
+def test_seeds_that_not_everybody_can_carry(seed: int) -> None:
+    with pytest.raises(RequestError, match=f"--seed {seed}"):
+        make_plan(seed=seed)
+
+
+def test_inception_weights_that_are_not_there() -> None:
+    with pytest.raises(RequestError, match="no file /nowhere/weights"):
+        make_plan("dcgan", overrides=["evaluation.inception_weights=/nowhere/weights"])
+
+
+def test_a_word_that_kfp_local_would_replace(tmp_path: Path, images: Path) -> None:
+    odd = tmp_path / "python3-pictures"
+    images.rename(odd)
+    with pytest.raises(RequestError, match="replaces the word python3"):
+        make_plan(data=f"folder:{odd}")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
+    monkeypatch.chdir(tmp_path)
+    plan = make_plan("dcgan")
+    return lambda **given: make_place(plan, **{"environment": {}, **given})
+
+
+def test_a_run_lies_in_runs_under_its_name_and_is_tracked_beside_it(place: Callable, tmp_path: Path) -> None:
+    default = place()
+    assert default.workdir == tmp_path / "runs" / default.name
+    assert default.tracking_uri == f"sqlite:///{tmp_path}/runs/mlflow.db"
+    assert place(name="My run!").workdir == tmp_path / "runs" / "my-run"
+    assert place(workdir=Path("here/it")).name == "it"
+
+
+def test_tracking_flag_before_environment_before_default(place: Callable) -> None:
+    environment = {"MLFLOW_TRACKING_URI": "http://two:5000"}
+    assert place(tracking_uri="http://one:5000", environment=environment).tracking_uri == "http://one:5000"
+    assert place(environment=environment).tracking_uri == "http://two:5000"
+    assert place().tracking_uri.startswith("sqlite:////")
+
+
+def test_a_relative_database_means_the_one_of_this_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert tracking_address("sqlite:///my.db", tmp_path, {}) == f"sqlite:///{tmp_path}/my.db"
+    assert tracking_address("sqlite:////abs/my.db", tmp_path, {}) == "sqlite:////abs/my.db"
+
+
+@pytest.mark.parametrize(
+    ("source", "short"),
+    [
+        ("mnist-5k", "mnist-5k"),
+        ("torchvision:FashionMNIST", "fashionmnist"),
+        ("folder:/data/My Cats/", "my-cats"),
+        ("parquet:/data/cifar10/train.parquet", "cifar10"),
+        ("npz:/data/a.b.npz", "a.b"),
+        ("folder:/", "folder"),
+    ],
+)
+def test_short_names_of_sources(source: str, short: str) -> None:
+    assert source_slug(source) == short
+
+
+def test_slugs_are_safe_names() -> None:
+    assert slug("../Ünï code/..") == "n-code"

@@ -1,0 +1,194 @@
+"""The scheduler as a process: killed, stopped, started twice, with schedules edited under it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline.scheduling.run import command_of
+from pipeline.scheduling.schedule import make_schedule
+from pipeline.scheduling.store import ScheduleStore
+
+pytestmark = pytest.mark.slow
+
+REPO = Path(__file__).parents[3]
+SERVE = """
+import sys
+from pathlib import Path
+from pipeline.scheduling.local import LocalScheduler
+from pipeline.scheduling.store import ScheduleStore
+LocalScheduler(ScheduleStore(Path(sys.argv[1])), runner=(sys.executable, sys.argv[2])).serve()
+"""
+RUN = """
+import os, signal, sys, time
+from pathlib import Path
+from pipeline.scheduling.run import main
+
+def work(request):
+    told = []
+    signal.signal(signal.SIGTERM, lambda *_: told.append(1))
+    log = Path(request["log"])
+    with log.open("a") as file:
+        file.write(f"begin {os.environ['GAN_PIPELINE_OCCASION']}\\n")
+    while not Path(request["go"]).exists():
+        if told:
+            return 3
+        time.sleep(0.02)
+    if request.get("fail"):
+        print("gan-pipeline: the disk is full")
+        return 1
+    with log.open("a") as file:
+        file.write(f"end {os.environ['GAN_PIPELINE_OCCASION']}\\n")
+    return 0
+
+sys.exit(main(sys.argv[1:], work))
+"""
+
+
+class Place:
+    """A store, a scheduler on it, and runs that last until they are let go."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = ScheduleStore(folder / "schedules.db")
+        self.log, self.go, self.program = folder / "log", folder / "go", folder / "run.py"
+        self.log.touch()
+        self.program.write_text(RUN)
+        self.schedulers: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def request(self) -> dict[str, str]:
+        return {"log": str(self.log), "go": str(self.go)}
+
+    def ensure(self, seconds: int = 1, **more: str) -> None:
+        self.store.ensure(make_schedule(name="faces", every=seconds, request={**self.request, **more}))
+
+    def serve(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", SERVE, str(self.store.path), str(self.program)]
+        self.schedulers.append(subprocess.Popen(command, stderr=subprocess.PIPE))
+        return self.schedulers[-1]
+
+    def state(self, number: int) -> str:
+        return {run.id: run.state for run in self.store.runs("faces", 1000)}.get(str(number), "")
+
+    def begun(self) -> int:
+        """The run that is under way: never more than one."""
+        (claim,) = self.store.running()
+        return claim.id
+
+    def lines(self) -> list[str]:
+        return self.log.read_text().splitlines()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    place = Place(tmp_path)
+    yield place
+    place.go.touch()
+    for scheduler in place.schedulers:
+        scheduler.kill()
+        scheduler.communicate()
+    for claim in place.store.running():
+        pid = int(claim.runner.partition(":")[0])
+        if psutil.pid_exists(pid):
+            os.kill(pid, signal.SIGKILL)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "waited for a minute"
+        time.sleep(0.05)
+
+
+def test_a_run_outlives_a_killed_scheduler_and_is_not_done_twice(place: Place) -> None:
+    place.ensure()
+    place.serve()
+    wait_until(place.lines)
+    number = place.begun()
+    place.schedulers[0].kill()
+    place.serve()
+    wait_until(lambda: sum(run.state == "skipped" for run in place.store.runs("faces")) > 2)
+    assert place.state(number) == "running"
+    assert len(place.lines()) == 1
+    place.store.pause("faces")
+    place.go.touch()
+    wait_until(lambda: place.state(number) == "finished")
+    occasion = place.lines()[0].removeprefix("begin ")
+    assert place.lines() == [f"begin {occasion}", f"end {occasion}"]
+
+
+def test_sigterm_stops_runs_in_good_order_and_the_next_scheduler_continues_them(place: Place) -> None:
+    place.ensure()
+    scheduler = place.serve()
+    wait_until(place.lines)
+    number = place.begun()
+    scheduler.terminate()
+    assert scheduler.wait(timeout=60) == 0
+    assert place.state(number) == "claimed"
+    assert place.store.running() == []
+    place.store.pause("faces")  # no further ones; this one has begun
+    place.store.resume("faces")
+    place.go.touch()
+    place.serve()
+    wait_until(lambda: place.state(number) == "finished")
+    occasion = place.lines()[0].removeprefix("begin ")
+    assert place.lines()[:3] == [f"begin {occasion}", f"begin {occasion}", f"end {occasion}"]
+
+
+def test_two_schedulers_never_serve_one_store(place: Place) -> None:
+    place.go.touch()
+    place.ensure(1)
+    place.serve()
+    wait_until(place.lines)
+    program = [sys.executable, "-c", "from pipeline.cli import main; main()"]
+    second = subprocess.run(
+        [*program, "scheduler", "--store", str(place.store.path)], capture_output=True, text=True, check=False
+    )
+    assert second.returncode == 2
+    assert "another scheduler serves" in second.stderr
+
+
+def test_an_edit_is_taken_over_while_it_serves(place: Place) -> None:
+    place.go.touch()
+    place.ensure(3600)
+    place.serve()
+    time.sleep(1.0)
+    assert place.lines() == []
+    place.ensure(1)
+    wait_until(lambda: len(place.lines()) >= 2)
+    place.store.pause("faces")
+    count = len(place.store.runs("faces", 1000))
+    time.sleep(2.5)
+    assert len(place.store.runs("faces", 1000)) <= count + 1
+
+
+def test_a_failure_is_in_the_journal_with_its_sentence(place: Place) -> None:
+    place.go.touch()
+    place.ensure(3600, fail="yes")
+    number = place.store.claim_now("faces")
+    place.serve()
+    wait_until(lambda: place.state(number) == "failed")
+    assert place.store.runs("faces")[0].sentence == "the disk is full"
+
+
+@pytest.mark.parametrize("more", [[], ["--runs-too"]])
+def test_random_kills_change_nothing(more: list[str]) -> None:
+    """A few of the kills of benchmarks/scheduler_kill.py."""
+    script = [sys.executable, str(REPO / "benchmarks/scheduler_kill.py"), "--kills", "4", "--due", "8", *more]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["faults"] == []
+
+
+def test_a_request_as_a_command_line() -> None:
+    request = {"command": "retrain", "data": "digits", "seed": 3, "force": True, "overrides": ["training.steps=5"]}
+    assert command_of(request) == ["retrain", "--seed", "3", "--data", "digits", "--force", "--set", "training.steps=5"]
