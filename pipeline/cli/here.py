@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -41,7 +41,7 @@ def run(
         typer.Option(metavar="FILE", help="Run a compiled pipeline with the settings baked into it."),
     ] = None,
     engine: Annotated[
-        Literal["local", "docker"],
+        str,
         typer.Option(metavar="local|docker", help="What the stages run in: processes, or containers of this machine."),
     ] = "local",
     image: Annotated[

@@ -220,23 +220,19 @@ def scheduler_command(store: Path | None, grace: float) -> int:
 
 
 def _schedules(engine: str, store: Path | None) -> Scheduler:
-    if engine == "cluster":
-        from pipeline.engines.cluster.schedules import ClusterSchedules
-        from pipeline.engines.cluster.settings import read_settings
+    from pipeline.engines.protocol import ENGINES
 
-        settings = read_settings({})
-        return ClusterSchedules(
-            settings, lambda schedule: build_scheduled(schedule, settings), lambda text: typer.echo(text, err=True)
-        )
-    from pipeline.scheduling.store import LocalSchedules
-
-    return LocalSchedules(_store(store))
+    return ENGINES.find(engine, "--engine").scheduler(_store_file(store), lambda text: typer.echo(text, err=True))
 
 
 def _store(path: Path | None) -> ScheduleStore:
     from pipeline.scheduling.store import ScheduleStore
 
-    return ScheduleStore((path or Path(RUNS_FOLDER) / STORE_FILE).expanduser().resolve())
+    return ScheduleStore(_store_file(path))
+
+
+def _store_file(path: Path | None) -> Path:
+    return (path or Path(RUNS_FOLDER) / STORE_FILE).expanduser().resolve()
 
 
 def _is_served(store: ScheduleStore) -> bool:

@@ -10,13 +10,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from components.context import RUN_ID_VARIABLE
 from components.train_gan.train_job import NODES_VARIABLE, POD_NAME_VARIABLE, POD_UID_VARIABLE, Nodes
 from gan_models.metrics.locations import CACHE_VARIABLE
+from pipeline.definitions.stages import Stage, stage_of
 
 if TYPE_CHECKING:
     from kfp.dsl import PipelineTask
 
-PREPARE, TRAIN = "prepare-data", "train-gan"
-ON_GPU = (TRAIN, "select-checkpoint", "evaluate-gan", "compare-champion", "export-samples")
-"""Components that have something to do for a GPU; all but the training make do with one."""
+UNKNOWN = Stage(component="", title="")
+"""A task that is none of our stages needs nothing."""
 RUN_LABEL = "pipeline/runid"
 """Set by KFP on every pod of a run: the same over retries, another one for each run of a schedule."""
 OWN_LABELS, STAGE_LABEL = {"app.kubernetes.io/part-of": "gan-pipeline"}, "gan-pipeline/stage"
@@ -220,11 +220,11 @@ class Placement(BaseModel):
         """Without a volume to go on from, a retry would train from the start."""
         return self.retries if self.retries is not None else 3 * bool(self.pvc)
 
-    def gpus_of(self, component: str) -> int:
-        """How many GPUs a component's pod gets."""
-        if component == TRAIN:
+    def gpus_of(self, stage: Stage) -> int:
+        """How many GPUs a stage's pod gets."""
+        if stage.gpus == "all":
             return self.gpus if self.nodes == 1 else 0
-        return min(1, self.gpus) if component in ON_GPU else 0
+        return min(1, self.gpus) if stage.gpus == "one" else 0
 
     def training_nodes(self) -> Nodes | None:
         """What the training's pods on other nodes are given; None where it has one node."""
@@ -241,27 +241,33 @@ class Placement(BaseModel):
             node_selector=_pairs(self.node_selector),
             tolerations=[Toleration.parse(text).manifest() for text in self.toleration],
             pull_secrets=list(self.pull_secret),
-            labels={**OWN_LABELS, STAGE_LABEL: TRAIN, **_pairs(self.label)},
+            labels={**OWN_LABELS, **_pairs(self.label)},
             variables={CACHE_VARIABLE: f"{self.mount}/cache"},
         )
 
-    def apply(self, task: PipelineTask, component: str, cached: bool) -> None:
+    def apply(self, task: PipelineTask, cache_preparation: bool) -> None:
         """Places one task of a pipeline.
 
         Args:
-            component: its name, such as `train-gan`, whatever the task is called.
-            cached: whether an earlier run with equal inputs may stand for it.
+            cache_preparation: whether an earlier run that was asked for the same data may stand for it.
         """
         from kfp import kubernetes
 
+        component = task.component_spec.name
+        stage = stage_of(component) or UNKNOWN
         task.set_container_image(self.image)
-        task.set_caching_options(enable_caching=cached)
+        task.set_caching_options(enable_caching=cache_preparation and stage.reads_source)
         kubernetes.set_security_context(task, run_as_non_root=True)
-        self._say_who_it_is(task, component)
-        self._give_devices(task, component)
-        nodes = self.training_nodes()
-        if component == TRAIN and nodes:
-            self._make_a_launcher(task, nodes)
+        kubernetes.use_field_path_as_env(task, RUN_ID_VARIABLE, f"metadata.labels['{RUN_LABEL}']")
+        for key, value in {**OWN_LABELS, STAGE_LABEL: component, **_pairs(self.label)}.items():
+            kubernetes.add_pod_label(task, key, value)
+        self._give_devices(task, self.gpus_of(stage))
+        if stage.gpus == "all" and (nodes := self.training_nodes()):
+            nodes.labels[STAGE_LABEL] = component
+            task.set_env_variable(NODES_VARIABLE, nodes.model_dump_json())
+            # Which pod the TrainJob belongs to.
+            kubernetes.use_field_path_as_env(task, POD_NAME_VARIABLE, "metadata.name")
+            kubernetes.use_field_path_as_env(task, POD_UID_VARIABLE, "metadata.uid")
         for reference in map(SecretReference.parse, self.secret):
             kubernetes.use_secret_as_env(task, reference.name, reference.variables, reference.optional)
         if self.pull_secret:
@@ -269,30 +275,13 @@ class Placement(BaseModel):
         if self.pvc:
             kubernetes.mount_pvc(task, self.pvc, self.mount)
             task.set_env_variable(CACHE_VARIABLE, f"{self.mount}/cache")
-        hours = self.timeout_hours if component == TRAIN else OTHER_STAGES_HOURS
-        kubernetes.set_timeout(task, round(hours * 3600))
-        if component == TRAIN and self.training_retries:
+        kubernetes.set_timeout(task, round((self.timeout_hours if stage.resumes else OTHER_STAGES_HOURS) * 3600))
+        if stage.resumes and self.training_retries:
             task.set_retry(self.training_retries, RETRY_WAIT, RETRY_FACTOR, RETRY_LONGEST_WAIT)
 
-    def _make_a_launcher(self, task: PipelineTask, nodes: Nodes) -> None:
-        """Says which nodes to train on, and which pod the TrainJob belongs to."""
+    def _give_devices(self, task: PipelineTask, gpus: int) -> None:
         from kfp import kubernetes
 
-        task.set_env_variable(NODES_VARIABLE, nodes.model_dump_json())
-        kubernetes.use_field_path_as_env(task, POD_NAME_VARIABLE, "metadata.name")
-        kubernetes.use_field_path_as_env(task, POD_UID_VARIABLE, "metadata.uid")
-
-    def _say_who_it_is(self, task: PipelineTask, component: str) -> None:
-        from kfp import kubernetes
-
-        kubernetes.use_field_path_as_env(task, RUN_ID_VARIABLE, f"metadata.labels['{RUN_LABEL}']")
-        for key, value in {**OWN_LABELS, STAGE_LABEL: component, **_pairs(self.label)}.items():
-            kubernetes.add_pod_label(task, key, value)
-
-    def _give_devices(self, task: PipelineTask, component: str) -> None:
-        from kfp import kubernetes
-
-        gpus = self.gpus_of(component)
         if gpus:
             task.set_accelerator_type(self.accelerator).set_accelerator_limit(gpus)
             kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=self.shm)

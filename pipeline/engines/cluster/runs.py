@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from components.context import TITLES
 from gan_models.errors import RequestError, RunError, unknown_name
+from pipeline.definitions.stages import titles_of
 from pipeline.engines.cluster.client import ClusterClient, NotFoundError
 from pipeline.engines.cluster.compiling import ClusterPipeline
 
@@ -41,7 +41,7 @@ class Task(BaseModel):
     @property
     def title(self) -> str:
         """As people know it."""
-        return TITLES.get(self.name.replace("-", "_"), self.name)
+        return titles_of("training").get(self.name.replace("-", "_"), self.name)
 
     @property
     def seconds(self) -> float | None:
