@@ -62,8 +62,8 @@ class RunContext(BaseModel):
     relay: Literal["in-process", "external"] = Field(
         "in-process", description="external: another process sends the journal, the stage imports no mlflow"
     )
-    parent_run_id: str = Field("", description="MLflow's id of a parent run that somebody else made (KFP's plugin)")
     titles: dict[str, str] = Field({}, description="what people call the stages, in their order")
+    parent_run_id: str = Field("", description="MLflow's id of a parent run that somebody else made (KFP's plugin)")
     code_version: str = Field("", description="of the command that compiled the pipeline for a cluster's images")
 
     @classmethod
