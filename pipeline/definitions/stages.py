@@ -55,81 +55,42 @@ class Stage:
         return getattr(import_module(module), name)
 
 
+def _own(name: str) -> str:
+    return f"components.{name}.component:{name}"
+
+
+CHOSEN = {"generator": "selected"}
 STAGES: Registry[Stage] = Registry(
     "stage",
     "gan_pipeline.stages",
     {
-        "prepare_data": Stage(
-            "components.prepare_data.component:prepare_data",
-            title="prepare data",
-            results={"dataset": "dataset"},
-            reads_source=True,
-        ),
+        "prepare_data": Stage(_own("prepare_data"), "prepare data", reads_source=True, results={"dataset": "dataset"}),
         # What asks the registry, or changes it, is never taken from a cache.
         "find_champion": Stage(
-            "components.find_champion.component:find_champion",
-            title="find champion",
-            cached=False,
-            network=True,
-            only_retraining=True,
+            _own("find_champion"), "find champion", cached=False, network=True, only_retraining=True
         ),
-        "check_changes": Stage(
-            "components.check_changes.component:check_changes",
-            title="check for changes",
-            cached=False,
-            only_retraining=True,
-        ),
+        "check_changes": Stage(_own("check_changes"), "check for changes", cached=False, only_retraining=True),
         "train_gan": Stage(
-            "components.train_gan.component:train_gan",
-            title="train",
-            display_name="Train GAN",
-            results={"training": "training"},
-            gpus="all",
-            resumes=True,
+            _own("train_gan"), "train", "Train GAN", gpus="all", resumes=True, results={"training": "training"}
         ),
         "select_checkpoint": Stage(
-            "components.select_checkpoint.component:select_checkpoint",
-            title="select checkpoint",
-            results={"selected": "generator"},
-            gpus="one",
+            _own("select_checkpoint"), "select checkpoint", gpus="one", results={"selected": "generator"}
         ),
         "evaluate_gan": Stage(
-            "components.evaluate_gan.component:evaluate_gan",
-            title="evaluate",
-            display_name="Evaluate GAN",
-            inputs={"generator": "selected"},
-            results={"report": "evaluation"},
-            gpus="one",
+            _own("evaluate_gan"), "evaluate", "Evaluate GAN", CHOSEN, gpus="one", results={"report": "evaluation"}
         ),
         "compare_champion": Stage(
-            "components.compare_champion.component:compare_champion",
-            title="compare with champion",
+            _own("compare_champion"),
+            "compare with champion",
             inputs={"challenger": "selected"},
             gpus="one",
             only_retraining=True,
         ),
         "export_samples": Stage(
-            "components.export_samples.component:export_samples",
-            title="export",
-            display_name="Export samples",
-            inputs={"generator": "selected"},
-            results={"samples": "samples"},
-            gpus="one",
+            _own("export_samples"), "export", "Export samples", CHOSEN, gpus="one", results={"samples": "samples"}
         ),
-        "promote": Stage(
-            "components.promote.component:promote",
-            title="promote or keep",
-            cached=False,
-            network=True,
-            only_retraining=True,
-        ),
-        "notify": Stage(
-            "components.notify.component:notify",
-            title="notify",
-            cached=False,
-            network=True,
-            only_retraining=True,
-        ),
+        "promote": Stage(_own("promote"), "promote or keep", cached=False, network=True, only_retraining=True),
+        "notify": Stage(_own("notify"), "notify", cached=False, network=True, only_retraining=True),
     },
 )
 

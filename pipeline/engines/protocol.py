@@ -65,11 +65,10 @@ Launch = Callable[[Job], Outcome]
 
 
 class Engine(Protocol):
-    """A place where pipelines run."""
+    """A place where pipelines run; ours and others' are made by inheritance."""
 
-    @property
-    def here(self) -> bool:
-        """Whether it runs on this machine: it sees its files, and leaves its results here."""
+    here: bool = True
+    """Whether it runs on this machine: it sees its files, and leaves its results here."""
 
     def ready(self, image: str | None) -> Launch:
         """What runs a pipeline, once all is checked that can be before anything is begun.
@@ -91,6 +90,7 @@ class Engine(Protocol):
         Raises:
             RequestError: it keeps none.
         """
+        raise RequestError("this engine keeps no schedules: use --engine local or --engine cluster")
 
 
 ENGINES: Registry[Engine] = Registry(

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gan_models.errors import RequestError
-from pipeline.engines.protocol import Launch
+from pipeline.engines.protocol import Engine, Launch
 
 if TYPE_CHECKING:
     from pipeline.scheduling.schedule import Scheduler
 
 
-class ClusterEngine:
-    """Stages are pods; a `pipeline.engines.protocol.Engine`."""
+class ClusterEngine(Engine):
+    """Stages are pods."""
 
     here = False
 

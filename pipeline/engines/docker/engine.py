@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,14 +26,12 @@ from gan_models.metrics.locations import CACHE_VARIABLE, default_cache
 from pipeline.definitions.stages import STAGES, Stage
 from pipeline.engines.docker.containers import LABEL, ContainerOptions, StageContainers, StageOptions
 from pipeline.engines.local.engine import run_with_kfp
-from pipeline.engines.protocol import Job, Launch, Outcome
+from pipeline.engines.protocol import Engine, Job, Launch, Outcome
 from pipeline.versions import code_version, package_version
 from pipeline.workdir import WorkDirectory
 
 if TYPE_CHECKING:
     from docker import DockerClient
-
-    from pipeline.scheduling.schedule import Scheduler
 
 VERSION_LABEL = "org.opencontainers.image.version"
 LEFTOVER_SECONDS = 30
@@ -41,16 +39,11 @@ _PASSED_ON = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 
-class DockerEngine:
-    """Stages are containers of this machine; a `pipeline.engines.protocol.Engine`."""
-
-    here = True
+class DockerEngine(Engine):
+    """Stages are containers of this machine."""
 
     def ready(self, image: str | None) -> Launch:
         return find_images(image).run
-
-    def scheduler(self, store: Path, say: Callable[[str], None]) -> Scheduler:
-        raise RequestError("--engine docker keeps no schedules: leave it out, or use --engine cluster")
 
 
 DOCKER = DockerEngine()

@@ -23,9 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -38,7 +36,7 @@ from gan_models.errors import RequestError, RunError
 from pipeline.definitions.stages import stages_of
 from pipeline.engines.local.kfp_process import EngineRequest, Result
 from pipeline.engines.local.processes import POLL_SECONDS, StageProcesses, Stages, is_stage
-from pipeline.engines.protocol import Job, Launch, Outcome
+from pipeline.engines.protocol import Engine, Job, Launch, Outcome
 from pipeline.workdir import WorkDirectory
 
 if TYPE_CHECKING:
@@ -50,10 +48,8 @@ _ENGINE = "pipeline.engines.local.kfp_process"
 _PROJECT = Path(__file__).resolve().parents[3]
 
 
-class LocalEngine:
-    """Stages are processes of this machine; a `pipeline.engines.protocol.Engine`."""
-
-    here = True
+class LocalEngine(Engine):
+    """Stages are processes of this machine."""
 
     def ready(self, image: str | None) -> Launch:
         if image is not None:
@@ -110,7 +106,7 @@ def run_with_kfp(job: Job, stages: type[Stages], options: Mapping[str, Any]) -> 
         if engine.returncode == 0 and request.result.is_file():
             skipped = tuple(stage for stage in stages_of(job.definition) if stage not in follower.started)
             return Outcome("finished", artifacts=Result.validate_json(request.result.read_bytes()), skipped=skipped)
-    return _failure(follower, workdir, interrupted=bool(signals.count))
+    return _failure(follower, workdir, interrupted=bool(signals))
 
 
 def _environment(context: RunContext, workdir: WorkDirectory, scratch: str) -> dict[str, str]:
@@ -152,20 +148,12 @@ class _Follower:
                 self.error = event
 
 
-@dataclass
-class _Signals:
-    count: int = 0
-
-
 @contextmanager
-def _stop_signals() -> Iterator[_Signals]:
-    """Counts SIGINT, SIGTERM and SIGHUP instead of dying of them."""
-    signals = _Signals()
-
-    def note(number: int, frame: FrameType | None) -> None:
-        signals.count += 1
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+def _stop_signals() -> Iterator[list[int]]:
+    """Notes each SIGINT, SIGTERM and SIGHUP instead of dying of it."""
+    signals: list[int] = []
+    stopping = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {each: signal.signal(each, lambda number, frame: signals.append(number)) for each in stopping}
     try:
         yield signals
     finally:
@@ -173,14 +161,14 @@ def _stop_signals() -> Iterator[_Signals]:
             signal.signal(number, handler)
 
 
-def _follow(engine: subprocess.Popen[bytes], follower: _Follower, signals: _Signals) -> None:
+def _follow(engine: subprocess.Popen[bytes], follower: _Follower, signals: list[int]) -> None:
     """Until the engine has ended: looks at the events, passes a request to stop on; a second request kills."""
     told = False
     while engine.poll() is None:
         follower.look()
-        if signals.count > 1:
+        if len(signals) > 1:
             os.killpg(engine.pid, signal.SIGKILL)
-        elif signals.count and not told:
+        elif signals and not told:
             engine.terminate()
             told = True
         time.sleep(POLL_SECONDS)
