@@ -64,9 +64,10 @@ ObjectName = Annotated[str, _checked(_is_object_name, _NO_NAME)]
 Namespace = Annotated[
     str,
     _checked(
-        lambda name: len(name) <= 63 and "." not in name and _is_object_name(name),
+        lambda name: len(name) <= 63 and "." not in name,
         " is no namespace: use at most 63 lower-case letters, digits and dashes",
     ),
+    _checked(_is_object_name, _NO_NAME),
 ]
 Image = Annotated[str, _checked(_IMAGE.fullmatch, " is no image: write registry/name:tag or registry/name@sha256:...")]
 Resource = Annotated[
