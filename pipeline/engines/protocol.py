@@ -65,7 +65,7 @@ Launch = Callable[[Job], Outcome]
 
 
 class Engine(Protocol):
-    """A place where pipelines run; ours and others' are made by inheritance."""
+    """A place where pipelines run; inherit from it."""
 
     here: bool = True
     """Whether it runs on this machine: it sees its files, and leaves its results here."""

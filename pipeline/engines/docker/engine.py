@@ -39,19 +39,9 @@ _PASSED_ON = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 
-class DockerEngine(Engine):
-    """Stages are containers of this machine."""
-
-    def ready(self, image: str | None) -> Launch:
-        return find_images(image).run
-
-
-DOCKER = DockerEngine()
-
-
 @dataclass(frozen=True)
 class StageImages:
-    """What an engine that answers has for the stages. Made by `find_images`."""
+    """What the stages are run in."""
 
     cpu: str
     gpu: str
@@ -107,31 +97,35 @@ class StageImages:
         )
 
 
-def find_images(image: str | None = None) -> StageImages:
-    """The Docker engine of this machine, with images that hold the code of this command line.
+class DockerEngine(Engine):
+    """Stages are containers of this machine, from images that hold the code of this command line."""
 
-    Args:
-        image: one for all stages; default: those of `make images`, the small one for stages without torch.
+    def ready(self, image: str | None) -> Launch:
+        """The default for `image` are those of `make images`, the small one where torch is not used.
 
-    Raises:
-        RequestError: no engine answers, or it lacks an image, or the image holds other code.
-    """
-    release = package_version()
-    cpu, gpu = (image, image) if image else (f"gan-pipeline-cpu:{release}", f"gan-pipeline-gpu:{release}")
-    with _client() as client:
-        for name in dict.fromkeys((cpu, gpu)):
-            _check_image(client, name)
-        about = client.info()
-    options = about.get("SecurityOptions") or []
-    rootless = any("name=rootless" in option for option in options)
-    return StageImages(
-        cpu,
-        gpu,
-        devices="nvidia" in (about.get("Runtimes") or {}),
-        # A rootless engine's root is its owner; any other number would be somebody else's outside.
-        user="0:0" if rootless else f"{os.getuid()}:{os.getgid()}",
-        security=["no-new-privileges", *(["label=disable"] if "name=selinux" in options else [])],
-    )
+        Raises:
+            RequestError: no engine answers, or it lacks an image, or the image holds other code.
+        """
+        release = package_version()
+        cpu, gpu = (image, image) if image else (f"gan-pipeline-cpu:{release}", f"gan-pipeline-gpu:{release}")
+        with _client() as client:
+            for name in dict.fromkeys((cpu, gpu)):
+                _check_image(client, name)
+            about = client.info()
+        options = about.get("SecurityOptions") or []
+        rootless = any("name=rootless" in option for option in options)
+        images = StageImages(
+            cpu,
+            gpu,
+            devices="nvidia" in (about.get("Runtimes") or {}),
+            # A rootless engine's root is its owner; any other number would be somebody else's outside.
+            user="0:0" if rootless else f"{os.getuid()}:{os.getgid()}",
+            security=["no-new-privileges", *(["label=disable"] if "name=selinux" in options else [])],
+        )
+        return images.run
+
+
+DOCKER = DockerEngine()
 
 
 @contextmanager
