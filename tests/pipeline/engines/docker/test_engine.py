@@ -33,15 +33,6 @@ def test_no_engine_is_a_sentence(ask: Callable[..., Any], monkeypatch: pytest.Mo
     assert not (tmp_path / "work").exists()
 
 
-def test_an_image_needs_containers(ask: Callable[..., Any]) -> None:
-    answer = ask("run", "--image", "mine:1")
-    assert (answer.code, "needs --engine docker" in answer.sentence) == (2, True)
-
-
-def test_an_unknown_engine_is_refused(ask: Callable[..., Any]) -> None:
-    assert ask("run", "--engine", "podman").code == 2
-
-
 def test_outputs_have_to_be_there(tmp_path: Path) -> None:
     command = stage(tmp_path, "training")
     assert missing_outputs(command) == str(tmp_path / "executor_output.json")
