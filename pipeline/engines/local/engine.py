@@ -76,7 +76,7 @@ def run_with_kfp(job: Job, stages: type[Stages], options: Mapping[str, Any]) -> 
         stages: how they are run; made in that process.
         options: that it is made from; they go there as JSON.
     """
-    workdir, follower = job.workdir, _Follower(EventReader(job.workdir.events))
+    workdir = job.workdir
     with tempfile.TemporaryDirectory(prefix="gan-pipeline-", ignore_cleanup_errors=True) as scratch:
         request = EngineRequest(
             pipeline=job.pipeline,
@@ -99,14 +99,13 @@ def run_with_kfp(job: Job, stages: type[Stages], options: Mapping[str, Any]) -> 
                 env=_environment(job.context, workdir, scratch),
                 start_new_session=True,
             )
-            try:
-                _follow(engine, follower, signals)
-            finally:
-                _end(engine)
+            _await(engine, signals)
+        events = EventReader(workdir.events).read()
         if engine.returncode == 0 and request.result.is_file():
-            skipped = tuple(stage for stage in stages_of(job.definition) if stage not in follower.started)
+            # kfp says nothing about a stage that it takes from its cache: it just never starts.
+            skipped = tuple(stage for stage in stages_of(job.definition) if stage not in _stages(events, "start"))
             return Outcome("finished", artifacts=Result.validate_json(request.result.read_bytes()), skipped=skipped)
-    return _failure(follower, workdir, interrupted=bool(signals))
+    return _failure(events, workdir, interrupted=bool(signals))
 
 
 def _environment(context: RunContext, workdir: WorkDirectory, scratch: str) -> dict[str, str]:
@@ -126,28 +125,6 @@ def _environment(context: RunContext, workdir: WorkDirectory, scratch: str) -> d
     return environment
 
 
-class _Follower:
-    """Reads the events of a run and remembers which stages ran and what went wrong.
-
-    kfp says nothing about a stage that it takes from its cache: it just never starts.
-    """
-
-    def __init__(self, reader: EventReader) -> None:
-        self._reader = reader
-        self.started: list[str] = []
-        self.ended: list[str] = []
-        self.error: Event | None = None
-
-    def look(self) -> None:
-        for event in self._reader.read():
-            if event["kind"] == "start":
-                self.started.append(event["stage"])
-            elif event["kind"] == "end":
-                self.ended.append(event["stage"])
-            elif event["kind"] == "error" and self.error is None:
-                self.error = event
-
-
 @contextmanager
 def _stop_signals() -> Iterator[list[int]]:
     """Notes each SIGINT, SIGTERM and SIGHUP instead of dying of it."""
@@ -161,40 +138,38 @@ def _stop_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _follow(engine: subprocess.Popen[bytes], follower: _Follower, signals: list[int]) -> None:
-    """Until the engine has ended: looks at the events, passes a request to stop on; a second request kills."""
+def _await(engine: subprocess.Popen[bytes], signals: list[int]) -> None:
+    """Until the engine has ended: passes a request to stop on; a second request kills. Nothing of it outlives this."""
     told = False
-    while engine.poll() is None:
-        follower.look()
-        if len(signals) > 1:
+    try:
+        while engine.poll() is None and len(signals) < 2:
+            if signals and not told:
+                engine.terminate()
+                told = True
+            time.sleep(POLL_SECONDS)
+    finally:
+        if engine.poll() is None:
             os.killpg(engine.pid, signal.SIGKILL)
-        elif signals and not told:
-            engine.terminate()
-            told = True
-        time.sleep(POLL_SECONDS)
-    follower.look()
+            engine.wait()
 
 
-def _end(engine: subprocess.Popen[bytes]) -> None:
-    """Nothing of the engine outlives the run, whatever happened here."""
-    if engine.poll() is None:
-        os.killpg(engine.pid, signal.SIGKILL)
-        engine.wait()
+def _stages(events: list[Event], kind: str) -> list[str]:
+    return [event["stage"] for event in events if event["kind"] == kind]
 
 
-def _failure(follower: _Follower, workdir: WorkDirectory, interrupted: bool) -> Outcome:
-    unfinished = [stage for stage in follower.started if stage not in follower.ended]
-    stage = follower.error["stage"] if follower.error else (unfinished or follower.started or [""])[-1]
-    if interrupted or (follower.error and follower.error.get("exit_code") == Interrupted.exit_code):
-        said = follower.error["sentence"] if follower.error else "interrupted; the same command continues"
+def _failure(events: list[Event], workdir: WorkDirectory, interrupted: bool) -> Outcome:
+    error = next((event for event in events if event["kind"] == "error"), None)
+    started, ended = _stages(events, "start"), _stages(events, "end")
+    unfinished = [stage for stage in started if stage not in ended]
+    stage = error["stage"] if error else (unfinished or started or [""])[-1]
+    if interrupted or (error and error.get("exit_code") == Interrupted.exit_code):
+        said = error["sentence"] if error else "interrupted; the same command continues"
         return Outcome("interrupted", Interrupted.exit_code, f"{stage}: {said}" if stage else said)
-    if follower.error:
-        sentence = f"{stage}: {follower.error['sentence']}"
-        log = follower.error.get("log")
+    if error:
+        sentence, log = f"{stage}: {error['sentence']}", error.get("log")
         if log and str(log) not in sentence and Path(log).is_file():
             sentence += f" (log: {log})"
-        code = int(follower.error.get("exit_code", 1))
-        return Outcome("failed", code, sentence)
+        return Outcome("failed", int(error.get("exit_code", 1)), sentence)
     what = f"{stage} ended without a word (killed, or out of memory?)" if stage else "the engine did not start"
     sentence = f"{what}: the same command continues; see {workdir.pipeline_log}"
     return Outcome("failed", RunError.exit_code, sentence)
