@@ -58,6 +58,9 @@ class Chain:
             if output in self._known:
                 raise RequestError(f"the stage {name!r} gives {output!r}, which there is already: rename its output")
             self._known[output] = task.outputs[output]
+        for result in stage.results.values():
+            if any(result in STAGES[other].results.values() for other in self.tasks):
+                raise RequestError(f"the stage {name!r} has a result {result!r}, which there is already: rename it")
         self.tasks[name] = task
 
     def _missing(self, name: str) -> list[str]:

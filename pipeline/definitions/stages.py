@@ -48,6 +48,7 @@ class Stage:
     reads_source: bool = False
     """Whether it reads what lies at `data.source`."""
     only_retraining: bool = False
+    """Whether a training goes without it."""
 
     def load(self) -> BaseComponent:
         """The KFP component itself."""

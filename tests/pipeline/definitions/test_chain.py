@@ -62,6 +62,13 @@ def test_an_output_has_one_owner(stages: dict[str, Stage]) -> None:
         trace("make", "again")
 
 
+def test_a_result_has_one_owner(stages: dict[str, Stage]) -> None:
+    stages["make"] = replace(stages["make"], results={"things": "things"})
+    stages["count"] = replace(stages["count"], results={"number": "things"})
+    with pytest.raises(RequestError, match="'count' has a result 'things', which there is already"):
+        trace("make", "count")
+
+
 def test_a_stage_is_called_as_its_component(stages: dict[str, Stage]) -> None:
     stages["making"] = stages["make"]
     with pytest.raises(RequestError, match="'making' is a component 'make': give both the same name"):
