@@ -1,30 +1,32 @@
-"""`gan-pipeline run`: the training pipeline on this machine, from a request to a table of results."""
+"""`gan-pipeline run` and `retrain`: a pipeline on this machine, from a request to a table of results or a decision."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 
-from components.context import PIPELINE, RunContext
+from components.artifacts import read_outcome
+from components.context import PIPELINE, RETRAINING_TITLES, TITLES, RunContext
 from components.redaction import redact
 from components.stage.failures import Interrupted
 from components.tracking.mlflow.address import check_tracking
-from gan_models.errors import RequestError, RunError
-from pipeline.request.plan import Place, Plan, make_place, make_plan
-from pipeline.results import print_results, read_findings
-from pipeline.workdir import RunRecord, WorkDirectory, open_workdir
+from gan_models.errors import RequestError, RunError, unknown_name
+from pipeline.request.place import Place, make_place
+from pipeline.request.plan import Plan, make_plan
+from pipeline.request.request import Request
+from pipeline.results import places, print_results, read_findings
+from pipeline.workdir import OCCASION_VARIABLE, RunRecord, WorkDirectory, open_workdir
 
 if TYPE_CHECKING:
     from components.tracking.relay import Relay
-    from pipeline.engines.docker.engine import DockerEngine
     from pipeline.engines.local.engine import Outcome
 
 DRAIN_SECONDS = {"reachable": 120.0, "away": 5.0}
@@ -33,22 +35,8 @@ UNFINISHED_DRAIN_SECONDS = 15.0
 QUIET_SECONDS = 5.0
 """How long it waits without a word."""
 
-
-@dataclass(frozen=True)
-class RunRequest:
-    """What was typed."""
-
-    recipe: str | None = None
-    data: str | None = None
-    overrides: tuple[str, ...] = ()
-    seed: int = 0
-    workdir: Path | None = None
-    tracking_uri: str | None = None
-    name: str | None = None
-    pipeline: Path | None = None
-    as_json: bool = False
-    engine: str = "local"
-    image: str | None = None
+Job = Callable[[WorkDirectory, RunContext], "Outcome"]
+Tell = Callable[[TextIO], None]
 
 
 @dataclass
@@ -61,17 +49,23 @@ class Report:
     metrics: Mapping[str, float] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
+    decided: Mapping[str, str] = field(default_factory=dict)
+    """By a retraining; its keys stand beside the others."""
 
     def line(self) -> str:
-        fields = {key: value for key, value in vars(self).items() if key != "error" or value}
-        return json.dumps(fields, ensure_ascii=False)
+        fields = {key: value for key, value in vars(self).items() if key != "decided" and (key != "error" or value)}
+        return json.dumps({**fields, **self.decided}, ensure_ascii=False)
 
 
-def run_command(request: RunRequest) -> int:
-    """Runs or continues what was asked for."""
+def run_command(request: Request, as_json: bool = False) -> int:
+    """Runs, retrains, or continues what was cut off."""
     report = Report()
+    if request.command == "retrain":
+        report.decided = dict.fromkeys(("decision", "sentence", "model", "version", "champion"), "")
     try:
-        _run(request, report)
+        tell = _run(request, report)
+        report.status = "finished"
+        tell(sys.stderr if as_json else sys.stdout)
         return 0
     except Interrupted as error:
         report.status, report.error = "interrupted", str(error)
@@ -81,107 +75,104 @@ def run_command(request: RunRequest) -> int:
         report.error = str(error)
         raise
     finally:
-        if request.as_json:
+        if as_json:
             sys.stderr.flush()
             typer.echo(report.line())
 
 
-def _run(request: RunRequest, report: Report) -> None:
-    from pipeline.engines.local.engine import run_locally, stop_leftovers
+def _run(request: Request, report: Report) -> Tell:
+    """Does it, and returns what says how it went."""
+    from pipeline.engines.local.engine import stop_leftovers
 
-    plan = _plan(request)
-    place = make_place(plan, request.workdir, request.name, request.tracking_uri)
+    plan = make_plan(request)
+    place = make_place(plan, request)
     report.workdir = str(place.workdir)
-    check_plan(plan)
-    engine = _engine(request)
+    retrains, job = request.command == "retrain", _job(request, plan)
     reachable = check_tracking(place.tracking_uri)
+    if retrains:
+        report.decided = {**report.decided, "model": plan.recipe.export.model_name or ""}
+        if reachable == "away":
+            raise RunError("the tracking server that keeps the champion does not answer: try again when it is back")
     with open_workdir(place.workdir) as workdir:
         stop_leftovers(workdir.root)
-        record = continue_or_begin(workdir, plan, place)
+        record = continue_or_begin(workdir, plan, place, anew=retrains)
         report.run_id = record.run_id
+        context = context_of(record, workdir, place.tracking_uri)
+        if record.status == "finished":
+            typer.echo(f"{record.name}: this retraining has been done", err=True)
+            return _decided(context, record, workdir, report)
         say_what(record, place, away=reachable == "away")
+        titles = RETRAINING_TITLES if retrains else TITLES
         with kept(workdir, record):
-            # The stages learn from their environment which run they belong to: the same parameters find the same
-            # entries in kfp's cache, whatever the run is called and wherever it is tracked.
-            arguments = {**plan.parameters(), "run": "{}"}
-
-            def launch(context: RunContext) -> Outcome:
-                in_containers = engine.containers(plan.recipe, workdir, context) if engine else nullcontext()
-                with in_containers as containers:
-                    return run_locally(arguments, workdir, context, request.pipeline, containers=containers)
-
-            outcome = track(
-                plan,
-                context_of(record, workdir, place.tracking_uri),
-                workdir,
-                launch,
-                DRAIN_SECONDS[reachable],
-            )
-            links = workdir.link_results(outcome.artifacts)
-            findings = read_findings(links)
-            record.metrics = findings.metrics
-    report.status, report.metrics = "finished", findings.metrics
-    report.artifacts = {name: str(path) for name, path in links.items()}
-    print_results(findings, workdir.root, sys.stderr if request.as_json else sys.stdout)
+            outcome = track(plan, context, workdir, job, DRAIN_SECONDS[reachable], titles)
+            if retrains:
+                return _decided(context, record, workdir, report)
+            return _judged(outcome, record, workdir, report)
 
 
-def _plan(request: RunRequest) -> Plan:
-    if request.pipeline is None:
-        return make_plan(request.recipe, request.data, request.overrides, request.seed)
-    if request.recipe or request.data or request.overrides or request.seed:
-        raise RequestError(
-            "--pipeline brings its own recipe, data and seed: leave out --recipe, --data, --set and --seed, "
-            "or compile it again with them"
-        )
-    return Plan.from_parameters(compiled_parameters(request.pipeline), origin=str(request.pipeline))
+def _job(request: Request, plan: Plan) -> Job:
+    """What runs the pipeline, once the engine has been found to be ready for it."""
+    from pipeline.engines.local.engine import run_locally
 
-
-def _engine(request: RunRequest) -> DockerEngine | None:
-    """What runs the stages in containers; None: they are processes."""
+    containers = None
     if request.engine == "docker":
         from pipeline.engines.docker.engine import find_engine
 
-        return find_engine(request.image)
-    if request.image is not None:
+        containers = find_engine(request.image).containers
+    elif request.engine != "local":
+        raise unknown_name("--engine", request.engine, ("local", "docker"))
+    elif request.image is not None:
         raise RequestError("--image names what the stages run in, so it needs --engine docker")
-    return None
+    # The stages learn from their environment which run they belong to: the same parameters find the same entries in
+    # kfp's cache, whatever the run is called and wherever it is tracked.
+    arguments = {**plan.arguments(request), "run": "{}"}
+
+    def job(workdir: WorkDirectory, context: RunContext) -> Outcome:
+        with containers(plan.recipe, workdir, context) if containers else nullcontext() as options:
+            return run_locally(arguments, workdir, context, request.pipeline, request.definition, options)
+
+    return job
 
 
-def compiled_parameters(path: Path) -> dict[str, Any]:
-    """The defaults of a compiled pipeline's parameters.
-
-    Raises:
-        RequestError: there is no such file, or it holds no pipeline.
-    """
-    import yaml
-
-    try:
-        document = next(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-        inputs = document["root"]["inputDefinitions"]["parameters"]
-        return {name: spec["defaultValue"] for name, spec in inputs.items() if "defaultValue" in spec}
-    except OSError as error:
-        raise RequestError(f"--pipeline {path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError, StopIteration):
-        raise RequestError(
-            f"--pipeline {path} holds no compiled pipeline: write one with `gan-pipeline compile`"
-        ) from None
+def _judged(outcome: Outcome, record: RunRecord, workdir: WorkDirectory, report: Report) -> Tell:
+    """The figures of a training."""
+    links = workdir.link_results(outcome.artifacts)
+    findings = read_findings(links)
+    record.metrics = report.metrics = findings.metrics
+    report.artifacts = {name: str(path) for name, path in links.items()}
+    return lambda file: print_results(findings, workdir.root, file)
 
 
-def check_plan(plan: Plan) -> None:
-    """Refuses a recipe that cannot be built."""
-    from pipeline.checks import check_buildable, is_proven
+def _decided(context: RunContext, record: RunRecord, workdir: WorkDirectory, report: Report) -> Tell:
+    """The decision of a retraining."""
+    made = read_outcome(context)
+    if made is None:
+        raise RunError("the pipeline ended without a decision: see logs/pipeline.log; the same command continues")
+    links = workdir.link_results(made.artifacts)
+    record.sentence, record.metrics = made.sentence, made.figures
+    report.metrics, report.decided = made.figures, {key: getattr(made, key) for key in report.decided}
+    report.artifacts = {name: str(path) for name, path in links.items()}
 
-    if not is_proven(plan.recipe):
-        check_buildable(plan.recipe)
+    def tell(file: TextIO) -> None:
+        typer.echo(f"{made.decision}: {made.sentence}", file=file)
+        registry = ("registry", f"gan-pipeline models show {made.model}")
+        for name, where in (*places(workdir.root), registry) if links else ():
+            typer.echo(f"{name:<10} {where}", file=file)
+
+    return tell
 
 
 def continue_or_begin(workdir: WorkDirectory, plan: Plan, place: Place, *, anew: bool = False) -> RunRecord:
     """The run that was here before when it is the same computation, else a new one.
 
     Args:
-        anew: never go on with a run that has finished, and leave its results until there are newer ones.
+        anew: for a retraining: never go on with a run that has finished, but for one that was started for the same
+            occasion, which is returned as it is; leave its results until there are newer ones.
     """
     digest, before = plan.digest(), workdir.record()
+    occasion = os.environ.get(OCCASION_VARIABLE, "") if anew else ""
+    if before and before.status == "finished" and occasion and before.occasion == occasion:
+        return before
     same = before is not None and before.digest == digest and before.experiment == place.experiment
     same = same and not (anew and before is not None and before.status == "finished")
     record = RunRecord(
@@ -194,6 +185,7 @@ def continue_or_begin(workdir: WorkDirectory, plan: Plan, place: Place, *, anew:
         tracking_uri=place.tracking_uri if redact(place.tracking_uri) == place.tracking_uri else "",
         code_version=plan.code_version,
         started=_now(),
+        occasion=occasion,
     )
     if before is not None and same:
         record.run_id = before.run_id
@@ -245,14 +237,14 @@ def track(
     plan: Plan,
     context: RunContext,
     workdir: WorkDirectory,
-    launch: Callable[[RunContext], Outcome],
+    job: Job,
     drain_seconds: float,
-    titles: Mapping[str, str] | None = None,
+    titles: Mapping[str, str],
 ) -> Outcome:
-    """Runs a pipeline by `launch`, draws and tracks it.
+    """Runs a pipeline by `job`, draws and tracks it.
 
     Args:
-        titles: of the stages, where they are not those of the training pipeline.
+        titles: of the stages.
     """
     from components.stage.progress import EventReader
     from components.stage.stage import open_stage
@@ -267,7 +259,7 @@ def track(
                 parent.log_params({**plan.recipe.model_dump(mode="json"), "seed": plan.seed})
                 parent.set_tags({"recipe": plan.recipe.name, "source": plan.recipe.data.source})
                 with ProgressBoard(EventReader(workdir.events), sys.stderr, titles):
-                    outcome = launch(context)
+                    outcome = job(workdir, context)
                     outcome.raise_unless_finished()
             seconds = drain_seconds
         finally:

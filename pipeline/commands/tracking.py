@@ -18,7 +18,7 @@ from components.context import RunContext
 from components.redaction import redact
 from components.tracking.mlflow.address import check_tracking, sqlite_path
 from gan_models.errors import RequestError, RunError
-from pipeline.request.plan import RUNS_FOLDER, tracking_address
+from pipeline.request.place import RUNS_FOLDER, tracking_address
 from pipeline.workdir import RunRecord, WorkDirectory
 
 HOST = "127.0.0.1"

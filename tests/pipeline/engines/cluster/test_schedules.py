@@ -12,7 +12,8 @@ import pytest
 from gan_models.errors import RequestError, RunError
 from pipeline.engines.cluster.schedules import ClusterSchedules
 from pipeline.engines.cluster.settings import ClusterSettings, read_settings
-from pipeline.request.cluster import Submission, TrainingRequest, build_training
+from pipeline.engines.cluster.submission import Submission, build_submission
+from pipeline.request.request import Request
 from pipeline.scheduling.schedule import Schedule, Scheduler, make_schedule
 from tests.pipeline.kfp_server import API, Fault, KfpServer
 
@@ -29,7 +30,7 @@ def build() -> Callable[[Schedule], Submission]:
     def build(schedule: Schedule) -> Submission:
         key = repr(schedule.request)
         if key not in kept:
-            kept[key] = build_training(TrainingRequest.parse(schedule.request), settings)
+            kept[key] = build_submission(Request.parse(schedule.request), settings)
         return kept[key]
 
     return build
