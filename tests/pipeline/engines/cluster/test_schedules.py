@@ -223,6 +223,23 @@ def test_recurring_runs_of_others_are_left_alone(server: KfpServer, schedules: S
     assert len(server.schedules) == 2
 
 
+def test_a_recurring_run_of_before_is_read(server: KfpServer, schedules: Scheduler) -> None:
+    schedules.ensure(nightly())
+    only(server).description = (
+        "Schedule of gan-pipeline: dcgan on digits, seed 0\n"
+        '{"digest": "0123456789abcdef", "enable": true, "schedule": {"cron": "0 0 2 * * *", "every": null, "name": '
+        '"nightly", "paused": false, "request": {"command": "retrain", "data": "digits", "force": true, "model": "faces"'
+        ', "name": "nightly", "overrides": ["training.steps=20"], "recipe": "dcgan", "seed": 3, "warm_start": true, '
+        '"webhook_env": "HOOK"}, "timezone": "UTC"}}'
+    )
+    request = Request.parse(schedules.show("nightly").schedule.request)
+    assert (request.command, request.seed, request.model, request.webhook_env) == ("retrain", 3, "faces", "HOOK")
+    assert (request.overrides, request.force, request.warm_start) == (("training.steps=20",), True, True)
+    assert schedules.ensure(nightly(request=request.kept())) == "changed"
+    parameters = only(server).runtime_config.parameters
+    assert (parameters["model_name"], parameters["force"], parameters["warm_start"]) == ("faces", True, True)
+
+
 def test_one_time_zone_for_a_cluster(server: KfpServer, schedules: Scheduler) -> None:
     with pytest.raises(RequestError, match="here UTC, not in Europe/Berlin"):
         schedules.ensure(nightly(timezone="Europe/Berlin"))
