@@ -228,8 +228,8 @@ def test_a_recurring_run_of_before_is_read(server: KfpServer, schedules: Schedul
     only(server).description = (
         "Schedule of gan-pipeline: dcgan on digits, seed 0\n"
         '{"digest": "0123456789abcdef", "enable": true, "schedule": {"cron": "0 0 2 * * *", "every": null, "name": '
-        '"nightly", "paused": false, "request": {"command": "retrain", "data": "digits", "force": true, "model": "faces"'
-        ', "name": "nightly", "overrides": ["training.steps=20"], "recipe": "dcgan", "seed": 3, "warm_start": true, '
+        '"nightly", "paused": false, "request": {"command": "retrain", "data": "digits", "force": true, "model": '
+        '"faces", "name": "nightly", "overrides": ["training.steps=20"], "recipe": "dcgan", "seed": 3, "warm_start": true, '
         '"webhook_env": "HOOK"}, "timezone": "UTC"}}'
     )
     request = Request.parse(schedules.show("nightly").schedule.request)
