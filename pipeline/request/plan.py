@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from components.export_samples.step import registry_name
 from gan_models.errors import RequestError
 from gan_models.metrics.choice import check_evaluation
 from gan_models.recipes import Recipe, load_recipe, model_document
+from gan_models.recipes.loading import parse_recipe
 from pipeline.checks import check_buildable
 from pipeline.request.carried import (
     PATH_KINDS,
@@ -25,7 +27,6 @@ from pipeline.request.carried import (
     source_version,
     toys_with,
 )
-from pipeline.request.compiled import compiled_parameters, read_parameters
 from pipeline.request.request import Request
 from pipeline.versions import code_version
 
@@ -34,6 +35,8 @@ UNLABELLED_DEFAULT = "dcgan"
 UNSEEN = "unseen"
 """The version of a source that lies where this machine cannot look: what is cached of it cannot be trusted."""
 MAX_SEED = 2**31 - 1  # KFP carries whole numbers as doubles, torch and numpy as 32 or 64 bits: all agree up to here
+_SECTIONS = ("data", "selection", "evaluation", "export")
+"""Of a recipe, that are parameters of their own; the others are the model."""
 _MODEL_NAME = re.compile(r"[^/:]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -51,11 +54,8 @@ class Plan:
         """Arguments of the training pipeline, all but `run`."""
         sections = self.recipe.model_dump(mode="json")
         return {
-            "data": plain_json(sections["data"]),
             "model": plain_json(model_document(self.recipe)),
-            "selection": plain_json(sections["selection"]),
-            "evaluation": plain_json(sections["evaluation"]),
-            "export": plain_json(sections["export"]),
+            **{name: plain_json(sections[name]) for name in _SECTIONS},
             "seed": self.seed,
             "source_version": self.source_version,
             "code_version": self.code_version,
@@ -127,6 +127,41 @@ def make_plan(request: Request, elsewhere: Elsewhere | None = None) -> Plan:
         source = absolute_source(source)
         version = source_version(source)
     return Plan(_named(_at_place(recipe, source, elsewhere), request), seed, version, code_version())
+
+
+def compiled_parameters(path: Path) -> dict[str, Any]:
+    """The defaults of a compiled pipeline's parameters.
+
+    Raises:
+        RequestError: there is no such file, or it holds no pipeline.
+    """
+    import yaml
+
+    try:
+        document = next(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+        inputs = document["root"]["inputDefinitions"]["parameters"]
+        return {name: spec["defaultValue"] for name, spec in inputs.items() if "defaultValue" in spec}
+    except OSError as error:
+        raise RequestError(f"--pipeline {path}: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError, StopIteration):
+        raise RequestError(
+            f"--pipeline {path} holds no compiled pipeline: write one with `gan-pipeline compile`"
+        ) from None
+
+
+def read_parameters(parameters: Mapping[str, Any], origin: str) -> tuple[Recipe, int]:
+    """The recipe and the seed behind the parameters of a training pipeline.
+
+    Raises:
+        RequestError: they are not those of one.
+    """
+    try:
+        sections = {name: json.loads(parameters[name]) for name in _SECTIONS}
+        document = {**json.loads(parameters["model"]), **sections}
+        seed = int(parameters["seed"])
+    except (KeyError, TypeError, ValueError):
+        raise RequestError(f"{origin} is not a training pipeline written by `gan-pipeline compile`") from None
+    return parse_recipe(document, origin), seed
 
 
 def plain_json(value: Any) -> str:

@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.request.compiled import compiled_parameters
 from pipeline.request.place import default_name
-from pipeline.request.plan import make_plan
+from pipeline.request.plan import compiled_parameters, make_plan
 from pipeline.request.request import Request
 
 STAGES = ["prepare-data", "train-gan", "select-checkpoint", "evaluate-gan", "export-samples"]

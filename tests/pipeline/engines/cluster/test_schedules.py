@@ -229,8 +229,8 @@ def test_a_recurring_run_of_before_is_read(server: KfpServer, schedules: Schedul
         "Schedule of gan-pipeline: dcgan on digits, seed 0\n"
         '{"digest": "0123456789abcdef", "enable": true, "schedule": {"cron": "0 0 2 * * *", "every": null, "name": '
         '"nightly", "paused": false, "request": {"command": "retrain", "data": "digits", "force": true, "model": '
-        '"faces", "name": "nightly", "overrides": ["training.steps=20"], "recipe": "dcgan", "seed": 3, "warm_start": true, '
-        '"webhook_env": "HOOK"}, "timezone": "UTC"}}'
+        '"faces", "name": "nightly", "overrides": ["training.steps=20"], "recipe": "dcgan", "seed": 3, "warm_start": '
+        'true, "webhook_env": "HOOK"}, "timezone": "UTC"}}'
     )
     request = Request.parse(schedules.show("nightly").schedule.request)
     assert (request.command, request.seed, request.model, request.webhook_env) == ("retrain", 3, "faces", "HOOK")
