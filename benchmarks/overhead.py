@@ -60,9 +60,11 @@ def call_stages(folder: Path, data: str, settings: list[str]) -> None:
     from components.train_gan import step as train_gan
     from gan_models.metrics.locations import default_cache
     from gan_models.recipes import model_document
-    from pipeline.request.plan import default_tracking_address, make_plan
+    from pipeline.request.place import default_tracking_address
+    from pipeline.request.plan import make_plan
+    from pipeline.request.request import Request
 
-    plan = make_plan(None, data, settings)
+    plan = make_plan(Request(data=data, overrides=tuple(settings)))
     recipe, seed, cache = plan.recipe, plan.seed, default_cache()
     dataset, training, selected, report, samples = (
         folder / name for name in ("dataset", "training", "selected", "report", "samples")

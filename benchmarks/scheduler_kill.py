@@ -91,8 +91,8 @@ class Trial:
         """All times that the schedules have been due at."""
         found: dict[str, list[datetime]] = {}
         for kept in self.store.kept():
-            due = first_due(kept, kept.since)
-            while due is not None and due <= moment:
+            due = first_due(kept, kept.anchor)
+            while due <= moment:
                 found.setdefault(kept.schedule.name, []).append(due)
                 due = first_due(kept, due)
         return found

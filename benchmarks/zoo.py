@@ -42,6 +42,7 @@ from gan_models.sampling.generator import load_generator
 from gan_models.sampling.grids import image_grid, save_png
 from gan_models.training.loop import train
 from pipeline.request.plan import Plan, make_plan
+from pipeline.request.request import Request
 
 RESULTS = Path(__file__).with_name("zoo.jsonl")
 DOCS = Path(__file__).parents[1] / "docs"
@@ -182,7 +183,7 @@ def run_recipe(name: str, options: Options, folder: Path) -> dict[str, Any]:
 
 def _plan(name: str, options: Options, more: Sequence[str] = ()) -> Plan:
     settings = [f"training.threads={options.threads}", *options.settings, *more]
-    return make_plan(name, options.data, settings, options.seed)
+    return make_plan(Request(recipe=name, data=options.data, overrides=tuple(settings), seed=options.seed))
 
 
 def digits_verdict(folder: Path, options: Options) -> dict[str, Any] | None:

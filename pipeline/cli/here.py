@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import (
-    DataOption,
-    ForceOption,
-    JsonOption,
-    ModelOption,
-    NameOption,
-    RecipeOption,
-    SeedOption,
-    SetOption,
-    TrackingOption,
-    WarmStartOption,
-    WebhookOption,
-    WorkdirOption,
-)
+from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, SetOption, TrackingOption, takes_request
+
+if TYPE_CHECKING:
+    from pipeline.request.request import Request
 
 app = typer.Typer()
 recipes_app = typer.Typer(help="List the recipes, or explain one.", rich_markup_mode=None)
@@ -28,77 +18,33 @@ data_app = typer.Typer(help="Look at image data before training on it.", rich_ma
 
 
 @app.command()
-def run(
-    recipe: RecipeOption = None,
-    data: DataOption = None,
-    overrides: SetOption = None,
-    seed: SeedOption = 0,
-    workdir: WorkdirOption = None,
-    tracking_uri: TrackingOption = None,
-    name: NameOption = None,
-    pipeline: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Run a compiled pipeline with the settings baked into it."),
-    ] = None,
-    engine: Annotated[
-        str,
-        typer.Option(metavar="local|docker", help="What the stages run in: processes, or containers of this machine."),
-    ] = "local",
-    image: Annotated[
-        str | None,
-        typer.Option(
-            metavar="IMAGE",
-            help="The container image of all stages. [default: those of `make images`]",
-            show_default=False,
-        ),
-    ] = None,
-    as_json: JsonOption = False,
-) -> int:
+@takes_request("run", *WHAT, *WHERE, "pipeline", "engine", "image")
+def run(request: Request, as_json: JsonOption = False) -> int:
     """Prepare the data, train, select, evaluate and export; the same command again continues or skips what is done."""
-    from pipeline.commands.run import RunRequest, run_command
+    from pipeline.commands.run import run_command
 
-    return run_command(
-        RunRequest(
-            recipe, data, tuple(overrides or ()), seed, workdir, tracking_uri, name, pipeline, as_json, engine, image
-        )
-    )
+    return run_command(request, as_json)
 
 
 @app.command()
-def retrain(
-    recipe: RecipeOption = None,
-    data: DataOption = None,
-    overrides: SetOption = None,
-    seed: SeedOption = 0,
-    workdir: WorkdirOption = None,
-    tracking_uri: TrackingOption = None,
-    name: NameOption = None,
-    model: ModelOption = None,
-    force: ForceOption = False,
-    warm_start: WarmStartOption = False,
-    webhook_env: WebhookOption = "",
-    as_json: JsonOption = False,
-) -> int:
+@takes_request("retrain", *WHAT, *WHERE, *RETRAINING)
+def retrain(request: Request, as_json: JsonOption = False) -> int:
     """Train anew if data or recipe changed since the champion; promote the new generator if it is better."""
-    from pipeline.commands.retrain import RetrainRequest, retrain_command
-    from pipeline.commands.run import RunRequest
+    from pipeline.commands.run import run_command
 
-    run = RunRequest(recipe, data, tuple(overrides or ()), seed, workdir, tracking_uri, name, None, as_json)
-    return retrain_command(RetrainRequest(run, model, force, warm_start, webhook_env))
+    return run_command(request, as_json)
 
 
 @app.command("compile")
+@takes_request("run", *WHAT)
 def compile_(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The YAML to write.")],
-    recipe: RecipeOption = None,
-    data: DataOption = None,
-    overrides: SetOption = None,
-    seed: SeedOption = 0,
+    request: Request,
 ) -> int:
     """Write the pipeline as Kubeflow's IR, with these settings as the defaults of its parameters."""
     from pipeline.commands.compile import compile_command
 
-    return compile_command(output, recipe, data, tuple(overrides or ()), seed)
+    return compile_command(output, request)
 
 
 @recipes_app.callback(invoke_without_command=True)

@@ -1,39 +1,35 @@
-"""Options that several commands share: they mean the same everywhere."""
+"""Options that several commands share, each with its words once: they mean the same everywhere.
+
+A command that takes a request, or the settings of a cluster, names the options that it fills them from:
+
+    @app.command()
+    @takes_request("run", *WHAT, "engine")
+    def run(request: Request, as_json: JsonOption = False) -> int:
+
+and `--help` shows them where the parameter stands. Only typer is imported here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
-RecipeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--recipe",
-        "-r",
-        metavar="NAME|PATH",
-        help="A recipe's name (see `recipes`) or YAML file. "
-        "[default: cgan-projection where the data has labels, else dcgan]",
-        show_default=False,
-    ),
-]
-DataOption = Annotated[
-    str | None,
-    typer.Option(
-        "--data",
-        "-d",
-        metavar="SOURCE",
-        help="mnist-5k, digits, torchvision:<Class>, toy:<name>, folder:<path>, parquet:<path> or npz:<path>. "
-        "[default: mnist-5k]",
-        show_default=False,
-    ),
-]
+Settings = dict[str, Any]
+"""Options of `pipeline.engines.cluster.settings` that were typed, by their keys."""
+Entry = Callable[..., int]
+
+WHAT = ("recipe", "data", "overrides", "seed")
+WHERE = ("workdir", "tracking_uri", "name")
+RETRAINING = ("model", "force", "warm_start", "webhook_env")
+
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override any leaf of the recipe, as in training.steps=500."),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Decides weights, image order and samples.")]
 TrackingOption = Annotated[
     str | None,
     typer.Option(
@@ -44,33 +40,177 @@ TrackingOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="End standard output with one line of JSON.")]
-WorkdirOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--workdir", metavar="DIR", help="Where everything is kept. [default: runs/<name>]", show_default=False
-    ),
-]
-NameOption = Annotated[
-    str | None,
-    typer.Option("--name", metavar="NAME", help="How the run is called in MLflow. [default: from the settings]"),
-]
-ModelOption = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        metavar="NAME",
-        help="The registered model whose champion is challenged. [default: recipe and data]",
-        show_default=False,
-    ),
-]
-ForceOption = Annotated[bool, typer.Option("--force", help="Train even if neither data nor recipe changed.")]
-WarmStartOption = Annotated[bool, typer.Option("--warm-start", help="Start from the champion's weights, if they fit.")]
-WebhookOption = Annotated[
-    str,
-    typer.Option(
-        "--webhook-env",
-        metavar="VARIABLE",
-        help="Environment variable with the address to tell how it ended.",
-        show_default=False,
-    ),
-]
+
+
+class RequestOptions:
+    """Of `pipeline.request.request.Request`, by its fields."""
+
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            "-r",
+            metavar="NAME|PATH",
+            help="A recipe's name (see `recipes`) or YAML file. "
+            "[default: cgan-projection where the data has labels, else dcgan]",
+            show_default=False,
+        ),
+    ] = None
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            "-d",
+            metavar="SOURCE",
+            help="mnist-5k, digits, torchvision:<Class>, toy:<name>, folder:<path>, parquet:<path> or npz:<path>. "
+            "[default: mnist-5k]",
+            show_default=False,
+        ),
+    ] = None
+    overrides: SetOption = None
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides weights, image order and samples.")] = 0
+    workdir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where everything is kept. [default: runs/<name>]", show_default=False),
+    ] = None
+    tracking_uri: TrackingOption = None
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="How the run is called in MLflow. [default: from the settings]")
+    ] = None
+    pipeline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Run a compiled pipeline with the settings baked into it.")
+    ] = None
+    engine: Annotated[
+        str,
+        typer.Option(metavar="local|docker", help="What the stages run in: processes, or containers of this machine."),
+    ] = "local"
+    image: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IMAGE",
+            help="The container image of all stages. [default: those of `make images`]",
+            show_default=False,
+        ),
+    ] = None
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The registered model whose champion is challenged. [default: recipe and data]",
+            show_default=False,
+        ),
+    ] = None
+    force: Annotated[bool, typer.Option("--force", help="Train even if neither data nor recipe changed.")] = False
+    warm_start: Annotated[
+        bool, typer.Option("--warm-start", help="Start from the champion's weights, if they fit.")
+    ] = False
+    webhook_env: Annotated[
+        str,
+        typer.Option(
+            metavar="VARIABLE",
+            help="Environment variable with the address to tell how it ended.",
+            show_default=False,
+        ),
+    ] = ""
+
+
+class ClusterOptions:
+    """Of `pipeline.engines.cluster.settings`, by its keys; each is also a key of gan-pipeline.toml."""
+
+    host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Of Kubeflow Pipelines. [default: KF_PIPELINES_ENDPOINT, else the cluster of kubectl]",
+            show_default=False,
+        ),
+    ] = None
+    namespace: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where the pods run. [default: kubeflow]", show_default=False)
+    ] = None
+    experiment: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="In Kubeflow and MLflow. [default: gan-pipeline]", show_default=False),
+    ] = None
+    tracking_uri: Annotated[
+        str | None, typer.Option(metavar="URI", help="The MLflow server as pods reach it.", show_default=False)
+    ] = None
+    image: Annotated[str | None, typer.Option(metavar="NAME:TAG", help="What the stages run in.")] = None
+    image_digest: Annotated[str | None, typer.Option(metavar="sha256:...", help="Exactly this image of that name.")] = (
+        None
+    )
+    gpus: Annotated[
+        int | None, typer.Option(metavar="N", help="Of each node of the training. [default: 0]", show_default=False)
+    ] = None
+    nodes: Annotated[
+        int | None, typer.Option(metavar="N", help="Of the training. [default: 1]", show_default=False)
+    ] = None
+    accelerator: Annotated[
+        str | None,
+        typer.Option(metavar="RESOURCE", help="A GPU to Kubernetes. [default: nvidia.com/gpu]", show_default=False),
+    ] = None
+    node_selector: Annotated[
+        list[str] | None, typer.Option(metavar="LABEL=VALUE", help="Nodes that stages with a GPU may run on.")
+    ] = None
+    toleration: Annotated[
+        list[str] | None, typer.Option(metavar="KEY[=VALUE][:EFFECT]", help="Taints that these stages tolerate.")
+    ] = None
+    pvc: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The volume claim that keeps checkpoints, so that retries continue."),
+    ] = None
+    secret: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:KEY=VAR,...]",
+            help="Keys of a Kubernetes secret as environment variables. [default: the MLFLOW_TRACKING_... it has]",
+            show_default=False,
+        ),
+    ] = None
+
+
+def takes_request(command: str, *fields: str, **words: Any) -> Callable[[Entry], Entry]:
+    """Fills a command's parameter `request`.
+
+    Args:
+        command: `run` or `retrain`, where no option `command` says which.
+        fields: its options among `RequestOptions`.
+        words: fields with words of this command's own, in place of those there.
+    """
+
+    def make(given: dict[str, Any]) -> object:
+        from pipeline.request.request import Request
+
+        return Request.parse({"command": command, **{key: each for key, each in given.items() if each is not None}})
+
+    return _taking("request", RequestOptions, {**dict.fromkeys(fields), **words}, make)
+
+
+def takes_settings(*keys: str) -> Callable[[Entry], Entry]:
+    """Fills a command's parameter `settings`; without keys: from all `ClusterOptions`."""
+    return _taking("settings", ClusterOptions, dict.fromkeys(keys or vars(ClusterOptions)["__annotations__"]), dict)
+
+
+def _taking(
+    name: str, options: type, words: dict[str, Any], make: Callable[[dict[str, Any]], object]
+) -> Callable[[Entry], Entry]:
+    """Gives a command options in place of its parameter `name`, which is made of what was typed for them."""
+    hints = get_type_hints(options, include_extras=True)
+    taken = [
+        Parameter(option, Parameter.KEYWORD_ONLY, default=getattr(options, option), annotation=own or hints[option])
+        for option, own in words.items()
+    ]
+
+    def decorate(entry: Entry) -> Entry:
+        def called(**given: Any) -> int:
+            made = make({option: given.pop(option) for option in words})
+            return entry(**{name: made}, **given)
+
+        parameters: list[Parameter] = []
+        for each in signature(entry, eval_str=True, locals={"Request": object}).parameters.values():
+            parameters += taken if each.name == name else [each.replace(kind=Parameter.KEYWORD_ONLY)]
+        called.__name__, called.__doc__ = entry.__name__, entry.__doc__
+        called.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        return called
+
+    return decorate

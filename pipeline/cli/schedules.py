@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pipeline.cli.options import (
-    DataOption,
-    ForceOption,
-    JsonOption,
-    ModelOption,
-    NameOption,
-    RecipeOption,
-    SeedOption,
-    SetOption,
-    TrackingOption,
-    WarmStartOption,
-    WebhookOption,
-    WorkdirOption,
-)
+from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, takes_request
+
+if TYPE_CHECKING:
+    from pipeline.request.request import Request
 
 app = typer.Typer()
 schedule_app = typer.Typer(help="Run or retrain at given times.", rich_markup_mode=None)
@@ -41,6 +31,7 @@ StoreOption = Annotated[
 
 
 @schedule_app.command("ensure")
+@takes_request("retrain", *WHAT, *WHERE, *RETRAINING)
 def ensure(
     schedule: ScheduleName,
     cron: Annotated[
@@ -54,28 +45,16 @@ def ensure(
     ] = "UTC",
     command: Annotated[Command, typer.Option("--command", help="What is done.")] = "retrain",
     paused: Annotated[bool, typer.Option("--paused", help="A new schedule waits for `resume`.")] = False,
-    recipe: RecipeOption = None,
-    data: DataOption = None,
-    overrides: SetOption = None,
-    seed: SeedOption = 0,
-    workdir: WorkdirOption = None,
-    tracking_uri: TrackingOption = None,
-    name: NameOption = None,
-    model: ModelOption = None,
-    force: ForceOption = False,
-    warm_start: WarmStartOption = False,
-    webhook_env: WebhookOption = "",
+    *,
+    request: Request,
     engine: EngineOption = "local",
     store: StoreOption = None,
 ) -> int:
     """Make a schedule, or make it what is said here; the same command again changes nothing."""
-    from pipeline.commands.retrain import RetrainRequest
-    from pipeline.commands.run import RunRequest
-    from pipeline.commands.schedules import Times, ensure_command
+    from pipeline.commands.schedules import ensure_command
 
-    run = RunRequest(recipe, data, tuple(overrides or ()), seed, workdir, tracking_uri, name)
-    request = RetrainRequest(run, model, force, warm_start, webhook_env)
-    return ensure_command(schedule, Times(cron, every, timezone, paused), command, request, engine, store)
+    request = request.model_copy(update={"command": command})
+    return ensure_command(schedule, request, cron, every, timezone, paused, engine, store)
 
 
 @schedule_app.command("list")

@@ -12,7 +12,7 @@ import typer
 from components.tracking.mlflow.address import check_tracking, sqlite_path
 from components.tracking.mlflow.champions import CHAMPION, Registry, Verdict, Version, now
 from gan_models.errors import RequestError, RunError
-from pipeline.request.plan import RUNS_FOLDER, tracking_address
+from pipeline.request.place import RUNS_FOLDER, tracking_address
 
 BY_HAND = "by hand"
 

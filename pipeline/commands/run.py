@@ -1,31 +1,34 @@
-"""`gan-pipeline run`: the training pipeline on this machine, from a request to a table of results."""
+"""`gan-pipeline run` and `retrain`: a pipeline on this machine, from a request to a table of results or a decision."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 
+from components.artifacts import read_outcome
 from components.context import PIPELINE, RunContext
 from components.redaction import redact
 from components.stage.failures import Interrupted
 from components.tracking.mlflow.address import check_tracking
 from gan_models.errors import RequestError, RunError
-from pipeline.definitions.stages import run_titles
-from pipeline.request.plan import Place, Plan, make_place, make_plan
-from pipeline.results import print_results, read_findings
-from pipeline.workdir import RunRecord, WorkDirectory, open_workdir
+from pipeline.definitions.stages import run_titles, titles_of
+from pipeline.request.place import Place, make_place
+from pipeline.request.plan import Plan, make_plan
+from pipeline.request.request import Request
+from pipeline.results import places, print_results, read_findings
+from pipeline.workdir import OCCASION_VARIABLE, RunRecord, WorkDirectory, open_workdir
 
 if TYPE_CHECKING:
     from components.tracking.relay import Relay
-    from pipeline.engines.protocol import Outcome
+    from pipeline.engines.protocol import Job, Launch, Outcome
 
 DRAIN_SECONDS = {"reachable": 120.0, "away": 5.0}
 """How long a finished run waits for MLflow, by whether the store answered at the start."""
@@ -33,22 +36,7 @@ UNFINISHED_DRAIN_SECONDS = 15.0
 QUIET_SECONDS = 5.0
 """How long it waits without a word."""
 
-
-@dataclass(frozen=True)
-class RunRequest:
-    """What was typed."""
-
-    recipe: str | None = None
-    data: str | None = None
-    overrides: tuple[str, ...] = ()
-    seed: int = 0
-    workdir: Path | None = None
-    tracking_uri: str | None = None
-    name: str | None = None
-    pipeline: Path | None = None
-    as_json: bool = False
-    engine: str = "local"
-    image: str | None = None
+Tell = Callable[[TextIO], None]
 
 
 @dataclass
@@ -61,17 +49,23 @@ class Report:
     metrics: Mapping[str, float] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
+    decided: Mapping[str, str] = field(default_factory=dict)
+    """By a retraining; its keys stand beside the others."""
 
     def line(self) -> str:
-        fields = {key: value for key, value in vars(self).items() if key != "error" or value}
-        return json.dumps(fields, ensure_ascii=False)
+        fields = {key: value for key, value in vars(self).items() if key != "decided" and (key != "error" or value)}
+        return json.dumps({**fields, **self.decided}, ensure_ascii=False)
 
 
-def run_command(request: RunRequest) -> int:
-    """Runs or continues what was asked for."""
+def run_command(request: Request, as_json: bool = False) -> int:
+    """Runs, retrains, or continues what was cut off."""
     report = Report()
+    if request.command == "retrain":
+        report.decided = dict.fromkeys(("decision", "sentence", "model", "version", "champion"), "")
     try:
-        _run(request, report)
+        tell = _run(request, report)
+        report.status = "finished"
+        tell(sys.stderr if as_json else sys.stdout)
         return 0
     except Interrupted as error:
         report.status, report.error = "interrupted", str(error)
@@ -81,91 +75,85 @@ def run_command(request: RunRequest) -> int:
         report.error = str(error)
         raise
     finally:
-        if request.as_json:
+        if as_json:
             sys.stderr.flush()
             typer.echo(report.line())
 
 
-def _run(request: RunRequest, report: Report) -> None:
+def _run(request: Request, report: Report) -> Tell:
+    """Does it, and returns what says how it went."""
     from pipeline.engines.local.engine import stop_leftovers
     from pipeline.engines.protocol import ENGINES, Job
 
-    plan = _plan(request)
-    place = make_place(plan, request.workdir, request.name, request.tracking_uri)
+    plan = make_plan(request)
+    place = make_place(plan, request)
     report.workdir = str(place.workdir)
-    check_plan(plan)
+    retrains = request.command == "retrain"
     launch = ENGINES.find(request.engine, "--engine").ready(request.image)
     reachable = check_tracking(place.tracking_uri)
+    if retrains:
+        report.decided = {**report.decided, "model": plan.recipe.export.model_name or ""}
+        if reachable == "away":
+            raise RunError("the tracking server that keeps the champion does not answer: try again when it is back")
     with open_workdir(place.workdir) as workdir:
         stop_leftovers(workdir.root)
-        record = continue_or_begin(workdir, plan, place)
+        record = continue_or_begin(workdir, plan, place, anew=retrains)
         report.run_id = record.run_id
+        context = context_of(record, workdir, place.tracking_uri)
+        if record.status == "finished":
+            typer.echo(f"{record.name}: this retraining has been done", err=True)
+            return _decided(context, record, workdir, report)
         say_what(record, place, away=reachable == "away")
+        # The stages learn from their environment which run they belong to: the same parameters find the same entries in
+        # kfp's cache, whatever the run is called and wherever it is tracked.
+        arguments = {**plan.arguments(request), "run": "{}"}
+        job = Job(arguments, workdir, context, request.pipeline, request.definition)
         with kept(workdir, record):
-            # The stages learn from their environment which run they belong to: the same parameters find the same
-            # entries in kfp's cache, whatever the run is called and wherever it is tracked.
-            arguments = {**plan.parameters(), "run": "{}"}
-            outcome = track(
-                plan,
-                context_of(record, workdir, place.tracking_uri),
-                workdir,
-                lambda context: launch(Job(arguments, workdir, context, request.pipeline)),
-                DRAIN_SECONDS[reachable],
-            )
-            links = workdir.link_results(outcome.artifacts)
-            findings = read_findings(links)
-            record.metrics = findings.metrics
-    report.status, report.metrics = "finished", findings.metrics
+            outcome = track(plan, launch, job, DRAIN_SECONDS[reachable])
+            if retrains:
+                return _decided(context, record, workdir, report)
+            return _judged(outcome, record, workdir, report)
+
+
+def _judged(outcome: Outcome, record: RunRecord, workdir: WorkDirectory, report: Report) -> Tell:
+    """The figures of a training."""
+    links = workdir.link_results(outcome.artifacts)
+    findings = read_findings(links)
+    record.metrics = report.metrics = findings.metrics
     report.artifacts = {name: str(path) for name, path in links.items()}
-    print_results(findings, workdir.root, sys.stderr if request.as_json else sys.stdout)
+    return lambda file: print_results(findings, workdir.root, file)
 
 
-def _plan(request: RunRequest) -> Plan:
-    if request.pipeline is None:
-        return make_plan(request.recipe, request.data, request.overrides, request.seed)
-    if request.recipe or request.data or request.overrides or request.seed:
-        raise RequestError(
-            "--pipeline brings its own recipe, data and seed: leave out --recipe, --data, --set and --seed, "
-            "or compile it again with them"
-        )
-    return Plan.from_parameters(compiled_parameters(request.pipeline), origin=str(request.pipeline))
+def _decided(context: RunContext, record: RunRecord, workdir: WorkDirectory, report: Report) -> Tell:
+    """The decision of a retraining."""
+    made = read_outcome(context)
+    if made is None:
+        raise RunError("the pipeline ended without a decision: see logs/pipeline.log; the same command continues")
+    links = workdir.link_results(made.artifacts)
+    record.sentence, record.metrics = made.sentence, made.figures
+    report.metrics, report.decided = made.figures, {key: getattr(made, key) for key in report.decided}
+    report.artifacts = {name: str(path) for name, path in links.items()}
 
+    def tell(file: TextIO) -> None:
+        typer.echo(f"{made.decision}: {made.sentence}", file=file)
+        registry = ("registry", f"gan-pipeline models show {made.model}")
+        for name, where in (*places(workdir.root), registry) if links else ():
+            typer.echo(f"{name:<10} {where}", file=file)
 
-def compiled_parameters(path: Path) -> dict[str, Any]:
-    """The defaults of a compiled pipeline's parameters.
-
-    Raises:
-        RequestError: there is no such file, or it holds no pipeline.
-    """
-    import yaml
-
-    try:
-        document = next(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-        inputs = document["root"]["inputDefinitions"]["parameters"]
-        return {name: spec["defaultValue"] for name, spec in inputs.items() if "defaultValue" in spec}
-    except OSError as error:
-        raise RequestError(f"--pipeline {path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError, StopIteration):
-        raise RequestError(
-            f"--pipeline {path} holds no compiled pipeline: write one with `gan-pipeline compile`"
-        ) from None
-
-
-def check_plan(plan: Plan) -> None:
-    """Refuses a recipe that cannot be built."""
-    from pipeline.checks import check_buildable, is_proven
-
-    if not is_proven(plan.recipe):
-        check_buildable(plan.recipe)
+    return tell
 
 
 def continue_or_begin(workdir: WorkDirectory, plan: Plan, place: Place, *, anew: bool = False) -> RunRecord:
     """The run that was here before when it is the same computation, else a new one.
 
     Args:
-        anew: never go on with a run that has finished, and leave its results until there are newer ones.
+        anew: for a retraining: never go on with a run that has finished, but for one that was started for the same
+            occasion, which is returned as it is; leave its results until there are newer ones.
     """
     digest, before = plan.digest(), workdir.record()
+    occasion = os.environ.get(OCCASION_VARIABLE, "") if anew else ""
+    if before and before.status == "finished" and occasion and before.occasion == occasion:
+        return before
     same = before is not None and before.digest == digest and before.experiment == place.experiment
     same = same and not (anew and before is not None and before.status == "finished")
     record = RunRecord(
@@ -178,6 +166,7 @@ def continue_or_begin(workdir: WorkDirectory, plan: Plan, place: Place, *, anew:
         tracking_uri=place.tracking_uri if redact(place.tracking_uri) == place.tracking_uri else "",
         code_version=plan.code_version,
         started=_now(),
+        occasion=occasion,
     )
     if before is not None and same:
         record.run_id = before.run_id
@@ -226,33 +215,23 @@ def kept(workdir: WorkDirectory, record: RunRecord) -> Iterator[None]:
     workdir.write_record(record)
 
 
-def track(
-    plan: Plan,
-    context: RunContext,
-    workdir: WorkDirectory,
-    launch: Callable[[RunContext], Outcome],
-    drain_seconds: float,
-    titles: Mapping[str, str] | None = None,
-) -> Outcome:
-    """Runs a pipeline by `launch`, draws and tracks it.
-
-    Args:
-        titles: of the stages, where they are not those of the training pipeline.
-    """
+def track(plan: Plan, launch: Launch, job: Job, drain_seconds: float) -> Outcome:
+    """Runs a pipeline, draws and tracks it."""
     from components.stage.progress import EventReader
     from components.stage.stage import open_stage
     from components.tracking.relay import Relay
     from pipeline.cli.board import ProgressBoard
 
-    workdir.events.unlink(missing_ok=True)
+    events, titles = job.workdir.events, titles_of(job.definition)
+    events.unlink(missing_ok=True)
     seconds = min(UNFINISHED_DRAIN_SECONDS, drain_seconds)
-    with Relay(context) as relay:
+    with Relay(job.context) as relay:
         try:
-            with open_stage(PIPELINE, context) as parent:
+            with open_stage(PIPELINE, job.context) as parent:
                 parent.log_params({**plan.recipe.model_dump(mode="json"), "seed": plan.seed})
                 parent.set_tags({"recipe": plan.recipe.name, "source": plan.recipe.data.source})
-                with ProgressBoard(EventReader(workdir.events), sys.stderr, titles):
-                    outcome = launch(context)
+                with ProgressBoard(EventReader(events), sys.stderr, titles):
+                    outcome = launch(job)
                     outcome.raise_unless_finished()
             seconds = drain_seconds
         finally:

@@ -6,152 +6,81 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 import typer
 
-from components.export_samples.step import registry_name
-from components.prepare_data.sources.registry import absolute_source
 from components.redaction import redact
 from gan_models.errors import RequestError
-from pipeline.commands.retrain import RetrainRequest, retraining_plan
-from pipeline.commands.run import check_plan
-from pipeline.request.plan import RUNS_FOLDER, make_plan, tracking_address
-from pipeline.scheduling.schedule import Schedule, ScheduledRun, Scheduler, make_schedule
+from pipeline.request.carried import absolute_source
+from pipeline.request.place import RUNS_FOLDER, tracking_address
+from pipeline.request.plan import make_plan
+from pipeline.request.request import Request
+from pipeline.scheduling.schedule import (
+    Schedule,
+    ScheduledRun,
+    Scheduler,
+    ScheduleStatus,
+    command_of,
+    make_schedule,
+)
 
 if TYPE_CHECKING:
-    from pipeline.engines.cluster.settings import ClusterSettings
     from pipeline.engines.protocol import Engine
-    from pipeline.request.cluster import Submission
     from pipeline.scheduling.store import ScheduleStore
 
 STORE_FILE = "schedules.db"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-RETRAINING = {"model": None, "force": False, "warm_start": False, "webhook_env": ""}
 _DONE = {"pause": "paused", "resume": "resumed", "delete": "deleted"}
 
 
-@dataclass(frozen=True)
-class Times:
-    """When, as it was typed."""
-
-    cron: str | None = None
-    every: str | None = None
-    timezone: str = "UTC"
-    paused: bool = False
-
-
 def ensure_command(
-    name: str, times: Times, command: str, request: RetrainRequest, engine: str, store: Path | None
+    name: str,
+    request: Request,
+    cron: str | None,
+    every: str | None,
+    timezone: str,
+    paused: bool,
+    engine: str,
+    store: Path | None,
 ) -> int:
     """Makes or changes a schedule, once everything about its runs has been checked."""
-    every = None if times.every is None else seconds_of(times.every)
-    made = make_schedule(
-        name=name,
-        cron=times.cron,
-        every=every,
-        timezone=times.timezone,
-        paused=times.paused,
-        request=(scheduled_request if _engine(engine).here else cluster_request)(name, command, request),
-    )
+    seconds = None if every is None else seconds_of(every)
+    kept = request.model_copy(update={"name": request.name or name})
+    if _engine(engine).here:  # a cluster checks what it is to run when it compiles it
+        kept = _kept_here(kept, name)
+    times = {"cron": cron, "every": seconds, "timezone": timezone, "paused": paused}
+    made = make_schedule(name=name, **times, request=kept.kept())
     schedules = _schedules(engine, store)
     change = schedules.ensure(made)
-    status = schedules.show(name)
-    following = _when(status.next_run, made.timezone) if status.next_run else "paused"
-    typer.echo(f"{name}: {change}; next run: {following}")
+    typer.echo(f"{name}: {change}; next run: {_next_run(schedules.show(name))}")
     return 0
 
 
-def scheduled_request(name: str, command: str, request: RetrainRequest) -> dict[str, Any]:
-    """What a schedule keeps of a request: every place absolute, nothing that is to be kept secret.
+def _kept_here(request: Request, schedule: str) -> Request:
+    """The request with every place absolute, and nothing that is to be kept secret.
 
     Raises:
         RequestError: a request that cannot be.
     """
-    run = request.run
-    only_retrain = {"--model": request.model, "--warm-start": request.warm_start, "--force": request.force}
-    if command == "run":
-        for flag, given in (only_retrain | {"--webhook-env": request.webhook_env}).items():
-            if given:
-                raise RequestError(f"{flag} is for --command retrain: leave it out, or leave --command out")
-        plan = make_plan(run.recipe, run.data, run.overrides, run.seed)
-    else:
-        plan, _ = retraining_plan(request)
-    check_plan(plan)
-    if run.tracking_uri and redact(run.tracking_uri) != run.tracking_uri:
+    make_plan(request)
+    uri, recipe = request.tracking_uri, request.recipe
+    if uri and redact(uri) != uri:
         raise RequestError(
             "--tracking-uri holds a login, which a schedule does not keep: leave it out of the address and give "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to the scheduler's environment"
         )
-    workdir = (run.workdir or Path(RUNS_FOLDER) / name).expanduser().resolve()
-    recipe = str(Path(run.recipe).expanduser().resolve()) if run.recipe and Path(run.recipe).is_file() else run.recipe
-    kept: dict[str, Any] = {
-        "command": command,
-        "recipe": recipe,
-        "data": absolute_source(run.data) if run.data else None,
-        "overrides": list(run.overrides),
-        "seed": run.seed,
-        "workdir": str(workdir),
-        "tracking_uri": tracking_address(run.tracking_uri, workdir.parent) if run.tracking_uri else None,
-        "name": run.name or name,
-        "model": request.model,
-        "force": request.force,
-        "warm_start": request.warm_start,
-        "webhook_env": request.webhook_env,
+    workdir = (request.workdir or Path(RUNS_FOLDER) / schedule).expanduser().resolve()
+    absolute = {
+        "workdir": workdir,
+        "recipe": str(Path(recipe).expanduser().resolve()) if recipe and Path(recipe).is_file() else recipe,
+        "data": absolute_source(request.data) if request.data else None,
+        "tracking_uri": tracking_address(uri, workdir.parent) if uri else None,
     }
-    return {key: value for key, value in kept.items() if value}
-
-
-def build_scheduled(schedule: Schedule, settings: ClusterSettings) -> Submission:
-    """What a schedule of a cluster runs.
-
-    Raises:
-        RequestError: a request that cannot be.
-    """
-    from pipeline.request.cluster import TrainingRequest, build_training, plan_for_cluster
-
-    kept = dict(schedule.request)
-    command = kept.pop("command", "retrain")
-    more = {key: kept.pop(key, default) for key, default in RETRAINING.items()}
-    request = TrainingRequest.parse(kept)
-    if command == "run":
-        return build_training(request, settings)
-    from pipeline.definitions.retraining import retraining_pipeline
-
-    plan = plan_for_cluster(request, settings)
-    model = (
-        more.pop("model") or plan.recipe.export.model_name or registry_name(plan.recipe.name, plan.recipe.data.source)
-    )
-    named = request.model_copy(update={"overrides": (*request.overrides, f"export.model_name={model}")})
-    return build_training(named, settings, pipeline=retraining_pipeline, more={"model_name": model, **more})
-
-
-def cluster_request(name: str, command: str, request: RetrainRequest) -> dict[str, Any]:
-    """What a schedule of a cluster keeps of a request."""
-    run = request.run
-    if run.workdir or run.tracking_uri:
-        raise RequestError(
-            "a cluster keeps its runs on its volume and is told of MLflow by gan-pipeline.toml: leave out "
-            "--workdir and --tracking-uri"
-        )
-    kept = {
-        "command": command,
-        "recipe": run.recipe,
-        "data": run.data,
-        "overrides": list(run.overrides),
-        "seed": run.seed,
-        "name": run.name or name,
-        "model": request.model,
-        "force": request.force,
-        "warm_start": request.warm_start,
-        "webhook_env": request.webhook_env,
-    }
-    return {key: value for key, value in kept.items() if value}
+    return request.model_copy(update=absolute)
 
 
 def seconds_of(text: str) -> int:
@@ -174,8 +103,7 @@ def list_command(engine: str, store: Path | None, as_json: bool) -> int:
     elif not found:
         typer.echo("there are no schedules: make one with `gan-pipeline schedule ensure NAME ...`", err=True)
     for status in [] if as_json else found:
-        following = _when(status.next_run, status.schedule.timezone) if status.next_run else "paused"
-        typer.echo(f"{status.schedule.name:<24} {_times(status.schedule):<34} {following}")
+        typer.echo(f"{status.schedule.name:<24} {_times(status.schedule):<34} {_next_run(status)}")
     return 0
 
 
@@ -187,8 +115,8 @@ def show_command(name: str, engine: str, store: Path | None, as_json: bool) -> i
         return 0
     made = status.schedule
     typer.echo(f"{made.name}: {_times(made)}")
-    typer.echo(f"next run   {_when(status.next_run, made.timezone) if status.next_run else 'paused'}")
-    typer.echo(f"request    {_words(made.request)}")
+    typer.echo(f"next run   {_next_run(status)}")
+    typer.echo(f"request    {' '.join(command_of(Request.parse(made.request)))}")
     for run in status.runs:
         typer.echo(_line(run, made.timezone))
     return 0
@@ -258,10 +186,8 @@ def _when(moment: datetime, timezone: str) -> str:
     return f"{moment.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M:%S %Z}"
 
 
-def _words(request: Mapping[str, Any]) -> str:
-    from pipeline.scheduling.run import command_of
-
-    return " ".join(command_of(request))
+def _next_run(status: ScheduleStatus) -> str:
+    return _when(status.next_run, status.schedule.timezone) if status.next_run else "paused"
 
 
 def _line(run: ScheduledRun, timezone: str) -> str:

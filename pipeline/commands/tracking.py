@@ -14,12 +14,11 @@ from pathlib import Path
 
 import typer
 
-from components.context import RunContext
 from components.redaction import redact
 from components.tracking.mlflow.address import check_tracking, sqlite_path
 from gan_models.errors import RequestError, RunError
-from pipeline.definitions.stages import run_titles
-from pipeline.request.plan import RUNS_FOLDER, tracking_address
+from pipeline.commands.run import context_of
+from pipeline.request.place import RUNS_FOLDER, tracking_address
 from pipeline.workdir import RunRecord, WorkDirectory
 
 HOST = "127.0.0.1"
@@ -120,16 +119,7 @@ def sync_command(workdir: Path, tracking_uri: str | None) -> int:
     record = _record(workdir)
     uri = tracking_address(tracking_uri or record.tracking_uri or None, workdir.resolve().parent)
     _check_answer(uri)
-    context = RunContext(
-        run_id=record.run_id,
-        name=record.name,
-        experiment=record.experiment,
-        tracking_uri=uri,
-        state_dir=str(workdir.resolve()),
-        relay="external",
-        titles=run_titles(),
-    )
-    with Relay(context) as relay:
+    with Relay(context_of(record, WorkDirectory(workdir.resolve()), uri)) as relay:
         if pending := relay.drain(SYNC_SECONDS):
             raise RunError(pending.sentence())
     typer.echo(f"all of {record.name} is in {redact(uri)}", err=True)

@@ -1,8 +1,8 @@
 """The process that starts the runs of this machine's schedules: `gan-pipeline scheduler`.
 
-    APScheduler         knows when what is due; its job store, in the same SQLite file, outlives the process
-    _Journal            is its executor: writes each due time down (pipeline.scheduling.store) and starts nothing
-    the loop below      takes over what the commands changed, starts what is written down, finds out what has died
+The store (pipeline.scheduling.store) knows what is due next, keeps what has come due, and outlives the process. The
+loop below sleeps until then, starts what is written down and finds out what has died. What the commands change is in
+the store, so it counts from the next look on.
 
 A run is a process of its own (pipeline.scheduling.run) that outlives this one when this one is killed, and says itself
 how it ended; a scheduler that comes back leaves it alone. SIGTERM stops the runs too, which go on at the next start.
@@ -11,55 +11,27 @@ how it ended; a scheduler that comes back leaves it alone. SIGTERM stops the run
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from types import FrameType
 
 import psutil
-from apscheduler.executors.base import BaseExecutor
-from apscheduler.job import Job
-from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
-from apscheduler.schedulers.background import BackgroundScheduler
 from filelock import FileLock, Timeout
 
 from components.stage.stopping import is_alive
 from gan_models.errors import RequestError
-from pipeline.scheduling.store import GRACE_SECONDS, Claim, Kept, ScheduleStore, first_due
-from pipeline.scheduling.triggers import trigger_of
+from pipeline.scheduling.store import GRACE_SECONDS, Claim, ScheduleStore
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 90.0
 RUNNER = (sys.executable, "-m", "pipeline.scheduling.run")
 
 _logger = logging.getLogger("gan_pipeline.scheduler")
-
-
-def due(revision: int) -> None:
-    """What a job of APScheduler names; the executor never calls it."""
-
-
-class _Journal(BaseExecutor):  # type: ignore[misc]
-    """Writes due times down."""
-
-    def __init__(self, store: ScheduleStore, grace: float) -> None:
-        super().__init__()
-        self._store, self._grace = store, grace
-
-    def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
-        try:
-            self._store.record(job.id, job.kwargs["revision"], run_times, grace=self._grace)
-        except sqlite3.Error:
-            # APScheduler would go on to the next time and this one would be lost. Dying keeps it for the next start.
-            _logger.critical("a due time of %s cannot be written down: giving up", job.id, exc_info=True)
-            os._exit(1)
-        self._run_job_success(job.id, [])
 
 
 class LocalScheduler:
@@ -93,66 +65,18 @@ class LocalScheduler:
             lock.release()
 
     def _serve(self) -> None:
-        jobs = BackgroundScheduler(
-            jobstores={"default": SQLAlchemyJobStore(f"sqlite:///{self._store.path}")},
-            executors={"default": _Journal(self._store, self._grace)},
-            job_defaults={"coalesce": False},
-            timezone="UTC",
-        )
-        jobs.start(paused=True)  # not before it knows what was changed while it was away
-        self._take_over(jobs)
-        jobs.resume()
         _logger.info("serving %s", self._store.path)
         while not self._stop.is_set():
-            self._take_over(jobs)
+            following = self._store.next_due()
+            if following is not None and following <= datetime.now(UTC):
+                self._store.record_due(grace=self._grace)
             self._look_after_runs()
-            self._stop.wait(POLL_SECONDS)
-        jobs.shutdown(wait=False)
+            self._stop.wait(_seconds_until(following))
         self._stop_runs()
         _logger.info("stopped")
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
         self._stop.set()
-
-    # -- what the commands have changed -------------------------------------------------------------------------------
-
-    def _take_over(self, jobs: BackgroundScheduler) -> None:
-        """Brings APScheduler's jobs up to the schedules; doing it again changes nothing."""
-        known: dict[str, Job] = {job.id: job for job in jobs.get_jobs()}
-        schedules = {kept.schedule.name: kept for kept in self._store.kept()}
-        for name in known.keys() - schedules.keys():
-            jobs.remove_job(name)
-        for name, kept in schedules.items():
-            job = known.get(name)
-            if job is None:
-                following = None if kept.paused else first_due(kept, kept.since)
-                arguments = {"kwargs": {"revision": kept.revision}, "next_run_time": following}
-                jobs.add_job(due, trigger_of(kept.schedule, kept.anchor), id=name, **arguments)
-            else:
-                self._bring_up(job, kept)
-
-    def _bring_up(self, job: Job, kept: Kept) -> None:
-        if job.kwargs["revision"] != kept.revision:
-            self._settle(job, kept.changed)
-            job.modify(
-                trigger=trigger_of(kept.schedule, kept.anchor),
-                kwargs={"revision": kept.revision},
-                next_run_time=None if kept.paused else first_due(kept, max(kept.changed, kept.since)),
-            )
-        elif kept.paused and job.next_run_time is not None:
-            self._settle(job, kept.paused)
-            job.modify(next_run_time=None)
-        elif not kept.paused and job.next_run_time is None:
-            job.modify(next_run_time=first_due(kept, max(kept.changed, kept.since)))
-
-    def _settle(self, job: Job, until: datetime) -> None:
-        """Writes down what was due by the old times until they changed: an edit loses nothing."""
-        dues, following = [], job.next_run_time
-        while following is not None and following <= until:
-            dues.append(following)
-            following = job.trigger.get_next_fire_time(following, until)
-        if dues:
-            self._store.record(job.id, job.kwargs["revision"], dues, grace=self._grace)
 
     # -- runs ---------------------------------------------------------------------------------------------------------
 
@@ -193,3 +117,10 @@ class LocalScheduler:
         end = time.monotonic() + STOP_SECONDS
         while time.monotonic() < end and any(is_alive(claim.runner) for claim in self._store.running()):
             time.sleep(0.1)
+
+
+def _seconds_until(moment: datetime | None) -> float:
+    """At most until the next look at what the commands have changed."""
+    if moment is None:
+        return POLL_SECONDS
+    return min(POLL_SECONDS, max(0.0, (moment - datetime.now(UTC)).total_seconds()))

@@ -15,42 +15,17 @@ from typing import Any
 from components.redaction import redact
 from components.stage.failures import Interrupted
 from components.stage.stopping import parent_mark
+from pipeline.request.request import Request
+from pipeline.scheduling.schedule import command_of
 from pipeline.scheduling.store import ScheduleStore
 from pipeline.workdir import OCCASION_VARIABLE, WorkDirectory
-
-_FLAGS = {
-    "recipe": "--recipe",
-    "data": "--data",
-    "workdir": "--workdir",
-    "tracking_uri": "--tracking-uri",
-    "name": "--name",
-    "model": "--model",
-    "webhook_env": "--webhook-env",
-}
-_SWITCHES = {"force": "--force", "warm_start": "--warm-start"}
-
-
-def command_of(request: Mapping[str, Any]) -> list[str]:
-    """The command line that a schedule's request stands for.
-
-    >>> command_of({"command": "run", "data": "digits", "overrides": ["training.steps=5"], "seed": 3})
-    ['run', '--seed', '3', '--data', 'digits', '--set', 'training.steps=5']
-    """
-    words = [str(request["command"]), "--seed", str(request.get("seed", 0))]
-    for key, flag in _FLAGS.items():
-        if request.get(key):
-            words += [flag, str(request[key])]
-    words += [flag for key, flag in _SWITCHES.items() if request.get(key)]
-    for override in request.get("overrides", ()):
-        words += ["--set", str(override)]
-    return words
 
 
 def perform(request: Mapping[str, Any]) -> int:
     """Does what was asked for; the exit code of the command."""
     from pipeline.cli import call
 
-    return call(command_of(request))
+    return call(command_of(Request.parse(request)))
 
 
 def main(arguments: list[str], do: Callable[[Mapping[str, Any]], int] = perform) -> int:

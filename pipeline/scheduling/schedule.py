@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from itertools import product
+from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from gan_models.errors import RequestError
+from pipeline.request.request import Request, flag_of
+from pipeline.scheduling.cron import next_due, normalise_cron
 
 Change = Literal["created", "changed", "unchanged"]
 
 MIN_SECONDS, MAX_SECONDS = 1, 366 * 24 * 3600
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?")  # 63 is Kubernetes' limit; KFP appends to it
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # days of each month
-FIELDS = {
-    "second": (0, 59, ()),
-    "minute": (0, 59, ()),
-    "hour": (0, 23, ()),
-    "day of the month": (1, 31, ()),
-    "month": (1, 12, _MONTHS),
-    "day of the week": (0, 6, _DAYS),  # Sunday is 0
-}
 
 
 class Schedule(BaseModel):
@@ -83,6 +72,13 @@ class Schedule(BaseModel):
             raise ValueError("give one of --cron and --every")
         return self
 
+    def due_after(self, moment: datetime, anchor: datetime) -> datetime:
+        """The first time that it is due after a moment, in UTC; intervals are counted from `anchor`."""
+        if self.cron is not None:
+            return next_due(self.cron, moment.astimezone(ZoneInfo(self.timezone))).astimezone(UTC)
+        every = timedelta(seconds=self.every or MIN_SECONDS)
+        return anchor + max(1, (moment - anchor) // every + 1) * every
+
 
 def make_schedule(**fields: object) -> Schedule:
     """A schedule from what was typed.
@@ -97,83 +93,6 @@ def make_schedule(**fields: object) -> Schedule:
         place = " ".join(f"--{part}" for part in first["loc"] if part != "name")
         message = first["msg"].removeprefix("Value error, ")
         raise RequestError(f"schedule {fields.get('name')!r}: {place} {message}".replace(":  ", ": ")) from None
-
-
-def normalise_cron(cron: str) -> str:
-    """Six fields with one space between them.
-
-    >>> normalise_cron("30 2 * * mon-fri")
-    '0 30 2 * * MON-FRI'
-
-    Raises:
-        ValueError: not a time that can be.
-    """
-    fields = cron.upper().split()
-    if len(fields) not in (5, 6):
-        raise ValueError(f"{cron!r} has {len(fields)} fields: expected 5 (minute first) or 6 (second first)")
-    fields = ["0"] * (6 - len(fields)) + fields
-    values = {kind: field_values(kind, field) for kind, field in zip(FIELDS, fields, strict=True)}
-    every_day = fields[5] in ("*", "?")
-    last = max(_LONGEST[month - 1] for month in values["month"])
-    if every_day and min(values["day of the month"]) > last:
-        raise ValueError(f"{cron!r} is never due: none of its months has that day")
-    return " ".join(fields)
-
-
-def is_due(cron: str, moment: datetime) -> bool:
-    """Whether a normalised cron is due in the second of a moment, both in the same time zone."""
-    second, minute, hour, *_ = _values(cron)
-    return moment.second in second and moment.minute in minute and moment.hour in hour and _is_day(cron, moment)
-
-
-def next_due(cron: str, after: datetime) -> datetime:
-    """The first time after a moment that a normalised cron is due at, both in the same time zone without leaps."""
-    second, minute, hour, *_ = map(sorted, _values(cron))
-    day = after.replace(hour=0, minute=0, second=0, microsecond=0)
-    while True:  # it ends: a cron that is never due was refused
-        if _is_day(cron, day):
-            for h, m, s in product(hour, minute, second):
-                if (due := day.replace(hour=h, minute=m, second=s)) > after:
-                    return due
-        day += timedelta(days=1)
-
-
-def _values(cron: str) -> list[set[int]]:
-    return [field_values(kind, field) for kind, field in zip(FIELDS, cron.split(), strict=True)]
-
-
-def _is_day(cron: str, moment: datetime) -> bool:
-    *_, day, month, weekday = _values(cron)
-    days = (moment.day in day, moment.isoweekday() % 7 in weekday)
-    restricted = [field not in ("*", "?") for field in (cron.split()[3], cron.split()[5])]
-    return moment.month in month and (any(days) if all(restricted) else all(days))
-
-
-def field_values(kind: str, text: str) -> set[int]:
-    first, last, names = FIELDS[kind]
-    values: set[int] = set()
-    for part in text.split(","):
-        span, slash, step = part.partition("/")
-        if slash and not (step.isdecimal() and int(step) > 0):
-            raise ValueError(f"{kind} {text!r}: expected a number from 1 after the slash, as in */5")
-        if span in ("*", "?") and (span == "*" or kind.startswith("day")):
-            start, end = first, last
-        else:
-            ends = [_number(kind, word, first, last, names) for word in span.split("-")]
-            if len(ends) > 2 or ends[0] > ends[-1]:
-                raise ValueError(f"{kind} {text!r}: expected one value, or a range from low to high")
-            start, end = ends[0], last if slash and len(ends) == 1 else ends[-1]
-        values.update(range(start, end + 1, int(step or 1)))
-    return values
-
-
-def _number(kind: str, word: str, first: int, last: int, names: tuple[str, ...]) -> int:
-    if word.lower() in names:
-        return first + names.index(word.lower())
-    if word.isdecimal() and first <= int(word) <= last:
-        return int(word)
-    also = f" or {names[0].upper()} to {names[-1].upper()}" if names else ""
-    raise ValueError(f"{kind} {word!r}: expected {first} to {last}{also}")
 
 
 class ScheduledRun(BaseModel):
@@ -226,8 +145,17 @@ class Scheduler(Protocol):
 
 def equal_schedules(one: Schedule, other: Schedule) -> bool:
     """Whether they do the same at the same times, paused or not."""
-    return _essence(one) == _essence(other)
+    return one.model_dump(exclude={"paused"}) == other.model_dump(exclude={"paused"})
 
 
-def _essence(schedule: Schedule) -> Mapping[str, object]:
-    return schedule.model_dump(exclude={"paused"})
+def command_of(request: Request) -> list[str]:
+    """The command line that a schedule's request stands for; the seed is always said.
+
+    >>> command_of(Request(data="digits", overrides=("training.steps=5",), seed=3))
+    ['run', '--seed', '3', '--data', 'digits', '--set', 'training.steps=5']
+    """
+    words = [request.command, "--seed", str(request.seed)]
+    for field, value in request.model_dump(mode="json", exclude_defaults=True, exclude={"command", "seed"}).items():
+        for each in value if isinstance(value, list) else [value]:
+            words += [flag_of(field)] if each is True else [flag_of(field), str(each)]
+    return words

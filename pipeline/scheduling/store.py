@@ -3,9 +3,12 @@
 The journal is what makes a run happen once: a due time is a row, unique for its schedule, written before anything is
 started. Whoever dies when, a row goes one way:
 
-    claimed  -> running -> finished | failed
-             <-          (its process died or was asked to stop: continued, for a run goes on where it was)
-    skipped              (with the reason, instead of claimed)
+    due -> claimed -> running -> finished | failed
+                   <-          (its process died or was asked to stop: continued, for a run goes on where it was)
+        -> skipped             (with the reason, instead of claimed)
+
+A due time is written down by the scheduler, or by the command that changes the times, so that an edit loses nothing;
+whether it is run or skipped is for the scheduler to say.
 """
 
 from __future__ import annotations
@@ -15,14 +18,13 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from components.stage.stopping import is_alive
 from gan_models.errors import RequestError, unknown_name
 from pipeline.scheduling.schedule import Change, Schedule, ScheduledRun, ScheduleStatus, equal_schedules
-from pipeline.scheduling.triggers import trigger_of
 
 ATTEMPTS = 5
 """A run whose process dies this often is given up."""
@@ -31,16 +33,16 @@ GRACE_SECONDS = 3600.0
 BUSY_SECONDS = 30.0
 _SHOWN_RUNS = 20
 _PAUSED = "the schedule was paused before it began"
-_TABLES = """
+_SCHEDULES = """
 CREATE TABLE IF NOT EXISTS schedules (
     name TEXT PRIMARY KEY,
     document TEXT NOT NULL,
-    revision INTEGER NOT NULL,  -- of its times
-    anchor TEXT NOT NULL,       -- intervals are counted from here
-    since TEXT NOT NULL,        -- what was due before does not count
-    changed TEXT NOT NULL,      -- when its times became what they are
-    paused TEXT                 -- since when
+    anchor TEXT NOT NULL,  -- intervals are counted from here
+    since TEXT NOT NULL,   -- what was due until then is written down, or does not count
+    paused TEXT            -- since when
 );
+"""
+_RUNS = """
 CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     schedule TEXT NOT NULL,
@@ -54,6 +56,15 @@ CREATE TABLE IF NOT EXISTS runs (
     UNIQUE (schedule, due)
 );
 """
+_MIGRATION = (
+    "ALTER TABLE schedules RENAME TO before",
+    _SCHEDULES,
+    "INSERT INTO schedules SELECT name, document, anchor, max(since, changed, ifnull((SELECT max(due) FROM runs "
+    "WHERE schedule = before.name AND due LIKE '%.000000%'), '')), paused FROM before",
+    "DROP TABLE before",
+    "DROP TABLE IF EXISTS apscheduler_jobs",
+)
+"""Of a store whose due times were found by APScheduler; only those of `run-now` have fractions of a second."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +72,8 @@ class Kept:
     """A schedule as it is kept."""
 
     schedule: Schedule
-    revision: int
     anchor: datetime
     since: datetime
-    changed: datetime
     paused: datetime | None
 
 
@@ -93,11 +102,19 @@ class ScheduleStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with self._open() as database:
-                database.executescript(_TABLES)
+                database.executescript(_SCHEDULES + _RUNS)
+                if _is_old(database):
+                    self._migrate()
         except sqlite3.DatabaseError as error:
             raise RequestError(
                 f"{path} cannot be used as a store of schedules ({error}): give another --store"
             ) from None
+
+    def _migrate(self) -> None:
+        with self._writing() as database:
+            if _is_old(database):  # nobody else was faster
+                for statement in _MIGRATION:
+                    database.execute(statement)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -125,24 +142,21 @@ class ScheduleStore:
 
     def ensure(self, schedule: Schedule, now: datetime | None = None) -> Change:
         """Makes it so; of an existing one, whether it is paused is left as it is."""
-        moment = _text(now or _now())
-        anchor = _text((now or _now()).replace(microsecond=0))
+        moment = now or _now()
+        anchor = _text(moment.replace(microsecond=0))
         document = schedule.model_copy(update={"paused": False}).model_dump_json()
         with self._writing() as database:
             kept = _find(database, schedule.name)
             if kept is None:
-                paused = moment if schedule.paused else None
-                row = (schedule.name, document, 1, anchor, moment, moment, paused)
-                database.execute("INSERT INTO schedules VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+                row = (schedule.name, document, anchor, _text(moment), _text(moment) if schedule.paused else None)
+                database.execute("INSERT INTO schedules VALUES (?, ?, ?, ?, ?)", row)
                 return "created"
             if equal_schedules(kept.schedule, schedule):
                 return "unchanged"
-            database.execute("UPDATE schedules SET document = ? WHERE name = ?", (document, schedule.name))
             if _times(kept.schedule) != _times(schedule):
-                database.execute(
-                    "UPDATE schedules SET revision = revision + 1, anchor = ?, changed = ? WHERE name = ?",
-                    (anchor, moment, schedule.name),
-                )
+                _write_dues(database, kept, moment)
+                database.execute("UPDATE schedules SET anchor = ? WHERE name = ?", (anchor, schedule.name))
+            database.execute("UPDATE schedules SET document = ? WHERE name = ?", (document, schedule.name))
         return "changed"
 
     def kept(self) -> list[Kept]:
@@ -161,15 +175,12 @@ class ScheduleStore:
 
     def pause(self, name: str, now: datetime | None = None) -> None:
         """From now on nothing is due, and what has not begun is skipped; a run that has begun goes on."""
+        moment = now or _now()
         with self._writing() as database:
-            if _require(database, name).paused is None:
-                moment = _text(now or _now())
-                database.execute("UPDATE schedules SET paused = ? WHERE name = ?", (moment, name))
-                database.execute(
-                    "UPDATE runs SET state = 'skipped', ended = ?, sentence = ? "
-                    "WHERE schedule = ? AND state = 'claimed' AND attempts = 0",
-                    (moment, _PAUSED, name),
-                )
+            if (kept := _require(database, name)).paused is None:
+                _write_dues(database, kept, moment)
+                database.execute("UPDATE schedules SET paused = ? WHERE name = ?", (_text(moment), name))
+                _skip(database, name, _PAUSED, moment, "AND attempts = 0")
 
     def resume(self, name: str, now: datetime | None = None) -> None:
         """What was due until now is not made up for."""
@@ -183,43 +194,28 @@ class ScheduleStore:
         with self._writing() as database:
             _require(database, name)
             database.execute("DELETE FROM schedules WHERE name = ?", (name,))
-            database.execute(
-                "UPDATE runs SET state = 'skipped', ended = ?, sentence = 'the schedule was deleted' "
-                "WHERE schedule = ? AND state = 'claimed'",
-                (_text(_now()), name),
-            )
+            _skip(database, name, "the schedule was deleted", _now())
 
     # -- due times ----------------------------------------------------------------------------------------------------
 
-    def record(
-        self,
-        name: str,
-        revision: int,
-        dues: Sequence[datetime],
-        *,
-        grace: float = GRACE_SECONDS,
-        now: datetime | None = None,
-    ) -> None:
-        """Writes down what becomes of each due time, in order; one that is there already is left as it is.
+    def next_due(self) -> datetime | None:
+        """The first due time that `record_due` has not decided on, past or to come; None: no schedule is active."""
+        with self._open() as database:
+            undecided = database.execute("SELECT due FROM runs WHERE state = 'due'").fetchall()
+        dues = [first_due(kept, kept.since) for kept in self.kept() if kept.paused is None]
+        return min([*dues, *(datetime.fromisoformat(row["due"]) for row in undecided)], default=None)
+
+    def record_due(self, now: datetime | None = None, *, grace: float = GRACE_SECONDS) -> None:
+        """Writes down what has come due, and whether it is to be run; what is there already is left as it is.
 
         Args:
-            revision: of the times that these were found by; times that were changed since are not due any more.
+            grace: what is found to be due so many seconds late is still run.
         """
         moment = now or _now()
         with self._writing() as database:
-            kept = _find(database, name)
-            if kept is None:
-                return
-            counted = [due for due in dues if _counts(kept, revision, due)]
-            for due in counted:
-                reason = _why_not(database, kept, due, counted[-1], moment, grace)
-                row = (name, _text(due), "skipped" if reason else "claimed", json.dumps(kept.schedule.request), reason)
-                ended = _text(moment) if reason else None
-                database.execute(
-                    "INSERT OR IGNORE INTO runs (schedule, due, state, request, sentence, ended) "
-                    "VALUES (?, ?, ?, ?, ?, ?)",
-                    (*row, ended),
-                )
+            for kept in map(_kept, database.execute("SELECT * FROM schedules WHERE paused IS NULL").fetchall()):
+                _write_dues(database, kept, moment)
+                _decide(database, kept.schedule.name, moment, grace)
 
     def claim_now(self, name: str) -> int:
         """A run outside of the times of its schedule.
@@ -336,10 +332,9 @@ class LocalSchedules:
         self._store.delete(name)
 
 
-def first_due(kept: Kept, after: datetime) -> datetime | None:
+def first_due(kept: Kept, after: datetime) -> datetime:
     """The first time that a schedule is due after a moment."""
-    found: datetime | None = trigger_of(kept.schedule, kept.anchor).get_next_fire_time(None, _just_after(after))
-    return found
+    return kept.schedule.due_after(after, kept.anchor)
 
 
 def _status(kept: Kept, runs: Sequence[ScheduledRun] = ()) -> ScheduleStatus:
@@ -351,31 +346,51 @@ def _status(kept: Kept, runs: Sequence[ScheduledRun] = ()) -> ScheduleStatus:
     )
 
 
-def _counts(kept: Kept, revision: int, due: datetime) -> bool:
-    replaced = revision != kept.revision and due > kept.changed
-    paused = kept.paused is not None and due >= kept.paused
-    return due > kept.since and not replaced and not paused
+def _write_dues(database: sqlite3.Connection, kept: Kept, until: datetime) -> None:
+    """Writes down what has come due until a moment, by the times as they are before it."""
+    name, request = kept.schedule.name, json.dumps(kept.schedule.request)
+    due = first_due(kept, kept.since)
+    while kept.paused is None and due <= until:
+        row = (name, _text(due), request)
+        database.execute("INSERT OR IGNORE INTO runs (schedule, due, state, request) VALUES (?, ?, 'due', ?)", row)
+        due = first_due(kept, due)
+    database.execute("UPDATE schedules SET since = ? WHERE name = ?", (_text(until), name))
 
 
-def _why_not(
-    database: sqlite3.Connection, kept: Kept, due: datetime, last: datetime, now: datetime, grace: float
-) -> str:
-    """Why a due time is skipped; empty when it is not."""
-    late = (now - due).total_seconds()
-    if kept.paused is not None:
-        return _PAUSED
-    if due != last:
-        return f"the scheduler was not running; the run due at {_shown(last)} stands for it"
-    if late > grace:
-        return f"the scheduler was not running until {late:.0f} s later"
-    if active := _active(database, kept.schedule.name):
-        return f"the run due at {active['due'][:19]} was still {active['state'].replace('claimed', 'waiting')}"
-    return ""
+def _decide(database: sqlite3.Connection, name: str, now: datetime, grace: float) -> None:
+    """Whether what is due is to be run."""
+    dues = database.execute("SELECT * FROM runs WHERE schedule = ? AND state = 'due' ORDER BY due", (name,)).fetchall()
+    for row in dues:
+        late = (now - datetime.fromisoformat(row["due"])).total_seconds()
+        reason = ""
+        if row is not dues[-1]:
+            reason = f"the scheduler was not running; the run due at {dues[-1]['due'][:19]} stands for it"
+        elif late > grace:
+            reason = f"the scheduler was not running until {late:.0f} s later"
+        elif active := _active(database, name):
+            reason = f"the run due at {active['due'][:19]} was still {active['state'].replace('claimed', 'waiting')}"
+        database.execute(
+            "UPDATE runs SET state = ?, sentence = ?, ended = ? WHERE id = ?",
+            ("skipped" if reason else "claimed", reason, _text(now) if reason else None, row["id"]),
+        )
+
+
+def _skip(database: sqlite3.Connection, name: str, reason: str, now: datetime, which: str = "") -> None:
+    """Skips what has not been started."""
+    database.execute(
+        "UPDATE runs SET state = 'skipped', ended = ?, sentence = ? "
+        f"WHERE schedule = ? AND state IN ('due', 'claimed') {which}",
+        (_text(now), reason, name),
+    )
 
 
 def _active(database: sqlite3.Connection, name: str) -> Any:
     query = "SELECT * FROM runs WHERE schedule = ? AND state IN ('claimed', 'running')"
     return database.execute(query, (name,)).fetchone()
+
+
+def _is_old(database: sqlite3.Connection) -> bool:
+    return "revision" in [column["name"] for column in database.execute("PRAGMA table_info(schedules)")]
 
 
 def _find(database: sqlite3.Connection, name: str) -> Kept | None:
@@ -393,10 +408,9 @@ def _require(database: sqlite3.Connection, name: str) -> Kept:
 
 
 def _kept(row: sqlite3.Row) -> Kept:
-    moments = {key: datetime.fromisoformat(row[key]) for key in ("anchor", "since", "changed")}
+    anchor, since = map(datetime.fromisoformat, (row["anchor"], row["since"]))
     paused = datetime.fromisoformat(row["paused"]) if row["paused"] else None
-    schedule = Schedule.model_validate_json(row["document"])
-    return Kept(schedule=schedule, revision=row["revision"], paused=paused, **moments)
+    return Kept(Schedule.model_validate_json(row["document"]), anchor, since, paused)
 
 
 def _claim(row: sqlite3.Row) -> Claim:
@@ -414,10 +428,6 @@ def _times(schedule: Schedule) -> tuple[object, ...]:
     return schedule.cron, schedule.every, schedule.timezone
 
 
-def _just_after(moment: datetime) -> datetime:
-    return moment + timedelta(microseconds=1)
-
-
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -425,7 +435,3 @@ def _now() -> datetime:
 def _text(moment: datetime) -> str:
     """All of one length and in UTC, so that they sort and are equal as texts when they are as moments."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def _shown(moment: datetime) -> str:
-    return _text(moment)[:19]

@@ -22,7 +22,8 @@ import pytest
 
 from pipeline.engines.cluster.compiling import ClusterPipeline
 from pipeline.engines.cluster.settings import read_settings
-from pipeline.request.cluster import TrainingRequest, build_training
+from pipeline.engines.cluster.submission import build_submission
+from pipeline.request.request import Request
 
 pytestmark = pytest.mark.slow
 
@@ -115,8 +116,8 @@ class Pods:
 
 def submission(tmp_path: Path, name: str, tracked: bool) -> tuple[ClusterPipeline, dict[str, Any]]:
     flags = {"image": "registry.example/gan-pipeline:0.1.0", "pvc": "state", "mount": str(tmp_path / "state")}
-    request = TrainingRequest(recipe="dcgan", data="digits", overrides=SETTINGS, name=name)
-    made = build_training(request, read_settings(flags, {}, tmp_path))
+    request = Request(recipe="dcgan", data="digits", overrides=SETTINGS, name=name)
+    made = build_submission(request, read_settings(flags, {}, tmp_path))
     run = json.loads(made.arguments["run"])
     if tracked:
         run["tracking_uri"] = f"sqlite:///{tmp_path}/mlflow.db"

@@ -108,7 +108,7 @@ class KfpServer:
 
     def tick(self, moment: datetime) -> None:
         """Starts a run of every enabled schedule that is due in the second of a moment and has none running."""
-        from pipeline.scheduling.schedule import is_due
+        from pipeline.scheduling.cron import next_due
 
         for schedule in list(self.schedules.values()):
             cron = schedule.trigger.cron_schedule
@@ -117,7 +117,8 @@ class KfpServer:
                 for run in self.runs.values()
                 if run.recurring_run_id == schedule.recurring_run_id and run.state not in ENDED
             ]
-            if schedule.mode == "ENABLE" and cron and is_due(cron.cron, moment) and not busy:
+            is_due = cron and next_due(cron.cron, moment - timedelta(seconds=1)) == moment
+            if schedule.mode == "ENABLE" and is_due and not busy:
                 self._add_run(
                     api.V2beta1Run(
                         display_name=f"{schedule.display_name} {moment:%H:%M:%S}",

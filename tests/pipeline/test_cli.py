@@ -49,7 +49,7 @@ COMMANDS = [
     ["runs", "stop"],
     ["runs", "retry"],
 ]
-HEAVY = ("torch", "kfp", "mlflow", "pyarrow", "numpy", "pandas", "sklearn", "matplotlib", "apscheduler")
+HEAVY = ("torch", "kfp", "mlflow", "pyarrow", "numpy", "pandas", "sklearn", "matplotlib", "cronsim")
 
 
 def test_all_commands_are_covered_here() -> None:

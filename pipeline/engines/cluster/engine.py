@@ -22,12 +22,10 @@ class ClusterEngine(Engine):
         raise RequestError("--engine cluster: what runs there leaves its results there: use `gan-pipeline submit`")
 
     def scheduler(self, store: Path, say: Callable[[str], None]) -> Scheduler:
-        from pipeline.commands.schedules import build_scheduled
         from pipeline.engines.cluster.schedules import ClusterSchedules
         from pipeline.engines.cluster.settings import read_settings
 
-        settings = read_settings({})
-        return ClusterSchedules(settings, lambda schedule: build_scheduled(schedule, settings), say)
+        return ClusterSchedules(read_settings({}), note=say)
 
 
 CLUSTER = ClusterEngine()

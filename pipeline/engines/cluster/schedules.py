@@ -27,8 +27,10 @@ from gan_models.errors import RequestError, unknown_name
 from pipeline.engines.cluster.client import PAGE, ClusterClient
 from pipeline.engines.cluster.runs import ENDED, ClusterRuns, Run, name_filter
 from pipeline.engines.cluster.settings import ClusterSettings
-from pipeline.request.cluster import Submission, TrainingRequest, build_training
-from pipeline.scheduling.schedule import Change, Schedule, ScheduledRun, ScheduleStatus, is_due, next_due
+from pipeline.engines.cluster.submission import Submission, build_submission
+from pipeline.request.request import Request
+from pipeline.scheduling.cron import next_due
+from pipeline.scheduling.schedule import Change, Schedule, ScheduledRun, ScheduleStatus
 
 SHOWN_RUNS = 5
 DISTANCE_SECONDS = 15
@@ -59,7 +61,7 @@ class ClusterSchedules:
     """The schedules of one namespace; a `pipeline.scheduling.schedule.Scheduler`.
 
     Args:
-        build: default: the training pipeline, with a request as `TrainingRequest` takes it.
+        build: default: for this cluster, with everything checked.
         note: called with a sentence when something takes a while.
     """
 
@@ -70,7 +72,7 @@ class ClusterSchedules:
         note: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self._settings = settings
-        self._build = build or (lambda schedule: build_training(TrainingRequest.parse(schedule.request), settings))
+        self._build = build or (lambda schedule: build_submission(Request.parse(schedule.request), settings))
         self._note = note
         self._client = ClusterClient(settings.connection)
         self._runs = ClusterRuns(self._client)
@@ -275,9 +277,13 @@ def _is_near(schedule: Schedule) -> bool:
     """Whether a cron is due within the distance, before or after now; intervals begin anew with the new schedule."""
     if schedule.cron is None:
         return False
-    now = datetime.now(ZoneInfo(schedule.timezone))
-    seconds = range(-DISTANCE_SECONDS, DISTANCE_SECONDS + 1)
-    return any(is_due(schedule.cron, now + timedelta(seconds=second)) for second in seconds)
+    now, distance = _clock(schedule), timedelta(seconds=DISTANCE_SECONDS)
+    return next_due(schedule.cron, now - distance - timedelta(seconds=1)) <= now + distance
+
+
+def _clock(schedule: Schedule) -> datetime:
+    """On the wall, as Kubeflow's controller counts."""
+    return datetime.now(ZoneInfo(schedule.timezone)).replace(tzinfo=None)
 
 
 def _kept(raw: Any) -> _Kept | None:
@@ -304,10 +310,8 @@ def _kept(raw: Any) -> _Kept | None:
 
 def _status(kept: _Kept) -> ScheduleStatus:
     schedule, following = kept.schedule, None
-    if schedule.cron and not schedule.paused:
-        # On the clock of the wall, as Kubeflow's controller counts; of an interval only that knows.
-        zone = ZoneInfo(schedule.timezone)
-        following = next_due(schedule.cron, datetime.now(zone).replace(tzinfo=None)).replace(tzinfo=zone)
+    if schedule.cron and not schedule.paused:  # of an interval only the controller knows
+        following = next_due(schedule.cron, _clock(schedule)).replace(tzinfo=ZoneInfo(schedule.timezone))
     return ScheduleStatus(schedule=schedule, next_run=following)
 
 

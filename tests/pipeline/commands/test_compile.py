@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.commands.run import compiled_parameters
 from pipeline.definitions.stages import run_titles
-from pipeline.request.plan import make_plan
+from pipeline.request.place import default_name
+from pipeline.request.plan import compiled_parameters, make_plan
+from pipeline.request.request import Request
 
 STAGES = ["prepare-data", "train-gan", "select-checkpoint", "evaluate-gan", "export-samples"]
 
@@ -61,11 +62,11 @@ def test_every_stage_goes_stale_with_the_code_and_the_data_with_its_source(docum
 
 def test_every_parameter_has_the_value_of_the_request(compiled: Path) -> None:
     parameters = compiled_parameters(compiled)
-    plan = make_plan("dcgan", "digits", ["training.steps=7"], seed=3)
+    plan = make_plan(Request(recipe="dcgan", data="digits", overrides=("training.steps=7",), seed=3))
     assert {name: value for name, value in parameters.items() if name != "run"} == plan.parameters()
     about = json.loads(parameters["run"])
     assert about.pop("titles") == run_titles()
-    assert about == {"name": plan.default_name(), "experiment": "gan-pipeline"}
+    assert about == {"name": default_name(plan), "experiment": "gan-pipeline"}
 
 
 def test_nothing_is_installed_at_run_time(document: dict[str, Any]) -> None:

@@ -6,21 +6,29 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gan_models.errors import RequestError
 from gan_models.recipes.game_specs import Adversarial
-from pipeline.request.plan import Plan, carried_by, make_place, make_plan, slug, source_slug, tracking_address
+from pipeline.request.carried import carried_by
+from pipeline.request.place import default_name, make_place, slug, source_slug, tracking_address
+from pipeline.request.plan import Plan, make_plan, read_parameters
+from pipeline.request.request import Request
+
+
+def planned(recipe: str | None = None, data: str | None = None, **more: Any) -> Plan:
+    return make_plan(Request(recipe=recipe, data=data, **more))
 
 
 def test_the_default_is_labelled_digits_with_projection() -> None:
-    plan = make_plan()
+    plan = planned()
     assert (plan.recipe.name, plan.recipe.data.source, plan.seed) == ("cgan-projection", "mnist-5k", 0)
 
 
 def test_data_without_labels_gets_the_unconditional_recipe(images: Path) -> None:
-    assert make_plan(data=f"folder:{images}").recipe.name == "dcgan"
+    assert planned(data=f"folder:{images}").recipe.name == "dcgan"
 
 
 def test_folders_of_classes_get_the_conditional_recipe(images: Path) -> None:
@@ -28,18 +36,18 @@ def test_folders_of_classes_get_the_conditional_recipe(images: Path) -> None:
         (images / name).mkdir()
     for index, file in enumerate(sorted(images.glob("*.png"))):
         file.rename(images / ("cat", "dog")[index % 2] / file.name)
-    assert make_plan(data=f"folder:{images}").recipe.name == "cgan-projection"
+    assert planned(data=f"folder:{images}").recipe.name == "cgan-projection"
 
 
 def test_a_recipe_that_names_its_own_data_is_given_it_unless_other_data_is_asked_for() -> None:
-    assert make_plan("cyclegan").recipe.data.source == "toy:inverted-digits"
-    assert make_plan("cyclegan", data="toy:shapes").recipe.data.source == "toy:shapes"
-    assert make_plan("cyclegan", overrides=["data.source=toy:shapes"]).recipe.data.source == "toy:shapes"
+    assert planned("cyclegan").recipe.data.source == "toy:inverted-digits"
+    assert planned("cyclegan", data="toy:shapes").recipe.data.source == "toy:shapes"
+    assert planned("cyclegan", overrides=["data.source=toy:shapes"]).recipe.data.source == "toy:shapes"
 
 
 def test_labels_asked_for_and_absent(images: Path) -> None:
     with pytest.raises(RequestError, match=r"needs labels and folder:.* has none: use --recipe dcgan"):
-        make_plan(recipe="cgan-projection", data=f"folder:{images}")
+        planned(recipe="cgan-projection", data=f"folder:{images}")
 
 
 def test_what_images_carry(images: Path, tmp_path: Path) -> None:
@@ -67,14 +75,16 @@ def test_what_images_carry(images: Path, tmp_path: Path) -> None:
 def test_domains_and_captions_asked_for_and_absent(monkeypatch: pytest.MonkeyPatch, what: str, remedy: str) -> None:
     monkeypatch.setattr(Adversarial, "needs", frozenset({what}))
     with pytest.raises(RequestError) as caught:
-        make_plan("dcgan")
+        planned("dcgan")
     assert f"recipe 'dcgan' needs {what} and mnist-5k has none" in str(caught.value)
     assert remedy in str(caught.value)
-    assert make_plan("dcgan", "toy:shapes").recipe.data.source == "toy:shapes"
+    assert planned("dcgan", "toy:shapes").recipe.data.source == "toy:shapes"
 
 
 def test_an_override_reaches_the_parameters_of_the_pipeline() -> None:
-    parameters = make_plan("dcgan", "digits", ["training.steps=5", "evaluation.samples=100"], seed=3).parameters()
+    parameters = planned(
+        "dcgan", "digits", overrides=["training.steps=5", "evaluation.samples=100"], seed=3
+    ).parameters()
     assert json.loads(str(parameters["model"]))["training"]["steps"] == 5
     assert json.loads(str(parameters["evaluation"]))["samples"] == 100
     assert json.loads(str(parameters["data"]))["source"] == "digits"
@@ -84,68 +94,68 @@ def test_an_override_reaches_the_parameters_of_the_pipeline() -> None:
 def test_a_source_may_hold_characters_that_mean_something_in_yaml(tmp_path: Path, images: Path) -> None:
     odd = tmp_path / "my: pictures #1"
     images.rename(odd)
-    assert make_plan(data=f"folder:{odd}").recipe.data.source == f"folder:{odd}"
+    assert planned(data=f"folder:{odd}").recipe.data.source == f"folder:{odd}"
 
 
 def test_a_relative_source_is_made_absolute(tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert make_plan(data="folder:images") == make_plan(data=f"folder:{images}")
+    assert planned(data="folder:images") == planned(data=f"folder:{images}")
 
 
 def test_two_sources_contradict_each_other() -> None:
     with pytest.raises(RequestError, match="give one of them"):
-        make_plan(data="digits", overrides=["data.source=mnist-5k"])
+        planned(data="digits", overrides=["data.source=mnist-5k"])
 
 
 def test_two_recipes_of_one_source_are_two_plans_and_one_name_stays_one() -> None:
-    first, again, other = make_plan("dcgan"), make_plan("dcgan"), make_plan("dcgan", seed=1)
+    first, again, other = planned("dcgan"), planned("dcgan"), planned("dcgan", seed=1)
     assert first.digest() == again.digest() != other.digest()
-    assert first.default_name() == again.default_name() != other.default_name()
-    assert first.default_name().startswith("dcgan-mnist-5k-0-")
+    assert default_name(first) == default_name(again) != default_name(other)
+    assert default_name(first).startswith("dcgan-mnist-5k-0-")
 
 
 def test_changed_images_are_another_plan_under_the_same_name(images: Path) -> None:
-    before = make_plan(data=f"folder:{images}")
+    before = planned(data=f"folder:{images}")
     os.utime(images / "0.png", (1, 1))
-    after = make_plan(data=f"folder:{images}")
+    after = planned(data=f"folder:{images}")
     assert before.digest() != after.digest()
-    assert before.default_name() == after.default_name()
+    assert default_name(before) == default_name(after)
 
 
 def test_parameters_bring_the_plan_back() -> None:
-    plan = make_plan("vanilla", "digits", ["training.steps=7"], seed=5)
-    assert Plan.from_parameters(plan.parameters(), "here") == plan
+    plan = planned("vanilla", "digits", overrides=["training.steps=7"], seed=5)
+    assert read_parameters(plan.parameters(), "here") == (plan.recipe, plan.seed)
 
 
 @pytest.mark.parametrize("parameters", [{}, {"data": "x"}, {"data": "{}", "model": "[]"}])
 def test_other_parameters_are_no_plan(parameters: dict[str, str]) -> None:
     with pytest.raises(RequestError, match="not a training pipeline"):
-        Plan.from_parameters(parameters, "here")
+        read_parameters(parameters, "here")
 
 
 @pytest.mark.parametrize("seed", [-1, 2**31])
 def test_seeds_that_not_everybody_can_carry(seed: int) -> None:
     with pytest.raises(RequestError, match=f"--seed {seed}"):
-        make_plan(seed=seed)
+        planned(seed=seed)
 
 
 def test_inception_weights_that_are_not_there() -> None:
     with pytest.raises(RequestError, match="no file /nowhere/weights"):
-        make_plan("dcgan", overrides=["evaluation.inception_weights=/nowhere/weights"])
+        planned("dcgan", overrides=["evaluation.inception_weights=/nowhere/weights"])
 
 
 def test_a_word_that_kfp_local_would_replace(tmp_path: Path, images: Path) -> None:
     odd = tmp_path / "python3-pictures"
     images.rename(odd)
     with pytest.raises(RequestError, match="replaces the word python3"):
-        make_plan(data=f"folder:{odd}")
+        planned(data=f"folder:{odd}")
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
     monkeypatch.chdir(tmp_path)
-    plan = make_plan("dcgan")
-    return lambda **given: make_place(plan, **{"environment": {}, **given})
+    plan = planned("dcgan")
+    return lambda environment=None, **given: make_place(plan, Request(**given), environment or {})
 
 
 def test_a_run_lies_in_runs_under_its_name_and_is_tracked_beside_it(place: Callable, tmp_path: Path) -> None:

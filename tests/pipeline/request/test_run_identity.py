@@ -11,13 +11,15 @@ import pytest
 
 from components.tracking.journal import Journal, last_kind, tracking_folder
 from pipeline.commands.run import continue_or_begin
-from pipeline.request.plan import Place, Plan, make_plan
+from pipeline.request.place import Place
+from pipeline.request.plan import Plan, make_plan
+from pipeline.request.request import Request
 from pipeline.workdir import WorkDirectory, open_workdir
 
 
 @pytest.fixture
 def plan() -> Plan:
-    return make_plan("dcgan", "digits")
+    return make_plan(Request(recipe="dcgan", data="digits"))
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.scheduling.run import command_of
 from pipeline.scheduling.schedule import make_schedule
 from pipeline.scheduling.store import ScheduleStore
 
@@ -187,8 +186,3 @@ def test_random_kills_change_nothing(more: list[str]) -> None:
     done = subprocess.run(script, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["faults"] == []
-
-
-def test_a_request_as_a_command_line() -> None:
-    request = {"command": "retrain", "data": "digits", "seed": 3, "force": True, "overrides": ["training.steps=5"]}
-    assert command_of(request) == ["retrain", "--seed", "3", "--data", "digits", "--force", "--set", "training.steps=5"]

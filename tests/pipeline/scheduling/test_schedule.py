@@ -7,7 +7,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from gan_models.errors import RequestError
-from pipeline.scheduling.schedule import equal_schedules, is_due, make_schedule, next_due, normalise_cron
+from pipeline.cli import call
+from pipeline.request.request import Request
+from pipeline.scheduling.cron import next_due, normalise_cron
+from pipeline.scheduling.schedule import command_of, equal_schedules, make_schedule
 
 
 @pytest.mark.parametrize(
@@ -70,10 +73,57 @@ def test_a_pause_is_no_difference_but_a_time_is() -> None:
         ("0 30 8 * * MON-FRI", "2026-02-27 09:00:00", "2026-03-02 08:30:00"),
         ("0 0 0 13 * FRI", "2026-03-01 00:00:00", "2026-03-06 00:00:00"),  # either fits, as in every cron
         ("*/20 59 23 31 12 ?", "2026-12-31 23:59:40", "2027-12-31 23:59:00"),
+        ("0 0 0 */10 * MON", "2026-03-01 00:00:00", "2026-03-02 00:00:00"),  # every tenth day is a restriction as well
     ],
 )
 def test_when_it_is_due_next(cron: str, after: str, due: str) -> None:
     moment = datetime.fromisoformat(due)
     assert next_due(cron, datetime.fromisoformat(after)) == moment
-    assert is_due(cron, moment)
-    assert not is_due(cron, moment + timedelta(seconds=1))
+    assert next_due(cron, moment - timedelta(seconds=1)) == moment
+    assert next_due(cron, moment) > moment + timedelta(seconds=1)
+
+
+def test_a_request_as_a_command_line() -> None:
+    request = {"command": "retrain", "data": "digits", "seed": 3, "force": True, "overrides": ["training.steps=5"]}
+    words = ["retrain", "--seed", "3", "--data", "digits", "--force", "--set", "training.steps=5"]
+    assert command_of(Request.parse(request)) == words
+
+
+def test_a_schedule_of_today_stands_for_the_command_line_of_today() -> None:
+    kept = make_schedule(
+        name="faces",
+        cron="0 30 2 * * *",
+        request={
+            "command": "retrain",
+            "recipe": "dcgan",
+            "data": "folder:/images",
+            "overrides": ["data.size=8", "training.steps=5"],
+            "seed": 4,
+            "workdir": "/runs/faces",
+            "tracking_uri": "sqlite:////runs/mlflow.db",
+            "name": "faces",
+            "model": "faces",
+            "force": True,
+            "warm_start": True,
+            "webhook_env": "HOOK",
+        },
+    )
+    request = Request.parse(kept.request)
+    assert request.kept() == kept.request
+    assert " ".join(command_of(request)) == (
+        "retrain --seed 4 --recipe dcgan --data folder:/images --workdir /runs/faces "
+        "--tracking-uri sqlite:////runs/mlflow.db --name faces --model faces --webhook-env HOOK --force --warm-start "
+        "--set data.size=8 --set training.steps=5"
+    )
+
+
+@pytest.mark.parametrize("field", [name for name in Request.model_fields if name != "command"])
+def test_every_field_of_a_request_comes_back_from_its_command_line(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"overrides": ["a=1"], "seed": 7, "force": True, "warm_start": True, "engine": "docker"}
+    asked = Request.parse({"command": "run", field: values.get(field, "here")})
+    if field in ("model", "webhook_env", "force", "warm_start"):
+        asked = asked.model_copy(update={"command": "retrain"})
+    told: list[Request] = []
+    monkeypatch.setattr("pipeline.commands.run.run_command", lambda request, as_json: told.append(request) or 0)
+    assert call(command_of(asked)) == 0
+    assert told == [asked]

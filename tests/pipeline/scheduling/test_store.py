@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from components.stage.stopping import parent_mark
 from gan_models.errors import RequestError
+from pipeline.request.request import Request
 from pipeline.scheduling.schedule import Schedule, make_schedule
 from pipeline.scheduling.store import ATTEMPTS, LocalSchedules, ScheduleStore, first_due
 
@@ -39,8 +41,9 @@ def states(store: ScheduleStore) -> dict[float, str]:
 
 def test_a_due_time_is_written_down_once(store: ScheduleStore) -> None:
     for _ in range(3):
-        store.record("faces", 1, [at(10)], now=at(10))
+        store.record_due(at(10))
     assert states(store) == {10: "claimed"}
+    assert store.next_due() == at(20)
 
 
 def test_ensure_again_changes_nothing(store: ScheduleStore) -> None:
@@ -51,39 +54,53 @@ def test_ensure_again_changes_nothing(store: ScheduleStore) -> None:
 
 def test_another_request_leaves_the_times_alone(store: ScheduleStore) -> None:
     assert store.ensure(every(10, data="digits"), at(7)) == "changed"
-    kept = store.find("faces")
-    assert (kept.revision, first_due(kept, at(7))) == (1, at(10))
-    store.record("faces", 1, [at(10)], now=at(10))
+    assert first_due(store.find("faces"), at(7)) == store.next_due() == at(10)
+    store.record_due(at(10))
     (claim,) = store.waiting()
     assert claim.request == {"data": "digits"}
 
 
 def test_an_edit_loses_nothing_that_was_due_before_and_doubles_nothing_after(store: ScheduleStore) -> None:
     assert store.ensure(every(5), at(12)) == "changed"
-    # The scheduler has not seen the edit yet: 10 was due, 20 is not any more.
-    store.record("faces", 1, [at(10), at(20)], now=at(20))
+    # No scheduler has seen the edit yet: 10 was due, 20 is not any more.
+    assert states(store) == {10: "due"}
+    assert store.next_due() == at(10)
+    store.record_due(at(16))
     assert states(store) == {10: "claimed"}
-    kept = store.find("faces")
-    assert (kept.revision, first_due(kept, kept.changed)) == (2, at(17))
+    assert store.next_due() == at(17)
+    store.record_due(at(22))
+    assert states(store) == {10: "claimed", 17: "skipped", 22: "skipped"}
+
+
+def test_what_an_edit_found_due_is_skipped_like_any_other_if_no_scheduler_comes_in_time(store: ScheduleStore) -> None:
+    store.ensure(every(5), at(22))
+    store.ensure(every(5, data="digits"), at(23))
+    assert states(store) == {10: "due", 20: "due"}
+    store.record_due(at(24), grace=60)
+    assert states(store) == {10: "skipped", 20: "skipped"}
+    assert [run.sentence[:60] for run in store.runs("faces")] == [
+        "the scheduler was not running until 240 s later",
+        "the scheduler was not running; the run due at 2026-11-22T12:",
+    ]
 
 
 def test_of_several_missed_times_the_latest_stands_for_all(store: ScheduleStore) -> None:
-    store.record("faces", 1, [at(10), at(20), at(30)], now=at(31))
+    store.record_due(at(31))
     assert states(store) == {10: "skipped", 20: "skipped", 30: "claimed"}
     assert "the run due at 2026-11-22T12:30:00 stands for it" in store.runs("faces")[-1].sentence
 
 
 def test_what_was_missed_by_too_much_is_skipped(store: ScheduleStore) -> None:
-    store.record("faces", 1, [at(10)], grace=60, now=at(12))
+    store.record_due(at(12), grace=60)
     (run,) = store.runs("faces")
     assert (run.state, run.sentence) == ("skipped", "the scheduler was not running until 120 s later")
 
 
 def test_runs_never_overlap(store: ScheduleStore) -> None:
-    store.record("faces", 1, [at(10)], now=at(10))
+    store.record_due(at(10))
     (claim,) = store.waiting()
     assert store.begin(claim.id, parent_mark()) is not None
-    store.record("faces", 1, [at(20)], now=at(20))
+    store.record_due(at(20))
     assert states(store) == {10: "running", 20: "skipped"}
     assert store.runs("faces")[0].sentence == "the run due at 2026-11-22T12:10:00 was still running"
     with pytest.raises(RequestError, match="has not ended yet"):
@@ -91,7 +108,7 @@ def test_runs_never_overlap(store: ScheduleStore) -> None:
 
 
 def test_only_one_of_many_processes_gets_a_run(store: ScheduleStore) -> None:
-    store.record("faces", 1, [at(10)], now=at(10))
+    store.record_due(at(10))
     (waiting,) = store.waiting()
     got: list[str] = []
 
@@ -108,7 +125,7 @@ def test_only_one_of_many_processes_gets_a_run(store: ScheduleStore) -> None:
 
 
 def test_a_run_whose_process_died_is_continued_but_not_for_ever(store: ScheduleStore) -> None:
-    store.record("faces", 1, [at(10)], now=at(10))
+    store.record_due(at(10))
     for attempt in range(1, ATTEMPTS + 1):
         (waiting,) = store.waiting()
         claim = store.begin(waiting.id, NOBODY)
@@ -121,7 +138,7 @@ def test_a_run_whose_process_died_is_continued_but_not_for_ever(store: ScheduleS
 
 
 def test_a_run_whose_process_lives_is_left_alone(store: ScheduleStore) -> None:
-    store.record("faces", 1, [at(10)], now=at(10))
+    store.record_due(at(10))
     (waiting,) = store.waiting()
     claim = store.begin(waiting.id, parent_mark())
     assert store.release_dead() == []
@@ -132,21 +149,22 @@ def test_a_run_whose_process_lives_is_left_alone(store: ScheduleStore) -> None:
 
 
 def test_nothing_is_due_in_a_pause_and_nothing_is_made_up_for(store: ScheduleStore) -> None:
-    store.record("faces", 1, [at(10)], now=at(10))
+    store.record_due(at(10))
     store.pause("faces", at(11))
     store.pause("faces", at(15))  # twice is no error, and moves nothing
-    store.record("faces", 1, [at(20)], now=at(20))
+    store.record_due(at(20))
+    assert store.next_due() is None
     store.resume("faces", at(25))
-    store.record("faces", 1, [at(20), at(30)], now=at(30))
+    store.record_due(at(30))
     assert states(store) == {10: "skipped", 30: "claimed"}
     assert store.runs("faces")[-1].sentence == "the schedule was paused before it began"
 
 
 def test_a_deleted_schedule_keeps_its_journal_and_comes_back_without_doubles(store: ScheduleStore) -> None:
-    store.record("faces", 1, [at(10)], now=at(10))
+    store.record_due(at(10))
     store.delete("faces")
     store.ensure(every(10), at(5))
-    store.record("faces", 1, [at(10)], now=at(10))
+    store.record_due(at(10))
     assert states(store) == {10: "skipped"}
 
 
@@ -161,3 +179,58 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database, but long enough to be looked at as one" * 20)
     with pytest.raises(RequestError, match="give another --store"):
         ScheduleStore(tmp_path / "notes.txt")
+
+
+def test_a_pause_says_what_became_of_what_was_due_before_it(store: ScheduleStore) -> None:
+    store.pause("faces", at(12))
+    assert states(store) == {10: "skipped"}
+    assert store.runs("faces")[0].sentence == "the schedule was paused before it began"
+
+
+# -- stores of before --------------------------------------------------------------------------------------------------
+
+BEFORE = """
+CREATE TABLE schedules (
+    name TEXT PRIMARY KEY, document TEXT NOT NULL, revision INTEGER NOT NULL, anchor TEXT NOT NULL,
+    since TEXT NOT NULL, changed TEXT NOT NULL, paused TEXT
+);
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, schedule TEXT NOT NULL, due TEXT NOT NULL, state TEXT NOT NULL,
+    request TEXT NOT NULL, runner TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0, ended TEXT,
+    sentence TEXT NOT NULL DEFAULT '', UNIQUE (schedule, due)
+);
+CREATE TABLE apscheduler_jobs (id VARCHAR(191) NOT NULL PRIMARY KEY, next_run_time FLOAT, job_state BLOB NOT NULL);
+CREATE INDEX ix_apscheduler_jobs_next_run_time ON apscheduler_jobs (next_run_time);
+INSERT INTO apscheduler_jobs VALUES ('faces', 1795349400.0, x'80');
+INSERT INTO schedules VALUES (
+    'faces',
+    '{"name":"faces","cron":null,"every":600,"timezone":"UTC","paused":false,'
+    || '"request":{"command":"retrain","data":"digits","workdir":"/runs/faces","name":"faces"}}',
+    2, '2026-11-22T12:00:00+00:00', '2026-11-22T12:00:00.250000+00:00', '2026-11-22T12:00:00.500000+00:00', NULL
+);
+INSERT INTO schedules VALUES (
+    'paused',
+    '{"name":"paused","cron":"0 30 2 * * *","every":null,"timezone":"Europe/Berlin","paused":false,"request":{}}',
+    1, '2026-11-22T12:00:00+00:00', '2026-11-22T12:00:00.000000+00:00', '2026-11-22T12:00:00.000000+00:00',
+    '2026-11-22T12:05:00.000000+00:00'
+);
+INSERT INTO runs (schedule, due, state, request) VALUES
+    ('faces', '2026-11-22T12:10:00.000000+00:00', 'finished', '{}'),
+    ('faces', '2026-11-22T12:25:00.123456+00:00', 'finished', '{}');
+"""
+
+
+def test_a_store_that_apscheduler_kept_is_taken_over(tmp_path: Path) -> None:
+    database = sqlite3.connect(tmp_path / "schedules.db")
+    database.executescript(BEFORE)
+    database.close()
+    for _ in range(2):  # the second time it is a store of today
+        store = ScheduleStore(tmp_path / "schedules.db")
+        faces, paused = store.kept()
+        assert (faces.schedule.every, faces.anchor, faces.since, faces.paused) == (600, at(0), at(10), None)
+        assert Request.parse(faces.schedule.request).command == "retrain"
+        assert (paused.schedule.cron, paused.paused) == ("0 30 2 * * *", at(5))
+    assert store.next_due() == at(20)
+    store.record_due(at(21))
+    assert [run.state for run in store.runs("faces")] == ["finished", "claimed", "finished"]
+    assert store.ensure(every(10), at(22)) == "changed"

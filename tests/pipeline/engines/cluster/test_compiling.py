@@ -18,6 +18,7 @@ from pipeline.engines.cluster.compiling import ClusterPipeline, compile_for_clus
 from pipeline.engines.cluster.lint import lint
 from pipeline.engines.cluster.placement import Placement
 from pipeline.request.plan import make_plan
+from pipeline.request.request import Request
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "training-on-cluster.yaml"
 IMAGE = f"registry.example/gan-pipeline:0.1.0@sha256:{'0123456789abcdef' * 4}"
@@ -36,7 +37,7 @@ STAGES = ["prepare-data", "train-gan", "select-checkpoint", "evaluate-gan", "exp
 
 def arguments(placement: Placement = PLACEMENT) -> dict[str, Any]:
     run = run_parameter("night", "faces", "http://mlflow:5000", placement, "night")
-    return {**make_plan("dcgan", "digits").parameters(), "run": run}
+    return {**make_plan(Request(recipe="dcgan", data="digits")).parameters(), "run": run}
 
 
 @pytest.fixture(scope="module")

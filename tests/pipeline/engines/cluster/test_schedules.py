@@ -12,7 +12,8 @@ import pytest
 from gan_models.errors import RequestError, RunError
 from pipeline.engines.cluster.schedules import ClusterSchedules
 from pipeline.engines.cluster.settings import ClusterSettings, read_settings
-from pipeline.request.cluster import Submission, TrainingRequest, build_training
+from pipeline.engines.cluster.submission import Submission, build_submission
+from pipeline.request.request import Request
 from pipeline.scheduling.schedule import Schedule, Scheduler, make_schedule
 from tests.pipeline.kfp_server import API, Fault, KfpServer
 
@@ -29,7 +30,7 @@ def build() -> Callable[[Schedule], Submission]:
     def build(schedule: Schedule) -> Submission:
         key = repr(schedule.request)
         if key not in kept:
-            kept[key] = build_training(TrainingRequest.parse(schedule.request), settings)
+            kept[key] = build_submission(Request.parse(schedule.request), settings)
         return kept[key]
 
     return build
@@ -220,6 +221,23 @@ def test_recurring_runs_of_others_are_left_alone(server: KfpServer, schedules: S
     assert schedules.list() == []
     schedules.ensure(nightly())
     assert len(server.schedules) == 2
+
+
+def test_a_recurring_run_of_before_is_read(server: KfpServer, schedules: Scheduler) -> None:
+    schedules.ensure(nightly())
+    only(server).description = (
+        "Schedule of gan-pipeline: dcgan on digits, seed 0\n"
+        '{"digest": "0123456789abcdef", "enable": true, "schedule": {"cron": "0 0 2 * * *", "every": null, "name": '
+        '"nightly", "paused": false, "request": {"command": "retrain", "data": "digits", "force": true, "model": '
+        '"faces", "name": "nightly", "overrides": ["training.steps=20"], "recipe": "dcgan", "seed": 3, "warm_start": '
+        'true, "webhook_env": "HOOK"}, "timezone": "UTC"}}'
+    )
+    request = Request.parse(schedules.show("nightly").schedule.request)
+    assert (request.command, request.seed, request.model, request.webhook_env) == ("retrain", 3, "faces", "HOOK")
+    assert (request.overrides, request.force, request.warm_start) == (("training.steps=20",), True, True)
+    assert schedules.ensure(nightly(request=request.kept())) == "changed"
+    parameters = only(server).runtime_config.parameters
+    assert (parameters["model_name"], parameters["force"], parameters["warm_start"]) == ("faces", True, True)
 
 
 def test_one_time_zone_for_a_cluster(server: KfpServer, schedules: Scheduler) -> None:

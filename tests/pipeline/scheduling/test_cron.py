@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,29 +10,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.scheduling.schedule import make_schedule
-from pipeline.scheduling.triggers import WallClockTrigger, trigger_of
 
 SPRING, AUTUMN = datetime(2026, 3, 28, 12, tzinfo=UTC), datetime(2026, 10, 24, 12, tzinfo=UTC)
 
 
 def due(cron: str, start: datetime, count: int, zone: str = "Europe/Berlin") -> list[str]:
-    trigger = trigger_of(make_schedule(name="s", cron=cron, timezone=zone), start)
-    trigger = pickle.loads(pickle.dumps(trigger))  # as it comes out of the job store
-    found, before = [], None
+    return [f"{moment.astimezone(ZoneInfo(zone)):%d %H:%M %z}" for moment in dues(cron, zone, start, count)]
+
+
+def dues(cron: str, zone: str, start: datetime, count: int) -> list[datetime]:
+    """The first of them may be `start` itself."""
+    schedule = make_schedule(name="s", cron=cron, timezone=zone)
+    found = [start - timedelta(microseconds=1)]
     for _ in range(count):
-        before = trigger.get_next_fire_time(before, start)
-        found.append(before.astimezone(ZoneInfo(zone)).strftime("%d %H:%M %z"))
-    return found
+        found.append(schedule.due_after(found[-1], start))
+    return found[1:]
 
 
 @pytest.mark.parametrize(
     ("cron", "start", "expected"),
     [
-        # 02:30 does not exist on 29 March: one hour later by the new clock, no day is left out
-        ("30 2 * * *", SPRING, ["29 03:30 +0200", "30 02:30 +0200", "31 02:30 +0200"]),
+        # 02:30 does not exist on 29 March: when the clock goes on, no day is left out
+        ("30 2 * * *", SPRING, ["29 03:00 +0200", "30 02:30 +0200", "31 02:30 +0200"]),
+        ("15 30 2 * * *", SPRING, ["29 03:00 +0200", "30 02:30 +0200"]),
+        ("0 30 2 ? * *", SPRING, ["29 03:00 +0200", "30 02:30 +0200"]),
         # 02:30 comes twice on 25 October: the first time only
         ("30 2 * * *", AUTUMN, ["25 02:30 +0200", "26 02:30 +0100", "27 02:30 +0100"]),
-        ("*/20 2 * * *", SPRING, ["29 03:00 +0200", "29 03:20 +0200", "29 03:40 +0200", "30 02:00 +0200"]),
+        ("*/20 2 * * *", SPRING, ["29 03:00 +0200", "30 02:00 +0200", "30 02:20 +0200"]),
+        ("*/20 2 * * *", AUTUMN, ["25 02:00 +0200", "25 02:20 +0200", "25 02:40 +0200", "26 02:00 +0100"]),
         ("0 3 * * *", AUTUMN, ["25 03:00 +0100", "26 03:00 +0100"]),
         # what is due every hour is due in every hour that there is
         ("30 * * * *", SPRING + timedelta(hours=12), ["29 01:30 +0100", "29 03:30 +0200", "29 04:30 +0200"]),
@@ -44,6 +48,16 @@ def test_the_days_of_changed_clocks(cron: str, start: datetime, expected: list[s
     assert due(cron, start, len(expected)) == expected
 
 
+def test_seconds_are_of_each_minute_that_is_due() -> None:
+    start = datetime(2026, 3, 29, 1, 0, 5, tzinfo=UTC)  # 03:00:05: 02:30 was left out five seconds ago
+    found = dues("*/20 30 2 * * *", "Europe/Berlin", start, 3)
+    assert [f"{moment.astimezone(ZoneInfo('Europe/Berlin')):%d %H:%M:%S}" for moment in found] == [
+        "29 03:00:20",
+        "29 03:00:40",
+        "30 02:30:00",
+    ]
+
+
 def test_sunday_is_0_and_either_kind_of_day_will_do() -> None:
     start = datetime(2026, 11, 22, 13, tzinfo=UTC)  # a Sunday
     assert due("0 12 * * 0", start, 2, "UTC") == ["29 12:00 +0000", "06 12:00 +0000"]
@@ -51,11 +65,10 @@ def test_sunday_is_0_and_either_kind_of_day_will_do() -> None:
 
 
 def test_intervals_are_counted_from_the_anchor() -> None:
-    anchor = datetime(2026, 10, 24, 12, tzinfo=UTC)
-    trigger = trigger_of(make_schedule(name="s", every=86400), anchor)
-    first = trigger.get_next_fire_time(None, anchor)
-    assert first == anchor + timedelta(days=1)
-    assert trigger.get_next_fire_time(None, anchor + timedelta(days=30, seconds=1)) == anchor + timedelta(days=31)
+    anchor, daily = datetime(2026, 10, 24, 12, tzinfo=UTC), make_schedule(name="s", every=86400)
+    for before in (anchor - timedelta(days=3), anchor, anchor + timedelta(hours=23)):
+        assert daily.due_after(before, anchor) == anchor + timedelta(days=1)
+    assert daily.due_after(anchor + timedelta(days=30), anchor) == anchor + timedelta(days=31)
 
 
 @settings(max_examples=60, deadline=None)
@@ -66,15 +79,10 @@ def test_intervals_are_counted_from_the_anchor() -> None:
 )
 def test_every_hour_is_what_a_look_at_the_clock_each_minute_finds(zone: str, start: datetime, minute: str) -> None:
     moment = start.replace(second=0, microsecond=0, tzinfo=UTC)
-    trigger = WallClockTrigger(f"0 {minute} * * * *", zone)
     wanted = {0} if minute == "0" else {30} if minute == "30" else {0, 20, 40} if "/" in minute else {7, 45}
     clock = ZoneInfo(zone)
     seen = [m for m in (moment + timedelta(minutes=n) for n in range(300)) if m.astimezone(clock).minute in wanted]
-    found, before = [], None
-    for _ in seen:
-        before = trigger.get_next_fire_time(before, moment)
-        found.append(before)
-    assert found == seen
+    assert dues(f"{minute} * * * *", zone, moment, len(seen)) == seen
 
 
 @settings(max_examples=60, deadline=None)
@@ -85,9 +93,6 @@ def test_every_hour_is_what_a_look_at_the_clock_each_minute_finds(zone: str, sta
     minute=st.integers(0, 59),
 )
 def test_once_a_day_is_once_for_every_date(zone: str, start: datetime, hour: int, minute: int) -> None:
-    trigger = WallClockTrigger(f"0 {minute} {hour} * * *", zone)
-    found, before = [], None
-    for _ in range(400):
-        before = trigger.get_next_fire_time(before, start.replace(tzinfo=UTC))
-        found.append(before.astimezone(ZoneInfo(zone)).date())
+    moments = dues(f"{minute} {hour} * * *", zone, start.replace(tzinfo=UTC), 400)
+    found = [moment.astimezone(ZoneInfo(zone)).date() for moment in moments]
     assert found == [found[0] + timedelta(days=n) for n in range(400)]
