@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from components.artifacts import GRID_FILE, IMAGES_FOLDER, SAMPLES_FILE, Exported, Figures
 from components.stage.stage import Stage
 from components.tracking.journal import link_or_copy
-from gan_models.atomic import new_folder, write_json
+from gan_models.atomic import new_folder
 from gan_models.recipes.schema import Export
 
 if TYPE_CHECKING:
@@ -18,11 +19,8 @@ if TYPE_CHECKING:
 
     from gan_models.sampling.generator import LoadedGenerator, Samples
 
-GRID_FILE = "grid.png"
 INTERPOLATION_FILE = "interpolation.png"
 ARITHMETIC_FILE = "arithmetic.png"
-IMAGES_FOLDER = "images"
-SAMPLES_FILE = "samples.parquet"
 _GRID_ROWS, _GRID_COLUMNS = 10, 10
 
 
@@ -44,15 +42,7 @@ class Request(BaseModel):
     seed: int
 
 
-class Result(BaseModel):
-    """What was exported."""
-
-    samples: int
-    registered_name: str
-    step: int
-
-
-def run(request: Request, stage: Stage) -> Result:
+def run(request: Request, stage: Stage) -> Exported:
     """Draws the samples and writes the export folder.
 
     Raises:
@@ -69,8 +59,8 @@ def run(request: Request, stage: Stage) -> Result:
     with new_folder(request.output) as target, stage.progress("exporting", 5) as bar:
         for file in folder_files(request.generator):
             link_or_copy(request.generator / file, target / file)
-        if (request.report / "metrics.json").is_file():
-            link_or_copy(request.report / "metrics.json", target / "metrics.json")
+        if (request.report / Figures.FILE).is_file():
+            link_or_copy(request.report / Figures.FILE, target / Figures.FILE)
         bar.advance()
         samples = generator.sample(request.export.samples, seed=request.seed)
         _write_images(samples, target)
@@ -82,8 +72,8 @@ def run(request: Request, stage: Stage) -> Result:
         figures += _write_translations(generator, request, target, stage)
         figures += _write_captions(generator, request, target, stage)
         bar.advance()
-        result = Result(samples=len(samples.images), registered_name=name, step=generator.info.step)
-        write_json(target / "export.json", result.model_dump())
+        result = Exported(samples=len(samples.images), registered_name=name, step=generator.info.step)
+        result.write(target)
     for file in (GRID_FILE, SAMPLES_FILE, *figures):
         stage.log_artifact(request.output / file)
     stage.log_generator(request.generator, name)

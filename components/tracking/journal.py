@@ -36,6 +36,8 @@ from filelock import FileLock, Timeout
 from gan_models.errors import RunError
 
 Entry = dict[str, Any]
+BATCHED = ("metrics", "params", "tags")
+"""Kinds that may share one request: their `values` stand for themselves, one by one."""
 
 FSYNC_SECONDS = 2.0  # a killed process loses nothing in any case; a power cut loses at most this much
 LOCK_SECONDS = 30.0  # a predecessor that was told to stop has this long to go

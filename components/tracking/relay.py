@@ -1,4 +1,4 @@
-"""Sends the journals of a run to MLflow: in order, in batches, exactly once, for as long as it takes.
+"""Sends the journals of a run to its tracker: in order, in batches, exactly once, for as long as it takes.
 
 How often an entry arrives, whatever dies when:
 
@@ -12,7 +12,6 @@ How often an entry arrives, whatever dies when:
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import shutil
@@ -26,11 +25,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from components.context import RunContext
+from components.context import DESCRIBED, DESCRIPTION_FILE, RunContext
 from components.redaction import redact
-from components.tracking.journal import Entry, Line, read_acknowledged, read_lines, remove, sending_folder
-from components.tracking.mlflow.client import Trouble, sentence_of, trouble_of
-from components.tracking.mlflow.sender import BATCHED, Sender
+from components.tracking.backend import Sender, Trouble, tracker_of
+from components.tracking.journal import BATCHED, Entry, Line, read_acknowledged, read_lines, remove, sending_folder
 from gan_models.atomic import write_json
 
 POLL_SECONDS = 0.5
@@ -53,6 +51,7 @@ class Pending:
     reason: str = ""
     folder: Path | None = None
     rejected: tuple[str, ...] = ()
+    tracker: str = "MLflow"
 
     def __bool__(self) -> bool:
         return self.entries > 0
@@ -63,7 +62,7 @@ class Pending:
             return ""
         why = f": {self.reason}" if self.reason else ""
         return (
-            f"{self.entries} entries wait in {self.folder} to be sent to MLflow{why}; "
+            f"{self.entries} entries wait in {self.folder} to be sent to {self.tracker}{why}; "
             "the next run in this work directory sends them"
         )
 
@@ -145,8 +144,10 @@ class Relay:
     def __init__(self, context: RunContext, only: str | None = None) -> None:
         self.context = context
         self._only = only
-        self._post = _Post(context, only, Sender(context))
-        self._leftovers = [_Post(run, None, Sender(run)) for run in (unsent_runs(context) if only is None else ())]
+        self._tracker = tracker_of(context.tracking_uri)
+        self._post = _Post(context, only, self._tracker.sender(_with_titles(context)))
+        left = unsent_runs(context) if only is None else ()
+        self._leftovers = [_Post(run, None, self._tracker.sender(run)) for run in left]
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._draining = False
@@ -155,7 +156,7 @@ class Relay:
         self._rounds = 0  # begun so far
         self._troubled_round = 0  # the last one that `_trouble` is known from
         self._rejected: list[str] = []
-        self._thread = threading.Thread(target=self._run, name="mlflow-relay", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
 
     def __enter__(self) -> Relay:
         self._thread.start()
@@ -188,7 +189,7 @@ class Relay:
     def pending(self) -> Pending:
         """What is unsent at this moment."""
         count = count_unsent(self.context, self._only)
-        return Pending(count, self._reason, self.context.tracking_folder, tuple(self._rejected))
+        return Pending(count, self._reason, self.context.tracking_folder, tuple(self._rejected), self._tracker.name)
 
     def close(self, seconds: float = 2.0) -> None:
         """Stop sending. What is under way gets `seconds` to finish; it is verified next time if it does not."""
@@ -272,9 +273,9 @@ class Relay:
         """What went wrong; whether the request arrived is not known, so it is verified when it is repeated."""
         outbox.verify_below = max(outbox.verify_below, outbox.offset + 1)
         post.sender.reset()
-        trouble = trouble_of(error)
+        trouble = self._tracker.trouble_of(error)
         if post is self._post:
-            self._note(trouble, sentence_of(error, self.context.tracking_uri))
+            self._note(trouble, self._tracker.sentence_of(error, self.context.tracking_uri))
         if trouble not in (Trouble.AWAY, Trouble.REFUSED):
             _logger.info("%s", redact(str(error)), exc_info=error)
         return trouble
@@ -286,7 +287,7 @@ class Relay:
         self._trouble, self._reason, self._troubled_round = trouble, reason, self._rounds
 
     def _reject(self, outbox: _Outbox, entry: Entry, error: Exception) -> None:
-        sentence = sentence_of(error, self.context.tracking_uri)
+        sentence = self._tracker.sentence_of(error, self.context.tracking_uri)
         self._rejected.append(sentence)
         with outbox.path.with_suffix(".rejected").open("a") as file:
             file.write(json.dumps({"entry": entry, "reason": sentence}) + "\n")
@@ -348,15 +349,29 @@ def count_unsent(context: RunContext, only: str | None = None) -> int:
 def unsent_runs(context: RunContext) -> list[RunContext]:
     """Earlier runs in the same work directory with entries for the same store that were never sent, oldest first."""
     found: list[tuple[float, RunContext]] = []
-    for file in context.tracking_folder.parent.glob("*/run.json"):
-        if file.parent == context.tracking_folder:
-            continue
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            described: dict[str, Any] = json.loads(file.read_text())
-            if described["tracking_uri"] != redact(context.tracking_uri):
-                continue
-            same = {key: described[key] for key in ("name", "experiment", "parent_run_id", "relay")}
+    for file in context.tracking_folder.parent.glob(f"*/{DESCRIPTION_FILE}"):
+        described = _description(file)
+        if file.parent != context.tracking_folder and described.get("tracking_uri") == redact(context.tracking_uri):
+            same = {key: described[key] for key in DESCRIBED if key in described}
             run = context.model_copy(update={"run_id": file.parent.name, **same})
             if has_unsent(run):
                 found.append((file.stat().st_mtime, run))
     return [run for _, run in sorted(found, key=lambda pair: pair[0])]
+
+
+def _with_titles(context: RunContext) -> RunContext:
+    """The run with the titles that its stages wrote down, for a command that only knows where the run lies."""
+    if context.titles:
+        return context
+    return context.model_copy(
+        update={"titles": _description(context.tracking_folder / DESCRIPTION_FILE).get("titles", {})}
+    )
+
+
+def _description(file: Path) -> dict[str, Any]:
+    """What the first stage of a run wrote about it; empty where nothing can be read."""
+    try:
+        described = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return described if isinstance(described, dict) else {}

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
+from components.artifacts import Champion, Training
 from components.stage.environment import environment
 from components.stage.progress import Progress
 from components.stage.stage import Interrupted, Stage
 from components.tracking.journal import link_or_copy
-from gan_models.atomic import new_folder, write_json
+from gan_models.atomic import new_folder
 from gan_models.errors import RequestError
+from gan_models.files import GENERATORS_FOLDER, HISTORY_FILE, SAMPLES_FOLDER
 from gan_models.recipes import Recipe, model_document, recipe_digest
 from gan_models.recipes.loading import parse_recipe
 
@@ -30,10 +32,6 @@ if TYPE_CHECKING:
     from gan_models.training.loop import Outcome
     from gan_models.training.warm_start import Start
 
-TRAINING_FILE = "training.json"
-# As gan_models.training.loop writes them; named here because importing it imports torch.
-HISTORY_FILE = "history.csv"
-SAMPLES_FOLDER = "samples"
 # A killed run's own training process may need this long to notice and to write its last checkpoint.
 _LOCK_SECONDS = 30.0
 _GRID_SERIES = "samples"
@@ -61,23 +59,7 @@ class Request(BaseModel):
     """Changes when the project's code does: a training is never continued by other code than began it."""
 
 
-class Result(BaseModel):
-    """How the training ended; also written as training.json."""
-
-    recipe: str
-    recipe_digest: str
-    data_fingerprint: str
-    seed: int
-    steps: int
-    seconds: float
-    collapsed: bool
-    unhealthy_steps: tuple[int, ...]
-    generators: int
-    last_metrics: dict[str, float]
-    environment: dict[str, str]
-
-
-def run(request: Request, stage: Stage) -> Result:
+def run(request: Request, stage: Stage) -> Training:
     """Trains, or goes on from the newest checkpoint.
 
     Raises:
@@ -86,7 +68,7 @@ def run(request: Request, stage: Stage) -> Result:
         Interrupted: a stop was asked for; the checkpoint is written.
     """
     from gan_models.data.table import ImageTable
-    from gan_models.training.loop import GENERATORS_FOLDER, Stopped
+    from gan_models.training.loop import Stopped
 
     table = ImageTable.open(request.dataset)
     metadata = table.metadata
@@ -106,7 +88,7 @@ def run(request: Request, stage: Stage) -> Result:
             raise Interrupted(f"interrupted at step {stopped.step}; the same command continues from there") from None
         recorded = environment()
         stage.set_tags({**recorded, "recipe": recipe.name, "collapsed": str(outcome.collapsed).lower()})
-        result = Result(
+        result = Training(
             recipe=recipe.name,
             recipe_digest=recipe_digest(recipe),
             data_fingerprint=metadata.fingerprint,
@@ -121,7 +103,7 @@ def run(request: Request, stage: Stage) -> Result:
         )
         _publish(folder, request.output, result)
     stage.log_artifact(request.output / HISTORY_FILE)
-    stage.log_artifact(request.output / TRAINING_FILE)
+    stage.log_artifact(request.output / Training.FILE)
     return result
 
 
@@ -143,7 +125,7 @@ def _train(
         dataset=request.dataset,
         folder=folder,
         seed=request.seed,
-        start=request.champion / "generator" if start and request.champion else None,
+        start=request.champion and Champion.generator(request.champion) if start else None,
         keep_discriminator=request.warm_start,
     )
     if nodes := Nodes.from_environment():
@@ -170,10 +152,11 @@ def _start(request: Request, recipe: Recipe, metadata: TableMetadata, stage: Sta
     """The champion's weights, if asked for and if they fit: a new class in the data must not end a schedule."""
     from gan_models.training.warm_start import read_start
 
-    if not request.warm_start or request.champion is None or not (request.champion / "generator").is_dir():
+    champion = Champion.generator(request.champion) if request.warm_start and request.champion else None
+    if champion is None:
         return None
     try:
-        start = read_start(request.champion / "generator", recipe, metadata)
+        start = read_start(champion, recipe, metadata)
     except RequestError as error:
         stage.note(f"no warm start: {error}; training from random weights")
         return None
@@ -245,14 +228,14 @@ class _only_here:  # noqa: N801  (used like a function)
         self._lock.release()
 
 
-def _publish(folder: Path, output: Path, result: Result) -> None:
+def _publish(folder: Path, output: Path, result: Training) -> None:
     """Fills the stage's output from the state folder, by hard links where the file system allows."""
     with new_folder(output) as target:
-        for part in ("generators", SAMPLES_FOLDER):
+        for part in (GENERATORS_FOLDER, SAMPLES_FOLDER):
             for source in sorted((folder / part).rglob("*")):
                 if source.is_file() and not source.name.startswith("."):
                     copy = target / source.relative_to(folder)
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     link_or_copy(source, copy)
         link_or_copy(folder / HISTORY_FILE, target / HISTORY_FILE)
-        write_json(target / TRAINING_FILE, result.model_dump(mode="json"))
+        result.write(target)

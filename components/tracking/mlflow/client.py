@@ -6,13 +6,13 @@ import importlib
 import logging
 import os
 import sqlite3
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from components.redaction import redact
+from components.tracking.backend import Trouble
 from components.tracking.mlflow.address import sqlite_path, sqlite_uri
 
 if TYPE_CHECKING:
@@ -73,16 +73,6 @@ def create_database(path: Path) -> None:
     with new.open("rb") as file:
         os.fsync(file.fileno())
     new.replace(path)
-
-
-class Trouble(Enum):
-    """What an error of the tracking store calls for."""
-
-    AWAY = "away"  # try again later, as often as it takes
-    REFUSED = "refused"  # nobody but the user can change that: say so, try again seldom
-    MISSING = "missing"  # what was found before is gone: look it up anew
-    REJECTED = "rejected"  # this very entry is impossible
-    ODD = "odd"  # unforeseen: try again some times
 
 
 class Refusal(Exception):  # noqa: N818 - a state of the store, told to the user
