@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from components.artifacts import Champion, Outcome, clear_outcome, write_outcome
+from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.champions import Lineage
 from gan_models.data.table_file import TableMetadata, read_metadata
@@ -15,10 +16,8 @@ from gan_models.recipes import recipe_digest
 from gan_models.recipes.loading import parse_recipe
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """What would be trained, and what was."""
-
-    model_config = ConfigDict(frozen=True)
 
     dataset: Path
     champion: Path

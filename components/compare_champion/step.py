@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from components.artifacts import Champion, Comparison
+from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.champions import GENERATOR_FOLDER
 from gan_models.atomic import new_folder
 from gan_models.errors import RequestError
+from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Evaluation
 
 if TYPE_CHECKING:
@@ -25,10 +27,8 @@ if TYPE_CHECKING:
 _NOT_THE_SELECTION = 1
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """Who against whom, judged how."""
-
-    model_config = ConfigDict(frozen=True)
 
     challenger: Path
     """The generator folder of select_checkpoint."""
@@ -38,7 +38,7 @@ class Request(BaseModel):
     evaluation: Evaluation
     output: Path
     """Folder to write: comparison.json."""
-    cache_dir: Path
+    cache_dir: Path = Field(default_factory=default_cache)
     seed: int
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, Field
 
 from components.artifacts import REPORT_FILE, REPORT_PAGE_FILE
 from components.evaluate_gan.findings import Findings
+from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from gan_models.atomic import new_folder, write_text
 from gan_models.errors import RequestError
+from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Evaluation
 
 if TYPE_CHECKING:
@@ -24,10 +26,8 @@ _NOT_THE_SELECTION = 1
 _PAIRS, _COLUMNS = 30, 12
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """What to judge, and how."""
-
-    model_config = ConfigDict(frozen=True)
 
     generator: Path
     """A generator folder."""
@@ -36,7 +36,7 @@ class Request(BaseModel):
     evaluation: Evaluation
     output: Path
     """Folder to write: metrics.json, report.md, report.html, figures."""
-    cache_dir: Path
+    cache_dir: Path = Field(default_factory=default_cache)
     seed: int
 
 

@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from components.artifacts import GRID_FILE, IMAGES_FOLDER, SAMPLES_FILE, Exported, Figures
+from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.journal import link_or_copy
 from gan_models.atomic import new_folder
+from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Export
 
 if TYPE_CHECKING:
@@ -24,10 +26,8 @@ ARITHMETIC_FILE = "arithmetic.png"
 _GRID_ROWS, _GRID_COLUMNS = 10, 10
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """What to export, and where to."""
-
-    model_config = ConfigDict(frozen=True)
 
     generator: Path
     """The generator folder of select_checkpoint."""
@@ -37,7 +37,7 @@ class Request(BaseModel):
     """The dataset folder that the generator was trained on."""
     export: Export
     output: Path
-    cache_dir: Path
+    cache_dir: Path = Field(default_factory=default_cache)
     """Where the evaluation keeps the classifier that it trained."""
     seed: int
 

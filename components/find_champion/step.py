@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from components.artifacts import Champion, Judged
+from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.backend import champions_of
 from components.tracking.champions import GENERATOR_FOLDER, Champions, Lineage, Version, with_alias
@@ -14,10 +13,8 @@ from gan_models.atomic import new_folder
 from gan_models.errors import RequestError
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """Whose champion, and where it goes."""
-
-    model_config = ConfigDict(frozen=True)
 
     model_name: str
     output: Path

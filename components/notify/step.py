@@ -11,20 +11,17 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from components.artifacts import Outcome, read_outcome
 from components.redaction import redact
 from components.stage.progress import EVENTS_VARIABLE, EventReader
+from components.stage.request import StageRequest
 from components.stage.stage import Stage
 
 TRIES, WAIT_SECONDS, TIMEOUT_SECONDS = 3, 1.0, 10.0
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """How the pipeline ended, and where to tell it."""
-
-    model_config = ConfigDict(frozen=True)
 
     webhook_env: str
     """Name of the environment variable that holds the webhook's address; empty: nobody is told."""

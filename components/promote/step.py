@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from components.artifacts import Comparison, Exported, Figures, Outcome, write_outcome
+from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.backend import champions_of
 from components.tracking.champions import Lineage, Verdict, now
@@ -16,10 +15,8 @@ WAIT_VARIABLE = "GAN_PIPELINE_REGISTRY_SECONDS"
 WAIT_SECONDS = 300.0
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """What was made, and how it compares."""
-
-    model_config = ConfigDict(frozen=True)
 
     comparison: Path
     dataset: Path

@@ -7,14 +7,16 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from components.artifacts import SELECTION_CURVE_FILE, SELECTION_TABLE_FILE, Choice
+from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.journal import link_or_copy
 from gan_models.atomic import new_folder
 from gan_models.errors import RequestError, RunError
 from gan_models.files import GENERATORS_FOLDER, INFO_FILE
+from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Evaluation, Selection
 
 if TYPE_CHECKING:
@@ -25,10 +27,8 @@ if TYPE_CHECKING:
     from gan_models.sampling.generator import GeneratorInfo
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """What to choose from, and how."""
-
-    model_config = ConfigDict(frozen=True)
 
     training: Path
     """The training folder of train_gan."""
@@ -38,7 +38,7 @@ class Request(BaseModel):
     evaluation: Evaluation
     output: Path
     """The chosen generator folder to write, with the reasons for the choice beside it."""
-    cache_dir: Path
+    cache_dir: Path = Field(default_factory=default_cache)
     seed: int
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict
 
 from components.artifacts import Champion, Training
 from components.stage.environment import environment
 from components.stage.progress import Progress
+from components.stage.request import StageRequest
 from components.stage.stage import Interrupted, Stage
 from components.tracking.journal import link_or_copy
 from gan_models.atomic import new_folder
@@ -37,10 +37,8 @@ _LOCK_SECONDS = 30.0
 _GRID_SERIES = "samples"
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """What to train, on what, and where."""
-
-    model_config = ConfigDict(frozen=True)
 
     model: dict[str, Any]
     """The recipe's name, description and the sections that decide the weights (`gan_models.recipes.model_document`)."""
@@ -48,9 +46,9 @@ class Request(BaseModel):
     """A dataset folder of prepare_data."""
     output: Path
     """The training folder to write: generators/, samples/, history.csv, training.json."""
-    state_dir: Path
-    """The work directory that outlives this process."""
     seed: int
+    state_dir: Path | None = None
+    """What outlives this process; default: the work directory of the stage's run."""
     champion: Path | None = None
     """A folder of find_champion; its generator, where there is one that fits, is what the training starts from."""
     warm_start: bool = False
@@ -75,7 +73,8 @@ def run(request: Request, stage: Stage) -> Training:
     recipe = parse_recipe(request.model | {"data": metadata.options}, origin="the recipe")
     start = _start(request, recipe, metadata, stage)
     digest = start.digest if start else ""
-    folder = state_folder(request.state_dir, recipe, metadata.fingerprint, request.seed, request.code_version, digest)
+    state_dir = request.state_dir or Path(stage.context.state_dir)
+    folder = state_folder(state_dir, recipe, metadata.fingerprint, request.seed, request.code_version, digest)
     with _only_here(folder), stage.progress("training", recipe.training.steps) as bar:
         stage.log_params({**model_document(recipe), "seed": request.seed, **({"start": digest} if digest else {})})
         stage.log_dataset(
