@@ -6,6 +6,7 @@ everything that is particular to it lies in `components.tracking.mlflow`; nothin
 
 from __future__ import annotations
 
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import Enum
@@ -34,7 +35,10 @@ class Trouble(Enum):
 
 
 class Sender(ABC):
-    """Sends the entries of one pipeline run. What it raises is judged by its tracker's `trouble_of`."""
+    """Sends the entries of one pipeline run; it connects when it first sends."""
+
+    def __init__(self, context: RunContext) -> None:
+        self.context = context
 
     @abstractmethod
     def send(self, stage: str, spool: Path, entries: Sequence[Entry], verify: bool) -> None:
@@ -47,6 +51,15 @@ class Sender(ABC):
 
     def reset(self) -> None:  # noqa: B027  (most have nothing to forget)
         """Look everything up anew: the store was away, or lost what had been found."""
+
+    def trouble_of(self, error: Exception) -> Trouble:
+        """What `error`, raised by `send`, calls for."""
+        return Trouble.AWAY if isinstance(error, OSError) else Trouble.ODD
+
+    def sentence_of(self, error: Exception) -> str:
+        """One line about it for the user, without credentials."""
+        uri = redact(self.context.tracking_uri)
+        return f"{uri} did not take an entry ({redact(' '.join(str(error).split()))[:300]})"
 
 
 class Tracker(ABC):
@@ -77,21 +90,11 @@ class Tracker(ABC):
 
     @abstractmethod
     def sender(self, context: RunContext) -> Sender:
-        """For the run of `context`; it connects when it first sends."""
-
-    def trouble_of(self, error: Exception) -> Trouble:
-        """What `error`, raised by a sender of this tracker, calls for."""
-        return Trouble.AWAY if isinstance(error, OSError) else Trouble.ODD
-
-    def sentence_of(self, error: Exception, uri: str) -> str:
-        """One line about it for the user, without credentials."""
-        return f"{self.name} at {redact(uri)} did not take an entry ({redact(' '.join(str(error).split()))[:300]})"
+        """For the run of `context`."""
 
     def pack_generator(self, generator: Path, target: Path) -> None:
         """Writes what is sent of a generator folder into the folder `target`, in the stage; default: its files."""
-        (target / GENERATOR_FOLDER).mkdir()
-        for file in filter(Path.is_file, generator.iterdir()):
-            link_or_copy(file, target / GENERATOR_FOLDER / file.name)
+        shutil.copytree(generator, target / GENERATOR_FOLDER, copy_function=link_or_copy)
 
     def champions(self, uri: str) -> Champions:
         """The registry of models of the store at `uri`.

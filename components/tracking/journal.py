@@ -158,16 +158,9 @@ class Journal:
         self._clear_spool()
 
     def _cut_torn_line(self) -> None:
-        size = os.fstat(self._file).st_size
-        end = size
-        while end > 0:
-            start = max(0, end - 65536)
-            newline = os.pread(self._file, end - start, start).rfind(b"\n")
-            end = start if newline < 0 else start + newline + 1
-            if newline >= 0:
-                break
-        if end < size:
-            os.ftruncate(self._file, end)
+        written = self.path.read_bytes()
+        if written and not written.endswith(b"\n"):
+            os.ftruncate(self._file, written.rfind(b"\n") + 1)
 
     def _clear_spool(self) -> None:
         """Delete copies that no entry waits for: their process died before it could journal or delete them."""

@@ -265,7 +265,7 @@ class Relay:
                 trouble = self._failed(post, outbox, error)
                 if trouble in (Trouble.AWAY, Trouble.REFUSED):
                     return trouble
-                self._reject(outbox, entry, error)
+                self._reject(outbox, entry, post.sender.sentence_of(error))
         outbox.acknowledge([line])
         return None
 
@@ -273,9 +273,9 @@ class Relay:
         """What went wrong; whether the request arrived is not known, so it is verified when it is repeated."""
         outbox.verify_below = max(outbox.verify_below, outbox.offset + 1)
         post.sender.reset()
-        trouble = self._tracker.trouble_of(error)
+        trouble = post.sender.trouble_of(error)
         if post is self._post:
-            self._note(trouble, self._tracker.sentence_of(error, self.context.tracking_uri))
+            self._note(trouble, post.sender.sentence_of(error))
         if trouble not in (Trouble.AWAY, Trouble.REFUSED):
             _logger.info("%s", redact(str(error)), exc_info=error)
         return trouble
@@ -286,8 +286,7 @@ class Relay:
             _logger.info("%s", reason or "the tracking store takes entries again")
         self._trouble, self._reason, self._troubled_round = trouble, reason, self._rounds
 
-    def _reject(self, outbox: _Outbox, entry: Entry, error: Exception) -> None:
-        sentence = self._tracker.sentence_of(error, self.context.tracking_uri)
+    def _reject(self, outbox: _Outbox, entry: Entry, sentence: str) -> None:
         self._rejected.append(sentence)
         with outbox.path.with_suffix(".rejected").open("a") as file:
             file.write(json.dumps({"entry": entry, "reason": sentence}) + "\n")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -231,10 +232,8 @@ def _publish(folder: Path, output: Path, result: Training) -> None:
     """Fills the stage's output from the state folder, by hard links where the file system allows."""
     with new_folder(output) as target:
         for part in (GENERATORS_FOLDER, SAMPLES_FOLDER):
-            for source in sorted((folder / part).rglob("*")):
-                if source.is_file() and not source.name.startswith("."):
-                    copy = target / source.relative_to(folder)
-                    copy.parent.mkdir(parents=True, exist_ok=True)
-                    link_or_copy(source, copy)
+            if (folder / part).is_dir():
+                left_out = shutil.ignore_patterns(".*")
+                shutil.copytree(folder / part, target / part, copy_function=link_or_copy, ignore=left_out)
         link_or_copy(folder / HISTORY_FILE, target / HISTORY_FILE)
         result.write(target)

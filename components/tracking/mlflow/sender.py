@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.context import PIPELINE, RunContext
-from components.tracking.backend import Sender
+from components.tracking.backend import Sender, Trouble
 from components.tracking.journal import BATCHED, Entry, link_or_copy, sending_folder
-from components.tracking.mlflow.client import connect
+from components.tracking.mlflow.client import connect, sentence_of, trouble_of
 from components.tracking.mlflow.models import log_checkpoint, log_generator
 from components.tracking.mlflow.runs import PipelineRuns
 
@@ -30,12 +30,18 @@ class MlflowSender(Sender):
     """Connects at the first use, and looks its runs up again after `reset`."""
 
     def __init__(self, context: RunContext) -> None:
-        self.context = context
+        super().__init__(context)
         self._runs: PipelineRuns | None = None
 
     def reset(self) -> None:
         if self._runs is not None:
             self._runs.forget()
+
+    def trouble_of(self, error: Exception) -> Trouble:
+        return trouble_of(error)
+
+    def sentence_of(self, error: Exception) -> str:
+        return sentence_of(error, self.context.tracking_uri)
 
     @property
     def runs(self) -> PipelineRuns:

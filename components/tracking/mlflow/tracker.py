@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from components.context import RunContext
-from components.tracking.backend import ANSWER_SECONDS, Answer, Sender, Tracker, Trouble
+from components.tracking.backend import ANSWER_SECONDS, Answer, Sender, Tracker
 from components.tracking.champions import Champions
 from components.tracking.mlflow.address import SQLITE, check_address, sqlite_path, sqlite_uri
 from gan_models.errors import RequestError
@@ -36,19 +36,10 @@ class Mlflow(Tracker):
 
         return MlflowSender(context)
 
-    def trouble_of(self, error: Exception) -> Trouble:
-        from components.tracking.mlflow.client import trouble_of
-
-        return trouble_of(error)
-
-    def sentence_of(self, error: Exception, uri: str) -> str:
-        from components.tracking.mlflow.client import sentence_of
-
-        return sentence_of(error, uri)
-
     def pack_generator(self, generator: Path, target: Path) -> None:
         from components.tracking.mlflow.generator_program import write_generator_program
 
+        super().pack_generator(generator, target)
         write_generator_program(generator, target)
 
     def champions(self, uri: str) -> Champions:

@@ -20,9 +20,6 @@ class Lines(Tracker):
 
 
 class LinesSender(Sender):
-    def __init__(self, context) -> None:
-        self.context = context
-
     def send(self, stage, spool, entries, verify) -> None:
         file = file_of(self.context.tracking_uri)
         known = file.read_text().splitlines() if verify and file.exists() else []
