@@ -68,9 +68,7 @@ def run(request: Request, stage: Stage) -> Exported:
         write_table(samples, generator.info, target / SAMPLES_FILE, IMAGES_FOLDER)
         bar.advance()
         save_png(image_grid(_grid(generator, request.seed), _GRID_COLUMNS), target / GRID_FILE, scale=scale)
-        figures = _write_latent_figures(generator, request, target, stage)
-        figures += _write_translations(generator, request, target, stage)
-        figures += _write_captions(generator, request, target, stage)
+        figures = _write_figures(generator, request, target, stage)
         bar.advance()
         result = Exported(samples=len(samples.images), registered_name=name, step=generator.info.step)
         result.write(target)
@@ -102,40 +100,27 @@ def _grid(generator: LoadedGenerator, seed: int) -> Tensor:
     return generator.sample(rows * _GRID_COLUMNS, seed=seed, labels=labels).images
 
 
-def _write_latent_figures(generator: LoadedGenerator, request: Request, target: Path, stage: Stage) -> list[str]:
-    """Names of the figures of what the latents mean; none where the generator takes no latents."""
-    from components.export_samples.figures import write_arithmetic, write_interpolation
-
-    if "latents" not in generator.module.inputs:
-        return []
-    write_interpolation(target / INTERPOLATION_FILE, generator, request.seed)
-    drawn = write_arithmetic(
-        target / ARITHMETIC_FILE, generator, request.report, request.dataset, request.cache_dir, request.seed
-    )
-    stage.note(drawn.sentence)
-    return [INTERPOLATION_FILE, *([ARITHMETIC_FILE] if drawn.written else [])]
-
-
-def _write_translations(generator: LoadedGenerator, request: Request, target: Path, stage: Stage) -> list[str]:
-    """The name of the figure before/after; none where the generator is given no images."""
+def _write_figures(generator: LoadedGenerator, request: Request, target: Path, stage: Stage) -> list[str]:
+    """Pictures of what the generator's inputs mean, as far as it has such inputs; returns their names."""
+    from components.export_samples.captions import CAPTIONS_FILE, write_captions
+    from components.export_samples.figures import Drawn, write_arithmetic, write_interpolation
     from components.export_samples.translations import TRANSLATIONS_FILE, write_translations
 
-    if "images" not in generator.module.inputs:
-        return []
-    drawn = write_translations(target / TRANSLATIONS_FILE, generator, request.seed)
-    stage.note(drawn.sentence)
-    return [TRANSLATIONS_FILE] if drawn.written else []
-
-
-def _write_captions(generator: LoadedGenerator, request: Request, target: Path, stage: Stage) -> list[str]:
-    """The name of the figure of texts and pictures; none where the generator is given no texts."""
-    from components.export_samples.captions import CAPTIONS_FILE, write_captions
-
-    if "captions" not in generator.module.inputs:
-        return []
-    drawn = write_captions(target / CAPTIONS_FILE, generator, request.seed)
-    stage.note(drawn.sentence)
-    return [CAPTIONS_FILE] if drawn.written else []
+    inputs, seed = generator.module.inputs, request.seed
+    figures: dict[str, Drawn] = {}
+    if "latents" in inputs:
+        write_interpolation(target / INTERPOLATION_FILE, generator, seed)
+        figures[ARITHMETIC_FILE] = write_arithmetic(
+            target / ARITHMETIC_FILE, generator, request.report, request.dataset, request.cache_dir, seed
+        )
+    if "images" in inputs:
+        figures[TRANSLATIONS_FILE] = write_translations(target / TRANSLATIONS_FILE, generator, seed)
+    if "captions" in inputs:
+        figures[CAPTIONS_FILE] = write_captions(target / CAPTIONS_FILE, generator, seed)
+    for drawn in figures.values():
+        stage.note(drawn.sentence)
+    names = [name for name, drawn in figures.items() if drawn.written]
+    return [INTERPOLATION_FILE, *names] if "latents" in inputs else names
 
 
 def _write_images(samples: Samples, target: Path) -> None:

@@ -104,7 +104,7 @@ class Stage:
     def log_image(self, png: Path, key: str, step: int) -> None:
         """An image of the series `key`; MLflow shows a series with a slider over its steps."""
         key = re.sub(r"[^A-Za-z0-9_\-./ ]", "_", key)
-        if self._journal is not None and not self._journal.has_image(key, int(step)):
+        if self._journal is not None and not self._journal.has("image", key, int(step)):
             self._append("image", key=key, step=int(step), file=self._journal.keep_copy(Path(png)))
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
@@ -141,7 +141,7 @@ class Stage:
         MLflow registers a torch.export program of the generator's own inputs that needs no code of this project. Takes
         about 3 s, here, not in the process that sends.
         """
-        if self._journal is None or self._journal.has_generator(registered_name):
+        if self._journal is None or self._journal.has("generator", registered_name):
             return
         from components.tracking.backend import tracker_of
 

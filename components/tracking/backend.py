@@ -96,6 +96,14 @@ class Tracker(ABC):
         """Writes what is sent of a generator folder into the folder `target`, in the stage; default: its files."""
         shutil.copytree(generator, target / GENERATOR_FOLDER, copy_function=link_or_copy)
 
+    def ui_server(self, uri: str, host: str, port: int) -> tuple[list[str], dict[str, str]]:
+        """The command that serves a page of what is tracked at `uri`, with the variables it needs (logins are there).
+
+        Raises:
+            RequestError: there is no such page.
+        """
+        raise RequestError(f"{self.name} has no page of its own to look at: read {redact(uri)}")
+
     def champions(self, uri: str) -> Champions:
         """The registry of models of the store at `uri`.
 

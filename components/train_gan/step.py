@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,6 @@ from gan_models.recipes import Recipe, model_document, recipe_digest
 from gan_models.recipes.loading import parse_recipe
 
 if TYPE_CHECKING:
-    from gan_models.data.table import ImageTable
     from gan_models.data.table_file import TableMetadata
     from gan_models.training.loop import Outcome
     from gan_models.training.warm_start import Start
@@ -66,11 +66,10 @@ def run(request: Request, stage: Stage) -> Training:
         RunError: the training diverged or collapsed and the recipe says stop.
         Interrupted: a stop was asked for; the checkpoint is written.
     """
-    from gan_models.data.table import ImageTable
+    from gan_models.data.table_file import read_metadata
     from gan_models.training.loop import Stopped
 
-    table = ImageTable.open(request.dataset)
-    metadata = table.metadata
+    metadata = read_metadata(request.dataset)
     recipe = parse_recipe(request.model | {"data": metadata.options}, origin="the recipe")
     start = _start(request, recipe, metadata, stage)
     digest = start.digest if start else ""
@@ -83,7 +82,7 @@ def run(request: Request, stage: Stage) -> Training:
         )
         _replay_history(folder, stage)
         try:
-            outcome = _train(request, recipe, table, folder, start, _StageReporter(stage, bar))
+            outcome = _train(request, recipe, folder, start, _StageReporter(stage, bar))
         except Stopped as stopped:
             raise Interrupted(f"interrupted at step {stopped.step}; the same command continues from there") from None
         recorded = environment()
@@ -107,9 +106,7 @@ def run(request: Request, stage: Stage) -> Training:
     return result
 
 
-def _train(
-    request: Request, recipe: Recipe, table: ImageTable, folder: Path, start: Start | None, reporter: _StageReporter
-) -> Outcome:
+def _train(request: Request, recipe: Recipe, folder: Path, start: Start | None, reporter: _StageReporter) -> Outcome:
     """In this process, or in one for each GPU: of this machine, or of the nodes that the environment names."""
     import torch
 
@@ -117,9 +114,8 @@ def _train(
     from components.train_gan.together import train_together
     from components.train_gan.train_job import Nodes, train_on_nodes
     from gan_models import ranks
-    from gan_models.training.loop import train
 
-    training = recipe.training
+    asked = recipe.training.ranks, recipe.game.kind, recipe.training.batch_size
     job = Job(
         recipe=recipe.model_dump(mode="json"),
         dataset=request.dataset,
@@ -129,22 +125,11 @@ def _train(
         keep_discriminator=request.warm_start,
     )
     if nodes := Nodes.from_environment():
-        nodes.check(training.ranks, recipe.game.kind, training.batch_size)
+        nodes.check(*asked)
         return train_on_nodes(job, nodes, reporter)
-    count = ranks.wanted(training.ranks, recipe.game.kind, training.batch_size, torch.cuda.device_count())
+    count = ranks.wanted(*asked, torch.cuda.device_count())
     if count == 1:
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return train(
-            recipe,
-            table.split("train", device),
-            table.metadata,
-            folder,
-            seed=request.seed,
-            device=device,
-            reporter=reporter,
-            start=start,
-            keep_discriminator=request.warm_start,
-        )
+        return job.train(torch.device("cuda" if torch.cuda.is_available() else "cpu"), reporter)
     return train_together(job, count, reporter)
 
 
@@ -208,24 +193,21 @@ class _StageReporter:
         return self._stage.stop_requested
 
 
-class _only_here:  # noqa: N801  (used like a function)
+@contextmanager
+def _only_here(folder: Path) -> Iterator[None]:
     """Holds the folder's lock, so that two processes never train in it at once."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        self._lock = FileLock(folder / ".lock")
-
-    def __enter__(self) -> None:
-        try:
-            self._lock.acquire(timeout=_LOCK_SECONDS)
-        except Timeout:
-            raise RequestError(
-                f"another process is training in {self._folder}: wait for it, or use another work directory"
-            ) from None
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=_LOCK_SECONDS)
+    except Timeout:
+        raise RequestError(
+            f"another process is training in {folder}: wait for it, or use another work directory"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _publish(folder: Path, output: Path, result: Training) -> None:

@@ -54,9 +54,9 @@ def _check_port(port: int) -> None:
 
 def _serve(uri: str, port: int) -> int:
     # The address goes through the environment: a password in it would show in the list of processes.
-    environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    command, variables = tracker_of(uri).ui_server(uri, HOST, port)
+    environment = {**os.environ, **variables}
     environment.pop("MLFLOW_TRACKING_URI", None)
-    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
     address = f"http://{HOST}:{port}"
     typer.echo(f"starting the MLflow UI on {redact(uri)} ...", err=True)
     server = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from components.context import RunContext
@@ -41,6 +42,10 @@ class Mlflow(Tracker):
 
         super().pack_generator(generator, target)
         write_generator_program(generator, target)
+
+    def ui_server(self, uri: str, host: str, port: int) -> tuple[list[str], dict[str, str]]:
+        command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
+        return command, {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
     def champions(self, uri: str) -> Champions:
         from components.tracking.mlflow.champions import MlflowChampions
