@@ -180,12 +180,6 @@ class Outcome(Document):
     """Folders of the stages' outputs, by the names of the training pipeline's outputs."""
 
 
-def write_outcome(context: RunContext, outcome: Outcome) -> None:
-    """Keeps it for the run of `context`."""
-    Path(context.state_dir).mkdir(parents=True, exist_ok=True)
-    outcome.write(Path(context.state_dir))
-
-
 def read_outcome(context: RunContext) -> Outcome | None:
     """The outcome of this very run; None where it has none (yet)."""
     try:

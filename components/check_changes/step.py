@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from components.artifacts import Champion, Outcome, clear_outcome, write_outcome
+from components.artifacts import Champion, Outcome, clear_outcome
 from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.champions import Lineage
@@ -44,14 +44,13 @@ def run(request: Request, stage: Stage) -> Result:
     stage.set_tags({"train": str(result.train).lower(), "reason": result.sentence})
     if not result.train:
         stage.headline({}, f"**Retraining** {result.sentence}", {"gan_pipeline.decision": "unchanged"})
-        outcome = Outcome(
+        Outcome(
             run_id=stage.context.run_id,
             decision="unchanged",
             sentence=result.sentence,
             model=champion.model,
             champion=champion.version,
-        )
-        write_outcome(stage.context, outcome)
+        ).write(Path(stage.context.state_dir))
     return result
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from components.artifacts import Comparison, Exported, Figures, Outcome, write_outcome
+from components.artifacts import Comparison, Exported, Figures, Outcome
 from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.backend import champions_of
@@ -49,7 +49,7 @@ def run(request: Request, stage: Stage) -> Outcome:
     lineage = Lineage.of_folder(request.selected)
     registry.judge(version, verdict, lineage)
     outcome = _outcome(request, stage.context.run_id, model, version.version, verdict)
-    write_outcome(stage.context, outcome)
+    outcome.write(Path(stage.context.state_dir))
     stage.note(outcome.sentence)
     stage.log_params({"lineage": lineage, "model": model, "version": version.version})
     stage.log_metrics(figures)

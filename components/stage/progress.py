@@ -24,6 +24,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from components.tracking.journal import DAMAGED, read_lines
+
 EVENTS_VARIABLE = "GAN_PIPELINE_EVENTS"
 EVENT_SECONDS = 0.2  # at most five progress events a second
 LINE_SECONDS = 15.0  # between two lines of progress where there is no terminal
@@ -69,20 +71,10 @@ class EventReader:
         self._offset = 0
 
     def read(self) -> list[Event]:
-        try:
-            with self.path.open("rb") as file:
-                file.seek(self._offset)
-                block = file.read()
-        except FileNotFoundError:
-            return []
-        block = block[: block.rfind(b"\n") + 1]
-        self._offset += len(block)
         events = []
-        for raw in block.splitlines():
-            with contextlib.suppress(ValueError):
-                event = json.loads(raw)
-                if isinstance(event, dict) and "kind" in event:
-                    events.append(event)
+        while lines := read_lines(self.path, self._offset):
+            self._offset = lines[-1].end
+            events += [line.entry for line in lines if line.entry["kind"] != DAMAGED]
         return events
 
 

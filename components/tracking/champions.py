@@ -115,15 +115,10 @@ class Champions(ABC):
             RequestError: there is no such model or version.
         """
         found = self.versions(model)
+        if not found and (known := self.models()):
+            raise unknown_name("model", model, known)
         if not found:
-            known = self.models()
-            raise (
-                unknown_name("model", model, known)
-                if known
-                else RequestError(
-                    f"there is no model {model!r}: nothing is registered yet, and a run is what registers"
-                )
-            )
+            raise RequestError(f"there is no model {model!r}: nothing is registered yet, and a run is what registers")
         if version is not None and version not in [each.version for each in found]:
             raise unknown_name(f"version of {model}", version, [each.version for each in found])
         return found

@@ -36,6 +36,7 @@ from filelock import FileLock, Timeout
 from gan_models.errors import RunError
 
 Entry = dict[str, Any]
+DAMAGED = "damaged"
 BATCHED = ("metrics", "params", "tags")
 """Kinds that may share one request: their `values` stand for themselves, one by one."""
 
@@ -61,7 +62,7 @@ class Line:
 def read_lines(path: Path, offset: int = 0, max_bytes: int = 1 << 20) -> list[Line]:
     """The complete entries behind `offset`, about `max_bytes` of them; a torn last line is left for later.
 
-    A complete line that is no JSON object (a disk that lied before a power cut) is stepped over.
+    A complete line that is no entry (a disk that lied before a power cut) becomes one of the kind `DAMAGED`.
     """
     try:
         with path.open("rb") as file:
@@ -84,8 +85,8 @@ def _decode(raw: bytes) -> Entry:
     try:
         entry = json.loads(raw)
     except ValueError:
-        return {"kind": "damaged"}
-    return entry if isinstance(entry, dict) and "kind" in entry else {"kind": "damaged"}
+        entry = None
+    return entry if isinstance(entry, dict) and "kind" in entry else {"kind": DAMAGED}
 
 
 def read_acknowledged(path: Path) -> tuple[int, bool]:

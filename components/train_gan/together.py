@@ -43,7 +43,8 @@ def train_together(job: Job, count: int, reporter: Reporter) -> Outcome:
                 lead = Lead(said, reporter)
                 _follow(processes, lead, reporter)
             finally:
-                _end(processes)
+                processes.terminate()
+                processes.wait()
         if lead.word is None:
             tail = " ".join(log.read_text(encoding="utf-8", errors="replace").split()[-40:])
             raise RunError(f"a training process ended without a word (killed, or out of memory?): {tail}")
@@ -53,18 +54,10 @@ def train_together(job: Job, count: int, reporter: Reporter) -> Outcome:
 def _follow(processes: subprocess.Popen[bytes], lead: Lead, reporter: Reporter) -> None:
     """Passes on what the lead says until all have ended."""
     told = False
-    while True:
-        ended = processes.poll() is not None
+    while processes.poll() is None:
         lead.listen()
-        if ended:
-            return
         if reporter.stop_requested() and not told:
             processes.terminate()  # torchrun passes it on, and waits for the checkpoint
             told = True
         time.sleep(POLL_SECONDS)
-
-
-def _end(processes: subprocess.Popen[bytes]) -> None:
-    if processes.poll() is None:
-        processes.terminate()
-        processes.wait()
+    lead.listen()
