@@ -28,7 +28,16 @@ from filelock import FileLock, Timeout
 from components.context import DESCRIBED, DESCRIPTION_FILE, RunContext
 from components.redaction import redact
 from components.tracking.backend import Sender, Trouble, tracker_of
-from components.tracking.journal import BATCHED, Entry, Line, read_acknowledged, read_lines, remove, sending_folder
+from components.tracking.journal import (
+    BATCHED,
+    Entry,
+    Line,
+    read_acknowledged,
+    read_all,
+    read_lines,
+    remove,
+    sending_folder,
+)
 from gan_models.atomic import write_json
 
 POLL_SECONDS = 0.5
@@ -39,6 +48,7 @@ BATCH_VALUES = 500  # of metrics, parameters and tags each; MLflow takes 1,000 m
 BATCH_NAMES = 100
 BATCH_BYTES = 400_000
 ALWAYS = 1 << 62
+_PATIENT = (Trouble.AWAY, Trouble.REFUSED)  # what no entry is to blame for
 
 _logger = logging.getLogger("gan_pipeline.relay")
 
@@ -233,52 +243,46 @@ class Relay:
         return None
 
     def _deliver(self, post: _Post, outbox: _Outbox, lines: Sequence[Line]) -> Trouble | None:
+        """Sends lines in one go. What of them the store does not take by itself either is set aside: others follow."""
         verify = outbox.offset < outbox.verify_below
-        try:
-            post.sender.send(outbox.stage, outbox.spool, [line.entry for line in lines], verify)
-            outbox.acknowledge(lines)
-        except Exception as error:
-            return self._judge(post, outbox, lines, error)
-        self._note(None, "")
-        return None
-
-    def _judge(self, post: _Post, outbox: _Outbox, lines: Sequence[Line], error: Exception) -> Trouble | None:
-        trouble = self._failed(post, outbox, error)
-        if trouble in (Trouble.AWAY, Trouble.REFUSED):
+        trouble, _ = self._try(post, outbox, [line.entry for line in lines], verify, lines)
+        if trouble in _PATIENT:
             outbox.tries = 0
             return trouble
-        outbox.tries += 1
-        if outbox.tries < (2 if trouble is Trouble.REJECTED else ODD_TRIES):
-            return trouble  # once more with verification: a parameter may just have been there already
-        for line in lines:
-            if again := self._deliver_alone(post, outbox, line):
-                return again
+        if trouble:
+            outbox.tries += 1
+            if outbox.tries < (2 if trouble is Trouble.REJECTED else ODD_TRIES):
+                return trouble  # once more with verification: a parameter may just have been there already
+            for line in lines:
+                for entry in _smallest_parts(line.entry):
+                    trouble, sentence = self._try(post, outbox, [entry], True)
+                    if trouble in _PATIENT:
+                        return trouble
+                    if trouble:
+                        self._reject(outbox, entry, sentence)
+                outbox.acknowledge([line])
         self._note(None, "")
         return None
 
-    def _deliver_alone(self, post: _Post, outbox: _Outbox, line: Line) -> Trouble | None:
-        """An entry of a batch that the store does not take: what is wrong with one must not hold up the others."""
-        for entry in _smallest_parts(line.entry):
-            try:
-                post.sender.send(outbox.stage, outbox.spool, [entry], True)
-            except Exception as error:
-                trouble = self._failed(post, outbox, error)
-                if trouble in (Trouble.AWAY, Trouble.REFUSED):
-                    return trouble
-                self._reject(outbox, entry, post.sender.sentence_of(error))
-        outbox.acknowledge([line])
-        return None
-
-    def _failed(self, post: _Post, outbox: _Outbox, error: Exception) -> Trouble:
-        """What went wrong; whether the request arrived is not known, so it is verified when it is repeated."""
-        outbox.verify_below = max(outbox.verify_below, outbox.offset + 1)
-        post.sender.reset()
-        trouble = post.sender.trouble_of(error)
-        if post is self._post:
-            self._note(trouble, post.sender.sentence_of(error))
-        if trouble not in (Trouble.AWAY, Trouble.REFUSED):
-            _logger.info("%s", redact(str(error)), exc_info=error)
-        return trouble
+    def _try(
+        self, post: _Post, outbox: _Outbox, entries: Sequence[Entry], verify: bool, lines: Sequence[Line] = ()
+    ) -> tuple[Trouble | None, str]:
+        """Sends entries and acknowledges `lines`; else what went wrong, in a word and in a sentence."""
+        try:
+            post.sender.send(outbox.stage, outbox.spool, entries, verify)
+            if lines:
+                outbox.acknowledge(lines)
+            return None, ""
+        except Exception as error:
+            # Whether the request arrived is not known, so it is verified when it is repeated.
+            outbox.verify_below = max(outbox.verify_below, outbox.offset + 1)
+            post.sender.reset()
+            trouble, sentence = post.sender.trouble_of(error), post.sender.sentence_of(error)
+            if post is self._post:
+                self._note(trouble, sentence)
+            if trouble not in _PATIENT:
+                _logger.info("%s", redact(str(error)), exc_info=error)
+            return trouble, sentence
 
     def _note(self, trouble: Trouble | None, reason: str) -> None:
         """Remember how it goes; say so in the log when that changes."""
@@ -336,13 +340,7 @@ def has_unsent(context: RunContext, only: str | None = None) -> bool:
 
 def count_unsent(context: RunContext, only: str | None = None) -> int:
     """How many entries of a run the store has not acknowledged."""
-    count = 0
-    for path in _journals(context, only):
-        offset, _ = read_acknowledged(path)
-        while lines := read_lines(path, offset):
-            count += len(lines)
-            offset = lines[-1].end
-    return count
+    return sum(1 for path in _journals(context, only) for _ in read_all(path, read_acknowledged(path)[0]))
 
 
 def unsent_runs(context: RunContext) -> list[RunContext]:

@@ -92,13 +92,9 @@ def run(request: Request, stage: Stage) -> Training:
             recipe_digest=recipe_digest(recipe),
             data_fingerprint=metadata.fingerprint,
             seed=request.seed,
-            steps=outcome.steps,
-            seconds=outcome.seconds,
-            collapsed=outcome.collapsed,
-            unhealthy_steps=outcome.unhealthy_steps,
             generators=sum(1 for _ in (folder / GENERATORS_FOLDER).glob("step-*")),
-            last_metrics=outcome.last_metrics,
             environment=recorded,
+            **vars(outcome),
         )
         _publish(folder, request.output, result)
     stage.log_artifact(request.output / HISTORY_FILE)
