@@ -11,12 +11,13 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from components.artifacts import Outcome, read_outcome
+from components.artifacts import read_outcome
 from components.redaction import redact
 from components.stage.progress import EVENTS_VARIABLE, EventReader
 from components.stage.request import StageRequest
 from components.stage.stage import Stage
 
+_TOLD = {"model", "version", "champion", "figures"}
 TRIES, WAIT_SECONDS, TIMEOUT_SECONDS = 3, 1.0, 10.0
 
 
@@ -61,12 +62,8 @@ def _message(request: Request, stage: Stage) -> dict[str, Any]:
         "event": event,
         "run": stage.context.name,
         "run_id": stage.context.run_id,
-        **_details(outcome if not failed else None),
+        **({} if failed or outcome is None else outcome.model_dump(include=_TOLD)),
     }
-
-
-def _details(outcome: Outcome | None) -> dict[str, Any]:
-    return {} if outcome is None else outcome.model_dump(include={"model", "version", "champion", "figures"})
 
 
 def _failure(request: Request) -> str:

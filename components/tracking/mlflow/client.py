@@ -29,6 +29,12 @@ _SETTINGS = {
 }
 
 
+# What matters of a network library's nested messages.
+_NETWORK_WORDS = (
+    "Connection refused", "Connection reset", "timed out", "Name or service not known", "database is locked",
+)  # fmt: skip
+
+
 def connect(uri: str) -> MlflowClient:
     """A client of the store at `uri`; a new SQLite database is made first, safely when several processes want it."""
     for name, value in _SETTINGS.items():
@@ -82,6 +88,7 @@ class Refusal(Exception):  # noqa: N818 - a state of the store, told to the user
 def trouble_of(error: Exception) -> Trouble:
     """What `error`, raised by a client's call, calls for."""
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import OperationalError
 
     if isinstance(error, Refusal):
         return Trouble.REFUSED
@@ -95,15 +102,9 @@ def trouble_of(error: Exception) -> Trouble:
             return Trouble.REFUSED
         status: Any = error.get_http_status_code()  # type: ignore[no-untyped-call]
         return _by_status(int(status), str(error.error_code), "Response body:" in text)
-    if isinstance(error, OSError) or _is_database_error(error):
+    if isinstance(error, OSError | OperationalError):
         return Trouble.AWAY
     return Trouble.ODD
-
-
-def _is_database_error(error: Exception) -> bool:
-    from sqlalchemy.exc import OperationalError
-
-    return isinstance(error, OperationalError)
 
 
 def _by_status(status: int, code: str, foreign: bool = False) -> Trouble:
@@ -127,7 +128,8 @@ def sentence_of(error: Exception, uri: str) -> str:
         return str(error)
     shown = redact(uri)
     kind = trouble_of(error)
-    detail = _short(redact(" ".join(str(error).split())))
+    detail = redact(" ".join(str(error).split()))
+    detail = next((words for words in _NETWORK_WORDS if words in detail), detail[:300])
     if "out-of-date database schema" in detail:
         return f"the database {shown} is of an older MLflow: back it up, then run 'mlflow db upgrade {shown}'"
     if kind is Trouble.AWAY:
@@ -135,9 +137,3 @@ def sentence_of(error: Exception, uri: str) -> str:
     if kind is Trouble.REFUSED:
         return f"the tracking server {shown} refuses what it is sent ({detail}): check the login and --tracking-uri"
     return f"the tracking store {shown} did not take an entry ({detail})"
-
-
-def _short(detail: str) -> str:
-    """What matters of a network library's nested messages."""
-    known = ("Connection refused", "Connection reset", "timed out", "Name or service not known", "database is locked")
-    return next((words for words in known if words in detail), detail[:300])
