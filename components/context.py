@@ -12,7 +12,6 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.scratch import scratch_path
-from components.tracking.journal import tracking_folder
 from gan_models.errors import RequestError
 
 RUN_VARIABLE = "GAN_PIPELINE_RUN"
@@ -106,7 +105,7 @@ class RunContext(BaseModel):
     @property
     def tracking_folder(self) -> Path:
         """Where the run's journals lie."""
-        return tracking_folder(self.state_dir, self.run_id)
+        return Path(self.state_dir) / "tracking" / self.run_id
 
     def log_path(self, stage: str) -> Path:
         """The log file of a stage."""

@@ -46,11 +46,6 @@ FSYNC_SECONDS = 2.0  # a killed process loses nothing in any case; a power cut l
 LOCK_SECONDS = 30.0  # a predecessor that was told to stop has this long to go
 
 
-def tracking_folder(state_dir: Path | str, run_id: str) -> Path:
-    """Where the journals of a run lie."""
-    return Path(state_dir) / "tracking" / run_id
-
-
 @dataclass(frozen=True)
 class Line:
     """One entry of a journal and the offset, in bytes, just behind it."""
