@@ -18,6 +18,7 @@ from components.prepare_data.preview import draw_preview
 from components.prepare_data.quarantine import QUARANTINE_FILE
 from components.prepare_data.sources.registry import Source, open_source, parse_source
 from components.prepare_data.table_building import Built, build_table
+from components.stage.request import StageRequest
 from components.stage.stage import Interrupted, Stage
 from gan_models.atomic import new_file, new_folder, write_json
 from gan_models.data.table_file import SPLITS
@@ -30,7 +31,7 @@ REFUSED_WRITES = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.EN
 FULL_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """What to import, how, and where to."""
 
     data: Data

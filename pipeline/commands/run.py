@@ -17,7 +17,7 @@ from components.artifacts import read_outcome
 from components.context import PIPELINE, RunContext
 from components.redaction import redact
 from components.stage.failures import Interrupted
-from components.tracking.mlflow.address import check_tracking
+from components.tracking.backend import check_champions, check_tracking
 from gan_models.errors import RequestError, RunError
 from pipeline.definitions.stages import run_titles, titles_of
 from pipeline.request.place import Place, make_place
@@ -90,6 +90,8 @@ def _run(request: Request, report: Report) -> Tell:
     report.workdir = str(place.workdir)
     retrains = request.command == "retrain"
     launch = ENGINES.find(request.engine, "--engine").ready(request.image)
+    if retrains:
+        check_champions(place.tracking_uri)
     reachable = check_tracking(place.tracking_uri)
     if retrains:
         report.decided = {**report.decided, "model": plan.recipe.export.model_name or ""}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from gan_models.errors import RequestError, unknown_name
+from gan_models.files import INFO_FILE
 from pipeline.definitions.stages import result_names
 from pipeline.request.plan import MAX_SEED
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from gan_models.sampling.generator import LoadedGenerator
 
 MAX_IMAGES = 100_000
-GENERATOR_FILE = "generator.json"
 _ACROSS = 12  # images in a row of the picture, where a row of it holds several of before and after
 
 
@@ -112,7 +112,7 @@ def generator_folder(folder: Path) -> Path:
     if not folder.is_dir():
         raise RequestError(f"there is no folder {folder}: name an exported generator, or a run's work directory")
     inside = [folder / "results" / result_names()[output] for output in ("samples", "selected")]
-    return next((place for place in (folder, *inside) if (place / GENERATOR_FILE).is_file()), folder)
+    return next((place for place in (folder, *inside) if (place / INFO_FILE).is_file()), folder)
 
 
 def columns_for(num: int, num_classes: int) -> int:

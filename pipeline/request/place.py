@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.prepare_data.sources.registry import SPLIT_NAMES
-from components.tracking.mlflow.address import sqlite_uri
+from components.tracking.backend import default_address, tracker_of
 from gan_models.errors import RequestError
 from pipeline.request.plan import Plan, plain_json
 from pipeline.request.request import Request
@@ -46,16 +46,8 @@ def make_place(plan: Plan, request: Request, environment: Mapping[str, str] = os
 
 def tracking_address(flag: str | None, runs_folder: Path, environment: Mapping[str, str] = os.environ) -> str:
     """The MLflow store: the flag, else MLFLOW_TRACKING_URI, else a SQLite file beside the runs. Absolute."""
-    uri = flag or environment.get(TRACKING_VARIABLE) or default_tracking_address(runs_folder)
-    scheme, separator, rest = uri.partition(":///")
-    if separator and scheme == "sqlite" and not rest.startswith("/"):
-        return sqlite_uri(Path(rest))  # MLflow would read it against each process's own directory
-    return uri
-
-
-def default_tracking_address(runs_folder: Path) -> str:
-    """The store that runs in a folder share when nobody names another."""
-    return sqlite_uri(runs_folder / "mlflow.db")
+    uri = flag or environment.get(TRACKING_VARIABLE) or default_address(runs_folder)
+    return tracker_of(uri).absolute(uri)
 
 
 def default_name(plan: Plan) -> str:

@@ -19,7 +19,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -29,9 +28,11 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from components.context import RunContext
+from components.processes import parent_mark
+from components.scratch import scratch_folder
 from components.stage.failures import Interrupted
 from components.stage.progress import EVENTS_VARIABLE, Event, EventReader
-from components.stage.stopping import PARENT_VARIABLE, parent_mark
+from components.stage.stopping import PARENT_VARIABLE
 from gan_models.errors import RequestError, RunError
 from pipeline.definitions.stages import stages_of
 from pipeline.engines.local.kfp_process import EngineRequest, Result
@@ -77,18 +78,18 @@ def run_with_kfp(job: Job, stages: type[Stages], options: Mapping[str, Any]) -> 
         options: that it is made from; they go there as JSON.
     """
     workdir = job.workdir
-    with tempfile.TemporaryDirectory(prefix="gan-pipeline-", ignore_cleanup_errors=True) as scratch:
+    with scratch_folder() as scratch:
         request = EngineRequest(
             pipeline=job.pipeline,
             definition=job.definition,
             arguments=dict(job.arguments),
             pipeline_root=workdir.artifacts,
             cache_root=workdir.cache,
-            result=Path(scratch, "result.json"),
+            result=scratch / "result.json",
             stages=f"{stages.__module__}:{stages.__qualname__}",
             options=dict(options),
         )
-        request_file = Path(scratch, "request.json")
+        request_file = scratch / "request.json"
         request_file.write_text(request.model_dump_json(), encoding="utf-8")
         with workdir.pipeline_log.open("ab") as log, _stop_signals() as signals:
             engine = subprocess.Popen(
@@ -108,13 +109,13 @@ def run_with_kfp(job: Job, stages: type[Stages], options: Mapping[str, Any]) -> 
     return _failure(events, workdir, interrupted=bool(signals))
 
 
-def _environment(context: RunContext, workdir: WorkDirectory, scratch: str) -> dict[str, str]:
+def _environment(context: RunContext, workdir: WorkDirectory, scratch: Path) -> dict[str, str]:
     environment = {
         **os.environ,
         **context.to_environment(),
         EVENTS_VARIABLE: str(workdir.events),
         PARENT_VARIABLE: parent_mark(),
-        "TMPDIR": scratch,  # kfp leaves a folder behind for every task
+        "TMPDIR": str(scratch),  # kfp leaves a folder behind for every task
         "PYTHONSAFEPATH": "1",  # a folder `components` where the user happens to be is not ours
         "PYTHONUNBUFFERED": "1",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from contextlib import suppress
@@ -15,9 +16,10 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UN
 from components.context import RunContext
 from components.stage.stage import PIPELINE, open_stage
 from components.tracking import relay as relay_module
-from components.tracking.mlflow.client import Trouble, connect, trouble_of
+from components.tracking.backend import Trouble
+from components.tracking.mlflow.client import connect, trouble_of
 from components.tracking.mlflow.runs import RUN_TAG, STAGE_TAG
-from components.tracking.mlflow.sender import Sender
+from components.tracking.mlflow.sender import MlflowSender
 from components.tracking.relay import Relay, count_unsent, unsent_runs
 from gan_models.errors import RunError
 
@@ -160,7 +162,7 @@ def test_a_batch_whose_acknowledgement_was_lost_arrives_once(
 
 def test_what_the_store_has_is_left_out_even_if_it_was_sent_at_another_time(tracked: RunContext) -> None:
     """SQL stores recognise an equal row by its time; for others the relay must compare by key and step."""
-    sender = Sender(tracked)
+    sender = MlflowSender(tracked)
     spool = tracked.tracking_folder / "train_gan.spool"
     spool.mkdir(parents=True)
 
@@ -209,6 +211,24 @@ def test_an_earlier_run_that_was_never_sent_is_sent_by_the_next(tracked: RunCont
             relay._stop.wait(0.05)
     assert runs_of(earlier)[PIPELINE].info.run_name == "yesterday"
     assert count_unsent(elsewhere)
+
+
+def test_whoever_only_knows_where_a_run_lies_finds_what_its_stages_are_called(tracked: RunContext) -> None:
+    with open_stage("train_gan", tracked) as stage:
+        stage.log_metrics({"loss": 1.0}, step=1)
+    drain(tracked.model_copy(update={"titles": {}}))
+    assert runs_of(tracked)["train_gan"].info.run_name == "2 train"
+
+
+def test_what_is_left_of_a_run_of_an_earlier_version_goes_by_the_titles_of_today(tracked: RunContext) -> None:
+    earlier = tracked.model_copy(update={"run_id": "earlier", "name": "yesterday"})
+    with open_stage("train_gan", earlier) as stage:
+        stage.log_metrics({"loss": 1.0}, step=1)
+    described = earlier.tracking_folder / "run.json"
+    written = json.loads(described.read_text())
+    assert written.pop("titles") == tracked.titles
+    described.write_text(json.dumps(written))
+    assert [(run.name, run.titles) for run in unsent_runs(tracked)] == [("yesterday", tracked.titles)]
 
 
 def test_a_stage_without_a_command_line_sends_by_itself(tracked: RunContext) -> None:
