@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gan_models.data.table import ImageTable, Split
 from gan_models.errors import RequestError
-from gan_models.families.building import Inputs
+from gan_models.families.interfaces import Inputs
 from gan_models.metrics.classifier import Classifier
 from gan_models.sampling.arithmetic import mean_latents, row_latents, rows
 from gan_models.sampling.generator import LoadedGenerator

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from components.tracking.journal import link_or_copy
 
 if TYPE_CHECKING:
-    from gan_models.families.building import Generator, Inputs
+    from gan_models.families.interfaces import Generator, Inputs
 
 PROGRAM = Path("data") / "model.pt2"
 DESCRIPTION = Path("program.json")
