@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import IO
 
 from components.prepare_data.decoding import Decoded, Item, Target, decode_batch, joined
-from components.prepare_data.sources.registry import Batch
+from components.prepare_data.sources.base import Batch
 from gan_models.errors import RunError
 
 THREADS_FOR_A_WORKER = 2

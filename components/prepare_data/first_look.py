@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from components.prepare_data.decoding import BadImageError, Item, is_grey, open_image, reason_of
-from components.prepare_data.sources.registry import Source, reading
+from components.prepare_data.sources.base import Source, reading
 
 SAMPLE_IMAGES = 256
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from components.prepare_data.first_look import Look, channels_of, look_at
-from components.prepare_data.sources.registry import Source, open_source, parse_source
+from components.prepare_data.sources import open_source, parse_source
+from components.prepare_data.sources.base import Source
 from gan_models.recipes.schema import Data
 
 SHOWN_SIZES = 5

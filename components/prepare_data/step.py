@@ -16,7 +16,8 @@ from components.prepare_data.first_look import channels_of, look_at
 from components.prepare_data.leaks import DUPLICATES_FILE
 from components.prepare_data.preview import draw_preview
 from components.prepare_data.quarantine import QUARANTINE_FILE
-from components.prepare_data.sources.registry import Source, open_source, parse_source
+from components.prepare_data.sources import open_source, short_name
+from components.prepare_data.sources.base import Source
 from components.prepare_data.table_building import Built, build_table
 from components.stage.stage import Interrupted, Stage
 from gan_models.atomic import new_file, new_folder, write_json
@@ -208,7 +209,7 @@ def _tell(stage: Stage, request: Request, built: Built, result: Result) -> None:
     for name in (SUMMARY_FILE, QUARANTINE_FILE, DUPLICATES_FILE):
         stage.log_artifact(folder / name, "data")
     profile = {"image_shape": metadata.image_shape, "classes": metadata.num_classes, "splits": result.splits}
-    name = parse_source(metadata.source).short_name
+    name = short_name(metadata.source)
     stage.log_dataset(name, metadata.fingerprint, metadata.source, profile, "training")
     stage.headline({}, f"**Data** `{name}`: {'; '.join(notes)}")
 

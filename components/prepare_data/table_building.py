@@ -16,7 +16,7 @@ from components.prepare_data.decoding import Decoded, Target
 from components.prepare_data.leaks import remove_rows, write_duplicates
 from components.prepare_data.preview import PreviewImages
 from components.prepare_data.quarantine import Quarantine
-from components.prepare_data.sources.registry import BATCH_BYTES, BATCH_ITEMS, Batch, Source, reading
+from components.prepare_data.sources.base import BATCH_BYTES, BATCH_ITEMS, Batch, Source, reading
 from components.prepare_data.splits import DIGEST_TYPE, DuplicateFinder, assign_splits, choose_rows
 from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter
 from gan_models.recipes.schema import Data

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from components.prepare_data.sources.registry import SPLIT_NAMES, Batch, Source, files_below, printable
+from components.prepare_data.sources.base import SPLIT_NAMES, Batch, PathKind, Source, files_below, printable
 from gan_models.errors import RequestError
 
-FILES_IN_A_BATCH = 64  # photographs take long: progress is shown, and a stop is heard, between batches
 # What lies beside images in a normal data set and is no failed image: listed, but not counted as bad.
 SIDECARS = frozenset(
     f".{name}"
@@ -29,6 +28,8 @@ class FolderSource(Source):
     Raises:
         RequestError: no image files, validation or test images without any for training.
     """
+
+    most_items = 64  # photographs take long: progress is shown, and a stop is heard, between batches
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -56,17 +57,14 @@ class FolderSource(Source):
         parts = file.split("/")
         return printable(parts[self._depth]) if len(parts) > self._depth + 1 else ""
 
-    def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
-        rows = range(self.total) if rows is None else rows
-        items = min(items, FILES_IN_A_BATCH)
-        for start in range(0, len(rows), items):
-            files = [self._files[row] for row in rows[start : start + items]]
-            yield Batch(
-                items=[str(self._root / file) for file in files],
-                paths=[printable(file) for file in files],
-                labels=[self._labels.get(self._folder_of(file)) for file in files],
-                splits=[self._splits.get(_first(file)) for file in files],
-            )
+    def batch(self, rows: Sequence[int]) -> Batch:
+        files = [self._files[row] for row in rows]
+        return Batch(
+            items=[str(self._root / file) for file in files],
+            paths=[printable(file) for file in files],
+            labels=[self._labels.get(self._folder_of(file)) for file in files],
+            splits=[self._splits.get(_first(file)) for file in files],
+        )
 
 
 def _split_folders(root: Path, top: set[str]) -> dict[str, str]:
@@ -84,3 +82,17 @@ def _split_folders(root: Path, top: set[str]) -> dict[str, str]:
 def _first(file: str) -> str:
     """The folder at the top of a relative path, or "" for a file beside the folders."""
     return file.split("/", 1)[0] if "/" in file else ""
+
+
+class _Folder(PathKind):
+    def recognises(self, path: Path) -> bool:
+        return path.is_dir()
+
+    def refusal(self, path: Path) -> str:
+        return "" if path.is_dir() else f"{path} is a file; give the folder that holds the images"
+
+    def open_path(self, path: Path) -> Source:
+        return FolderSource(path)
+
+
+FOLDER = _Folder()

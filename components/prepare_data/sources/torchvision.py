@@ -1,147 +1,24 @@
-"""Any image-classification data set of torchvision.datasets, downloaded by torchvision into the cache folder."""
+"""The kind `torchvision:<Class>`: the image-classification data sets of torchvision.datasets."""
 
 from __future__ import annotations
 
-import inspect
-import os
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
-from pathlib import Path
-from typing import Any
-
-from filelock import FileLock
-from PIL import Image
-
-from components.prepare_data.decoding import BadImageError, Item, reason_of
-from components.prepare_data.sources.registry import Batch, Source
-from components.prepare_data.sources.torchvision_catalogue import CATALOGUE, Arrangement
-from gan_models.errors import RequestError, RunError
-
-CACHE_VARIABLE = "GAN_PIPELINE_CACHE"
+from components.prepare_data.sources.base import Source, SourceKind, SourceName
+from components.prepare_data.sources.torchvision_catalogue import CATALOGUE
 
 
-def cache_folder() -> Path:
-    """Where downloads are kept: $GAN_PIPELINE_CACHE, or ~/.cache/gan-pipeline; below it `torchvision`."""
-    return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "gan-pipeline") / "torchvision"
+class _Torchvision(SourceKind):
+    rest = "Class"
+    names = CATALOGUE
+    packages = ("torchvision",)
+    needs_network = True
+
+    def carries(self, name: SourceName) -> frozenset[str]:
+        return frozenset({"labels"} if CATALOGUE[name.rest].labelled else ())
+
+    def open(self, name: SourceName) -> Source:
+        from components.prepare_data.sources.torchvision_data import TorchvisionSource
+
+        return TorchvisionSource(name.rest)
 
 
-class TorchvisionSource(Source):
-    """A data set class of torchvision, with the splits that its constructor offers.
-
-    Raises:
-        RequestError: this torchvision has no such class, or the files must be fetched by hand and are not there.
-        RunError: the download failed.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        arrangement = CATALOGUE[name]
-        self._parts: list[tuple[str | None, Any]] = []
-        for split, value in arrangement.splits.items():
-            self._parts.append((split, _construct(name, arrangement, value)))
-        if not self._parts:
-            self._parts.append((None, _construct(name, arrangement, None)))
-        self._sizes = [len(part) for _, part in self._parts]
-        self.total = sum(self._sizes)
-        self.given_splits = frozenset(arrangement.splits)
-        self.class_names = _class_names(arrangement, [part for _, part in self._parts])
-        # FakeData sets torch's global random state for every image: not from two threads at once.
-        self._one_at_a_time = threading.Lock() if name == "FakeData" else nullcontext()
-
-    def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
-        rows = range(self.total) if rows is None else rows
-        for start in range(0, len(rows), items):
-            places = [self._place(row) for row in rows[start : start + items]]
-            yield Batch(
-                items=[],
-                paths=[f"{self._name}/{split}/{row}" if split else f"{self._name}/{row}" for split, _, row in places],
-                labels=[],
-                splits=[split for split, _, _ in places],
-                fill=lambda batch, places=places: self._fill(batch, places),  # type: ignore[misc]
-            )
-
-    def _place(self, row: int) -> tuple[str | None, Any, int]:
-        """(split, data set, position in it) of a row of the whole."""
-        for (split, part), size in zip(self._parts, self._sizes, strict=True):
-            if row < size:
-                return split, part, row
-            row -= size
-        raise IndexError(row)
-
-    def _fill(self, batch: Batch, places: list[tuple[str | None, Any, int]]) -> None:
-        for _, part, row in places:
-            item, label = self._fetch(part, row)
-            batch.items.append(item)
-            batch.labels.append(label)
-
-    def _fetch(self, part: Any, row: int) -> tuple[Item, int | None]:
-        try:
-            with self._one_at_a_time:
-                image, target = part[row]
-        except Exception as error:  # a damaged file: whatever its decoder raises
-            return BadImageError(reason_of(error)), None
-        if not isinstance(image, Image.Image):
-            return BadImageError(f"torchvision gave {type(image).__name__}, not an image"), None
-        label = int(target) if self.class_names and target is not None else None
-        return image, label if label is not None and 0 <= label < len(self.class_names) else None
-
-
-def _construct(name: str, arrangement: Arrangement, value: Any) -> Any:
-    """One split of a data set, downloaded when it is not in the cache."""
-    from torchvision import datasets
-
-    kind = getattr(datasets, name, None)
-    if kind is None:
-        raise RequestError(f"torchvision:{name}: the installed torchvision has no such data set; upgrade it")
-    options = dict(arrangement.options)
-    if arrangement.argument:
-        options[arrangement.argument] = value
-    if name == "FakeData":
-        return kind(**options)
-    root = cache_folder()
-    root.mkdir(parents=True, exist_ok=True)
-    # EMNIST and QMNIST pass `download` on without naming it.
-    known = inspect.signature(kind).parameters
-    downloads = "download" in known or any(known[each].kind is inspect.Parameter.VAR_KEYWORD for each in known)
-    if downloads and name != "ImageNet":
-        options["download"] = True
-    try:
-        with FileLock(root / f".{name}.lock"):  # two runs must not unpack into the same place at once
-            return kind(root=str(root), **options)
-    except ImportError as error:
-        raise RequestError(f"torchvision:{name} needs another package: {error}") from error
-    except (OSError, RuntimeError, ValueError) as error:  # urllib's errors are OSErrors
-        reason = " ".join(str(error).split())
-        raise RunError(
-            f"torchvision:{name} could not be downloaded or read ({reason}): {_remedy(name, root)}"
-        ) from error
-
-
-def _remedy(name: str, root: Path) -> str:
-    return f"check the network, or put the files that torchvision.datasets.{name} reads into {root}"
-
-
-def _class_names(arrangement: Arrangement, parts: list[Any]) -> tuple[str, ...]:
-    """Class names from the catalogue or from whichever attribute the data set tells them by."""
-    if not arrangement.labelled:
-        return ()
-    first = parts[0]
-    names = arrangement.classes or getattr(first, "classes", None) or getattr(first, "categories", None)
-    if names:
-        return tuple(name if isinstance(name, str) else str(name[0]) for name in names)
-    by_name = getattr(first, "class_to_idx", None)
-    if by_name:
-        return tuple(str(name) for name, _ in sorted(by_name.items(), key=lambda entry: entry[1]))
-    if getattr(first, "num_classes", None):
-        return tuple(map(str, range(first.num_classes)))
-    return tuple(map(str, range(1 + max(_labels_of(part) for part in parts))))
-
-
-def _labels_of(part: Any) -> int:
-    """The largest label of a data set that does not name its classes."""
-    for attribute in ("targets", "labels", "_labels", "y"):
-        labels = getattr(part, attribute, None)
-        if labels is not None and len(labels):
-            return max(int(label) for label in labels)
-    return max(int(part[row][1]) for row in range(len(part)))
+TORCHVISION = _Torchvision()

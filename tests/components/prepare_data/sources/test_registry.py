@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from components.prepare_data.sources.registry import (
+from components.prepare_data.sources import (
     SourceName,
     absolute_source,
-    files_below,
     open_source,
     parse_source,
+    short_name,
     source_version,
 )
+from components.prepare_data.sources.base import files_below
 from components.prepare_data.sources.torchvision_catalogue import CATALOGUE
 from gan_models.errors import RequestError
 
@@ -32,7 +33,7 @@ def test_names_are_taken_apart() -> None:
         "npz:/a/cats.npz": "cats",
         "folder:/data/dogs/": "dogs",
     }
-    assert {source: parse_source(source).short_name for source in names} == names
+    assert {source: short_name(source) for source in names} == names
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_listing_follows_links_but_not_in_circles(tmp_path: Path) -> None:
 
 def test_names_are_known_without_heavy_imports() -> None:
     program = (
-        "import sys; from components.prepare_data.sources.registry import source_version as version; "
+        "import sys; from components.prepare_data.sources import source_version as version; "
         "version('toy:shapes'); "
         "print([name for name in ('torch', 'pyarrow', 'numpy', 'PIL', 'kfp') if name in sys.modules])"
     )
