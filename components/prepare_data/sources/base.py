@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -199,13 +200,12 @@ class SourceKind(ABC):
 
     def short_name(self, name: SourceName) -> str:
         """What to call the data set in a line of text."""
-        return name.rest or name.kind
+        return name.rest if self.names else str(name).replace(":", "-")
 
     def carries(self, name: SourceName) -> frozenset[str]:
         """Of "labels", "domains" and "captions", what the images come with; nothing is decoded or downloaded."""
         source = self.open(name)
-        has = {"labels": source.class_names, "domains": source.domain_names, "captions": source.has_captions}
-        return frozenset(what for what, there in has.items() if there)
+        return carrying(source.class_names, source.domain_names, source.has_captions)
 
     def version(self, name: SourceName) -> str:
         """Changes when the images do, for cache keys; no image is opened."""
@@ -271,6 +271,11 @@ class PathKind(SourceKind):
         return digest.hexdigest()[:32]
 
 
+def carrying(labels: object, domains: object = (), captions: object = False) -> frozenset[str]:
+    """What images come with, by what there is of each."""
+    return frozenset(compress(("labels", "domains", "captions"), (labels, domains, captions)))
+
+
 def releases(packages: Iterable[str], name: SourceName) -> str:
     """The installed versions of packages, as `numpy-2.1.0_pillow-11.0.0`.
 
@@ -301,27 +306,23 @@ def files_below(root: Path) -> list[str]:
     Raises:
         RequestError: the folder cannot be read.
     """
-    found: list[str] = []
-    pending: list[tuple[str, frozenset[str]]] = [("", frozenset())]
-    while pending:
-        relative, above = pending.pop()
-        folder = root / relative
-        real = os.path.realpath(folder)
-        if real in above:  # a link back to a folder that holds it
-            continue
-        try:
-            entries = list(os.scandir(folder))
-        except OSError as error:
-            raise RequestError(f"cannot read the folder {folder}: {error.strerror}") from error
-        for entry in entries:
-            name = f"{relative}/{entry.name}" if relative else entry.name
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                pending.append((name, above | {real}))
-            elif entry.is_file() or entry.is_symlink():  # sockets, pipes and devices are not data
-                found.append(name)
-    return sorted(found)
+    return sorted(_files_below(root, "", frozenset()))
+
+
+def _files_below(root: Path, relative: str, above: frozenset[str]) -> Iterator[str]:
+    folder = root / relative
+    real = os.path.realpath(folder)
+    if real in above:  # a link back to a folder that holds it
+        return
+    try:
+        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+    except OSError as error:
+        raise RequestError(f"cannot read the folder {folder}: {error.strerror}") from error
+    for entry in entries:
+        if entry.is_dir():
+            yield from _files_below(root, f"{relative}{entry.name}/", above | {real})
+        elif entry.is_file() or entry.is_symlink():  # sockets, pipes and devices are not data
+            yield f"{relative}{entry.name}"
 
 
 def printable(path: str) -> str:

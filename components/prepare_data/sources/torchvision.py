@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.prepare_data.sources.base import Source, SourceKind, SourceName
+from components.prepare_data.sources.base import Source, SourceKind, SourceName, carrying
 from components.prepare_data.sources.torchvision_catalogue import CATALOGUE
 
 
@@ -13,7 +13,7 @@ class _Torchvision(SourceKind):
     needs_network = True
 
     def carries(self, name: SourceName) -> frozenset[str]:
-        return frozenset({"labels"} if CATALOGUE[name.rest].labelled else ())
+        return carrying(CATALOGUE[name.rest].labelled)
 
     def open(self, name: SourceName) -> Source:
         from components.prepare_data.sources.torchvision_data import TorchvisionSource

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.prepare_data.sources.base import Source, SourceKind, SourceName, releases
+from components.prepare_data.sources.base import Source, SourceKind, SourceName, carrying, releases
 from components.prepare_data.sources.toy_catalogue import TOYS
 
 
@@ -12,8 +12,7 @@ class _Toy(SourceKind):
 
     def carries(self, name: SourceName) -> frozenset[str]:
         toy = TOYS[name.rest]
-        has = {"labels": True, "domains": toy.domains, "captions": toy.captions}
-        return frozenset(what for what, there in has.items() if there)
+        return carrying(True, toy.domains, toy.captions)
 
     def version(self, name: SourceName) -> str:
         toy = TOYS[name.rest]
