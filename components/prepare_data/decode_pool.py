@@ -19,7 +19,6 @@ from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 from components.prepare_data.decoding import Decoded, Item, Target, decode_batch, joined
@@ -224,11 +223,9 @@ class DecodePool:
     def __enter__(self) -> DecodePool:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._closed = True
-        if error is not None:  # do not wait for batches that nobody will read
+        if kind is not None:  # do not wait for batches that nobody will read
             for seat in self._seats:
                 seat.close(at_once=True)
         self._threads.shutdown(wait=True, cancel_futures=True)

@@ -50,8 +50,9 @@ class Batch:
     labels: list[int | None]
     splits: list[str | None]
     """The split that the source itself gives, or None."""
-    captions: list[str | None] | None = None
-    domains: list[str | None] | None = None
+    captions: list[str | None] = field(default_factory=list)
+    domains: list[str | None] = field(default_factory=list)
+    """As captions, one for each image, or none at all."""
     fill: Callable[[Batch], None] | None = None
     """Where set: puts the items and labels in, called in a decoding thread."""
 
@@ -78,11 +79,8 @@ class Source(ABC):
     """The splits that the source itself decides, under our names."""
     most_items: int = BATCH_ITEMS
     """Of a batch."""
-
-    @property
-    def ignored(self) -> Sequence[tuple[str, str]]:
-        """(path, reason) of what lies there and does not claim to be an image."""
-        return ()
+    ignored: Sequence[tuple[str, str]] = ()
+    """(path, reason) of what lies there and does not claim to be an image."""
 
     def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
         """Images in a fixed order, at most `items` a batch; `rows` (ascending positions) asks for some only."""
@@ -127,8 +125,8 @@ class DrawnSource(Source):
             paths=[f"{self.place}/{row}" for row in rows],
             labels=[self.label(row) for row in rows],
             splits=[None] * len(rows),
-            captions=[self.caption(row) for row in rows] if self.has_captions else None,
-            domains=[self.domain(row) for row in rows] if self.domain_names else None,
+            captions=[self.caption(row) for row in rows] if self.has_captions else [],
+            domains=[self.domain(row) for row in rows] if self.domain_names else [],
         )
 
 
@@ -218,12 +216,6 @@ class PathKind(SourceKind):
     rest = "path"
     suffix: str = ""
     """That of its files; empty where it is a folder."""
-
-    @abstractmethod
-    def open_path(self, path: Path) -> Source: ...
-
-    def open(self, name: SourceName) -> Source:
-        return self.open_path(self.existing(name))
 
     def refusal(self, path: Path) -> str:
         """What is wrong with what lies at the path, as far as can be seen from outside; "" when nothing is."""

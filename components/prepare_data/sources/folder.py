@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.prepare_data.sources.base import SPLIT_NAMES, Batch, PathKind, Source, files_below, printable
+from components.prepare_data.sources.base import (
+    SPLIT_NAMES,
+    Batch,
+    PathKind,
+    Source,
+    SourceName,
+    files_below,
+    printable,
+)
 from gan_models.errors import RequestError
 
 # What lies beside images in a normal data set and is no failed image: listed, but not counted as bad.
@@ -35,7 +43,7 @@ class FolderSource(Source):
         self._root = root
         files = files_below(root)
         images = [file for file in files if Path(file).suffix.lower() not in SIDECARS]
-        self._ignored = [(printable(file), "not an image, by its name") for file in sorted(set(files) - set(images))]
+        self.ignored = [(printable(file), "not an image, by its name") for file in sorted(set(files) - set(images))]
         if not images:
             there = f"{len(files)} other files" if files else "no files"
             raise RequestError(f"folder {root} holds no images ({there}): give the folder that contains them")
@@ -47,10 +55,6 @@ class FolderSource(Source):
         classes = {name for name in map(self._folder_of, images) if name}
         self.class_names = tuple(sorted(classes)) if len(classes) > 1 else ()
         self._labels = {name: label for label, name in enumerate(self.class_names)}
-
-    @property
-    def ignored(self) -> Sequence[tuple[str, str]]:
-        return self._ignored
 
     def _folder_of(self, file: str) -> str:
         """The sub-folder that names the class, or ""."""
@@ -91,8 +95,8 @@ class _Folder(PathKind):
     def refusal(self, path: Path) -> str:
         return "" if path.is_dir() else f"{path} is a file; give the folder that holds the images"
 
-    def open_path(self, path: Path) -> Source:
-        return FolderSource(path)
+    def open(self, name: SourceName) -> Source:
+        return FolderSource(self.existing(name))
 
 
 FOLDER = _Folder()

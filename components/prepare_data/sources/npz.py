@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.prepare_data.sources.base import PathKind, Source
+from components.prepare_data.sources.base import PathKind, Source, SourceName
 
 
 class _Npz(PathKind):
@@ -13,10 +13,10 @@ class _Npz(PathKind):
     def refusal(self, path: Path) -> str:
         return "" if path.is_file() else f"{path} is not a file; give one .npz file"
 
-    def open_path(self, path: Path) -> Source:
+    def open(self, name: SourceName) -> Source:
         from components.prepare_data.sources.npz_archive import NpzSource
 
-        return NpzSource(path)
+        return NpzSource(self.existing(name))
 
 
 NPZ = _Npz()

@@ -104,25 +104,24 @@ class NpzSource(Source):
         kinds = {part.dtype for part in self._parts}
         if kinds == {np.dtype(np.uint8)}:
             return lambda values: values
-        if kinds == {np.dtype(bool)}:
-            return lambda values: values.astype(np.uint8) * np.uint8(255)
         low, high = np.inf, -np.inf
         for part in self._parts:
             for _, piece in self._pieces(part):
                 low, high = np.minimum(low, piece.min()), np.maximum(high, piece.max())  # NaN stays NaN
-        sixteen_bits = kinds == {np.dtype(np.uint16)}
         floats = any(kind.kind == "f" for kind in kinds)
-        if low >= 0 and high <= 1 and floats:
-            return lambda values: np.rint(values.astype(np.float64) * 255).astype(np.uint8)
-        if low >= -1 and high <= 1 and floats:
-            return lambda values: np.rint((values.astype(np.float64) + 1) * 127.5).astype(np.uint8)
-        if low >= 0 and high <= 255 and not sixteen_bits:
-            return lambda values: np.rint(values).astype(np.uint8)
-        if low >= 0 and high <= 65535 and not floats:
-            return lambda values: np.rint(values / 257).astype(np.uint8)
-        raise RequestError(
-            f"{self._path}: image values from {low:g} to {high:g}: scale them to 0..255, or floats to [0, 1] or [-1, 1]"
-        )
+        lowest, unit = 0.0, 1.0
+        if low >= 0 and high <= 1 and (floats or kinds == {np.dtype(bool)}):
+            unit = 255.0
+        elif low >= -1 and high <= 1 and floats:
+            lowest, unit = -1.0, 127.5
+        elif low >= 0 and high <= 65535 and not floats and (high > 255 or kinds == {np.dtype(np.uint16)}):
+            unit = 1 / 257
+        elif not (low >= 0 and high <= 255):  # also of NaN
+            raise RequestError(
+                f"{self._path}: image values from {low:g} to {high:g}: scale them to 0..255, or floats to [0, 1] or "
+                "[-1, 1]"
+            )
+        return lambda values: np.rint((values.astype(np.float64) - lowest) * unit).astype(np.uint8)
 
     def _read_labels(self) -> list[np.ndarray] | None:
         """int64 [N] for each part, -1 for none; sets the class names."""

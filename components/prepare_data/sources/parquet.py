@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.prepare_data.sources.base import PathKind, Source
+from components.prepare_data.sources.base import PathKind, Source, SourceName
 
 
 class _Parquet(PathKind):
@@ -13,10 +13,10 @@ class _Parquet(PathKind):
     def recognises(self, path: Path) -> bool:
         return super().recognises(path) or (path.is_dir() and any(path.glob("*.parquet")))
 
-    def open_path(self, path: Path) -> Source:
+    def open(self, name: SourceName) -> Source:
         from components.prepare_data.sources.parquet_files import ParquetSource
 
-        return ParquetSource(path)
+        return ParquetSource(self.existing(name))
 
 
 PARQUET = _Parquet()

@@ -44,12 +44,14 @@ class ParquetSource(Source):
         if not self._files:
             raise RequestError(f"folder {root} holds no .parquet files")
         self._rows: list[int] = []
+        self._groups: list[int] = []
         for file in self._files:
             with _open(file) as parquet:
                 if not self._rows:
                     self._read_schema(parquet)
                 self._check_schema(file, parquet.schema_arrow)
                 self._rows.append(parquet.metadata.num_rows)
+                self._groups.append(parquet.num_row_groups)
         self.total = sum(self._rows)
         if self.total == 0:
             raise RequestError(f"{root} holds no images: it has no rows")
@@ -73,11 +75,13 @@ class ParquetSource(Source):
         self._domain = "domain" if _has_strings(schema, "domain") else ""
         self._label = "label" if "label" in schema.names else ""
         self._split = "split" if _has_strings(schema, "split") else ""
+        known = (self._image, self._label, self._caption, self._domain, self._split)
+        self._columns = [name for name in known if name]
         self._names = _class_names(schema.metadata or {}, parquet.metadata.metadata or {})
 
     def _check_schema(self, file: Path, schema: pa.Schema) -> None:
         """That a file has the columns of the first one, in types that can be used."""
-        for name in filter(None, (self._image, self._label, self._caption, self._domain, self._split)):
+        for name in self._columns:
             if name not in schema.names:
                 raise RequestError(f"{file} has no column {name!r}, other files have: {', '.join(schema.names)}")
         kind = schema.field(self._image).type
@@ -141,12 +145,11 @@ class ParquetSource(Source):
 
     def _file_batches(self, index: int, wanted: np.ndarray, items: int) -> Iterator[Batch]:
         """Batches of the rows `wanted` (ascending positions in the file)."""
-        columns = [name for name in (self._image, self._label, self._caption, self._domain, self._split) if name]
         with _open(self._files[index]) as parquet:
             start = 0
             for group in range(parquet.num_row_groups):
                 size = min(items, _rows_of(BATCH_BYTES, parquet.metadata.row_group(group)))
-                for records in parquet.iter_batches(size, row_groups=[group], columns=columns, use_threads=False):
+                for records in parquet.iter_batches(size, row_groups=[group], columns=self._columns, use_threads=False):
                     chosen = rows_within(wanted, start, len(records))
                     if len(chosen) == len(records):
                         yield self._batch(index, records, chosen + start)
@@ -156,10 +159,9 @@ class ParquetSource(Source):
 
     def sample(self, count: int) -> Iterator[Item]:
         """The first images of row groups spread over all files: reading every row would take as long as importing."""
-        groups = []
-        for file in self._files:
-            with _open(file) as parquet:
-                groups += [(file, group) for group in range(parquet.num_row_groups)]
+        groups = [
+            (file, group) for file, count in zip(self._files, self._groups, strict=True) for group in range(count)
+        ]
         groups = groups[:: max(1, len(groups) // SAMPLED_GROUPS)]
         for file, group in groups:
             with _open(file) as parquet:
@@ -173,14 +175,12 @@ class ParquetSource(Source):
         name = self._files[index].name
         labels: list[int | None] = [None] * len(records)
         splits = [self._file_splits[index]] * len(records)
-        captions: list[str | None] | None = None
         if self._label:
             labels = [self._labels.get(value) for value in records.column(self._label).to_pylist()]
         if self._split:
             splits = [SPLIT_NAMES.get((value or "").lower()) for value in records.column(self._split).to_pylist()]
-        if self._caption:
-            captions = records.column(self._caption).to_pylist()
-        domains = records.column(self._domain).to_pylist() if self.domain_names else None
+        captions = records.column(self._caption).to_pylist() if self._caption else []
+        domains = records.column(self._domain).to_pylist() if self.domain_names else []
         shown = [path or f"{name}#{row}" for path, row in zip(paths, rows.tolist(), strict=True)]
         return Batch(items, shown, labels, splits, captions, domains)
 

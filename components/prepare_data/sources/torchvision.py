@@ -1,9 +1,147 @@
-"""The kind `torchvision:<Class>`: the image-classification data sets of torchvision.datasets."""
+"""The kind `torchvision:<Class>`: data sets of torchvision.datasets, downloaded by it into the cache folder."""
 
 from __future__ import annotations
 
-from components.prepare_data.sources.base import Source, SourceKind, SourceName, carrying
-from components.prepare_data.sources.torchvision_catalogue import CATALOGUE
+import inspect
+import os
+import threading
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.prepare_data.sources.base import Batch, Source, SourceKind, SourceName, carrying
+from components.prepare_data.sources.torchvision_catalogue import CATALOGUE, Arrangement
+from gan_models.errors import RequestError, RunError
+
+if TYPE_CHECKING:
+    from components.prepare_data.decoding import Item
+
+CACHE_VARIABLE = "GAN_PIPELINE_CACHE"
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: $GAN_PIPELINE_CACHE, or ~/.cache/gan-pipeline; below it `torchvision`."""
+    return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "gan-pipeline") / "torchvision"
+
+
+class TorchvisionSource(Source):
+    """A data set class of torchvision, with the splits that its constructor offers.
+
+    Raises:
+        RequestError: this torchvision has no such class, or the files must be fetched by hand and are not there.
+        RunError: the download failed.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        arrangement = CATALOGUE[name]
+        splits: list[tuple[str | None, Any]] = [*arrangement.splits.items()] or [(None, None)]
+        self._parts = [(split, _construct(name, arrangement, value)) for split, value in splits]
+        self._sizes = [len(part) for _, part in self._parts]
+        self.total = sum(self._sizes)
+        self.given_splits = frozenset(arrangement.splits)
+        self.class_names = _class_names(arrangement, [part for _, part in self._parts])
+        # FakeData sets torch's global random state for every image: not from two threads at once.
+        self._one_at_a_time = threading.Lock() if name == "FakeData" else nullcontext()
+
+    def batch(self, rows: Sequence[int]) -> Batch:
+        places = [self._place(row) for row in rows]
+
+        def fill(batch: Batch) -> None:
+            for _, part, row in places:
+                item, label = self._fetch(part, row)
+                batch.items.append(item)
+                batch.labels.append(label)
+
+        return Batch(
+            items=[],
+            paths=[f"{self._name}/{split}/{row}" if split else f"{self._name}/{row}" for split, _, row in places],
+            labels=[],
+            splits=[split for split, _, _ in places],
+            fill=fill,
+        )
+
+    def _place(self, row: int) -> tuple[str | None, Any, int]:
+        """(split, data set, position in it) of a row of the whole."""
+        for (split, part), size in zip(self._parts, self._sizes, strict=True):
+            if row < size:
+                return split, part, row
+            row -= size
+        raise IndexError(row)
+
+    def _fetch(self, part: Any, row: int) -> tuple[Item, int | None]:
+        from PIL import Image
+
+        from components.prepare_data.decoding import BadImageError, reason_of
+
+        try:
+            with self._one_at_a_time:
+                image, target = part[row]
+        except Exception as error:  # a damaged file: whatever its decoder raises
+            return BadImageError(reason_of(error)), None
+        if not isinstance(image, Image.Image):
+            return BadImageError(f"torchvision gave {type(image).__name__}, not an image"), None
+        label = int(target) if self.class_names and target is not None else None
+        return image, label if label is not None and 0 <= label < len(self.class_names) else None
+
+
+def _construct(name: str, arrangement: Arrangement, value: Any) -> Any:
+    """One split of a data set, downloaded when it is not in the cache."""
+    from filelock import FileLock
+    from torchvision import datasets
+
+    kind = getattr(datasets, name, None)
+    if kind is None:
+        raise RequestError(f"torchvision:{name}: the installed torchvision has no such data set; upgrade it")
+    options = dict(arrangement.options)
+    if arrangement.argument:
+        options[arrangement.argument] = value
+    if name == "FakeData":
+        return kind(**options)
+    root = cache_folder()
+    root.mkdir(parents=True, exist_ok=True)
+    # EMNIST and QMNIST pass `download` on without naming it.
+    known = inspect.signature(kind).parameters
+    downloads = "download" in known or any(known[each].kind is inspect.Parameter.VAR_KEYWORD for each in known)
+    if downloads and name != "ImageNet":
+        options["download"] = True
+    try:
+        with FileLock(root / f".{name}.lock"):  # two runs must not unpack into the same place at once
+            return kind(root=str(root), **options)
+    except ImportError as error:
+        raise RequestError(f"torchvision:{name} needs another package: {error}") from error
+    except (OSError, RuntimeError, ValueError) as error:  # urllib's errors are OSErrors
+        reason = " ".join(str(error).split())
+        raise RunError(
+            f"torchvision:{name} could not be downloaded or read ({reason}): check the network, or put the files that "
+            f"torchvision.datasets.{name} reads into {root}"
+        ) from error
+
+
+def _class_names(arrangement: Arrangement, parts: list[Any]) -> tuple[str, ...]:
+    """Class names from the catalogue or from whichever attribute the data set tells them by."""
+    if not arrangement.labelled:
+        return ()
+    first = parts[0]
+    names = arrangement.classes or getattr(first, "classes", None) or getattr(first, "categories", None)
+    if names:
+        return tuple(name if isinstance(name, str) else str(name[0]) for name in names)
+    by_name = getattr(first, "class_to_idx", None)
+    if by_name:
+        return tuple(str(name) for name, _ in sorted(by_name.items(), key=lambda entry: entry[1]))
+    if getattr(first, "num_classes", None):
+        return tuple(map(str, range(first.num_classes)))
+    return tuple(map(str, range(1 + max(_labels_of(part) for part in parts))))
+
+
+def _labels_of(part: Any) -> int:
+    """The largest label of a data set that does not name its classes."""
+    for attribute in ("targets", "labels", "_labels", "y"):
+        labels = getattr(part, attribute, None)
+        if labels is not None and len(labels):
+            return max(int(label) for label in labels)
+    return max(int(part[row][1]) for row in range(len(part)))
 
 
 class _Torchvision(SourceKind):
@@ -16,8 +154,6 @@ class _Torchvision(SourceKind):
         return carrying(CATALOGUE[name.rest].labelled)
 
     def open(self, name: SourceName) -> Source:
-        from components.prepare_data.sources.torchvision_data import TorchvisionSource
-
         return TorchvisionSource(name.rest)
 
 

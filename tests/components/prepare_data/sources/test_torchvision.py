@@ -11,7 +11,7 @@ from PIL import Image
 from components.prepare_data.decode_pool import DecodePool
 from components.prepare_data.decoding import BadImageError, Target
 from components.prepare_data.sources import open_source
-from components.prepare_data.sources.torchvision_data import TorchvisionSource, cache_folder
+from components.prepare_data.sources.torchvision import TorchvisionSource, cache_folder
 from gan_models.errors import RunError
 
 TRAIN = np.random.default_rng(0).integers(0, 256, (12, 28, 28), np.uint8)
