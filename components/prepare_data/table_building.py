@@ -72,10 +72,12 @@ def build_table(
     with (
         Quarantine(folder) as quarantine,
         TableWriter(folder / IMAGES_FILE, target.size, target.size, target.channels) as writer,
-        DecodePool(target, _worker_count(total, workers)) as pool,
+        DecodePool(target, min(workers or available_cores(), math.ceil(total / ITEMS_FOR_A_WORKER))) as pool,
         closing(pool.decode(batches)) as results,
     ):
-        table = _Import(source, options, quarantine, writer)
+        for path, reason in source.ignored:
+            quarantine.ignore(path, reason)
+        table = _Import(source, options, quarantine, writer, PreviewImages(source.class_names))
         for batch, decoded in results:
             table.add(batch, decoded)
             report(table.done, quarantine.bad)
@@ -97,34 +99,28 @@ def build_table(
     )
 
 
-def _worker_count(total: int, asked: int | None) -> int:
-    return min(asked or available_cores(), math.ceil(total / ITEMS_FOR_A_WORKER))
-
-
 def _read(batches: Iterator[Batch], source: str) -> Iterator[Batch]:
     with reading(source):
         yield from batches
 
 
+@dataclass
 class _Import:
     """An image table being filled, with everything that is learnt on the way."""
 
-    def __init__(self, source: Source, options: Data, quarantine: Quarantine, writer: TableWriter) -> None:
-        self._source = source
-        self._options = options
-        self._quarantine = quarantine
-        self._writer = writer
-        self.finder = DuplicateFinder()
-        self.preview = PreviewImages(source.class_names)
-        self.done = 0
-        self.coloured = 0
-        for path, reason in source.ignored:
-            quarantine.ignore(path, reason)
+    source: Source
+    options: Data
+    quarantine: Quarantine
+    writer: TableWriter
+    preview: PreviewImages
+    finder: DuplicateFinder = field(default_factory=DuplicateFinder)
+    done: int = 0
+    coloured: int = 0
 
     def add(self, batch: Batch, decoded: Decoded) -> None:
         """Put one decoded batch where it belongs: rows into the table, the rest into quarantine."""
         kept = decoded.kept
-        pixels = np.frombuffer(decoded.pixels, np.uint8).reshape(-1, *self._writer.shape)
+        pixels = np.frombuffer(decoded.pixels, np.uint8).reshape(-1, *self.writer.shape)
         digests = np.frombuffer(decoded.digests, DIGEST_TYPE)
         reasons = decoded.reasons
         lacking = [(position, reason) for position in kept if (reason := self._lack(batch, position))]
@@ -134,7 +130,7 @@ class _Import:
             pixels, digests = pixels[whole], digests[whole]
             kept = [kept[row] for row in np.flatnonzero(whole)]
         for position, reason in reasons:
-            self._quarantine.add(batch.paths[position], reason)
+            self.quarantine.add(batch.paths[position], reason)
         if kept:
             self._append(batch, kept, pixels, digests)
         self.done += len(batch)
@@ -142,20 +138,20 @@ class _Import:
 
     def _lack(self, batch: Batch, position: int) -> str:
         """Why an image that decodes well cannot stand among the others; "" where it can."""
-        if self._source.class_names and batch.labels[position] is None:
+        if self.source.class_names and batch.labels[position] is None:
             return NO_LABEL
-        if self._source.domain_names and batch.domains[position] is None:
+        if self.source.domain_names and (not batch.domains or batch.domains[position] is None):
             return NO_DOMAIN
         return ""
 
     def _append(self, batch: Batch, kept: list[int], pixels: np.ndarray, digests: np.ndarray) -> None:
-        options = self._options
+        options = self.options
         shares = {"validation": options.validation, "test": options.test}
         given = _pick(batch.splits, kept)
-        splits = assign_splits(digests, given, self._source.given_splits, shares, options.split_seed)
+        splits = assign_splits(digests, given, self.source.given_splits, shares, options.split_seed)
         labels = _pick(batch.labels, kept)
         texts = [_pick(column, kept) if column else [] for column in (batch.captions, batch.domains)]
-        self._writer.append(pixels, labels, splits, _pick(batch.paths, kept), *texts)
+        self.writer.append(pixels, labels, splits, _pick(batch.paths, kept), *texts)
         self.finder.add(digests, labels, splits)
         in_training = [row for row, split in enumerate(splits) if split == "train"]
         self.preview.offer(pixels[in_training], _pick(labels, in_training))

@@ -55,7 +55,7 @@ def parse_source(text: str) -> SourceName:
         hint = f"did you mean {guess!r}? " if guess else ""
         raise RequestError(f"unknown data source {text!r}: {hint}Known: {', '.join(forms())}")
     kind.check(text, rest)
-    return SourceName(name, rest, kind.path(rest))
+    return SourceName(name, rest, Path(rest).expanduser() if kind.at_path else None)
 
 
 def _guess(text: str) -> str:

@@ -29,14 +29,11 @@ if TYPE_CHECKING:
     from components.prepare_data.decoding import Item
 
 SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
 }
+"""What data sets call their splits: our name."""
 BATCH_ITEMS = 256
 BATCH_BYTES = 2 << 20
 
@@ -169,6 +166,8 @@ class SourceKind(ABC):
     """Whose releases may change its images."""
     needs_network: bool = False
     """Whether the first to open it downloads it."""
+    at_path: bool = False
+    """Whether that is where it lies."""
 
     @abstractmethod
     def open(self, name: SourceName) -> Source:
@@ -187,10 +186,6 @@ class SourceKind(ABC):
             raise RequestError(f"unknown {kind} data set {rest!r}: {hint}Known: {', '.join(self.names)}")
         if self.rest and not rest:
             raise RequestError(f"data source {text!r} names no {self.rest}: write {kind}:<{self.rest}>")
-
-    def path(self, rest: str) -> Path | None:
-        """Where the source lies, for a kind whose sources lie at a path."""
-        return None
 
     def recognises(self, path: Path) -> bool:
         """Whether a path that was given without a kind must have meant this one."""
@@ -214,6 +209,7 @@ class PathKind(SourceKind):
     """A kind of source that lies at a path: its version follows the files there."""
 
     rest = "path"
+    at_path = True
     suffix: str = ""
     """That of its files; empty where it is a folder."""
 
@@ -225,14 +221,11 @@ class PathKind(SourceKind):
         if not rest:
             raise RequestError(f"data source {text!r} names no place: write {text.partition(':')[0]}:<path>")
 
-    def path(self, rest: str) -> Path:
-        return Path(rest).expanduser()
-
     def recognises(self, path: Path) -> bool:
         return bool(self.suffix) and path.suffix == self.suffix and not path.is_dir()
 
     def short_name(self, name: SourceName) -> str:
-        path = self.path(name.rest)
+        path = Path(name.rest).expanduser()
         short = path.stem if self.suffix else path.name
         if short.lower() in SPLIT_NAMES:  # .../cifar10/train.parquet: the folder says what it is
             short = path.parent.name
@@ -244,7 +237,7 @@ class PathKind(SourceKind):
         Raises:
             RequestError: nothing is there, or a file where a folder must be (or the other way round).
         """
-        path = self.path(name.rest)
+        path = Path(name.rest).expanduser()
         wrong = self.refusal(path) if path.exists() else f"there is nothing at {path.absolute()}"
         if wrong:
             raise RequestError(f"data source {str(name)!r}: {wrong}")
