@@ -20,8 +20,7 @@ def in_ink(digits: np.ndarray, ink: tuple[int, int, int], paper: tuple[int, int,
     """[N, H, W] of 0 (paper) to 255 (ink) as RGB [N, H, W, 3], every pixel in proportion; strokes stay as they are."""
     from_paper, to_ink = np.asarray(paper, np.float64), np.asarray(ink, np.float64)
     share = digits[..., None].astype(np.float64) / 255.0
-    mixed: np.ndarray = np.rint(from_paper + share * (to_ink - from_paper)).astype(np.uint8)
-    return mixed
+    return np.asarray(np.rint(from_paper + share * (to_ink - from_paper)), np.uint8)
 
 
 def thickened(digits: np.ndarray) -> np.ndarray:

@@ -179,10 +179,7 @@ class TableWriter:
             [
                 ("pixels", pa.binary(self._row_bytes)),
                 ("label", pa.int64()),
-                ("caption", pa.string()),
-                ("domain", pa.string()),
-                ("path", pa.string()),
-                ("split", pa.string()),
+                *((name, pa.string()) for name in ("caption", "domain", "path", "split")),
             ]
         )
         # Pixels are read once, whole: compression and dictionaries would only slow that down.

@@ -185,7 +185,8 @@ class SourceKind(ABC):
             hint = f"did you mean '{kind}:{near}'? " if near else ""
             raise RequestError(f"unknown {kind} data set {rest!r}: {hint}Known: {', '.join(self.names)}")
         if self.rest and not rest:
-            raise RequestError(f"data source {text!r} names no {self.rest}: write {kind}:<{self.rest}>")
+            missing = "place" if self.at_path else self.rest
+            raise RequestError(f"data source {text!r} names no {missing}: write {kind}:<{self.rest}>")
 
     def recognises(self, path: Path) -> bool:
         """Whether a path that was given without a kind must have meant this one."""
@@ -216,10 +217,6 @@ class PathKind(SourceKind):
     def refusal(self, path: Path) -> str:
         """What is wrong with what lies at the path, as far as can be seen from outside; "" when nothing is."""
         return ""
-
-    def check(self, text: str, rest: str) -> None:
-        if not rest:
-            raise RequestError(f"data source {text!r} names no place: write {text.partition(':')[0]}:<path>")
 
     def recognises(self, path: Path) -> bool:
         return bool(self.suffix) and path.suffix == self.suffix and not path.is_dir()
