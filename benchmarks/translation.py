@@ -22,9 +22,9 @@ import torch
 
 from components.prepare_data import step as prepare_data
 from components.prepare_data.decoding import Target
-from components.prepare_data.sources.registry import parse_source
-from components.prepare_data.sources.toy import counterparts, open_toy
+from components.prepare_data.sources import parse_source
 from components.prepare_data.sources.toy_catalogue import TOYS
+from components.prepare_data.sources.toy_images import counterparts, open_toy
 from components.stage.stage import RunContext, open_stage
 from gan_models.data.table import ImageTable
 from gan_models.metrics.classifier import Classifier

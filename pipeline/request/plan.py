@@ -153,7 +153,8 @@ def make_plan(
 
 def _unseen_plan(recipe: Recipe, seed: int, elsewhere: Elsewhere) -> Plan:
     """For images on another machine's volume: the first stage there says what is wrong with them."""
-    if not elsewhere.holds(parse_source(recipe.data.source).path):
+    path = parse_source(recipe.data.source).path
+    if path is None or not elsewhere.holds(path):
         raise elsewhere.refusal(recipe.data.source)
     return Plan(_at_place(recipe, recipe.data.source, elsewhere), seed, UNSEEN, code_version())
 
