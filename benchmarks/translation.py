@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gan_models.recipes.game_specs import Colorization
 
 from components.prepare_data import step as prepare_data
 from components.prepare_data.decoding import Target
@@ -31,7 +32,6 @@ from gan_models.metrics.classifier import Classifier
 from gan_models.metrics.colours import measure_colours, measure_following
 from gan_models.metrics.translation import measure_translation
 from gan_models.recipes import Recipe, load_recipe
-from gan_models.recipes.game_specs import Colorization
 from gan_models.sampling.generator import LoadedGenerator, Samples, load_generator
 from gan_models.training.loop import train
 

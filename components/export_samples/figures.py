@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from components.artifacts import Figures
 from gan_models.data.table import ImageTable, Split
 from gan_models.errors import RequestError
 from gan_models.families.interfaces import Inputs
@@ -82,8 +82,8 @@ def _reason_against(generator: LoadedGenerator, report: Path) -> str:
     if generator.module.inputs != ("latents",):
         others = " and ".join(name for name in generator.module.inputs if name != "latents")
         return f"what an image shows is asked for by its {others}, not by the latent"
-    metrics = report / "metrics.json"
-    extractor = json.loads(metrics.read_text())["extractor"]["name"] if metrics.is_file() else "nothing"
+    judged = (report / Figures.FILE).is_file()
+    extractor = Figures.read(report).extractor["name"] if judged else "nothing"
     if extractor != "classifier":
         return f"the images were judged by {extractor}, which does not know the data's classes"
     return ""

@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
+from components.artifacts import GRID_FILE, IMAGES_FOLDER, SAMPLES_FILE, Exported, Figures
+from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.journal import link_or_copy
-from gan_models.atomic import new_folder, write_json
+from gan_models.atomic import new_folder
+from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Export
 
 if TYPE_CHECKING:
@@ -18,18 +21,13 @@ if TYPE_CHECKING:
 
     from gan_models.sampling.generator import LoadedGenerator, Samples
 
-GRID_FILE = "grid.png"
 INTERPOLATION_FILE = "interpolation.png"
 ARITHMETIC_FILE = "arithmetic.png"
-IMAGES_FOLDER = "images"
-SAMPLES_FILE = "samples.parquet"
 _GRID_ROWS, _GRID_COLUMNS = 10, 10
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """What to export, and where to."""
-
-    model_config = ConfigDict(frozen=True)
 
     generator: Path
     """The generator folder of select_checkpoint."""
@@ -39,20 +37,12 @@ class Request(BaseModel):
     """The dataset folder that the generator was trained on."""
     export: Export
     output: Path
-    cache_dir: Path
+    cache_dir: Path = Field(default_factory=default_cache)
     """Where the evaluation keeps the classifier that it trained."""
     seed: int
 
 
-class Result(BaseModel):
-    """What was exported."""
-
-    samples: int
-    registered_name: str
-    step: int
-
-
-def run(request: Request, stage: Stage) -> Result:
+def run(request: Request, stage: Stage) -> Exported:
     """Draws the samples and writes the export folder.
 
     Raises:
@@ -69,8 +59,8 @@ def run(request: Request, stage: Stage) -> Result:
     with new_folder(request.output) as target, stage.progress("exporting", 5) as bar:
         for file in folder_files(request.generator):
             link_or_copy(request.generator / file, target / file)
-        if (request.report / "metrics.json").is_file():
-            link_or_copy(request.report / "metrics.json", target / "metrics.json")
+        if (request.report / Figures.FILE).is_file():
+            link_or_copy(request.report / Figures.FILE, target / Figures.FILE)
         bar.advance()
         samples = generator.sample(request.export.samples, seed=request.seed)
         _write_images(samples, target)
@@ -78,12 +68,10 @@ def run(request: Request, stage: Stage) -> Result:
         write_table(samples, generator.info, target / SAMPLES_FILE, IMAGES_FOLDER)
         bar.advance()
         save_png(image_grid(_grid(generator, request.seed), _GRID_COLUMNS), target / GRID_FILE, scale=scale)
-        figures = _write_latent_figures(generator, request, target, stage)
-        figures += _write_translations(generator, request, target, stage)
-        figures += _write_captions(generator, request, target, stage)
+        figures = _write_figures(generator, request, target, stage)
         bar.advance()
-        result = Result(samples=len(samples.images), registered_name=name, step=generator.info.step)
-        write_json(target / "export.json", result.model_dump())
+        result = Exported(samples=len(samples.images), registered_name=name, step=generator.info.step)
+        result.write(target)
     for file in (GRID_FILE, SAMPLES_FILE, *figures):
         stage.log_artifact(request.output / file)
     stage.log_generator(request.generator, name)
@@ -112,40 +100,27 @@ def _grid(generator: LoadedGenerator, seed: int) -> Tensor:
     return generator.sample(rows * _GRID_COLUMNS, seed=seed, labels=labels).images
 
 
-def _write_latent_figures(generator: LoadedGenerator, request: Request, target: Path, stage: Stage) -> list[str]:
-    """Names of the figures of what the latents mean; none where the generator takes no latents."""
-    from components.export_samples.figures import write_arithmetic, write_interpolation
-
-    if "latents" not in generator.module.inputs:
-        return []
-    write_interpolation(target / INTERPOLATION_FILE, generator, request.seed)
-    drawn = write_arithmetic(
-        target / ARITHMETIC_FILE, generator, request.report, request.dataset, request.cache_dir, request.seed
-    )
-    stage.note(drawn.sentence)
-    return [INTERPOLATION_FILE, *([ARITHMETIC_FILE] if drawn.written else [])]
-
-
-def _write_translations(generator: LoadedGenerator, request: Request, target: Path, stage: Stage) -> list[str]:
-    """The name of the figure before/after; none where the generator is given no images."""
+def _write_figures(generator: LoadedGenerator, request: Request, target: Path, stage: Stage) -> list[str]:
+    """Pictures of what the generator's inputs mean, as far as it has such inputs; returns their names."""
+    from components.export_samples.captions import CAPTIONS_FILE, write_captions
+    from components.export_samples.figures import Drawn, write_arithmetic, write_interpolation
     from components.export_samples.translations import TRANSLATIONS_FILE, write_translations
 
-    if "images" not in generator.module.inputs:
-        return []
-    drawn = write_translations(target / TRANSLATIONS_FILE, generator, request.seed)
-    stage.note(drawn.sentence)
-    return [TRANSLATIONS_FILE] if drawn.written else []
-
-
-def _write_captions(generator: LoadedGenerator, request: Request, target: Path, stage: Stage) -> list[str]:
-    """The name of the figure of texts and pictures; none where the generator is given no texts."""
-    from components.export_samples.captions import CAPTIONS_FILE, write_captions
-
-    if "captions" not in generator.module.inputs:
-        return []
-    drawn = write_captions(target / CAPTIONS_FILE, generator, request.seed)
-    stage.note(drawn.sentence)
-    return [CAPTIONS_FILE] if drawn.written else []
+    inputs, seed = generator.module.inputs, request.seed
+    figures: dict[str, Drawn] = {}
+    if "latents" in inputs:
+        write_interpolation(target / INTERPOLATION_FILE, generator, seed)
+        figures[ARITHMETIC_FILE] = write_arithmetic(
+            target / ARITHMETIC_FILE, generator, request.report, request.dataset, request.cache_dir, seed
+        )
+    if "images" in inputs:
+        figures[TRANSLATIONS_FILE] = write_translations(target / TRANSLATIONS_FILE, generator, seed)
+    if "captions" in inputs:
+        figures[CAPTIONS_FILE] = write_captions(target / CAPTIONS_FILE, generator, seed)
+    for drawn in figures.values():
+        stage.note(drawn.sentence)
+    names = [name for name, drawn in figures.items() if drawn.written]
+    return [INTERPOLATION_FILE, *names] if "latents" in inputs else names
 
 
 def _write_images(samples: Samples, target: Path) -> None:

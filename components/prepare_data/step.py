@@ -19,6 +19,7 @@ from components.prepare_data.quarantine import QUARANTINE_FILE
 from components.prepare_data.sources import open_source, short_name
 from components.prepare_data.sources.base import Source
 from components.prepare_data.table_building import Built, build_table
+from components.stage.request import StageRequest
 from components.stage.stage import Interrupted, Stage
 from gan_models.atomic import new_file, new_folder, write_json
 from gan_models.data.table_file import SPLITS
@@ -31,7 +32,7 @@ REFUSED_WRITES = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.EN
 FULL_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """What to import, how, and where to."""
 
     data: Data

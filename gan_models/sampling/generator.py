@@ -27,17 +27,13 @@ from gan_models.data.table import Split, to_uint8
 from gan_models.errors import RequestError
 from gan_models.families.building import build_generator
 from gan_models.families.interfaces import Generator, Inputs
+from gan_models.files import GENERATOR_FILES, INFO_FILE, RECIPE_FILE, WEIGHTS_FILE
 from gan_models.recipes.loading import parse_recipe
 from gan_models.recipes.schema import Recipe
 from gan_models.sampling.examples import load_examples
 from gan_models.sampling.truncation import check_threshold, truncate
 from gan_models.tasks import TASKS
 from gan_models.tasks.base import Task
-
-WEIGHTS_FILE = "generator.safetensors"
-RECIPE_FILE = "recipe.yaml"
-INFO_FILE = "generator.json"
-GENERATOR_FILES = (WEIGHTS_FILE, RECIPE_FILE, INFO_FILE)
 
 
 class GeneratorInfo(BaseModel):

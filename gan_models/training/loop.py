@@ -26,6 +26,7 @@ from gan_models.averaging import ExponentialMovingAverage
 from gan_models.data.table import EpochSampler, Split, TableMetadata
 from gan_models.errors import RequestError, RunError
 from gan_models.families.interfaces import Generator
+from gan_models.files import GENERATORS_FOLDER, HISTORY_FILE, SAMPLES_FOLDER
 from gan_models.games.base import Batch, Stateful, build_game
 from gan_models.meter import Meter
 from gan_models.recipes import Recipe, recipe_digest
@@ -36,10 +37,7 @@ from gan_models.training.checkpoints import STATE_FORMAT, Checkpoints, Identity
 from gan_models.training.probe import Probe
 from gan_models.training.warm_start import Start, begin_with
 
-GENERATORS_FOLDER = "generators"
-SAMPLES_FOLDER = "samples"
 CHECKPOINTS_FOLDER = "checkpoints"
-HISTORY_FILE = "history.csv"
 _PROGRESS_SECONDS = 0.5
 
 

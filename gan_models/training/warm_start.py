@@ -16,9 +16,10 @@ from torch import Tensor
 
 from gan_models.data.table import TableMetadata
 from gan_models.errors import RequestError
+from gan_models.files import WEIGHTS_FILE
 from gan_models.games.base import Game
 from gan_models.recipes import Recipe
-from gan_models.sampling.generator import WEIGHTS_FILE, load_generator
+from gan_models.sampling.generator import load_generator
 
 DISCRIMINATOR_FILE = "discriminator.safetensors"
 _SAME = ("networks", "conditioning")

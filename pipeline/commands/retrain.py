@@ -14,7 +14,7 @@ from components.artifacts import Outcome, read_outcome
 from components.context import RETRAINING_TITLES
 from components.export_samples.step import registry_name
 from components.stage.failures import Interrupted
-from components.tracking.mlflow.address import check_tracking
+from components.tracking.backend import check_champions, check_tracking
 from gan_models.errors import RequestError, RunError
 from pipeline.commands.run import (
     DRAIN_SECONDS,
@@ -107,6 +107,7 @@ def _retrain(request: RetrainRequest, report: RetrainReport) -> None:
     place = make_place(plan, request.run.workdir, request.run.name, request.run.tracking_uri)
     report.workdir, report.model = str(place.workdir), model
     check_plan(plan)
+    check_champions(place.tracking_uri)
     if check_tracking(place.tracking_uri) == "away":
         raise RunError("the tracking server that keeps the champion does not answer: try again when it is back")
     with open_workdir(place.workdir) as workdir:
@@ -135,7 +136,7 @@ def _run(
         "warm_start": request.warm_start,
         "webhook_env": request.webhook_env,
     }
-    context = context_of(record, workdir, place.tracking_uri)
+    context = context_of(record, workdir, place.tracking_uri, RETRAINING_TITLES)
     with kept(workdir, record):
         track(
             plan,

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from components.context import PIPELINE, RunContext
+from components.context import PIPELINE, TITLES, RunContext
 from components.redaction import redact
 from components.stage.failures import Interrupted
-from components.tracking.mlflow.address import check_tracking
+from components.tracking.backend import check_tracking
 from gan_models.errors import RequestError, RunError
 from pipeline.request.plan import Place, Plan, make_place, make_plan
 from pipeline.results import print_results, read_findings
@@ -112,7 +112,7 @@ def _run(request: RunRequest, report: Report) -> None:
 
             outcome = track(
                 plan,
-                context_of(record, workdir, place.tracking_uri),
+                context_of(record, workdir, place.tracking_uri, TITLES),
                 workdir,
                 launch,
                 DRAIN_SECONDS[reachable],
@@ -205,7 +205,9 @@ def continue_or_begin(workdir: WorkDirectory, plan: Plan, place: Place, *, anew:
     return record
 
 
-def context_of(record: RunRecord, workdir: WorkDirectory, tracking_uri: str) -> RunContext:
+def context_of(
+    record: RunRecord, workdir: WorkDirectory, tracking_uri: str, titles: Mapping[str, str] | None = None
+) -> RunContext:
     """What the stages of a run are told about it."""
     return RunContext(
         run_id=record.run_id,
@@ -214,6 +216,7 @@ def context_of(record: RunRecord, workdir: WorkDirectory, tracking_uri: str) -> 
         tracking_uri=tracking_uri,
         state_dir=str(workdir.root),
         relay="external",
+        titles=dict(titles or {}),
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from gan_models.errors import RequestError, unknown_name
+from gan_models.files import INFO_FILE
 from pipeline.request.plan import MAX_SEED
 from pipeline.workdir import RESULTS
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from gan_models.sampling.generator import LoadedGenerator
 
 MAX_IMAGES = 100_000
-GENERATOR_FILE = "generator.json"
 _ACROSS = 12  # images in a row of the picture, where a row of it holds several of before and after
 
 
@@ -70,6 +70,7 @@ def sample_command(
 def _write_translations(generator: LoadedGenerator, num: int, out: Path, seed: int, given: Path | None) -> int:
     """What is made of up to `num` images, the user's own or those that came with the generator: a row for each."""
     from gan_models.sampling.before_after import before_and_after
+
     from gan_models.sampling.examples import first
     from gan_models.sampling.grids import image_grid, save_png
     from pipeline.commands.input_images import read_images
@@ -94,6 +95,7 @@ def _write_captioned(
 ) -> int:
     """Pictures of the captions in turn, the user's own or those that came with the generator, each with its text."""
     from gan_models.sampling.captioned import asked, captioned_grid, captions_of
+
     from gan_models.sampling.grids import save_png
 
     info = generator.info
@@ -112,7 +114,7 @@ def generator_folder(folder: Path) -> Path:
     if not folder.is_dir():
         raise RequestError(f"there is no folder {folder}: name an exported generator, or a run's work directory")
     inside = [folder / "results" / RESULTS[output] for output in ("samples", "selected")]
-    return next((place for place in (folder, *inside) if (place / GENERATOR_FILE).is_file()), folder)
+    return next((place for place in (folder, *inside) if (place / INFO_FILE).is_file()), folder)
 
 
 def columns_for(num: int, num_classes: int) -> int:

@@ -24,7 +24,7 @@ from components.prepare_data.sources.registry import (
 )
 from components.prepare_data.sources.torchvision_catalogue import CATALOGUE
 from components.prepare_data.sources.toy_catalogue import TOYS
-from components.tracking.mlflow.address import sqlite_uri
+from components.tracking.backend import default_address, tracker_of
 from gan_models.errors import RequestError
 from gan_models.recipes import Recipe, load_recipe, model_document
 from pipeline.versions import code_version
@@ -254,16 +254,8 @@ def make_place(
 
 def tracking_address(flag: str | None, runs_folder: Path, environment: Mapping[str, str] = os.environ) -> str:
     """The MLflow store: the flag, else MLFLOW_TRACKING_URI, else a SQLite file beside the runs. Absolute."""
-    uri = flag or environment.get(TRACKING_VARIABLE) or default_tracking_address(runs_folder)
-    scheme, separator, rest = uri.partition(":///")
-    if separator and scheme == "sqlite" and not rest.startswith("/"):
-        return sqlite_uri(Path(rest))  # MLflow would read it against each process's own directory
-    return uri
-
-
-def default_tracking_address(runs_folder: Path) -> str:
-    """The store that runs in a folder share when nobody names another."""
-    return sqlite_uri(runs_folder / "mlflow.db")
+    uri = flag or environment.get(TRACKING_VARIABLE) or default_address(runs_folder)
+    return tracker_of(uri).absolute(uri)
 
 
 def source_slug(source: str) -> str:

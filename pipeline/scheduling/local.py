@@ -29,7 +29,7 @@ from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 from filelock import FileLock, Timeout
 
-from components.stage.stopping import is_alive
+from components.processes import is_alive
 from gan_models.errors import RequestError
 from pipeline.scheduling.store import GRACE_SECONDS, Claim, Kept, ScheduleStore, first_due
 from pipeline.scheduling.triggers import trigger_of

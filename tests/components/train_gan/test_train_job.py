@@ -16,6 +16,7 @@ import pytest
 from kubeflow_trainer_api.models import TrainerV1alpha1TrainJob
 from pydantic import ValidationError
 
+from components.artifacts import Training
 from components.stage.stage import Interrupted, RunContext, open_stage
 from components.train_gan import step, train_job
 from components.train_gan.rank import Job
@@ -389,4 +390,4 @@ def test_two_nodes_train_one_gan(dataset: Path, tmp_path: Path, monkeypatch: pyt
         with open_stage("train_gan", RunContext(state_dir=str(tmp_path / "state"))) as stage:
             result = step.run(wanted, stage)
     assert (result.steps, result.generators, len(server.created)) == (20, 2, 1)
-    assert json.loads((tmp_path / "output" / step.TRAINING_FILE).read_text())["steps"] == 20
+    assert json.loads((tmp_path / "output" / Training.FILE).read_text())["steps"] == 20

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.stage.stopping import parent_mark
+from components.processes import parent_mark
 from gan_models.errors import RequestError
 from pipeline.scheduling.schedule import Schedule, make_schedule
 from pipeline.scheduling.store import ATTEMPTS, LocalSchedules, ScheduleStore, first_due
