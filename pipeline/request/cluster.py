@@ -79,7 +79,7 @@ def build_training(
     placement = settings.placement()
     plan = plan_for_cluster(request, settings, compiled)
     if nodes := placement.training_nodes():
-        nodes.check(plan.recipe.training.ranks, plan.recipe.game.kind, plan.recipe.training.batch_size)
+        nodes.check(plan.recipe)
     name = request.name or plan.default_name()
     if not name.strip() or len(name) > MAX_NAME or not slug(name):
         raise RequestError(f"--name {name[:40]!r}: expected 1 to {MAX_NAME} characters, letters or digits among them")
