@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -41,7 +41,7 @@ def run(
         typer.Option(metavar="FILE", help="Run a compiled pipeline with the settings baked into it."),
     ] = None,
     engine: Annotated[
-        Literal["local", "docker"],
+        str,
         typer.Option(metavar="local|docker", help="What the stages run in: processes, or containers of this machine."),
     ] = "local",
     image: Annotated[
@@ -211,10 +211,10 @@ def sync(
 
 @app.command()
 def version() -> int:
-    """Print the version of the package and of its code."""
-    from pipeline.versions import code_version
+    """Print the version of the package and of its code, and the plug-ins."""
+    from pipeline.versions import version_line
 
-    typer.echo(f"gan-pipeline {code_version()}")
+    typer.echo(f"gan-pipeline {version_line()}")
     return 0
 
 

@@ -12,6 +12,7 @@ import typer
 
 from gan_models.atomic import write_text
 from gan_models.errors import RequestError
+from pipeline.definitions.stages import run_titles
 from pipeline.request.plan import EXPERIMENT, make_plan
 
 
@@ -28,7 +29,7 @@ def compile_command(output: Path, recipe: str | None, data: str | None, override
     from pipeline.definitions.training import training_pipeline
 
     # Where a run is tracked is the business of whoever runs it: no address, so no password, goes into the file.
-    about = json.dumps({"name": plan.default_name(), "experiment": EXPERIMENT})
+    about = json.dumps({"name": plan.default_name(), "experiment": EXPERIMENT, "titles": run_titles()})
     with tempfile.TemporaryDirectory() as scratch:
         compiled = Path(scratch, "pipeline.yaml")
         Compiler().compile(training_pipeline, str(compiled), pipeline_parameters={**plan.parameters(), "run": about})

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 
 from components.artifacts import Outcome, read_outcome
-from components.context import RETRAINING_TITLES
 from components.export_samples.step import registry_name
 from components.stage.failures import Interrupted
 from components.tracking.backend import check_champions, check_tracking
@@ -27,6 +26,7 @@ from pipeline.commands.run import (
     say_what,
     track,
 )
+from pipeline.definitions.stages import titles_of
 from pipeline.request.plan import Place, Plan, make_place, make_plan
 from pipeline.results import places
 from pipeline.workdir import OCCASION_VARIABLE, WorkDirectory, open_workdir
@@ -122,8 +122,9 @@ def _retrain(request: RetrainRequest, report: RetrainReport) -> None:
 def _run(
     request: RetrainRequest, plan: Plan, model: str, place: Place, workdir: WorkDirectory, report: RetrainReport
 ) -> Outcome:
-    from pipeline.engines.local.engine import run_locally
+    from pipeline.engines.protocol import ENGINES, Job
 
+    launch = ENGINES[request.run.engine].ready(None)
     record = continue_or_begin(workdir, plan, place, anew=True)
     record.occasion = os.environ.get(OCCASION_VARIABLE, "")
     report.run_id = record.run_id
@@ -136,15 +137,15 @@ def _run(
         "warm_start": request.warm_start,
         "webhook_env": request.webhook_env,
     }
-    context = context_of(record, workdir, place.tracking_uri, RETRAINING_TITLES)
+    context = context_of(record, workdir, place.tracking_uri)
     with kept(workdir, record):
         track(
             plan,
             context,
             workdir,
-            lambda given: run_locally(arguments, workdir, given, definition="retraining"),
+            lambda given: launch(Job(arguments, workdir, given, definition="retraining")),
             DRAIN_SECONDS["reachable"],
-            RETRAINING_TITLES,
+            titles_of("retraining"),
         )
         outcome = _outcome(context)
         record.sentence, record.metrics = outcome.sentence, outcome.figures

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from components.context import PIPELINE, TITLES, RunContext
+from components.context import PIPELINE, RunContext
 from components.redaction import redact
 from components.stage.failures import Interrupted
 from components.tracking.backend import check_tracking
 from gan_models.errors import RequestError, RunError
+from pipeline.definitions.stages import run_titles
 from pipeline.request.plan import Place, Plan, make_place, make_plan
 from pipeline.results import print_results, read_findings
 from pipeline.workdir import RunRecord, WorkDirectory, open_workdir
 
 if TYPE_CHECKING:
     from components.tracking.relay import Relay
-    from pipeline.engines.docker.engine import DockerEngine
-    from pipeline.engines.local.engine import Outcome
+    from pipeline.engines.protocol import Outcome
 
 DRAIN_SECONDS = {"reachable": 120.0, "away": 5.0}
 """How long a finished run waits for MLflow, by whether the store answered at the start."""
@@ -87,13 +87,14 @@ def run_command(request: RunRequest) -> int:
 
 
 def _run(request: RunRequest, report: Report) -> None:
-    from pipeline.engines.local.engine import run_locally, stop_leftovers
+    from pipeline.engines.local.engine import stop_leftovers
+    from pipeline.engines.protocol import ENGINES, Job
 
     plan = _plan(request)
     place = make_place(plan, request.workdir, request.name, request.tracking_uri)
     report.workdir = str(place.workdir)
     check_plan(plan)
-    engine = _engine(request)
+    launch = ENGINES.find(request.engine, "--engine").ready(request.image)
     reachable = check_tracking(place.tracking_uri)
     with open_workdir(place.workdir) as workdir:
         stop_leftovers(workdir.root)
@@ -104,17 +105,11 @@ def _run(request: RunRequest, report: Report) -> None:
             # The stages learn from their environment which run they belong to: the same parameters find the same
             # entries in kfp's cache, whatever the run is called and wherever it is tracked.
             arguments = {**plan.parameters(), "run": "{}"}
-
-            def launch(context: RunContext) -> Outcome:
-                in_containers = engine.containers(plan.recipe, workdir, context) if engine else nullcontext()
-                with in_containers as containers:
-                    return run_locally(arguments, workdir, context, request.pipeline, containers=containers)
-
             outcome = track(
                 plan,
-                context_of(record, workdir, place.tracking_uri, TITLES),
+                context_of(record, workdir, place.tracking_uri),
                 workdir,
-                launch,
+                lambda context: launch(Job(arguments, workdir, context, request.pipeline)),
                 DRAIN_SECONDS[reachable],
             )
             links = workdir.link_results(outcome.artifacts)
@@ -134,17 +129,6 @@ def _plan(request: RunRequest) -> Plan:
             "or compile it again with them"
         )
     return Plan.from_parameters(compiled_parameters(request.pipeline), origin=str(request.pipeline))
-
-
-def _engine(request: RunRequest) -> DockerEngine | None:
-    """What runs the stages in containers; None: they are processes."""
-    if request.engine == "docker":
-        from pipeline.engines.docker.engine import find_engine
-
-        return find_engine(request.image)
-    if request.image is not None:
-        raise RequestError("--image names what the stages run in, so it needs --engine docker")
-    return None
 
 
 def compiled_parameters(path: Path) -> dict[str, Any]:
@@ -205,9 +189,7 @@ def continue_or_begin(workdir: WorkDirectory, plan: Plan, place: Place, *, anew:
     return record
 
 
-def context_of(
-    record: RunRecord, workdir: WorkDirectory, tracking_uri: str, titles: Mapping[str, str] | None = None
-) -> RunContext:
+def context_of(record: RunRecord, workdir: WorkDirectory, tracking_uri: str) -> RunContext:
     """What the stages of a run are told about it."""
     return RunContext(
         run_id=record.run_id,
@@ -216,7 +198,7 @@ def context_of(
         tracking_uri=tracking_uri,
         state_dir=str(workdir.root),
         relay="external",
-        titles=dict(titles or {}),
+        titles=run_titles(),
     )
 
 

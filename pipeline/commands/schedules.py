@@ -26,6 +26,7 @@ from pipeline.scheduling.schedule import Schedule, ScheduledRun, Scheduler, make
 
 if TYPE_CHECKING:
     from pipeline.engines.cluster.settings import ClusterSettings
+    from pipeline.engines.protocol import Engine
     from pipeline.request.cluster import Submission
     from pipeline.scheduling.store import ScheduleStore
 
@@ -56,7 +57,7 @@ def ensure_command(
         every=every,
         timezone=times.timezone,
         paused=times.paused,
-        request=(cluster_request if engine == "cluster" else scheduled_request)(name, command, request),
+        request=(scheduled_request if _engine(engine).here else cluster_request)(name, command, request),
     )
     schedules = _schedules(engine, store)
     change = schedules.ensure(made)
@@ -219,24 +220,24 @@ def scheduler_command(store: Path | None, grace: float) -> int:
     return 0
 
 
+def _engine(name: str) -> Engine:
+    from pipeline.engines.protocol import ENGINES
+
+    return ENGINES.find(name, "--engine")
+
+
 def _schedules(engine: str, store: Path | None) -> Scheduler:
-    if engine == "cluster":
-        from pipeline.engines.cluster.schedules import ClusterSchedules
-        from pipeline.engines.cluster.settings import read_settings
-
-        settings = read_settings({})
-        return ClusterSchedules(
-            settings, lambda schedule: build_scheduled(schedule, settings), lambda text: typer.echo(text, err=True)
-        )
-    from pipeline.scheduling.store import LocalSchedules
-
-    return LocalSchedules(_store(store))
+    return _engine(engine).scheduler(_store_file(store), lambda text: typer.echo(text, err=True))
 
 
 def _store(path: Path | None) -> ScheduleStore:
     from pipeline.scheduling.store import ScheduleStore
 
-    return ScheduleStore((path or Path(RUNS_FOLDER) / STORE_FILE).expanduser().resolve())
+    return ScheduleStore(_store_file(path))
+
+
+def _store_file(path: Path | None) -> Path:
+    return (path or Path(RUNS_FOLDER) / STORE_FILE).expanduser().resolve()
 
 
 def _is_served(store: ScheduleStore) -> bool:

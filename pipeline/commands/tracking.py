@@ -18,6 +18,7 @@ from components.context import RunContext
 from components.redaction import redact
 from components.tracking.backend import check_tracking, tracker_of
 from gan_models.errors import RequestError, RunError
+from pipeline.definitions.stages import run_titles
 from pipeline.request.plan import RUNS_FOLDER, tracking_address
 from pipeline.workdir import RunRecord, WorkDirectory
 
@@ -122,6 +123,7 @@ def sync_command(workdir: Path, tracking_uri: str | None) -> int:
         tracking_uri=uri,
         state_dir=str(workdir.resolve()),
         relay="external",
+        titles=run_titles(),
     )
     with Relay(context) as relay:
         if pending := relay.drain(SYNC_SECONDS):

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from pipeline.commands.run import compiled_parameters
+from pipeline.definitions.stages import run_titles
 from pipeline.request.plan import make_plan
 
 STAGES = ["prepare-data", "train-gan", "select-checkpoint", "evaluate-gan", "export-samples"]
@@ -62,7 +63,9 @@ def test_every_parameter_has_the_value_of_the_request(compiled: Path) -> None:
     parameters = compiled_parameters(compiled)
     plan = make_plan("dcgan", "digits", ["training.steps=7"], seed=3)
     assert {name: value for name, value in parameters.items() if name != "run"} == plan.parameters()
-    assert json.loads(parameters["run"]) == {"name": plan.default_name(), "experiment": "gan-pipeline"}
+    about = json.loads(parameters["run"])
+    assert about.pop("titles") == run_titles()
+    assert about == {"name": plan.default_name(), "experiment": "gan-pipeline"}
 
 
 def test_nothing_is_installed_at_run_time(document: dict[str, Any]) -> None:
