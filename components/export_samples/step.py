@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gan_models.sampling.generator import LoadedGenerator, Samples
+    from gan_models.tasks.base import Picture
 
-INTERPOLATION_FILE = "interpolation.png"
-ARITHMETIC_FILE = "arithmetic.png"
 _GRID_ROWS, _GRID_COLUMNS = 10, 10
 
 
@@ -52,10 +51,10 @@ def run(request: Request, stage: Stage) -> Exported:
     from gan_models.data.table_file import read_metadata
     from gan_models.sampling.generator import folder_files, load_generator
     from gan_models.sampling.grids import image_grid, save_png
+    from gan_models.tasks.base import enlargement
 
     generator = load_generator(request.generator)
     name = request.export.model_name or registry_name(generator.info.recipe_name, read_metadata(request.dataset).source)
-    scale = max(1, 56 // generator.info.image_shape[1])
     with new_folder(request.output) as target, stage.progress("exporting", 5) as bar:
         for file in folder_files(request.generator):
             link_or_copy(request.generator / file, target / file)
@@ -67,7 +66,8 @@ def run(request: Request, stage: Stage) -> Exported:
         bar.advance()
         write_table(samples, generator.info, target / SAMPLES_FILE, IMAGES_FOLDER)
         bar.advance()
-        save_png(image_grid(_grid(generator, request.seed), _GRID_COLUMNS), target / GRID_FILE, scale=scale)
+        grid = _grid(generator, request.seed)
+        save_png(image_grid(grid, _GRID_COLUMNS), target / GRID_FILE, scale=enlargement(grid))
         figures = _write_figures(generator, request, target, stage)
         bar.advance()
         result = Exported(samples=len(samples.images), registered_name=name, step=generator.info.step)
@@ -102,25 +102,20 @@ def _grid(generator: LoadedGenerator, seed: int) -> Tensor:
 
 def _write_figures(generator: LoadedGenerator, request: Request, target: Path, stage: Stage) -> list[str]:
     """Pictures of what the generator's inputs mean, as far as it has such inputs; returns their names."""
-    from components.export_samples.captions import CAPTIONS_FILE, write_captions
-    from components.export_samples.figures import Drawn, write_arithmetic, write_interpolation
-    from components.export_samples.translations import TRANSLATIONS_FILE, write_translations
+    from components.export_samples.figures import draw_arithmetic, draw_interpolation
+    from gan_models.sampling.grids import save_png
 
-    inputs, seed = generator.module.inputs, request.seed
-    figures: dict[str, Drawn] = {}
-    if "latents" in inputs:
-        write_interpolation(target / INTERPOLATION_FILE, generator, seed)
-        figures[ARITHMETIC_FILE] = write_arithmetic(
-            target / ARITHMETIC_FILE, generator, request.report, request.dataset, request.cache_dir, seed
-        )
-    if "images" in inputs:
-        figures[TRANSLATIONS_FILE] = write_translations(target / TRANSLATIONS_FILE, generator, seed)
-    if "captions" in inputs:
-        figures[CAPTIONS_FILE] = write_captions(target / CAPTIONS_FILE, generator, seed)
-    for drawn in figures.values():
-        stage.note(drawn.sentence)
-    names = [name for name, drawn in figures.items() if drawn.written]
-    return [INTERPOLATION_FILE, *names] if "latents" in inputs else names
+    pictures: list[Picture] = []
+    if generator.module.latent:
+        pictures.append(draw_interpolation(generator, request.seed))
+        pictures.append(draw_arithmetic(generator, request.report, request.dataset, request.cache_dir, request.seed))
+    pictures += generator.task.pictures(generator, request.seed)
+    for picture in pictures:
+        if picture.sentence:
+            stage.note(picture.sentence)
+        if picture.pixels is not None:
+            save_png(picture.pixels, target / picture.file, scale=picture.scale)
+    return [picture.file for picture in pictures if picture.pixels is not None]
 
 
 def _write_images(samples: Samples, target: Path) -> None:

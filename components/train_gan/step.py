@@ -111,7 +111,6 @@ def _train(request: Request, recipe: Recipe, folder: Path, start: Start | None, 
     from components.train_gan.train_job import Nodes, train_on_nodes
     from gan_models import ranks
 
-    asked = recipe.training.ranks, recipe.game.kind, recipe.training.batch_size
     job = Job(
         recipe=recipe.model_dump(mode="json"),
         dataset=request.dataset,
@@ -121,9 +120,9 @@ def _train(request: Request, recipe: Recipe, folder: Path, start: Start | None, 
         keep_discriminator=request.warm_start,
     )
     if nodes := Nodes.from_environment():
-        nodes.check(*asked)
+        nodes.check(recipe)
         return train_on_nodes(job, nodes, reporter)
-    count = ranks.wanted(*asked, torch.cuda.device_count())
+    count = ranks.wanted(recipe, torch.cuda.device_count())
     if count == 1:
         return job.train(torch.device("cuda" if torch.cuda.is_available() else "cpu"), reporter)
     return train_together(job, count, reporter)

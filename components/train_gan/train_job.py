@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kubernetes.client import CustomObjectsApi
 
     from components.stage.progress import Event
+    from gan_models.recipes import Recipe
     from gan_models.training.loop import Outcome, Reporter
 
 NODES_VARIABLE = "GAN_PIPELINE_NODES"
@@ -73,24 +74,19 @@ class Nodes(BaseModel):
         text = os.environ.get(NODES_VARIABLE)
         return cls.model_validate_json(text) if text else None
 
-    def check(self, asked: int | None, kind: str, batch_size: int) -> None:
-        """Refuses a recipe that cannot be trained by one process for each GPU. Raises RequestError.
-
-        Args:
-            asked: the recipe's training.ranks.
-            kind: the recipe's game.kind.
-        """
-        from gan_models.recipes.sharing import SHAREABLE, check_sharing
-
-        processes = self.count * self.gpus
+    def check(self, recipe: Recipe) -> None:
+        """Refuses a recipe that cannot be trained by one process for each GPU. Raises RequestError."""
+        asked, processes = recipe.training.ranks, self.count * self.gpus
         if asked is not None and asked != processes:
             raise RequestError(
                 f"training.ranks={asked}: {self.count} nodes of {self.gpus} GPUs are {processes} processes; "
                 "leave training.ranks out"
             )
-        if kind not in SHAREABLE:
-            raise RequestError(f"nodes {self.count}: game.kind={kind} trains in one process; use 1 node with 1 GPU")
-        check_sharing(kind, batch_size, processes)
+        if not recipe.game.shareable:
+            raise RequestError(
+                f"nodes {self.count}: game.kind={recipe.game.kind} trains in one process; use 1 node with 1 GPU"
+            )
+        recipe.check_ranks(processes)
 
 
 class UnreachableError(RunError):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.prepare_data.sources.registry import SPLIT_NAMES
+from components.prepare_data.sources import SPLIT_NAMES
 from components.tracking.backend import default_address, tracker_of
 from gan_models.errors import RequestError
 from pipeline.request.plan import Plan, plain_json

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gan_models.families.building import Generator, Inputs
+    from gan_models.families.interfaces import Generator, Inputs
 
 PROGRAM = Path("data") / "model.pt2"
 DESCRIPTION = Path("program.json")

@@ -97,7 +97,7 @@ def run_with_kfp(job: Job, stages: type[Stages], options: Mapping[str, Any]) -> 
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=_environment(job.context, workdir, scratch),
+                env=_environment(job.context, workdir, str(scratch)),
                 start_new_session=True,
             )
             _await(engine, signals)
@@ -109,13 +109,13 @@ def run_with_kfp(job: Job, stages: type[Stages], options: Mapping[str, Any]) -> 
     return _failure(events, workdir, interrupted=bool(signals))
 
 
-def _environment(context: RunContext, workdir: WorkDirectory, scratch: Path) -> dict[str, str]:
+def _environment(context: RunContext, workdir: WorkDirectory, scratch: str) -> dict[str, str]:
     environment = {
         **os.environ,
         **context.to_environment(),
         EVENTS_VARIABLE: str(workdir.events),
         PARENT_VARIABLE: parent_mark(),
-        "TMPDIR": str(scratch),  # kfp leaves a folder behind for every task
+        "TMPDIR": scratch,  # kfp leaves a folder behind for every task
         "PYTHONSAFEPATH": "1",  # a folder `components` where the user happens to be is not ours
         "PYTHONUNBUFFERED": "1",
     }

@@ -340,17 +340,17 @@ def test_in_a_cluster_it_speaks_as_the_pod_s_account(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("asked", "kind", "batch", "words"),
+    ("name", "settings", "words"),
     [
-        (4, "adversarial", 64, "2 nodes of 4 GPUs are 8 processes"),
-        (None, "cycle", 64, "game.kind=cycle trains in one process"),
-        (None, "adversarial", 60, "does not divide by"),
+        ("dcgan", ["training.ranks=4"], "2 nodes of 4 GPUs are 8 processes"),
+        ("cyclegan", [], "game.kind=cycle trains in one process"),
+        ("dcgan", ["training.batch_size=60"], "does not divide by"),
     ],
 )
-def test_recipes_that_the_nodes_cannot_share(asked: int | None, kind: str, batch: int, words: str) -> None:
+def test_recipes_that_the_nodes_cannot_share(name: str, settings: list[str], words: str) -> None:
     with pytest.raises(RequestError, match=words):
-        NODES.check(asked, kind, batch)
-    NODES.check(8, "adversarial", 64)
+        NODES.check(load_recipe(name, settings))
+    NODES.check(load_recipe("dcgan", ["training.ranks=8", "training.batch_size=64"]))
 
 
 # -- all of it ---------------------------------------------------------------------------------------------------------
