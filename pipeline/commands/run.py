@@ -35,7 +35,7 @@ UNFINISHED_DRAIN_SECONDS = 15.0
 QUIET_SECONDS = 5.0
 """How long it waits without a word."""
 
-Job = Callable[[WorkDirectory, RunContext], "Outcome"]
+Work = Callable[[WorkDirectory, RunContext], "Outcome"]
 Tell = Callable[[TextIO], None]
 
 
@@ -87,7 +87,7 @@ def _run(request: Request, report: Report) -> Tell:
     plan = make_plan(request)
     place = make_place(plan, request)
     report.workdir = str(place.workdir)
-    retrains, job = request.command == "retrain", _job(request, plan)
+    retrains, work = request.command == "retrain", _work(request, plan)
     reachable = check_tracking(place.tracking_uri)
     if retrains:
         report.decided = {**report.decided, "model": plan.recipe.export.model_name or ""}
@@ -104,13 +104,13 @@ def _run(request: Request, report: Report) -> Tell:
         say_what(record, place, away=reachable == "away")
         titles = RETRAINING_TITLES if retrains else TITLES
         with kept(workdir, record):
-            outcome = track(plan, context, workdir, job, DRAIN_SECONDS[reachable], titles)
+            outcome = track(plan, context, workdir, work, DRAIN_SECONDS[reachable], titles)
             if retrains:
                 return _decided(context, record, workdir, report)
             return _judged(outcome, record, workdir, report)
 
 
-def _job(request: Request, plan: Plan) -> Job:
+def _work(request: Request, plan: Plan) -> Work:
     """What runs the pipeline, once the engine has been found to be ready for it."""
     from pipeline.engines.local.engine import run_locally
 
@@ -127,11 +127,11 @@ def _job(request: Request, plan: Plan) -> Job:
     # kfp's cache, whatever the run is called and wherever it is tracked.
     arguments = {**plan.arguments(request), "run": "{}"}
 
-    def job(workdir: WorkDirectory, context: RunContext) -> Outcome:
+    def work(workdir: WorkDirectory, context: RunContext) -> Outcome:
         with containers(plan.recipe, workdir, context) if containers else nullcontext() as options:
             return run_locally(arguments, workdir, context, request.pipeline, request.definition, options)
 
-    return job
+    return work
 
 
 def _judged(outcome: Outcome, record: RunRecord, workdir: WorkDirectory, report: Report) -> Tell:
@@ -237,11 +237,11 @@ def track(
     plan: Plan,
     context: RunContext,
     workdir: WorkDirectory,
-    job: Job,
+    work: Work,
     drain_seconds: float,
     titles: Mapping[str, str],
 ) -> Outcome:
-    """Runs a pipeline by `job`, draws and tracks it.
+    """Runs a pipeline by `work`, draws and tracks it.
 
     Args:
         titles: of the stages.
@@ -259,7 +259,7 @@ def track(
                 parent.log_params({**plan.recipe.model_dump(mode="json"), "seed": plan.seed})
                 parent.set_tags({"recipe": plan.recipe.name, "source": plan.recipe.data.source})
                 with ProgressBoard(EventReader(workdir.events), sys.stderr, titles):
-                    outcome = job(workdir, context)
+                    outcome = work(workdir, context)
                     outcome.raise_unless_finished()
             seconds = drain_seconds
         finally:
