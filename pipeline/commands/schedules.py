@@ -49,11 +49,11 @@ def ensure_command(
 ) -> int:
     """Makes or changes a schedule, once everything about its runs has been checked."""
     seconds = None if every is None else seconds_of(every)
-    kept = request.model_copy(update={"name": request.name or name})
+    request = request.model_copy(update={"name": request.name or name})
     if _engine(engine).here:  # a cluster checks what it is to run when it compiles it
-        kept = _kept_here(kept, name)
+        request = _kept_here(request, name)
     times = {"cron": cron, "every": seconds, "timezone": timezone, "paused": paused}
-    made = make_schedule(name=name, **times, request=kept.kept())
+    made = make_schedule(name=name, **times, request=request.document())
     schedules = _schedules(engine, store)
     change = schedules.ensure(made)
     typer.echo(f"{name}: {change}; next run: {_next_run(schedules.show(name))}")

@@ -118,6 +118,11 @@ def make_plan(request: Request, elsewhere: Elsewhere | None = None) -> Plan:
         version = UNSEEN
     else:
         source = absolute_source(source)
+        if "python3" in source:
+            raise RequestError(
+                f"kfp.local replaces the word python3 wherever it stands in a path, so it would not find {source}: "
+                "rename or link it"
+            )
         version = source_version(source)
     return Plan(_named(_at_place(recipe, source, elsewhere), request), seed, version, code_version())
 
@@ -198,11 +203,6 @@ def _check_needs(recipe: Recipe, carried: frozenset[str]) -> None:
         raise RequestError(
             f"recipe {recipe.name!r} needs {what} and {source} has none: use a Parquet file with a column "
             f"{what.removesuffix('s')!r}, or one of {', '.join(toys_with(what))}"
-        )
-    if "python3" in absolute_source(source):
-        raise RequestError(
-            f"kfp.local replaces the word python3 wherever it stands in a path, so it would not find "
-            f"{absolute_source(source)}: rename or link it"
         )
 
 

@@ -75,7 +75,7 @@ class Request(BaseModel):
         """The pipeline that is meant."""
         return "training" if self.command == "run" else "retraining"
 
-    def kept(self) -> dict[str, JsonValue]:
+    def document(self) -> dict[str, JsonValue]:
         """As a schedule keeps it: what is not as by default. `parse` brings it back."""
         return {"command": self.command, **self.model_dump(mode="json", exclude_defaults=True)}
 

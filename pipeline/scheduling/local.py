@@ -4,7 +4,7 @@ The store (pipeline.scheduling.store) knows what is due next, keeps what has com
 loop below sleeps until then, starts what is written down and finds out what has died. What the commands change is in
 the store, so it counts from the next look on.
 
-A run is a process of its own (pipeline.scheduling.run) that outlives this one when this one is killed, and says itself
+A run is a process of its own (pipeline.cli.scheduled) that outlives this one when this one is killed, and says itself
 how it ended; a scheduler that comes back leaves it alone. SIGTERM stops the runs too, which go on at the next start.
 """
 
@@ -29,7 +29,7 @@ from pipeline.scheduling.store import GRACE_SECONDS, Claim, ScheduleStore
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 90.0
-RUNNER = (sys.executable, "-m", "pipeline.scheduling.run")
+RUNNER = (sys.executable, "-m", "pipeline.cli.scheduled")
 
 _logger = logging.getLogger("gan_pipeline.scheduler")
 

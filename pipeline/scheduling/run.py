@@ -1,4 +1,4 @@
-"""One run of a schedule, in a process of its own: `python -m pipeline.scheduling.run STORE RUN LOG`.
+"""One run of a schedule, in a process of its own (`pipeline.cli.scheduled`).
 
 Takes the run on, which only one process can; does it; writes down how it ended. Nothing else knows that a run has
 ended, so a scheduler may come and go meanwhile.
@@ -15,21 +15,17 @@ from typing import Any
 from components.processes import parent_mark
 from components.redaction import redact
 from components.stage.failures import Interrupted
-from pipeline.request.request import Request
-from pipeline.scheduling.schedule import command_of
 from pipeline.scheduling.store import ScheduleStore
 from pipeline.workdir import OCCASION_VARIABLE, WorkDirectory
 
 
-def perform(request: Mapping[str, Any]) -> int:
-    """Does what was asked for; the exit code of the command."""
-    from pipeline.cli import call
+def do_run(arguments: list[str], do: Callable[[Mapping[str, Any]], int]) -> int:
+    """0 when the run was done or another process has it, else the exit code of its command.
 
-    return call(command_of(Request.parse(request)))
-
-
-def main(arguments: list[str], do: Callable[[Mapping[str, Any]], int] = perform) -> int:
-    """0 when the run was done or another process has it, else the exit code of its command."""
+    Args:
+        arguments: the file of the store, the number of the run, the file that its output goes to.
+        do: does what a request of a schedule asks for; returns the exit code.
+    """
     path, number, log = arguments
     store = ScheduleStore(Path(path))
     claim = store.begin(int(number), parent_mark())
@@ -53,10 +49,3 @@ def _sentence(request: Mapping[str, Any], code: int, log: Path) -> str:
         return record.sentence if record else ""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or [f"exit code {code}"]
     return redact(lines[-1].removeprefix("gan-pipeline: "))
-
-
-if __name__ == "__main__":
-    status = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)

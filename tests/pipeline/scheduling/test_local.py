@@ -30,7 +30,7 @@ LocalScheduler(ScheduleStore(Path(sys.argv[1])), runner=(sys.executable, sys.arg
 RUN = """
 import os, signal, sys, time
 from pathlib import Path
-from pipeline.scheduling.run import main
+from pipeline.scheduling.run import do_run
 
 def work(request):
     told = []
@@ -49,7 +49,7 @@ def work(request):
         file.write(f"end {os.environ['GAN_PIPELINE_OCCASION']}\\n")
     return 0
 
-sys.exit(main(sys.argv[1:], work))
+sys.exit(do_run(sys.argv[1:], work))
 """
 
 

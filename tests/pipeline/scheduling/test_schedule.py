@@ -109,7 +109,7 @@ def test_a_schedule_of_today_stands_for_the_command_line_of_today() -> None:
         },
     )
     request = Request.parse(kept.request)
-    assert request.kept() == kept.request
+    assert request.document() == kept.request
     assert " ".join(command_of(request)) == (
         "retrain --seed 4 --recipe dcgan --data folder:/images --workdir /runs/faces "
         "--tracking-uri sqlite:////runs/mlflow.db --name faces --model faces --webhook-env HOOK --force --warm-start "

@@ -235,7 +235,7 @@ def test_a_recurring_run_of_before_is_read(server: KfpServer, schedules: Schedul
     request = Request.parse(schedules.show("nightly").schedule.request)
     assert (request.command, request.seed, request.model, request.webhook_env) == ("retrain", 3, "faces", "HOOK")
     assert (request.overrides, request.force, request.warm_start) == (("training.steps=20",), True, True)
-    assert schedules.ensure(nightly(request=request.kept())) == "changed"
+    assert schedules.ensure(nightly(request=request.document())) == "changed"
     parameters = only(server).runtime_config.parameters
     assert (parameters["model_name"], parameters["force"], parameters["warm_start"]) == ("faces", True, True)
 
