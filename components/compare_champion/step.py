@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from gan_models.metrics.bootstrap import Difference
-    from gan_models.metrics.extractors import Extracted
+    from gan_models.metrics.extraction import Extracted
     from gan_models.metrics.judge import Judge
 
 COMPARISON_FILE = "comparison.json"
@@ -78,8 +78,10 @@ def _compare(request: Request, version: str, stage: Stage) -> Result:
     import torch
 
     from gan_models.data.table import ImageTable
-    from gan_models.metrics.bootstrap import difference_of_distances, resamples_for
+    from gan_models.metrics.bootstrap import difference, resamples_for
     from gan_models.metrics.judge import Judge, reference_split
+    from gan_models.metrics.metric import Comparison
+    from gan_models.metrics.scores import METRICS, chosen_by
 
     table = ImageTable.open(request.dataset)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -95,11 +97,11 @@ def _compare(request: Request, version: str, stage: Stage) -> Result:
             f"the champion, version {version}, cannot be judged on this data ({error}); promote by hand if it is due"
         )
         return Result(promote=False, reason=reason, champion=version)
+    seen = Comparison(challenger, reference, own_classes=judge.knows_classes, k=request.evaluation.neighbours)
+    name = chosen_by(seen)
     with stage.progress("bootstrap", resamples_for(reference.features.shape[1])) as bar:
-        found = difference_of_distances(
-            challenger.features, champion.features, reference.features, seed=request.seed, report=bar.advance
-        )
-    metric = judge.name("FD", len(challenger), split)
+        found = difference(METRICS[name], seen, champion, seed=request.seed, report=bar.advance)
+    metric = judge.name(name, len(challenger), split)
     return Result(
         promote=found.high < 0,
         reason=_reason(metric, found, version),
@@ -122,7 +124,7 @@ def _features(folder: Path, judge: Judge, split: str, request: Request, device: 
     seed = request.seed + _NOT_THE_SELECTION
     wanted = request.evaluation.samples
     _, samples = draw(folder, judge.table.metadata, wanted, seed, device, lambda: judge.examples(split))
-    return judge.generated(samples.images)
+    return judge.generated(samples)
 
 
 def _reason(metric: str, found: Difference, version: str) -> str:

@@ -10,9 +10,10 @@ from components.evaluate_gan.material import Material
 from gan_models.errors import RequestError
 from gan_models.metrics.classifier import Classifier
 from gan_models.metrics.colours import measure_colours, measure_following
+from gan_models.metrics.intra_class import distance_within_domains
 from gan_models.metrics.judge import Judge
 from gan_models.metrics.scores import metric_name
-from gan_models.metrics.translation import distance_within_domains, measure_translation
+from gan_models.metrics.translation import measure_translation
 
 _BY_DOMAINS = "domain-classifier"
 

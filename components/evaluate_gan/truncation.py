@@ -10,11 +10,10 @@ from matplotlib.figure import Figure
 
 from components.evaluate_gan.findings import TruncationPoint
 from components.evaluate_gan.material import Material
-from gan_models.metrics.extractors import Extracted
-from gan_models.metrics.frechet import frechet_distance
-from gan_models.metrics.inception_score import inception_score
+from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.judge import Judge
-from gan_models.metrics.scores import SPLITS
+from gan_models.metrics.metric import Comparison
+from gan_models.metrics.scores import score
 
 
 def truncation_curve(material: Material, judge: Judge, thresholds: Sequence[float], seed: int) -> list[TruncationPoint]:
@@ -36,17 +35,15 @@ def truncation_curve(material: Material, judge: Judge, thresholds: Sequence[floa
             examples=material.samples.examples,
             truncation=threshold,
         )
-        seen = judge.generated(samples.images, f"features at truncation {threshold:g}")
+        seen = judge.generated(samples, f"features at truncation {threshold:g}")
         points.append(_point(threshold, seen, material.reference))
     return points
 
 
 def _point(threshold: float | None, sample: Extracted, reference: Extracted) -> TruncationPoint:
-    inception = None
-    if sample.logits is not None:
-        inception = inception_score(sample.logits, splits=min(SPLITS, len(sample))).mean
-    distance = frechet_distance(sample.gaussian, reference.gaussian)
-    return TruncationPoint(threshold=threshold, fd=distance, inception_score=inception)
+    figures = score(Comparison(sample, reference), ("FD", "IS"))
+    inception = figures["IS"].value if "IS" in figures else None
+    return TruncationPoint(threshold=threshold, fd=figures["FD"].value, inception_score=inception)
 
 
 def write_truncation(path: Path, points: Sequence[TruncationPoint]) -> None:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_models.errors import RequestError
-from gan_models.metrics.extractors import Advance, Extracted, fold_batch_norm, in_batches
+from gan_models.metrics.extraction import Advance, Extracted, fold_batch_norm, in_batches
 
 FEATURES = 2048
 WEIGHTS_URL = (

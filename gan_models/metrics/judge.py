@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from gan_models.errors import RequestError
 from gan_models.metrics.cache import cached_tensors
 from gan_models.metrics.choice import Choice, choose_extractor
 from gan_models.metrics.classifier import Classifier, Question
-from gan_models.metrics.extractors import Bars, Extracted, FeatureExtractor, load_extractor, silent
+from gan_models.metrics.extraction import Bars, Extracted, FeatureExtractor, silent
+from gan_models.metrics.extractors import EXTRACTORS, Setting
 from gan_models.metrics.scores import metric_name
 from gan_models.recipes.schema import Evaluation
 from gan_models.sampling.examples import chosen
@@ -90,14 +92,8 @@ class Judge:
             RequestError: the extractor does not fit the data or is not available.
         """
         choice = choose_extractor(evaluation.extractor, table.metadata)
-        extractor = load_extractor(
-            choice.name,
-            table,
-            cache=cache,
-            inception_weights=evaluation.inception_weights,
-            device=device,
-            bars=bars,
-        )
+        setting = Setting(table, cache, evaluation.inception_weights, device, bars)
+        extractor = EXTRACTORS[choice.name].load(setting)
         return cls(table, extractor, choice, cache=cache, device=device, bars=bars)
 
     def sentence(self) -> str:
@@ -105,6 +101,11 @@ class Judge:
         accuracy = self.extractor.describe().get("accuracy") or {}
         shares = ", ".join(f"{100 * value:.1f} % right on {split}" for split, value in accuracy.items())
         return f"images are judged by {self.extractor.name}: {self.choice.reason}{f' ({shares})' if shares else ''}"
+
+    @property
+    def knows_classes(self) -> bool:
+        """Whether logits are of the data's own classes."""
+        return (known := EXTRACTORS.get(self.extractor.name)) is not None and known.needs_labels
 
     def name(self, metric: str, count: int, split: str | None = None) -> str:
         """The full name of a figure by this extractor."""
@@ -121,7 +122,7 @@ class Judge:
         return self._splits[name]
 
     def real(self, split: str, count: int) -> Extracted:
-        """Features of the first `count` images of a split in `representative_order`, from the cache where possible."""
+        """Of the first `count` images of a split in `representative_order`; features from the cache where possible."""
         key = {
             "data": self.table.metadata.fingerprint,
             "split": split,
@@ -137,7 +138,12 @@ class Judge:
             return {"features": made.features} | ({} if made.logits is None else {"logits": made.logits})
 
         tensors = cached_tensors(self._cache, key, make)
-        return Extracted(tensors["features"], tensors.get("logits"))
+        return Extracted(
+            tensors["features"],
+            tensors.get("logits"),
+            self.real_labels(split, count),
+            lambda: self.real_images(split, count),
+        )
 
     def real_images(self, split: str, count: int) -> Tensor:
         """The uint8 [count, H, W, C] images that `real` describes."""
@@ -167,12 +173,17 @@ class Judge:
         loaded = self.split(split)
         return chosen(loaded, representative_order(len(loaded)))
 
-    def generated(self, images: Tensor, title: str = "features of generated images") -> Extracted:
-        """Features of uint8 [N, H, W, C] images."""
-        return self._extract(images, title)
+    def generated(self, samples: Samples, title: str = "features of generated images") -> Extracted:
+        """Of what a generator drew.
+
+        Args:
+            title: of the progress bar; empty: none, there is one around this.
+        """
+        found = self._extract(samples.images, title)
+        return replace(found, labels=samples.labels, load=lambda: samples.images)
 
     def _extract(self, images: Tensor, title: str) -> Extracted:
-        with self._bars(title, len(images)) as bar:
+        with (self._bars if title else silent)(title, len(images)) as bar:
             return self.extractor.features_and_logits(images, bar.advance)
 
 

@@ -11,7 +11,7 @@ from components.evaluate_gan import truncation
 from components.evaluate_gan.findings import TruncationPoint
 from components.evaluate_gan.material import Material
 from components.evaluate_gan.truncation import truncation_curve, write_truncation
-from gan_models.metrics.extractors import Extracted
+from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.frechet import frechet_distance
 from gan_models.sampling.generator import Samples
 
@@ -35,7 +35,7 @@ def extracted(seed: int) -> Extracted:
 class Seeing:
     """Stands for a judge."""
 
-    def generated(self, images: torch.Tensor, title: str) -> Extracted:
+    def generated(self, samples: Samples, title: str) -> Extracted:
         return extracted(7)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from gan_models.data.table import TableMetadata
 from gan_models.errors import RequestError
-from gan_models.metrics import choice
+from gan_models.metrics import extractors
 from gan_models.metrics.choice import check_evaluation, check_extractor, choose_extractor
 from gan_models.recipes.schema import Evaluation
 
@@ -22,7 +22,7 @@ UNLABELLED: dict[str, int] = {}
 
 @pytest.fixture
 def without_efficientnet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "_EFFICIENTNET_PACKAGES", ("no_such_package_anywhere",))
+    monkeypatch.setattr(extractors, "find_spec", lambda package: None)
 
 
 def test_grey_labelled_images_get_their_own_classifier() -> None:
