@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from gan_models.data.table_file import TableMetadata
 from gan_models.errors import RequestError, unknown_name
 from gan_models.metrics.extractors import EXTRACTORS
 from gan_models.recipes.schema import Evaluation
+
+if TYPE_CHECKING:
+    from gan_models.data.table_file import TableMetadata
 
 
 class Choice(NamedTuple):
