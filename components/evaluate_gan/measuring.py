@@ -11,8 +11,9 @@ from components.evaluate_gan.within_classes import notes_within_classes, within_
 from components.stage.environment import environment
 from gan_models.metrics.extractors import EXTRACTORS
 from gan_models.metrics.judge import Judge
+from gan_models.metrics.memorisation import memorisation
 from gan_models.metrics.metric import Comparison
-from gan_models.metrics.scores import METRICS, agreement, class_shares, confidence, memorised
+from gan_models.metrics.scores import METRICS, agreement, class_shares, confidence
 
 _PLENTY = 10_000  # images, below which the bias of FD is worth a warning
 
@@ -48,7 +49,7 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
         + [task.name for task in tasks if task.goes_first],
         rows=[row for row in every if METRICS[row.metric].beside == "training"],
         further_rows=[row for row in every if METRICS[row.metric].beside != "training"],
-        memorisation=None if seen.training is None else seen.shared(memorised),
+        memorisation=None if seen.training is None else seen.shared(memorisation),
         classes=_classes(seen, judge),
         within_classes=within,
         tasks=tasks,

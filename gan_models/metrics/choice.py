@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gan_models.errors import RequestError, unknown_name
 from gan_models.metrics.extractors import EXTRACTORS
+from gan_models.metrics.metric import Metric
+from gan_models.metrics.scores import METRICS
 from gan_models.recipes.schema import Evaluation
 
 if TYPE_CHECKING:
@@ -41,9 +43,13 @@ def check_evaluation(evaluation: Evaluation) -> None:
     """Refuses what can be seen to be wrong before any image was prepared: worth a call before hours of training.
 
     Raises:
-        RequestError: an unknown extractor, one that is not installed, or weights that are not there.
+        RequestError: an unknown extractor, one that is not installed, weights that are not there, or a metric of an
+            installed package that is none.
     """
     check_extractor(evaluation.extractor)
+    for name, metric in METRICS.items():
+        if not isinstance(metric, Metric):
+            raise RequestError(f"the metric {name!r} of an installed package is no Metric but {metric!r}: uninstall it")
     extractor, weights = EXTRACTORS.get(evaluation.extractor), evaluation.inception_weights
     takes_them = extractor is not None and extractor.takes_weights
     if takes_them and weights is not None and not Path(weights).expanduser().is_file():

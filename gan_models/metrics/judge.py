@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,27 +54,18 @@ def proportional_labels(metadata: TableMetadata, num: int, seed: int) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).permutation(labels))
 
 
+@dataclass(frozen=True)
 class Judge:
     """Turns the images of one data set, real and generated, into features of one extractor."""
 
-    def __init__(
-        self,
-        table: ImageTable,
-        extractor: FeatureExtractor,
-        choice: Choice,
-        *,
-        cache: Path,
-        device: torch.device | str = "cpu",
-        bars: Bars = silent,
-    ) -> None:
-        self.table = table
-        self.extractor = extractor
-        self.choice = choice
-        self._cache = cache / "features"
-        self._classifiers = cache / "classifiers"
-        self._device = torch.device(device)
-        self._bars = bars
-        self._splits: dict[str, Split] = {}
+    table: ImageTable
+    extractor: FeatureExtractor
+    choice: Choice
+    _: KW_ONLY
+    cache: Path
+    device: torch.device | str = "cpu"
+    bars: Bars = silent
+    _splits: dict[str, Split] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def for_table(
@@ -92,8 +83,7 @@ class Judge:
             RequestError: the extractor does not fit the data or is not available.
         """
         choice = choose_extractor(evaluation.extractor, table.metadata)
-        setting = Setting(table, cache, evaluation.inception_weights, device, bars)
-        extractor = EXTRACTORS[choice.name].load(setting)
+        extractor = EXTRACTORS[choice.name].load(Setting(table, cache, evaluation.inception_weights, device, bars))
         return cls(table, extractor, choice, cache=cache, device=device, bars=bars)
 
     def sentence(self) -> str:
@@ -129,7 +119,7 @@ class Judge:
             "count": count,
             "order": _ORDER_SEED,
             "extractor": self.extractor.describe(),
-            "device": self._device.type,
+            "device": torch.device(self.device).type,
             "torch": torch.__version__,
         }
 
@@ -137,7 +127,7 @@ class Judge:
             made = self._extract(self.real_images(split, count), f"features of {split} images")
             return {"features": made.features} | ({} if made.logits is None else {"logits": made.logits})
 
-        tensors = cached_tensors(self._cache, key, make)
+        tensors = cached_tensors(self.cache / "features", key, make)
         return Extracted(
             tensors["features"],
             tensors.get("logits"),
@@ -161,7 +151,9 @@ class Judge:
         Raises:
             RequestError: the data has no two of them.
         """
-        return Classifier.for_table(self.table, cache=self._classifiers, device=self._device, bars=self._bars, of=of)
+        return Classifier.for_table(
+            self.table, cache=self.cache / "classifiers", device=self.device, bars=self.bars, of=of
+        )
 
     def real_domains(self, split: str, count: int) -> Tensor | None:
         """The domains int64 [count] of these images."""
@@ -183,7 +175,7 @@ class Judge:
         return replace(found, labels=samples.labels, load=lambda: samples.images)
 
     def _extract(self, images: Tensor, title: str) -> Extracted:
-        with (self._bars if title else silent)(title, len(images)) as bar:
+        with (self.bars if title else silent)(title, len(images)) as bar:
             return self.extractor.features_and_logits(images, bar.advance)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gan_models.metrics.extraction import Extracted
+    from gan_models.metrics.metric import Comparison
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,10 @@ class Memorisation:
     distance_ratio: float
 
 
-def memorisation(
-    sample: Extracted, training: Extracted, held_out: Extracted, unseen: Extracted | None = None
-) -> Memorisation:
-    """Compares a generated sample with training and with held-out images.
+def memorisation(seen: Comparison) -> Memorisation:
+    """Compares the sample with its training images and with the reference, which was held out.
 
-    Args:
-        unseen: further real images outside the training set, to calibrate the gap with.
+    Where there are `unseen` real images outside both, the gap is calibrated by them.
 
     Raises:
         ValueError: fewer than two images in any of them.
@@ -44,6 +42,8 @@ def memorisation(
     from gan_models.metrics.frechet import frechet_distance
     from gan_models.metrics.neighbours import nearest
 
+    sample, training, held_out = seen.sample, seen.training, seen.reference
+    assert training is not None
     count = min(len(training), len(held_out))
     train_side, test_side = training.part(0, count).gaussian, held_out.part(0, count).gaussian
 
@@ -52,8 +52,8 @@ def memorisation(
 
     to_training, to_held_out = distances(sample)
     gap_of_real = None
-    if unseen is not None:
-        unseen_to_training, unseen_to_held_out = distances(unseen)
+    if seen.unseen is not None:
+        unseen_to_training, unseen_to_held_out = distances(seen.unseen)
         gap_of_real = unseen_to_held_out - unseen_to_training
     own = nearest(sample.features, training.features).distances.median()
     usual = nearest(held_out.features, training.features).distances.median()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -137,9 +138,12 @@ class Metric:
         return (min(images, references) if "reference" in self.needs else images) >= self.least
 
     def of(self, seen: Comparison) -> Score | None:
-        """The figure; None where it does not apply or the images do not allow it."""
+        """The figure; None where it does not apply or the images do not allow it: it is never NaN or infinite."""
         found = self.compute(seen) if self.applies(seen) else None
-        return found if found is None or isinstance(found, Score) else Score(float(found))
+        if found is None:
+            return None
+        score = found if isinstance(found, Score) else Score(float(found))
+        return score if math.isfinite(score.value) else None
 
     def distance(self, value: float) -> float:
         """How far a value is from the best one, to choose by: lower is better, whatever the metric."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gan_models.metrics.extractors import EXTRACTORS
-from gan_models.metrics.memorisation import Memorisation, memorisation
+from gan_models.metrics.memorisation import memorisation
 from gan_models.metrics.metric import Comparison, Metric, Score
 from gan_models.plugins import Registry
 
@@ -99,94 +99,50 @@ def _mean_within_domains(seen: Comparison) -> float:
     return distance_within_domains(seen.sample, targets, seen.reference, domains)
 
 
-def memorised(seen: Comparison) -> Memorisation:
-    """See `Memorisation`; the reference was held out."""
-    assert seen.training is not None
-    return memorisation(seen.sample, seen.training, seen.reference, seen.unseen)
-
-
 METRICS: Registry[Metric] = Registry(
     "metric",
     "gan_pipeline.metrics",
     {
         "FD": Metric("Frechet distance", "lower", _frechet, published="FID", selects=True),
         "KID": Metric("Kernel distance", "lower", _kernel),
-        "IS": Metric("Inception Score", "higher", _inception, needs=("logits",), least=1),
+        "IS": Metric("Inception Score", "higher", _inception, needs=("logits",)),
         "precision": Metric("precision", "higher", lambda seen: seen.shared(_balls).precision),
         "recall": Metric("recall", "higher", lambda seen: seen.shared(_balls).recall),
         "density": Metric("density", "higher", lambda seen: seen.shared(_balls).density),
         "coverage": Metric("coverage", "higher", lambda seen: seen.shared(_balls).coverage),
         "confidence": Metric(
-            "confidence of the classifier",
-            "higher",
-            lambda seen: confidence(seen.sample),
-            needs=("classes",),
-            least=1,
-            beside="reference",
-            goes_first=False,
-            is_share=True,
-            short="confidence",
+            "confidence of the classifier", "higher", lambda seen: confidence(seen.sample), needs=("classes",),
+            beside="reference", is_share=True, goes_first=False, short="confidence"
         ),
         "agreement": Metric(
-            "agreement with the class asked for",
-            "higher",
-            lambda seen: agreement(seen.sample),
-            needs=("classes", "labels"),
-            least=1,
-            beside="reference",
-            is_share=True,
-            short="class asked for",
+            "agreement with the class asked for", "higher", lambda seen: agreement(seen.sample),
+            needs=("classes", "labels"), beside="reference", is_share=True, short="class asked for"
         ),
         "smallest-class": Metric(
-            "share of the smallest class",
-            "higher",
-            lambda seen: min(class_shares(seen.sample)),
-            needs=("classes",),
-            least=1,
-            beside="reference",
-            goes_first=False,
-            is_share=True,
-            in_terminal=False,
+            "share of the smallest class", "higher", lambda seen: min(class_shares(seen.sample)), needs=("classes",),
+            beside="reference", is_share=True, goes_first=False, in_terminal=False
         ),
         "intra-FD": Metric(
-            "Frechet distance within classes, mean",
-            "lower",
-            _mean_within_classes,
-            needs=("reference", "asked"),
-            in_terminal=False,
-            published="intra-FID",
+            "Frechet distance within classes, mean", "lower", _mean_within_classes, needs=("reference", "asked"),
+            published="intra-FID", in_terminal=False
         ),
         # Reported among the figures of translators; here for choosing one.
         "FD-within-domains": Metric(
-            "Frechet distance within each domain, mean over domains",
-            "lower",
-            _mean_within_domains,
-            needs=("reference", "domains"),
-            in_terminal=False,
-            selects=True,
+            "Frechet distance within each domain, mean over domains", "lower", _mean_within_domains,
+            needs=("reference", "domains"), selects=True
         ),
         "FD-gap": Metric(
-            "Frechet distance to held-out images minus that to as many training images",
-            "near 0",
-            lambda seen: seen.shared(memorised).gap,
-            needs=("reference", "training"),
-            beside="nothing",
-            goes_first=False,
-            in_report=False,
-            in_terminal=False,
+            "Frechet distance to held-out images minus that to as many training images", "near 0",
+            lambda seen: seen.shared(memorisation).gap, needs=("reference", "training"), beside="nothing",
+            goes_first=False, in_report=False, in_terminal=False
         ),
         "nearest-ratio": Metric(
-            "distance to the nearest training image over that of held-out images, medians",
-            "near 1",
-            lambda seen: seen.shared(memorised).distance_ratio,
-            needs=("reference", "training"),
-            beside="nothing",
-            goes_first=False,
-            in_report=False,
-            in_terminal=False,
+            "distance to the nearest training image over that of held-out images, medians", "near 1",
+            lambda seen: seen.shared(memorisation).distance_ratio, needs=("reference", "training"), beside="nothing",
+            goes_first=False, in_report=False, in_terminal=False
         ),
     },
-)
+)  # fmt: skip
 
 
 def score(seen: Comparison, metrics: Iterable[str] = METRICS) -> dict[str, Score]:

@@ -1,5 +1,6 @@
 """The lists of metrics and extractors: whoever names one is held to the records."""
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,8 @@ def test_a_metric_has_no_figure_without_what_it_needs_or_of_too_few_images() -> 
     assert Metric("", "lower", value, needs=("labels",)).of(comparison()) is None
     assert Metric("", "lower", value, least=41).of(comparison()) is None
     assert Metric("", "lower", value, least=40).of(comparison()) == (40.0, None)
+    for nothing in (None, math.nan, math.inf):
+        assert Metric("", "lower", lambda seen, nothing=nothing: nothing).of(comparison()) is None
     assert "confidence" not in score(comparison())  # logits of somebody else's classes
 
 

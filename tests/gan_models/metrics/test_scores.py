@@ -11,7 +11,8 @@ from gan_models.metrics.classifier import Classifier
 from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.frechet import frechet_distance
 from gan_models.metrics.inception_score import inception_score
-from gan_models.metrics.memorisation import memorisation
+from gan_models.metrics.memorisation import Memorisation
+from gan_models.metrics.memorisation import memorisation as memorisation_of
 from gan_models.metrics.metric import Comparison, Parameters, Score
 from gan_models.metrics.scores import METRICS, metric_name
 from gan_models.metrics.scores import score as scores_of
@@ -34,6 +35,12 @@ def test(table: ImageTable) -> Tensor:
 
 def score(sample: Extracted, reference: Extracted) -> dict[str, Score]:
     return scores_of(Comparison(sample, reference))
+
+
+def memorisation(
+    sample: Extracted, training: Extracted, held_out: Extracted, unseen: Extracted | None = None
+) -> Memorisation:
+    return memorisation_of(Comparison(sample, held_out, training, unseen))
 
 
 def noisy(images: Tensor, sigma: float) -> Tensor:
