@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from components.evaluate_gan.findings import Classes, Findings, Reading, Row
+from components.evaluate_gan.findings import Classes, Findings, Reading, Row, TruncationPoint
 from components.evaluate_gan.material import Material
 from components.evaluate_gan.tasks import task_figures
 from components.evaluate_gan.within_classes import notes_within_classes, within_classes
 from components.stage.environment import environment
+from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.extractors import EXTRACTORS
 from gan_models.metrics.judge import Judge
 from gan_models.metrics.memorisation import memorisation
 from gan_models.metrics.metric import Comparison
-from gan_models.metrics.scores import METRICS, agreement, class_shares, confidence
+from gan_models.metrics.scores import METRICS, agreement, class_shares, confidence, score
 
 _PLENTY = 10_000  # images, below which the bias of FD is worth a warning
 
@@ -152,7 +154,39 @@ def _notes(material: Material, judge: Judge, seen: Comparison) -> list[str]:
         )
     if material.info.collapsed:
         notes.append("The training marked this generator as collapsed.")
-    for title, least in ((metric.title, metric.least) for metric in METRICS.values()):
-        if min(count, references) < least:
-            notes.append(f"There is no figure of the {title}: it means something from {least} images on either side.")
-    return notes
+    return notes + [
+        f"No {metric.title}: that means something from {metric.least} images on either side."
+        for metric in METRICS.values()
+        if seen.has.issuperset(metric.needs) and not metric.applies(seen)
+    ]
+
+
+def truncation_curve(material: Material, judge: Judge, thresholds: Sequence[float], seed: int) -> list[TruncationPoint]:
+    """IS against FD of truncated latents (Brock, Donahue, Simonyan 2019, section 3.1); empty where none are asked for.
+
+    The generator as it is comes first, then each threshold from the largest.
+    Each point has as many images, of the same classes and the same first draws, as the sample that is judged.
+
+    Raises:
+        RequestError: the generator takes no latents.
+    """
+    if not thresholds:
+        return []
+    points = [_point(None, material.generated, material.reference)]
+    for threshold in sorted(set(thresholds), reverse=True):
+        samples = material.generator.sample(
+            len(material.images),
+            seed=seed,
+            labels=material.samples.inputs.get("labels"),
+            examples=material.samples.examples,
+            truncation=threshold,
+        )
+        seen = judge.generated(samples, f"features at truncation {threshold:g}")
+        points.append(_point(threshold, seen, material.reference))
+    return points
+
+
+def _point(threshold: float | None, sample: Extracted, reference: Extracted) -> TruncationPoint:
+    figures = score(Comparison(sample, reference), ("FD", "IS"))
+    inception = figures["IS"].value if "IS" in figures else None
+    return TruncationPoint(threshold=threshold, fd=figures["FD"].value, inception_score=inception)

@@ -132,10 +132,8 @@ class Metric:
 
     def applies(self, seen: Comparison) -> bool:
         """Whether all that it needs is there, and enough of it."""
-        return seen.has.issuperset(self.needs) and self.enough(len(seen.sample), len(seen.reference))
-
-    def enough(self, images: int, references: int) -> bool:
-        return (min(images, references) if "reference" in self.needs else images) >= self.least
+        sides = (seen.sample, seen.reference) if "reference" in self.needs else (seen.sample,)
+        return seen.has.issuperset(self.needs) and min(map(len, sides)) >= self.least
 
     def of(self, seen: Comparison) -> Score | None:
         """The figure; None where it does not apply or the images do not allow it: it is never NaN or infinite."""
