@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gan_models.errors import RequestError
-
 REFERENCE_ROWS = 64
 """Size of the reference batch; the paper leaves it open."""
 
@@ -81,8 +79,6 @@ def generator_norm(kind: str, channels: int, reference: int, *, flat: bool = Fal
     if kind == "batch":
         return [nn.BatchNorm1d(channels) if flat else nn.BatchNorm2d(channels)]
     if kind == "instance":
-        if flat:
-            raise RequestError("networks.generator.norm=instance needs feature maps, which a perceptron does not have")
         return [nn.InstanceNorm2d(channels)]
     return [ReferenceBatchNorm(channels, reference, virtual=kind == "virtual")]
 
@@ -94,10 +90,6 @@ def discriminator_norm(kind: str, channels: int, size: int = 0) -> list[nn.Modul
     if kind == "batch":
         return [nn.BatchNorm2d(channels) if size else nn.BatchNorm1d(channels)]
     if kind == "instance":
-        if not size:
-            raise RequestError(
-                "networks.discriminator.norm=instance needs feature maps, which a perceptron does not have"
-            )
         return [nn.InstanceNorm2d(channels)]
     # One group is layer norm over channels and places, with a gain for each channel (as WGAN-GP's critics use).
     return [nn.GroupNorm(1, channels)]

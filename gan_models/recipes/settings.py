@@ -79,14 +79,17 @@ def _forms(node: Node) -> dict[str, Node]:
     return {name: _resolved({"$ref": target}) for name, target in mapping.items()}
 
 
-def _section(node: Node, values: Mapping[str, Any], prefix: str, names: Sequence[str] = ()) -> Iterator[Setting]:
-    """Args: names: of the forms that the section could have instead."""
+def _section(
+    node: Node, values: Mapping[str, Any], prefix: str, names: Sequence[str] = (), default: Any = ...
+) -> Iterator[Setting]:
+    """Args: names: of the forms that the section could have instead. default: which of them it has by default."""
     fields: Mapping[str, Node] = node["properties"]
-    # What picks the section comes first, a base's fields before its own after that.
-    for name in sorted(fields, key=lambda name: "const" not in fields[name]):
+    # What picks the section comes first, a base's fields before its own after that, sections in it last.
+    order = {name: ("const" not in fields[name], bool(prefix) and isinstance(values[name], dict)) for name in fields}
+    for name in sorted(fields, key=order.__getitem__):
         field, value, key = fields[name], values[name], f"{prefix}{name}"
         if "const" in field:
-            yield Setting(key, value, _TAGS[name], " | ".join(names), field.get("default", ...))
+            yield Setting(key, value, _TAGS[name], " | ".join(names), default)
         elif isinstance(value, dict):
             yield from _subsection(field, value, key)
         else:
@@ -104,7 +107,9 @@ def _subsection(field: Node, value: Mapping[str, Any], key: str) -> Iterator[Set
 
 def _of_form(field: Node, value: Mapping[str, Any], prefix: str) -> Iterator[Setting]:
     node, names = _form(field, value)
-    yield from _section(node, value, prefix, names)
+    tag = next((name for name in _TAGS if name in node["properties"]), "")
+    default = field["default"].get(tag, ...) if isinstance(field.get("default"), dict) else ...
+    yield from _section(node, value, prefix, names, default)
 
 
 def _form(field: Node, value: Mapping[str, Any]) -> tuple[Node, list[str]]:

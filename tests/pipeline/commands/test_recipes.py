@@ -48,8 +48,8 @@ def test_the_list_has_a_line_and_the_paper_of_each(ask: Callable) -> None:
 
 def test_an_explained_recipe_gives_value_meaning_and_what_is_allowed(ask: Callable) -> None:
     text = " ".join(ask("recipes", "show", "dcgan", "--set", "game.loss=hinge").out.split())
-    assert "game.loss = hinge what each player minimises, on raw logits. Allowed: minimax |" in text
-    assert "default non-saturating." in text
+    assert "[game.loss] what each player minimises, on raw logits game.loss.name = hinge which one;" in text
+    assert "wasserstein; default non-saturating." in text
     assert "builds on: vanilla" in text
 
 

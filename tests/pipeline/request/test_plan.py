@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gan_models.recipes.game_specs import Adversarial
 
 from components.prepare_data.sources import carried_by
 from gan_models.errors import RequestError
+from gan_models.games.adversarial.spec import Adversarial
 from pipeline.request.place import default_name, make_place, slug, source_slug, tracking_address
 from pipeline.request.plan import Plan, make_plan, read_parameters
 from pipeline.request.request import Request
