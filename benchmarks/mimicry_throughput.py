@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from gan_models.averaging import ExponentialMovingAverage
 from gan_models.data.shape import DataShape
 from gan_models.data.table import EpochSampler, Split
-from gan_models.games import Batch, build_game
+from gan_models.games.base import Batch, build_game
 from gan_models.recipes import load_recipe
 
 PACKAGE = "torch_mimicry"

@@ -25,10 +25,10 @@ from torch import Tensor, nn
 
 from gan_models.data.shape import DataShape
 from gan_models.data.toy import GRID, RING, Mixture
-from gan_models.families.building import Discriminator, DiscriminatorOutput, Generator, Inputs
+from gan_models.families.interfaces import Discriminator, DiscriminatorOutput, Generator, Inputs
 from gan_models.families.mlp.networks import build_generator, build_trunk
-from gan_models.games import Batch
-from gan_models.games.adversarial import AdversarialGame
+from gan_models.games.adversarial.game import AdversarialGame
+from gan_models.games.base import Batch
 from gan_models.layers.heads import LinearHead
 from gan_models.layers.minibatch import MinibatchDiscrimination, MinibatchStdDev
 from gan_models.layers.spectral import add_spectral_norm

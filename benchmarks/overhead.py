@@ -56,11 +56,11 @@ def call_stages(folder: Path, data: str, settings: list[str]) -> None:
     from components.prepare_data import step as prepare_data
     from components.select_checkpoint import step as select_checkpoint
     from components.stage.stage import PIPELINE, RunContext, open_stage
+    from components.tracking.backend import default_address
     from components.tracking.relay import Relay
     from components.train_gan import step as train_gan
     from gan_models.metrics.locations import default_cache
     from gan_models.recipes import model_document
-    from pipeline.request.place import default_tracking_address
     from pipeline.request.plan import make_plan
     from pipeline.request.request import Request
 
@@ -118,7 +118,7 @@ def call_stages(folder: Path, data: str, settings: list[str]) -> None:
         ),
     ]
     folder.mkdir(parents=True)
-    tracking = default_tracking_address(folder.parent)
+    tracking = default_address(folder.parent)
     context = RunContext(tracking_uri=tracking, state_dir=str(folder), relay="external")
     with Relay(context) as relay:
         with open_stage(PIPELINE, context) as parent:

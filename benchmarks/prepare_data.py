@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from components.prepare_data.decoding import DIGEST_BYTES, Target
-from components.prepare_data.first_look import channels_of, look_at
-from components.prepare_data.sources.registry import open_source
+from components.prepare_data.inspection import channels_of, look_at
+from components.prepare_data.sources import open_source
 from components.prepare_data.splits import DIGEST_TYPE, assign_splits
 from components.prepare_data.table_building import build_table
 from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter

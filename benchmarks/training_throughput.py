@@ -25,7 +25,7 @@ from gan_models.averaging import ExponentialMovingAverage
 from gan_models.data.shape import DataShape
 from gan_models.data.table import EpochSampler, Split
 from gan_models.families.building import build_discriminator, build_generator
-from gan_models.games import Batch, build_game
+from gan_models.games.base import Batch, build_game
 from gan_models.recipes import load_recipe
 
 SHAPE = (1, 32, 32)

@@ -19,19 +19,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gan_models.recipes.game_specs import Colorization
 
 from components.prepare_data import step as prepare_data
 from components.prepare_data.decoding import Target
-from components.prepare_data.sources.registry import parse_source
-from components.prepare_data.sources.toy import counterparts, open_toy
+from components.prepare_data.sources import parse_source
 from components.prepare_data.sources.toy_catalogue import TOYS
+from components.prepare_data.sources.toy_images import counterparts, open_toy
 from components.stage.stage import RunContext, open_stage
 from gan_models.data.table import ImageTable
 from gan_models.metrics.classifier import Classifier
 from gan_models.metrics.colours import measure_colours, measure_following
 from gan_models.metrics.translation import measure_translation
 from gan_models.recipes import Recipe, load_recipe
-from gan_models.recipes.game_specs import Colorization
 from gan_models.sampling.generator import LoadedGenerator, Samples, load_generator
 from gan_models.training.loop import train
 

@@ -26,6 +26,7 @@ from typing import Any
 
 import judge as judging
 import torch
+from gan_models.recipes.game_specs import Adversarial
 
 from components.evaluate_gan import step as evaluate_gan
 from components.prepare_data import step as prepare_data
@@ -37,7 +38,6 @@ from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError, RunError
 from gan_models.metrics.locations import default_cache
 from gan_models.recipes import Recipe, load_recipe, model_document, recipe_names
-from gan_models.recipes.game_specs import Adversarial
 from gan_models.sampling.generator import load_generator
 from gan_models.sampling.grids import image_grid, save_png
 from gan_models.training.loop import train

@@ -1,20 +1,171 @@
-"""How a retraining ended, in a file of the work directory that its last stages and the command line read."""
+"""What passes between stages, and from them to the command line: names of files, and each document as a model.
+
+A stage's output is a folder. A `Document` in it is written and read here and nowhere else, so that who reads and who
+writes cannot disagree. Formats of the library (the image table, generator folders) are the library's: `gan_models`.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from components.context import RunContext
-from gan_models.atomic import write_text
+from components.tracking.champions import GENERATOR_FOLDER, Lineage
+from gan_models.atomic import write_json
+from gan_models.errors import RunError
 
-OUTCOME_FILE = "retraining.json"
+# select_checkpoint, beside the chosen generator
+SELECTION_TABLE_FILE = "selection.csv"
+SELECTION_CURVE_FILE = "selection.png"
+# evaluate_gan
+REPORT_FILE = "report.md"
+REPORT_PAGE_FILE = "report.html"
+# export_samples, beside the generator
+GRID_FILE = "grid.png"
+SAMPLES_FILE = "samples.parquet"
+IMAGES_FOLDER = "images"
 
 
-class Outcome(BaseModel):
-    """What was decided, and why."""
+class Document(BaseModel):
+    """A JSON file of a fixed name in a folder."""
+
+    FILE: ClassVar[str]
+    WHAT: ClassVar[str]
+    """What a sentence calls it."""
+
+    def write(self, folder: Path) -> None:
+        """Into the folder, whole or not at all."""
+        write_json(folder / self.FILE, self.model_dump(mode="json"))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Of the folder that a stage wrote.
+
+        Raises:
+            RunError: it is not there, or not readable.
+        """
+        file = folder / cls.FILE
+        try:
+            return cls.model_validate_json(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{cls.WHAT} cannot be read from {file}: {error}") from None
+
+
+class Training(Document):
+    """How a training ended."""
+
+    FILE = "training.json"
+    WHAT = "the account of the training"
+
+    recipe: str
+    recipe_digest: str
+    data_fingerprint: str
+    seed: int
+    steps: int
+    seconds: float
+    collapsed: bool
+    unhealthy_steps: tuple[int, ...]
+    generators: int
+    last_metrics: dict[str, float]
+    environment: dict[str, str]
+
+
+class Choice(Document):
+    """Which of a training's generators was chosen, and by what."""
+
+    FILE = "selection.json"
+    WHAT = "the choice of the checkpoint"
+
+    step: int
+    score: float
+    metric: str
+    """The full name of the score: Frechet distance to the split named in it; lower is better."""
+    extractor: str
+    split: str
+    samples: int
+    """Images drawn from each generator; fewer than asked for where they are made from fewer real ones."""
+    references: int
+    """Real images they were compared with."""
+    candidates: int
+    collapsed: int
+    extractor_details: dict[str, Any]
+
+
+class Figures(Document):
+    """What is read by others of an evaluation; `components.evaluate_gan.findings` has the rest."""
+
+    FILE = "metrics.json"
+    WHAT = "the figures of the evaluation"
+
+    metrics: dict[str, float]
+    """Every figure of the generator by its full name."""
+    headline: list[str]
+    """The names in `metrics` that go first."""
+    extractor: dict[str, Any]
+
+
+class Exported(Document):
+    """What was exported."""
+
+    FILE = "export.json"
+    WHAT = "the account of the export"
+
+    samples: int
+    registered_name: str
+    step: int
+
+
+class Judged(BaseModel):
+    """A version that a comparison has kept out, or that was taken back."""
+
+    version: str
+    lineage: Lineage
+    decision: str
+    against: str
+
+
+class Champion(Document):
+    """The registry's champion at the start of a retraining; its generator lies beside it."""
+
+    FILE = "champion.json"
+    WHAT = "the champion"
+
+    model: str
+    version: str = ""
+    """Empty: there is no champion yet."""
+    lineage: Lineage | None = None
+    judged: list[Judged] = []
+
+    @staticmethod
+    def generator(folder: Path) -> Path | None:
+        """The generator folder of the champion in `folder`; None where there is no champion."""
+        inside = folder / GENERATOR_FOLDER
+        return inside if inside.is_dir() else None
+
+
+class Comparison(Document):
+    """The figures of challenger and champion, and what follows from them."""
+
+    FILE = "comparison.json"
+    WHAT = "the comparison with the champion"
+
+    promote: bool
+    reason: str
+    champion: str
+    """Its version; empty where there is none."""
+    metric: str = ""
+    figures: dict[str, float] = {}
+    """`challenger`, `champion`, `difference` (negative: the challenger is nearer to the real images), `low` and `high`
+    (95 % interval of the difference), `resamples`; empty where nothing was measured."""
+
+
+class Outcome(Document):
+    """What a retraining decided, and why: in the work directory, for its last stages and the command line."""
+
+    FILE = "retraining.json"
+    WHAT = "the outcome of the retraining"
 
     run_id: str
     decision: Literal["unchanged", "promoted", "kept"]
@@ -29,23 +180,15 @@ class Outcome(BaseModel):
     """Folders of the stages' outputs, by the names of the training pipeline's outputs."""
 
 
-def write_outcome(context: RunContext, outcome: Outcome) -> None:
-    """Keeps it for the run of `context`."""
-    folder = Path(context.state_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / OUTCOME_FILE, outcome.model_dump_json(indent=1) + "\n")
-
-
 def read_outcome(context: RunContext) -> Outcome | None:
     """The outcome of this very run; None where it has none (yet)."""
     try:
-        text = (Path(context.state_dir) / OUTCOME_FILE).read_text(encoding="utf-8")
-        outcome = Outcome.model_validate_json(text)
-    except (OSError, ValidationError):
+        outcome = Outcome.read(Path(context.state_dir))
+    except RunError:
         return None
     return outcome if outcome.run_id == context.run_id else None
 
 
 def clear_outcome(context: RunContext) -> None:
     """Before a run, so that what an earlier attempt decided is not taken for what this one does."""
-    (Path(context.state_dir) / OUTCOME_FILE).unlink(missing_ok=True)
+    (Path(context.state_dir) / Outcome.FILE).unlink(missing_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,15 +11,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.redaction import redact
-from components.tracking.journal import tracking_folder
+from components.scratch import scratch_path
 from gan_models.errors import RequestError
 
 RUN_VARIABLE = "GAN_PIPELINE_RUN"
 RUN_ID_VARIABLE = "GAN_PIPELINE_RUN_ID"
 IMAGE_VERSION_VARIABLE = "GAN_PIPELINE_IMAGE_VERSION"  # of the code that a container image holds, set in the image
+DESCRIPTION_FILE = "run.json"  # of a run, beside its journals
+DESCRIBED = ("name", "experiment", "parent_run_id", "relay", "titles")  # what stands in it
 PIPELINE = "pipeline"  # the name under which the run of the whole pipeline is logged to, in place of a stage's
 
+# Until the table of stages gives the titles, the pipeline takes them from here; nothing in components does.
 TITLES = {  # of the stages' runs in MLflow, in pipeline order
     "prepare_data": "1 prepare data",
     "train_gan": "2 train",
@@ -42,10 +43,6 @@ RETRAINING_TITLES = {  # of the stages of a retraining, in pipeline order
 }
 
 
-def _scratch() -> str:
-    return str(Path(tempfile.gettempdir()) / f"gan-pipeline-{uuid.uuid4().hex[:8]}")
-
-
 class RunContext(BaseModel):
     """Which pipeline run a stage belongs to, where it keeps its state and where it is tracked."""
 
@@ -54,14 +51,15 @@ class RunContext(BaseModel):
     run_id: str = Field(default_factory=lambda: uuid.uuid4().hex, description="ours, not MLflow's")
     name: str = "gan-pipeline"
     experiment: str = "gan-pipeline"
-    tracking_uri: str = Field("", description="absolute MLflow address, http(s) or sqlite; empty: no tracking")
+    tracking_uri: str = Field("", description="absolute address of a tracker's store; empty: no tracking")
     state_dir: str = Field(
-        default_factory=_scratch,
+        default_factory=lambda: str(scratch_path()),
         description="work directory: journals, logs and checkpoints, kept from one attempt to the next",
     )
     relay: Literal["in-process", "external"] = Field(
-        "in-process", description="external: another process sends the journal, the stage imports no mlflow"
+        "in-process", description="external: another process sends the journal, the stage imports no tracker"
     )
+    titles: dict[str, str] = Field({}, description="what people call the stages, in their order")
     parent_run_id: str = Field("", description="MLflow's id of a parent run that somebody else made (KFP's plugin)")
     code_version: str = Field("", description="of the command that compiled the pipeline for a cluster's images")
 
@@ -104,18 +102,10 @@ class RunContext(BaseModel):
         """The variables to start a stage's process with."""
         return {RUN_VARIABLE: self.model_dump_json()}
 
-    def to_parameter(self) -> str:
-        """JSON for the pipeline's `run` parameter: the same for every run in a work directory, and without passwords.
-
-        Parameters are printed in logs and are part of the cache key; ids and logins travel in the environment.
-        """
-        fields = self.model_dump(include={"name", "experiment", "tracking_uri", "state_dir"})
-        return json.dumps(fields | {"tracking_uri": redact(self.tracking_uri)}, sort_keys=True)
-
     @property
     def tracking_folder(self) -> Path:
         """Where the run's journals lie."""
-        return tracking_folder(self.state_dir, self.run_id)
+        return Path(self.state_dir) / "tracking" / self.run_id
 
     def log_path(self, stage: str) -> Path:
         """The log file of a stage."""

@@ -2,17 +2,17 @@
 
 D cannot learn few images by heart when it never sees them twice alike, and G is not taught to imitate the change,
 because its own images are changed as well. Each function maps images [B, C, H, W] to images of the same shape; a new
-one is one entry in `AUGMENTATIONS`.
+one is one entry in `AUGMENTATIONS`. PyTorch is imported when one is applied, so that recipes can be read without it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from gan_models import ranks
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 def translation(images: Tensor) -> Tensor:
@@ -20,6 +20,8 @@ def translation(images: Tensor) -> Tensor:
 
     What the shift uncovers repeats the border; the paper fills in grey, a line that no image has by itself.
     """
+    import torch
+
     count, _, height, width = images.shape
     rows = _shifted(height, count, images.device)[:, :, None]
     columns = _shifted(width, count, images.device)[:, None, :]
@@ -46,13 +48,24 @@ def augment(images: Tensor, names: Sequence[str]) -> Tensor:
 
 def _shifted(size: int, count: int, device: torch.device) -> Tensor:
     """For each image, which row (or column) comes to lie at each place: int64 [B, size]."""
+    import torch
+
     reach = max(1, size // 8)
-    shift = ranks.share(torch.randint(-reach, reach + 1, (count * ranks.count(), 1), device=device))
-    return (torch.arange(size, device=device) + shift).clamp_(0, size - 1)
+    return (torch.arange(size, device=device) + _drawn(-reach, reach + 1, count, device)).clamp_(0, size - 1)
 
 
 def _near_centre(size: int, count: int, device: torch.device) -> Tensor:
     """For each image, whether a row (or column) lies in a window of half the size around a random centre: [B, size]."""
-    centre = ranks.share(torch.randint(0, size, (count * ranks.count(), 1), device=device))
-    distance = torch.arange(size, device=device) - centre
+    import torch
+
+    distance = torch.arange(size, device=device) - _drawn(0, size, count, device)
     return (distance >= -(size // 4)) & (distance < size // 4)
+
+
+def _drawn(low: int, high: int, count: int, device: torch.device) -> Tensor:
+    """A whole number from `low` to below `high` for each image, int64 [B, 1]."""
+    import torch
+
+    from gan_models import ranks
+
+    return ranks.share(torch.randint(low, high, (count * ranks.count(), 1), device=device))

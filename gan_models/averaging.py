@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_models import ranks
-from gan_models.families.building import Inputs
+from gan_models.families.interfaces import Inputs
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -1,129 +1,173 @@
-"""The games on raw logits: pure functions, so that a new game is one entry in `LOSSES`.
+"""The games on raw logits, a class each: its fields are the settings of `game.loss`, its methods what is minimised.
 
-A discriminator loss takes the logits of real and of generated images, a generator loss those of generated images and,
-in relativistic games, of real ones; logits [B], or [B, H, W] where D judges patches. All return the mean, 0-d.
+Logits are [B], or [B, H, W] where D judges patches; both methods return the mean, 0-d. PyTorch is imported when a loss
+is computed, so that recipes can be read without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import torch
-from torch import Tensor
-from torch.nn.functional import relu, softplus
+from pydantic import Field
 
-from gan_models.recipes.game_specs import Adversarial
+from gan_models.plugins import Registry
+from gan_models.sections import Section
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _MAX_LOGIT = 10.0
 
 
-class Loss(NamedTuple):
+class Loss(Section):
     """What each player minimises."""
 
-    discriminator: Callable[[Tensor, Tensor], Tensor]
-    generator: Callable[[Tensor, Tensor], Tensor]
-    """Of generated and real logits; the real ones are empty unless `relativistic`."""
-    relativistic: bool = False
+    name: str
+
+    relativistic: ClassVar[bool] = False
     """G's loss needs D's logits of real images."""
-    critic: bool = False
+    critic: ClassVar[bool] = False
     """D estimates a distance, the negative of its loss, instead of classifying."""
-    boundary: float = 0.0
-    """The logit above which D takes an image for real; not of critics and relativistic games."""
+
+    @property
+    def boundary(self) -> float:
+        """The logit above which D takes an image for real; not of critics and relativistic games."""
+        return 0.0
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """D's loss of its logits of real and of generated images."""
+        raise LookupError(f"{self.name} has no loss for D")
+
+    def generator(self, fake: Tensor, real: Tensor) -> Tensor:
+        """G's loss of D's logits of generated images, and of real ones: empty unless `relativistic`."""
+        raise LookupError(f"{self.name} has no loss for G")
 
 
-def cross_entropy_discriminator(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Binary cross entropy of D (Goodfellow et al. 2014, eq. 1), real targets 1 - smoothing, fake targets exactly 0.
+class CrossEntropy(Loss):
+    """Binary cross entropy of D (Goodfellow et al. 2014, eq. 1)."""
 
-    One-sided smoothing after Salimans et al. 2016, section 3.4: with target t = 1 - s on reals,
-    t softplus(-x) + (1 - t) softplus(x) = softplus(-x) + s x.
-    """
-    loss = softplus(-real).mean() + softplus(fake).mean()
-    return loss + smoothing * real.mean() if smoothing else loss
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = Field(0.0, description="one-sided: real targets 1 - s")
 
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """-E log D(x) - E log(1 - D(G(z))), real targets 1 - s, fake targets exactly 0.
 
-def minimax_generator(fake: Tensor) -> Tensor:
-    """E log(1 - D(G(z))), the game's own value (Goodfellow et al. 2014, eq. 1). Saturates while D wins."""
-    return -softplus(fake).mean()
-
-
-def non_saturating_generator(fake: Tensor) -> Tensor:
-    """-E log D(G(z)) (Goodfellow et al. 2014, section 3): same fixed point, strong gradients early."""
-    return softplus(-fake).mean()
+        One-sided smoothing after Salimans et al. 2016, section 3.4: with target t = 1 - s on reals,
+        t softplus(-x) + (1 - t) softplus(x) = softplus(-x) + s x.
+        """
+        loss = _softplus(-real).mean() + _softplus(fake).mean()
+        return loss + self.label_smoothing * real.mean() if self.label_smoothing else loss
 
 
-def maximum_likelihood_generator(fake: Tensor) -> Tensor:
-    """-E exp(logit D(G(z))), whose expected gradient is that of maximum likelihood (Goodfellow 2016, section 3.2.4).
+class Minimax(CrossEntropy):
+    """E log(1 - D(G(z))) for G, the game's own value (Goodfellow et al. 2014, eq. 1). Saturates while D wins."""
+
+    name: Literal["minimax"] = "minimax"
+
+    def generator(self, fake: Tensor, real: Tensor) -> Tensor:
+        return -_softplus(fake).mean()
+
+
+class NonSaturating(CrossEntropy):
+    """-E log D(G(z)) for G (Goodfellow et al. 2014, section 3): same fixed point, strong gradients early."""
+
+    name: Literal["non-saturating"] = "non-saturating"
+
+    def generator(self, fake: Tensor, real: Tensor) -> Tensor:
+        return _softplus(-fake).mean()
+
+
+class MaximumLikelihood(CrossEntropy):
+    """-E exp(logit D(G(z))) for G, whose expected gradient is that of maximum likelihood (Goodfellow 2016, 3.2.4).
 
     The tutorial's factor 1/2 is left out, as in D's loss. A few samples carry nearly all of the gradient, and nothing
     bounds it: logits are clamped at 10, above which a sample gives none.
     """
-    return -torch.exp(fake.clamp(max=_MAX_LOGIT)).mean()
+
+    name: Literal["maximum-likelihood"] = "maximum-likelihood"
+
+    def generator(self, fake: Tensor, real: Tensor) -> Tensor:
+        return -fake.clamp(max=_MAX_LOGIT).exp().mean()
 
 
-def least_squares_discriminator(real: Tensor, fake: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
-    """1/2 E (D(x) - b)^2 + 1/2 E (D(G(z)) - a)^2 on raw logits (Mao et al. 2017, eq. 2)."""
-    return 0.5 * (real - b).square().mean() + 0.5 * (fake - a).square().mean()
+class LeastSquares(Loss):
+    """Squared distances of raw logits to targets (Mao et al. 2017, eq. 2).
 
+    (a, b, c) = (-1, 1, 0) is the Pearson chi-square game.
+    """
 
-def least_squares_generator(fake: Tensor, c: float = 1.0) -> Tensor:
-    """1/2 E (D(G(z)) - c)^2 (Mao et al. 2017, eq. 2); (a, b, c) = (-1, 1, 0) is the Pearson chi-square game."""
-    return 0.5 * (fake - c).square().mean()
-
-
-def wasserstein_critic(real: Tensor, fake: Tensor) -> Tensor:
-    """E f(G(z)) - E f(x), the negative of the estimate of W(P_r, P_g) (Arjovsky et al. 2017, eq. 2)."""
-    return fake.mean() - real.mean()
-
-
-def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))) (Lim, Ye 2017; Miyato et al. 2018, eq. 16)."""
-    return relu(1.0 - real).mean() + relu(1.0 + fake).mean()
-
-
-def linear_generator(fake: Tensor) -> Tensor:
-    """-E D(G(z)), of the Wasserstein and hinge games."""
-    return -fake.mean()
-
-
-def relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """E softplus(D(G(z)) - D(x)) over pairs (Jolicoeur-Martineau 2019; Huang et al. 2024, "R3GAN", eq. 2)."""
-    return softplus(fake - real).mean()
-
-
-def relativistic_generator(fake: Tensor, real: Tensor) -> Tensor:
-    """E softplus(D(x) - D(G(z))) over pairs (Huang et al. 2024, eq. 2)."""
-    return softplus(real - fake).mean()
-
-
-def _alone(generator: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    return lambda fake, _: generator(fake)
-
-
-def _cross_entropy(generator: Callable[[Tensor], Tensor]) -> Callable[[Adversarial], Loss]:
-    def loss(game: Adversarial) -> Loss:
-        return Loss(lambda real, fake: cross_entropy_discriminator(real, fake, game.label_smoothing), _alone(generator))
-
-    return loss
-
-
-def _least_squares(game: Adversarial) -> Loss:
-    a, b, c = game.targets
-    return Loss(
-        lambda real, fake: least_squares_discriminator(real, fake, a, b),
-        lambda fake, _: least_squares_generator(fake, c),
-        boundary=(a + b) / 2,
+    name: Literal["least-squares"] = "least-squares"
+    targets: tuple[float, float, float] = Field(
+        (0.0, 1.0, 1.0), description="a for fakes and b for reals in D, c for fakes in G"
     )
 
+    @property
+    def boundary(self) -> float:
+        return (self.targets[0] + self.targets[1]) / 2
 
-LOSSES: dict[str, Callable[[Adversarial], Loss]] = {
-    "minimax": _cross_entropy(minimax_generator),
-    "non-saturating": _cross_entropy(non_saturating_generator),
-    "maximum-likelihood": _cross_entropy(maximum_likelihood_generator),
-    "least-squares": _least_squares,
-    "wasserstein": lambda game: Loss(wasserstein_critic, _alone(linear_generator), critic=True),
-    "hinge": lambda game: Loss(hinge_discriminator, _alone(linear_generator)),
-    "relativistic": lambda game: Loss(relativistic_discriminator, relativistic_generator, relativistic=True),
-}
-SMOOTHED = ("minimax", "non-saturating", "maximum-likelihood")
-"""Losses with class targets, which one-sided label smoothing applies to."""
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """1/2 E (D(x) - b)^2 + 1/2 E (D(G(z)) - a)^2."""
+        a, b, _ = self.targets
+        return 0.5 * (real - b).square().mean() + 0.5 * (fake - a).square().mean()
+
+    def generator(self, fake: Tensor, real: Tensor) -> Tensor:
+        """1/2 E (D(G(z)) - c)^2."""
+        return 0.5 * (fake - self.targets[2]).square().mean()
+
+
+class Wasserstein(Loss):
+    """E f(G(z)) - E f(x), the negative of the estimate of W(P_r, P_g) (Arjovsky et al. 2017, eq. 2)."""
+
+    name: Literal["wasserstein"] = "wasserstein"
+    critic: ClassVar[bool] = True
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return fake.mean() - real.mean()
+
+    def generator(self, fake: Tensor, real: Tensor) -> Tensor:
+        return -fake.mean()
+
+
+class Hinge(Loss):
+    """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))) for D (Lim, Ye 2017; Miyato et al. 2018, eq. 16), -E D(G(z)) for G."""
+
+    name: Literal["hinge"] = "hinge"
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return (1.0 - real).relu().mean() + (1.0 + fake).relu().mean()
+
+    def generator(self, fake: Tensor, real: Tensor) -> Tensor:
+        return -fake.mean()
+
+
+class Relativistic(Loss):
+    """E softplus of the other's lead, over pairs (Jolicoeur-Martineau 2019; Huang et al. 2024, "R3GAN", eq. 2)."""
+
+    name: Literal["relativistic"] = "relativistic"
+    relativistic: ClassVar[bool] = True
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return _softplus(fake - real).mean()
+
+    def generator(self, fake: Tensor, real: Tensor) -> Tensor:
+        return _softplus(real - fake).mean()
+
+
+def _softplus(logits: Tensor) -> Tensor:
+    from torch.nn.functional import softplus
+
+    return softplus(logits)
+
+
+LOSSES: Registry[type[Loss]] = Registry(
+    "game.loss",
+    "gan_pipeline.losses",
+    {
+        "minimax": Minimax,
+        "non-saturating": NonSaturating,
+        "maximum-likelihood": MaximumLikelihood,
+        "least-squares": LeastSquares,
+        "wasserstein": Wasserstein,
+        "hinge": Hinge,
+        "relativistic": Relativistic,
+    },
+)

@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from gan_models.errors import RunError
-from gan_models.recipes.sharing import SHAREABLE, check_sharing
+from gan_models.recipes.schema import Recipe
 
 
 def count() -> int:
@@ -36,16 +36,17 @@ def share(rows: Tensor) -> Tensor:
     return rows.tensor_split(count())[dist.get_rank()] if _grouped() else rows
 
 
-def wanted(asked: int | None, kind: str, batch_size: int, gpus: int) -> int:
+def wanted(recipe: Recipe, gpus: int) -> int:
     """How many processes a training takes: as many as asked for, else one for each GPU where they can share the work.
 
     Raises:
-        RequestError: `check_sharing` refuses what was asked for.
+        RequestError: so many as asked for cannot share it.
     """
+    asked = recipe.training.ranks
     if asked is not None:
-        check_sharing(kind, batch_size, asked)
+        recipe.check_ranks(asked)
         return asked
-    return gpus if gpus > 1 and kind in SHAREABLE and batch_size % gpus == 0 else 1
+    return gpus if gpus > 1 and recipe.game.shareable and recipe.training.batch_size % gpus == 0 else 1
 
 
 @contextmanager

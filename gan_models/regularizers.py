@@ -1,18 +1,28 @@
-"""Terms added to a player's loss: each sees one `Round` and returns a 0-d tensor; a new one is one entry below."""
+"""Terms added to a player's loss, a class each: its fields are its settings, `value` is the formula.
+
+PyTorch is imported when a term is computed, so that recipes can be read without it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch
-from torch import Tensor, nn
+from pydantic import Field, PrivateAttr
 
-from gan_models import ranks
-from gan_models.families.building import Discriminator, DiscriminatorOutput, Generator
+from gan_models.errors import RequestError
+from gan_models.plugins import Registry
+from gan_models.sections import NonNegativeFloat, PositiveInt, Section
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from gan_models.families.interfaces import Discriminator, DiscriminatorOutput, Generator
+    from gan_models.recipes.schema import Recipe
 
 Player = Literal["discriminator", "generator"]
+Images = Literal["", "real", "fake", "between"]
 
 
 @dataclass(frozen=True)
@@ -37,29 +47,63 @@ class Round:
         return self.discriminator if self.player == "discriminator" else self.generator
 
 
-class Regularizer:
-    """A term of a player's loss.
+class Regularizer(Section):
+    """A term of a player's loss."""
 
-    Attributes:
-        player: whose loss it joins, unless the recipe says otherwise.
-        either: whether it may join the other's.
-        differentiates: the images that D's output must be a differentiable function of, in fp32. Such a term excludes
-            batch norm in D, where one image's gradient depends on its neighbours.
-    """
+    name: str
+    weight: NonNegativeFloat = Field(1.0, description="factor of the term in the player's loss")
+    player: Literal["auto", "generator", "discriminator"] = Field("auto", description="whose loss it joins")
+    every: PositiveInt = Field(1, description="applied at every n-th step, scaled by n (lazy regularisation)")
 
-    player: ClassVar[Player] = "discriminator"
+    belongs_to: ClassVar[Player] = "discriminator"
+    """Whose loss it joins, unless the recipe says otherwise."""
     either: ClassVar[bool] = False
-    differentiates: ClassVar[Literal["", "real", "fake", "between"]] = ""
+    """Whether it may join the other's."""
+    differentiates: ClassVar[Images] = ""
+    """The images that D's output must be a differentiable function of, in fp32. Such a term excludes batch norm in D,
+    where one image's gradient depends on its neighbours."""
+
+    @property
+    def joins(self) -> Player:
+        """Whose loss it joins."""
+        return self.belongs_to if self.player == "auto" else self.player
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuses what it does not go with.
+
+        Raises:
+            RequestError: with the reason and the remedy.
+        """
+        if [(term.name, term.joins) for term in recipe.regularizers].count((self.name, self.joins)) > 1:
+            raise RequestError(
+                f"regularizer {self.name!r} is named twice for the {self.joins}: name it once, with one weight"
+            )
+        if self.joins != self.belongs_to and not self.either:
+            raise RequestError(f"regularizer {self.name!r} belongs to the {self.belongs_to}: leave its player at auto")
+        discriminator = recipe.networks.discriminator
+        if self.differentiates and discriminator.get("norm", "none") == "batch":
+            raise RequestError(
+                f"regularizer {self.name!r} penalises D's gradient image by image, which batch norm in D mixes: "
+                "set networks.discriminator.norm to none or layer"
+            )
+        # Minibatch standard deviation stays: it is one map of a whole group's statistics, and PGGAN was published with
+        # both (Karras et al. 2018, section 3 and appendix A.1).
+        if self.differentiates and discriminator.get("minibatch", "none") == "discrimination":
+            raise RequestError(
+                f"regularizer {self.name!r} penalises D's gradient image by image, but with "
+                "networks.discriminator.minibatch=discrimination D's word on an image depends on its neighbours: set "
+                "it to none, or drop the regularizer"
+            )
 
     def value(self, round_: Round) -> Tensor:
         """The term, 0-d, without its weight."""
-        raise NotImplementedError
+        raise LookupError(f"{self.name} has no value")
 
     def moved(self, network: nn.Module) -> None:
         """Called after each step of the player's optimizer."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What must go into a checkpoint; most terms have nothing."""
+        """What a term remembers of the training (a game has a copy of its own); most have nothing."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -69,7 +113,8 @@ class Regularizer:
 class R1(Regularizer):
     """1/2 E |grad_x D(x)|^2 on real images (Mescheder, Geiger, Nowozin 2018, eq. 9; the weight is their gamma)."""
 
-    differentiates = "real"
+    name: Literal["r1"] = "r1"
+    differentiates: ClassVar[Images] = "real"
 
     def value(self, round_: Round) -> Tensor:
         assert round_.real_output is not None
@@ -79,58 +124,67 @@ class R1(Regularizer):
 class R2(Regularizer):
     """1/2 E |grad_x D(x)|^2 on generated images (Mescheder, Geiger, Nowozin 2018, eq. 10)."""
 
-    differentiates = "fake"
+    name: Literal["r2"] = "r2"
+    differentiates: ClassVar[Images] = "fake"
 
     def value(self, round_: Round) -> Tensor:
         return 0.5 * _squared_gradient_norms(round_.fake_output.logits, round_.fake).mean()
 
 
-class GradientPenalty(Regularizer):
-    """E (|grad D(x^)| - 1)^2 between real and generated images (Gulrajani et al. 2017, eq. 3; lambda 10).
+class SlopePenalty(Regularizer):
+    """Base of the penalties on D's gradient at points of their own."""
 
-    One share for each pair of images, drawn anew.
-    """
-
-    differentiates = "between"
-    centre: ClassVar[float] = 1.0
+    differentiates: ClassVar[Images] = "between"
 
     def value(self, round_: Round) -> Tensor:
         images = self.points(round_).detach().requires_grad_()
-        logits = round_.discriminator(images, round_.labels).logits
-        # Inside the root, so that a gradient of exactly zero has a derivative.
-        norms = (_squared_gradient_norms(logits, images) + 1e-12).sqrt()
-        return (norms - self.centre).square().mean()
+        return self.penalty(_squared_gradient_norms(round_.discriminator(images, round_.labels).logits, images))
 
     def points(self, round_: Round) -> Tensor:
-        """Images [B, C, H, W] at which the gradient is penalised."""
-        return torch.lerp(round_.real, round_.fake, _uniform(round_.real))
+        """Images [B, C, H, W] at which the gradient is penalised; here between each pair, at a share drawn anew."""
+        return round_.real.lerp(round_.fake, _uniform(round_.real))
+
+    def penalty(self, squared_norms: Tensor) -> Tensor:
+        """Of |grad D|^2 [B]; here E (|grad D| - 1)^2."""
+        # Inside the root, so that a gradient of exactly zero has a derivative.
+        return ((squared_norms + 1e-12).sqrt() - 1.0).square().mean()
 
 
-class ZeroCentredGradientPenalty(GradientPenalty):
+class GradientPenalty(SlopePenalty):
+    """E (|grad D(x^)| - 1)^2 between real and generated images (Gulrajani et al. 2017, eq. 3; lambda 10)."""
+
+    name: Literal["gradient-penalty"] = "gradient-penalty"
+
+
+class ZeroCentredGradientPenalty(SlopePenalty):
     """E |grad D(x^)|^2 between real and generated images (Thanh-Tung, Tran, Venkatesh 2019, eq. 8)."""
 
-    centre = 0.0
+    name: Literal["zero-centred-gradient-penalty"] = "zero-centred-gradient-penalty"
 
-    def value(self, round_: Round) -> Tensor:
-        images = self.points(round_).detach().requires_grad_()
-        return _squared_gradient_norms(round_.discriminator(images, round_.labels).logits, images).mean()
+    def penalty(self, squared_norms: Tensor) -> Tensor:
+        return squared_norms.mean()
 
 
-class Dragan(GradientPenalty):
+class Dragan(SlopePenalty):
     """The one-centred penalty around real images: x + noise (Kodali et al. 2017, section 2.3, as their code has it).
 
     x^ = x + a b with a one share U(0, 1) for each image and b uniform in [0, s / 2] for each pixel, s the standard
     deviation of the batch.
     """
 
+    name: Literal["dragan"] = "dragan"
+
     def points(self, round_: Round) -> Tensor:
-        real = round_.real
-        noise = 0.5 * real.std() * torch.rand_like(real)
-        return real + _uniform(real) * noise
+        import torch
+
+        noise = 0.5 * round_.real.std() * torch.rand_like(round_.real)
+        return round_.real + _uniform(round_.real) * noise
 
 
 class Drift(Regularizer):
     """E D(x)^2 on real images: keeps a critic's output near zero (Karras et al. 2018, appendix A.1; weight 0.001)."""
+
+    name: Literal["drift"] = "drift"
 
     def value(self, round_: Round) -> Tensor:
         assert round_.real_output is not None
@@ -140,9 +194,12 @@ class Drift(Regularizer):
 class FeatureMatching(Regularizer):
     """Squared distance of D's mean features on real and on generated images (Salimans et al. 2016, section 3.1)."""
 
-    player = "generator"
+    name: Literal["feature-matching"] = "feature-matching"
+    belongs_to: ClassVar[Player] = "generator"
 
     def value(self, round_: Round) -> Tensor:
+        import torch
+
         with torch.no_grad():
             real = round_.discriminator(round_.real, round_.labels).features.float().mean(0)
         distance: Tensor = (round_.fake_output.features.float().mean(0) - real).square().sum()
@@ -152,13 +209,15 @@ class FeatureMatching(Regularizer):
 class HistoricalAveraging(Regularizer):
     """|theta - mean of past theta|^2, in the player's own loss (Salimans et al. 2016, section 3.3)."""
 
-    either = True
+    name: Literal["historical-averaging"] = "historical-averaging"
+    either: ClassVar[bool] = True
 
-    def __init__(self) -> None:
-        self._sums: list[Tensor] = []
-        self._count = 0
+    _sums: list[Any] = PrivateAttr(default_factory=list)
+    _count: int = PrivateAttr(0)
 
     def value(self, round_: Round) -> Tensor:
+        import torch
+
         parameters = list(round_.network.parameters())
         if not self._count:
             return parameters[0].new_zeros(())
@@ -168,8 +227,9 @@ class HistoricalAveraging(Regularizer):
         ]
         return torch.stack(terms).sum()
 
-    @torch.no_grad()
     def moved(self, network: nn.Module) -> None:
+        import torch
+
         current = [parameter.detach() for parameter in network.parameters()]
         if not self._sums:
             self._sums = [torch.zeros_like(parameter) for parameter in current]
@@ -190,16 +250,20 @@ class Orthogonal(Regularizer):
     (filters), as the authors' code has it.
     """
 
-    player = "generator"
-    either = True
+    name: Literal["orthogonal"] = "orthogonal"
+    belongs_to: ClassVar[Player] = "generator"
+    either: ClassVar[bool] = True
 
     def value(self, round_: Round) -> Tensor:
-        terms = [_off_diagonal(matrix) for matrix in weight_matrices(round_.network)]
-        return torch.stack(terms).sum()
+        import torch
+
+        return torch.stack([_off_diagonal(matrix) for matrix in weight_matrices(round_.network)]).sum()
 
 
 def weight_matrices(network: nn.Module) -> list[Tensor]:
     """Weights of linear and convolution layers as [outputs, inputs * places], embeddings left out."""
+    from torch import nn
+
     matrices = []
     for module in network.modules():
         if isinstance(module, nn.ConvTranspose2d):
@@ -222,23 +286,33 @@ def _off_diagonal(matrix: Tensor) -> Tensor:
 
 def _uniform(images: Tensor) -> Tensor:
     """One share U(0, 1) for each image, [B, 1, 1, 1]."""
+    import torch
+
+    from gan_models import ranks
+
     return ranks.share(torch.rand(len(images) * ranks.count(), 1, 1, 1, device=images.device))
 
 
 def _squared_gradient_norms(logits: Tensor, images: Tensor) -> Tensor:
     """|grad_x D(x)|^2 for each image, [B]."""
+    import torch
+
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return gradient.square().flatten(1).sum(1)
 
 
-REGULARIZERS: dict[str, type[Regularizer]] = {
-    "r1": R1,
-    "r2": R2,
-    "gradient-penalty": GradientPenalty,
-    "zero-centred-gradient-penalty": ZeroCentredGradientPenalty,
-    "dragan": Dragan,
-    "drift": Drift,
-    "feature-matching": FeatureMatching,
-    "historical-averaging": HistoricalAveraging,
-    "orthogonal": Orthogonal,
-}
+REGULARIZERS: Registry[type[Regularizer]] = Registry(
+    "regularizer",
+    "gan_pipeline.regularizers",
+    {
+        "r1": R1,
+        "r2": R2,
+        "gradient-penalty": GradientPenalty,
+        "zero-centred-gradient-penalty": ZeroCentredGradientPenalty,
+        "dragan": Dragan,
+        "drift": Drift,
+        "feature-matching": FeatureMatching,
+        "historical-averaging": HistoricalAveraging,
+        "orthogonal": Orthogonal,
+    },
+)

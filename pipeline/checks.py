@@ -17,7 +17,7 @@ def check_buildable(recipe: Recipe) -> None:
     import torch
 
     from gan_models.data.shape import DataShape
-    from gan_models.games import build_game
+    from gan_models.games.base import build_game
 
     image = (_CHANNELS[recipe.data.channels], recipe.data.size, recipe.data.size)
     with torch.device("meta"):

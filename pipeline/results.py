@@ -7,11 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
-from components.evaluate_gan.findings import METRICS_FILE, Findings, Reading
-from gan_models.errors import RunError
-
-GRID_FILE = "grid.png"
-REPORT_PAGE = "report.html"
+from components.artifacts import GRID_FILE, REPORT_PAGE_FILE
+from components.evaluate_gan.findings import Findings, Reading
 
 
 def read_findings(results: Mapping[str, Path]) -> Findings:
@@ -20,11 +17,7 @@ def read_findings(results: Mapping[str, Path]) -> Findings:
     Raises:
         RunError: it is not there, or not readable.
     """
-    file = results["evaluation"] / METRICS_FILE
-    try:
-        return Findings.model_validate_json(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"the figures of the evaluation cannot be read from {file}: {error}") from None
+    return Findings.read(results["evaluation"])
 
 
 def print_results(findings: Findings, workdir: Path, file: TextIO) -> None:
@@ -60,7 +53,7 @@ def places(workdir: Path) -> Iterator[tuple[str, str]]:
     here = Path.cwd()
     folder = workdir.relative_to(here) if workdir.is_relative_to(here) else workdir
     yield "grid", str(folder / "results/samples" / GRID_FILE)
-    yield "report", str(folder / "results/evaluation" / REPORT_PAGE)
+    yield "report", str(folder / "results/evaluation" / REPORT_PAGE_FILE)
     yield "generator", str(folder / "results/samples")
     yield "draw more", f"gan-pipeline sample {shlex.quote(str(folder))} --num 64 --out grid.png"
     yield "MLflow", f"gan-pipeline ui --workdir {shlex.quote(str(folder))}"

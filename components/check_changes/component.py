@@ -18,14 +18,8 @@ def check_changes(dataset: Input[Dataset], champion: Input[Model], model: str, s
         force: train whatever has changed.
         run: where the run is tracked and keeps its state, as JSON; empty: the process environment says.
     """
-    import json
-    from pathlib import Path
-
     from components.check_changes import step
-    from components.stage.stage import run_component
+    from components.stage.request import run_step
 
-    request = step.Request(
-        dataset=Path(dataset.path), champion=Path(champion.path), model=json.loads(model), seed=seed, force=force
-    )
-    result = run_component("check_changes", lambda stage: step.run(request, stage), run=run)
+    result = run_step(step, run, dataset=dataset.path, champion=champion.path, model=model, seed=seed, force=force)
     return "train" if result.train else "stop"

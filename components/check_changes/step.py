@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-from components.artifacts import Outcome, clear_outcome, write_outcome
+from components.artifacts import Champion, Outcome, clear_outcome
+from components.stage.request import StageRequest
 from components.stage.stage import Stage
-from components.tracking.mlflow.champions import Lineage
+from components.tracking.champions import Lineage
 from gan_models.data.table_file import TableMetadata, read_metadata
 from gan_models.recipes import recipe_digest
 from gan_models.recipes.loading import parse_recipe
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """What would be trained, and what was."""
-
-    model_config = ConfigDict(frozen=True)
 
     dataset: Path
     champion: Path
@@ -40,27 +38,28 @@ class Result(BaseModel):
 def run(request: Request, stage: Stage) -> Result:
     """Compares fingerprint and recipe with the champion's and with those of challengers that were kept out."""
     clear_outcome(stage.context)
-    metadata = read_metadata(request.dataset)
-    champion: dict[str, Any] = json.loads((request.champion / "champion.json").read_text(encoding="utf-8"))
-    result = _decide(request, metadata, champion)
+    champion = Champion.read(request.champion)
+    result = _decide(request, read_metadata(request.dataset), champion)
     stage.note(result.sentence)
     stage.set_tags({"train": str(result.train).lower(), "reason": result.sentence})
     if not result.train:
         stage.headline({}, f"**Retraining** {result.sentence}", {"gan_pipeline.decision": "unchanged"})
-        outcome = Outcome(
+        Outcome(
             run_id=stage.context.run_id,
             decision="unchanged",
             sentence=result.sentence,
-            model=champion["model"],
-            champion=champion["version"],
-        )
-        write_outcome(stage.context, outcome)
+            model=champion.model,
+            champion=champion.version,
+        ).write(Path(stage.context.state_dir))
     return result
 
 
-def _decide(request: Request, metadata: TableMetadata, champion: dict[str, Any]) -> Result:
-    name, version = champion["model"], champion["version"]
-    if not version:
+def _decide(request: Request, metadata: TableMetadata, champion: Champion) -> Result:
+    name, version = champion.model, champion.version
+    # The files of the champion, not what was written down of them: other code takes other digests of an equal recipe.
+    generator = Champion.generator(request.champion)
+    before = Lineage.of_folder(generator) if generator else champion.lineage
+    if not version or before is None:
         return Result(train=True, sentence=f"{name} has no champion yet: training the first")
     recipe = parse_recipe(request.model | {"data": metadata.options}, origin="the recipe")
     here = Lineage(
@@ -69,12 +68,11 @@ def _decide(request: Request, metadata: TableMetadata, champion: dict[str, Any])
         data_fingerprint=metadata.fingerprint,
         seed=request.seed,
     )
-    before = Lineage.model_validate(champion["lineage"])
     changed = [
         what
         for what, old, new in (
-            ("data", before.data_fingerprint[:8], here.data_fingerprint[:8]),
-            ("recipe", before.recipe_digest[:8], here.recipe_digest[:8]),
+            ("data", before.data_fingerprint, here.data_fingerprint),
+            ("recipe", before.recipe_digest, here.recipe_digest),
         )
         if old != new
     ]
@@ -86,13 +84,13 @@ def _decide(request: Request, metadata: TableMetadata, champion: dict[str, Any])
             sentence=f"nothing to train: data ({here.data_fingerprint[:8]}) and recipe ({here.recipe}) are those of "
             f"the champion, version {version} of {name}; --force trains all the same",
         )
-    for judged in champion["judged"]:
-        stale = judged["decision"] == "kept" and judged["against"] != version
-        if not stale and Lineage.model_validate(judged["lineage"]).same_training(here):
+    for judged in champion.judged:
+        stale = judged.decision == "kept" and judged.against != version
+        if not stale and judged.lineage.same_training(here):
             return Result(
                 train=False,
-                sentence=f"nothing to train: version {judged['version']} of {name} is of the same data, recipe and "
-                f"seed and was {judged['decision']}{' out' if judged['decision'] == 'kept' else ''} against the "
+                sentence=f"nothing to train: version {judged.version} of {name} is of the same data, recipe and "
+                f"seed and was {judged.decision}{' out' if judged.decision == 'kept' else ''} against the "
                 f"champion, version {version}; --force trains all the same",
             )
     return Result(train=True, sentence=f"{' and '.join(changed)} changed since the champion, version {version}")

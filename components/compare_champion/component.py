@@ -27,27 +27,11 @@ def compare_champion(
         run: where the run is tracked and keeps its state, as JSON; empty: the process environment says.
         comparison: comparison.json: both figures, the interval of their difference, the decision and its reason.
     """
-    from pathlib import Path
-
     from components.compare_champion import step
-    from components.stage.stage import run_component
-    from gan_models.metrics.locations import default_cache
-    from gan_models.recipes.schema import Evaluation
+    from components.stage.request import run_step
 
-    result = run_component(
-        "compare_champion",
-        lambda stage: step.run(
-            step.Request(
-                challenger=Path(challenger.path),
-                champion=Path(champion.path),
-                dataset=Path(dataset.path),
-                evaluation=Evaluation.model_validate_json(evaluation),
-                output=Path(comparison.path),
-                cache_dir=default_cache(),
-                seed=seed,
-            ),
-            stage,
-        ),
-        run=run,
-    )
+    result = run_step(
+        step, run, challenger=challenger.path, champion=champion.path, dataset=dataset.path,
+        evaluation=evaluation, output=comparison.path, seed=seed,
+    )  # fmt: skip
     comparison.metadata.update({"promote": result.promote, "reason": result.reason, **result.figures})

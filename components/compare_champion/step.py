@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
+from components.artifacts import Champion, Comparison
+from components.stage.request import StageRequest
 from components.stage.stage import Stage
-from gan_models.atomic import new_folder, write_json
+from components.tracking.champions import GENERATOR_FOLDER
+from gan_models.atomic import new_folder
 from gan_models.errors import RequestError
+from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Evaluation
 
 if TYPE_CHECKING:
@@ -20,15 +23,12 @@ if TYPE_CHECKING:
     from gan_models.metrics.extractors import Extracted
     from gan_models.metrics.judge import Judge
 
-COMPARISON_FILE = "comparison.json"
 # Other draws than the checkpoint was selected by, as in the evaluation: its figure is met again here.
 _NOT_THE_SELECTION = 1
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """Who against whom, judged how."""
-
-    model_config = ConfigDict(frozen=True)
 
     challenger: Path
     """The generator folder of select_checkpoint."""
@@ -38,43 +38,30 @@ class Request(BaseModel):
     evaluation: Evaluation
     output: Path
     """Folder to write: comparison.json."""
-    cache_dir: Path
+    cache_dir: Path = Field(default_factory=default_cache)
     seed: int
 
 
-class Result(BaseModel):
-    """The figures and what follows from them; also written as comparison.json."""
-
-    promote: bool
-    reason: str
-    champion: str
-    """Its version; empty where there is none."""
-    metric: str = ""
-    figures: dict[str, float] = {}
-    """`challenger`, `champion`, `difference` (negative: the challenger is nearer to the real images), `low` and `high`
-    (95 % interval of the difference), `resamples`."""
-
-
-def run(request: Request, stage: Stage) -> Result:
+def run(request: Request, stage: Stage) -> Comparison:
     """Measures both generators and decides.
 
     Raises:
         RequestError: the challenger does not go with the data, or images are too few.
     """
-    found: dict[str, Any] = json.loads((request.champion / "champion.json").read_text(encoding="utf-8"))
-    if found["version"]:
-        result = _compare(request, found["version"], stage)
+    champion = Champion.read(request.champion)
+    if champion.version:
+        result = _compare(request, champion.version, stage)
     else:
-        result = Result(promote=True, reason=f"{found['model']} has no champion: this is the first", champion="")
+        result = Comparison(promote=True, reason=f"{champion.model} has no champion: this is the first", champion="")
     with new_folder(request.output) as target:
-        write_json(target / COMPARISON_FILE, result.model_dump(mode="json"))
+        result.write(target)
     stage.log_metrics(result.figures)
-    stage.log_artifact(request.output / COMPARISON_FILE)
+    stage.log_artifact(request.output / Comparison.FILE)
     stage.note(result.reason)
     return result
 
 
-def _compare(request: Request, version: str, stage: Stage) -> Result:
+def _compare(request: Request, version: str, stage: Stage) -> Comparison:
     import torch
 
     from gan_models.data.table import ImageTable
@@ -89,18 +76,18 @@ def _compare(request: Request, version: str, stage: Stage) -> Result:
     reference = judge.real(split, judge.count(split, request.evaluation.samples))
     challenger = _features(request.challenger, judge, split, request, device)
     try:
-        champion = _features(request.champion / "generator", judge, split, request, device)
+        champion = _features(request.champion / GENERATOR_FOLDER, judge, split, request, device)
     except RequestError as error:  # of other classes, say: there is nothing to measure it by
         reason = (
             f"the champion, version {version}, cannot be judged on this data ({error}); promote by hand if it is due"
         )
-        return Result(promote=False, reason=reason, champion=version)
+        return Comparison(promote=False, reason=reason, champion=version)
     with stage.progress("bootstrap", resamples_for(reference.features.shape[1])) as bar:
         found = difference_of_distances(
             challenger.features, champion.features, reference.features, seed=request.seed, report=bar.advance
         )
     metric = judge.name("FD", len(challenger), split)
-    return Result(
+    return Comparison(
         promote=found.high < 0,
         reason=_reason(metric, found, version),
         champion=version,

@@ -31,24 +31,10 @@ def evaluate_gan(
     from pathlib import Path
 
     from components.evaluate_gan import step
-    from components.stage.stage import run_component
-    from gan_models.metrics.locations import default_cache
-    from gan_models.recipes.schema import Evaluation
+    from components.stage.request import run_step
 
-    result = run_component(
-        "evaluate_gan",
-        lambda stage: step.run(
-            step.Request(
-                generator=Path(generator.path),
-                dataset=Path(dataset.path),
-                evaluation=Evaluation.model_validate_json(evaluation),
-                output=Path(report.path),
-                cache_dir=default_cache(),
-                seed=seed,
-            ),
-            stage,
-        ),
-        run=run,
+    result = run_step(
+        step, run, generator=generator.path, dataset=dataset.path, evaluation=evaluation, output=report.path, seed=seed
     )
     for name, value in result.metrics.items():
         metrics.log_metric(name, value)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-METRICS_FILE = "metrics.json"
+from components.artifacts import Figures
 
 
 class Reading(BaseModel):
@@ -104,25 +104,20 @@ class TruncationPoint(BaseModel):
     """None where the extractor has no classes."""
 
 
-class Findings(BaseModel):
+class Findings(Figures):
     """The whole of metrics.json."""
 
-    metrics: dict[str, float]
-    """Every figure of the generator by its full name."""
     comparison_metrics: dict[str, float]
     """Those of real images (`real-...`), and the generator's at as many images where that is another number."""
-    headline: list[str]
-    """The names in `metrics` that go first."""
     rows: list[Row]
     memorisation: Memorised | None
     classes: Classes | None
     within_classes: WithinClasses | None = None
     """For generators that are asked for classes."""
-    tasks: list[TaskFigure] = []
+    tasks: list[TaskFigure] = Field([])
     """Figures of translations and colorizations."""
-    truncation: list[TruncationPoint] = []
+    truncation: list[TruncationPoint] = Field([])
     """Where the recipe asks for it, by falling threshold, the generator as it is first."""
-    extractor: dict[str, Any]
     extractor_choice: str
     generated: dict[str, Any]
     reference: dict[str, Any]

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, Field
 
-from components.evaluate_gan.findings import METRICS_FILE, Findings
+from components.artifacts import REPORT_FILE, REPORT_PAGE_FILE
+from components.evaluate_gan.findings import Findings
+from components.stage.request import StageRequest
 from components.stage.stage import Stage
-from gan_models.atomic import new_folder, write_json, write_text
+from gan_models.atomic import new_folder, write_text
 from gan_models.errors import RequestError
+from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Evaluation
 
 if TYPE_CHECKING:
@@ -18,17 +21,13 @@ if TYPE_CHECKING:
     from components.evaluate_gan.report import Picture
     from gan_models.metrics.judge import Judge
 
-REPORT_FILE = "report.md"
-PAGE_FILE = "report.html"
 # The images that are judged are not those the checkpoint was selected by, which would flatter it.
 _NOT_THE_SELECTION = 1
 _PAIRS, _COLUMNS = 30, 12
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """What to judge, and how."""
-
-    model_config = ConfigDict(frozen=True)
 
     generator: Path
     """A generator folder."""
@@ -37,7 +36,7 @@ class Request(BaseModel):
     evaluation: Evaluation
     output: Path
     """Folder to write: metrics.json, report.md, report.html, figures."""
-    cache_dir: Path
+    cache_dir: Path = Field(default_factory=default_cache)
     seed: int
 
 
@@ -122,9 +121,9 @@ def _write(target: Path, findings: Findings, material: Material, judge: Judge) -
         pictures.append(Picture("truncation.png", "Latents cut off at falling thresholds: variety for quality."))
         write_truncation(target / pictures[-1].file, findings.truncation)
     title = f"Evaluation of {material.info.recipe_name} on {findings.data['source']}"
-    write_json(target / METRICS_FILE, findings.model_dump(mode="json"))
+    findings.write(target)
     write_text(target / REPORT_FILE, markdown(title, findings, pictures))
-    write_text(target / PAGE_FILE, page(title, findings, pictures, target))
+    write_text(target / REPORT_PAGE_FILE, page(title, findings, pictures, target))
     return pictures
 
 
@@ -132,7 +131,7 @@ def _tell(stage: Stage, folder: Path, findings: Findings, pictures: list[Picture
     from components.evaluate_gan.report import short_markdown
 
     stage.log_metrics({**findings.metrics, **findings.comparison_metrics})
-    for file in (METRICS_FILE, REPORT_FILE, PAGE_FILE, *(picture.file for picture in pictures)):
+    for file in (Findings.FILE, REPORT_FILE, REPORT_PAGE_FILE, *(picture.file for picture in pictures)):
         stage.log_artifact(folder / file)
     stage.headline(
         {name: findings.metrics[name] for name in findings.headline},

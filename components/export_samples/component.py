@@ -27,27 +27,11 @@ def export_samples(
         run: where the run is tracked and keeps its state, as JSON; empty: the process environment says.
         samples: the export folder.
     """
-    from pathlib import Path
-
     from components.export_samples import step
-    from components.stage.stage import run_component
-    from gan_models.metrics.locations import default_cache
-    from gan_models.recipes.schema import Export
+    from components.stage.request import run_step
 
-    result = run_component(
-        "export_samples",
-        lambda stage: step.run(
-            step.Request(
-                generator=Path(generator.path),
-                report=Path(report.path),
-                dataset=Path(dataset.path),
-                export=Export.model_validate_json(export),
-                output=Path(samples.path),
-                cache_dir=default_cache(),
-                seed=seed,
-            ),
-            stage,
-        ),
-        run=run,
-    )
-    samples.metadata.update({"samples": result.samples, "registered_name": result.registered_name, "step": result.step})
+    result = run_step(
+        step, run, generator=generator.path, report=report.path, dataset=dataset.path, export=export,
+        output=samples.path, seed=seed,
+    )  # fmt: skip
+    samples.metadata.update(result.model_dump())

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
+from components.artifacts import Figures
 from gan_models.data.table import ImageTable, Split
 from gan_models.errors import RequestError
-from gan_models.families.building import Inputs
+from gan_models.families.interfaces import Inputs
 from gan_models.metrics.classifier import Classifier
 from gan_models.sampling.arithmetic import mean_latents, row_latents, rows
 from gan_models.sampling.generator import LoadedGenerator
-from gan_models.sampling.grids import image_grid, save_png
+from gan_models.sampling.grids import image_grid
 from gan_models.sampling.interpolation import linear, spherical
+from gan_models.tasks.base import Picture, enlargement
 
+INTERPOLATION_FILE, ARITHMETIC_FILE = "interpolation.png", "arithmetic.png"
 WALKS, WALK_STEPS = 4, 10
 _SUMS = 6
 _LABELLED = 2000  # images that the classifier looks at
 _SURE = 0.95
 
 
-class Drawn(NamedTuple):
-    """Whether a picture was written; its legend, or why it was not."""
-
-    written: bool
-    sentence: str
-
-
-def write_interpolation(path: Path, generator: LoadedGenerator, seed: int, examples: Split | None = None) -> None:
+def draw_interpolation(generator: LoadedGenerator, seed: int, examples: Split | None = None) -> Picture:
     """Walks between pairs of latents, each twice: on the straight line, and below it on the great circle.
 
     Whatever else the generator takes (class, caption) stays as it is along a walk.
@@ -43,12 +36,10 @@ def write_interpolation(path: Path, generator: LoadedGenerator, seed: int, examp
     inputs: Inputs = {name: tensor.repeat_interleave(2 * WALK_STEPS, dim=0) for name, tensor in kept.items()}
     inputs["latents"] = torch.cat(walks)
     images = generator.synthesize(inputs).images
-    save_png(image_grid(images, WALK_STEPS), path, scale=_scale(images))
+    return Picture(INTERPOLATION_FILE, "", image_grid(images, WALK_STEPS), enlargement(images))
 
 
-def write_arithmetic(
-    path: Path, generator: LoadedGenerator, report: Path, dataset: Path, cache: Path, seed: int
-) -> Drawn:
+def draw_arithmetic(generator: LoadedGenerator, report: Path, dataset: Path, cache: Path, seed: int) -> Picture:
     """Rows of a, b, c and a - b + c on mean latents, where the evaluation's classifier can tell what an image shows.
 
     Args:
@@ -56,12 +47,12 @@ def write_arithmetic(
     """
     reason = _reason_against(generator, report)
     if reason:
-        return Drawn(False, f"no {path.name}: {reason}")
+        return _nothing(reason)
     try:
         table = ImageTable.open(dataset)
         classifier = Classifier.for_table(table, cache=cache / "classifiers")
     except RequestError as error:
-        return Drawn(False, f"no {path.name}: {error}")
+        return _nothing(error)
     latents = torch.randn(_LABELLED, generator.module.latent, generator=torch.Generator().manual_seed(seed))
     seen = classifier.features_and_logits(generator.synthesize({"latents": latents}).images)
     assert seen.logits is not None
@@ -69,12 +60,16 @@ def write_arithmetic(
     try:
         triples = rows(terms, _SUMS)
     except ValueError as error:
-        return Drawn(False, f"no {path.name}: {error}")
+        return _nothing(error)
     images = generator.synthesize({"latents": torch.cat([row_latents(terms, triple) for triple in triples])}).images
-    save_png(image_grid(images, 4), path, scale=_scale(images))
     names = table.metadata.class_names
     sums = ", ".join(" ".join((names[a], "-", names[b], "+", names[c])) for a, b, c in triples)
-    return Drawn(True, f"{path.name}, rows from the top: {sums}")
+    legend = f"{ARITHMETIC_FILE}, rows from the top: {sums}"
+    return Picture(ARITHMETIC_FILE, legend, image_grid(images, 4), enlargement(images))
+
+
+def _nothing(reason: object) -> Picture:
+    return Picture(ARITHMETIC_FILE, f"no {ARITHMETIC_FILE}: {reason}")
 
 
 def _reason_against(generator: LoadedGenerator, report: Path) -> str:
@@ -82,13 +77,8 @@ def _reason_against(generator: LoadedGenerator, report: Path) -> str:
     if generator.module.inputs != ("latents",):
         others = " and ".join(name for name in generator.module.inputs if name != "latents")
         return f"what an image shows is asked for by its {others}, not by the latent"
-    metrics = report / "metrics.json"
-    extractor = json.loads(metrics.read_text())["extractor"]["name"] if metrics.is_file() else "nothing"
+    judged = (report / Figures.FILE).is_file()
+    extractor = Figures.read(report).extractor["name"] if judged else "nothing"
     if extractor != "classifier":
         return f"the images were judged by {extractor}, which does not know the data's classes"
     return ""
-
-
-def _scale(images: Tensor) -> int:
-    """Small images are enlarged to about 56 pixels."""
-    return max(1, 56 // images.shape[1])

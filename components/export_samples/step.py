@@ -6,30 +6,27 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
+from components.artifacts import GRID_FILE, IMAGES_FOLDER, SAMPLES_FILE, Exported, Figures
+from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.journal import link_or_copy
-from gan_models.atomic import new_folder, write_json
+from gan_models.atomic import new_folder
+from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Export
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from gan_models.sampling.generator import LoadedGenerator, Samples
+    from gan_models.tasks.base import Picture
 
-GRID_FILE = "grid.png"
-INTERPOLATION_FILE = "interpolation.png"
-ARITHMETIC_FILE = "arithmetic.png"
-IMAGES_FOLDER = "images"
-SAMPLES_FILE = "samples.parquet"
 _GRID_ROWS, _GRID_COLUMNS = 10, 10
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """What to export, and where to."""
-
-    model_config = ConfigDict(frozen=True)
 
     generator: Path
     """The generator folder of select_checkpoint."""
@@ -39,20 +36,12 @@ class Request(BaseModel):
     """The dataset folder that the generator was trained on."""
     export: Export
     output: Path
-    cache_dir: Path
+    cache_dir: Path = Field(default_factory=default_cache)
     """Where the evaluation keeps the classifier that it trained."""
     seed: int
 
 
-class Result(BaseModel):
-    """What was exported."""
-
-    samples: int
-    registered_name: str
-    step: int
-
-
-def run(request: Request, stage: Stage) -> Result:
+def run(request: Request, stage: Stage) -> Exported:
     """Draws the samples and writes the export folder.
 
     Raises:
@@ -62,28 +51,27 @@ def run(request: Request, stage: Stage) -> Result:
     from gan_models.data.table_file import read_metadata
     from gan_models.sampling.generator import folder_files, load_generator
     from gan_models.sampling.grids import image_grid, save_png
+    from gan_models.tasks.base import enlargement
 
     generator = load_generator(request.generator)
     name = request.export.model_name or registry_name(generator.info.recipe_name, read_metadata(request.dataset).source)
-    scale = max(1, 56 // generator.info.image_shape[1])
     with new_folder(request.output) as target, stage.progress("exporting", 5) as bar:
         for file in folder_files(request.generator):
             link_or_copy(request.generator / file, target / file)
-        if (request.report / "metrics.json").is_file():
-            link_or_copy(request.report / "metrics.json", target / "metrics.json")
+        if (request.report / Figures.FILE).is_file():
+            link_or_copy(request.report / Figures.FILE, target / Figures.FILE)
         bar.advance()
         samples = generator.sample(request.export.samples, seed=request.seed)
         _write_images(samples, target)
         bar.advance()
         write_table(samples, generator.info, target / SAMPLES_FILE, IMAGES_FOLDER)
         bar.advance()
-        save_png(image_grid(_grid(generator, request.seed), _GRID_COLUMNS), target / GRID_FILE, scale=scale)
-        figures = _write_latent_figures(generator, request, target, stage)
-        figures += _write_translations(generator, request, target, stage)
-        figures += _write_captions(generator, request, target, stage)
+        grid = _grid(generator, request.seed)
+        save_png(image_grid(grid, _GRID_COLUMNS), target / GRID_FILE, scale=enlargement(grid))
+        figures = _write_figures(generator, request, target, stage)
         bar.advance()
-        result = Result(samples=len(samples.images), registered_name=name, step=generator.info.step)
-        write_json(target / "export.json", result.model_dump())
+        result = Exported(samples=len(samples.images), registered_name=name, step=generator.info.step)
+        result.write(target)
     for file in (GRID_FILE, SAMPLES_FILE, *figures):
         stage.log_artifact(request.output / file)
     stage.log_generator(request.generator, name)
@@ -112,40 +100,22 @@ def _grid(generator: LoadedGenerator, seed: int) -> Tensor:
     return generator.sample(rows * _GRID_COLUMNS, seed=seed, labels=labels).images
 
 
-def _write_latent_figures(generator: LoadedGenerator, request: Request, target: Path, stage: Stage) -> list[str]:
-    """Names of the figures of what the latents mean; none where the generator takes no latents."""
-    from components.export_samples.figures import write_arithmetic, write_interpolation
+def _write_figures(generator: LoadedGenerator, request: Request, target: Path, stage: Stage) -> list[str]:
+    """Pictures of what the generator's inputs mean, as far as it has such inputs; returns their names."""
+    from components.export_samples.figures import draw_arithmetic, draw_interpolation
+    from gan_models.sampling.grids import save_png
 
-    if "latents" not in generator.module.inputs:
-        return []
-    write_interpolation(target / INTERPOLATION_FILE, generator, request.seed)
-    drawn = write_arithmetic(
-        target / ARITHMETIC_FILE, generator, request.report, request.dataset, request.cache_dir, request.seed
-    )
-    stage.note(drawn.sentence)
-    return [INTERPOLATION_FILE, *([ARITHMETIC_FILE] if drawn.written else [])]
-
-
-def _write_translations(generator: LoadedGenerator, request: Request, target: Path, stage: Stage) -> list[str]:
-    """The name of the figure before/after; none where the generator is given no images."""
-    from components.export_samples.translations import TRANSLATIONS_FILE, write_translations
-
-    if "images" not in generator.module.inputs:
-        return []
-    drawn = write_translations(target / TRANSLATIONS_FILE, generator, request.seed)
-    stage.note(drawn.sentence)
-    return [TRANSLATIONS_FILE] if drawn.written else []
-
-
-def _write_captions(generator: LoadedGenerator, request: Request, target: Path, stage: Stage) -> list[str]:
-    """The name of the figure of texts and pictures; none where the generator is given no texts."""
-    from components.export_samples.captions import CAPTIONS_FILE, write_captions
-
-    if "captions" not in generator.module.inputs:
-        return []
-    drawn = write_captions(target / CAPTIONS_FILE, generator, request.seed)
-    stage.note(drawn.sentence)
-    return [CAPTIONS_FILE] if drawn.written else []
+    pictures: list[Picture] = []
+    if generator.module.latent:
+        pictures.append(draw_interpolation(generator, request.seed))
+        pictures.append(draw_arithmetic(generator, request.report, request.dataset, request.cache_dir, request.seed))
+    pictures += generator.task.pictures(generator, request.seed)
+    for picture in pictures:
+        if picture.sentence:
+            stage.note(picture.sentence)
+        if picture.pixels is not None:
+            save_png(picture.pixels, target / picture.file, scale=picture.scale)
+    return [picture.file for picture in pictures if picture.pixels is not None]
 
 
 def _write_images(samples: Samples, target: Path) -> None:

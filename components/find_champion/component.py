@@ -13,11 +13,8 @@ def find_champion(model_name: str, run: str, champion: Output[Model]) -> None:
         run: where the run is tracked and keeps its state, as JSON; empty: the process environment says.
         champion: champion.json and, where there is a champion, its generator folder in generator/.
     """
-    from pathlib import Path
-
     from components.find_champion import step
-    from components.stage.stage import run_component
+    from components.stage.request import run_step
 
-    request = step.Request(model_name=model_name, output=Path(champion.path))
-    result = run_component("find_champion", lambda stage: step.run(request, stage), run=run)
+    result = run_step(step, run, model_name=model_name, output=champion.path)
     champion.metadata.update({"model": result.model, "version": result.version})

@@ -13,7 +13,6 @@ def notify(webhook_env: str, run: str, status: dsl.PipelineTaskFinalStatus) -> N
         status: how the pipeline ended, filled in by Kubeflow.
     """
     from components.notify import step
-    from components.stage.stage import run_component
+    from components.stage.request import run_step
 
-    request = step.Request(webhook_env=webhook_env, state=status.state, error=status.error_message or "")
-    run_component("notify", lambda stage: step.run(request, stage), run=run)
+    run_step(step, run, webhook_env=webhook_env, state=status.state, error=status.error_message or "")

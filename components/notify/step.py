@@ -11,20 +11,18 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
-from components.artifacts import Outcome, read_outcome
+from components.artifacts import read_outcome
 from components.redaction import redact
 from components.stage.progress import EVENTS_VARIABLE, EventReader
+from components.stage.request import StageRequest
 from components.stage.stage import Stage
 
+_TOLD = {"model", "version", "champion", "figures"}
 TRIES, WAIT_SECONDS, TIMEOUT_SECONDS = 3, 1.0, 10.0
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """How the pipeline ended, and where to tell it."""
-
-    model_config = ConfigDict(frozen=True)
 
     webhook_env: str
     """Name of the environment variable that holds the webhook's address; empty: nobody is told."""
@@ -64,12 +62,8 @@ def _message(request: Request, stage: Stage) -> dict[str, Any]:
         "event": event,
         "run": stage.context.name,
         "run_id": stage.context.run_id,
-        **_details(outcome if not failed else None),
+        **({} if failed or outcome is None else outcome.model_dump(include=_TOLD)),
     }
-
-
-def _details(outcome: Outcome | None) -> dict[str, Any]:
-    return {} if outcome is None else outcome.model_dump(include={"model", "version", "champion", "figures"})
 
 
 def _failure(request: Request) -> str:

@@ -15,13 +15,8 @@ def prepare_data(data: str, source_version: str, code_version: str, run: str, da
         run: which pipeline run this belongs to and where it is tracked, as JSON.
         dataset: folder with `images.parquet`, `summary.json`, `preview.png`, `quarantine.csv` and `duplicates.csv`.
     """
-    from pathlib import Path
+    from components.prepare_data import step
+    from components.stage.request import run_step
 
-    from components.prepare_data.step import Request
-    from components.prepare_data.step import run as prepare
-    from components.stage.stage import run_component
-    from gan_models.recipes.schema import Data
-
-    request = Request(data=Data.model_validate_json(data), output=Path(dataset.path))
-    result = run_component("prepare_data", lambda stage: prepare(request, stage), run)
+    result = run_step(step, run, data=data, output=dataset.path)
     dataset.metadata.update(result.model_dump(exclude={"seconds", "images_per_second"}))

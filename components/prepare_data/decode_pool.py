@@ -19,11 +19,10 @@ from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 from components.prepare_data.decoding import Decoded, Item, Target, decode_batch, joined
-from components.prepare_data.sources.registry import Batch
+from components.prepare_data.sources.base import Batch
 from gan_models.errors import RunError
 
 THREADS_FOR_A_WORKER = 2
@@ -62,7 +61,10 @@ class _Worker:
             )
         except OSError as error:
             raise RunError(f"could not start a decoder process: {error}") from error
-        for pipe in (self._process.stdin, self._process.stdout):
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._requests, self._answers = self._process.stdin, self._process.stdout
+        for pipe in (self._requests, self._answers):
             _widen(pipe)
         self._sending = threading.Lock()
         self._last_read = threading.Event()
@@ -74,19 +76,16 @@ class _Worker:
         Raises:
             WorkerDiedError: the process ended before it answered.
         """
-        requests, answers = self._process.stdin, self._process.stdout
-        assert requests is not None
-        assert answers is not None
         try:
             with self._sending:
-                pickle.dump((items, target), requests, pickle.HIGHEST_PROTOCOL)
-                requests.flush()
+                pickle.dump((items, target), self._requests, pickle.HIGHEST_PROTOCOL)
+                self._requests.flush()
                 before, self._last_read = self._last_read, threading.Event()
                 read = self._last_read
             try:
                 before.wait()  # answers come in the order of the requests
                 # Not foreign data: the other end is our own process, and nobody else holds the pipe.
-                decoded: Decoded = pickle.load(answers)
+                decoded: Decoded = pickle.load(self._answers)
             finally:
                 read.set()
         except (OSError, EOFError, ValueError, pickle.UnpicklingError) as error:  # ValueError: closed meanwhile
@@ -102,10 +101,9 @@ class _Worker:
         self._process.kill()
 
     def stop(self) -> None:
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        for pipe in (self._requests, self._answers):
+            with contextlib.suppress(OSError):
+                pipe.close()
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
@@ -113,9 +111,9 @@ class _Worker:
             self._process.wait()
 
 
-def _widen(pipe: IO[bytes] | None) -> None:
+def _widen(pipe: IO[bytes]) -> None:
     """Room in a pipe for a whole batch, so that neither end waits for the other; not possible everywhere."""
-    if pipe is not None and sys.platform == "linux":
+    if sys.platform == "linux":
         import fcntl
 
         with contextlib.suppress(OSError):
@@ -196,14 +194,11 @@ class DecodePool:
             return self._decode_apart(items)
 
     def _decode_apart(self, items: Sequence[Item]) -> Decoded:
-        """A batch whose process died, in a process that no other batch shares: one by one if it dies again."""
+        """A batch whose process died, image by image in a process that no other batch shares."""
         seat = _Seat()
         try:
             self._check_that_workers_run(seat)
-            try:
-                return seat.decode(items, self._target)
-            except WorkerDiedError:
-                return joined([self._decode_alone(item, seat) for item in items])
+            return joined([self._decode_alone(item, seat) for item in items])
         finally:
             seat.close(at_once=True)
 
@@ -224,11 +219,9 @@ class DecodePool:
     def __enter__(self) -> DecodePool:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._closed = True
-        if error is not None:  # do not wait for batches that nobody will read
+        if kind is not None:  # do not wait for batches that nobody will read
             for seat in self._seats:
                 seat.close(at_once=True)
         self._threads.shutdown(wait=True, cancel_futures=True)

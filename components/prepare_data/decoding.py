@@ -20,13 +20,7 @@ from pathlib import Path
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
-FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "box": Image.Resampling.BOX,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
+FILTERS = {name: Image.Resampling[name.upper()] for name in ("nearest", "box", "bilinear", "bicubic", "lanczos")}
 SHRINK_GAP = 3.0
 DIGEST_BYTES = 8
 ORIENTATION_TAG = 0x0112
@@ -88,9 +82,6 @@ def decode_batch(items: Sequence[Item], target: Target) -> Decoded:
     for position, item in enumerate(items):
         try:
             image, coloured = _decode(item, target)
-        except BadImageError as reason:
-            decoded.reasons.append((position, str(reason)))
-            continue
         except Exception as error:  # decoders raise nearly anything on damaged input
             decoded.reasons.append((position, reason_of(error)))
             continue
@@ -120,9 +111,7 @@ def joined(parts: Sequence[Decoded]) -> Decoded:
 
 def _decode(item: Item, target: Target) -> tuple[Image.Image, bool]:
     """The finished square, and whether its colours were lost."""
-    if isinstance(item, BadImageError):
-        raise item
-    image = item if isinstance(item, Image.Image) else open_image(item)
+    image = open_image(item)
     coloured = target.channels == 1 and image.mode != "L" and not is_grey(image)
     square = squared(image, target)
     if isinstance(item, str) and square is not image:
@@ -130,12 +119,16 @@ def _decode(item: Item, target: Target) -> tuple[Image.Image, bool]:
     return square, coloured
 
 
-def open_image(item: bytes | str) -> Image.Image:
+def open_image(item: Item) -> Image.Image:
     """Open an encoded image (nothing but its header is read yet), refusing what would not fit into memory.
 
     Raises:
-        BadImageError: empty, of no known format, or larger than Pillow's limit against decompression bombs.
+        BadImageError: absent, empty, of no known format, or larger than Pillow's limit against decompression bombs.
     """
+    if isinstance(item, BadImageError):
+        raise item
+    if isinstance(item, Image.Image):
+        return item
     file = io.BytesIO(item) if isinstance(item, bytes) else item
     head = item[:8] if isinstance(item, bytes) else _head(item)
     if not head:
@@ -163,6 +156,8 @@ def _all_formats() -> tuple[str, ...]:
 
 def reason_of(error: Exception) -> str:
     """A decoder's error in a few words, the same on every machine (no memory addresses, no paths)."""
+    if isinstance(error, BadImageError):
+        return str(error)
     if isinstance(error, UnidentifiedImageError):
         return "not an image of a known format"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
@@ -242,7 +237,6 @@ def _from_deep(image: Image.Image) -> Image.Image:
 
     values = np.asarray(image).astype(np.float64)
     low, high = values.min(), values.max()
-    scale = 1.0
     if image.mode != "F":
         scale, limit = 255.0 / 65535.0, 65535
     else:

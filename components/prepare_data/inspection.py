@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from components.prepare_data.first_look import Look, channels_of, look_at
-from components.prepare_data.sources.registry import Source, open_source, parse_source
+from components.prepare_data.decoding import Item, is_grey, open_image, reason_of
+from components.prepare_data.sources import open_source, parse_source
+from components.prepare_data.sources.base import Source, reading
 from gan_models.recipes.schema import Data
 
 SHOWN_SIZES = 5
 FEW_IMAGES = 200
+SAMPLE_IMAGES = 256
 
 
 class Inspection(BaseModel):
@@ -72,12 +76,11 @@ def inspect(source: str, options: Data | None = None) -> Inspection:
         sizes=dict(sizes.most_common(SHOWN_SIZES)),
         modes=dict(Counter(look.mode for look in seen).most_common()),
         ignored=len(opened.ignored),
-        problems=list(_problems(opened, looks, options)),
+        problems=list(_problems(opened, looks, seen, options)),
     )
 
 
-def _problems(source: Source, looks: list[Look], options: Data) -> Iterator[str]:
-    seen = [look for look in looks if not look.problem]
+def _problems(source: Source, looks: list[Look], seen: list[Look], options: Data) -> Iterator[str]:
     bad = len(looks) - len(seen)
     if bad:
         reasons = Counter(look.problem for look in looks if look.problem)
@@ -98,3 +101,40 @@ def _problems(source: Source, looks: list[Look], options: Data) -> Iterator[str]
         yield "some images are grey and some in colour: all become RGB, unless data.channels=grey"
     if source.ignored:
         yield f"{len(source.ignored)} files are no images by their names and are left out: {source.ignored[0][0]}, ..."
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one image's header says."""
+
+    mode: str = ""
+    width: int = 0
+    height: int = 0
+    grey: bool = False
+    problem: str = ""
+    """Why it cannot be opened; everything else is unknown then."""
+
+
+def look_at(source: Source, count: int = SAMPLE_IMAGES) -> list[Look]:
+    """About `count` images spread over the source.
+
+    Raises:
+        RunError: the source cannot be read.
+    """
+    with reading(source.name), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about doubtful image files: importing them gives a reason
+        return [_look(item) for item in source.sample(count)]
+
+
+def _look(item: Item) -> Look:
+    try:
+        with open_image(item) as image:
+            return Look(image.mode, image.width, image.height, is_grey(image))
+    except Exception as error:  # decoders raise nearly anything on damaged input
+        return Look(problem=reason_of(error))
+
+
+def channels_of(looks: list[Look]) -> int:
+    """1 when no image of the sample has colours, else 3."""
+    seen = [look for look in looks if not look.problem]
+    return 1 if seen and all(look.grey for look in seen) else 3

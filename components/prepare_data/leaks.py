@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.prepare_data.sources.base import rows_within
 from components.prepare_data.splits import Duplicate
 from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter, pixel_rows
 
@@ -33,10 +34,9 @@ def _places(table: Path, rows: np.ndarray) -> dict[int, tuple[str, str]]:
     """Path and split of some rows (ascending) of a table."""
     found: dict[int, tuple[str, str]] = {}
     for start, group in _row_groups(table, ["path", "split"]):
-        inside = rows[slice(*np.searchsorted(rows, [start, start + len(group)]))]
-        chosen = group.take(pa.array(inside - start))
-        paths, splits = chosen.column("path").to_pylist(), chosen.column("split").to_pylist()
-        found |= dict(zip(inside.tolist(), zip(paths, splits, strict=True), strict=True))
+        inside = rows_within(rows, start, len(group))
+        paths, splits = (group.column(name).take(pa.array(inside)).to_pylist() for name in ("path", "split"))
+        found |= dict(zip((inside + start).tolist(), zip(paths, splits, strict=True), strict=True))
     return found
 
 

@@ -44,11 +44,7 @@ def assign_splits(
     free = _cut(position, shares["test"], shares["validation"])
     if not given_splits:
         return free
-    carved = _cut(
-        position,
-        0.0 if "test" in given_splits else shares["test"],
-        0.0 if "validation" in given_splits else shares["validation"],
-    )
+    carved = _cut(position, *(0.0 if split in given_splits else shares[split] for split in ("test", "validation")))
     return [
         free[row] if split is None else carved[row] if split == "train" else split for row, split in enumerate(given)
     ]

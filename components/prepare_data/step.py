@@ -12,12 +12,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from components.prepare_data.decoding import Target
-from components.prepare_data.first_look import channels_of, look_at
+from components.prepare_data.inspection import channels_of, look_at
 from components.prepare_data.leaks import DUPLICATES_FILE
 from components.prepare_data.preview import draw_preview
 from components.prepare_data.quarantine import QUARANTINE_FILE
-from components.prepare_data.sources.registry import Source, open_source, parse_source
+from components.prepare_data.sources import open_source, short_name
+from components.prepare_data.sources.base import Source
 from components.prepare_data.table_building import Built, build_table
+from components.stage.request import StageRequest
 from components.stage.stage import Interrupted, Stage
 from gan_models.atomic import new_file, new_folder, write_json
 from gan_models.data.table_file import SPLITS
@@ -30,7 +32,7 @@ REFUSED_WRITES = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.EN
 FULL_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """What to import, how, and where to."""
 
     data: Data
@@ -89,11 +91,8 @@ def _build(source: Source, options: Data, folder: Path, stage: Stage) -> Built:
         started = time.monotonic()
 
         def report(done: int, bad: int) -> None:
-            figures: dict[str, float | str] = {
-                "images/s": done / max(1e-9, time.monotonic() - started),
-                "bad": str(bad),
-            }
-            bar.set(done, **figures)
+            speed: float | str = done / max(1e-9, time.monotonic() - started)
+            bar.set(done, **{"images/s": speed, "bad": str(bad)})
             if stage.stop_requested:
                 raise Interrupted
 
@@ -139,11 +138,10 @@ def _check_splits(built: Built, source: Source, options: Data) -> None:
     for split in SPLITS:
         if metadata.count(split) or not (asked[split] or split in source.given_splits):
             continue
-        images = sum(metadata.count(each) for each in SPLITS)
         leaks = f" after {built.leaks} were removed that other splits hold too" if built.leaks else ""
         raise RequestError(
-            f"none of the {images} images of {options.source} is in the {split} split{leaks}: give more images, or "
-            f"change data.validation={options.validation:g}, data.test={options.test:g} or "
+            f"none of the {metadata.images} images of {options.source} is in the {split} split{leaks}: give more "
+            f"images, or change data.validation={options.validation:g}, data.test={options.test:g} or "
             f"data.split_seed={options.split_seed}"
         )
 
@@ -154,14 +152,14 @@ def _summary(built: Built) -> dict[str, Any]:
     return {
         "source": metadata.source,
         "fingerprint": metadata.fingerprint,
-        "images": sum(metadata.count(split) for split in SPLITS),
+        "images": metadata.images,
         "height": metadata.height,
         "width": metadata.width,
         "channels": metadata.channels,
         "classes": list(metadata.class_names),
         "domains": list(metadata.domain_names),
         "words": len(metadata.words),
-        "splits": {split: metadata.count(split) for split in metadata.counts},
+        "splits": metadata.splits,
         "counts": metadata.counts,
         "bad": built.bad,
         "ignored": built.ignored,
@@ -178,8 +176,8 @@ def _summary(built: Built) -> dict[str, Any]:
 def _result(built: Built, seconds: float) -> Result:
     metadata = built.metadata
     return Result(
-        images=sum(metadata.count(split) for split in SPLITS),
-        splits={split: metadata.count(split) for split in metadata.counts},
+        images=metadata.images,
+        splits=metadata.splits,
         classes=metadata.num_classes,
         domains=len(metadata.domain_names),
         words=len(metadata.words),
@@ -208,7 +206,7 @@ def _tell(stage: Stage, request: Request, built: Built, result: Result) -> None:
     for name in (SUMMARY_FILE, QUARANTINE_FILE, DUPLICATES_FILE):
         stage.log_artifact(folder / name, "data")
     profile = {"image_shape": metadata.image_shape, "classes": metadata.num_classes, "splits": result.splits}
-    name = parse_source(metadata.source).short_name
+    name = short_name(metadata.source)
     stage.log_dataset(name, metadata.fingerprint, metadata.source, profile, "training")
     stage.headline({}, f"**Data** `{name}`: {'; '.join(notes)}")
 

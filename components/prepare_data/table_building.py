@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +16,7 @@ from components.prepare_data.decoding import Decoded, Target
 from components.prepare_data.leaks import remove_rows, write_duplicates
 from components.prepare_data.preview import PreviewImages
 from components.prepare_data.quarantine import Quarantine
-from components.prepare_data.sources.registry import BATCH_BYTES, BATCH_ITEMS, Batch, Source, reading
+from components.prepare_data.sources.base import BATCH_BYTES, BATCH_ITEMS, Batch, Source, reading
 from components.prepare_data.splits import DIGEST_TYPE, DuplicateFinder, assign_splits, choose_rows
 from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter
 from gan_models.recipes.schema import Data
@@ -68,23 +68,29 @@ def build_table(
     rows = choose_rows(source.total, options.max_images, options.split_seed)
     total = source.total if rows is None else len(rows)
     items = max(1, min(BATCH_ITEMS, BATCH_BYTES // target.row_bytes))
-    with _Import(source, target, options, folder) as table:
-        pool = table.open.enter_context(DecodePool(target, _worker_count(total, workers)))
-        batches = _read(source.batches(None if rows is None else rows.tolist(), items), source.name)
-        with closing(pool.decode(batches)) as results:
-            for batch, decoded in results:
-                table.add(batch, decoded)
-                report(table.done, table.quarantine.bad)
-        metadata = table.writer.close(source.class_names, options.source, options.model_dump(mode="json"))
+    batches = _read(source.batches(None if rows is None else rows.tolist(), items), source.name)
+    with (
+        Quarantine(folder) as quarantine,
+        TableWriter(folder / IMAGES_FILE, target.size, target.size, target.channels) as writer,
+        DecodePool(target, min(workers or available_cores(), math.ceil(total / ITEMS_FOR_A_WORKER))) as pool,
+        closing(pool.decode(batches)) as results,
+    ):
+        for path, reason in source.ignored:
+            quarantine.ignore(path, reason)
+        table = _Import(source, options, quarantine, writer, PreviewImages(source.class_names))
+        for batch, decoded in results:
+            table.add(batch, decoded)
+            report(table.done, quarantine.bad)
+        metadata = writer.close(source.class_names, options.source, options.model_dump(mode="json"))
     duplicates, conflicts = table.finder.find()
     write_duplicates(folder, duplicates)
     leaks = [duplicate.row for duplicate in duplicates if duplicate.removed]
     return Built(
         metadata=remove_rows(folder / IMAGES_FILE, leaks, metadata) if leaks else metadata,
         total=total,
-        bad=table.quarantine.bad,
-        ignored=table.quarantine.ignored,
-        first_bad=table.quarantine.first,
+        bad=quarantine.bad,
+        ignored=quarantine.ignored,
+        first_bad=quarantine.first,
         coloured=table.coloured,
         duplicates=len(duplicates),
         leaks=len(leaks),
@@ -93,38 +99,28 @@ def build_table(
     )
 
 
-def _worker_count(total: int, asked: int | None) -> int:
-    return min(asked or available_cores(), math.ceil(total / ITEMS_FOR_A_WORKER))
-
-
 def _read(batches: Iterator[Batch], source: str) -> Iterator[Batch]:
     with reading(source):
         yield from batches
 
 
+@dataclass
 class _Import:
     """An image table being filled, with everything that is learnt on the way."""
 
-    def __init__(self, source: Source, target: Target, options: Data, folder: Path) -> None:
-        self._labelled = bool(source.class_names)
-        self._in_domains = bool(source.domain_names)
-        self._given_splits = source.given_splits
-        self._options = options
-        self._shape = (-1, target.size, target.size, target.channels)
-        self.open = ExitStack()
-        self.quarantine = self.open.enter_context(Quarantine(folder))
-        self.writer = self.open.enter_context(TableWriter(folder / IMAGES_FILE, *self._shape[1:]))
-        self.finder = DuplicateFinder()
-        self.preview = PreviewImages(source.class_names)
-        self.done = 0
-        self.coloured = 0
-        for path, reason in source.ignored:
-            self.quarantine.ignore(path, reason)
+    source: Source
+    options: Data
+    quarantine: Quarantine
+    writer: TableWriter
+    preview: PreviewImages
+    finder: DuplicateFinder = field(default_factory=DuplicateFinder)
+    done: int = 0
+    coloured: int = 0
 
     def add(self, batch: Batch, decoded: Decoded) -> None:
         """Put one decoded batch where it belongs: rows into the table, the rest into quarantine."""
         kept = decoded.kept
-        pixels = np.frombuffer(decoded.pixels, np.uint8).reshape(self._shape)
+        pixels = np.frombuffer(decoded.pixels, np.uint8).reshape(-1, *self.writer.shape)
         digests = np.frombuffer(decoded.digests, DIGEST_TYPE)
         reasons = decoded.reasons
         lacking = [(position, reason) for position in kept if (reason := self._lack(batch, position))]
@@ -142,30 +138,23 @@ class _Import:
 
     def _lack(self, batch: Batch, position: int) -> str:
         """Why an image that decodes well cannot stand among the others; "" where it can."""
-        if self._labelled and batch.labels[position] is None:
+        if self.source.class_names and batch.labels[position] is None:
             return NO_LABEL
-        if self._in_domains and (batch.domains is None or batch.domains[position] is None):
+        if self.source.domain_names and (not batch.domains or batch.domains[position] is None):
             return NO_DOMAIN
         return ""
 
     def _append(self, batch: Batch, kept: list[int], pixels: np.ndarray, digests: np.ndarray) -> None:
-        options = self._options
+        options = self.options
         shares = {"validation": options.validation, "test": options.test}
         given = _pick(batch.splits, kept)
-        splits = assign_splits(digests, given, self._given_splits, shares, options.split_seed)
+        splits = assign_splits(digests, given, self.source.given_splits, shares, options.split_seed)
         labels = _pick(batch.labels, kept)
-        captions = None if batch.captions is None else _pick(batch.captions, kept)
-        domains = None if batch.domains is None else _pick(batch.domains, kept)
-        self.writer.append(pixels, labels, splits, _pick(batch.paths, kept), captions, domains)
+        texts = [_pick(column, kept) if column else [] for column in (batch.captions, batch.domains)]
+        self.writer.append(pixels, labels, splits, _pick(batch.paths, kept), *texts)
         self.finder.add(digests, labels, splits)
         in_training = [row for row, split in enumerate(splits) if split == "train"]
         self.preview.offer(pixels[in_training], _pick(labels, in_training))
-
-    def __enter__(self) -> _Import:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.open.__exit__(*error)  # type: ignore[arg-type]
 
 
 def _pick(values: Sequence[T], positions: Sequence[int]) -> list[T]:

@@ -23,16 +23,11 @@ def promote(
         samples: the folder of export_samples, which has registered the generator.
         run: where the run is tracked and keeps its state, as JSON; empty: the process environment says.
     """
-    from pathlib import Path
-
     from components.promote import step
-    from components.stage.stage import run_component
+    from components.stage.request import run_step
 
-    request = step.Request(
-        comparison=Path(comparison.path),
-        dataset=Path(dataset.path),
-        selected=Path(selected.path),
-        report=Path(report.path),
-        samples=Path(samples.path),
-    )
-    return run_component("promote", lambda stage: step.run(request, stage), run=run).decision
+    decision: str = run_step(
+        step, run, comparison=comparison.path, dataset=dataset.path, selected=selected.path, report=report.path,
+        samples=samples.path,
+    ).decision  # fmt: skip
+    return decision

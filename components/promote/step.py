@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
-from components.artifacts import Outcome, write_outcome
+from components.artifacts import Comparison, Exported, Figures, Outcome
+from components.stage.request import StageRequest
 from components.stage.stage import Stage
-from components.tracking.mlflow.champions import Lineage, Registry, Verdict, now
-from gan_models.errors import RequestError
+from components.tracking.backend import champions_of
+from components.tracking.champions import Lineage, Verdict, now
 
 WAIT_VARIABLE = "GAN_PIPELINE_REGISTRY_SECONDS"
 WAIT_SECONDS = 300.0
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """What was made, and how it compares."""
-
-    model_config = ConfigDict(frozen=True)
 
     comparison: Path
     dataset: Path
@@ -35,28 +30,26 @@ def run(request: Request, stage: Stage) -> Outcome:
     """Waits for the generator to be in the registry, writes its lineage and verdict, moves the alias.
 
     Raises:
-        RequestError: nothing is tracked, so there is no registry.
+        RequestError: nothing is tracked, or nothing that keeps models, so there is no registry.
         RunError: the tracking store does not answer, or the generator does not arrive there.
     """
-    if not stage.context.tracking_uri:
-        raise RequestError("a retraining needs MLflow, which keeps the champion: give --tracking-uri")
-    compared: dict[str, Any] = json.loads((request.comparison / "comparison.json").read_text(encoding="utf-8"))
-    model: str = json.loads((request.samples / "export.json").read_text(encoding="utf-8"))["registered_name"]
-    registry = Registry(stage.context.tracking_uri)
+    registry = champions_of(stage.context.tracking_uri)
+    compared = Comparison.read(request.comparison)
+    model = Exported.read(request.samples).registered_name
     seconds = float(os.environ.get(WAIT_VARIABLE, WAIT_SECONDS))
     version = registry.await_version(model, stage.context.run_id, seconds)
     figures = _figures(request.report, compared)
     verdict = Verdict(
-        decision="promoted" if compared["promote"] else "kept",
-        reason=compared["reason"],
-        against=compared["champion"],
+        decision="promoted" if compared.promote else "kept",
+        reason=compared.reason,
+        against=compared.champion,
         at=now(),
         figures=figures,
     )
     lineage = Lineage.of_folder(request.selected)
     registry.judge(version, verdict, lineage)
     outcome = _outcome(request, stage.context.run_id, model, version.version, verdict)
-    write_outcome(stage.context, outcome)
+    outcome.write(Path(stage.context.state_dir))
     stage.note(outcome.sentence)
     stage.log_params({"lineage": lineage, "model": model, "version": version.version})
     stage.log_metrics(figures)
@@ -65,11 +58,11 @@ def run(request: Request, stage: Stage) -> Outcome:
     return outcome
 
 
-def _figures(report: Path, compared: dict[str, Any]) -> dict[str, float]:
+def _figures(report: Path, compared: Comparison) -> dict[str, float]:
     """The evaluation's headline, and the comparison."""
-    findings: dict[str, Any] = json.loads((report / "metrics.json").read_text(encoding="utf-8"))
-    headline = {name: findings["metrics"][name] for name in findings["headline"]}
-    return {**headline, **{f"comparison/{name}": value for name, value in compared["figures"].items()}}
+    found = Figures.read(report)
+    headline = {name: found.metrics[name] for name in found.headline}
+    return {**headline, **{f"comparison/{name}": value for name, value in compared.figures.items()}}
 
 
 def _outcome(request: Request, run_id: str, model: str, version: str, verdict: Verdict) -> Outcome:
@@ -78,7 +71,7 @@ def _outcome(request: Request, run_id: str, model: str, version: str, verdict: V
         sentence = f"version {version} of {model} is the champion now: {verdict.reason}"
     else:
         sentence = f"version {verdict.against} of {model} stays the champion; version {version} is {verdict.reason}"
-        if not verdict.figures.get("comparison/difference"):
+        if "comparison/difference" not in verdict.figures:  # the two could not be compared
             sentence = f"version {verdict.against} of {model} stays the champion: {verdict.reason}"
     return Outcome(
         run_id=run_id,

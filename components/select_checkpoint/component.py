@@ -27,27 +27,11 @@ def select_checkpoint(
         run: where the run is tracked and keeps its state, as JSON; empty: the process environment says.
         selected: the chosen generator folder, with the scores of all.
     """
-    from pathlib import Path
-
     from components.select_checkpoint import step
-    from components.stage.stage import run_component
-    from gan_models.metrics.locations import default_cache
-    from gan_models.recipes.schema import Evaluation, Selection
+    from components.stage.request import run_step
 
-    result = run_component(
-        "select_checkpoint",
-        lambda stage: step.run(
-            step.Request(
-                training=Path(training.path),
-                dataset=Path(dataset.path),
-                selection=Selection.model_validate_json(selection),
-                evaluation=Evaluation.model_validate_json(evaluation),
-                output=Path(selected.path),
-                cache_dir=default_cache(),
-                seed=seed,
-            ),
-            stage,
-        ),
-        run=run,
-    )
+    result = run_step(
+        step, run, training=training.path, dataset=dataset.path, selection=selection, evaluation=evaluation,
+        output=selected.path, seed=seed,
+    )  # fmt: skip
     selected.metadata.update({"step": result.step, "metric": result.metric, "score": result.score})

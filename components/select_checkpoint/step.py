@@ -7,12 +7,16 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
+from components.artifacts import SELECTION_CURVE_FILE, SELECTION_TABLE_FILE, Choice
+from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.journal import link_or_copy
-from gan_models.atomic import new_folder, write_json
+from gan_models.atomic import new_folder
 from gan_models.errors import RequestError, RunError
+from gan_models.files import GENERATORS_FOLDER, INFO_FILE
+from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Evaluation, Selection
 
 if TYPE_CHECKING:
@@ -22,15 +26,9 @@ if TYPE_CHECKING:
     from gan_models.metrics.judge import Judge
     from gan_models.sampling.generator import GeneratorInfo
 
-TABLE_FILE = "selection.csv"
-CURVE_FILE = "selection.png"
-CHOICE_FILE = "selection.json"
 
-
-class Request(BaseModel):
+class Request(StageRequest):
     """What to choose from, and how."""
-
-    model_config = ConfigDict(frozen=True)
 
     training: Path
     """The training folder of train_gan."""
@@ -40,25 +38,8 @@ class Request(BaseModel):
     evaluation: Evaluation
     output: Path
     """The chosen generator folder to write, with the reasons for the choice beside it."""
-    cache_dir: Path
+    cache_dir: Path = Field(default_factory=default_cache)
     seed: int
-
-
-class Result(BaseModel):
-    """What was chosen; also written as selection.json."""
-
-    step: int
-    score: float
-    metric: str
-    """The full name of the score: Frechet distance to the split named in it; lower is better."""
-    extractor: str
-    split: str
-    samples: int
-    """Images drawn from each generator; fewer than asked for where they are made from fewer real ones."""
-    references: int
-    """Real images they were compared with."""
-    candidates: int
-    collapsed: int
 
 
 class Candidate(NamedTuple):
@@ -76,7 +57,7 @@ class Candidate(NamedTuple):
         return not self.info.collapsed and math.isfinite(self.score)
 
 
-def run(request: Request, stage: Stage) -> Result:
+def run(request: Request, stage: Stage) -> Choice:
     """Scores every kept generator on the validation split and writes the best one.
 
     Raises:
@@ -110,7 +91,7 @@ def run(request: Request, stage: Stage) -> Result:
             stage.log_checkpoint(folder.name, candidate.info.step, figures)
             bar.advance(step=str(candidate.info.step), score=candidate.score)
     best = _best(candidates, request.training)
-    result = Result(
+    result = Choice(
         step=best.info.step,
         score=best.score,
         metric=best.metric,
@@ -120,10 +101,11 @@ def run(request: Request, stage: Stage) -> Result:
         references=references,
         candidates=len(candidates),
         collapsed=sum(candidate.info.collapsed for candidate in candidates),
+        extractor_details=judge.extractor.describe(),
     )
     with new_folder(request.output) as target:
         _write(target, candidates, best, result, judge)
-    for file in (CURVE_FILE, TABLE_FILE, CHOICE_FILE):
+    for file in (SELECTION_CURVE_FILE, SELECTION_TABLE_FILE, Choice.FILE):
         stage.log_artifact(request.output / file)
     stage.note(f"step {result.step} is the best of {result.candidates} checkpoints: {result.metric} {result.score:.3g}")
     return result
@@ -135,11 +117,11 @@ def kept_generators(training: Path) -> list[Path]:
     Raises:
         RequestError: there are none.
     """
-    from gan_models.sampling.generator import INFO_FILE
-
-    folders = sorted(file.parent for file in (training / "generators").glob(f"step-*/{INFO_FILE}"))
+    folders = sorted(file.parent for file in (training / GENERATORS_FOLDER).glob(f"step-*/{INFO_FILE}"))
     if not folders:
-        raise RequestError(f"{training} is not a training folder: it has no generators/step-*; run train_gan first")
+        raise RequestError(
+            f"{training} is not a training folder: it has no {GENERATORS_FOLDER}/step-*; run train_gan first"
+        )
     return folders
 
 
@@ -177,7 +159,7 @@ def _best(candidates: list[Candidate], training: Path) -> Candidate:
     return min(eligible, key=lambda candidate: (candidate.score, candidate.info.step))
 
 
-def _write(target: Path, candidates: list[Candidate], best: Candidate, result: Result, judge: Judge) -> None:
+def _write(target: Path, candidates: list[Candidate], best: Candidate, result: Choice, judge: Judge) -> None:
     from components.select_checkpoint.curve import write_curve
     from gan_models.sampling.examples import save_examples
     from gan_models.sampling.generator import folder_files
@@ -186,15 +168,15 @@ def _write(target: Path, candidates: list[Candidate], best: Candidate, result: R
         link_or_copy(best.folder / name, target / name)
     if best.needs_examples:
         save_examples(target, judge.examples(result.split))
-    with (target / TABLE_FILE).open("w", newline="", encoding="utf-8") as file:
+    with (target / SELECTION_TABLE_FILE).open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["step", "score", "collapsed", "diversity"])
         for candidate in candidates:
             info = candidate.info
             rows.writerow([info.step, candidate.score, str(info.collapsed).lower(), info.diversity])
-    write_json(target / CHOICE_FILE, {**result.model_dump(), "extractor_details": judge.extractor.describe()})
+    result.write(target)
     write_curve(
-        target / CURVE_FILE,
+        target / SELECTION_CURVE_FILE,
         steps=[candidate.info.step for candidate in candidates],
         scores=[candidate.score for candidate in candidates],
         collapsed=[not candidate.eligible for candidate in candidates],

@@ -19,10 +19,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
+
+from components.tracking.journal import DAMAGED, read_lines
 
 EVENTS_VARIABLE = "GAN_PIPELINE_EVENTS"
 EVENT_SECONDS = 0.2  # at most five progress events a second
@@ -69,37 +71,30 @@ class EventReader:
         self._offset = 0
 
     def read(self) -> list[Event]:
-        try:
-            with self.path.open("rb") as file:
-                file.seek(self._offset)
-                block = file.read()
-        except FileNotFoundError:
-            return []
-        block = block[: block.rfind(b"\n") + 1]
-        self._offset += len(block)
         events = []
-        for raw in block.splitlines():
-            with contextlib.suppress(ValueError):
-                event = json.loads(raw)
-                if isinstance(event, dict) and "kind" in event:
-                    events.append(event)
+        while lines := read_lines(self.path, self._offset):
+            self._offset = lines[-1].end
+            events += [line.entry for line in lines if line.entry["kind"] != DAMAGED]
         return events
 
 
-class Display(Protocol):
-    """Something that shows how far a task is."""
-
-    def show(self, done: int, total: int, figures: Figures) -> None: ...
-
-
 class Progress:
-    """How far a task is. Cheap to call at every step: what is shown is limited in rate."""
+    """How far a task is. Cheap to call at every step: what is shown is limited in rate.
 
-    def __init__(self, total: int, display: Display) -> None:
+    Args:
+        show: shows how many are done, with the figures.
+        seconds: between two calls of `show`.
+        the_end: whether `show` is called at the end, however recent the last call is.
+    """
+
+    def __init__(
+        self, total: int, show: Callable[[int, Figures], None], seconds: float = EVENT_SECONDS, the_end: bool = True
+    ) -> None:
         self.total = total
         self.done = 0
+        self._show, self._seconds, self._the_end = show, seconds, the_end
         self._figures: dict[str, float | str] = {}
-        self._display = display
+        self._last = 0.0 if the_end else time.monotonic()
 
     def advance(self, n: int = 1, **figures: float | str) -> None:
         """`n` more are done; `figures` are shown beside the bar."""
@@ -109,67 +104,10 @@ class Progress:
         """`done` of the total are done."""
         self.done = done
         self._figures.update(figures)
-        self._display.show(done, self.total, self._figures)
-
-
-class _EventDisplay:
-    def __init__(self, events: EventLog, task: str) -> None:
-        self._events = events
-        self._task = task
-        self._last = 0.0
-
-    def show(self, done: int, total: int, figures: Figures) -> None:
         now = time.monotonic()
-        if done < total and now - self._last < EVENT_SECONDS:
-            return
-        self._last = now
-        self._events.write("progress", task=self._task, done=done, total=total, figures=dict(figures))
-
-
-class _LineDisplay:
-    """A line now and then, for logs."""
-
-    def __init__(self, stage: str, task: str) -> None:
-        self._what = f"{stage}: {task}"
-        self._last = time.monotonic()
-
-    def show(self, done: int, total: int, figures: Figures) -> None:
-        now = time.monotonic()
-        if now - self._last < LINE_SECONDS:
-            return
-        self._last = now
-        print(f"{self._what} {done}/{total} {figures_text(figures)}".rstrip(), file=sys.stderr, flush=True)  # noqa: T201
-
-
-class _BarDisplay:
-    """A bar on the terminal, on standard error."""
-
-    def __init__(self, stage: str, task: str, total: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        self._bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
-            console=Console(stderr=True),
-        )
-        self._task = self._bar.add_task(f"{stage}: {task}", total=total, figures="")
-        self._bar.start()
-        self._last = 0.0
-
-    def show(self, done: int, total: int, figures: Figures) -> None:
-        now = time.monotonic()
-        if done < total and now - self._last < EVENT_SECONDS:
-            return
-        self._last = now
-        self._bar.update(self._task, completed=done, figures=figures_text(figures))
-
-    def stop(self) -> None:
-        self._bar.stop()
+        if now - self._last >= self._seconds or (self._the_end and done >= self.total):
+            self._last = now
+            self._show(done, self._figures)
 
 
 def figures_text(figures: Figures) -> str:
@@ -178,20 +116,32 @@ def figures_text(figures: Figures) -> str:
 
 
 @contextmanager
-def _bar(stage: str, task: str, total: int) -> Iterator[Progress]:
-    bar = _BarDisplay(stage, task, total)
-    try:
-        yield Progress(total, bar)
-    finally:
-        bar.stop()
+def _bar(title: str, total: int) -> Iterator[Progress]:
+    """A bar on the terminal, on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=total, figures="")
+        yield Progress(total, lambda done, figures: bar.update(task, completed=done, figures=figures_text(figures)))
 
 
 def show_progress(events: EventLog, task: str, total: int) -> AbstractContextManager[Progress]:
-    """Progress of one task, shown in the way that fits: events, a bar on a terminal, lines elsewhere."""
-    if events.path is not None:
-        progress = Progress(total, _EventDisplay(events, task))
-        progress.set(0)
-        return contextlib.nullcontext(progress)
-    if sys.stderr.isatty():
-        return _bar(events.stage, task, total)
-    return contextlib.nullcontext(Progress(total, _LineDisplay(events.stage, task)))
+    """Progress of one task, shown in the way that fits: events, a bar on a terminal, a line now and then in a log."""
+    title = f"{events.stage}: {task}"
+
+    def tell(done: int, figures: Figures) -> None:
+        events.write("progress", task=task, done=done, total=total, figures=dict(figures))
+
+    def line(done: int, figures: Figures) -> None:
+        print(f"{title} {done}/{total} {figures_text(figures)}".rstrip(), file=sys.stderr, flush=True)  # noqa: T201
+
+    if events.path is None and sys.stderr.isatty():
+        return _bar(title, total)
+    if events.path is None:
+        return contextlib.nullcontext(Progress(total, line, LINE_SECONDS, the_end=False))
+    progress = Progress(total, tell)
+    progress.set(0)
+    return contextlib.nullcontext(progress)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
-from components.context import PIPELINE, RETRAINING_TITLES, RunContext
+from components.context import DESCRIBED, DESCRIPTION_FILE, PIPELINE, RunContext
 from components.redaction import redact
 from components.stage.environment import environment
 from components.stage.failures import Failure, Interrupted, failure_of
@@ -104,7 +104,7 @@ class Stage:
     def log_image(self, png: Path, key: str, step: int) -> None:
         """An image of the series `key`; MLflow shows a series with a slider over its steps."""
         key = re.sub(r"[^A-Za-z0-9_\-./ ]", "_", key)
-        if self._journal is not None and not self._journal.has_image(key, int(step)):
+        if self._journal is not None and not self._journal.has("image", key, int(step)):
             self._append("image", key=key, step=int(step), file=self._journal.keep_copy(Path(png)))
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
@@ -138,15 +138,15 @@ class Stage:
     def log_generator(self, folder: Path, registered_name: str) -> None:
         """Log and register a generator folder; `mlflow.pytorch.load_model("models:/NAME/1")` then draws samples.
 
-        What is registered is a torch.export program of the generator's own inputs that needs no code of this project.
-        Takes about 3 s, here, not in the process that sends.
+        MLflow registers a torch.export program of the generator's own inputs that needs no code of this project. Takes
+        about 3 s, here, not in the process that sends.
         """
-        if self._journal is None or self._journal.has_generator(registered_name):
+        if self._journal is None or self._journal.has("generator", registered_name):
             return
-        from components.tracking.mlflow.generator_program import write_generator_program
+        from components.tracking.backend import tracker_of
 
         with self._journal.new_copy("generator") as target:
-            write_generator_program(Path(folder), target)
+            tracker_of(self.context.tracking_uri).pack_generator(Path(folder), target)
         self._append("generator", name=registered_name, file=target.name)
 
     # -- for MLflow: the run of the whole pipeline ------------------------------------------------------------------
@@ -277,9 +277,9 @@ def _wait_for(relay: Relay, stage: Stage) -> None:
 
 def _describe_run(context: RunContext) -> None:
     """What a later command needs to send this run's journals, should the server be away until then."""
-    file = context.tracking_folder / "run.json"
+    file = context.tracking_folder / DESCRIPTION_FILE
     if not file.exists():
-        fields = context.model_dump(include={"name", "experiment", "parent_run_id", "relay"})
+        fields = context.model_dump(include=set(DESCRIBED))
         write_json(file, {**fields, "tracking_uri": redact(context.tracking_uri)})
 
 
@@ -288,7 +288,7 @@ def _end_unfinished(context: RunContext, status: str) -> None:
     if not context.tracking_uri:
         return
     for path in context.tracking_folder.glob("*.jsonl"):
-        if path.stem in RETRAINING_TITLES and last_kind(path) not in ("", "end"):
+        if path.stem != PIPELINE and last_kind(path) not in ("", "end"):
             with suppress(RunError):  # it still runs
                 journal = Journal(context.tracking_folder, path.stem, lock_seconds=0)
                 ended = "KILLED" if status == "KILLED" else "FAILED"
@@ -336,7 +336,7 @@ def run_component(name: str, call: Callable[[Stage], T], run: str | Mapping[str,
     """The body of a KFP component: opens the stage, runs it, and turns an error into a sentence and an exit code.
 
     Args:
-        run: the pipeline's `run` parameter (`RunContext.to_parameter`); the environment wins over it.
+        run: the pipeline's `run` parameter (JSON of `RunContext`); the environment wins over it.
 
     Raises:
         SystemExit: with 1 (failed), 2 (the request was wrong) or 3 (interrupted, can be continued).

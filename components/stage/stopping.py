@@ -17,8 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-import psutil
-
+from components.processes import is_alive
 from components.stage.failures import Interrupted
 
 PARENT_VARIABLE = "GAN_PIPELINE_PARENT"
@@ -27,11 +26,6 @@ WATCH_SECONDS = 0.25
 POLL_IS_ALIVE_SECONDS = 5.0  # a stage that polled this recently will probably notice by itself
 PATIENCE_SECONDS = 10.0  # how long it has for that
 HARD_EXIT_SECONDS = 20.0
-
-
-def parent_mark() -> str:
-    """The value of GAN_PIPELINE_PARENT that names this very process: pid and start time."""
-    return f"{os.getpid()}:{psutil.Process().create_time():.2f}"
 
 
 class StopSignal:
@@ -117,13 +111,3 @@ def _watch(mark: str, over: threading.Event) -> None:
         os.kill(os.getpid(), signal.SIGTERM)  # its handler runs in the main thread
         if not over.wait(HARD_EXIT_SECONDS):
             os._exit(Interrupted.exit_code)
-
-
-def is_alive(mark: str) -> bool:
-    """Whether the process that `parent_mark` described still runs (its pid may have gone to another since)."""
-    pid, _, started = mark.partition(":")
-    try:
-        process = psutil.Process(int(pid))
-        return abs(process.create_time() - float(started)) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, ValueError):
-        return False

@@ -36,14 +36,14 @@ from filelock import FileLock, Timeout
 from gan_models.errors import RunError
 
 Entry = dict[str, Any]
+DAMAGED = "damaged"
+BATCHED = ("metrics", "params", "tags")
+"""Kinds that may share one request: their `values` stand for themselves, one by one."""
+
+_ONCE = ("image", "dataset", "checkpoint", "generator")  # kinds that are not said twice
 
 FSYNC_SECONDS = 2.0  # a killed process loses nothing in any case; a power cut loses at most this much
 LOCK_SECONDS = 30.0  # a predecessor that was told to stop has this long to go
-
-
-def tracking_folder(state_dir: Path | str, run_id: str) -> Path:
-    """Where the journals of a run lie."""
-    return Path(state_dir) / "tracking" / run_id
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Line:
 def read_lines(path: Path, offset: int = 0, max_bytes: int = 1 << 20) -> list[Line]:
     """The complete entries behind `offset`, about `max_bytes` of them; a torn last line is left for later.
 
-    A complete line that is no JSON object (a disk that lied before a power cut) is stepped over.
+    A complete line that is no entry (a disk that lied before a power cut) becomes one of the kind `DAMAGED`.
     """
     try:
         with path.open("rb") as file:
@@ -80,8 +80,8 @@ def _decode(raw: bytes) -> Entry:
     try:
         entry = json.loads(raw)
     except ValueError:
-        return {"kind": "damaged"}
-    return entry if isinstance(entry, dict) and "kind" in entry else {"kind": "damaged"}
+        entry = None
+    return entry if isinstance(entry, dict) and "kind" in entry else {"kind": DAMAGED}
 
 
 def read_acknowledged(path: Path) -> tuple[int, bool]:
@@ -144,10 +144,8 @@ class Journal:
                 "wait for it to end, or stop it"
             ) from None
         self._guard = threading.Lock()
-        self._steps: dict[str, dict[int, int]] = {}  # when a metric was logged, by name and step
-        self._images: set[tuple[str, int]] = set()
+        self._times: dict[str, int] = {}  # when that was logged which is logged once
         self._params: dict[str, str] = {}
-        self._others: set[str] = set()
         self._synced = time.monotonic()
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         self._cut_torn_line()
@@ -156,16 +154,9 @@ class Journal:
         self._clear_spool()
 
     def _cut_torn_line(self) -> None:
-        size = os.fstat(self._file).st_size
-        end = size
-        while end > 0:
-            start = max(0, end - 65536)
-            newline = os.pread(self._file, end - start, start).rfind(b"\n")
-            end = start if newline < 0 else start + newline + 1
-            if newline >= 0:
-                break
-        if end < size:
-            os.ftruncate(self._file, end)
+        written = self.path.read_bytes()
+        if written and not written.endswith(b"\n"):
+            os.ftruncate(self._file, written.rfind(b"\n") + 1)
 
     def _clear_spool(self) -> None:
         """Delete copies that no entry waits for: their process died before it could journal or delete them."""
@@ -176,17 +167,10 @@ class Journal:
                 remove(path)
 
     def _remember(self, entry: Entry) -> None:
-        kind = entry.get("kind")
-        if kind in ("metrics", "headline", "checkpoint"):
-            for key in entry.get("values", {}):
-                times = self._steps.setdefault(_scoped(entry, key), {})
-                times.setdefault(int(entry.get("step", 0)), int(entry["t"]))
-        if kind == "image":
-            self._images.add((entry["key"], int(entry["step"])))
-        elif kind == "params":
+        if entry["kind"] == "params":
             self._params.update(entry["values"])
-        elif kind in ("dataset", "checkpoint", "generator"):
-            self._others.add(_identity(entry))
+        for mark in _marks(entry):
+            self._times.setdefault(mark, int(entry["t"]))
 
     def append(self, entry: Mapping[str, Any]) -> bool:
         """Write what is new in `entry`; False when all of it was there already.
@@ -215,29 +199,24 @@ class Journal:
             raise
 
     def _only_new(self, entry: Entry) -> Entry | None:
-        kind, step = entry["kind"], int(entry.get("step", 0))
+        kind = entry["kind"]
         if kind in ("metrics", "headline"):
-            new = {k: v for k, v in entry["values"].items() if step not in self._steps.get(_scoped(entry, k), ())}
+            new = {k: v for k, v in entry["values"].items() if _figure(entry, k) not in self._times}
             return {**entry, "values": new} if new or kind == "headline" else None
-        if kind == "image":
-            return None if (entry["key"], step) in self._images else entry
         if kind == "params":
             new = {k: v for k, v in entry["values"].items() if self._params.get(k) != v}
             return {**entry, "values": new} if new else None
-        if kind in ("dataset", "checkpoint", "generator") and _identity(entry) in self._others:
+        if kind in _ONCE and _identity(entry) in self._times:
             return None
         if kind == "checkpoint":  # figures that were logged as metrics, too, keep one time, so that they stay one
-            logged = {k: self._steps[k][step] for k in entry["values"] if step in self._steps.get(k, ())}
+            marks = {k: _figure(entry, k) for k in entry["values"]}
+            logged = {k: self._times[mark] for k, mark in marks.items() if mark in self._times}
             return {**entry, "times": logged} if logged else entry
         return entry
 
-    def has_image(self, key: str, step: int) -> bool:
-        """Whether the image is in the journal already, so that no copy of it need be made."""
-        return (key, step) in self._images
-
-    def has_generator(self, name: str) -> bool:
-        """Whether a generator is in the journal under this name already."""
-        return _identity({"kind": "generator", "name": name}) in self._others
+    def has(self, kind: str, name: str, step: int | str = "") -> bool:
+        """Whether an image or a generator is in the journal already, so that no copy of it need be made."""
+        return _identity({"kind": kind, "name": name, "key": name, "step": step}) in self._times
 
     @contextmanager
     def new_copy(self, name: str) -> Iterator[Path]:
@@ -290,10 +269,18 @@ def remove(path: Path) -> None:
             path.unlink()
 
 
-def _scoped(entry: Mapping[str, Any], key: str) -> str:
-    """Metrics of the pipeline's run live beside those of the stage's own."""
-    return f"parent:{key}" if entry["kind"] == "headline" else key
+def _marks(entry: Entry) -> list[str]:
+    """What must not be journalled a second time of an entry."""
+    figures = entry.get("values", {}) if entry["kind"] in ("metrics", "headline", "checkpoint") else {}
+    whole = [_identity(entry)] if entry["kind"] in _ONCE else []
+    return [*whole, *(_figure(entry, key) for key in figures)]
 
 
-def _identity(entry: Mapping[str, Any]) -> str:
-    return f"{entry['kind']}:{entry['name']}:{entry.get('step', '')}:{entry.get('fingerprint', '')}"
+def _figure(entry: Entry, key: str) -> str:
+    """A figure at a step; those of the pipeline's run live beside those of the stage's own."""
+    return f"{'headline' if entry['kind'] == 'headline' else 'metrics'}:{key}:{int(entry.get('step', 0))}"
+
+
+def _identity(entry: Entry) -> str:
+    name = entry["key"] if entry["kind"] == "image" else entry["name"]
+    return f"{entry['kind']}:{name}:{entry.get('step', '')}:{entry.get('fingerprint', '')}"

@@ -1,4 +1,4 @@
-"""Sends the journals of a run to MLflow: in order, in batches, exactly once, for as long as it takes.
+"""Sends the journals of a run to its tracker: in order, in batches, exactly once, for as long as it takes.
 
 How often an entry arrives, whatever dies when:
 
@@ -12,7 +12,6 @@ How often an entry arrives, whatever dies when:
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import shutil
@@ -26,11 +25,19 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from components.context import RunContext
+from components.context import DESCRIBED, DESCRIPTION_FILE, RunContext
 from components.redaction import redact
-from components.tracking.journal import Entry, Line, read_acknowledged, read_lines, remove, sending_folder
-from components.tracking.mlflow.client import Trouble, sentence_of, trouble_of
-from components.tracking.mlflow.sender import BATCHED, Sender
+from components.tracking.backend import Sender, Trouble, tracker_of
+from components.tracking.journal import (
+    BATCHED,
+    Entry,
+    Line,
+    read_acknowledged,
+    read_all,
+    read_lines,
+    remove,
+    sending_folder,
+)
 from gan_models.atomic import write_json
 
 POLL_SECONDS = 0.5
@@ -41,6 +48,7 @@ BATCH_VALUES = 500  # of metrics, parameters and tags each; MLflow takes 1,000 m
 BATCH_NAMES = 100
 BATCH_BYTES = 400_000
 ALWAYS = 1 << 62
+_PATIENT = (Trouble.AWAY, Trouble.REFUSED)  # what no entry is to blame for
 
 _logger = logging.getLogger("gan_pipeline.relay")
 
@@ -53,6 +61,7 @@ class Pending:
     reason: str = ""
     folder: Path | None = None
     rejected: tuple[str, ...] = ()
+    tracker: str = "MLflow"
 
     def __bool__(self) -> bool:
         return self.entries > 0
@@ -63,7 +72,7 @@ class Pending:
             return ""
         why = f": {self.reason}" if self.reason else ""
         return (
-            f"{self.entries} entries wait in {self.folder} to be sent to MLflow{why}; "
+            f"{self.entries} entries wait in {self.folder} to be sent to {self.tracker}{why}; "
             "the next run in this work directory sends them"
         )
 
@@ -145,8 +154,10 @@ class Relay:
     def __init__(self, context: RunContext, only: str | None = None) -> None:
         self.context = context
         self._only = only
-        self._post = _Post(context, only, Sender(context))
-        self._leftovers = [_Post(run, None, Sender(run)) for run in (unsent_runs(context) if only is None else ())]
+        self._tracker = tracker_of(context.tracking_uri)
+        self._post = _Post(context, only, self._tracker.sender(_with_titles(context)))
+        left = unsent_runs(context) if only is None else ()
+        self._leftovers = [_Post(run, None, self._tracker.sender(run)) for run in left]
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._draining = False
@@ -155,7 +166,7 @@ class Relay:
         self._rounds = 0  # begun so far
         self._troubled_round = 0  # the last one that `_trouble` is known from
         self._rejected: list[str] = []
-        self._thread = threading.Thread(target=self._run, name="mlflow-relay", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
 
     def __enter__(self) -> Relay:
         self._thread.start()
@@ -188,7 +199,7 @@ class Relay:
     def pending(self) -> Pending:
         """What is unsent at this moment."""
         count = count_unsent(self.context, self._only)
-        return Pending(count, self._reason, self.context.tracking_folder, tuple(self._rejected))
+        return Pending(count, self._reason, self.context.tracking_folder, tuple(self._rejected), self._tracker.name)
 
     def close(self, seconds: float = 2.0) -> None:
         """Stop sending. What is under way gets `seconds` to finish; it is verified next time if it does not."""
@@ -232,52 +243,46 @@ class Relay:
         return None
 
     def _deliver(self, post: _Post, outbox: _Outbox, lines: Sequence[Line]) -> Trouble | None:
+        """Sends lines in one go. What of them the store does not take by itself either is set aside: others follow."""
         verify = outbox.offset < outbox.verify_below
-        try:
-            post.sender.send(outbox.stage, outbox.spool, [line.entry for line in lines], verify)
-            outbox.acknowledge(lines)
-        except Exception as error:
-            return self._judge(post, outbox, lines, error)
-        self._note(None, "")
-        return None
-
-    def _judge(self, post: _Post, outbox: _Outbox, lines: Sequence[Line], error: Exception) -> Trouble | None:
-        trouble = self._failed(post, outbox, error)
-        if trouble in (Trouble.AWAY, Trouble.REFUSED):
+        trouble, _ = self._try(post, outbox, [line.entry for line in lines], verify, lines)
+        if trouble in _PATIENT:
             outbox.tries = 0
             return trouble
-        outbox.tries += 1
-        if outbox.tries < (2 if trouble is Trouble.REJECTED else ODD_TRIES):
-            return trouble  # once more with verification: a parameter may just have been there already
-        for line in lines:
-            if again := self._deliver_alone(post, outbox, line):
-                return again
+        if trouble:
+            outbox.tries += 1
+            if outbox.tries < (2 if trouble is Trouble.REJECTED else ODD_TRIES):
+                return trouble  # once more with verification: a parameter may just have been there already
+            for line in lines:
+                for entry in _smallest_parts(line.entry):
+                    trouble, sentence = self._try(post, outbox, [entry], True)
+                    if trouble in _PATIENT:
+                        return trouble
+                    if trouble:
+                        self._reject(outbox, entry, sentence)
+                outbox.acknowledge([line])
         self._note(None, "")
         return None
 
-    def _deliver_alone(self, post: _Post, outbox: _Outbox, line: Line) -> Trouble | None:
-        """An entry of a batch that the store does not take: what is wrong with one must not hold up the others."""
-        for entry in _smallest_parts(line.entry):
-            try:
-                post.sender.send(outbox.stage, outbox.spool, [entry], True)
-            except Exception as error:
-                trouble = self._failed(post, outbox, error)
-                if trouble in (Trouble.AWAY, Trouble.REFUSED):
-                    return trouble
-                self._reject(outbox, entry, error)
-        outbox.acknowledge([line])
-        return None
-
-    def _failed(self, post: _Post, outbox: _Outbox, error: Exception) -> Trouble:
-        """What went wrong; whether the request arrived is not known, so it is verified when it is repeated."""
-        outbox.verify_below = max(outbox.verify_below, outbox.offset + 1)
-        post.sender.reset()
-        trouble = trouble_of(error)
-        if post is self._post:
-            self._note(trouble, sentence_of(error, self.context.tracking_uri))
-        if trouble not in (Trouble.AWAY, Trouble.REFUSED):
-            _logger.info("%s", redact(str(error)), exc_info=error)
-        return trouble
+    def _try(
+        self, post: _Post, outbox: _Outbox, entries: Sequence[Entry], verify: bool, lines: Sequence[Line] = ()
+    ) -> tuple[Trouble | None, str]:
+        """Sends entries and acknowledges `lines`; else what went wrong, in a word and in a sentence."""
+        try:
+            post.sender.send(outbox.stage, outbox.spool, entries, verify)
+            if lines:
+                outbox.acknowledge(lines)
+            return None, ""
+        except Exception as error:
+            # Whether the request arrived is not known, so it is verified when it is repeated.
+            outbox.verify_below = max(outbox.verify_below, outbox.offset + 1)
+            post.sender.reset()
+            trouble, sentence = post.sender.trouble_of(error), post.sender.sentence_of(error)
+            if post is self._post:
+                self._note(trouble, sentence)
+            if trouble not in _PATIENT:
+                _logger.info("%s", redact(str(error)), exc_info=error)
+            return trouble, sentence
 
     def _note(self, trouble: Trouble | None, reason: str) -> None:
         """Remember how it goes; say so in the log when that changes."""
@@ -285,8 +290,7 @@ class Relay:
             _logger.info("%s", reason or "the tracking store takes entries again")
         self._trouble, self._reason, self._troubled_round = trouble, reason, self._rounds
 
-    def _reject(self, outbox: _Outbox, entry: Entry, error: Exception) -> None:
-        sentence = sentence_of(error, self.context.tracking_uri)
+    def _reject(self, outbox: _Outbox, entry: Entry, sentence: str) -> None:
         self._rejected.append(sentence)
         with outbox.path.with_suffix(".rejected").open("a") as file:
             file.write(json.dumps({"entry": entry, "reason": sentence}) + "\n")
@@ -336,27 +340,35 @@ def has_unsent(context: RunContext, only: str | None = None) -> bool:
 
 def count_unsent(context: RunContext, only: str | None = None) -> int:
     """How many entries of a run the store has not acknowledged."""
-    count = 0
-    for path in _journals(context, only):
-        offset, _ = read_acknowledged(path)
-        while lines := read_lines(path, offset):
-            count += len(lines)
-            offset = lines[-1].end
-    return count
+    return sum(1 for path in _journals(context, only) for _ in read_all(path, read_acknowledged(path)[0]))
 
 
 def unsent_runs(context: RunContext) -> list[RunContext]:
     """Earlier runs in the same work directory with entries for the same store that were never sent, oldest first."""
     found: list[tuple[float, RunContext]] = []
-    for file in context.tracking_folder.parent.glob("*/run.json"):
-        if file.parent == context.tracking_folder:
-            continue
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            described: dict[str, Any] = json.loads(file.read_text())
-            if described["tracking_uri"] != redact(context.tracking_uri):
-                continue
-            same = {key: described[key] for key in ("name", "experiment", "parent_run_id", "relay")}
+    for file in context.tracking_folder.parent.glob(f"*/{DESCRIPTION_FILE}"):
+        described = _description(file)
+        if file.parent != context.tracking_folder and described.get("tracking_uri") == redact(context.tracking_uri):
+            same = {key: described[key] for key in DESCRIBED if key in described}
             run = context.model_copy(update={"run_id": file.parent.name, **same})
             if has_unsent(run):
                 found.append((file.stat().st_mtime, run))
     return [run for _, run in sorted(found, key=lambda pair: pair[0])]
+
+
+def _with_titles(context: RunContext) -> RunContext:
+    """The run with the titles that its stages wrote down, for a command that only knows where the run lies."""
+    if context.titles:
+        return context
+    return context.model_copy(
+        update={"titles": _description(context.tracking_folder / DESCRIPTION_FILE).get("titles", {})}
+    )
+
+
+def _description(file: Path) -> dict[str, Any]:
+    """What the first stage of a run wrote about it; empty where nothing can be read."""
+    try:
+        described = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return described if isinstance(described, dict) else {}

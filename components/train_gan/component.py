@@ -27,27 +27,11 @@ def train_gan(
         champion: the folder of find_champion, for a warm start; a retraining has one.
         warm_start: start from the champion's weights where they fit, and keep D's for the next time.
     """
-    import json
-    from pathlib import Path
-
-    from components.stage.stage import run_component
+    from components.stage.request import run_step
     from components.train_gan import step
 
-    result = run_component(
-        "train_gan",
-        lambda stage: step.run(
-            step.Request(
-                model=json.loads(model),
-                dataset=Path(dataset.path),
-                output=Path(training.path),
-                state_dir=Path(stage.context.state_dir),
-                seed=seed,
-                champion=Path(champion.path) if champion else None,
-                warm_start=warm_start,
-                code_version=code_version,
-            ),
-            stage,
-        ),
-        run=run,
-    )
+    result = run_step(
+        step, run, model=model, dataset=dataset.path, output=training.path, seed=seed,
+        champion=champion.path if champion else None, warm_start=warm_start, code_version=code_version,
+    )  # fmt: skip
     training.metadata.update({"steps": result.steps, "recipe": result.recipe, "collapsed": result.collapsed})

@@ -10,13 +10,18 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from components.stage.failures import failure_of
 from components.stage.progress import EventLog
 from components.stage.stopping import PARENT_VARIABLE, StopSignal, stop_on_signals, watch_parent
+
+if TYPE_CHECKING:
+    import torch
+
+    from gan_models.training.loop import Outcome, Reporter
 
 
 class Job(BaseModel):
@@ -29,6 +34,26 @@ class Job(BaseModel):
     start: Path | None = None
     """A generator folder whose weights to begin with."""
     keep_discriminator: bool = False
+
+    def train(self, device: torch.device, reporter: Reporter) -> Outcome:
+        """In this process, or as one of the processes that have joined (`gan_models.ranks`)."""
+        from gan_models.data.table import ImageTable
+        from gan_models.recipes.loading import parse_recipe
+        from gan_models.training.loop import train
+        from gan_models.training.warm_start import read_start
+
+        recipe, table = parse_recipe(self.recipe, origin="the recipe"), ImageTable.open(self.dataset)
+        return train(
+            recipe,
+            table.split("train", device),
+            table.metadata,
+            self.folder,
+            seed=self.seed,
+            device=device,
+            reporter=reporter,
+            start=read_start(self.start, recipe, table.metadata) if self.start else None,
+            keep_discriminator=self.keep_discriminator,
+        )
 
 
 class _Telling:
@@ -69,24 +94,15 @@ def _train(job: Job, said: EventLog, stop: StopSignal) -> None:
     import torch
 
     from gan_models import ranks
-    from gan_models.data.table import ImageTable
-    from gan_models.recipes.loading import parse_recipe
-    from gan_models.training.loop import Stopped, train
-    from gan_models.training.warm_start import read_start
+    from gan_models.training.loop import Stopped
 
     device = torch.device("cpu")
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    recipe, table = parse_recipe(job.recipe, origin="the recipe"), ImageTable.open(job.dataset)
-    start = read_start(job.start, recipe, table.metadata) if job.start else None
     with ranks.joined(device):
         try:
-            outcome = train(
-                recipe, table.split("train", device), table.metadata, job.folder, seed=job.seed, device=device,
-                reporter=_Telling(said, stop), start=start, keep_discriminator=job.keep_discriminator,
-            )  # fmt: skip
-            said.write("outcome", outcome=vars(outcome))
+            said.write("outcome", outcome=vars(job.train(device, _Telling(said, stop))))
         except Stopped as stopped:
             said.write("stopped", step=stopped.step)
 

@@ -8,41 +8,38 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict
 
+from components.artifacts import Champion, Training
 from components.stage.environment import environment
 from components.stage.progress import Progress
+from components.stage.request import StageRequest
 from components.stage.stage import Interrupted, Stage
 from components.tracking.journal import link_or_copy
-from gan_models.atomic import new_folder, write_json
+from gan_models.atomic import new_folder
 from gan_models.errors import RequestError
+from gan_models.files import GENERATORS_FOLDER, HISTORY_FILE, SAMPLES_FOLDER
 from gan_models.recipes import Recipe, model_document, recipe_digest
 from gan_models.recipes.loading import parse_recipe
 
 if TYPE_CHECKING:
-    from gan_models.data.table import ImageTable
     from gan_models.data.table_file import TableMetadata
     from gan_models.training.loop import Outcome
     from gan_models.training.warm_start import Start
 
-TRAINING_FILE = "training.json"
-# As gan_models.training.loop writes them; named here because importing it imports torch.
-HISTORY_FILE = "history.csv"
-SAMPLES_FOLDER = "samples"
 # A killed run's own training process may need this long to notice and to write its last checkpoint.
 _LOCK_SECONDS = 30.0
 _GRID_SERIES = "samples"
 
 
-class Request(BaseModel):
+class Request(StageRequest):
     """What to train, on what, and where."""
-
-    model_config = ConfigDict(frozen=True)
 
     model: dict[str, Any]
     """The recipe's name, description and the sections that decide the weights (`gan_models.recipes.model_document`)."""
@@ -50,9 +47,9 @@ class Request(BaseModel):
     """A dataset folder of prepare_data."""
     output: Path
     """The training folder to write: generators/, samples/, history.csv, training.json."""
-    state_dir: Path
-    """The work directory that outlives this process."""
     seed: int
+    state_dir: Path | None = None
+    """What outlives this process; default: the work directory of the stage's run."""
     champion: Path | None = None
     """A folder of find_champion; its generator, where there is one that fits, is what the training starts from."""
     warm_start: bool = False
@@ -61,23 +58,7 @@ class Request(BaseModel):
     """Changes when the project's code does: a training is never continued by other code than began it."""
 
 
-class Result(BaseModel):
-    """How the training ended; also written as training.json."""
-
-    recipe: str
-    recipe_digest: str
-    data_fingerprint: str
-    seed: int
-    steps: int
-    seconds: float
-    collapsed: bool
-    unhealthy_steps: tuple[int, ...]
-    generators: int
-    last_metrics: dict[str, float]
-    environment: dict[str, str]
-
-
-def run(request: Request, stage: Stage) -> Result:
+def run(request: Request, stage: Stage) -> Training:
     """Trains, or goes on from the newest checkpoint.
 
     Raises:
@@ -85,15 +66,15 @@ def run(request: Request, stage: Stage) -> Result:
         RunError: the training diverged or collapsed and the recipe says stop.
         Interrupted: a stop was asked for; the checkpoint is written.
     """
-    from gan_models.data.table import ImageTable
-    from gan_models.training.loop import GENERATORS_FOLDER, Stopped
+    from gan_models.data.table_file import read_metadata
+    from gan_models.training.loop import Stopped
 
-    table = ImageTable.open(request.dataset)
-    metadata = table.metadata
+    metadata = read_metadata(request.dataset)
     recipe = parse_recipe(request.model | {"data": metadata.options}, origin="the recipe")
     start = _start(request, recipe, metadata, stage)
     digest = start.digest if start else ""
-    folder = state_folder(request.state_dir, recipe, metadata.fingerprint, request.seed, request.code_version, digest)
+    state_dir = request.state_dir or Path(stage.context.state_dir)
+    folder = state_folder(state_dir, recipe, metadata.fingerprint, request.seed, request.code_version, digest)
     with _only_here(folder), stage.progress("training", recipe.training.steps) as bar:
         stage.log_params({**model_document(recipe), "seed": request.seed, **({"start": digest} if digest else {})})
         stage.log_dataset(
@@ -101,33 +82,27 @@ def run(request: Request, stage: Stage) -> Result:
         )
         _replay_history(folder, stage)
         try:
-            outcome = _train(request, recipe, table, folder, start, _StageReporter(stage, bar))
+            outcome = _train(request, recipe, folder, start, _StageReporter(stage, bar))
         except Stopped as stopped:
             raise Interrupted(f"interrupted at step {stopped.step}; the same command continues from there") from None
         recorded = environment()
         stage.set_tags({**recorded, "recipe": recipe.name, "collapsed": str(outcome.collapsed).lower()})
-        result = Result(
+        result = Training(
             recipe=recipe.name,
             recipe_digest=recipe_digest(recipe),
             data_fingerprint=metadata.fingerprint,
             seed=request.seed,
-            steps=outcome.steps,
-            seconds=outcome.seconds,
-            collapsed=outcome.collapsed,
-            unhealthy_steps=outcome.unhealthy_steps,
             generators=sum(1 for _ in (folder / GENERATORS_FOLDER).glob("step-*")),
-            last_metrics=outcome.last_metrics,
             environment=recorded,
+            **vars(outcome),
         )
         _publish(folder, request.output, result)
     stage.log_artifact(request.output / HISTORY_FILE)
-    stage.log_artifact(request.output / TRAINING_FILE)
+    stage.log_artifact(request.output / Training.FILE)
     return result
 
 
-def _train(
-    request: Request, recipe: Recipe, table: ImageTable, folder: Path, start: Start | None, reporter: _StageReporter
-) -> Outcome:
+def _train(request: Request, recipe: Recipe, folder: Path, start: Start | None, reporter: _StageReporter) -> Outcome:
     """In this process, or in one for each GPU: of this machine, or of the nodes that the environment names."""
     import torch
 
@@ -135,34 +110,21 @@ def _train(
     from components.train_gan.together import train_together
     from components.train_gan.train_job import Nodes, train_on_nodes
     from gan_models import ranks
-    from gan_models.training.loop import train
 
-    training = recipe.training
     job = Job(
         recipe=recipe.model_dump(mode="json"),
         dataset=request.dataset,
         folder=folder,
         seed=request.seed,
-        start=request.champion / "generator" if start and request.champion else None,
+        start=request.champion and Champion.generator(request.champion) if start else None,
         keep_discriminator=request.warm_start,
     )
     if nodes := Nodes.from_environment():
-        nodes.check(training.ranks, recipe.game.kind, training.batch_size)
+        nodes.check(recipe)
         return train_on_nodes(job, nodes, reporter)
-    count = ranks.wanted(training.ranks, recipe.game.kind, training.batch_size, torch.cuda.device_count())
+    count = ranks.wanted(recipe, torch.cuda.device_count())
     if count == 1:
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return train(
-            recipe,
-            table.split("train", device),
-            table.metadata,
-            folder,
-            seed=request.seed,
-            device=device,
-            reporter=reporter,
-            start=start,
-            keep_discriminator=request.warm_start,
-        )
+        return job.train(torch.device("cuda" if torch.cuda.is_available() else "cpu"), reporter)
     return train_together(job, count, reporter)
 
 
@@ -170,10 +132,11 @@ def _start(request: Request, recipe: Recipe, metadata: TableMetadata, stage: Sta
     """The champion's weights, if asked for and if they fit: a new class in the data must not end a schedule."""
     from gan_models.training.warm_start import read_start
 
-    if not request.warm_start or request.champion is None or not (request.champion / "generator").is_dir():
+    champion = Champion.generator(request.champion) if request.warm_start and request.champion else None
+    if champion is None:
         return None
     try:
-        start = read_start(request.champion / "generator", recipe, metadata)
+        start = read_start(champion, recipe, metadata)
     except RequestError as error:
         stage.note(f"no warm start: {error}; training from random weights")
         return None
@@ -225,34 +188,29 @@ class _StageReporter:
         return self._stage.stop_requested
 
 
-class _only_here:  # noqa: N801  (used like a function)
+@contextmanager
+def _only_here(folder: Path) -> Iterator[None]:
     """Holds the folder's lock, so that two processes never train in it at once."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        self._lock = FileLock(folder / ".lock")
-
-    def __enter__(self) -> None:
-        try:
-            self._lock.acquire(timeout=_LOCK_SECONDS)
-        except Timeout:
-            raise RequestError(
-                f"another process is training in {self._folder}: wait for it, or use another work directory"
-            ) from None
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=_LOCK_SECONDS)
+    except Timeout:
+        raise RequestError(
+            f"another process is training in {folder}: wait for it, or use another work directory"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def _publish(folder: Path, output: Path, result: Result) -> None:
+def _publish(folder: Path, output: Path, result: Training) -> None:
     """Fills the stage's output from the state folder, by hard links where the file system allows."""
     with new_folder(output) as target:
-        for part in ("generators", SAMPLES_FOLDER):
-            for source in sorted((folder / part).rglob("*")):
-                if source.is_file() and not source.name.startswith("."):
-                    copy = target / source.relative_to(folder)
-                    copy.parent.mkdir(parents=True, exist_ok=True)
-                    link_or_copy(source, copy)
+        for part in (GENERATORS_FOLDER, SAMPLES_FOLDER):
+            if (folder / part).is_dir():
+                left_out = shutil.ignore_patterns(".*")
+                shutil.copytree(folder / part, target / part, copy_function=link_or_copy, ignore=left_out)
         link_or_copy(folder / HISTORY_FILE, target / HISTORY_FILE)
-        write_json(target / TRAINING_FILE, result.model_dump(mode="json"))
+        result.write(target)

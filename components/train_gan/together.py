@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.stage.stopping import PARENT_VARIABLE, parent_mark
+from components.processes import parent_mark
+from components.scratch import scratch_folder
+from components.stage.stopping import PARENT_VARIABLE
 from components.train_gan.lead import Lead, outcome_of
 from components.train_gan.rank import Job
 from gan_models.errors import RunError
@@ -27,12 +27,12 @@ def train_together(job: Job, count: int, reporter: Reporter) -> Outcome:
     Raises:
         RequestError, RunError, Stopped: as a training in one process; RunError too when a process died.
     """
-    with tempfile.TemporaryDirectory(prefix="ranks-") as scratch:
-        asked, said, log = (Path(scratch, name) for name in ("job.json", "said.jsonl", "torchrun.log"))
+    with scratch_folder() as scratch:
+        asked, said, log = (scratch / name for name in ("job.json", "said.jsonl", "torchrun.log"))
         asked.write_text(job.model_dump_json(), encoding="utf-8")
         command = [
             sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count),
-            "--log-dir", scratch, "-m", "components.train_gan.rank", str(asked), str(said),
+            "--log-dir", str(scratch), "-m", "components.train_gan.rank", str(asked), str(said),
         ]  # fmt: skip
         environment = {**os.environ, PARENT_VARIABLE: parent_mark()}
         with log.open("wb") as output:
@@ -43,7 +43,8 @@ def train_together(job: Job, count: int, reporter: Reporter) -> Outcome:
                 lead = Lead(said, reporter)
                 _follow(processes, lead, reporter)
             finally:
-                _end(processes)
+                processes.terminate()
+                processes.wait()
         if lead.word is None:
             tail = " ".join(log.read_text(encoding="utf-8", errors="replace").split()[-40:])
             raise RunError(f"a training process ended without a word (killed, or out of memory?): {tail}")
@@ -53,18 +54,10 @@ def train_together(job: Job, count: int, reporter: Reporter) -> Outcome:
 def _follow(processes: subprocess.Popen[bytes], lead: Lead, reporter: Reporter) -> None:
     """Passes on what the lead says until all have ended."""
     told = False
-    while True:
-        ended = processes.poll() is not None
+    while processes.poll() is None:
         lead.listen()
-        if ended:
-            return
         if reporter.stop_requested() and not told:
             processes.terminate()  # torchrun passes it on, and waits for the checkpoint
             told = True
         time.sleep(POLL_SECONDS)
-
-
-def _end(processes: subprocess.Popen[bytes]) -> None:
-    if processes.poll() is None:
-        processes.terminate()
-        processes.wait()
+    lead.listen()

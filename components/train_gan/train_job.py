@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kubernetes.client import CustomObjectsApi
 
     from components.stage.progress import Event
+    from gan_models.recipes import Recipe
     from gan_models.training.loop import Outcome, Reporter
 
 NODES_VARIABLE = "GAN_PIPELINE_NODES"
@@ -73,24 +74,19 @@ class Nodes(BaseModel):
         text = os.environ.get(NODES_VARIABLE)
         return cls.model_validate_json(text) if text else None
 
-    def check(self, asked: int | None, kind: str, batch_size: int) -> None:
-        """Refuses a recipe that cannot be trained by one process for each GPU. Raises RequestError.
-
-        Args:
-            asked: the recipe's training.ranks.
-            kind: the recipe's game.kind.
-        """
-        from gan_models.recipes.sharing import SHAREABLE, check_sharing
-
-        processes = self.count * self.gpus
+    def check(self, recipe: Recipe) -> None:
+        """Refuses a recipe that cannot be trained by one process for each GPU. Raises RequestError."""
+        asked, processes = recipe.training.ranks, self.count * self.gpus
         if asked is not None and asked != processes:
             raise RequestError(
                 f"training.ranks={asked}: {self.count} nodes of {self.gpus} GPUs are {processes} processes; "
                 "leave training.ranks out"
             )
-        if kind not in SHAREABLE:
-            raise RequestError(f"nodes {self.count}: game.kind={kind} trains in one process; use 1 node with 1 GPU")
-        check_sharing(kind, batch_size, processes)
+        if not recipe.game.shareable:
+            raise RequestError(
+                f"nodes {self.count}: game.kind={recipe.game.kind} trains in one process; use 1 node with 1 GPU"
+            )
+        recipe.check_ranks(processes)
 
 
 class UnreachableError(RunError):
@@ -122,58 +118,30 @@ class TrainJobs:
 
     def get(self, name: str) -> dict[str, Any] | None:
         """None where there is none. Raises RequestError, RunError."""
-        from kubernetes.client import ApiException
-
-        with self._sentences("get"):
-            try:
-                found: dict[str, Any] = self._api.get_namespaced_custom_object(
-                    **self._where, name=name, _request_timeout=REQUEST_SECONDS
-                )
-                return found
-            except ApiException as error:
-                if error.status == 404:
-                    return None
-                raise
+        return self._ask("get", 404, name=name)
 
     def create(self, manifest: dict[str, Any]) -> bool:
         """Whether it was made; False where there is one of its name. Raises RequestError, RunError."""
-        from kubernetes.client import ApiException
-
-        with self._sentences("create"):
-            try:
-                self._api.create_namespaced_custom_object(
-                    **self._where, body=manifest, _request_timeout=REQUEST_SECONDS
-                )
-                return True
-            except ApiException as error:
-                if error.status == 409:
-                    return False
-                raise
+        return self._ask("create", 409, body=manifest) is not None
 
     def delete(self, name: str) -> None:
         """It stays, marked as going, until its pods have ended. Raises RequestError, RunError."""
-        from kubernetes.client import ApiException
+        self._ask("delete", 404, name=name, propagation_policy="Foreground")
 
-        with self._sentences("delete"):
-            try:
-                self._api.delete_namespaced_custom_object(
-                    **self._where, name=name, propagation_policy="Foreground", _request_timeout=REQUEST_SECONDS
-                )
-            except ApiException as error:
-                if error.status != 404:
-                    raise
-
-    @contextmanager
-    def _sentences(self, verb: str) -> Iterator[None]:
-        """Turns the client's errors into sentences."""
+    def _ask(self, verb: str, known: int, **what: Any) -> dict[str, Any] | None:
+        """What Kubernetes answers, None where that is the status `known`; the client's errors as sentences."""
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
 
+        call = getattr(self._api, f"{verb}_namespaced_custom_object")
         try:
-            yield
+            answer: dict[str, Any] = call(**self._where, **what, _request_timeout=REQUEST_SECONDS)
+            return answer
         except HTTPError as error:
             raise UnreachableError(f"Kubernetes does not answer ({verb} of a TrainJob): {error}") from None
         except ApiException as error:
+            if error.status == known:
+                return None
             if error.status in (401, 403):
                 raise RequestError(
                     f"namespace {self._namespace}: the stage's service account may not {verb} trainjobs.{GROUP}; "
@@ -225,10 +193,7 @@ def _on_the_volume(job: Job, meeting: Path) -> Job:
     for name, source in copies.items():
         if source is not None and not (meeting / name).is_dir():
             with new_folder(meeting / name) as target:
-                for file in (each for each in source.rglob("*") if each.is_file()):
-                    copy = target / file.relative_to(source)
-                    copy.parent.mkdir(parents=True, exist_ok=True)
-                    link_or_copy(file, copy)
+                shutil.copytree(source, target, copy_function=link_or_copy, dirs_exist_ok=True)
     return job.model_copy(update={name: meeting / name for name, source in copies.items() if source is not None})
 
 

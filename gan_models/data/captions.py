@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 import numpy as np
 
@@ -57,12 +58,7 @@ class Vocabulary:
 
     def decode(self, numbers: Iterable[int]) -> str:
         """The words of word numbers, up to the first 0, with spaces between."""
-        found = []
-        for number in numbers:
-            if number == 0:
-                break
-            found.append(self.words[number - 1])
-        return " ".join(found)
+        return " ".join(self.words[number - 1] for number in takewhile(bool, numbers))
 
     def unknown(self, text: str) -> list[str]:
         """The words of a text that have no number, each once, in order."""

@@ -6,10 +6,11 @@ Images are uint8; shapes: N images, H height, W width. Needs no PyTorch.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-BLACK = (0, 0, 0)
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 INKS = {"red": (255, 48, 48), "green": (48, 255, 48), "blue": (48, 96, 255)}
 """The largest channel of each is 255, so that the largest channel of a coloured digit is the digit itself."""
 YELLOW, NAVY = (255, 220, 64), (16, 32, 128)
@@ -19,8 +20,7 @@ def in_ink(digits: np.ndarray, ink: tuple[int, int, int], paper: tuple[int, int,
     """[N, H, W] of 0 (paper) to 255 (ink) as RGB [N, H, W, 3], every pixel in proportion; strokes stay as they are."""
     from_paper, to_ink = np.asarray(paper, np.float64), np.asarray(ink, np.float64)
     share = digits[..., None].astype(np.float64) / 255.0
-    mixed: np.ndarray = np.rint(from_paper + share * (to_ink - from_paper)).astype(np.uint8)
-    return mixed
+    return np.asarray(np.rint(from_paper + share * (to_ink - from_paper)), np.uint8)
 
 
 def thickened(digits: np.ndarray) -> np.ndarray:
@@ -31,24 +31,14 @@ def thickened(digits: np.ndarray) -> np.ndarray:
     return np.asarray(np.max([padded[:, y : y + height, x : x + width] for y, x in corners], axis=0))
 
 
-def plain(digits: np.ndarray) -> np.ndarray:
-    """White ink on black paper, [N, H, W] -> [N, H, W, 3]."""
-    return in_ink(digits, (255, 255, 255))
-
-
 def inverted(digits: np.ndarray) -> np.ndarray:
     """Thick dark blue ink on yellow paper, [N, H, W] -> [N, H, W, 3]."""
     return in_ink(thickened(digits), NAVY, YELLOW)
 
 
-def coloured(ink: str) -> Callable[[np.ndarray], np.ndarray]:
-    """The style of one of the `INKS` on black paper."""
-    return lambda digits: in_ink(digits, INKS[ink])
-
-
 STYLES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "plain": plain,
+    "plain": partial(in_ink, ink=WHITE),
     "inverted": inverted,
-    **{ink: coloured(ink) for ink in INKS},
+    **{name: partial(in_ink, ink=ink) for name, ink in INKS.items()},
 }
 """By the name of the domain that it makes."""

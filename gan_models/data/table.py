@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gan_models.data.captions import Vocabulary
-from gan_models.data.table_file import IMAGES_FILE, TableMetadata, damaged, open_parquet, pixel_rows
+from gan_models.data.table_file import IMAGES_FILE, TableMetadata, damaged, open_parquet, pixel_rows, read_metadata
 from gan_models.errors import RequestError
 
 __all__ = ["EpochSampler", "ImageTable", "Split", "TableMetadata", "to_float", "to_uint8"]
@@ -73,9 +73,7 @@ class ImageTable:
         Raises:
             RequestError: the folder holds no image table, or a damaged one.
         """
-        file, metadata = open_parquet(folder)
-        file.close()
-        return cls(Path(folder), metadata)
+        return cls(Path(folder), read_metadata(folder))
 
     def split(self, name: str, device: torch.device | str = "cpu") -> Split:
         """Load one split into one uint8 tensor on `device`.
@@ -86,7 +84,7 @@ class ImageTable:
         metadata = self.metadata
         rows = metadata.count(name)
         if rows == 0:
-            present = ", ".join(f"{split} {metadata.count(split)}" for split in metadata.counts)
+            present = ", ".join(f"{split} {count}" for split, count in metadata.splits.items())
             raise RequestError(
                 f"{self.folder} has no images in split {name!r} (it has {present}): "
                 f"prepare the data again with data.{name} above 0"

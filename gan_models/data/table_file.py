@@ -14,7 +14,6 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -68,6 +67,16 @@ class TableMetadata(BaseModel):
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W), as networks see an image."""
         return self.channels, self.height, self.width
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Images by split, of the splits that have any."""
+        return {split: self.count(split) for split in self.counts}
+
+    @property
+    def images(self) -> int:
+        """Images in all splits."""
+        return sum(self.splits.values())
 
     def count(self, split: str) -> int:
         """Images in a split; 0 for a split that is not there."""
@@ -133,15 +142,15 @@ class _Fingerprint:
         pixels: np.ndarray,
         labels: Sequence[int | None],
         splits: Sequence[str],
-        captions: Sequence[str | None] | None,
-        domains: Sequence[str | None] | None,
+        captions: Sequence[str | None],
+        domains: Sequence[str | None],
     ) -> None:
         numbers = np.array([-1 if label is None else label for label in labels], "<i8")
         self._columns[0].update(np.ascontiguousarray(pixels).data)
         self._columns[1].update(numbers.data)
         self._columns[2].update(bytes(map(SPLITS.index, splits)))
         for column, texts in zip(self._columns[3:], (captions, domains), strict=True):
-            column.update(bytes(len(splits)) if texts is None else _joined(texts))
+            column.update(_joined(texts))
 
     def hexdigest(self, shape: tuple[int, int, int], class_names: Sequence[str]) -> str:
         whole = hashlib.sha256(json.dumps([shape, list(class_names)]).encode())
@@ -164,16 +173,13 @@ class TableWriter:
 
     def __init__(self, path: Path, height: int, width: int, channels: int) -> None:
         self._path = path
-        self._shape = (height, width, channels)
+        self.shape = (height, width, channels)
         self._row_bytes = height * width * channels
         self._schema = pa.schema(
             [
                 ("pixels", pa.binary(self._row_bytes)),
                 ("label", pa.int64()),
-                ("caption", pa.string()),
-                ("domain", pa.string()),
-                ("path", pa.string()),
-                ("split", pa.string()),
+                *((name, pa.string()) for name in ("caption", "domain", "path", "split")),
             ]
         )
         # Pixels are read once, whole: compression and dictionaries would only slow that down.
@@ -191,7 +197,6 @@ class TableWriter:
         self._counts: Counter[tuple[str, int | None]] = Counter()
         self._domains: Counter[str | None] = Counter()
         self._words: Counter[str] = Counter()
-        self.rows = 0
 
     def append(
         self,
@@ -208,8 +213,9 @@ class TableWriter:
         """
         rows = np.ascontiguousarray(pixels, dtype=np.uint8).reshape(-1, self._row_bytes)
         self._counts.update(zip(splits, labels, strict=True))
-        self._domains.update([None] * len(rows) if domains is None else domains)
-        for caption, split in zip(captions or (), splits, strict=captions is not None):
+        captions, domains = captions or [None] * len(rows), domains or [None] * len(rows)
+        self._domains.update(domains)
+        for caption, split in zip(captions, splits, strict=True):
             if caption is not None and split == "train":
                 self._words.update(split_words(caption))
         self._fingerprint.add(rows, labels, splits, captions, domains)
@@ -217,14 +223,10 @@ class TableWriter:
         columns = [
             column,
             pa.array(labels, pa.int64()),
-            pa.nulls(len(rows), pa.string()) if captions is None else pa.array(captions, pa.string()),
-            pa.nulls(len(rows), pa.string()) if domains is None else pa.array(domains, pa.string()),
-            pa.array(paths, pa.string()),
-            pa.array(splits, pa.string()),
+            *(pa.array(texts, pa.string()) for texts in (captions, domains, paths, splits)),
         ]
         self._pending.append(pa.RecordBatch.from_arrays(columns, schema=self._schema))
         self._pending_rows += len(rows)
-        self.rows += len(rows)
         if self._pending_rows * self._row_bytes >= ROW_GROUP_BYTES:
             self._flush()
 
@@ -233,12 +235,6 @@ class TableWriter:
             table = pa.Table.from_batches(self._pending, self._schema)
             self._writer.write_table(table, row_group_size=max(1, self._pending_rows))
         self._pending, self._pending_rows = [], 0
-
-    def counts(self, class_names: Sequence[str]) -> dict[str, dict[str, int]]:
-        """Images by split and class name (every class listed in every split), for the rows appended so far."""
-        known: list[tuple[int | None, str]] = list(enumerate(class_names)) if class_names else [(None, "")]
-        present = [split for split in SPLITS if any(key[0] == split for key in self._counts)]
-        return {split: {name: self._counts[split, label] for label, name in known} for split in present}
 
     def close(self, class_names: Sequence[str], source: str, options: dict[str, Any]) -> TableMetadata:
         """Write the footer with the metadata and flush the file to disk.
@@ -249,15 +245,17 @@ class TableWriter:
         self._flush()
         domain_names = sorted(name for name in self._domains if name is not None)
         if domain_names and self._domains[None]:
-            raise ValueError(f"{self._domains[None]} of {self.rows} rows have no domain")
-        height, width, channels = self._shape
+            raise ValueError(f"{self._domains[None]} of {self._domains.total()} rows have no domain")
+        known: list[tuple[int | None, str]] = list(enumerate(class_names)) if class_names else [(None, "")]
+        present = [split for split in SPLITS if any(key[0] == split for key in self._counts)]
+        height, width, channels = self.shape
         metadata = TableMetadata(
             height=height,
             width=width,
             channels=channels,
             class_names=tuple(class_names),
-            counts=self.counts(class_names),
-            fingerprint=self._fingerprint.hexdigest(self._shape, class_names),
+            counts={split: {name: self._counts[split, label] for label, name in known} for split in present},
+            fingerprint=self._fingerprint.hexdigest(self.shape, class_names),
             source=source,
             options=options,
             domain_names=tuple(domain_names),
@@ -272,9 +270,7 @@ class TableWriter:
     def __enter__(self) -> TableWriter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # On an error the half-written file is the caller's to delete; only the handle is given back here.
         if self._writer.is_open:
             with contextlib.suppress(OSError):

@@ -59,16 +59,6 @@ class Mixture:
         return offsets
 
 
-def ring(count: int, seed: int) -> np.ndarray:
-    """Points of `RING`, float32 [N, 2]."""
-    return RING.draw(count, seed)[0]
-
-
-def grid(count: int, seed: int) -> np.ndarray:
-    """Points of `GRID`, float32 [N, 2]."""
-    return GRID.draw(count, seed)[0]
-
-
 RING = Mixture("ring", tuple((2 * cos(turn * pi / 4), 2 * sin(turn * pi / 4)) for turn in range(8)), 0.02)
 """Eight modes on a circle of radius 2 (Metz et al. 2017, "Unrolled generative adversarial networks", section 3.1)."""
 GRID = Mixture("grid", tuple((2.0 * column, 2.0 * row) for row in range(-2, 3) for column in range(-2, 3)), 0.05)

@@ -1,132 +1,112 @@
-"""Networks, one file for each family; a recipe's `networks` section is built here.
-
-A family of latent generators is a module with
-
-    check_size(size)                                       RequestError for a size it cannot do
-    build_generator(spec, latent, classes, image_shape, one_hot)
-    build_trunk(spec, image_shape)                         the discriminator without its heads; image_shape counts
-                                                           label planes as channels
-    initialise(module)                                     the paper's initialisation, for `nn.Module.apply`
-
-and heads, conditioning, minibatch statistics and spectral norm are put around it here. A family that is trained by a
-procedure of its own (`gan_models.games`) has `build(recipe, shape)` where its generator takes other inputs than latents
-and labels, and `build_discriminator(recipe, shape)` where its discriminator has heads of its own.
-"""
+"""From a recipe's `networks` section to networks: what the builders of all families have in common."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from importlib import import_module
-from types import ModuleType
-from typing import TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from torch import nn
 
 from gan_models.data.shape import DataShape
-from gan_models.errors import RequestError
-from gan_models.families.interfaces import (
-    Discriminator,
-    DiscriminatorOutput,
-    Generator,
-    Inputs,
-    LatentGenerator,
-    Trunk,
-)
-from gan_models.layers.attention import SelfAttention2d
+from gan_models.families import FAMILIES
+from gan_models.families.base import PlayerSpec
+from gan_models.families.interfaces import Discriminator, Generator, LatentGenerator, Trunk
 from gan_models.layers.heads import ClassesHead, LinearHead, ProjectionHead
 from gan_models.layers.initialization import SCHEMES
 from gan_models.layers.minibatch import MinibatchDiscrimination, MinibatchStdDev
 from gan_models.layers.spectral import add_spectral_norm
-from gan_models.recipes.network_specs import DiscriminatorSpec, GeneratorSpec
 from gan_models.recipes.schema import Recipe
 
 Network = TypeVar("Network", bound=nn.Module)
 
-__all__ = [
-    "DataShape",
-    "Discriminator",
-    "DiscriminatorOutput",
-    "Generator",
-    "Inputs",
-    "LatentGenerator",
-    "build_discriminator",
-    "build_generator",
-]
+
+class Builder:
+    """Makes a family's networks; their weights come from torch's global random state.
+
+    A recipe has been checked when it gets here (`recipes.load_recipe`); what only the data tells is refused here, as a
+    RequestError. A family without one of the players is never asked for it.
+    """
+
+    def generator(self, recipe: Recipe, shape: DataShape) -> Generator:
+        raise LookupError(f"{recipe.networks.generator.family} has no generator")
+
+    def discriminator(self, recipe: Recipe, shape: DataShape) -> Discriminator:
+        raise LookupError(f"{recipe.networks.discriminator.family} has no discriminator")
+
+    def initialise(self, module: nn.Module) -> None:
+        """The paper's first weights, for `nn.Module.apply`; here: what PyTorch drew."""
+
+    def finish(self, network: Network, spec: PlayerSpec) -> Network:
+        """Initialises a network as its spec says, and puts spectral norm on what is left standing."""
+        scheme = spec.get("init", "family")
+        network.apply(self.initialise if scheme == "family" else SCHEMES[scheme])
+        if spec.get("spectral_norm", False):
+            add_spectral_norm(network)
+        return network
 
 
-def family_of(name: str) -> ModuleType:
-    """The module of a family; its name is the spec's, with underscores."""
-    return import_module(f"gan_models.families.{name.replace('-', '_')}.networks")
+class LatentBuilder(Builder, ABC):
+    """For generators of latents and labels: heads, conditioning and minibatch statistics are put around a trunk."""
+
+    network: ClassVar[type[LatentGenerator]]
+    """Called with (spec, latent, classes, image shape, one_hot=...)."""
+
+    @abstractmethod
+    def trunk(self, spec: Any, image_shape: tuple[int, int, int]) -> Trunk:
+        """The discriminator without its heads; `image_shape` counts label planes as channels."""
+
+    def generator(self, recipe: Recipe, shape: DataShape) -> Generator:
+        make: Any = self.network
+        classes = shape.classes if recipe.conditional else 0
+        one_hot = recipe.conditioning.generator == "one-hot"
+        made: Generator = make(recipe.networks.generator, recipe.networks.latent, classes, shape.image, one_hot=one_hot)
+        return made
+
+    def discriminator(self, recipe: Recipe, shape: DataShape) -> Discriminator:
+        spec, conditioning = recipe.networks.discriminator, recipe.conditioning.discriminator
+        channels, height, width = shape.image
+        planes = shape.classes if conditioning == "concat" else 0
+        trunk = self.trunk(spec, (channels + planes, height, width))
+        minibatch, extra_channels, extra_features = _minibatch(spec, trunk)
+        features = (trunk.channels + extra_channels) * trunk.positions + extra_features
+        head: nn.Module
+        if conditioning == "projection":
+            head = ProjectionHead(trunk.channels, trunk.positions, shape.classes)
+        else:
+            head = ClassesHead() if recipe.game.names_classes else LinearHead(features, linear=trunk.linear)
+        names = recipe.game.names_classes or conditioning == "classifier"
+        classifier = LinearHead(features, shape.classes, trunk.linear) if names else None
+        return Discriminator(trunk.layers, head, minibatch=minibatch, classifier=classifier, label_planes=planes)
+
+
+def builder(family: str) -> Builder:
+    """The builder of a family."""
+    module, _, name = FAMILIES[family].networks.partition(":")
+    made: Builder = getattr(import_module(module), name)()
+    return made
 
 
 def build_generator(recipe: Recipe, shape: DataShape) -> Generator:
-    """The recipe's generator, freshly initialised from torch's global random state.
-
-    Raises:
-        RequestError: the family cannot make images of this size, or cannot do what its spec asks for.
-    """
+    """The recipe's generator, freshly initialised; raises RequestError for data that it cannot be made for."""
     spec = recipe.networks.generator
-    family = family_of(spec.family)
-    family.check_size(shape.image[1])
-    if hasattr(family, "build"):  # a family with inputs of its own
-        generator: Generator = family.build(recipe, shape)
-    else:
-        classes = shape.classes if recipe.conditional else 0
-        one_hot = recipe.conditioning.generator == "one-hot"
-        generator = family.build_generator(spec, recipe.networks.latent, classes, shape.image, one_hot)
-    return finish(generator, spec, family)
+    family = builder(spec.family)
+    return family.finish(family.generator(recipe, shape), spec)
 
 
 def build_discriminator(recipe: Recipe, shape: DataShape) -> Discriminator:
     """The recipe's discriminator with the heads that its conditioning and its game ask for; errors as above."""
     spec = recipe.networks.discriminator
-    family = family_of(spec.family)
-    channels, height, width = shape.image
-    family.check_size(height)
-    if hasattr(family, "build_discriminator"):  # a family with heads of its own
-        own: Discriminator = family.build_discriminator(recipe, shape)
-        return finish(own, spec, family)
-    conditioning = recipe.conditioning.discriminator
-    planes = shape.classes if conditioning == "concat" else 0
-    trunk: Trunk = family.build_trunk(spec, (channels + planes, height, width))
-    minibatch, extra_channels, extra_features = _minibatch(spec, trunk)
-    features = (trunk.channels + extra_channels) * trunk.positions + extra_features
-    head: nn.Module
-    if conditioning == "projection":
-        if spec.minibatch != "none":
-            raise RequestError(
-                "networks.discriminator.minibatch and a projection head both reshape the features: set "
-                "networks.discriminator.minibatch=none or conditioning.discriminator=concat"
-            )
-        head = ProjectionHead(trunk.channels, trunk.positions, shape.classes)
-    else:
-        names_classes = recipe.game.kind == "semi-supervised"
-        head = ClassesHead() if names_classes else LinearHead(features, linear=trunk.linear)
-    has_classifier = isinstance(head, ClassesHead) or conditioning == "classifier"
-    classifier = LinearHead(features, shape.classes, trunk.linear) if has_classifier else None
-    discriminator = Discriminator(trunk.layers, head, minibatch=minibatch, classifier=classifier, label_planes=planes)
-    return finish(discriminator, spec, family)
+    family = builder(spec.family)
+    return family.finish(family.discriminator(recipe, shape), spec)
 
 
-def finish(network: Network, spec: GeneratorSpec | DiscriminatorSpec, family: ModuleType) -> Network:
-    """Initialises a network as its spec says, and puts spectral norm on what is left standing."""
-    blocks = sum(isinstance(module, SelfAttention2d) for module in network.modules())
-    if blocks < len(set(spec.attention)):
-        player = "generator" if isinstance(spec, GeneratorSpec) else "discriminator"
-        raise RequestError(
-            f"networks.{player}.attention={list(spec.attention)}: only {blocks} of these are sizes of a feature map "
-            "there; a map doubles or halves from layer to layer, and is smaller than data.size"
-        )
-    network.apply(family.initialise if spec.init == "family" else SCHEMES[spec.init])
-    if spec.spectral_norm:
-        add_spectral_norm(network)
-    return network
-
-
-def _minibatch(spec: DiscriminatorSpec, trunk: Trunk) -> tuple[nn.Module | None, int, int]:
+def _minibatch(spec: PlayerSpec, trunk: Trunk) -> tuple[nn.Module | None, int, int]:
     """The layer in front of the heads, and how many channels or features it adds."""
-    if spec.minibatch == "stddev" and not trunk.has_stddev:
+    kind = spec.get("minibatch", "none")
+    if kind == "stddev" and not trunk.has_stddev:
         return MinibatchStdDev(), 1, 0
-    if spec.minibatch == "discrimination":
+    if kind == "discrimination":
         layer = MinibatchDiscrimination(trunk.channels * trunk.positions)
         return layer, 0, layer.kernels
     return None, 0, 0

@@ -6,12 +6,13 @@ Shape suffixes in model code: B batch, Z latent, K classes, F features, C channe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from gan_models.layers.heads import ClassesHead
+from gan_models.tasks import TASKS
 
 if TYPE_CHECKING:
     from gan_models.data.table import Split
@@ -30,61 +31,62 @@ class DiscriminatorOutput(NamedTuple):
     features: Tensor
     class_logits: Tensor | None = None
 
+    def in_fp32(self) -> DiscriminatorOutput:
+        """The same words, features aside, in full precision."""
+        classes = None if self.class_logits is None else self.class_logits.float()
+        return self._replace(logits=self.logits.float(), class_logits=classes)
 
-class Generator(nn.Module, ABC):
+
+class Generator(nn.Module):
     """Makes images [B, C, H, W] in [-1, 1] from named tensors: `generator(**inputs)`.
 
     Attributes:
+        task: what it is for (`gan_models.tasks`), which is how it is fed, pictured and measured.
         inputs: names of forward's tensors, in its order.
         latent: Z, dimensions of z ~ N(0, I); 0 where it takes none.
         num_classes: K where it takes class labels, else 0.
+        num_domains: how many domains it translates between; 0 where it does not.
     """
 
-    inputs: tuple[str, ...]
+    task: ClassVar[str]
 
-    def __init__(self, latent: int, num_classes: int) -> None:
+    def __init__(self, inputs: tuple[str, ...], *, latent: int = 0, num_classes: int = 0, num_domains: int = 0) -> None:
         super().__init__()
+        self.inputs = inputs
         self.latent = latent
         self.num_classes = num_classes
-
-    @abstractmethod
-    def draw_inputs(
-        self, num: int, stream: torch.Generator, *, labels: Tensor | None = None, examples: Split | None = None
-    ) -> Inputs:
-        """Inputs for `num` images, on the CPU: a pure function of the arguments.
-
-        Args:
-            labels: int64 [num], the classes to draw; by default image i is of class i modulo K.
-            examples: real images with what they carry, for generators that translate or illustrate; image i is made
-                from example i modulo their number.
-
-        Raises:
-            ValueError: examples are needed and not given.
-        """
+        self.num_domains = num_domains
 
     @property
     def needs_examples(self) -> bool:
         """Whether it makes images from real ones, or from what they carry."""
         return not {"latents", "labels"}.issuperset(self.inputs)
 
+    def draw_inputs(
+        self, num: int, stream: torch.Generator, *, labels: Tensor | None = None, examples: Split | None = None
+    ) -> Inputs:
+        """Inputs for `num` images as its task draws them (`tasks.base.Task.draw`)."""
+        return TASKS[self.task]().draw(self, num, stream, labels=labels, examples=examples)
+
     def distinct(self, examples: int) -> int | None:
-        """How many different inputs `draw_inputs` makes of so many examples; None where there is no limit."""
-        return None
+        """How many different inputs that makes of so many examples; None where there is no limit."""
+        return TASKS[self.task]().distinct(self, examples)
 
 
-class LatentGenerator(Generator):
+class LatentGenerator(Generator, ABC):
     """Maps latents [B, Z] and, where conditional, labels [B] to images.
 
     Where a normalisation layer needs a reference batch (Salimans et al. 2016, section 3.5), `reference` latents are
     drawn once, kept with the weights, and sent through the network in front of every batch.
     """
 
+    task = "latent"
     reference_latents: Tensor
     reference_labels: Tensor
 
     def __init__(self, latent: int, num_classes: int, *, one_hot: bool = True, reference: int = 0) -> None:
-        super().__init__(latent, num_classes)
-        self.inputs = ("latents", "labels") if num_classes else ("latents",)
+        inputs = ("latents", "labels") if num_classes else ("latents",)
+        super().__init__(inputs, latent=latent, num_classes=num_classes)
         self.one_hot = one_hot and num_classes > 0
         self.reference = reference
         if reference:
@@ -111,14 +113,6 @@ class LatentGenerator(Generator):
     @abstractmethod
     def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
         """Images from the latent with whatever conditioning was joined to it, [B, `joined`]."""
-
-    def draw_inputs(
-        self, num: int, stream: torch.Generator, *, labels: Tensor | None = None, examples: Split | None = None
-    ) -> Inputs:
-        inputs = {"latents": torch.randn(num, self.latent, generator=stream)}
-        if self.num_classes:
-            inputs["labels"] = torch.arange(num) % self.num_classes if labels is None else labels
-        return inputs
 
 
 class Trunk(NamedTuple):

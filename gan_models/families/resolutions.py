@@ -1,7 +1,8 @@
-"""Which square sizes a family of convolutions makes: a coarsest map of 4 to 7 pixels, doubled some times."""
+"""Which square sizes convolutions make: a coarsest map of 4 to 7 pixels, doubled some times. Needs no PyTorch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gan_models.errors import RequestError
@@ -18,20 +19,25 @@ class Plan(NamedTuple):
     base: int
     doublings: int
 
+    @property
+    def maps(self) -> list[int]:
+        """Sizes of the maps from the coarsest to the image's own."""
+        return [self.base << level for level in range(self.doublings + 1)]
 
-def check_size(size: int, family: str) -> None:
-    """Raises RequestError where no coarse map of 4 to 7 pixels doubles to `size`."""
-    if size not in SIZES:
-        near = sorted(sorted(SIZES, key=lambda known: abs(known - size))[:2])
+
+def check_size(size: int, does: str, sizes: Sequence[int] = SIZES) -> None:
+    """Raises RequestError where `size` is none of `sizes`; `does` says how these come about."""
+    if size not in sizes:
+        near = sorted(sorted(sizes, key=lambda known: abs(known - size))[:2])
         raise RequestError(
-            f"data.size={size}: {family} doubles a 4 to 7 pixel map, so the nearest sizes it can make are "
-            f"{' and '.join(map(str, near))} (all: {', '.join(map(str, SIZES))})"
+            f"data.size={size}: {does}, so the nearest sizes it can make are "
+            f"{' and '.join(map(str, near))} (all: {', '.join(map(str, sizes))})"
         )
 
 
 def plan(size: int, family: str) -> Plan:
-    """The plan for a size; errors as above."""
-    check_size(size, family)
+    """The plan for a size; raises RequestError where no coarse map of 4 to 7 pixels doubles to it."""
+    check_size(size, f"{family} doubles a 4 to 7 pixel map")
     doublings = next(n for n in range(1, 6) if size >> n in _COARSEST and (size >> n) << n == size)
     return Plan(size >> doublings, doublings)
 

@@ -1,90 +1,31 @@
-"""Games: the procedure of one training iteration, one file for each.
+"""Games: the procedure of one training iteration, a folder each: `spec.py` (its settings, no PyTorch), `game.py`.
 
-The loop (`gan_models.training.loop`) knows nothing of GANs beyond this interface.
+    adversarial         any loss on D's logits, any regularizers (Goodfellow et al. 2014)
+    progressive         the same on images that double in size (Karras et al. 2018)
+    semi-supervised     D is the classifier (Salimans et al. 2016)
+    text                pairs of image and text, in two stages (Zhang et al. 2017)
+    cycle               two domains without pairs (Zhu et al. 2017)
+    attribute-transfer  any number of domains (Choi et al. 2018)
+    colorization        true colours against drawn ones (Isola et al. 2017; Zhang et al. 2017)
+
+The loop (`gan_models.training.loop`) knows nothing of GANs beyond `games.base.Game`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from importlib import import_module
-from typing import Any, NamedTuple, Protocol
+from gan_models.games.spec import GameSpec
+from gan_models.plugins import Registry
 
-import torch
-from torch import Tensor
-
-from gan_models.data.table import Split
-from gan_models.families.building import DataShape, Discriminator, Generator
-from gan_models.recipes.schema import Recipe
-
-
-class Batch(NamedTuple):
-    """Real images float32 [B, C, H, W] in [-1, 1] with what they carry; None where the recipe does not need it."""
-
-    images: Tensor
-    labels: Tensor | None = None
-    """Classes, int64 [B]."""
-    domains: Tensor | None = None
-    """Domains, int64 [B]."""
-    captions: Tensor | None = None
-    """Word numbers, int64 [B, L], 0 after the end."""
-
-
-class Game(Protocol):
-    """One training procedure with its networks and optimizers."""
-
-    generator: Generator
-    discriminator: Discriminator
-
-    def prepare(self, split: Split, seed: int) -> None:
-        """Called once, before the first step or a `load_state_dict`: what the game needs of the images as a whole.
-
-        A pure function of its arguments, so that a resumed training finds the same.
-        """
-        ...
-
-    def step(self, draw: Callable[[], Batch], *, report: bool) -> dict[str, Tensor]:
-        """One generator step and the discriminator steps that go with it.
-
-        Args:
-            draw: the next batch of real images; called once for each discriminator step.
-            report: also measure what costs time (gradient norms).
-
-        Returns:
-            Metrics as detached 0-d tensors on the device, so that reading them is the caller's choice of moment.
-        """
-        ...
-
-    def companions(self) -> dict[str, Mapping[str, Tensor]]:
-        """Weights of other networks to keep beside the generator, by name."""
-        ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything needed to go on bit for bit, as tensors and plain values."""
-        ...
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes over a `state_dict` of the same recipe."""
-        ...
-
-
-_GAMES = {
-    "adversarial": "AdversarialGame",
-    "progressive": "ProgressiveGame",
-    "semi-supervised": "SemiSupervisedGame",
-    "text": "TextToImageGame",
-    "cycle": "CycleGame",
-    "attribute-transfer": "AttributeTransferGame",
-    "colorization": "ColorizationGame",
-}
-
-
-def build_game(recipe: Recipe, shape: DataShape, device: torch.device) -> Game:
-    """The recipe's game with networks freshly initialised from torch's global random state.
-
-    Raises:
-        RequestError: parts of the recipe that do not go together, or that its family cannot do.
-    """
-    kind = recipe.game.kind
-    module = import_module(f"gan_models.games.{kind.replace('-', '_')}")
-    game: Game = getattr(module, _GAMES[kind])(recipe, shape, device)
-    return game
+GAMES: Registry[type[GameSpec]] = Registry(
+    "game.kind",
+    "gan_pipeline.games",
+    {
+        "adversarial": "gan_models.games.adversarial.spec:Adversarial",
+        "progressive": "gan_models.games.progressive.spec:Progressive",
+        "semi-supervised": "gan_models.games.semi_supervised.spec:SemiSupervised",
+        "text": "gan_models.games.text.spec:TextToImage",
+        "cycle": "gan_models.games.cycle.spec:Cycle",
+        "attribute-transfer": "gan_models.games.attribute_transfer.spec:AttributeTransfer",
+        "colorization": "gan_models.games.colorization.spec:Colorization",
+    },
+)

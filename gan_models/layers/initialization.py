@@ -28,3 +28,10 @@ SCHEMES: dict[str, Callable[[nn.Module], None]] = {
     # Saxe et al. 2014, as in Brock, Donahue, Simonyan 2019, section 3.
     "orthogonal": _scheme(nn.init.orthogonal_),
 }
+
+
+def gains_around_one(module: nn.Module) -> None:
+    """Batch norm's gains from N(1, 0.02), as DCGAN's public code has them, and those that follow it."""
+    if isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.zeros_(module.bias)

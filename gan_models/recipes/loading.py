@@ -8,16 +8,15 @@ import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from gan_models.errors import RequestError, unknown_name
-from gan_models.recipes.network_specs import Networks
+from gan_models.recipes.migration import migrate
 from gan_models.recipes.schema import MODEL_SECTIONS, Recipe
-from gan_models.recipes.sharing import check_sharing
+from gan_models.recipes.settings import locate
 
 _BUILT_IN = Path(__file__).parent
 # YAML 1.1 reads 1e-4 as a string; people write learning rates this way.
@@ -47,18 +46,26 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
         raise RequestError(f"recipe {path}: not valid YAML ({' '.join(str(error).split())})") from None
     if not isinstance(document, dict):
         raise RequestError(f"recipe {path}: expected a mapping of sections, found {type(document).__name__}")
+    document = migrate(document)
     for override in overrides:
         _apply_override(document, override)
     return parse_recipe(document, origin=f"recipe {name_or_path!r}")
 
 
 def parse_recipe(document: Mapping[str, Any], origin: str) -> Recipe:
-    """Validates a recipe document; `origin` opens the sentence of a RequestError."""
+    """Validates a recipe document, of the present form or an earlier one.
+
+    Args:
+        origin: opens the sentence where a key or a value is wrong.
+
+    Raises:
+        RequestError: an unknown key, a value that cannot be, or parts that do not go together.
+    """
     try:
-        recipe = Recipe.model_validate(document)
+        recipe = Recipe.model_validate(migrate(document))
     except ValidationError as error:
         raise RequestError(f"{origin}: {_sentence(error)}") from None
-    check_sharing(recipe.game.kind, recipe.training.batch_size, recipe.training.ranks or 1)
+    recipe.check()
     return recipe
 
 
@@ -130,58 +137,25 @@ def _sentence(error: ValidationError) -> str:
     """The first problem of a validation, in one sentence; the number of further ones is mentioned."""
     problems = error.errors(include_url=False)
     problem = problems[0]
-    keys = [str(part) for part in problem["loc"]]
+    key, known = locate(problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        text = _unknown_key(keys)
+        near = get_close_matches(key.rpartition(".")[2], known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        text = f"unknown key {key!r}: {hint}Known there: {', '.join(sorted(known))}"
     elif problem["type"] == "missing":
-        text = f"{_dotted(keys)} is missing"
+        text = f"{key} is missing"
+    elif problem["type"] == "union_tag_not_found":
+        tag = problem["ctx"]["discriminator"].strip("'")
+        text = f"{key}.{tag} is missing"
+    elif message.startswith("unknown "):
+        text = message
     else:
         value = problem.get("input")
         shown = f" (got {value!r})" if not isinstance(value, dict | list | BaseModel) else ""
-        message = problem["msg"].removeprefix("Value error, ")
-        text = f"{_dotted(keys) or 'recipe'}: {message[0].lower()}{message[1:]}{shown}"
+        text = f"{key or 'recipe'}: {message[0].lower()}{message[1:]}{shown}"
+        if problem["type"] == "literal_error":
+            choices = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
+            near = get_close_matches(str(value), choices, n=1, cutoff=0.5)
+            text += f": did you mean {near[0]!r}?" if near else ""
     return text if len(problems) == 1 else f"{text} (and {len(problems) - 1} more)"
-
-
-def _unknown_key(keys: list[str]) -> str:
-    known = _fields(keys[:-1])
-    near = get_close_matches(keys[-1], known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown key {_dotted(keys)!r}: {hint}Known there: {', '.join(sorted(known))}"
-
-
-def _fields(keys: Sequence[str]) -> list[str]:
-    """Field names at a place in the schema, following the tags that pydantic inserts for a family or kind."""
-    models: list[type[BaseModel]] = [Recipe]
-    for key in keys:
-        tagged = [model for model in models if key in _tags(model)]
-        if tagged:
-            models = tagged
-        elif not key.isdigit():
-            models = [m for model in models if key in model.model_fields for m in _models_of(model, key)]
-    return [name for model in models for name in model.model_fields]
-
-
-def _models_of(model: type[BaseModel], field: str) -> list[type[BaseModel]]:
-    pending: list[Any] = [model.model_fields[field].annotation]
-    found: list[type[BaseModel]] = []
-    while pending:
-        annotation = pending.pop()
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            found.append(annotation)
-        elif get_origin(annotation) in (Union, UnionType, Annotated, tuple):
-            pending.extend(get_args(annotation))
-    return found
-
-
-def _tags(model: type[BaseModel]) -> list[str]:
-    """What tells this member of a union from the others: its family or kind."""
-    return [model.model_fields[name].default for name in ("family", "kind") if name in model.model_fields]
-
-
-def _dotted(keys: Sequence[str]) -> str:
-    """The path of a key as a user writes it: without the tags that pydantic inserts."""
-    unions: list[tuple[type[BaseModel], str]]
-    unions = [(Recipe, "game"), (Networks, "generator"), (Networks, "discriminator")]
-    tags = {tag for model, field in unions for member in _models_of(model, field) for tag in _tags(member)}
-    return ".".join(key for key in keys if key not in tags)

@@ -7,13 +7,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from gan_models.recipes.game_specs import Adversarial, AnyGame, Optimizers, Regularizer
-from gan_models.recipes.network_specs import Networks
-from gan_models.recipes.sections import NonNegativeFloat, PositiveInt, Section, Share, Size
+from gan_models.errors import RequestError
+from gan_models.families import FAMILIES
+from gan_models.families.base import DiscriminatorSpec, GeneratorSpec
+from gan_models.games import GAMES
+from gan_models.games.adversarial.spec import Adversarial
+from gan_models.games.spec import GameSpec
+from gan_models.regularizers import REGULARIZERS, Regularizer
+from gan_models.sections import NonNegativeFloat, PositiveFloat, PositiveInt, Section, Share, Size, one_of
+
+if TYPE_CHECKING:
+    AnyGenerator = GeneratorSpec
+    AnyDiscriminator = DiscriminatorSpec
+    AnyGame = GameSpec
+    AnyRegularizer = Regularizer
+else:
+    _players = {name: family.players for name, family in FAMILIES.items()}
+    AnyGenerator, AnyDiscriminator = (
+        one_of({name: has[player] for name, has in _players.items() if player in has}, "family", kind=FAMILIES.kind)
+        for player in ("generator", "discriminator")
+    )
+    AnyGame = one_of(GAMES, "kind", kind=GAMES.kind, default="adversarial")
+    AnyRegularizer = one_of(REGULARIZERS, "name", kind=REGULARIZERS.kind)
 
 MODEL_SECTIONS = ("networks", "conditioning", "game", "regularizers", "optimizers", "training")
 
@@ -43,6 +62,14 @@ class Data(Section):
         return self
 
 
+class Networks(Section):
+    """The two players."""
+
+    latent: PositiveInt = Field(100, description="dimensions of z, drawn from N(0, I)")
+    generator: AnyGenerator
+    discriminator: AnyDiscriminator
+
+
 class Conditioning(Section):
     """How class labels reach the players."""
 
@@ -60,6 +87,32 @@ class Conditioning(Section):
         if (self.generator == "none") != (self.discriminator == "none"):
             raise ValueError("labels must reach both players or neither: set generator and discriminator together")
         return self
+
+    def check(self, recipe: Recipe) -> None:
+        """Raises RequestError for another layer that a projection leaves no place for."""
+        if self.discriminator == "projection" and recipe.networks.discriminator.get("minibatch", "none") != "none":
+            raise RequestError(
+                "networks.discriminator.minibatch and a projection head both reshape the features: set "
+                "networks.discriminator.minibatch=none or conditioning.discriminator=concat"
+            )
+
+
+class Optimizer(Section):
+    """How one player follows its gradient."""
+
+    name: Literal["adam", "rmsprop"] = Field("adam", description="rmsprop: as WGAN with clipped weights has it")
+    lr: PositiveFloat = Field(2e-4, description="learning rate; different ones for the players are TTUR")
+    betas: tuple[Share, Share] = Field(
+        (0.5, 0.999), description="adam only: decay of the mean of gradients, and of their squares"
+    )
+
+
+class Optimizers(Section):
+    """Of both players."""
+
+    generator: Optimizer = Optimizer()
+    discriminator: Optimizer = Optimizer()
+    decay_from: Share = Field(1.0, description="share of the steps after which both rates fall linearly to zero")
 
 
 class Training(Section):
@@ -124,7 +177,7 @@ class Recipe(Section):
     networks: Networks
     conditioning: Conditioning = Conditioning()
     game: AnyGame = Adversarial()
-    regularizers: tuple[Regularizer, ...] = Field(
+    regularizers: tuple[AnyRegularizer, ...] = Field(
         (), description="terms added to a player's loss, as in 'regularizers=[{name: r1, weight: 10}]'"
     )
     optimizers: Optimizers = Optimizers()
@@ -145,3 +198,31 @@ class Recipe(Section):
         if self.conditional:
             needed.add("labels")
         return frozenset(needed)
+
+    def check(self) -> None:
+        """Refuses parts that do not go together; each part knows what it cannot stand beside.
+
+        Raises:
+            RequestError: with the place, the value and the remedy.
+        """
+        self.networks.generator.check(self)
+        self.networks.discriminator.check(self)
+        self.game.check(self)
+        self.conditioning.check(self)
+        for term in self.regularizers:
+            term.check(self)
+        self.check_ranks(self.training.ranks or 1)
+
+    def check_ranks(self, ranks: int) -> None:
+        """Raises RequestError where so many processes cannot share the training."""
+        batch = self.training.batch_size
+        if ranks > 1 and not self.game.shareable:
+            raise RequestError(
+                f"training.ranks={ranks}: game.kind={self.game.kind} keeps state of its own in each process; set "
+                "training.ranks=1"
+            )
+        if batch % ranks:
+            raise RequestError(
+                f"training.batch_size={batch} is the batch of all processes together and does not divide by "
+                f"training.ranks={ranks}: use {batch // ranks * ranks or ranks}"
+            )

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from gan_models.data.table import to_float
 from gan_models.errors import RequestError
-from gan_models.families.building import Discriminator, build_discriminator
+from gan_models.families.building import build_discriminator
+from gan_models.families.interfaces import Discriminator
+from gan_models.files import RECIPE_FILE
 from gan_models.recipes.loading import parse_recipe
-from gan_models.sampling.generator import RECIPE_FILE, read_info
+from gan_models.sampling.generator import read_info
 
 CLASSIFIER_FILE = "classifier.safetensors"
 

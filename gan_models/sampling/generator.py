@@ -25,16 +25,15 @@ from gan_models.atomic import new_folder
 from gan_models.data.shape import DataShape
 from gan_models.data.table import Split, to_uint8
 from gan_models.errors import RequestError
-from gan_models.families.building import Generator, Inputs, build_generator
+from gan_models.families.building import build_generator
+from gan_models.families.interfaces import Generator, Inputs
+from gan_models.files import GENERATOR_FILES, INFO_FILE, RECIPE_FILE, WEIGHTS_FILE
 from gan_models.recipes.loading import parse_recipe
 from gan_models.recipes.schema import Recipe
 from gan_models.sampling.examples import load_examples
 from gan_models.sampling.truncation import check_threshold, truncate
-
-WEIGHTS_FILE = "generator.safetensors"
-RECIPE_FILE = "recipe.yaml"
-INFO_FILE = "generator.json"
-GENERATOR_FILES = (WEIGHTS_FILE, RECIPE_FILE, INFO_FILE)
+from gan_models.tasks import TASKS
+from gan_models.tasks.base import Task
 
 
 class GeneratorInfo(BaseModel):
@@ -57,6 +56,11 @@ class GeneratorInfo(BaseModel):
     diversity: float
     """How much fixed-latent samples differ, as a share of what real images do (`gan_models.sampling.diversity`)."""
     collapsed: bool
+
+    @property
+    def called(self) -> str:
+        """What to call it in a sentence."""
+        return f"{self.recipe_name} at step {self.step}"
 
     @property
     def shape(self) -> DataShape:
@@ -113,6 +117,11 @@ class LoadedGenerator:
         self.device = device
         self.examples = examples
         """Real images that came with the weights; used where `sample` is given none."""
+
+    @property
+    def task(self) -> Task:
+        """What it is for."""
+        return TASKS[self.module.task]()
 
     @property
     def num_classes(self) -> int:

@@ -22,6 +22,7 @@ from gan_models.errors import RequestError
 
 STATE_FILE = "state.pt"
 MANIFEST_FILE = "manifest.json"
+STATE_FORMAT = 2
 _KEPT = 2
 
 
@@ -36,6 +37,8 @@ class Identity(BaseModel):
     seed: int
     start: str = ""
     """Digest of the weights it began with; empty: random ones."""
+    state_format: int = 1
+    """Of what is saved; a manifest that does not say is of the first."""
 
 
 class _Manifest(BaseModel):

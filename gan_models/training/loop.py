@@ -1,7 +1,7 @@
 """The training loop: feeds batches to a game, averages its generator, reports, checkpoints, resumes.
 
-It knows nothing of GANs beyond `gan_models.games.Game`. On the CPU the result is a pure function of recipe, data, seed
-and thread count: a training that was killed and resumed equals one that was not, bit for bit.
+It knows nothing of GANs beyond `gan_models.games.base.Game`. On the CPU the result is a pure function of recipe, data,
+seed and thread count: a training that was killed and resumed equals one that was not, bit for bit.
 """
 
 from __future__ import annotations
@@ -25,21 +25,19 @@ from gan_models.atomic import write_text
 from gan_models.averaging import ExponentialMovingAverage
 from gan_models.data.table import EpochSampler, Split, TableMetadata
 from gan_models.errors import RequestError, RunError
-from gan_models.families.building import Generator
-from gan_models.games import Batch, Game, build_game
+from gan_models.families.interfaces import Generator
+from gan_models.files import GENERATORS_FOLDER, HISTORY_FILE, SAMPLES_FOLDER
+from gan_models.games.base import Batch, Stateful, build_game
+from gan_models.meter import Meter
 from gan_models.recipes import Recipe, recipe_digest
-from gan_models.recipes.sharing import check_sharing
 from gan_models.sampling.diversity import diversity
 from gan_models.sampling.generator import GeneratorInfo, save_generator
 from gan_models.sampling.grids import image_grid, save_png
-from gan_models.training.checkpoints import Checkpoints, Identity
+from gan_models.training.checkpoints import STATE_FORMAT, Checkpoints, Identity
 from gan_models.training.probe import Probe
 from gan_models.training.warm_start import Start, begin_with
 
-GENERATORS_FOLDER = "generators"
-SAMPLES_FOLDER = "samples"
 CHECKPOINTS_FOLDER = "checkpoints"
-HISTORY_FILE = "history.csv"
 _PROGRESS_SECONDS = 0.5
 
 
@@ -83,15 +81,53 @@ class Outcome:
 
 @dataclass
 class _Progress:
-    """The loop's own part of a checkpoint."""
+    """How far a training is, and what it has shown so far."""
 
     step: int = 0
     batches: int = 0
     seconds: float = 0.0
+    threads: int = 0
     was_diverse: bool = False
     collapsed: bool = False
     unhealthy_steps: list[int] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
+
+    def state_dict(self) -> dict[str, Any]:
+        return vars(self)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        vars(self).update(state)
+
+
+@dataclass
+class _RandomState:
+    """torch's global random streams."""
+
+    device: torch.device
+
+    def state_dict(self) -> dict[str, Tensor]:
+        states = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.device)
+        return states
+
+    def load_state_dict(self, states: Mapping[str, Any]) -> None:
+        torch.set_rng_state(states["cpu"].cpu())
+        if self.device.type == "cuda" and "cuda" in states:
+            torch.cuda.set_rng_state(states["cuda"].cpu(), self.device)
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """How fast it goes since a moment."""
+
+    batches: int
+    """Drawn until then."""
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        return max(time.monotonic() - self.began, 1e-9)
 
 
 def train(
@@ -118,9 +154,9 @@ def train(
         Stopped: the reporter asked for it.
     """
     check_data(recipe, split, metadata)
-    check_sharing(recipe.game.kind, recipe.training.batch_size, ranks.count())
+    recipe.check_ranks(ranks.count())
     torch.set_num_threads(recipe.training.threads or max(1, len(os.sched_getaffinity(0)) // ranks.count()))
-    return _Loop(recipe, split, metadata, folder, seed, device, reporter, start, keep_discriminator).run()
+    return _Training(recipe, split, metadata, folder, seed, device, reporter, start, keep_discriminator).run()
 
 
 def check_data(recipe: Recipe, split: Split, metadata: TableMetadata) -> None:
@@ -148,7 +184,7 @@ def check_data(recipe: Recipe, split: Split, metadata: TableMetadata) -> None:
         raise RequestError(f"{metadata.source} leaves {len(split)} image to train on: a GAN needs at least 2")
 
 
-class _Loop:
+class _Training:
     def __init__(
         self,
         recipe: Recipe,
@@ -161,105 +197,101 @@ class _Loop:
         start: Start | None,
         keep_discriminator: bool,
     ) -> None:
-        self.recipe, self.training, self.reporter = recipe, recipe.training, reporter
+        self.recipe, self.settings, self.reporter = recipe, recipe.training, reporter
         self.split, self.metadata, self.folder, self.seed, self.device = split, metadata, folder, seed, device
-        self.identity = Identity(
+        self.keep_discriminator = keep_discriminator
+        identity = Identity(
             recipe_name=recipe.name,
             recipe_digest=recipe_digest(recipe),
             data_fingerprint=metadata.fingerprint,
             seed=seed,
             start=start.digest if start else "",
+            state_format=STATE_FORMAT,
         )
-        self.checkpoints = Checkpoints(folder / CHECKPOINTS_FOLDER, self.identity)
-        self.sampler = EpochSampler(len(split), recipe.training.batch_size, seed)
+        self.checkpoints = Checkpoints(folder / CHECKPOINTS_FOLDER, identity)
+        self.sampler = EpochSampler(len(split), self.settings.batch_size, seed)
         torch.manual_seed(seed)
-        self.game: Game = build_game(recipe, metadata.shape, device)
+        self.game = build_game(recipe, metadata.shape, device)
         self.game.prepare(split, seed)
         if start is not None:
             begin_with(start, self.game)
-        self.keep_discriminator = keep_discriminator
-        self.average = ExponentialMovingAverage(self.game.generator, recipe.training.ema)
+        self.average = ExponentialMovingAverage(self.game.generator, self.settings.ema)
         self.probe = Probe(self.game.generator, split, seed)
-        self.state = _Progress()
-        self.saved_at = self.counted_until = self.tick_started = self.shown_at = time.monotonic()
-        self.tick_batches = self.tick_images = self.shown_batches = 0
-        self.sums: dict[str, Tensor] = {}
-        self.summed = 0
-        steps, keep = self.training.steps, min(self.training.keep, self.training.steps)
+        self.meter = Meter()
+        self.progress = _Progress(threads=torch.get_num_threads())
+        self.saved: dict[str, Stateful] = {
+            "game": self.game,
+            "average": self.average,
+            "meter": self.meter,
+            "progress": self.progress,
+            "random": _RandomState(device),
+        }
+        steps, keep = self.settings.steps, min(self.settings.keep, self.settings.steps)
         self.kept_steps = {round(steps * (index + 1) / keep) for index in range(keep)}
 
     def run(self) -> Outcome:
         self._resume()
-        self._start_clocks()
-        while self.state.step < self.training.steps:
-            self._step()
-            step = self.state.step
-            last = step == self.training.steps
-            report = step % self.training.tick == 0 or last
+        self.saved_at = self.counted_until = time.monotonic()
+        self.tick_pace = self.shown_pace = _Pace(self.progress.batches)
+        while self.progress.step < self.settings.steps:
+            # The players move.
+            self.meter.add(self.game.step(self._draw, report=self._ends_tick(self.progress.step + 1)))
+            self.progress.step += 1
+            # What is due is agreed on: one of the processes does it for all.
+            step, last = self.progress.step, self.progress.step == self.settings.steps
             stop, due = ranks.lead_says(self.reporter.stop_requested(), self._checkpoint_is_due())
-            save = last or stop or due
+            report, save = self._ends_tick(step), last or stop or due
             if report or save:
-                self.sums = ranks.averaged(self.sums)
+                self.meter.average_ranks()
             if ranks.is_lead():
-                self._lead(step, report=report, save=save)
+                self.average.update(self.game.generator, step)
+                self._look(step, report=report)
+                if save:
+                    self._save()
+                self._show(step)
             elif report:
-                self.sums, self.summed = {}, 0
+                self.meter.clear()
             if stop and not last:
                 raise Stopped(step)
-        last_metrics = self.state.history[-1] if self.state.history else {}
+        return self._outcome()
+
+    def _ends_tick(self, step: int) -> bool:
+        return step % self.settings.tick == 0 or step == self.settings.steps
+
+    def _draw(self) -> Batch:
+        index = ranks.share(self.sampler.indices(self.progress.batches))
+        self.progress.batches += 1
+        return Batch.of(self.split, index, self.recipe.needs)
+
+    def _outcome(self) -> Outcome:
+        last_metrics = self.progress.history[-1] if self.progress.history else {}
         return Outcome(
-            steps=self.state.step,
-            seconds=self.state.seconds,
-            collapsed=self.state.collapsed,
-            unhealthy_steps=tuple(self.state.unhealthy_steps),
+            steps=self.progress.step,
+            seconds=self.progress.seconds,
+            collapsed=self.progress.collapsed,
+            unhealthy_steps=tuple(self.progress.unhealthy_steps),
             last_metrics={name: value for name, value in last_metrics.items() if name != "step"},
         )
 
-    def _lead(self, step: int, *, report: bool, save: bool) -> None:
-        """What one of the processes does for all: looks, reports, saves."""
-        if report or step in self.kept_steps:
-            self._look_at_samples(step, report=report)
-        if save:
-            self._save()
-        self._show_progress(step)
+    # --- looking: fixed latents drawn with the averaged generator, which is kept, reported on, or both
 
-    def _step(self) -> None:
-        # Gradient norms are measured at the tick's own step: one value, not a mean, for none of the cost.
-        report = (self.state.step + 1) % self.training.tick == 0 or self.state.step + 1 == self.training.steps
-        metrics = self.game.step(self._draw, report=report)
-        self.state.step += 1
-        if ranks.is_lead():
-            self.average.update(self.game.generator, self.state.step)
-        for name, value in metrics.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-        self.summed += 1
-
-    def _draw(self) -> Batch:
-        index = ranks.share(self.sampler.indices(self.state.batches))
-        self.state.batches += 1
-        images, labels = self.split.batch(index)
-        index, needs = index.to(self.device), self.recipe.needs
-        return Batch(
-            images,
-            labels if "labels" in needs else None,
-            self.split.domains[index] if "domains" in needs and self.split.domains is not None else None,
-            self.split.captions[index] if "captions" in needs and self.split.captions is not None else None,
-        )
-
-    def _look_at_samples(self, step: int, *, report: bool) -> None:
-        """Draws the fixed latents with the averaged generator; keeps it, reports on it, or both."""
+    def _look(self, step: int, *, report: bool) -> None:
+        if not report and step not in self.kept_steps:
+            return
         snapshot = self.average.snapshot(self.game.generator, self.probe.warm_up)
         images = self.probe.draw(snapshot)
         share = diversity(images, self.probe.labels) / self.probe.real_diversity
-        low = not share >= self.training.min_diversity
         if step in self.kept_steps:
-            self._keep(step, snapshot, share, low)
+            self._keep(step, snapshot, share)
         if report:
             grid = self.folder / SAMPLES_FOLDER / f"step-{step:06d}.png"
             save_png(image_grid(self.probe.grid(images), self.probe.columns), grid, scale=max(1, 64 // images.shape[1]))
             self._tick(step, share, grid)
 
-    def _keep(self, step: int, snapshot: Generator, share: float, collapsed: bool) -> None:
+    def _is_low(self, share: float) -> bool:
+        return not share >= self.settings.min_diversity
+
+    def _keep(self, step: int, snapshot: Generator, share: float) -> None:
         info = GeneratorInfo(
             recipe_name=self.recipe.name,
             image_shape=self.metadata.image_shape,
@@ -270,87 +302,93 @@ class _Loop:
             seed=self.seed,
             data_fingerprint=self.metadata.fingerprint,
             diversity=share,
-            collapsed=collapsed,
+            collapsed=self._is_low(share),
         )
-        target = self.folder / GENERATORS_FOLDER / f"step-{step:06d}"
         companions = self.game.companions()
         if self.keep_discriminator:
             companions |= {"discriminator": self.game.discriminator.state_dict()}
+        target = self.folder / GENERATORS_FOLDER / f"step-{step:06d}"
         save_generator(target, snapshot.state_dict(), self.recipe, info, companions)
 
     def _tick(self, step: int, share: float, grid: Path) -> None:
-        metrics = self._take_means()
-        seconds = time.monotonic() - self.tick_started
-        images = self.tick_images + (self.state.batches - self.tick_batches) * self.training.batch_size
+        metrics = {name: float(value) for name, value in self.meter.means().items()}
+        self.meter.clear()
         metrics |= {
             "G/diversity": share,
-            "images_per_second": images / seconds if seconds > 0 else 0.0,
+            "images_per_second": self._rate(self.tick_pace),
             "memory_gb": _memory_gb(self.device),
         }
-        self.state.history.append({"step": float(step)} | metrics)
+        self.progress.history.append({"step": float(step)} | metrics)
         self._write_history()
         self._check_health(step, metrics)
         self._check_collapse(step, share)
         self.reporter.tick(step, metrics, grid)
-        self.tick_started, self.tick_batches, self.tick_images = time.monotonic(), self.state.batches, 0
+        self.tick_pace = _Pace(self.progress.batches)
 
-    def _take_means(self) -> dict[str, float]:
-        """Means over the steps since the last tick; gradient norms were added once, at its last step."""
-        count = self.summed
-        means = {
-            name: float(value) / (1 if name.endswith("gradient_norm") else count) for name, value in self.sums.items()
-        }
-        self.sums, self.summed = {}, 0
-        return means
+    def _rate(self, pace: _Pace) -> float:
+        """Images of a second."""
+        return (self.progress.batches - pace.batches) * self.settings.batch_size / pace.seconds
+
+    def _write_history(self) -> None:
+        """The whole table anew at every tick: it is small, and a resumed run must not append to rows it will repeat."""
+        names = list(dict.fromkeys(name for row in self.progress.history for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, restval="")
+        writer.writeheader()
+        writer.writerows(self.progress.history)
+        write_text(self.folder / HISTORY_FILE, text.getvalue())
+
+    def _show(self, step: int) -> None:
+        if self.shown_pace.seconds < _PROGRESS_SECONDS and step < self.settings.steps:
+            return
+        losses = {name: value for name, value in self.meter.means().items() if name in ("D/loss", "G/loss")}
+        figures = {"images/s": self._rate(self.shown_pace)} | {name: float(value) for name, value in losses.items()}
+        self.reporter.progress(step, figures)
+        self.shown_pace = _Pace(self.progress.batches)
+
+    # --- health
 
     def _check_health(self, step: int, metrics: Mapping[str, float]) -> None:
         broken = sorted(name for name, value in metrics.items() if not math.isfinite(value))
         if not broken:
             return
-        self.state.unhealthy_steps.append(step)
+        self.progress.unhealthy_steps.append(step)
         sentence = (
-            f"{broken[0]} became {metrics[broken[0]]} between steps {step - self.training.tick} and {step}: lower the "
+            f"{broken[0]} became {metrics[broken[0]]} between steps {step - self.settings.tick} and {step}: lower the "
             "learning rates, set training.precision=fp32, or try another seed"
         )
-        if self.training.on_nan == "stop":
+        if self.settings.on_nan == "stop":
             raise RunError(f"{sentence}; the generators kept before that step are intact in {self.folder}")
         self.reporter.note(sentence)
 
     def _check_collapse(self, step: int, share: float) -> None:
         """A fall under the bound after having been above it, or never having got above it by a quarter of the way."""
-        low = not share >= self.training.min_diversity
-        self.state.was_diverse |= not low
-        if not low or not (self.state.was_diverse or step >= self.training.steps / 4):
+        low = self._is_low(share)
+        self.progress.was_diverse |= not low
+        if not low or not (self.progress.was_diverse or step >= self.settings.steps / 4):
             return
         sentence = (
             f"samples collapsed at step {step}: they differ {share:.3f} times as much as real images do, under the "
-            f"bound training.min_diversity={self.training.min_diversity}"
+            f"bound training.min_diversity={self.settings.min_diversity}"
         )
-        first, self.state.collapsed = not self.state.collapsed, True
-        if self.training.on_collapse == "stop":
+        first, self.progress.collapsed = not self.progress.collapsed, True
+        if self.settings.on_collapse == "stop":
             raise RunError(f"{sentence}; try another seed, a lower learning rate for D, or another game")
         if first:
             self.reporter.note(f"{sentence}; such generators are not selected")
 
     # --- checkpoints
 
+    def _checkpoint_is_due(self) -> bool:
+        return time.monotonic() - self.saved_at >= self.settings.checkpoint_seconds
+
     def _save(self) -> None:
-        if any(not math.isfinite(float(value)) for value in self.sums.values()) and self.training.on_nan == "stop":
+        if self.settings.on_nan == "stop" and not all(torch.isfinite(value) for value in self.meter.sums.values()):
             return  # The tick will stop this run; what is on the disk is healthy.
         now = time.monotonic()
-        self.state.seconds += now - self.counted_until
+        self.progress.seconds += now - self.counted_until
         self.counted_until = now
-        state = {
-            "game": self.game.state_dict(),
-            "average": self.average.state_dict(),
-            "progress": vars(self.state),
-            "sums": self.sums,
-            "summed": self.summed,
-            "tick_images": self.tick_images + (self.state.batches - self.tick_batches) * self.training.batch_size,
-            "random": _random_state(self.device),
-            "threads": torch.get_num_threads(),
-        }
-        self.checkpoints.save(self.state.step, state)
+        self.checkpoints.save(self.progress.step, {name: part.state_dict() for name, part in self.saved.items()})
         self.saved_at = time.monotonic()
 
     def _resume(self) -> None:
@@ -359,50 +397,16 @@ class _Loop:
         if loaded is None:
             return
         step, state = loaded
-        self.game.load_state_dict(state["game"])
-        self.average.load_state_dict(state["average"])
-        self.state = _Progress(**state["progress"])
-        self.sums, self.summed = state["sums"], state["summed"]
-        _set_random_state(state["random"], self.device)
-        if step < self.training.steps:
+        for name, part in self.saved.items():
+            part.load_state_dict(state[name])
+        if step < self.settings.steps:
             self.reporter.note(f"going on from the checkpoint of step {step}")
-        if state["threads"] != torch.get_num_threads():
+        before, self.progress.threads = self.progress.threads, torch.get_num_threads()
+        if before != self.progress.threads:
             self.reporter.note(
-                f"now {torch.get_num_threads()} threads, {state['threads']} before: the result will not equal an "
-                "uninterrupted run's bit for bit"
+                f"now {self.progress.threads} threads, {before} before: the result will not equal an uninterrupted "
+                "run's bit for bit"
             )
-
-    def _start_clocks(self) -> None:
-        now = time.monotonic()
-        self.saved_at = self.counted_until = self.tick_started = self.shown_at = now
-        self.tick_batches, self.tick_images = self.state.batches, 0
-        self.shown_batches = self.state.batches
-
-    def _checkpoint_is_due(self) -> bool:
-        return time.monotonic() - self.saved_at >= self.training.checkpoint_seconds
-
-    # --- reports
-
-    def _write_history(self) -> None:
-        """The whole table anew at every tick: it is small, and a resumed run must not append to rows it will repeat."""
-        names = list(dict.fromkeys(name for row in self.state.history for name in row))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, names, restval="")
-        writer.writeheader()
-        writer.writerows(self.state.history)
-        write_text(self.folder / HISTORY_FILE, text.getvalue())
-
-    def _show_progress(self, step: int) -> None:
-        now = time.monotonic()
-        if now - self.shown_at < _PROGRESS_SECONDS and step < self.training.steps:
-            return
-        images = (self.state.batches - self.shown_batches) * self.training.batch_size
-        figures = {"images/s": images / max(now - self.shown_at, 1e-9)}
-        for name in ("D/loss", "G/loss"):
-            if name in self.sums:
-                figures[name] = float(self.sums[name]) / self.summed
-        self.reporter.progress(step, figures)
-        self.shown_at, self.shown_batches = now, self.state.batches
 
 
 def _memory_gb(device: torch.device) -> float:
@@ -410,16 +414,3 @@ def _memory_gb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
     return float(psutil.Process().memory_info().rss) / 1e9
-
-
-def _random_state(device: torch.device) -> dict[str, Tensor]:
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def _set_random_state(states: Mapping[str, Any], device: torch.device) -> None:
-    torch.set_rng_state(states["cpu"].cpu())
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"].cpu(), device)

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from gan_models.data.table import Split, to_uint8
-from gan_models.families.building import Generator, Inputs
-from gan_models.sampling.before_after import given
+from gan_models.families.interfaces import Generator, Inputs
 from gan_models.sampling.diversity import diversity
 from gan_models.sampling.examples import chosen
+from gan_models.tasks import TASKS
 
 _PER_CLASS = 8
 _CLASSES = 10
@@ -32,6 +32,7 @@ class Probe:
     """
 
     def __init__(self, generator: Generator, split: Split, seed: int) -> None:
+        self.task = TASKS[generator.task]()
         stream = torch.Generator().manual_seed(seed ^ _STREAM)
         device = split.images.device
         classes = generator.num_classes
@@ -54,7 +55,7 @@ class Probe:
 
     def grid(self, drawn: Tensor) -> Tensor:
         """What people look at, uint8 [N or 2 N, H, W, C]: `drawn`, each after the image it was made from, if any."""
-        before = given(self.inputs)
+        before = self.task.given(self.inputs)
         if before is None:
             return drawn
         shown = to_uint8(before).expand_as(drawn)

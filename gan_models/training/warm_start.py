@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file
 from torch import Tensor
 
 from gan_models.data.table import TableMetadata
 from gan_models.errors import RequestError
-from gan_models.games import Game
+from gan_models.files import WEIGHTS_FILE
+from gan_models.games.base import Game
 from gan_models.recipes import Recipe
-from gan_models.sampling.generator import WEIGHTS_FILE, load_generator
+from gan_models.sampling.generator import load_generator
 
 DISCRIMINATOR_FILE = "discriminator.safetensors"
 _SAME = ("networks", "conditioning")
@@ -58,7 +60,7 @@ def read_start(folder: Path, recipe: Recipe, metadata: TableMetadata) -> Start:
     )
 
 
-def begin_with(start: Start, game: Game) -> None:
+def begin_with(start: Start, game: Game[Any]) -> None:
     """Puts the weights into the networks of a game that has not moved yet."""
     game.generator.load_state_dict(start.generator)
     if start.discriminator is not None:

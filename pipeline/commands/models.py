@@ -9,8 +9,8 @@ from pathlib import Path
 
 import typer
 
-from components.tracking.mlflow.address import check_tracking, sqlite_path
-from components.tracking.mlflow.champions import CHAMPION, Registry, Verdict, Version, now
+from components.tracking.backend import champions_of, check_tracking, tracker_of
+from components.tracking.champions import Champions, Verdict, Version, now, with_alias
 from gan_models.errors import RequestError, RunError
 from pipeline.request.place import RUNS_FOLDER, tracking_address
 
@@ -29,7 +29,7 @@ def list_command(tracking_uri: str | None, as_json: bool) -> int:
         return 0
     rows = []
     for name, versions in models.items():
-        champion = _champion(versions)
+        champion = with_alias(versions)
         lineage = registry.lineage(champion) if champion else None
         made_of = (lineage.recipe, lineage.data_fingerprint[:8]) if lineage else ("", "")
         figure = _figure(champion) if champion else ""
@@ -43,7 +43,7 @@ def show_command(model: str, tracking_uri: str | None, as_json: bool) -> int:
     """The champion, then all versions."""
     registry = _registry(tracking_uri)
     versions = registry.require(model)
-    champion = _champion(versions)
+    champion = with_alias(versions)
     if champion is not None and champion.lineage is None:
         champion.lineage = registry.lineage(champion)
     if as_json:
@@ -73,7 +73,7 @@ def promote_command(model: str, version: str | None, tracking_uri: str | None) -
     registry = _registry(tracking_uri)
     versions = registry.require(model, version)
     chosen = next(each for each in versions if version in (None, each.version))
-    champion = _champion(versions)
+    champion = with_alias(versions)
     if champion is not None and champion.version == chosen.version:
         typer.echo(f"version {chosen.version} of {model} is the champion already")
         return 0
@@ -93,7 +93,7 @@ def rollback_command(model: str, tracking_uri: str | None) -> int:
     """Gives the alias back."""
     registry = _registry(tracking_uri)
     versions = registry.require(model)
-    champion = _champion(versions)
+    champion = with_alias(versions)
     if champion is None:
         raise RequestError(f"{model} has no champion, so there is nothing to take back")
     before = next((each for each in versions if each.version == champion.verdict.against), None)
@@ -111,18 +111,12 @@ def rollback_command(model: str, tracking_uri: str | None) -> int:
     return 0
 
 
-def _registry(tracking_uri: str | None) -> Registry:
+def _registry(tracking_uri: str | None) -> Champions:
     uri = tracking_address(tracking_uri, Path(RUNS_FOLDER).resolve())
-    database = sqlite_path(uri)
-    if database is not None and not database.is_file():
-        raise RequestError(f"there is no MLflow store at {database} yet: start a run, or give --tracking-uri")
+    tracker_of(uri).check_exists(uri)
     if check_tracking(uri) == "away":
         raise RunError("the tracking server does not answer: try again when it is back")
-    return Registry(uri)
-
-
-def _champion(versions: Sequence[Version]) -> Version | None:
-    return next((each for each in versions if CHAMPION in each.aliases), None)
+    return champions_of(uri)
 
 
 def _figure(version: Version) -> str:

@@ -10,7 +10,7 @@ import typer
 import yaml
 
 from gan_models.recipes import Recipe, load_recipe, recipe_names
-from gan_models.recipes.explanation import Setting, explain
+from gan_models.recipes.settings import Setting, explain
 
 _WIDTH = 110
 _HEADING = ("name", "description", "paper", "builds_on")

@@ -17,7 +17,7 @@ from components.artifacts import read_outcome
 from components.context import PIPELINE, RETRAINING_TITLES, TITLES, RunContext
 from components.redaction import redact
 from components.stage.failures import Interrupted
-from components.tracking.mlflow.address import check_tracking
+from components.tracking.backend import check_champions, check_tracking
 from gan_models.errors import RequestError, RunError, unknown_name
 from pipeline.request.place import Place, make_place
 from pipeline.request.plan import Plan, make_plan
@@ -88,6 +88,8 @@ def _run(request: Request, report: Report) -> Tell:
     place = make_place(plan, request)
     report.workdir = str(place.workdir)
     retrains, work = request.command == "retrain", _work(request, plan)
+    if retrains:
+        check_champions(place.tracking_uri)
     reachable = check_tracking(place.tracking_uri)
     if retrains:
         report.decided = {**report.decided, "model": plan.recipe.export.model_name or ""}
@@ -97,12 +99,12 @@ def _run(request: Request, report: Report) -> Tell:
         stop_leftovers(workdir.root)
         record = continue_or_begin(workdir, plan, place, anew=retrains)
         report.run_id = record.run_id
-        context = context_of(record, workdir, place.tracking_uri)
+        titles = RETRAINING_TITLES if retrains else TITLES
+        context = context_of(record, workdir, place.tracking_uri, titles)
         if record.status == "finished":
             typer.echo(f"{record.name}: this retraining has been done", err=True)
             return _decided(context, record, workdir, report)
         say_what(record, place, away=reachable == "away")
-        titles = RETRAINING_TITLES if retrains else TITLES
         with kept(workdir, record):
             outcome = track(plan, context, workdir, work, DRAIN_SECONDS[reachable], titles)
             if retrains:
@@ -197,7 +199,9 @@ def continue_or_begin(workdir: WorkDirectory, plan: Plan, place: Place, *, anew:
     return record
 
 
-def context_of(record: RunRecord, workdir: WorkDirectory, tracking_uri: str) -> RunContext:
+def context_of(
+    record: RunRecord, workdir: WorkDirectory, tracking_uri: str, titles: Mapping[str, str] | None = None
+) -> RunContext:
     """What the stages of a run are told about it."""
     return RunContext(
         run_id=record.run_id,
@@ -206,6 +210,7 @@ def context_of(record: RunRecord, workdir: WorkDirectory, tracking_uri: str) -> 
         tracking_uri=tracking_uri,
         state_dir=str(workdir.root),
         relay="external",
+        titles=dict(titles or {}),
     )
 
 

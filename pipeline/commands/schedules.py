@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from components.prepare_data.sources import absolute_source
 from components.redaction import redact
 from gan_models.errors import RequestError
-from pipeline.request.carried import absolute_source
 from pipeline.request.place import RUNS_FOLDER, tracking_address
 from pipeline.request.plan import make_plan
 from pipeline.request.request import Request

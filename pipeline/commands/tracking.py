@@ -15,7 +15,7 @@ from pathlib import Path
 import typer
 
 from components.redaction import redact
-from components.tracking.mlflow.address import check_tracking, sqlite_path
+from components.tracking.backend import check_tracking, tracker_of
 from gan_models.errors import RequestError, RunError
 from pipeline.commands.run import context_of
 from pipeline.request.place import RUNS_FOLDER, tracking_address
@@ -35,11 +35,7 @@ def ui_command(port: int, workdir: Path | None, tracking_uri: str | None) -> int
         _check_answer(uri)
         typer.echo(f"these runs are on a tracking server, which has its own UI: {redact(uri)}")
         return 0
-    database = sqlite_path(uri)
-    if database is not None and not database.is_file():
-        raise RequestError(
-            f"there is no MLflow store at {database} yet: start a run, or give --workdir or --tracking-uri"
-        )
+    tracker_of(uri).check_exists(uri)
     check_tracking(uri)
     _check_port(port)
     return _serve(uri, port)
@@ -58,9 +54,9 @@ def _check_port(port: int) -> None:
 
 def _serve(uri: str, port: int) -> int:
     # The address goes through the environment: a password in it would show in the list of processes.
-    environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    command, variables = tracker_of(uri).ui_server(uri, HOST, port)
+    environment = {**os.environ, **variables}
     environment.pop("MLFLOW_TRACKING_URI", None)
-    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
     address = f"http://{HOST}:{port}"
     typer.echo(f"starting the MLflow UI on {redact(uri)} ...", err=True)
     server = subprocess.Popen(

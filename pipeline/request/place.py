@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.prepare_data.sources.registry import SPLIT_NAMES
-from components.tracking.mlflow.address import sqlite_uri
+from components.prepare_data.sources import short_name
+from components.tracking.backend import default_address, tracker_of
 from gan_models.errors import RequestError
 from pipeline.request.plan import Plan, plain_json
 from pipeline.request.request import Request
@@ -46,35 +46,16 @@ def make_place(plan: Plan, request: Request, environment: Mapping[str, str] = os
 
 def tracking_address(flag: str | None, runs_folder: Path, environment: Mapping[str, str] = os.environ) -> str:
     """The MLflow store: the flag, else MLFLOW_TRACKING_URI, else a SQLite file beside the runs. Absolute."""
-    uri = flag or environment.get(TRACKING_VARIABLE) or default_tracking_address(runs_folder)
-    scheme, separator, rest = uri.partition(":///")
-    if separator and scheme == "sqlite" and not rest.startswith("/"):
-        return sqlite_uri(Path(rest))  # MLflow would read it against each process's own directory
-    return uri
-
-
-def default_tracking_address(runs_folder: Path) -> str:
-    """The store that runs in a folder share when nobody names another."""
-    return sqlite_uri(runs_folder / "mlflow.db")
+    uri = flag or environment.get(TRACKING_VARIABLE) or default_address(runs_folder)
+    return tracker_of(uri).absolute(uri)
 
 
 def default_name(plan: Plan) -> str:
     """A name that is the same whenever the same settings are asked for, whatever the version of code and images."""
     settings = {key: value for key, value in plan.parameters().items() if not key.endswith("_version")}
     digest = hashlib.sha256(plain_json(settings).encode()).hexdigest()[:6]
-    return f"{slug(plan.recipe.name)}-{source_slug(plan.recipe.data.source)}-{plan.seed}-{digest}"
-
-
-def source_slug(source: str) -> str:
-    """A short name of a source: `mnist-5k`, `cifar10` for torchvision:CIFAR10, `cats` for folder:/data/cats."""
-    kind, separator, rest = source.partition(":")
-    if not separator:
-        return slug(source)
-    path = Path(rest)
-    name = path.stem if kind in ("parquet", "npz") and path.suffix else path.name
-    if name.lower() in SPLIT_NAMES:  # .../cifar10/train.parquet: the folder says what it is
-        name = path.parent.name
-    return slug(name) or slug(kind)
+    source = plan.recipe.data.source
+    return f"{slug(plan.recipe.name)}-{slug(short_name(source)) or slug(source)}-{plan.seed}-{digest}"
 
 
 def slug(text: str) -> str:

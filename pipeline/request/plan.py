@@ -14,19 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from components.export_samples.step import registry_name
+from components.prepare_data.sources import absolute_source, carried_by, parse_source, source_version, toys_with
 from gan_models.errors import RequestError
 from gan_models.metrics.choice import check_evaluation
 from gan_models.recipes import Recipe, load_recipe, model_document
 from gan_models.recipes.loading import parse_recipe
 from pipeline.checks import check_buildable
-from pipeline.request.carried import (
-    PATH_KINDS,
-    absolute_source,
-    carried_by,
-    parse_source,
-    source_version,
-    toys_with,
-)
 from pipeline.request.request import Request
 from pipeline.versions import code_version
 
@@ -108,8 +101,8 @@ def make_plan(request: Request, elsewhere: Elsewhere | None = None) -> Plan:
         recipe = load_recipe(request.recipe or LABELLED_DEFAULT, overrides)
     else:
         recipe, seed = read_parameters(compiled_parameters(request.pipeline), str(request.pipeline))
-    source, name = recipe.data.source, parse_source(recipe.data.source)
-    unseen = name.path if elsewhere is not None and name.kind in PATH_KINDS else None
+    source = recipe.data.source
+    unseen = parse_source(source).path if elsewhere is not None else None
     carried = recipe.needs if unseen else carried_by(source)
     if request.recipe is None and request.pipeline is None:
         if unseen:

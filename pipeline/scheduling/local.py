@@ -23,7 +23,7 @@ from types import FrameType
 import psutil
 from filelock import FileLock, Timeout
 
-from components.stage.stopping import is_alive
+from components.processes import is_alive
 from gan_models.errors import RequestError
 from pipeline.scheduling.store import GRACE_SECONDS, Claim, ScheduleStore
 

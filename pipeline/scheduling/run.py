@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from components.processes import parent_mark
 from components.redaction import redact
 from components.stage.failures import Interrupted
-from components.stage.stopping import parent_mark
 from pipeline.scheduling.store import ScheduleStore
 from pipeline.workdir import OCCASION_VARIABLE, WorkDirectory
 

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.stage.stopping import is_alive
+from components.processes import is_alive
 from gan_models.errors import RequestError, unknown_name
 from pipeline.scheduling.schedule import Change, Schedule, ScheduledRun, ScheduleStatus, equal_schedules
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gan_models.games import Batch
+from gan_models.games.base import Batch
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 SEEDS, ROWS = 2, 16

@@ -69,6 +69,7 @@ def tracked(tmp_path: Path, empty_database: Path) -> RunContext:
         tracking_uri=sqlite_uri(path),
         relay="external",
         name="digits",
+        titles={"prepare_data": "1 prepare data", "train_gan": "2 train", "select_checkpoint": "3 select checkpoint"},
         experiment="test",
     )
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from components.artifacts import Choice
 from components.evaluate_gan import step as evaluate_gan
 from components.export_samples import step as export_samples
 from components.prepare_data import step as prepare_data
@@ -40,7 +41,7 @@ class Run(NamedTuple):
     training: Path
     report: Path
     export: Path
-    selection: select_checkpoint.Result
+    selection: Choice
     evaluation: evaluate_gan.Result
 
 

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 
 from gan_models.data.table import Split, TableMetadata
 from gan_models.errors import RequestError
-from gan_models.families.building import family_of
+from gan_models.families import FAMILIES
 from gan_models.recipes import Recipe, load_recipe, recipe_names
 from gan_models.training.loop import Stopped, train
 
@@ -60,9 +60,10 @@ def small(name: str, *overrides: str) -> Recipe:
 
 
 def _smallest_size(family: str) -> int:
+    made = FAMILIES[family].generator
     for size in range(8, 257):
         try:
-            family_of(family).check_size(size)
+            made().maps(size)
         except RequestError:
             continue
         return size
@@ -70,11 +71,8 @@ def _smallest_size(family: str) -> int:
 
 
 def _draws_from_latents(name: str) -> bool:
-    """Whether a recipe's generator is given latents (and labels); a recipe that cannot be read is, and fails there."""
-    try:
-        return not hasattr(family_of(load_recipe(name).networks.generator.family), "build")
-    except (RequestError, ImportError):
-        return True
+    """Whether a recipe's generator is given latents (and labels): no game is made for its family alone."""
+    return not FAMILIES[load_recipe(name).networks.generator.family].game
 
 
 LATENT_RECIPES = [name for name in recipe_names() if _draws_from_latents(name)]

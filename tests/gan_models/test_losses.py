@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from gan_models.losses import LOSSES, Loss, cross_entropy_discriminator, relativistic_discriminator
-from gan_models.recipes.game_specs import Adversarial
+from gan_models.losses import LOSSES, Loss, NonSaturating, Relativistic
 
 
 def sigmoid(x: float) -> float:
@@ -14,7 +13,7 @@ def sigmoid(x: float) -> float:
 
 
 def loss_of(name: str, **rules: object) -> Loss:
-    return LOSSES[name](Adversarial(loss=name, **rules))
+    return LOSSES[name](**rules)
 
 
 NOTHING = torch.empty(0)
@@ -49,7 +48,10 @@ def test_generator_gradients_share_their_direction_and_differ_in_strength() -> N
 
 def test_label_smoothing_is_one_sided() -> None:
     """Real targets 0.9 give the cross entropy of a soft target; the gradient on fakes does not change at all."""
-    loss = cross_entropy_discriminator
+
+    def loss(real: torch.Tensor, fake: torch.Tensor, smoothing: float) -> torch.Tensor:
+        return NonSaturating(label_smoothing=smoothing).discriminator(real, fake)
+
     soft = torch.nn.functional.binary_cross_entropy_with_logits(REAL, torch.full_like(REAL, 0.9))
     hard = torch.nn.functional.binary_cross_entropy_with_logits(FAKE, torch.zeros_like(FAKE))
     assert loss(REAL, FAKE, 0.1).item() == pytest.approx((soft + hard).item(), abs=1e-12)
@@ -114,7 +116,7 @@ def test_relativistic_players_judge_pairs() -> None:
     assert loss.discriminator(REAL, FAKE).item() == pytest.approx(expected, abs=1e-12)
     expected = -sum(math.log(sigmoid(fake - real)) for real, fake in pairs) / 2
     assert loss.generator(FAKE, REAL).item() == pytest.approx(expected, abs=1e-12)
-    shifted = relativistic_discriminator(REAL + 7, FAKE + 7)
+    shifted = Relativistic().discriminator(REAL + 7, FAKE + 7)
     torch.testing.assert_close(shifted, loss.discriminator(REAL, FAKE))
 
 
@@ -133,7 +135,7 @@ def test_a_trained_discriminator_recovers_the_density_ratio() -> None:
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = 1e-2 * (1 - step / steps)
         real, fake = p.sample((512, 1)), q.sample((512, 1))
-        loss = cross_entropy_discriminator(network(real), network(fake))
+        loss = NonSaturating().discriminator(network(real), network(fake))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from gan_models.data.toy import Mixture
-from gan_models.families.building import Discriminator
-from gan_models.families.mlp.networks import build_trunk
+from gan_models.families.interfaces import Discriminator
+from gan_models.families.mlp.networks import Mlp
+from gan_models.families.mlp.spec import MlpDiscriminator
 from gan_models.layers.heads import LinearHead
 from gan_models.losses import LOSSES
-from gan_models.recipes.game_specs import Adversarial
-from gan_models.recipes.network_specs import MlpDiscriminator
 
 DATA = Mixture("data", ((0.7, 0.0), (-0.7, 0.7)), 0.5)
 MODEL = Mixture("model", ((0.0, -0.3),), 0.8)
@@ -33,16 +32,14 @@ def test_d_recovers_the_share_of_the_data(loss: str, share: Callable[[Tensor], T
     Stated error: 0.02 on average over points of both distributions, 0.1 at 99 % of them.
     """
     torch.manual_seed(0)
-    trunk = build_trunk(MlpDiscriminator(widths=(64, 64)), (2, 1, 1))
+    trunk = Mlp().trunk(MlpDiscriminator(widths=(64, 64)), (2, 1, 1))
     discriminator = Discriminator(trunk.layers, LinearHead(trunk.channels))
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=5e-3)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, STEPS)
     real = as_images(DATA.draw(STEPS * BATCH, 1)[0]).split(BATCH)
     fake = as_images(MODEL.draw(STEPS * BATCH, 2)[0]).split(BATCH)
     for one, other in zip(real, fake, strict=True):
-        value = LOSSES[loss](Adversarial(loss=loss)).discriminator(
-            discriminator(one).logits, discriminator(other).logits
-        )
+        value = LOSSES[loss]().discriminator(discriminator(one).logits, discriminator(other).logits)
         optimizer.zero_grad()
         value.backward()
         optimizer.step()

@@ -20,7 +20,12 @@ HERE = Path(__file__).parent
 def context(tmp_path: Path) -> RunContext:
     work = tmp_path / "work"
     work.mkdir()
-    return RunContext(state_dir=str(work), tracking_uri=sqlite_uri(tmp_path / "s" / "mlflow.db"), relay="external")
+    return RunContext(
+        state_dir=str(work),
+        tracking_uri=sqlite_uri(tmp_path / "s" / "mlflow.db"),
+        relay="external",
+        titles={"train_gan": "2 train"},
+    )
 
 
 def script(mode: str, context: RunContext, *arguments: int) -> None:

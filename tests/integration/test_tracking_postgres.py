@@ -110,7 +110,9 @@ def test_a_restart_of_server_and_database_loses_and_doubles_nothing(
     Image.new("L", (8, 8)).save(grid)
     server = tracking_server(database.uri, tmp_path)
     server.start()
-    context = RunContext(state_dir=str(tmp_path / "work"), tracking_uri=server.uri, relay="external")
+    context = RunContext(
+        state_dir=str(tmp_path / "work"), tracking_uri=server.uri, relay="external", titles={"train_gan": "2 train"}
+    )
     step = 0
     with open_stage(PIPELINE, context), open_stage("train_gan", context) as stage, Relay(context) as relay:
 

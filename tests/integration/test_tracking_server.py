@@ -12,7 +12,8 @@ from PIL import Image
 
 from components.context import RunContext
 from components.stage.stage import PIPELINE, open_stage
-from components.tracking.mlflow.address import check_tracking, sqlite_uri
+from components.tracking.backend import check_tracking
+from components.tracking.mlflow.address import sqlite_uri
 from components.tracking.mlflow.client import connect, create_database
 from components.tracking.relay import Relay, count_unsent
 from gan_models.errors import RequestError
@@ -34,7 +35,9 @@ def test_no_figure_is_lost_or_doubled_whatever_the_server_does(
     monkeypatch.setattr("components.tracking.relay.REFUSED_WAIT_SECONDS", 1.0)
     grid = tmp_path / "grid.png"
     Image.new("L", (8, 8)).save(grid)
-    context = RunContext(state_dir=str(tmp_path / "work"), tracking_uri=server.uri, relay="external")
+    context = RunContext(
+        state_dir=str(tmp_path / "work"), tracking_uri=server.uri, relay="external", titles={"train_gan": "2 train"}
+    )
     step = 0
     with open_stage(PIPELINE, context), open_stage("train_gan", context) as stage, Relay(context) as relay:
 

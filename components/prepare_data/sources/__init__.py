@@ -1,0 +1,139 @@
+"""The data sources: which kinds there are, and what is known of a source by its name alone. Light to import.
+
+A source is written `kind` or `kind:rest`:
+
+    mnist-5k  digits                      real digits that come inside installed packages
+    torchvision:<Class>                   a data set of torchvision.datasets, downloaded by it
+    toy:<name>                            drawn here, with everything about it known
+    folder:<path>                         image files; sub-folders are classes
+    parquet:<path>                        a file or folder in the convention of public data hubs
+    npz:<path>                            NumPy arrays
+
+A kind is one module with a `SourceKind` (`base.py`); ours are listed in `SOURCES`, packages add theirs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from components.prepare_data.sources.base import SPLIT_NAMES as SPLIT_NAMES
+from components.prepare_data.sources.base import Source, SourceKind, SourceName, nearest, reading
+from gan_models.errors import RequestError
+from gan_models.plugins import Registry
+
+_HERE = "components.prepare_data.sources"
+SOURCES: Registry[SourceKind] = Registry(
+    "kind of data source",
+    "gan_pipeline.sources",
+    {
+        "mnist-5k": f"{_HERE}.embedded:MNIST_5K",
+        "digits": f"{_HERE}.embedded:DIGITS",
+        "torchvision": f"{_HERE}.torchvision:TORCHVISION",
+        "toy": f"{_HERE}.toy:TOY",
+        "folder": f"{_HERE}.folder:FOLDER",
+        "parquet": f"{_HERE}.parquet:PARQUET",
+        "npz": f"{_HERE}.npz:NPZ",
+    },
+)
+
+
+def forms() -> list[str]:
+    """How a source of each kind is written: `digits`, `toy:<name>`, `folder:<path>`."""
+    return [f"{name}:<{kind.rest}>" if kind.rest else name for name, kind in SOURCES.items()]
+
+
+def parse_source(text: str) -> SourceName:
+    """Take a source's name apart; nothing is opened.
+
+    Raises:
+        RequestError: there is no such kind of source, or none of that name, with the nearest right spelling.
+    """
+    name, colon, rest = text.partition(":")
+    kind = SOURCES.get(name)
+    if kind is None or (colon and not kind.rest):
+        guess = _guess(text)
+        hint = f"did you mean {guess!r}? " if guess else ""
+        raise RequestError(f"unknown data source {text!r}: {hint}Known: {', '.join(forms())}")
+    kind.check(text, rest)
+    return SourceName(name, rest, Path(rest).expanduser() if kind.at_path else None)
+
+
+def _guess(text: str) -> str:
+    """The nearest right spelling of an unknown source: a forgotten or misspelt kind, a bare name, a bare path."""
+    name, _, rest = text.partition(":")
+    path = Path(text).expanduser()
+    for kind in reversed(list(SOURCES)):  # what asks less of a path comes first: any folder is one of image files
+        if text and SOURCES[kind].recognises(path):
+            return f"{kind}:{text}"
+    if rest:
+        near = nearest(name, [kind for kind in SOURCES if SOURCES[kind].rest])
+        return f"{near}:{rest}" if near else ""
+    bare = {kind: kind for kind in SOURCES if not SOURCES[kind].rest}
+    bare |= {each: f"{kind}:{each}" for kind in SOURCES for each in SOURCES[kind].names}
+    return bare.get(nearest(text, bare), "")
+
+
+def absolute_source(text: str) -> str:
+    """The same source, meaning the same in every working directory.
+
+    Raises:
+        RequestError: as `parse_source`.
+    """
+    name = parse_source(text)
+    return f"{name.kind}:{name.path.absolute()}" if name.path else text
+
+
+def source_version(text: str) -> str:
+    """A cheap digest that changes when the source's content does, for cache keys; no image is opened.
+
+    For files: relative paths, sizes and modification times. For data inside packages, fetched or drawn by them: the
+    packages' versions.
+
+    Raises:
+        RequestError: unknown source, or nothing is there.
+    """
+    name = parse_source(text)
+    return SOURCES[name.kind].version(name)
+
+
+def carried_by(text: str) -> frozenset[str]:
+    """What the images of a source come with: `labels`, `domains`, `captions`; nothing is decoded or downloaded.
+
+    Raises:
+        RequestError: there is no such source, or nothing usable in it.
+        RunError: it could not be read.
+    """
+    name = parse_source(text)
+    with reading(text):
+        return SOURCES[name.kind].carries(name)
+
+
+def toys_with(what: str) -> list[str]:
+    """The data sets by name, here without a download, whose images carry `labels`, `domains` or `captions`."""
+    here = [f"{kind}:{name}" for kind, its in SOURCES.items() if not its.needs_network for name in its.names]
+    return [text for text in here if what in carried_by(text)]
+
+
+def needs_network(text: str) -> bool:
+    """Whether it must be downloaded, by a stage with a network (and PyTorch)."""
+    return SOURCES[parse_source(text).kind].needs_network
+
+
+def short_name(text: str) -> str:
+    """What to call the data set in a line of text: `CIFAR10`, `ring`, `cats` for folder:/data/cats."""
+    name = parse_source(text)
+    return SOURCES[name.kind].short_name(name)
+
+
+def open_source(text: str) -> Source:
+    """Open a source: count its images, learn its classes and splits; no image is decoded.
+
+    Raises:
+        RequestError: it is unknown, absent, or not in the form that its kind asks for.
+        RunError: it could not be downloaded or read.
+    """
+    name = parse_source(text)
+    with reading(text):
+        opened = SOURCES[name.kind].open(name)
+    opened.name = text
+    return opened

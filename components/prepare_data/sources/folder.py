@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from components.prepare_data.sources.registry import SPLIT_NAMES, Batch, Source, files_below, printable
+from components.prepare_data.sources.base import (
+    SPLIT_NAMES,
+    Batch,
+    PathKind,
+    Source,
+    SourceName,
+    files_below,
+    printable,
+)
 from gan_models.errors import RequestError
 
-FILES_IN_A_BATCH = 64  # photographs take long: progress is shown, and a stop is heard, between batches
 # What lies beside images in a normal data set and is no failed image: listed, but not counted as bad.
 SIDECARS = frozenset(
     f".{name}"
@@ -30,11 +37,13 @@ class FolderSource(Source):
         RequestError: no image files, validation or test images without any for training.
     """
 
+    most_items = 64  # photographs take long: progress is shown, and a stop is heard, between batches
+
     def __init__(self, root: Path) -> None:
         self._root = root
         files = files_below(root)
         images = [file for file in files if Path(file).suffix.lower() not in SIDECARS]
-        self._ignored = [(printable(file), "not an image, by its name") for file in sorted(set(files) - set(images))]
+        self.ignored = [(printable(file), "not an image, by its name") for file in sorted(set(files) - set(images))]
         if not images:
             there = f"{len(files)} other files" if files else "no files"
             raise RequestError(f"folder {root} holds no images ({there}): give the folder that contains them")
@@ -47,26 +56,19 @@ class FolderSource(Source):
         self.class_names = tuple(sorted(classes)) if len(classes) > 1 else ()
         self._labels = {name: label for label, name in enumerate(self.class_names)}
 
-    @property
-    def ignored(self) -> Sequence[tuple[str, str]]:
-        return self._ignored
-
     def _folder_of(self, file: str) -> str:
         """The sub-folder that names the class, or ""."""
         parts = file.split("/")
         return printable(parts[self._depth]) if len(parts) > self._depth + 1 else ""
 
-    def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
-        rows = range(self.total) if rows is None else rows
-        items = min(items, FILES_IN_A_BATCH)
-        for start in range(0, len(rows), items):
-            files = [self._files[row] for row in rows[start : start + items]]
-            yield Batch(
-                items=[str(self._root / file) for file in files],
-                paths=[printable(file) for file in files],
-                labels=[self._labels.get(self._folder_of(file)) for file in files],
-                splits=[self._splits.get(_first(file)) for file in files],
-            )
+    def batch(self, rows: Sequence[int]) -> Batch:
+        files = [self._files[row] for row in rows]
+        return Batch(
+            items=[str(self._root / file) for file in files],
+            paths=[printable(file) for file in files],
+            labels=[self._labels.get(self._folder_of(file)) for file in files],
+            splits=[self._splits.get(_first(file)) for file in files],
+        )
 
 
 def _split_folders(root: Path, top: set[str]) -> dict[str, str]:
@@ -84,3 +86,17 @@ def _split_folders(root: Path, top: set[str]) -> dict[str, str]:
 def _first(file: str) -> str:
     """The folder at the top of a relative path, or "" for a file beside the folders."""
     return file.split("/", 1)[0] if "/" in file else ""
+
+
+class _Folder(PathKind):
+    def recognises(self, path: Path) -> bool:
+        return path.is_dir()
+
+    def refusal(self, path: Path) -> str:
+        return "" if path.is_dir() else f"{path} is a file; give the folder that holds the images"
+
+    def open(self, name: SourceName) -> Source:
+        return FolderSource(self.existing(name))
+
+
+FOLDER = _Folder()

@@ -1,22 +1,21 @@
-"""Any image-classification data set of torchvision.datasets, downloaded by torchvision into the cache folder."""
+"""The kind `torchvision:<Class>`: data sets of torchvision.datasets, downloaded by it into the cache folder."""
 
 from __future__ import annotations
 
 import inspect
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-from PIL import Image
-
-from components.prepare_data.decoding import BadImageError, Item, reason_of
-from components.prepare_data.sources.registry import Batch, Source
+from components.prepare_data.sources.base import Batch, Source, SourceKind, SourceName, carrying
 from components.prepare_data.sources.torchvision_catalogue import CATALOGUE, Arrangement
 from gan_models.errors import RequestError, RunError
+
+if TYPE_CHECKING:
+    from components.prepare_data.decoding import Item
 
 CACHE_VARIABLE = "GAN_PIPELINE_CACHE"
 
@@ -37,11 +36,8 @@ class TorchvisionSource(Source):
     def __init__(self, name: str) -> None:
         self._name = name
         arrangement = CATALOGUE[name]
-        self._parts: list[tuple[str | None, Any]] = []
-        for split, value in arrangement.splits.items():
-            self._parts.append((split, _construct(name, arrangement, value)))
-        if not self._parts:
-            self._parts.append((None, _construct(name, arrangement, None)))
+        splits: list[tuple[str | None, Any]] = [*arrangement.splits.items()] or [(None, None)]
+        self._parts = [(split, _construct(name, arrangement, value)) for split, value in splits]
         self._sizes = [len(part) for _, part in self._parts]
         self.total = sum(self._sizes)
         self.given_splits = frozenset(arrangement.splits)
@@ -49,17 +45,22 @@ class TorchvisionSource(Source):
         # FakeData sets torch's global random state for every image: not from two threads at once.
         self._one_at_a_time = threading.Lock() if name == "FakeData" else nullcontext()
 
-    def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
-        rows = range(self.total) if rows is None else rows
-        for start in range(0, len(rows), items):
-            places = [self._place(row) for row in rows[start : start + items]]
-            yield Batch(
-                items=[],
-                paths=[f"{self._name}/{split}/{row}" if split else f"{self._name}/{row}" for split, _, row in places],
-                labels=[],
-                splits=[split for split, _, _ in places],
-                fill=lambda batch, places=places: self._fill(batch, places),  # type: ignore[misc]
-            )
+    def batch(self, rows: Sequence[int]) -> Batch:
+        places = [self._place(row) for row in rows]
+
+        def fill(batch: Batch) -> None:
+            for _, part, row in places:
+                item, label = self._fetch(part, row)
+                batch.items.append(item)
+                batch.labels.append(label)
+
+        return Batch(
+            items=[],
+            paths=[f"{self._name}/{split}/{row}" if split else f"{self._name}/{row}" for split, _, row in places],
+            labels=[],
+            splits=[split for split, _, _ in places],
+            fill=fill,
+        )
 
     def _place(self, row: int) -> tuple[str | None, Any, int]:
         """(split, data set, position in it) of a row of the whole."""
@@ -69,13 +70,11 @@ class TorchvisionSource(Source):
             row -= size
         raise IndexError(row)
 
-    def _fill(self, batch: Batch, places: list[tuple[str | None, Any, int]]) -> None:
-        for _, part, row in places:
-            item, label = self._fetch(part, row)
-            batch.items.append(item)
-            batch.labels.append(label)
-
     def _fetch(self, part: Any, row: int) -> tuple[Item, int | None]:
+        from PIL import Image
+
+        from components.prepare_data.decoding import BadImageError, reason_of
+
         try:
             with self._one_at_a_time:
                 image, target = part[row]
@@ -89,6 +88,7 @@ class TorchvisionSource(Source):
 
 def _construct(name: str, arrangement: Arrangement, value: Any) -> Any:
     """One split of a data set, downloaded when it is not in the cache."""
+    from filelock import FileLock
     from torchvision import datasets
 
     kind = getattr(datasets, name, None)
@@ -114,12 +114,9 @@ def _construct(name: str, arrangement: Arrangement, value: Any) -> Any:
     except (OSError, RuntimeError, ValueError) as error:  # urllib's errors are OSErrors
         reason = " ".join(str(error).split())
         raise RunError(
-            f"torchvision:{name} could not be downloaded or read ({reason}): {_remedy(name, root)}"
+            f"torchvision:{name} could not be downloaded or read ({reason}): check the network, or put the files that "
+            f"torchvision.datasets.{name} reads into {root}"
         ) from error
-
-
-def _remedy(name: str, root: Path) -> str:
-    return f"check the network, or put the files that torchvision.datasets.{name} reads into {root}"
 
 
 def _class_names(arrangement: Arrangement, parts: list[Any]) -> tuple[str, ...]:
@@ -145,3 +142,19 @@ def _labels_of(part: Any) -> int:
         if labels is not None and len(labels):
             return max(int(label) for label in labels)
     return max(int(part[row][1]) for row in range(len(part)))
+
+
+class _Torchvision(SourceKind):
+    rest = "Class"
+    names = CATALOGUE
+    packages = ("torchvision",)
+    needs_network = True
+
+    def carries(self, name: SourceName) -> frozenset[str]:
+        return carrying(CATALOGUE[name.rest].labelled)
+
+    def open(self, name: SourceName) -> Source:
+        return TorchvisionSource(name.rest)
+
+
+TORCHVISION = _Torchvision()

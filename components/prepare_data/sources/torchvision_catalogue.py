@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from components.prepare_data.sources.base import SPLIT_NAMES
+
 
 @dataclass(frozen=True)
 class Arrangement:
@@ -34,8 +36,7 @@ def _flag(**more: Any) -> Arrangement:
 
 def _split(*names: str, **more: Any) -> Arrangement:
     """`train`, then what is a validation set by its name, then `test`."""
-    ours = {"val": "validation", "valid": "validation", "test": "test", "validation": "validation"}
-    return Arrangement("split", {ours.get(name, "train"): name for name in names}, **more)
+    return Arrangement("split", {SPLIT_NAMES.get(name, "train"): name for name in names}, **more)
 
 
 CATALOGUE: dict[str, Arrangement] = {

@@ -14,17 +14,13 @@ import ssl
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from components.redaction import redact
-from gan_models.errors import RequestError, unknown_name
-
-Answer = Literal["reachable", "away"]
+from components.tracking.backend import ANSWER_SECONDS, Answer
+from gan_models.errors import RequestError
 
 SQLITE = "sqlite:///"
-SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
-ANSWER_SECONDS = 5.0
 
 
 def sqlite_uri(path: Path) -> str:
@@ -41,7 +37,7 @@ def sqlite_path(uri: str) -> Path | None:
     return Path(unquote(uri.removeprefix(SQLITE).split("?")[0])) if uri.startswith(SQLITE) else None
 
 
-def check_tracking(uri: str, seconds: float = ANSWER_SECONDS) -> Answer:
+def check_address(uri: str, seconds: float = ANSWER_SECONDS) -> Answer:
     """Whether the MLflow store at `uri` takes what it is sent, found out with one request.
 
     Returns:
@@ -49,7 +45,7 @@ def check_tracking(uri: str, seconds: float = ANSWER_SECONDS) -> Answer:
 
     Raises:
         RequestError: it answers and refuses (401, 403, no MLflow server, a certificate that is not trusted), or the
-            address cannot be right (unknown scheme, unknown host, a relative path, a folder that cannot be written).
+            address cannot be right (a folder, an unknown host, a relative path, a folder that cannot be written).
     """
     scheme = uri.split(":", 1)[0].split("+", 1)[0].lower() if ":" in uri else ""
     if scheme in ("http", "https"):
@@ -62,8 +58,6 @@ def check_tracking(uri: str, seconds: float = ANSWER_SECONDS) -> Answer:
             f"tracking address {redact(uri)!r} is a folder, which MLflow no longer writes to: "
             f"use {sqlite_uri(path / 'mlflow.db')!r}, or http:// or https:// and a tracking server"
         )
-    if scheme not in SCHEMES:
-        raise unknown_name("tracking address scheme", scheme, SCHEMES)
     return "reachable"
 
 

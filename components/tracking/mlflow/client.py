@@ -6,13 +6,13 @@ import importlib
 import logging
 import os
 import sqlite3
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from components.redaction import redact
+from components.tracking.backend import Trouble
 from components.tracking.mlflow.address import sqlite_path, sqlite_uri
 
 if TYPE_CHECKING:
@@ -27,6 +27,12 @@ _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+
+
+# What matters of a network library's nested messages.
+_NETWORK_WORDS = (
+    "Connection refused", "Connection reset", "timed out", "Name or service not known", "database is locked",
+)  # fmt: skip
 
 
 def connect(uri: str) -> MlflowClient:
@@ -75,16 +81,6 @@ def create_database(path: Path) -> None:
     new.replace(path)
 
 
-class Trouble(Enum):
-    """What an error of the tracking store calls for."""
-
-    AWAY = "away"  # try again later, as often as it takes
-    REFUSED = "refused"  # nobody but the user can change that: say so, try again seldom
-    MISSING = "missing"  # what was found before is gone: look it up anew
-    REJECTED = "rejected"  # this very entry is impossible
-    ODD = "odd"  # unforeseen: try again some times
-
-
 class Refusal(Exception):  # noqa: N818 - a state of the store, told to the user
     """The store can be reached, but nothing can be logged until the user does something; the message says what."""
 
@@ -92,6 +88,7 @@ class Refusal(Exception):  # noqa: N818 - a state of the store, told to the user
 def trouble_of(error: Exception) -> Trouble:
     """What `error`, raised by a client's call, calls for."""
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import OperationalError
 
     if isinstance(error, Refusal):
         return Trouble.REFUSED
@@ -105,15 +102,9 @@ def trouble_of(error: Exception) -> Trouble:
             return Trouble.REFUSED
         status: Any = error.get_http_status_code()  # type: ignore[no-untyped-call]
         return _by_status(int(status), str(error.error_code), "Response body:" in text)
-    if isinstance(error, OSError) or _is_database_error(error):
+    if isinstance(error, OSError | OperationalError):
         return Trouble.AWAY
     return Trouble.ODD
-
-
-def _is_database_error(error: Exception) -> bool:
-    from sqlalchemy.exc import OperationalError
-
-    return isinstance(error, OperationalError)
 
 
 def _by_status(status: int, code: str, foreign: bool = False) -> Trouble:
@@ -137,7 +128,8 @@ def sentence_of(error: Exception, uri: str) -> str:
         return str(error)
     shown = redact(uri)
     kind = trouble_of(error)
-    detail = _short(redact(" ".join(str(error).split())))
+    detail = redact(" ".join(str(error).split()))
+    detail = next((words for words in _NETWORK_WORDS if words in detail), detail[:300])
     if "out-of-date database schema" in detail:
         return f"the database {shown} is of an older MLflow: back it up, then run 'mlflow db upgrade {shown}'"
     if kind is Trouble.AWAY:
@@ -145,9 +137,3 @@ def sentence_of(error: Exception, uri: str) -> str:
     if kind is Trouble.REFUSED:
         return f"the tracking server {shown} refuses what it is sent ({detail}): check the login and --tracking-uri"
     return f"the tracking store {shown} did not take an entry ({detail})"
-
-
-def _short(detail: str) -> str:
-    """What matters of a network library's nested messages."""
-    known = ("Connection refused", "Connection reset", "timed out", "Name or service not known", "database is locked")
-    return next((words for words in known if words in detail), detail[:300])

@@ -12,10 +12,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.tracking.journal import link_or_copy
-
 if TYPE_CHECKING:
-    from gan_models.families.building import Generator, Inputs
+    from gan_models.families.interfaces import Generator, Inputs
 
 PROGRAM = Path("data") / "model.pt2"
 DESCRIPTION = Path("program.json")
@@ -23,7 +21,7 @@ EXAMPLES = 2  # torch.export takes a dimension of size 1 for a constant
 
 
 def write_generator_program(generator: Path, target: Path) -> None:
-    """Export the generator of a generator folder, with the folder's own files, into the new folder `target`."""
+    """Export the generator of a generator folder into the folder `target`."""
     import torch
 
     from gan_models.sampling.generator import load_generator
@@ -31,11 +29,6 @@ def write_generator_program(generator: Path, target: Path) -> None:
     loaded = load_generator(generator)
     stream = torch.Generator().manual_seed(0)
     export_program(loaded.module, loaded.module.draw_inputs(EXAMPLES, stream, examples=loaded.examples), target)
-    files = target / "generator"
-    files.mkdir()
-    for file in generator.iterdir():
-        if file.is_file():
-            link_or_copy(file, files / file.name)
 
 
 def export_program(module: Generator, inputs: Inputs, target: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from components.context import PIPELINE, TITLES, RunContext
+from components.context import PIPELINE, RunContext
 from components.tracking.mlflow.address import sqlite_path
 from components.tracking.mlflow.client import Refusal
 
@@ -89,7 +89,7 @@ class PipelineRuns:
         if stage == PIPELINE:
             return self.parent()
         if stage not in self._ids:
-            title = TITLES.get(stage, stage.replace("_", " "))
+            title = self.context.titles.get(stage, stage.replace("_", " "))
             self._ids[stage] = self._find_or_make(stage, title, {"mlflow.parentRunId": self.parent()})
         return self._ids[stage]
 

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.context import PIPELINE, RETRAINING_TITLES, RunContext
-from components.tracking.journal import Entry, link_or_copy, sending_folder
-from components.tracking.mlflow.client import connect
+from components.context import PIPELINE, RunContext
+from components.tracking.backend import Sender, Trouble
+from components.tracking.journal import BATCHED, Entry, link_or_copy, sending_folder
+from components.tracking.mlflow.client import connect, sentence_of, trouble_of
 from components.tracking.mlflow.models import log_checkpoint, log_generator
 from components.tracking.mlflow.runs import PipelineRuns
 
@@ -20,23 +21,27 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
-BATCHED = ("metrics", "params", "tags")  # kinds that may share one request
 TAG_LENGTH = 7900  # MLflow takes 8,000 characters
 DIGEST_LENGTH = 36
 SECTION_TAG = "gan_pipeline.headline."
 
 
-class Sender:
-    """Sends the entries of one pipeline run. Connects at the first use, and again after `reset`."""
+class MlflowSender(Sender):
+    """Connects at the first use, and looks its runs up again after `reset`."""
 
     def __init__(self, context: RunContext) -> None:
-        self.context = context
+        super().__init__(context)
         self._runs: PipelineRuns | None = None
 
     def reset(self) -> None:
-        """Look everything up anew: the store was away, or lost what had been found."""
         if self._runs is not None:
             self._runs.forget()
+
+    def trouble_of(self, error: Exception) -> Trouble:
+        return trouble_of(error)
+
+    def sentence_of(self, error: Exception) -> str:
+        return sentence_of(error, self.context.tracking_uri)
 
     @property
     def runs(self) -> PipelineRuns:
@@ -49,11 +54,6 @@ class Sender:
         return self.runs.client
 
     def send(self, stage: str, spool: Path, entries: Sequence[Entry], verify: bool) -> None:
-        """Send entries of a stage's journal: any number of `BATCHED` ones, or a single other.
-
-        Args:
-            verify: they may have been sent before; leave out what the store has.
-        """
         run_id = self.runs.of(stage)
         if entries[0]["kind"] in BATCHED:
             self._batch(run_id, entries, verify)
@@ -213,7 +213,7 @@ class Sender:
         self._log_batch(parent, metrics, {}, {**entry.get("tags", {}), **part})
         if part:
             tags: dict[str, Any] = self.client.get_run(parent).data.tags
-            order = [PIPELINE, *RETRAINING_TITLES]
+            order = [PIPELINE, *self.context.titles]
             parts = sorted(
                 (key.removeprefix(SECTION_TAG), text) for key, text in tags.items() if key.startswith(SECTION_TAG)
             )

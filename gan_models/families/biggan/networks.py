@@ -13,25 +13,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from gan_models.errors import RequestError
+from gan_models.families.biggan.spec import BigganDiscriminator, BigganGenerator, downs
+from gan_models.families.building import LatentBuilder
 from gan_models.families.interfaces import LatentGenerator, Trunk
-from gan_models.families.resolutions import check_size as check_resolution
+from gan_models.families.residual import UpBlocks, down_trunk
 from gan_models.families.resolutions import plan
 from gan_models.layers.initialization import SCHEMES
-from gan_models.layers.residual import UpBlocks, down_trunk
-from gan_models.recipes.network_specs import BigganDiscriminator, BigganGenerator
 
 ImageShape = tuple[int, int, int]
-FAMILY = "biggan"
 # Channels of the maps from the coarsest, in units of `width`: the public code's 128x128, 64x64 and 32x32 networks.
 _UP = {5: (16, 16, 8, 4, 2, 1), 4: (16, 16, 8, 4, 2)}
 _DOWN = {5: (1, 2, 4, 8, 16, 16), 4: (1, 2, 4, 8, 16)}
 _SMALL = 4
-
-
-def check_size(size: int) -> None:
-    """Raises RequestError where no coarse map of 4 to 7 pixels doubles to `size`."""
-    check_resolution(size, FAMILY)
 
 
 class ClassEmbedding(nn.Module):
@@ -67,10 +60,12 @@ class BigganImageGenerator(LatentGenerator):
     A latent that the chunks do not divide has longer chunks first.
     """
 
-    def __init__(self, spec: BigganGenerator, latent: int, num_classes: int, image_shape: ImageShape) -> None:
-        super().__init__(latent, num_classes, one_hot=False)
+    def __init__(
+        self, spec: BigganGenerator, latent: int, num_classes: int, image_shape: ImageShape, *, one_hot: bool
+    ) -> None:
+        super().__init__(latent, num_classes, one_hot=one_hot)
         channels, size, _ = image_shape
-        base, doublings = plan(size, FAMILY)
+        base, doublings = plan(size, spec.family)
         self.chunks = _chunks(latent, doublings + 1)
         widths = [spec.width * factor for factor in _UP.get(doublings, (_SMALL,) * (doublings + 1))]
         shared = spec.embedding if num_classes else 0
@@ -93,12 +88,7 @@ class BigganImageGenerator(LatentGenerator):
 
 
 def _chunks(latent: int, count: int) -> list[int]:
-    """Lengths of the chunks; raises RequestError where there is not one dimension for each."""
-    if latent < count:
-        raise RequestError(
-            f"networks.latent={latent}: biggan cuts the latent into {count} chunks at this size: set it to at least "
-            f"{count}, as a multiple of it (20 for each in the paper)"
-        )
+    """Lengths of the chunks."""
     return [latent // count + (index < latent % count) for index in range(count)]
 
 
@@ -106,29 +96,19 @@ def _vector_norm(features: int) -> Callable[[int], nn.Module]:
     return lambda channels: VectorBatchNorm2d(channels, features)
 
 
-def build_generator(
-    spec: BigganGenerator, latent: int, num_classes: int, image_shape: ImageShape, one_hot: bool
-) -> LatentGenerator:
-    """Raises RequestError for one-hot classes and for other norms: the conditional batch norm is this network."""
-    if one_hot and num_classes:
-        raise RequestError("biggan embeds the class for its batch norms: set conditioning.generator=batch-norm")
-    if spec.norm != "batch":
-        raise RequestError(
-            f"networks.generator.norm={spec.norm}: biggan's latent speaks through batch norm: set it to batch"
-        )
-    return BigganImageGenerator(spec, latent, num_classes, image_shape)
+class Biggan(LatentBuilder):
+    """Both players."""
 
+    network = BigganImageGenerator
 
-def build_trunk(spec: BigganDiscriminator, image_shape: ImageShape) -> Trunk:
-    """Halving blocks, then one that keeps the coarsest map at 128x128, two that keep twice it at 32x32 and less."""
-    channels, size, _ = image_shape
-    doublings = plan(size, FAMILY).doublings
-    downs = doublings if doublings in _DOWN else max(1, doublings - 1)
-    factors = _DOWN.get(doublings, (_SMALL,) * (downs + 2))
-    widths = [channels, *(spec.width * factor for factor in factors)]
-    return down_trunk(widths, size, downs, wide=True, norm=spec.norm, attention=spec.attention)
+    def trunk(self, spec: BigganDiscriminator, image_shape: ImageShape) -> Trunk:
+        """Halving blocks, then one that keeps the coarsest map at 128x128, two that keep twice it at 32x32 and less."""
+        channels, size, _ = image_shape
+        halvings = downs(size)
+        factors = _DOWN.get(plan(size, spec.family).doublings, (_SMALL,) * (halvings + 2))
+        widths = [channels, *(spec.width * factor for factor in factors)]
+        return down_trunk(widths, size, halvings, wide=True, norm=spec.norm, attention=spec.attention)
 
-
-def initialise(module: nn.Module) -> None:
-    """Orthogonal everywhere (section 3)."""
-    SCHEMES["orthogonal"](module)
+    def initialise(self, module: nn.Module) -> None:
+        """Orthogonal everywhere (section 3)."""
+        SCHEMES["orthogonal"](module)

@@ -9,28 +9,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gan_models.data.hints import geometric_counts, grey_of, simulate_hints, with_luminance
+from gan_models.data.hints import with_luminance
 from gan_models.data.shape import DataShape
-from gan_models.data.table import Split, to_float
 from gan_models.errors import RequestError
-from gan_models.families.interfaces import Discriminator, Generator, Inputs
-from gan_models.families.procedures import check_procedure
+from gan_models.families.building import Builder
+from gan_models.families.colorization.spec import ColorizationDiscriminator, ColorizationGenerator
+from gan_models.families.interfaces import Discriminator, Generator
+from gan_models.families.patches import patch_network
+from gan_models.families.residual_translator import Norm, norm_of
+from gan_models.games.colorization.spec import Colorization as ColorizationRules
+from gan_models.layers.attention import attention_after
 from gan_models.layers.initialization import SCHEMES
-from gan_models.layers.patches import patch_network
-from gan_models.layers.residual_translator import Norm, attention, norm_of
-from gan_models.recipes.game_specs import Colorization
-from gan_models.recipes.network_specs import ColorizationDiscriminator, ColorizationGenerator
 from gan_models.recipes.schema import Recipe
 
 HINT_CHANNELS = 4
-_LEAST_MAP = 2
-initialise = SCHEMES["normal"]
-
-
-def check_size(size: int) -> None:
-    """Raises RequestError for an odd side, which cannot be halved and doubled back."""
-    if size % 2:
-        raise RequestError(f"data.size={size}: colorization halves the image, so use an even size such as {size + 1}")
 
 
 class UNet(nn.Module):
@@ -38,26 +30,24 @@ class UNet(nn.Module):
 
     def __init__(self, spec: ColorizationGenerator, norm: Norm, inputs: int, outputs: int, size: int) -> None:
         super().__init__()
-        halvings = 0
-        while halvings < spec.halvings and size % 2 == 0 and size >= 2 * _LEAST_MAP:
-            size, halvings = size // 2, halvings + 1
+        sizes = spec.maps(size)
+        halvings = len(sizes) - 1
         widths = [min(spec.max_width, spec.width << level) for level in range(halvings + 1)]
         bias = spec.norm == "none"
 
         def block(layer: nn.Module, channels: int, map_size: int) -> nn.Sequential:
-            parts = [layer, *norm(channels), nn.ReLU(inplace=True), *attention(spec, map_size, channels)]
-            return nn.Sequential(*parts)
+            parts = [layer, *norm(channels), nn.ReLU(inplace=True)]
+            return nn.Sequential(*parts, *attention_after(map_size, channels, spec.attention))
 
-        full = size << halvings
         self.first = nn.Sequential(nn.Conv2d(inputs, widths[0], 3, 1, 1), nn.ReLU(inplace=True))
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for level in range(halvings):
             layer: nn.Module = nn.Conv2d(widths[level], widths[level + 1], 4, 2, 1, bias=bias)
-            self.down.append(block(layer, widths[level + 1], full >> (level + 1)))
+            self.down.append(block(layer, widths[level + 1], sizes[level + 1]))
         for level in reversed(range(halvings)):
             above = widths[level + 1] * (1 if level + 1 == halvings else 2)
             layer = nn.ConvTranspose2d(above, widths[level], 4, 2, 1, bias=bias)
-            self.up.append(block(layer, widths[level], full >> level))
+            self.up.append(block(layer, widths[level], sizes[level]))
         self.last = nn.Sequential(nn.Conv2d(2 * widths[0], outputs, 3, 1, 1), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,46 +66,39 @@ class UNet(nn.Module):
 class Colorizer(Generator):
     """Draws colours; their luminance is that of the grey image, so only colour is left to get wrong."""
 
+    task = "colorization"
+
     def __init__(self, spec: ColorizationGenerator, size: int, hint_end: float, hint_size: int) -> None:
-        super().__init__(latent=0, num_classes=0)
-        self.inputs = ("images", "hints")
+        super().__init__(("images", "hints"))
         self.hint_end = hint_end
         self.hint_size = hint_size
-        self.network = UNet(spec, norm_of(spec), 1 + HINT_CHANNELS, 3, size)
+        self.network = UNet(spec, norm_of(spec.norm), 1 + HINT_CHANNELS, 3, size)
 
     def forward(self, images: Tensor, hints: Tensor) -> Tensor:
         """Grey images [B, 1, H, W] in [-1, 1] and hints [B, 4, H, W] (`gan_models.data.hints`) -> [B, 3, H, W]."""
         colours = self.network(torch.cat([images, hints], dim=1))
         return with_luminance(colours.float(), images)
 
-    def draw_inputs(
-        self, num: int, stream: torch.Generator, *, labels: Tensor | None = None, examples: Split | None = None
-    ) -> Inputs:
-        """Example i modulo their number in grey, with hints as a simulated user gives them."""
-        if examples is None:
-            raise ValueError("it colours images: give it examples in colour")
-        index = torch.arange(num, device=examples.images.device) % len(examples)
-        images = to_float(examples.images[index]).cpu()
-        hints = simulate_hints(images, geometric_counts(num, self.hint_end, stream), self.hint_size, stream)
-        return {"images": grey_of(images), "hints": hints}
 
+class Colorization(Builder):
+    """Both players."""
 
-def build(recipe: Recipe, shape: DataShape) -> Colorizer:
-    """Raises RequestError for grey images, which have no colours to learn."""
-    check_procedure(recipe, "colorization")
-    channels, size, _ = shape.image
-    if channels != 3:
-        raise RequestError(
-            "colorization learns from colour images: set data.channels=rgb and use a source with colours"
-        )
-    spec, game = recipe.networks.generator, recipe.game
-    assert isinstance(spec, ColorizationGenerator)
-    assert isinstance(game, Colorization)
-    return Colorizer(spec, size, game.hint_end, game.hint_size)
+    def generator(self, recipe: Recipe, shape: DataShape) -> Colorizer:
+        """Raises RequestError for grey images, which have no colours to learn."""
+        channels, size, _ = shape.image
+        if channels != 3:
+            raise RequestError(
+                "colorization learns from colour images: set data.channels=rgb and use a source with colours"
+            )
+        spec, game = recipe.networks.generator, recipe.game
+        assert isinstance(spec, ColorizationGenerator)
+        assert isinstance(game, ColorizationRules)
+        return Colorizer(spec, size, game.hint_end, game.hint_size)
 
+    def discriminator(self, recipe: Recipe, shape: DataShape) -> Discriminator:
+        spec = recipe.networks.discriminator
+        assert isinstance(spec, ColorizationDiscriminator)
+        return Discriminator(*patch_network(spec, shape.image))
 
-def build_discriminator(recipe: Recipe, shape: DataShape) -> Discriminator:
-    check_procedure(recipe, "colorization")
-    spec = recipe.networks.discriminator
-    assert isinstance(spec, ColorizationDiscriminator)
-    return Discriminator(*patch_network(spec, spec.width, spec.layers, shape.image))
+    def initialise(self, module: nn.Module) -> None:
+        SCHEMES["normal"](module)

@@ -9,23 +9,15 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from gan_models.errors import RequestError
+from gan_models.families.building import LatentBuilder
+from gan_models.families.dcgan.spec import DcganDiscriminator, DcganGenerator
 from gan_models.families.interfaces import LatentGenerator, Trunk
-from gan_models.families.resolutions import check_size as check_resolution
 from gan_models.families.resolutions import plan
 from gan_models.layers.attention import attention_after
-from gan_models.layers.initialization import SCHEMES
+from gan_models.layers.initialization import SCHEMES, gains_around_one
 from gan_models.layers.normalization import REFERENCE_ROWS, discriminator_norm, generator_norm
-from gan_models.recipes.network_specs import DcganDiscriminator, DcganGenerator
 
 ImageShape = tuple[int, int, int]
-
-FAMILY = "dcgan"
-
-
-def check_size(size: int) -> None:
-    """Raises RequestError where no coarse map of 4 to 7 pixels doubles to `size`."""
-    check_resolution(size, FAMILY)
 
 
 class DcganImageGenerator(LatentGenerator):
@@ -37,7 +29,7 @@ class DcganImageGenerator(LatentGenerator):
         reference = REFERENCE_ROWS if spec.norm in ("virtual", "reference") else 0
         super().__init__(latent, num_classes, one_hot=one_hot, reference=reference)
         channels, size, _ = image_shape
-        base, doublings = plan(size, FAMILY)
+        base, doublings = plan(size, spec.family)
         widths = [min(spec.max_width, spec.width << level) for level in reversed(range(doublings))]
         self.coarse_shape = (base, base, widths[0])
         # The paper's first layer, a convolution on a 1x1 map, written as the matrix product that it is.
@@ -57,32 +49,25 @@ class DcganImageGenerator(LatentGenerator):
         return images
 
 
-def build_generator(
-    spec: DcganGenerator, latent: int, num_classes: int, image_shape: ImageShape, one_hot: bool
-) -> LatentGenerator:
-    """Raises RequestError for conditional batch norm, which this family does not have."""
-    if num_classes and not one_hot:
-        raise RequestError("dcgan takes the class joined to its latent: set conditioning.generator=one-hot")
-    return DcganImageGenerator(spec, latent, num_classes, image_shape, one_hot=one_hot)
+class Dcgan(LatentBuilder):
+    """Both players."""
 
+    network = DcganImageGenerator
 
-def build_trunk(spec: DcganDiscriminator, image_shape: ImageShape) -> Trunk:
-    """4x4 convolutions of stride 2 down to the coarsest map."""
-    channels, size, _ = image_shape
-    base, doublings = plan(size, FAMILY)
-    widths = [channels, *(min(spec.max_width, spec.width << level) for level in range(doublings))]
-    layers: list[nn.Module] = []
-    for level, (inputs, outputs) in enumerate(pairwise(widths)):
-        map_size = size >> (level + 1)
-        norm = discriminator_norm(spec.norm, outputs, map_size) if level > 0 else []
-        layers += [nn.Conv2d(inputs, outputs, 4, 2, 1, bias=not norm), *norm, nn.LeakyReLU(0.2, inplace=True)]
-        layers += attention_after(map_size, outputs, spec.attention)
-    return Trunk(nn.Sequential(*layers), widths[-1], base * base)
+    def trunk(self, spec: DcganDiscriminator, image_shape: ImageShape) -> Trunk:
+        """4x4 convolutions of stride 2 down to the coarsest map."""
+        channels, size, _ = image_shape
+        base, doublings = plan(size, spec.family)
+        widths = [channels, *(min(spec.max_width, spec.width << level) for level in range(doublings))]
+        layers: list[nn.Module] = []
+        for level, (inputs, outputs) in enumerate(pairwise(widths)):
+            map_size = size >> (level + 1)
+            norm = discriminator_norm(spec.norm, outputs, map_size) if level > 0 else []
+            layers += [nn.Conv2d(inputs, outputs, 4, 2, 1, bias=not norm), *norm, nn.LeakyReLU(0.2, inplace=True)]
+            layers += attention_after(map_size, outputs, spec.attention)
+        return Trunk(nn.Sequential(*layers), widths[-1], base * base)
 
-
-def initialise(module: nn.Module) -> None:
-    """Section 4 of the paper: every weight from N(0, 0.02); batch-norm gains around 1, as its public code has them."""
-    SCHEMES["normal"](module)
-    if isinstance(module, nn.BatchNorm2d):
-        nn.init.normal_(module.weight, 1.0, 0.02)
-        nn.init.zeros_(module.bias)
+    def initialise(self, module: nn.Module) -> None:
+        """Weights from N(0, 0.02) (section 4); batch-norm gains around 1, as the public code has them."""
+        SCHEMES["normal"](module)
+        gains_around_one(module)

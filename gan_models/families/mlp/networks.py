@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 
 from torch import Tensor, nn
 
-from gan_models.errors import RequestError
+from gan_models.families.building import LatentBuilder
 from gan_models.families.interfaces import LatentGenerator, Trunk
+from gan_models.families.mlp.spec import MlpDiscriminator, MlpGenerator
 from gan_models.layers.normalization import REFERENCE_ROWS, discriminator_norm, generator_norm
-from gan_models.recipes.network_specs import MlpDiscriminator, MlpGenerator
 
 ImageShape = tuple[int, int, int]
 
@@ -37,36 +36,17 @@ class MlpImageGenerator(LatentGenerator):
         return images
 
 
-def build_generator(
-    spec: MlpGenerator, latent: int, num_classes: int, image_shape: ImageShape, one_hot: bool
-) -> LatentGenerator:
-    """Raises RequestError for attention and conditional batch norm, which need feature maps."""
-    _refuse_attention(spec.attention)
-    if num_classes and not one_hot:
-        raise RequestError("mlp takes the class joined to its latent: set conditioning.generator=one-hot")
-    return MlpImageGenerator(spec, latent, num_classes, image_shape, one_hot=one_hot)
+class Mlp(LatentBuilder):
+    """Weights stay as PyTorch draws them, which the paper leaves open."""
 
+    network = MlpImageGenerator
 
-def build_trunk(spec: MlpDiscriminator, image_shape: ImageShape) -> Trunk:
-    """Linear-LeakyReLU(0.2) blocks on the flat image; raises RequestError for attention."""
-    _refuse_attention(spec.attention)
-    layers: list[nn.Module] = [nn.Flatten()]
-    inputs = prod(image_shape)
-    for level, width in enumerate(spec.widths):
-        norm = discriminator_norm(spec.norm, width) if level > 0 else []
-        layers += [nn.Linear(inputs, width, bias=not norm), *norm, nn.LeakyReLU(0.2, inplace=True)]
-        inputs = width
-    return Trunk(nn.Sequential(*layers), inputs, 1)
-
-
-def initialise(module: nn.Module) -> None:
-    """PyTorch's own, which the paper leaves open."""
-
-
-def check_size(size: int) -> None:
-    """Any square size will do."""
-
-
-def _refuse_attention(sizes: Sequence[int]) -> None:
-    if sizes:
-        raise RequestError("mlp has no feature maps to attend over: leave networks.*.attention empty")
+    def trunk(self, spec: MlpDiscriminator, image_shape: ImageShape) -> Trunk:
+        """Linear-LeakyReLU(0.2) blocks on the flat image."""
+        layers: list[nn.Module] = [nn.Flatten()]
+        inputs = prod(image_shape)
+        for level, width in enumerate(spec.widths):
+            norm = discriminator_norm(spec.norm, width) if level > 0 else []
+            layers += [nn.Linear(inputs, width, bias=not norm), *norm, nn.LeakyReLU(0.2, inplace=True)]
+            inputs = width
+        return Trunk(nn.Sequential(*layers), inputs, 1)

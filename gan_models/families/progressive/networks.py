@@ -14,38 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from gan_models.errors import RequestError
+from gan_models.families.building import LatentBuilder
 from gan_models.families.interfaces import LatentGenerator, Trunk
+from gan_models.families.progressive.spec import COARSEST, ProgressiveDiscriminator, ProgressiveGenerator, levels_of
 from gan_models.layers.equalized import HE, EqualizedConv2d, EqualizedLinear, reset
 from gan_models.layers.minibatch import MinibatchStdDev
 from gan_models.layers.pixel_norm import PixelNorm
-from gan_models.recipes.network_specs import ProgressiveDiscriminator, ProgressiveGenerator
 
 ImageShape = tuple[int, int, int]
-
-COARSEST = 4
-SIZES = [COARSEST << level for level in range(1, 9)]
-
-
-def check_size(size: int) -> None:
-    """Raises RequestError where doubling 4 pixels one to eight times does not give `size`."""
-    if size not in SIZES:
-        near = sorted(sorted(SIZES, key=lambda known: abs(known - size))[:2])
-        raise RequestError(
-            f"data.size={size}: progressive doubles 4 pixels, so the nearest sizes it can make are "
-            f"{' and '.join(map(str, near))} (all: {', '.join(map(str, SIZES))})"
-        )
-
-
-def levels_of(size: int) -> int:
-    """Doublings from 4 pixels to `size`."""
-    check_size(size)
-    return SIZES.index(size) + 1
-
-
-def widths_of(spec: ProgressiveGenerator | ProgressiveDiscriminator, levels: int) -> list[int]:
-    """Channels of the levels 0 to `levels`: 2 fmap_base / size, from 1 to fmap_max (the authors' public code)."""
-    return [max(1, min(spec.fmap_max, 2 * spec.fmap_base // (COARSEST << level))) for level in range(levels + 1)]
 
 
 class Stage(nn.Module):
@@ -90,7 +66,7 @@ class GrowingGenerator(LatentGenerator):
         super().__init__(latent, num_classes, one_hot=one_hot)
         channels, self.size, _ = image_shape
         levels = levels_of(self.size)
-        widths = widths_of(spec, levels)
+        widths = spec.widths(levels)
         self.stage = Stage(levels)
         self.normalise = PixelNorm()
         self.first = _FirstBlock(self.joined, widths[0])
@@ -128,7 +104,7 @@ class GrowingTrunk(nn.Module):
         super().__init__()
         channels, size, _ = image_shape
         levels = levels_of(size)
-        widths = widths_of(spec, levels)
+        widths = spec.widths(levels)
         self.stage = Stage(levels)
         self.from_image = nn.ModuleList(_convolution(channels, width, 1) for width in widths)
         self.blocks = nn.ModuleList(_shrink(widths[level], widths[level - 1]) for level in range(1, levels + 1))
@@ -160,28 +136,20 @@ def doubled(images: Tensor) -> Tensor:
     return interpolate(images, scale_factor=2)
 
 
-def build_generator(
-    spec: ProgressiveGenerator, latent: int, num_classes: int, image_shape: ImageShape, one_hot: bool
-) -> LatentGenerator:
-    """Raises RequestError for conditional batch norm and whatever else this family does not have."""
-    if num_classes and not one_hot:
-        raise RequestError("progressive takes the class joined to its latent: set conditioning.generator=one-hot")
-    _check_spec("generator", spec)
-    return GrowingGenerator(spec, latent, num_classes, image_shape, one_hot=one_hot)
+class Progressive(LatentBuilder):
+    """Both players."""
 
+    network = GrowingGenerator
 
-def build_trunk(spec: ProgressiveDiscriminator, image_shape: ImageShape) -> Trunk:
-    """Everything in front of the last dense layer, minibatch statistics included; errors as above."""
-    _check_spec("discriminator", spec)
-    trunk = GrowingTrunk(spec, image_shape)
-    features = widths_of(spec, 0)[0]
-    return Trunk(trunk, features, 1, linear=EqualizedLinear, has_stddev=spec.minibatch == "stddev")
+    def trunk(self, spec: ProgressiveDiscriminator, image_shape: ImageShape) -> Trunk:
+        """Everything in front of the last dense layer, minibatch statistics included."""
+        grown, stddev = GrowingTrunk(spec, image_shape), spec.minibatch == "stddev"
+        return Trunk(grown, spec.widths(0)[0], 1, linear=EqualizedLinear, has_stddev=stddev)
 
-
-def initialise(module: nn.Module) -> None:
-    """N(0, 1) and zero biases, appendix A.1; the scale is applied at run time."""
-    if isinstance(module, EqualizedLinear | EqualizedConv2d):
-        reset(module)
+    def initialise(self, module: nn.Module) -> None:
+        """N(0, 1) and zero biases, appendix A.1; the scale is applied at run time."""
+        if isinstance(module, EqualizedLinear | EqualizedConv2d):
+            reset(module)
 
 
 class _FirstBlock(nn.Module):
@@ -220,23 +188,3 @@ def _grow(inputs: int, outputs: int) -> nn.Sequential:
 
 def _shrink(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(_convolution(inputs, inputs, 3), _convolution(inputs, outputs, 3), nn.AvgPool2d(2))
-
-
-def _check_spec(player: str, spec: ProgressiveGenerator | ProgressiveDiscriminator) -> None:
-    place = f"networks.{player}"
-    if spec.norm != "none":
-        raise RequestError(
-            f"{place}.norm={spec.norm}: progressive has pixel norm in G and none in D: set {place}.norm=none"
-        )
-    if spec.spectral_norm:
-        raise RequestError(
-            f"{place}.spectral_norm=true: progressive scales its weights itself (equalised learning rate): "
-            f"set {place}.spectral_norm=false, or use family dcgan"
-        )
-    if spec.attention:
-        raise RequestError(f"{place}.attention={list(spec.attention)}: progressive has no attention: set it to []")
-    if spec.init != "family":
-        raise RequestError(
-            f"{place}.init={spec.init}: the equalised learning rate rests on weights from N(0, 1): "
-            f"set {place}.init=family"
-        )

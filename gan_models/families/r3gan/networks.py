@@ -14,23 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu
 
-from gan_models.errors import RequestError
+from gan_models.families.building import LatentBuilder
 from gan_models.families.interfaces import LatentGenerator, Trunk
-from gan_models.families.resolutions import check_size as check_resolution
+from gan_models.families.r3gan.spec import R3ganDiscriminator, R3ganGenerator, Stages
 from gan_models.families.resolutions import plan
 from gan_models.layers.attention import attention_after
-from gan_models.recipes.network_specs import R3ganDiscriminator, R3ganGenerator
 
 ImageShape = tuple[int, int, int]
-FAMILY = "r3gan"
 _SLOPE = 0.2
 _GAIN = sqrt(2.0 / (1.0 + _SLOPE**2))  # keeps the variance through the leaky ReLU (He et al. 2015)
 _CONVOLUTIONS = 3  # of a block
-
-
-def check_size(size: int) -> None:
-    """Raises RequestError where no coarse map of 4 to 7 pixels doubles to `size`."""
-    check_resolution(size, FAMILY)
 
 
 class InvertedBottleneck(nn.Module):
@@ -95,7 +88,7 @@ class R3ganImageGenerator(LatentGenerator):
     ) -> None:
         super().__init__(latent, num_classes, one_hot=one_hot)
         channels, size, _ = image_shape
-        base, doublings = plan(size, FAMILY)
+        base, doublings = plan(size, spec.family)
         widths = _widths(spec, doublings)[::-1]
         layers: list[nn.Module] = [GenerativeBasis(self.joined, widths[0], base)]
         for level, width in enumerate(widths):
@@ -110,33 +103,38 @@ class R3ganImageGenerator(LatentGenerator):
         return images
 
 
-def build_generator(
-    spec: R3ganGenerator, latent: int, num_classes: int, image_shape: ImageShape, one_hot: bool
-) -> LatentGenerator:
-    """Raises RequestError for any norm, spectral norm too: doing without is what this network is about."""
-    if num_classes and not one_hot:
-        raise RequestError("r3gan takes the class joined to its latent: set conditioning.generator=one-hot")
-    _refuse_norms("generator", spec)
-    return R3ganImageGenerator(spec, latent, num_classes, image_shape, one_hot=one_hot)
+class R3gan(LatentBuilder):
+    """Both players."""
+
+    network = R3ganImageGenerator
+
+    def trunk(self, spec: R3ganDiscriminator, image_shape: ImageShape) -> Trunk:
+        """The generator's mirror image; the coarsest map is summed over places with learnt weights for each channel."""
+        channels, size, _ = image_shape
+        base, doublings = plan(size, spec.family)
+        widths = _widths(spec, doublings)
+        layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 1, bias=False)]
+        for level, width in enumerate(widths):
+            layers += _stage(spec, width, len(widths))
+            layers += attention_after(size >> level, width, spec.attention)
+            if level < doublings:
+                layers.append(Resample(width, widths[level + 1], up=False))
+        layers += [nn.Conv2d(widths[-1], widths[-1], base, groups=widths[-1], bias=False), nn.Flatten()]
+        return Trunk(nn.Sequential(*layers), widths[-1], 1)
+
+    def initialise(self, module: nn.Module) -> None:
+        """N(0, 1 / fan in), times the block's gain inside one, and zero in its last convolution."""
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            nn.init.normal_(module.weight, 0.0, module.weight[0].numel() ** -0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        if isinstance(module, InvertedBottleneck):
+            for convolution in (module.widen, module.mix):
+                nn.init.normal_(convolution.weight, 0.0, module.gain * convolution.weight[0].numel() ** -0.5)
+            nn.init.zeros_(module.narrow.weight)
 
 
-def build_trunk(spec: R3ganDiscriminator, image_shape: ImageShape) -> Trunk:
-    """The generator's mirror image; the coarsest map is summed over places with learnt weights for each channel."""
-    _refuse_norms("discriminator", spec)
-    channels, size, _ = image_shape
-    base, doublings = plan(size, FAMILY)
-    widths = _widths(spec, doublings)
-    layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 1, bias=False)]
-    for level, width in enumerate(widths):
-        layers += _stage(spec, width, len(widths))
-        layers += attention_after(size >> level, width, spec.attention)
-        if level < doublings:
-            layers.append(Resample(width, widths[level + 1], up=False))
-    layers += [nn.Conv2d(widths[-1], widths[-1], base, groups=widths[-1], bias=False), nn.Flatten()]
-    return Trunk(nn.Sequential(*layers), widths[-1], 1)
-
-
-def _widths(spec: R3ganGenerator | R3ganDiscriminator, doublings: int) -> list[int]:
+def _widths(spec: Stages, doublings: int) -> list[int]:
     """Channels of the maps from the image's own to the coarsest.
 
     768 throughout is the authors' CIFAR-10 network, 128 up to 1024 theirs for 256x256.
@@ -144,31 +142,9 @@ def _widths(spec: R3ganGenerator | R3ganDiscriminator, doublings: int) -> list[i
     return [min(spec.max_width, spec.width << level) for level in range(doublings + 1)]
 
 
-def _stage(spec: R3ganGenerator | R3ganDiscriminator, width: int, stages: int) -> list[nn.Module]:
+def _stage(spec: Stages, width: int, stages: int) -> list[nn.Module]:
     """The blocks of one map."""
     total = spec.blocks * stages
     return [
         InvertedBottleneck(width, expansion=spec.expansion, group=spec.group, blocks=total) for _ in range(spec.blocks)
     ]
-
-
-def _refuse_norms(player: str, spec: R3ganGenerator | R3ganDiscriminator) -> None:
-    if spec.norm != "none":
-        raise RequestError(f"networks.{player}.norm={spec.norm}: r3gan has no normalisation layers: set it to none")
-    if spec.spectral_norm:
-        raise RequestError(
-            f"networks.{player}.spectral_norm=true: r3gan's last convolutions start at zero, which no largest singular "
-            "value divides: set it to false"
-        )
-
-
-def initialise(module: nn.Module) -> None:
-    """N(0, 1 / fan in), times the block's gain inside one, and zero in its last convolution."""
-    if isinstance(module, nn.Linear | nn.Conv2d):
-        nn.init.normal_(module.weight, 0.0, module.weight[0].numel() ** -0.5)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    if isinstance(module, InvertedBottleneck):
-        for convolution in (module.widen, module.mix):
-            nn.init.normal_(convolution.weight, 0.0, module.gain * convolution.weight[0].numel() ** -0.5)
-        nn.init.zeros_(module.narrow.weight)

@@ -13,13 +13,9 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from gan_models.errors import RequestError
+from gan_models.families.building import LatentBuilder
 from gan_models.families.interfaces import LatentGenerator, Trunk
-from gan_models.families.resolutions import check_size as check_resolution
-from gan_models.families.resolutions import map_widths, plan
-from gan_models.layers.initialization import SCHEMES
-from gan_models.layers.normalization import REFERENCE_ROWS, ConditionalBatchNorm2d
-from gan_models.layers.residual import (
+from gan_models.families.residual import (
     DownBlock,
     NormFactory,
     UpBlock,
@@ -27,15 +23,12 @@ from gan_models.layers.residual import (
     down_trunk,
     unconditioned_norm,
 )
-from gan_models.recipes.network_specs import SnganDiscriminator, SnganGenerator
+from gan_models.families.resolutions import map_widths, plan
+from gan_models.families.sngan.spec import SnganDiscriminator, SnganGenerator, downs
+from gan_models.layers.initialization import SCHEMES
+from gan_models.layers.normalization import REFERENCE_ROWS, ConditionalBatchNorm2d
 
 ImageShape = tuple[int, int, int]
-FAMILY = "sngan"
-
-
-def check_size(size: int) -> None:
-    """Raises RequestError where no coarse map of 4 to 7 pixels doubles to `size`."""
-    check_resolution(size, FAMILY)
 
 
 class SnganImageGenerator(LatentGenerator):
@@ -47,7 +40,7 @@ class SnganImageGenerator(LatentGenerator):
         reference = REFERENCE_ROWS if spec.norm in ("virtual", "reference") else 0
         super().__init__(latent, num_classes, one_hot=one_hot, reference=reference)
         channels, size, _ = image_shape
-        base, doublings = plan(size, FAMILY)
+        base, doublings = plan(size, spec.family)
         widths = map_widths(spec.width, doublings)
         plain: NormFactory = unconditioned_norm(spec.norm, reference)
         norm = _class_norm(num_classes) if num_classes and not one_hot else plain
@@ -69,31 +62,22 @@ def _class_norm(num_classes: int) -> Callable[[int], nn.Module]:
     return lambda channels: ConditionalBatchNorm2d(channels, num_classes)
 
 
-def build_generator(
-    spec: SnganGenerator, latent: int, num_classes: int, image_shape: ImageShape, one_hot: bool
-) -> LatentGenerator:
-    """Raises RequestError for conditional batch norm where the spec asks for another norm."""
-    if num_classes and not one_hot and spec.norm != "batch":
-        raise RequestError(
-            f"networks.generator.norm={spec.norm} leaves conditional batch norm no place: set it to batch, or "
-            "conditioning.generator=one-hot"
-        )
-    return SnganImageGenerator(spec, latent, num_classes, image_shape, one_hot=one_hot)
+class Sngan(LatentBuilder):
+    """Both players."""
 
+    network = SnganImageGenerator
 
-def build_trunk(spec: SnganDiscriminator, image_shape: ImageShape) -> Trunk:
-    """Halving blocks down to twice the coarsest map, as in the 32x32 network, and two that keep it."""
-    channels, size, _ = image_shape
-    doublings = plan(size, FAMILY).doublings
-    downs = max(1, doublings - 1)
-    finest_first = map_widths(spec.width, doublings)[::-1]
-    widths = [channels, *finest_first[:downs], spec.width, spec.width]
-    return down_trunk(widths, size, downs, wide=False, norm=spec.norm, attention=spec.attention)
+    def trunk(self, spec: SnganDiscriminator, image_shape: ImageShape) -> Trunk:
+        """Halving blocks down to twice the coarsest map, as in the 32x32 network, and two that keep it."""
+        channels, size, _ = image_shape
+        halvings = downs(size)
+        finest_first = map_widths(spec.width, plan(size, spec.family).doublings)[::-1]
+        widths = [channels, *finest_first[:halvings], spec.width, spec.width]
+        return down_trunk(widths, size, halvings, wide=False, norm=spec.norm, attention=spec.attention)
 
-
-def initialise(module: nn.Module) -> None:
-    """Glorot's, with gain sqrt(2) in front of a ReLU's halving in the blocks, as the authors' public code has it."""
-    SCHEMES["xavier"](module)
-    if isinstance(module, UpBlock | DownBlock):
-        for convolution in (module.conv_in, module.conv_out):
-            nn.init.xavier_uniform_(convolution.weight, nn.init.calculate_gain("relu"))
+    def initialise(self, module: nn.Module) -> None:
+        """Glorot's, with gain sqrt(2) in front of a ReLU's halving in the blocks (the authors' public code)."""
+        SCHEMES["xavier"](module)
+        if isinstance(module, UpBlock | DownBlock):
+            for convolution in (module.conv_in, module.conv_out):
+                nn.init.xavier_uniform_(convolution.weight, nn.init.calculate_gain("relu"))

@@ -6,22 +6,15 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from gan_models.errors import RequestError
+from gan_models.families.building import LatentBuilder
 from gan_models.families.interfaces import LatentGenerator, Trunk
-from gan_models.families.resolutions import check_size as check_resolution
 from gan_models.families.resolutions import plan
+from gan_models.families.sngan_cnn.spec import SnganCnnDiscriminator, SnganCnnGenerator
 from gan_models.layers.attention import attention_after
 from gan_models.layers.initialization import SCHEMES
 from gan_models.layers.normalization import REFERENCE_ROWS, discriminator_norm, generator_norm
-from gan_models.recipes.network_specs import SnganCnnDiscriminator, SnganCnnGenerator
 
 ImageShape = tuple[int, int, int]
-FAMILY = "sngan-cnn"
-
-
-def check_size(size: int) -> None:
-    """Raises RequestError where no coarse map of 4 to 7 pixels doubles to `size`."""
-    check_resolution(size, FAMILY)
 
 
 def _widths(width: int, most: int, doublings: int) -> list[int]:
@@ -38,7 +31,7 @@ class SnganCnnImageGenerator(LatentGenerator):
         reference = REFERENCE_ROWS if spec.norm in ("virtual", "reference") else 0
         super().__init__(latent, num_classes, one_hot=one_hot, reference=reference)
         channels, size, _ = image_shape
-        base, doublings = plan(size, FAMILY)
+        base, doublings = plan(size, spec.family)
         widths = _widths(spec.width, spec.max_width, doublings)[::-1]
         self.coarse_shape = (widths[0], base, base)
         self.project = nn.Linear(self.joined, widths[0] * base * base)
@@ -54,38 +47,33 @@ class SnganCnnImageGenerator(LatentGenerator):
         return images
 
 
-def build_generator(
-    spec: SnganCnnGenerator, latent: int, num_classes: int, image_shape: ImageShape, one_hot: bool
-) -> LatentGenerator:
-    """Raises RequestError for conditional batch norm, which the paper's CNN does not have."""
-    if num_classes and not one_hot:
-        raise RequestError("sngan-cnn takes the class joined to its latent: set conditioning.generator=one-hot")
-    return SnganCnnImageGenerator(spec, latent, num_classes, image_shape, one_hot=one_hot)
+class SnganCnn(LatentBuilder):
+    """Both players."""
 
+    network = SnganCnnImageGenerator
 
-def build_trunk(spec: SnganCnnDiscriminator, image_shape: ImageShape) -> Trunk:
-    """A 3x3 convolution and a 4x4 one of stride 2 for each halving, one more 3x3 at the coarsest map."""
-    channels, size, _ = image_shape
-    base, doublings = plan(size, FAMILY)
-    widths = _widths(spec.width, spec.max_width, doublings)
-    layers: list[nn.Module] = []
-    inputs = channels
-    for level, outputs in enumerate(widths):
-        layers += _convolution(inputs, outputs, 3, 1, spec.norm if level else "none", size)
-        if level < doublings:
-            size //= 2
-            layers += _convolution(outputs, outputs, 4, 2, spec.norm, size)
-            layers += attention_after(size, outputs, spec.attention)
-        inputs = outputs
-    return Trunk(nn.Sequential(*layers), inputs, base * base)
+    def trunk(self, spec: SnganCnnDiscriminator, image_shape: ImageShape) -> Trunk:
+        """A 3x3 convolution and a 4x4 one of stride 2 for each halving, one more 3x3 at the coarsest map."""
+        channels, size, _ = image_shape
+        base, doublings = plan(size, spec.family)
+        widths = _widths(spec.width, spec.max_width, doublings)
+        layers: list[nn.Module] = []
+        inputs = channels
+        for level, outputs in enumerate(widths):
+            layers += _convolution(inputs, outputs, 3, 1, spec.norm if level else "none", size)
+            if level < doublings:
+                size //= 2
+                layers += _convolution(outputs, outputs, 4, 2, spec.norm, size)
+                layers += attention_after(size, outputs, spec.attention)
+            inputs = outputs
+        return Trunk(nn.Sequential(*layers), inputs, base * base)
+
+    def initialise(self, module: nn.Module) -> None:
+        """N(0, 0.02), as the authors' public code has it for this network."""
+        SCHEMES["normal"](module)
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int, norm: str, size: int) -> list[nn.Module]:
     normed = discriminator_norm(norm, outputs, size)
     convolution = nn.Conv2d(inputs, outputs, kernel, stride, 1, bias=not normed)
     return [convolution, *normed, nn.LeakyReLU(0.1, inplace=True)]
-
-
-def initialise(module: nn.Module) -> None:
-    """N(0, 0.02), as the authors' public code has it for this network."""
-    SCHEMES["normal"](module)

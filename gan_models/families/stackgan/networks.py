@@ -19,30 +19,15 @@ import torch
 from torch import Tensor, nn
 
 from gan_models.data.shape import DataShape
-from gan_models.data.table import Split
 from gan_models.errors import RequestError
-from gan_models.families import resolutions
-from gan_models.families.interfaces import Generator, Inputs
+from gan_models.families.building import Builder
+from gan_models.families.interfaces import Generator
+from gan_models.families.stackgan.spec import StackganGenerator, sizes_down_from
 from gan_models.families.stackgan.text_encoder import build_text_encoder
 from gan_models.layers.attention import attention_after
-from gan_models.layers.initialization import SCHEMES
+from gan_models.layers.initialization import SCHEMES, gains_around_one
 from gan_models.layers.normalization import generator_norm
-from gan_models.recipes.network_specs import StackganGenerator
 from gan_models.recipes.schema import Recipe
-
-SIZES = [size for size in resolutions.SIZES if size // 2 in resolutions.SIZES]
-"""Stage I makes half the size, and a discriminator of its own halves that down to 4 to 7 pixels."""
-_COARSEST = 7
-
-
-def check_size(size: int) -> None:
-    """Raises RequestError where half the size is none that a 4 to 7 pixel map doubles to."""
-    if size not in SIZES:
-        near = sorted(sorted(SIZES, key=lambda known: abs(known - size))[:2])
-        raise RequestError(
-            f"data.size={size}: stackgan doubles a 4 to 7 pixel map twice or more, so the nearest sizes it can make "
-            f"are {' and '.join(map(str, near))} (all: {', '.join(map(str, SIZES))})"
-        )
 
 
 class Drawing(NamedTuple):
@@ -87,7 +72,7 @@ class FirstStage(nn.Module):
     def __init__(self, spec: StackganGenerator, latent: int, text: int, channels: int, size: int) -> None:
         super().__init__()
         self.augmentation = ConditioningAugmentation(text, spec.augmentation)
-        sizes = _sizes_down_from(size)
+        sizes = sizes_down_from(size)
         widths = [min(spec.max_width, spec.width << level) for level in range(len(sizes))][::-1]
         self.coarse_shape = (widths[0], sizes[-1], sizes[-1])
         norm = generator_norm(spec.norm, widths[0], 0)
@@ -112,7 +97,7 @@ class SecondStage(nn.Module):
     def __init__(self, spec: StackganGenerator, text: int, channels: int, size: int) -> None:
         super().__init__()
         self.augmentation = ConditioningAugmentation(text, spec.augmentation)
-        sizes = _sizes_down_from(size)[: spec.downsamplings + 2]
+        sizes = sizes_down_from(size)[: spec.downsamplings + 2]
         widths = [min(spec.max_width, spec.width << level) for level in range(len(sizes))]
         reading: list[nn.Module] = [nn.Conv2d(channels, widths[1], 3, padding=1), nn.ReLU(inplace=True)]
         for inputs, outputs in pairwise(widths[1:]):
@@ -153,9 +138,10 @@ class StackGan(Generator):
         stage: 1 until stage II is there (the images are stage I's, enlarged), then 2. Saved with the weights.
     """
 
+    task = "text"
+
     def __init__(self, spec: StackganGenerator, latent: int, shape: DataShape) -> None:
-        super().__init__(latent + 2 * spec.augmentation, 0)
-        self.inputs = ("latents", "captions")
+        super().__init__(("latents", "captions"), latent=latent + 2 * spec.augmentation)
         channels, size, _ = shape.image
         self.spec = spec
         self.parts = [latent, spec.augmentation, spec.augmentation]
@@ -192,15 +178,6 @@ class StackGan(Generator):
         self.text.requires_grad_(False)
         self.first.requires_grad_(False)
 
-    def draw_inputs(
-        self, num: int, stream: torch.Generator, *, labels: Tensor | None = None, examples: Split | None = None
-    ) -> Inputs:
-        """Latents, and the captions of the examples in turn."""
-        if examples is None or examples.captions is None:
-            raise ValueError("it draws what a text says: pass images with captions, or captions")
-        captions = examples.captions.cpu()[torch.arange(num) % len(examples)]
-        return {"latents": torch.randn(num, self.latent, generator=stream), "captions": captions}
-
     def get_extra_state(self) -> Tensor:
         return torch.tensor(self.stage)
 
@@ -208,46 +185,28 @@ class StackGan(Generator):
         self.stage = int(state)
 
 
-def build(recipe: Recipe, shape: DataShape) -> StackGan:
-    """Both stages and their text encoder.
+class Stackgan(Builder):
+    """The generator with both stages and their text encoder; its discriminators are the game's."""
 
-    Raises:
-        RequestError: captions are missing, or the recipe asks for what this family does not have.
-    """
-    spec = recipe.networks.generator
-    assert isinstance(spec, StackganGenerator)
-    if recipe.game.kind != "text":
-        raise RequestError(
-            f"stackgan draws what a text says, which game.kind={recipe.game.kind} cannot teach: set text"
-        )
-    if recipe.conditional:
-        raise RequestError("stackgan is conditioned on texts, not classes: set both of `conditioning` to none")
-    if not shape.words:
-        raise RequestError("stackgan draws what a text says, but the data has no captions: use one with captions")
-    return StackGan(spec, recipe.networks.latent, shape)
+    def generator(self, recipe: Recipe, shape: DataShape) -> StackGan:
+        """Raises RequestError where captions are missing."""
+        if not shape.words:
+            raise RequestError("stackgan draws what a text says, but the data has no captions: use one with captions")
+        spec = recipe.networks.generator
+        assert isinstance(spec, StackganGenerator)
+        return StackGan(spec, recipe.networks.latent, shape)
 
+    def initialise(self, module: nn.Module) -> None:
+        """N(0, 0.02) and batch-norm gains around 1, as the public code has them; the text's own layers keep theirs.
 
-def initialise(module: nn.Module) -> None:
-    """N(0, 0.02) and batch-norm gains around 1, as the public code has them; the text's own layers keep their scale.
-
-    A layer of 0.02 on an embedding would hide the text behind the noise that is added to it.
-    """
-    if isinstance(module, ConditioningAugmentation):
-        nn.init.normal_(module.gaussian.weight, 0.0, module.gaussian.in_features**-0.5)
-        nn.init.zeros_(module.gaussian.bias)
-    elif not isinstance(module, nn.Embedding):
-        SCHEMES["normal"](module)
-    if isinstance(module, nn.BatchNorm2d):
-        nn.init.normal_(module.weight, 1.0, 0.02)
-        nn.init.zeros_(module.bias)
-
-
-def _sizes_down_from(size: int) -> list[int]:
-    """The map sizes from `size` down to 4 to 7 pixels."""
-    sizes = [size]
-    while sizes[-1] > _COARSEST:
-        sizes.append(sizes[-1] // 2)
-    return sizes
+        A layer of 0.02 on an embedding would hide the text behind the noise that is added to it.
+        """
+        if isinstance(module, ConditioningAugmentation):
+            nn.init.normal_(module.gaussian.weight, 0.0, module.gaussian.in_features**-0.5)
+            nn.init.zeros_(module.gaussian.bias)
+        elif not isinstance(module, nn.Embedding):
+            SCHEMES["normal"](module)
+        gains_around_one(module)
 
 
 def _convolution(inputs: int, outputs: int, spec: StackganGenerator) -> list[nn.Module]:

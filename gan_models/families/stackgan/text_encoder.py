@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gan_models.data.captions import Vocabulary
 from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
-from gan_models.recipes.network_specs import StackganGenerator
+from gan_models.families.stackgan.spec import StackganGenerator
 
 
 class TextEncoder(nn.Module):

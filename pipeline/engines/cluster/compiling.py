@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.context import TITLES
 from gan_models.errors import RequestError
 from pipeline.engines.cluster.lint import lint
 from pipeline.engines.cluster.placement import PREPARE, Placement
@@ -94,7 +95,9 @@ def run_parameter(name: str, experiment: str, tracking_uri: str, placement: Plac
     Args:
         folder: of this computation on the volume: runs that share it go on from each other's checkpoints.
     """
-    fields = {"name": name, "experiment": experiment, "code_version": code_version()}
+    fields: dict[str, Any] = {
+        "name": name, "experiment": experiment, "code_version": code_version(), "titles": TITLES,
+    }  # fmt: skip
     if tracking_uri:
         fields["tracking_uri"] = tracking_uri
     if placement.pvc:

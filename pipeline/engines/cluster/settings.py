@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from components.redaction import redact
-from components.tracking.mlflow.address import SCHEMES
+from components.tracking.backend import TRACKERS
 from gan_models.errors import RequestError, unknown_name
 from pipeline.engines.cluster.placement import ObjectName, Placement, namespace_name
 from pipeline.request.place import EXPERIMENT, TRACKING_VARIABLE
@@ -70,7 +70,7 @@ class Connection(BaseModel):
             raise ValueError(
                 f"{redact(uri)!r} holds a login: put it into a Kubernetes secret and name that by --secret"
             )
-        if scheme == "sqlite" or scheme not in SCHEMES or urlsplit(uri).hostname in _HERE:
+        if scheme == "sqlite" or scheme not in TRACKERS or urlsplit(uri).hostname in _HERE:
             raise ValueError(
                 f"{uri!r} is on this machine, where pods cannot reach it: give their MLflow server's address"
             )

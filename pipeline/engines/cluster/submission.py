@@ -46,7 +46,7 @@ def build_submission(request: Request, settings: ClusterSettings) -> Submission:
     placement = settings.placement()
     plan = make_plan(request, Elsewhere(Path(placement.mount) if placement.pvc else None))
     if nodes := placement.training_nodes():
-        nodes.check(plan.recipe.training.ranks, plan.recipe.game.kind, plan.recipe.training.batch_size)
+        nodes.check(plan.recipe)
     name = request.name or default_name(plan)
     if not name.strip() or len(name) > MAX_NAME or not slug(name):
         raise RequestError(f"--name {name[:40]!r}: expected 1 to {MAX_NAME} characters, letters or digits among them")

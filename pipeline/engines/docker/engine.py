@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.context import TITLES, RunContext
-from components.prepare_data.sources.registry import PATH_KINDS, parse_source
+from components.prepare_data.sources.registry import parse_source
 from components.redaction import redact
 from components.stage.progress import EVENTS_VARIABLE
 from components.stage.stopping import PARENT_VARIABLE, STANDARD_INPUT
@@ -77,7 +77,7 @@ class DockerEngine:
         if source.kind == "torchvision":  # it downloads, and needs torch
             proxies = {name: os.environ[name] for name in _PROXIES if name in os.environ}
             return StageOptions(image=self.images["train_gan"], network=True, environment=proxies)
-        return StageOptions(image=image, read_only=_as_it_is(source.path) if source.kind in PATH_KINDS else {})
+        return StageOptions(image=image, read_only=_as_it_is(source.path) if source.path else {})
 
 
 def find_engine(image: str | None = None) -> DockerEngine:

@@ -19,7 +19,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -31,9 +30,11 @@ from typing import Literal
 import psutil
 
 from components.context import RETRAINING_TITLES, TITLES, RunContext
+from components.processes import parent_mark
+from components.scratch import scratch_folder
 from components.stage.failures import Interrupted
 from components.stage.progress import EVENTS_VARIABLE, Event, EventReader
-from components.stage.stopping import PARENT_VARIABLE, parent_mark
+from components.stage.stopping import PARENT_VARIABLE
 from gan_models.errors import RequestError, RunError
 from pipeline.engines.docker.containers import ContainerOptions
 from pipeline.engines.local.kfp_process import Definition, EngineRequest, EngineResult, is_stage, stage_processes
@@ -88,8 +89,8 @@ def run_locally(
     """
     titles = RETRAINING_TITLES if definition == "retraining" else TITLES
     follower = _Follower(EventReader(workdir.events), titles)
-    with tempfile.TemporaryDirectory(prefix="gan-pipeline-", ignore_cleanup_errors=True) as scratch:
-        result_file = Path(scratch, "result.json")
+    with scratch_folder() as scratch:
+        result_file = scratch / "result.json"
         request = EngineRequest(
             pipeline=pipeline,
             definition=definition,
@@ -99,7 +100,7 @@ def run_locally(
             result=result_file,
             containers=containers,
         )
-        request_file = Path(scratch, "request.json")
+        request_file = scratch / "request.json"
         request_file.write_text(request.model_dump_json(), encoding="utf-8")
         with workdir.pipeline_log.open("ab") as log, _stop_signals() as signals:
             engine = subprocess.Popen(
@@ -107,7 +108,7 @@ def run_locally(
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=_environment(context, workdir, scratch),
+                env=_environment(context, workdir, str(scratch)),
                 start_new_session=True,
             )
             try:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from components.artifacts import read_outcome
+from components.artifacts import Champion, Judged, read_outcome
 from components.check_changes import step
 from components.context import RunContext
 from components.stage.stage import open_stage
-from components.tracking.mlflow.champions import Lineage
+from components.tracking.champions import Lineage
 from gan_models.data.table_file import read_metadata
 from gan_models.recipes import load_recipe, model_document, recipe_digest
 
@@ -30,10 +30,9 @@ def check(dataset: Path, tmp_path: Path):
     ) -> step.Result:
         folder = tmp_path / "champion"
         folder.mkdir(exist_ok=True)
-        lineage = Lineage.model_validate(same | changed).model_dump() if version else None
-        others = [{**each, "lineage": same | each.get("lineage", {})} for each in judged or []]
-        champion = {"model": "faces", "version": version, "lineage": lineage, "judged": others}
-        (folder / "champion.json").write_text(json.dumps(champion))
+        lineage = Lineage.model_validate(same | changed) if version else None
+        others = [Judged.model_validate({**each, "lineage": same | each.get("lineage", {})}) for each in judged or []]
+        Champion(model="faces", version=version, lineage=lineage, judged=others).write(folder)
         request = step.Request(dataset=dataset, champion=folder, model=model_document(RECIPE), seed=0, force=force)
         with open_stage("check_changes", context) as stage:
             result = step.run(request, stage)
@@ -49,6 +48,18 @@ def test_equal_data_and_recipe_stop_with_a_sentence(check) -> None:
     result = check()
     assert not result.train
     assert "are those of the champion, version 4 of faces" in result.sentence
+
+
+def test_the_champion_s_own_recipe_counts_whatever_digest_was_written_down(
+    check, dataset: Path, tmp_path: Path
+) -> None:
+    """An upgrade that gives an equal recipe another digest is no reason to train again."""
+    generator = tmp_path / "champion" / "generator"
+    generator.mkdir(parents=True)
+    (generator / "recipe.yaml").write_text(json.dumps(RECIPE.model_dump(mode="json")))
+    facts = {"data_fingerprint": read_metadata(dataset).fingerprint, "seed": 0, "step": 10}
+    (generator / "generator.json").write_text(json.dumps(facts))
+    assert not check(recipe_digest="f" * 16).train
 
 
 def test_the_first_is_always_trained(check) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from components.artifacts import Champion, Comparison
 from components.compare_champion import step
 from components.context import RunContext
 from components.stage.stage import open_stage
@@ -63,11 +63,11 @@ def write(folder: Path, noise: int, shape: tuple[int, int, int] = (1, 8, 8)) -> 
 
 @pytest.fixture
 def compare(dataset: Path, tmp_path: Path, cache: Path, generators: None):
-    def compare(challenger: int, champion: int | None, shape: tuple[int, int, int] = (1, 8, 8)) -> step.Result:
+    def compare(challenger: int, champion: int | None, shape: tuple[int, int, int] = (1, 8, 8)) -> Comparison:
         folder = tmp_path / "champion"
         folder.mkdir()
         version = "" if champion is None else "3"
-        (folder / "champion.json").write_text(json.dumps({"model": "faces", "version": version}))
+        Champion(model="faces", version=version).write(folder)
         if champion is not None:
             write(folder / "generator", champion, shape)
         request = step.Request(
@@ -81,8 +81,7 @@ def compare(dataset: Path, tmp_path: Path, cache: Path, generators: None):
         )
         with open_stage("compare_champion", RunContext(state_dir=str(tmp_path / "state"))) as stage:
             result = step.run(request, stage)
-        written = json.loads((tmp_path / "comparison" / "comparison.json").read_text())
-        assert step.Result.model_validate(written) == result
+        assert Comparison.read(tmp_path / "comparison") == result
         return result
 
     return compare

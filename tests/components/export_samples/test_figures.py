@@ -1,6 +1,5 @@
 """Figures of the latents: both walks join the same images; sums are drawn where a classifier can name the images."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from components.artifacts import Figures
 from components.export_samples import figures
 from gan_models.data.shape import DataShape
 from gan_models.data.table import ImageTable
@@ -17,6 +17,7 @@ from gan_models.metrics.classifier import Classifier
 from gan_models.metrics.extractors import Extracted
 from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator
+from gan_models.sampling.grids import save_png
 
 CELL = 8 + 2  # an image and the gap to the next
 
@@ -55,13 +56,14 @@ class Quarters:
 
 def judged_by(folder: Path, name: str) -> Path:
     folder.mkdir(exist_ok=True)
-    (folder / "metrics.json").write_text(json.dumps({"extractor": {"name": name}}))
+    Figures(metrics={}, headline=[], extractor={"name": name}).write(folder)
     return folder
 
 
 @pytest.mark.parametrize("recipe", ["dcgan", "cgan-projection"])
 def test_straight_and_great_circle_walks_join_the_same_images(recipe: str, tmp_path: Path) -> None:
-    figures.write_interpolation(tmp_path / "walks.png", generator(recipe), seed=1)
+    picture = figures.draw_interpolation(generator(recipe), seed=1)
+    save_png(picture.pixels, tmp_path / "walks.png", scale=picture.scale)
     grid = cells(tmp_path / "walks.png", figures.WALK_STEPS)
     assert len(grid) == 2 * figures.WALKS
     for straight, circle in zip(grid[::2], grid[1::2], strict=True):
@@ -75,8 +77,8 @@ def test_sums_of_classes_that_the_classifier_names(
 ) -> None:
     monkeypatch.setattr(Classifier, "for_table", lambda *_, **__: Quarters())
     report = judged_by(tmp_path / "report", "classifier")
-    drawn = figures.write_arithmetic(tmp_path / "sums.png", generator("dcgan"), report, dataset, tmp_path, seed=1)
-    assert drawn.written
+    drawn = figures.draw_arithmetic(generator("dcgan"), report, dataset, tmp_path, seed=1)
+    save_png(drawn.pixels, tmp_path / "sums.png", scale=drawn.scale)
     assert "0 - 1 + 2" in drawn.sentence
     grid = cells(tmp_path / "sums.png", 4).astype(int)
     triples = [part.split() for part in drawn.sentence.split(": ")[1].split(", ")]
@@ -95,10 +97,9 @@ def test_without_a_classifier_or_with_classes_asked_for_there_are_no_sums(tmp_pa
         ("dcgan", tmp_path / "none", "judged by nothing"),
         ("cgan-projection", report, "asked for by its labels"),
     ):
-        drawn = figures.write_arithmetic(tmp_path / "sums.png", generator(recipe), folder, dataset, tmp_path, seed=1)
-        assert not drawn.written
+        drawn = figures.draw_arithmetic(generator(recipe), folder, dataset, tmp_path, seed=1)
+        assert drawn.pixels is None
         assert reason in drawn.sentence
-    assert not (tmp_path / "sums.png").exists()
 
 
 def test_images_of_too_few_classes_are_said(tmp_path: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,6 +110,6 @@ def test_images_of_too_few_classes_are_said(tmp_path: Path, dataset: Path, monke
     monkeypatch.setattr(Classifier, "for_table", lambda *_, **__: Undecided())
     assert ImageTable.open(dataset).metadata.num_classes == 10
     report = judged_by(tmp_path / "report", "classifier")
-    drawn = figures.write_arithmetic(tmp_path / "sums.png", generator("dcgan"), report, dataset, tmp_path, seed=1)
-    assert not drawn.written
+    drawn = figures.draw_arithmetic(generator("dcgan"), report, dataset, tmp_path, seed=1)
+    assert drawn.pixels is None
     assert "needs three classes, and the generator's images show 0" in drawn.sentence

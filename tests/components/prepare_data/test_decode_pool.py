@@ -17,7 +17,7 @@ from PIL import Image
 from components.prepare_data import decode_pool
 from components.prepare_data.decode_pool import DecodePool, WorkerDiedError, available_cores
 from components.prepare_data.decoding import Item, Target, decode_batch
-from components.prepare_data.sources.registry import Batch
+from components.prepare_data.sources.base import Batch
 from gan_models.errors import RunError
 
 TARGET = Target(8, 1)

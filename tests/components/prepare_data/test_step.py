@@ -434,7 +434,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from components.prepare_data.decoding import Target
-from components.prepare_data.sources.registry import Batch, Source
+from components.prepare_data.sources.base import Batch, Source
 from components.prepare_data.table_building import build_table
 from gan_models.recipes.schema import Data
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from components.artifacts import Outcome, read_outcome
+from components.artifacts import Champion, Comparison, Exported, Figures, Outcome, read_outcome
 from components.context import RunContext
 from components.find_champion import step as find
 from components.promote import step
 from components.stage.stage import open_stage
+from components.tracking.champions import Lineage, Verdict
 from components.tracking.mlflow.address import sqlite_uri
-from components.tracking.mlflow.champions import Lineage, Registry, Verdict
+from components.tracking.mlflow.champions import MlflowChampions
 from components.tracking.mlflow.client import connect
 from components.tracking.mlflow.runs import RUN_TAG
 from gan_models.errors import RequestError, RunError
@@ -44,9 +45,9 @@ def write_generator(folder: Path, run: str) -> Path:
 
 
 @pytest.fixture
-def registry(store: str) -> Registry:
+def registry(store: str) -> MlflowChampions:
     """With `old` as the champion."""
-    registry = Registry(store)
+    registry = MlflowChampions(store)
     new, old = registry.versions("faces")
     registry.judge(new, Verdict(), None)
     registry.judge(old, Verdict(decision="promoted"), None)
@@ -54,17 +55,18 @@ def registry(store: str) -> Registry:
 
 
 @pytest.fixture
-def decide(store: str, tmp_path: Path, registry: Registry):
-    def decide(promote: bool, run: str = "new") -> Outcome:
+def decide(store: str, tmp_path: Path, registry: MlflowChampions):
+    def decide(promote: bool, run: str = "new", difference: float = -1.0) -> Outcome:
         figures = {"challenger": 3.0, "champion": 4.0, "difference": -1.0, "low": -2.0, "high": -0.5}
-        compared = {"promote": promote, "reason": "better" if promote else "worse", "champion": "1", "figures": figures}
+        figures["difference"] = difference
+        reason = "better" if promote else "worse"
+        compared = Comparison(promote=promote, reason=reason, champion="1", figures=figures)
         folders = {name: tmp_path / name for name in ("comparison", "dataset", "report", "samples")}
         for folder in folders.values():
             folder.mkdir(exist_ok=True)
-        (folders["comparison"] / "comparison.json").write_text(json.dumps(compared))
-        findings = {"metrics": {"FD": 3.0, "IS": 2.0}, "headline": ["FD"]}
-        (folders["report"] / "metrics.json").write_text(json.dumps(findings))
-        (folders["samples"] / "export.json").write_text(json.dumps({"registered_name": "faces"}))
+        compared.write(folders["comparison"])
+        Figures(metrics={"FD": 3.0, "IS": 2.0}, headline=["FD"], extractor={}).write(folders["report"])
+        Exported(samples=0, registered_name="faces", step=10).write(folders["samples"])
         selected = tmp_path / "selected"
         if not selected.exists():
             write_generator(selected, run)
@@ -77,7 +79,7 @@ def decide(store: str, tmp_path: Path, registry: Registry):
     return decide
 
 
-def test_the_better_one_gets_the_alias_with_its_lineage_and_figures(decide, registry: Registry) -> None:
+def test_the_better_one_gets_the_alias_with_its_lineage_and_figures(decide, registry: MlflowChampions) -> None:
     outcome = decide(True)
     assert (outcome.decision, outcome.version, outcome.champion) == ("promoted", "2", "2")
     champion = registry.champion("faces")
@@ -91,7 +93,7 @@ def test_the_better_one_gets_the_alias_with_its_lineage_and_figures(decide, regi
     )
 
 
-def test_the_worse_one_is_kept_out_and_why_is_written_down(decide, registry: Registry) -> None:
+def test_the_worse_one_is_kept_out_and_why_is_written_down(decide, registry: MlflowChampions) -> None:
     outcome = decide(False)
     assert (outcome.decision, outcome.version, outcome.champion) == ("kept", "2", "1")
     assert outcome.sentence == "version 1 of faces stays the champion; version 2 is worse"
@@ -100,7 +102,11 @@ def test_the_worse_one_is_kept_out_and_why_is_written_down(decide, registry: Reg
     assert (new.verdict.decision, new.verdict.reason) == ("kept", "worse")
 
 
-def find_champion(store: str, folder: Path, run: str) -> find.Result:
+def test_a_difference_of_nothing_is_a_difference(decide) -> None:
+    assert decide(False, difference=0.0).sentence == "version 1 of faces stays the champion; version 2 is worse"
+
+
+def find_champion(store: str, folder: Path, run: str) -> Champion:
     context = RunContext(run_id=run, state_dir=str(folder / "state"), tracking_uri=store, relay="external")
     with open_stage("find_champion", context) as stage:
         return find.run(find.Request(model_name="faces", output=folder / "champion"), stage)
@@ -122,6 +128,34 @@ def test_the_next_run_learns_what_was_kept_out(decide, store: str, tmp_path: Pat
     (judged,) = find_champion(store, tmp_path, "a later one").judged
     assert (judged.version, judged.decision, judged.against) == ("2", "kept", "1")
     assert judged.lineage.data_fingerprint == "new" * 8
+
+
+def test_lineages_that_other_code_wrote_down_are_read_anew(
+    decide, registry: MlflowChampions, store: str, tmp_path: Path
+) -> None:
+    """An upgrade that gives an equal recipe another digest is no reason to train again."""
+    decide(False)
+    foreign = Lineage(recipe="dcgan", recipe_digest="other code's", data_fingerprint="new" * 8, seed=0, step=10)
+    for version in registry.versions("faces"):
+        registry.judge(version, version.verdict, foreign)
+    found = find_champion(store, tmp_path, "a later one")
+    (judged,) = found.judged
+    assert found.lineage is not None
+    assert (found.lineage.recipe_digest, judged.lineage.recipe_digest) == (recipe_digest(RECIPE),) * 2
+
+
+def test_what_is_known_of_files_that_are_gone_is_what_was_written_down(
+    decide, registry: MlflowChampions, store: str, tmp_path: Path
+) -> None:
+    decide(False)
+    new, _ = registry.versions("faces")
+    folder = Path(store.removeprefix("sqlite:///")).parent / "new" / "generator"
+    folder.rename(folder.with_name("gone"))
+    try:
+        (judged,) = find_champion(store, tmp_path, "a later one").judged
+    finally:
+        folder.with_name("gone").rename(folder)
+    assert judged.lineage == new.lineage
 
 
 def test_no_model_of_that_name_is_no_champion_yet(store: str, tmp_path: Path) -> None:

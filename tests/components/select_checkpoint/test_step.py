@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from components.artifacts import Choice
 from components.select_checkpoint import step
 from components.stage.stage import RunContext, Stage, open_stage
 from gan_models.data.shape import DataShape
@@ -60,7 +61,7 @@ def save(training: Path, number: int, collapsed: bool = False) -> None:
     save_generator(training / "generators" / f"step-{number:06d}", weights, RECIPE, info)
 
 
-def select(training: Path, dataset: Path, cache: Path, folder: Path, samples: int = 60) -> step.Result:
+def select(training: Path, dataset: Path, cache: Path, folder: Path, samples: int = 60) -> Choice:
     request = step.Request(
         training=training, dataset=dataset, selection=Selection(samples=samples), evaluation=Evaluation(),
         output=folder / "selected", cache_dir=cache, seed=0,

@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from components.processes import is_alive, parent_mark
 from components.stage.failures import Interrupted
-from components.stage.stopping import StopSignal, is_alive, parent_mark
+from components.stage.stopping import StopSignal
 
 REPO = Path(__file__).parents[3]
 POLLING = """

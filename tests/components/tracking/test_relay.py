@@ -15,9 +15,10 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UN
 from components.context import RunContext
 from components.stage.stage import PIPELINE, open_stage
 from components.tracking import relay as relay_module
-from components.tracking.mlflow.client import Trouble, connect, trouble_of
+from components.tracking.backend import Trouble
+from components.tracking.mlflow.client import connect, trouble_of
 from components.tracking.mlflow.runs import RUN_TAG, STAGE_TAG
-from components.tracking.mlflow.sender import Sender
+from components.tracking.mlflow.sender import MlflowSender
 from components.tracking.relay import Relay, count_unsent, unsent_runs
 from gan_models.errors import RunError
 
@@ -160,7 +161,7 @@ def test_a_batch_whose_acknowledgement_was_lost_arrives_once(
 
 def test_what_the_store_has_is_left_out_even_if_it_was_sent_at_another_time(tracked: RunContext) -> None:
     """SQL stores recognise an equal row by its time; for others the relay must compare by key and step."""
-    sender = Sender(tracked)
+    sender = MlflowSender(tracked)
     spool = tracked.tracking_folder / "train_gan.spool"
     spool.mkdir(parents=True)
 

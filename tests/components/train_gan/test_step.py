@@ -7,6 +7,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+from components.artifacts import Training
 from components.stage.stage import Interrupted, RunContext, Stage, open_stage
 from components.train_gan import step
 from gan_models.errors import RequestError
@@ -24,7 +25,7 @@ def request(dataset: Path, folder: Path, *overrides: str, recipe: str = "cgan-pr
     return step.Request(model=model, dataset=dataset, output=folder / "output", state_dir=folder, seed=0)
 
 
-def run(wanted: step.Request) -> step.Result:
+def run(wanted: step.Request) -> Training:
     with open_stage("train_gan", RunContext(state_dir=str(wanted.state_dir))) as stage:
         return step.run(wanted, stage)
 

@@ -11,6 +11,7 @@ import psutil
 import pytest
 import torch
 
+from components.artifacts import Training
 from components.stage.stage import Interrupted, RunContext, Stage, open_stage
 from components.train_gan import step
 from gan_models.errors import RequestError, RunError
@@ -26,7 +27,7 @@ TINY = [
 ]  # fmt: skip
 
 
-def run(dataset: Path, folder: Path, *overrides: str) -> step.Result:
+def run(dataset: Path, folder: Path, *overrides: str) -> Training:
     model = model_document(load_recipe("cgan-projection", [*TINY, *overrides]))
     wanted = step.Request(model=model, dataset=dataset, output=folder / "output", state_dir=folder, seed=0)
     with open_stage("train_gan", RunContext(state_dir=str(folder))) as stage:

@@ -16,6 +16,7 @@ import pytest
 from kubeflow_trainer_api.models import TrainerV1alpha1TrainJob
 from pydantic import ValidationError
 
+from components.artifacts import Training
 from components.stage.stage import Interrupted, RunContext, open_stage
 from components.train_gan import step, train_job
 from components.train_gan.rank import Job
@@ -339,17 +340,17 @@ def test_in_a_cluster_it_speaks_as_the_pod_s_account(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("asked", "kind", "batch", "words"),
+    ("name", "settings", "words"),
     [
-        (4, "adversarial", 64, "2 nodes of 4 GPUs are 8 processes"),
-        (None, "cycle", 64, "game.kind=cycle trains in one process"),
-        (None, "adversarial", 60, "does not divide by"),
+        ("dcgan", ["training.ranks=4"], "2 nodes of 4 GPUs are 8 processes"),
+        ("cyclegan", [], "game.kind=cycle trains in one process"),
+        ("dcgan", ["training.batch_size=60"], "does not divide by"),
     ],
 )
-def test_recipes_that_the_nodes_cannot_share(asked: int | None, kind: str, batch: int, words: str) -> None:
+def test_recipes_that_the_nodes_cannot_share(name: str, settings: list[str], words: str) -> None:
     with pytest.raises(RequestError, match=words):
-        NODES.check(asked, kind, batch)
-    NODES.check(8, "adversarial", 64)
+        NODES.check(load_recipe(name, settings))
+    NODES.check(load_recipe("dcgan", ["training.ranks=8", "training.batch_size=64"]))
 
 
 # -- all of it ---------------------------------------------------------------------------------------------------------
@@ -389,4 +390,4 @@ def test_two_nodes_train_one_gan(dataset: Path, tmp_path: Path, monkeypatch: pyt
         with open_stage("train_gan", RunContext(state_dir=str(tmp_path / "state"))) as stage:
             result = step.run(wanted, stage)
     assert (result.steps, result.generators, len(server.created)) == (20, 2, 1)
-    assert json.loads((tmp_path / "output" / step.TRAINING_FILE).read_text())["steps"] == 20
+    assert json.loads((tmp_path / "output" / Training.FILE).read_text())["steps"] == 20

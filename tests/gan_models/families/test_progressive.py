@@ -9,11 +9,12 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
-from gan_models.families.building import Discriminator, build_discriminator, build_generator
-from gan_models.families.progressive.networks import SIZES, GrowingGenerator, widths_of
+from gan_models.families.building import build_discriminator, build_generator
+from gan_models.families.interfaces import Discriminator
+from gan_models.families.progressive.networks import GrowingGenerator
+from gan_models.families.progressive.spec import SIZES, ProgressiveDiscriminator, ProgressiveGenerator
 from gan_models.layers.equalized import EqualizedLinear
 from gan_models.recipes import load_recipe
-from gan_models.recipes.network_specs import ProgressiveDiscriminator, ProgressiveGenerator
 
 BOTH = ("networks.generator", "networks.discriminator")
 SMALL = [f"{place}.{setting}" for place in BOTH for setting in ("fmap_base=32", "fmap_max=8")]
@@ -43,7 +44,7 @@ def test_the_1024_networks_have_the_parameters_of_the_published_ones() -> None:
 
 def test_channels_by_size_are_those_of_table_2() -> None:
     expected = [512, 512, 512, 512, 256, 128, 64, 32, 16]
-    assert widths_of(ProgressiveGenerator(), 8) == widths_of(ProgressiveDiscriminator(), 8) == expected
+    assert ProgressiveGenerator().widths(8) == ProgressiveDiscriminator().widths(8) == expected
 
 
 @pytest.mark.parametrize("size", SIZES[:4])
@@ -163,17 +164,17 @@ def test_stddev_tells_d_of_neighbours_and_none_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "override", "sentence"),
+    ("override", "sentence"),
     [
-        (24, "training.ema=0", r"data.size=24: .*nearest sizes it can make are 16 and 32"),
-        (8, "networks.generator.norm=batch", "networks.generator.norm=batch: progressive has pixel norm"),
-        (8, "networks.discriminator.norm=layer", "networks.discriminator.norm=layer: progressive has pixel norm"),
-        (8, "networks.generator.spectral_norm=true", "spectral_norm=true: progressive scales its weights itself"),
-        (8, "networks.discriminator.attention=[8]", r"networks.discriminator.attention=\[8\]: progressive has no"),
-        (8, "networks.generator.init=orthogonal", "networks.generator.init=orthogonal: the equalised"),
-        (8, "conditioning={generator: batch-norm, discriminator: classifier}", "set conditioning.generator=one-hot"),
+        ("data.size=24", r"data.size=24: .*nearest sizes it can make are 16 and 32"),
+        ("networks.generator.norm=batch", "unknown key 'networks.generator.norm'"),
+        ("networks.discriminator.norm=layer", "unknown key 'networks.discriminator.norm'"),
+        ("networks.generator.spectral_norm=true", "unknown key 'networks.generator.spectral_norm'"),
+        ("networks.discriminator.attention=[8]", "unknown key 'networks.discriminator.attention'"),
+        ("networks.generator.init=orthogonal", "unknown key 'networks.generator.init'"),
+        ("conditioning={generator: batch-norm, discriminator: classifier}", "set conditioning.generator=one-hot"),
     ],
 )
-def test_what_the_family_cannot_do_is_refused(size: int, override: str, sentence: str) -> None:
+def test_what_the_family_cannot_do_is_refused(override: str, sentence: str) -> None:
     with pytest.raises(RequestError, match=sentence):
-        pair(size, override, classes=3)
+        load_recipe("pggan", [override])

@@ -8,11 +8,12 @@ from torch.nn.functional import avg_pool2d, conv2d, interpolate, relu
 from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
 from gan_models.families.biggan.networks import VectorBatchNorm2d
-from gan_models.families.building import Discriminator, Generator, build_discriminator, build_generator
+from gan_models.families.building import build_discriminator, build_generator
+from gan_models.families.interfaces import Discriminator, Generator
 from gan_models.families.r3gan.networks import InvertedBottleneck
+from gan_models.families.residual import DownBlock, UpBlock, unconditioned_norm
 from gan_models.families.resolutions import SIZES, map_widths
 from gan_models.layers.attention import SelfAttention2d
-from gan_models.layers.residual import DownBlock, UpBlock, unconditioned_norm
 from gan_models.recipes import load_recipe
 
 NARROW = ("networks.generator.width=4", "networks.discriminator.width=4")
@@ -44,7 +45,12 @@ def test_biggan_has_the_parameters_of_the_published_128x128_networks() -> None:
     widths = ("networks.latent=120", "networks.generator.width=96", "networks.discriminator.width=96")
     attention = ("networks.generator.attention=[64]", "networks.discriminator.attention=[64]")
     generator, discriminator = counts(
-        "biggan", DataShape((3, 128, 128), 1000), *widths, *attention, "networks.generator.embedding=128"
+        "biggan",
+        DataShape((3, 128, 128), 1000),
+        "data.size=128",
+        *widths,
+        *attention,
+        "networks.generator.embedding=128",
     )
     assert (generator, discriminator) == (70_433_988, 87_982_370)
 
@@ -187,13 +193,13 @@ def test_biggan_without_classes_listens_to_the_chunks_alone() -> None:
     ("name", "overrides", "sentence"),
     [
         ("biggan", ["conditioning.generator=one-hot"], "set conditioning.generator=batch-norm"),
-        ("biggan", ["networks.generator.norm=none"], "set it to batch"),
+        ("biggan", ["networks.generator.norm=none"], "unknown key 'networks.generator.norm'"),
         ("biggan", ["networks.latent=3"], "4 chunks"),
         ("sngan-projection", ["networks.generator.norm=virtual"], "conditioning.generator=one-hot"),
         ("sngan-cnn", ["conditioning.generator=batch-norm", "conditioning.discriminator=projection"], "one-hot"),
-        ("r3gan", ["networks.generator.norm=batch"], "set it to none"),
-        ("r3gan", ["networks.discriminator.norm=layer"], "set it to none"),
-        ("r3gan", ["networks.discriminator.spectral_norm=true"], "set it to false"),
+        ("r3gan", ["networks.generator.norm=batch"], "unknown key 'networks.generator.norm'"),
+        ("r3gan", ["networks.discriminator.norm=layer"], "unknown key 'networks.discriminator.norm'"),
+        ("r3gan", ["networks.discriminator.spectral_norm=true"], "unknown key 'networks.discriminator.spectral_norm'"),
         ("r3gan", ["conditioning.generator=batch-norm", "conditioning.discriminator=projection"], "one-hot"),
     ],
 )

@@ -5,7 +5,7 @@ import torch
 
 from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
-from gan_models.games import Batch, Game, build_game
+from gan_models.games.base import Batch, Game, Made, build_game
 from gan_models.recipes import load_recipe
 
 SMALL = ["networks.generator.width=4", "networks.discriminator.width=4", "training.precision=fp32"]
@@ -41,14 +41,14 @@ def test_a_step_changes_both_players_and_stays_finite(name: str, loss: str) -> N
 def test_the_discriminator_gets_no_gradient_from_the_generators_move() -> None:
     played = game("dcgan")
     seen = []
-    optimizer_step = played.generator_optimizer.step
-    played.generator_optimizer.step = lambda: (
+    optimizer_step = played.optimizers["generator"].step
+    played.optimizers["generator"].step = lambda: (
         seen.append([p.grad for p in played.discriminator.parameters()]),
         optimizer_step(),
     )
     kept = []
-    critic_step = played.discriminator_optimizer.step
-    played.discriminator_optimizer.step = lambda: (
+    critic_step = played.optimizers["discriminator"].step
+    played.optimizers["discriminator"].step = lambda: (
         critic_step(),
         kept.extend(p.grad.clone() for p in played.discriminator.parameters()),
     )
@@ -73,8 +73,7 @@ def test_further_generator_steps_draw_fresh_latents_for_the_same_classes() -> No
     asked, moves = [], []
     played.generator.register_forward_pre_hook(lambda _, __, inputs: asked.append(inputs), with_kwargs=True)
     for name in ("generator", "discriminator"):
-        optimizer = getattr(played, f"{name}_optimizer")
-        optimizer.register_step_post_hook(lambda *_, name=name: moves.append(name))
+        played.optimizers[name].register_step_post_hook(lambda *_, name=name: moves.append(name))
     drawn = []
     played.step(lambda: drawn.append(batch("cgan-projection")) or drawn[-1], report=True)
     assert moves == ["discriminator", "generator", "generator", "generator"]
@@ -143,7 +142,7 @@ def test_accuracy_is_counted_from_where_the_loss_draws_its_line() -> None:
             logits=next(said).requires_grad_()
         )
         images = torch.rand(2, 1, 8, 8)
-        outputs[loss] = played.move_discriminator(Batch(images), images, report=False)
+        outputs[loss] = played.move_discriminator(Batch(images), Made(images), report=False)
     assert outputs["least-squares"]["D/accuracy_real"] == 0.5
     assert outputs["least-squares"]["D/accuracy_fake"] == 1
     assert outputs["relativistic"]["D/accuracy_pairs"] == 0.5
@@ -157,6 +156,6 @@ def test_the_class_head_learns_from_generated_images_where_the_recipe_says(fakes
     played.discriminator.classifier.register_forward_hook(lambda _, __, output: said.append(output.detach()))
     shown = batch("cgan-projection")
     images = torch.rand(16, 1, 8, 8)
-    metrics = played.move_discriminator(shown, images, report=False)
+    metrics = played.move_discriminator(shown, Made(images, shown.labels), report=False)
     real, fake = (torch.nn.functional.cross_entropy(logits, shown.labels) for logits in said)
     torch.testing.assert_close(metrics["D/class_loss"], real + fake if fakes else real)

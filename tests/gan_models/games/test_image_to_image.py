@@ -11,9 +11,9 @@ from torch.nn.functional import cross_entropy
 from gan_models.data.shape import DataShape
 from gan_models.data.table import Split, TableMetadata
 from gan_models.errors import RequestError
-from gan_models.games import Batch, build_game
-from gan_models.games.cycle import by_domain
-from gan_models.games.image_pool import ImagePool
+from gan_models.games.base import Batch, Made, build_game
+from gan_models.games.cycle.game import by_domain
+from gan_models.games.cycle.image_pool import ImagePool
 from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import load_generator
 from gan_models.training.loop import Stopped, check_data, train
@@ -104,7 +104,7 @@ def test_data_of_one_domain_is_refused(name: str, pictures: tuple[Split, TableMe
 @pytest.mark.parametrize(
     ("name", "overrides", "words"),
     [
-        ("cyclegan", ["networks.discriminator.family=colorization"], "trains the family cyclegan only"),
+        ("cyclegan", ["networks.discriminator={family: dcgan}"], "trains the family cyclegan only"),
         ("attribute-transfer", ["networks.generator={family: mlp}"], "trains the family attribute-transfer only"),
         ("cyclegan", ["conditioning={generator: one-hot, discriminator: concat}"], "takes images, not class labels"),
         ("cyclegan", ["game={kind: adversarial}"], "are trained by game.kind=cycle, not adversarial"),
@@ -207,7 +207,7 @@ def test_a_batch_of_one_domain_is_a_step_like_any_other() -> None:
 def test_the_pools_are_in_the_state() -> None:
     played = game("cyclegan")
     played.step(lambda: batch(6, [0, 0, 1, 0, 1, 0]), report=False)
-    kept = [len(pool["images"]) for pool in played.state_dict()["pools"]]
+    kept = [len(played.state_dict()[f"pool {domain}"]["images"]) for domain in (0, 1)]
     assert kept == [2, 4]  # images made for domain 0 from the two of domain 1, and the other way round
 
 
@@ -225,13 +225,14 @@ def test_attribute_transfer_has_the_losses_of_the_paper(monkeypatch: pytest.Monk
         wasserstein = played.discriminator(fake).logits.mean() - real.logits.mean()
         returned = played.generator(fake, drawn.domains)
     states: list[dict[str, torch.Tensor]] = []
-    moved = played.discriminator_optimizer.step
+    optimizer = played.optimizers["discriminator"]
+    moved = optimizer.step
 
     def remember(*arguments: object) -> None:
         moved(*arguments)
         states.append({key: value.clone() for key, value in played.discriminator.state_dict().items()})
 
-    monkeypatch.setattr(played.discriminator_optimizer, "step", remember)
+    monkeypatch.setattr(optimizer, "step", remember)
     metrics = played.step(lambda: drawn, report=False)
     torch.testing.assert_close(metrics["D/loss"], wasserstein, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(metrics["D/domain_loss"], cross_entropy(real.class_logits, drawn.domains))
@@ -257,7 +258,7 @@ def test_the_discriminator_is_not_taught_the_domain_of_generated_images() -> Non
         head.layer.weight.data.zero_()
         head.requires_grad_(False)
         torch.manual_seed(0)
-        played.move_discriminator(batch(), fake, report=False)
+        played.move_discriminator(batch(), Made(fake), report=False)
         gradients.append([p.grad.clone() for p in played.discriminator.parameters() if p.grad is not None])
     assert gradients[0]
     assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
@@ -274,8 +275,8 @@ def test_d_moves_as_often_as_asked_for_each_move_of_g() -> None:
 
         return call
 
-    played.discriminator_optimizer.step = counted("D", played.discriminator_optimizer.step)
-    played.generator_optimizer.step = counted("G", played.generator_optimizer.step)
+    for name, player in (("D", "discriminator"), ("G", "generator")):
+        played.optimizers[player].step = counted(name, played.optimizers[player].step)
     played.step(batch, report=False)
     assert moves == {"D": 3, "G": 1}
 

@@ -10,8 +10,8 @@ from torch.nn.functional import cross_entropy
 
 from gan_models.data.table import Split, TableMetadata
 from gan_models.errors import RequestError
-from gan_models.games import Batch, build_game
-from gan_models.games.semi_supervised import SemiSupervisedGame, labelled_rows, supervised_loss, unsupervised_loss
+from gan_models.games.base import Batch, build_game
+from gan_models.games.semi_supervised.game import SemiSupervisedGame, labelled_rows, supervised_loss, unsupervised_loss
 from gan_models.layers.heads import ClassesHead
 from gan_models.recipes import Recipe
 from gan_models.sampling.classifier import load_classifier

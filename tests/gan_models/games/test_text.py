@@ -11,8 +11,8 @@ from gan_models.data.captions import Vocabulary
 from gan_models.data.shape import DataShape
 from gan_models.data.table import Split, TableMetadata
 from gan_models.errors import RequestError
-from gan_models.games import Batch, build_game
-from gan_models.games.text import TextToImageGame, matching_loss, mismatched
+from gan_models.games.base import Batch, build_game
+from gan_models.games.text.game import TextToImageGame, matching_loss, mismatched
 from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import load_generator
 from gan_models.training.loop import Stopped, train
@@ -91,7 +91,7 @@ def test_the_discriminator_is_asked_about_the_three_kinds_of_pairs() -> None:
     played.discriminator.head.register_forward_pre_hook(lambda _, arguments: seen.append(arguments))
     drawn = batch()
     played.step(lambda: drawn, report=False)
-    own, others, fake, moved = seen
+    own, fake, others, moved = seen
     assert torch.equal(own[0], others[0])  # one look at the real images
     assert torch.equal(own[1], drawn.captions)
     assert torch.equal(others[1], drawn.captions.roll(-1, 0))
@@ -114,9 +114,8 @@ def test_neither_player_moves_the_others_reading_of_the_text(stage: int) -> None
 
     at_moves = {}
     for name in ("discriminator", "generator"):
-        optimizer = getattr(played, f"{name}_optimizer")
-        optimizer.register_step_pre_hook(lambda *_, name=name: at_moves.update({name: gradients()}))
-    played.generator_optimizer.zero_grad()
+        played.optimizers[name].register_step_pre_hook(lambda *_, name=name: at_moves.update({name: gradients()}))
+    played.optimizers["generator"].zero_grad()
     played.step(batch, report=False)
     of_d, of_g = at_moves["discriminator"], at_moves["generator"]
     assert all(gradient is None for key, gradient in of_d.items() if key.startswith("generator."))
@@ -155,7 +154,7 @@ def test_the_second_discriminator_goes_on_with_the_texts_that_the_first_has_lear
     assert played.discriminator is not first
     assert played.discriminator.head.reading[0] is encoder
     assert torch.equal(encoder.vectors.weight, learnt)
-    assert not played.generator_optimizer.state
+    assert not played.optimizers["generator"].state
 
 
 @pytest.mark.parametrize("regularizer", ["gradient-penalty", "r1", "feature-matching", "historical-averaging"])
@@ -171,7 +170,9 @@ def test_regularizers_see_the_pairs_of_both_stages(regularizer: str) -> None:
 def test_parts_that_do_not_go_together_are_refused() -> None:
     with pytest.raises(RequestError, match=r"minibatch=stddev and a text"):
         game("networks.discriminator.minibatch=stddev")
-    with pytest.raises(RequestError, match=r"networks.generator.family=dcgan .* set it to stackgan"):
+    with pytest.raises(
+        RequestError, match=r"networks.generator.family=dcgan: game.kind=text trains the family stackgan only"
+    ):
         game("networks.generator={family: dcgan}")
     with pytest.raises(RequestError, match="set it to 2 or more"):
         game("training.steps=1")

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from gan_models.data.table import Split, TableMetadata
-from gan_models.games import Batch, build_game
+from gan_models.games.base import Batch, build_game
 from gan_models.recipes import Recipe
 from gan_models.sampling.generator import load_generator
 

@@ -6,11 +6,10 @@ import pytest
 
 from gan_models.errors import RequestError
 from gan_models.recipes import load_recipe
-from gan_models.recipes.sharing import check_sharing
 
 
 def test_one_process_takes_any_game_and_batch() -> None:
-    check_sharing("cycle", 15, 1)
+    load_recipe("cyclegan", ["training.batch_size=15"]).check_ranks(1)
 
 
 def test_a_game_with_state_of_its_own_is_refused() -> None:

@@ -163,7 +163,7 @@ def test_nan_stops_the_run_and_keeps_the_healthy_checkpoint(digits: Digits, tmp_
     with pytest.raises(RunError, match=r"became (nan|inf|-inf) between steps .*lower the learning rates"):
         run("dcgan", digits, tmp_path, *overrides)
     for state in tmp_path.glob("checkpoints/step-*/state.pt"):
-        sums = torch.load(state, weights_only=True)["sums"]
+        sums = torch.load(state, weights_only=True)["meter"]["sums"]
         assert all(torch.isfinite(value) for value in sums.values())
 
 

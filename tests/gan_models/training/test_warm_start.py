@@ -7,7 +7,7 @@ import torch
 
 from gan_models.data.table import Split, TableMetadata
 from gan_models.errors import RequestError
-from gan_models.games import build_game
+from gan_models.games.base import build_game
 from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import load_generator
 from gan_models.training.loop import Stopped, train

@@ -46,6 +46,7 @@ def test_submit_prints_the_link_and_sends_the_request(ask: Callable, server: Kfp
     assert run.display_name == "first"
     assert server.experiments[run.experiment_id].display_name == "digits"
     context = json.loads(run.runtime_config.parameters["run"])
+    assert context.pop("titles")["train_gan"] == "2 train"
     assert context == {"name": "first", "experiment": "digits", "code_version": code_version()}
 
 

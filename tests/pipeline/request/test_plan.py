@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from components.prepare_data.sources import carried_by, short_name
 from gan_models.errors import RequestError
-from gan_models.recipes.game_specs import Adversarial
-from pipeline.request.carried import carried_by
-from pipeline.request.place import default_name, make_place, slug, source_slug, tracking_address
+from gan_models.games.adversarial.spec import Adversarial
+from pipeline.request.place import default_name, make_place, slug, tracking_address
 from pipeline.request.plan import Plan, make_plan, read_parameters
 from pipeline.request.request import Request
 
@@ -191,7 +191,7 @@ def test_a_relative_database_means_the_one_of_this_folder(tmp_path: Path, monkey
     ],
 )
 def test_short_names_of_sources(source: str, short: str) -> None:
-    assert source_slug(source) == short
+    assert slug(short_name(source)) == short
 
 
 def test_slugs_are_safe_names() -> None:

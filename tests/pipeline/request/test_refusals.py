@@ -25,7 +25,7 @@ def build(recipe: Recipe) -> None:
     import torch
 
     from gan_models.data.shape import DataShape
-    from gan_models.games import build_game
+    from gan_models.games.base import build_game
 
     channels = {"grey": 1, "auto": 1, "rgb": 3}[recipe.data.channels]
     with torch.device("meta"):

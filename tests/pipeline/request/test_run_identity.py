@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from components.tracking.journal import Journal, last_kind, tracking_folder
+from components.context import RunContext
+from components.tracking.journal import Journal, last_kind
 from pipeline.commands.run import continue_or_begin
 from pipeline.request.place import Place
 from pipeline.request.plan import Plan, make_plan
@@ -59,7 +60,7 @@ def test_a_killed_run_that_is_given_up_is_ended_in_its_journals(
 ) -> None:
     killed = continue_or_begin(workdir, plan, place)
     workdir.write_record(killed)
-    folder = tracking_folder(workdir.root, killed.run_id)
+    folder = RunContext(run_id=killed.run_id, state_dir=str(workdir.root)).tracking_folder
     for name in ("pipeline", "train_gan"):
         journal = Journal(folder, name)
         journal.append({"kind": "start"})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from components.stage.stopping import parent_mark
+from components.processes import parent_mark
 from gan_models.errors import RequestError
 from pipeline.request.request import Request
 from pipeline.scheduling.schedule import Schedule, make_schedule

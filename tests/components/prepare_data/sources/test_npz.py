@@ -2,12 +2,14 @@
 
 from pathlib import Path
 from typing import Any
+from zipfile import ZipExtFile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from components.prepare_data.sources.npz import NpzSource
+from components.prepare_data.sources import carried_by, open_source, source_version
+from components.prepare_data.sources.npz_archive import NpzSource
 from gan_models.errors import RequestError
 
 GREY = np.random.default_rng(0).integers(0, 256, (7, 5, 6), np.uint8)
@@ -91,7 +93,7 @@ def test_archives_that_bring_splits(tmp_path: Path, names: tuple[str, ...], spli
 
 
 def test_some_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.prepare_data.sources.npz.BATCH_BYTES", 70)  # pieces of two images
+    monkeypatch.setattr("components.prepare_data.sources.npz_archive.BATCH_BYTES", 70)  # pieces of two images
     some = source(tmp_path, True, x=GREY)
     assert np.array_equal(pixels(some, [0, 3, 6]), GREY[[0, 3, 6]])
     assert np.array_equal(pixels(some), GREY)
@@ -105,8 +107,6 @@ def test_some_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"x": np.zeros((3, 5, 5, 2))}, r"has shape \[3, 5, 5, 2\]"),
         ({"x": GREY.astype(object)}, "Python objects, which are never loaded"),
         ({"x": GREY.astype("U3")}, "images are integers, floats or booleans"),
-        ({"x": GREY * 3.0}, "image values from 0 to 7"),
-        ({"x": np.full((2, 4, 4), np.nan)}, "image values from nan"),
         ({"x": np.asfortranarray(GREY)}, "Fortran order"),
         ({"x": GREY[:0]}, "holds no images"),
         ({"x": GREY, "y": np.arange(6)}, "7 images need one integer or string each"),
@@ -119,6 +119,38 @@ def test_some_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_no_set_of_images(tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str) -> None:
     with pytest.raises(RequestError, match=sentence):
         source(tmp_path, **arrays)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [(GREY * 3.0, "image values from 0 to 7"), (np.full((2, 4, 4), np.nan), "image values from nan")],
+)
+def test_values_that_images_do_not_have(tmp_path: Path, values: np.ndarray, sentence: str) -> None:
+    outside = source(tmp_path, x=values)
+    with pytest.raises(RequestError, match=sentence):
+        pixels(outside)
+
+
+def test_asking_what_an_archive_holds_reads_no_pixel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that finds everything done asks this much of its source: of ten megabytes, headers and labels are read."""
+    read = 0
+    whole = ZipExtFile.read
+
+    def counted(file: ZipExtFile, n: int | None = -1) -> bytes:
+        nonlocal read
+        content = whole(file, n)
+        read += len(content)
+        return content
+
+    monkeypatch.setattr(ZipExtFile, "read", counted)
+    np.savez_compressed(tmp_path / "data.npz", x=np.zeros((2000, 36, 36), np.float32), y=np.arange(2000) % 3)
+    text = f"npz:{tmp_path}/data.npz"
+    assert carried_by(text) == {"labels"}
+    assert open_source(text).total == 2000
+    source_version(text)
+    assert read < 100_000
+    next(open_source(text).batches(None, 8))
+    assert read > 10_000_000
 
 
 def test_not_an_archive(tmp_path: Path) -> None:

@@ -4,18 +4,23 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from components.prepare_data.sources.registry import (
+from components.prepare_data.sources import (
     SourceName,
     absolute_source,
-    files_below,
+    carried_by,
+    needs_network,
     open_source,
     parse_source,
+    short_name,
     source_version,
+    toys_with,
 )
+from components.prepare_data.sources.base import files_below
 from components.prepare_data.sources.torchvision_catalogue import CATALOGUE
 from gan_models.errors import RequestError
 
@@ -32,7 +37,36 @@ def test_names_are_taken_apart() -> None:
         "npz:/a/cats.npz": "cats",
         "folder:/data/dogs/": "dogs",
     }
-    assert {source: parse_source(source).short_name for source in names} == names
+    assert {source: short_name(source) for source in names} == names
+
+
+def test_short_names_say_what_a_path_holds() -> None:
+    names = {
+        "parquet:/data/cifar10/train.parquet": "cifar10",
+        "folder:/data/cats.v2/train": "cats.v2",
+        "npz:/data/a.b.npz": "a.b",
+        "folder:/": "folder",
+    }
+    assert {source: short_name(source) for source in names} == names
+
+
+def test_what_images_carry_is_known_beforehand(tmp_path: Path, folder: Callable[[str, range], Path]) -> None:
+    assert carried_by("digits") == carried_by("toy:ring") == carried_by("torchvision:MNIST") == {"labels"}
+    assert carried_by("torchvision:CelebA") == set()
+    assert carried_by("toy:shapes") == {"labels", "domains", "captions"}
+    assert carried_by(f"folder:{folder('cat', range(2))}") == set()
+    assert carried_by(f"folder:{folder('dog', range(2))}") == {"labels"}
+    assert toys_with("domains") == ["toy:shapes", "toy:coloured-digits", "toy:inverted-digits"]
+    with pytest.raises(RequestError, match="there is nothing at"):
+        carried_by(f"npz:{tmp_path}/nowhere")
+
+
+def test_what_has_no_path_has_none() -> None:
+    paths = {text: parse_source(text).path for text in ("digits", "toy:ring", "torchvision:MNIST", "npz:a.npz")}
+    assert paths == {"digits": None, "toy:ring": None, "torchvision:MNIST": None, "npz:a.npz": Path("a.npz")}
+    assert [text for text in paths if needs_network(text)] == ["torchvision:MNIST"]
+    with pytest.raises(RequestError, match="unknown data source 'digits:8'"):
+        parse_source("digits:8")
 
 
 @pytest.mark.parametrize(
@@ -139,8 +173,8 @@ def test_listing_follows_links_but_not_in_circles(tmp_path: Path) -> None:
 
 def test_names_are_known_without_heavy_imports() -> None:
     program = (
-        "import sys; from components.prepare_data.sources.registry import source_version as version; "
-        "version('toy:shapes'); "
+        "import sys; from components.prepare_data.sources import carried_by, forms, source_version, toys_with; "
+        "source_version('toy:shapes'); forms(); toys_with('captions'); carried_by('torchvision:MNIST'); "
         "print([name for name in ('torch', 'pyarrow', 'numpy', 'PIL', 'kfp') if name in sys.modules])"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

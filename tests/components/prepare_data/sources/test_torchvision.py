@@ -10,7 +10,7 @@ from PIL import Image
 
 from components.prepare_data.decode_pool import DecodePool
 from components.prepare_data.decoding import BadImageError, Target
-from components.prepare_data.sources.registry import open_source
+from components.prepare_data.sources import open_source
 from components.prepare_data.sources.torchvision import TorchvisionSource, cache_folder
 from gan_models.errors import RunError
 

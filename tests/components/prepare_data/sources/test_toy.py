@@ -10,11 +10,10 @@ from PIL import Image
 
 from components.prepare_data.decoding import Target
 from components.prepare_data.inspection import inspect
-from components.prepare_data.sources import toy_shapes
-from components.prepare_data.sources.embedded import open_embedded
-from components.prepare_data.sources.registry import open_source
-from components.prepare_data.sources.toy import DIGIT_WORDS, ToySource, counterparts, open_toy
+from components.prepare_data.sources import open_source, toy_shapes
+from components.prepare_data.sources.embedded import open_mnist_5k
 from components.prepare_data.sources.toy_catalogue import TOYS
+from components.prepare_data.sources.toy_images import DIGIT_WORDS, ToySource, counterparts, open_toy
 from gan_models.data.captions import Vocabulary
 from gan_models.data.digit_styles import INKS, NAVY, YELLOW, thickened
 from gan_models.data.toy import GRID, RING, Mixture
@@ -24,7 +23,7 @@ Prepare = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def mnist() -> tuple[np.ndarray, np.ndarray]:
-    digits = open_embedded("mnist-5k")
+    digits = open_mnist_5k()
     return digits.images, digits.labels
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from components.tracking.mlflow.address import check_tracking, sqlite_path, sqlite_uri
+from components.tracking.backend import check_tracking
+from components.tracking.mlflow.address import sqlite_path, sqlite_uri
 from gan_models.errors import RequestError
 
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from components.context import RunContext
-from components.tracking.mlflow.champions import CHALLENGER, CHAMPION, Lineage, Registry, Verdict
+from components.tracking.champions import CHALLENGER, CHAMPION, Lineage, Verdict
+from components.tracking.mlflow.champions import MlflowChampions
 from components.tracking.mlflow.client import connect
 from components.tracking.mlflow.runs import RUN_TAG
 from gan_models.errors import RequestError, RunError
@@ -16,20 +17,20 @@ LINEAGE = Lineage(recipe="dcgan", recipe_digest="r", data_fingerprint="d", seed=
 
 
 @pytest.fixture
-def registry(tracked: RunContext) -> Registry:
+def registry(tracked: RunContext) -> MlflowChampions:
     client = connect(tracked.tracking_uri)
     client.create_registered_model("faces")
     for run in ("one", "two"):
         client.create_model_version("faces", source=f"file:///nowhere/{run}", tags={RUN_TAG: run}, await_creation_for=0)
-    return Registry(tracked.tracking_uri)
+    return MlflowChampions(tracked.tracking_uri)
 
 
-def test_a_model_without_the_alias_has_no_champion(registry: Registry) -> None:
+def test_a_model_without_the_alias_has_no_champion(registry: MlflowChampions) -> None:
     assert registry.champion("faces") is None
     assert registry.champion("nothing of that name") is None
 
 
-def test_a_promoted_version_keeps_what_it_is_and_why(registry: Registry) -> None:
+def test_a_promoted_version_keeps_what_it_is_and_why(registry: MlflowChampions) -> None:
     version = registry.await_version("faces", "two", 0)
     verdict = Verdict(decision="promoted", reason="the first", at="now", figures={"FD": 3.5})
     for _ in range(2):
@@ -41,7 +42,7 @@ def test_a_promoted_version_keeps_what_it_is_and_why(registry: Registry) -> None
     assert champion.created <= datetime.now(UTC)
 
 
-def test_a_challenger_that_is_promoted_later_is_one_no_longer(registry: Registry) -> None:
+def test_a_challenger_that_is_promoted_later_is_one_no_longer(registry: MlflowChampions) -> None:
     newest, oldest = registry.versions("faces")
     registry.judge(oldest, Verdict(decision="promoted"), LINEAGE)
     registry.judge(newest, Verdict(decision="kept", against="1"), LINEAGE)
@@ -50,12 +51,12 @@ def test_a_challenger_that_is_promoted_later_is_one_no_longer(registry: Registry
     assert [version.aliases for version in registry.versions("faces")] == [[CHAMPION], []]
 
 
-def test_a_version_that_never_arrives_is_a_sentence(registry: Registry) -> None:
+def test_a_version_that_never_arrives_is_a_sentence(registry: MlflowChampions) -> None:
     with pytest.raises(RunError, match="has not arrived in the registry as faces"):
         registry.await_version("faces", "three", 0.1)
 
 
-def test_misspelt_models_and_versions(registry: Registry) -> None:
+def test_misspelt_models_and_versions(registry: MlflowChampions) -> None:
     with pytest.raises(RequestError, match="did you mean 'faces'"):
         registry.require("face")
     with pytest.raises(RequestError, match="unknown version of faces '7'"):
@@ -64,7 +65,7 @@ def test_misspelt_models_and_versions(registry: Registry) -> None:
 
 def test_a_server_that_is_away_is_a_sentence() -> None:
     with pytest.raises(RunError, match="does not answer"):
-        Registry("http://127.0.0.1:9").models()
+        MlflowChampions("http://127.0.0.1:9").models()
 
 
 def test_lineages_are_equal_whatever_step_was_chosen() -> None:

@@ -1,0 +1,312 @@
+"""What every kind of data source is made of: its images in batches, and what is known of a kind beforehand.
+
+Light to import, as are the modules of the kinds: what reads images (NumPy, Pillow, Arrow, PyTorch) is imported where it
+is used, so that a request is checked at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from importlib.metadata import PackageNotFoundError, version
+from itertools import compress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gan_models.errors import RequestError, RunError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from components.prepare_data.decoding import Item
+
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""What data sets call their splits: our name."""
+BATCH_ITEMS = 256
+BATCH_BYTES = 2 << 20
+
+
+@dataclass
+class Batch:
+    """A few images on their way to being decoded, with what the source knows about each."""
+
+    items: list[Item]
+    paths: list[str]
+    labels: list[int | None]
+    splits: list[str | None]
+    """The split that the source itself gives, or None."""
+    captions: list[str | None] = field(default_factory=list)
+    domains: list[str | None] = field(default_factory=list)
+    """As captions, one for each image, or none at all."""
+    fill: Callable[[Batch], None] | None = None
+    """Where set: puts the items and labels in, called in a decoding thread."""
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+class Source(ABC):
+    """Images of one place. Nothing is decoded here, and never all of it is in memory.
+
+    A kind of source writes `batch`, or `batches` where it cannot take any rows in any order.
+    """
+
+    name: str = ""
+    """As the user wrote it."""
+    total: int
+    """Images that it claims to have, good or bad."""
+    class_names: tuple[str, ...] = ()
+    """Index is the label; empty when unlabelled."""
+    domain_names: tuple[str, ...] = ()
+    """The domains that its images belong to, sorted; empty when they belong to none."""
+    has_captions: bool = False
+    given_splits: frozenset[str] = frozenset()
+    """The splits that the source itself decides, under our names."""
+    most_items: int = BATCH_ITEMS
+    """Of a batch."""
+    ignored: Sequence[tuple[str, str]] = ()
+    """(path, reason) of what lies there and does not claim to be an image."""
+
+    def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
+        """Images in a fixed order, at most `items` a batch; `rows` (ascending positions) asks for some only."""
+        rows = range(self.total) if rows is None else rows
+        items = min(items, self.most_items)
+        for start in range(0, len(rows), items):
+            yield self.batch(rows[start : start + items])
+
+    def batch(self, rows: Sequence[int]) -> Batch:
+        """The images at `rows`."""
+        raise NotImplementedError
+
+    def sample(self, count: int) -> Iterator[Item]:
+        """About `count` images spread over the source, for a first look."""
+        step = max(1, self.total // count)
+        for batch in self.batches(range(0, self.total, step), BATCH_ITEMS):
+            if batch.fill is not None:
+                batch.fill(batch)
+            yield from batch.items
+
+
+class DrawnSource(Source):
+    """Images that are made when they are asked for, each a pure function of its row; paths are `<place>/<row>`."""
+
+    place: str
+
+    @abstractmethod
+    def draw(self, row: int) -> Image.Image: ...
+
+    def label(self, row: int) -> int | None:
+        return None
+
+    def domain(self, row: int) -> str | None:
+        return None
+
+    def caption(self, row: int) -> str | None:
+        return None
+
+    def batch(self, rows: Sequence[int]) -> Batch:
+        return Batch(
+            items=[self.draw(row) for row in rows],
+            paths=[f"{self.place}/{row}" for row in rows],
+            labels=[self.label(row) for row in rows],
+            splits=[None] * len(rows),
+            captions=[self.caption(row) for row in rows] if self.has_captions else [],
+            domains=[self.domain(row) for row in rows] if self.domain_names else [],
+        )
+
+
+@contextmanager
+def reading(source: str) -> Iterator[None]:
+    """Errors while a source is read, as one sentence that blames the source and not what is written from it."""
+    try:
+        yield
+    except (OSError, EOFError, ValueError, NotImplementedError, zlib.error, zipfile.BadZipFile) as error:
+        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+        raise RunError(f"{source} could not be read: {reason}; is it damaged, or being changed?") from error
+
+
+def rows_within(rows: np.ndarray, start: int, count: int) -> np.ndarray:
+    """Of ascending positions, those of the `count` from `start` on, counted from there."""
+    return rows[slice(*rows.searchsorted([start, start + count]))] - start
+
+
+@dataclass(frozen=True)
+class SourceName:
+    """A data source, taken apart: `torchvision:MNIST` is kind torchvision, rest MNIST."""
+
+    kind: str
+    rest: str = ""
+    path: Path | None = field(default=None, compare=False)
+    """Where it lies; None for what lies at no path."""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.rest}" if self.rest else self.kind
+
+
+class SourceKind(ABC):
+    """What there is to know of a kind of source before anything is opened."""
+
+    rest: str = ""
+    """What is written behind the kind and a colon, as help calls it (`name` in toy:<name>); empty: nothing is."""
+    names: Collection[str] = ()
+    """What that can be, where it is one of a list."""
+    packages: Sequence[str] = ()
+    """Whose releases may change its images."""
+    needs_network: bool = False
+    """Whether the first to open it downloads it."""
+    at_path: bool = False
+    """Whether that is where it lies."""
+
+    @abstractmethod
+    def open(self, name: SourceName) -> Source:
+        """Count its images, learn its classes and splits; no image is decoded."""
+
+    def check(self, text: str, rest: str) -> None:
+        """Refuse what cannot stand behind the colon; nothing is opened.
+
+        Raises:
+            RequestError: with `text`, the source as the user wrote it, and what is right.
+        """
+        kind = text.partition(":")[0]
+        if self.names and rest not in self.names:
+            near = nearest(rest, self.names)
+            hint = f"did you mean '{kind}:{near}'? " if near else ""
+            raise RequestError(f"unknown {kind} data set {rest!r}: {hint}Known: {', '.join(self.names)}")
+        if self.rest and not rest:
+            missing = "place" if self.at_path else self.rest
+            raise RequestError(f"data source {text!r} names no {missing}: write {kind}:<{self.rest}>")
+
+    def recognises(self, path: Path) -> bool:
+        """Whether a path that was given without a kind must have meant this one."""
+        return False
+
+    def short_name(self, name: SourceName) -> str:
+        """What to call the data set in a line of text."""
+        return name.rest if self.names else str(name).replace(":", "-")
+
+    def carries(self, name: SourceName) -> frozenset[str]:
+        """Of "labels", "domains" and "captions", what the images come with; nothing is decoded or downloaded."""
+        source = self.open(name)
+        return carrying(source.class_names, source.domain_names, source.has_captions)
+
+    def version(self, name: SourceName) -> str:
+        """Changes when the images do, for cache keys; no image is opened."""
+        return releases(self.packages, name)
+
+
+class PathKind(SourceKind):
+    """A kind of source that lies at a path: its version follows the files there."""
+
+    rest = "path"
+    at_path = True
+    suffix: str = ""
+    """That of its files; empty where it is a folder."""
+
+    def refusal(self, path: Path) -> str:
+        """What is wrong with what lies at the path, as far as can be seen from outside; "" when nothing is."""
+        return ""
+
+    def recognises(self, path: Path) -> bool:
+        return bool(self.suffix) and path.suffix == self.suffix and not path.is_dir()
+
+    def short_name(self, name: SourceName) -> str:
+        path = Path(name.rest).expanduser()
+        short = path.stem if self.suffix else path.name
+        if short.lower() in SPLIT_NAMES:  # .../cifar10/train.parquet: the folder says what it is
+            short = path.parent.name
+        return short or name.kind
+
+    def existing(self, name: SourceName) -> Path:
+        """The path of a source that is there.
+
+        Raises:
+            RequestError: nothing is there, or a file where a folder must be (or the other way round).
+        """
+        path = Path(name.rest).expanduser()
+        wrong = self.refusal(path) if path.exists() else f"there is nothing at {path.absolute()}"
+        if wrong:
+            raise RequestError(f"data source {str(name)!r}: {wrong}")
+        return path
+
+    def version(self, name: SourceName) -> str:
+        root = self.existing(name)
+        digest = hashlib.sha256()
+        for relative in files_below(root) if root.is_dir() else [""]:
+            try:
+                status = (root / relative).stat()
+                known = f"{status.st_size} {status.st_mtime_ns}"
+            except OSError:  # a broken link: it will be quarantined
+                known = "absent"
+            digest.update(f"{relative}\0{known}\n".encode(errors="surrogateescape"))
+        return digest.hexdigest()[:32]
+
+
+def carrying(labels: object, domains: object = (), captions: object = False) -> frozenset[str]:
+    """What images come with, by what there is of each."""
+    return frozenset(compress(("labels", "domains", "captions"), (labels, domains, captions)))
+
+
+def releases(packages: Iterable[str], name: SourceName) -> str:
+    """The installed versions of packages, as `numpy-2.1.0_pillow-11.0.0`.
+
+    Raises:
+        RequestError: one is not installed, and the source needs it.
+    """
+    known = []
+    for package in packages:
+        try:
+            known.append(f"{package}-{version(package)}")
+        except PackageNotFoundError:
+            raise RequestError(
+                f"data source {str(name)!r} needs the package {package}: pip install {package}"
+            ) from None
+    return "_".join(known)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name closest to a misspelt one, whatever its case; "" when none is close."""
+    folded = {each.casefold(): each for each in known}
+    near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    return folded[near[0]] if near else ""
+
+
+def files_below(root: Path) -> list[str]:
+    """Relative paths of all files below a folder, sorted; hidden files and folders are passed over, links followed.
+
+    Raises:
+        RequestError: the folder cannot be read.
+    """
+    return sorted(_files_below(root, "", frozenset()))
+
+
+def _files_below(root: Path, relative: str, above: frozenset[str]) -> Iterator[str]:
+    folder = root / relative
+    real = os.path.realpath(folder)
+    if real in above:  # a link back to a folder that holds it
+        return
+    try:
+        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+    except OSError as error:
+        raise RequestError(f"cannot read the folder {folder}: {error.strerror}") from error
+    for entry in entries:
+        if entry.is_dir():
+            yield from _files_below(root, f"{relative}{entry.name}/", above | {real})
+        elif entry.is_file() or entry.is_symlink():  # sockets, pipes and devices are not data
+            yield f"{relative}{entry.name}"
+
+
+def printable(path: str) -> str:
+    """A path as text that UTF-8 can hold: file names on Linux may be any bytes."""
+    return path.encode("utf-8", "backslashreplace").decode()

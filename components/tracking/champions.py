@@ -1,0 +1,173 @@
+"""Champions and challengers, wherever they are registered: which version is served, its origin, how it was judged.
+
+The alias `champion` names the version that is in use, `challenger` the latest one that was compared with it and kept
+out. A tracker that keeps models (`components.tracking.backend`) implements `Champions`; every call may be repeated
+without doing anything twice.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel
+
+from gan_models.errors import RequestError, RunError, unknown_name
+from gan_models.files import INFO_FILE, RECIPE_FILE
+from gan_models.recipes import recipe_digest
+from gan_models.recipes.loading import parse_recipe
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+GENERATOR_FOLDER = "generator"
+_WAIT_SECONDS = 0.5
+
+Decision = Literal["promoted", "kept", "rolled back", ""]
+
+
+class Lineage(BaseModel):
+    """What a generator was made from. Equal lineages are equal trainings."""
+
+    recipe: str
+    recipe_digest: str
+    """As the code that wrote it down took it: other code may give an equal recipe another."""
+    data_fingerprint: str
+    seed: int
+    step: int = 0
+    """The chosen checkpoint."""
+
+    def same_training(self, other: Lineage) -> bool:
+        """Whether both are of the same data, recipe and seed."""
+        return self.model_dump(exclude={"step"}) == other.model_dump(exclude={"step"})
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> Lineage:
+        """Of a generator folder, whatever version wrote it; torch is not needed for that."""
+        info = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
+        recipe = parse_recipe(yaml.safe_load((folder / RECIPE_FILE).read_text(encoding="utf-8")), str(folder))
+        facts = {name: info[name] for name in ("data_fingerprint", "seed", "step")}
+        return cls(recipe=recipe.name, recipe_digest=recipe_digest(recipe), **facts)
+
+
+class Verdict(BaseModel):
+    """What was decided about a version, and on which figures."""
+
+    decision: Decision = ""
+    reason: str = ""
+    against: str = ""
+    """The version that was the champion then; empty: there was none."""
+    at: str = ""
+    figures: dict[str, float] = {}
+
+
+class Version(BaseModel):
+    """A registered generator."""
+
+    model: str
+    version: str
+    run_id: str = ""
+    """Of the pipeline run, ours; empty when something else registered it."""
+    mlflow_run_id: str = ""
+    created: datetime
+    aliases: list[str] = []
+    lineage: Lineage | None = None
+    """None where no retraining has looked at it yet."""
+    verdict: Verdict = Verdict()
+
+
+class Champions(ABC):
+    """A registry of models.
+
+    Raises (all methods):
+        RunError: the store does not answer, or refuses.
+    """
+
+    @abstractmethod
+    def models(self) -> list[str]:
+        """Names of all registered models, sorted."""
+
+    @abstractmethod
+    def versions(self, model: str) -> list[Version]:
+        """All versions of a model, newest first; empty where there is no such model."""
+
+    @abstractmethod
+    def download_generator(self, version: Version, target: Path, only: Sequence[str] = ()) -> bool:
+        """Copies the generator folder of a version to the new folder `target`; False where it has none.
+
+        Args:
+            only: names of the files that are wanted; empty: all.
+        """
+
+    @abstractmethod
+    def judge(self, version: Version, verdict: Verdict, lineage: Lineage | None) -> None:
+        """Writes a verdict down, then moves the aliases as it says: repeating makes good a kill in between."""
+
+    def require(self, model: str, version: str | None = None) -> list[Version]:
+        """The versions of a model that must exist, newest first.
+
+        Raises:
+            RequestError: there is no such model or version.
+        """
+        found = self.versions(model)
+        if not found and (known := self.models()):
+            raise unknown_name("model", model, known)
+        if not found:
+            raise RequestError(f"there is no model {model!r}: nothing is registered yet, and a run is what registers")
+        if version is not None and version not in [each.version for each in found]:
+            raise unknown_name(f"version of {model}", version, [each.version for each in found])
+        return found
+
+    def champion(self, model: str) -> Version | None:
+        """The version with the alias `champion`; None where none has it."""
+        return with_alias(self.versions(model))
+
+    def await_version(self, model: str, run_id: str, seconds: float) -> Version:
+        """The version that a pipeline run registered; it is sent by another process, perhaps only now.
+
+        Raises:
+            RunError: it has not arrived after `seconds`.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            found = [version for version in self.versions(model) if version.run_id == run_id]
+            if found:
+                return found[0]
+            if time.monotonic() > end:
+                raise RunError(
+                    f"the generator has not arrived in the registry as {model} after {seconds:.0f} s: check the "
+                    "tracking server; the same command continues"
+                )
+            time.sleep(_WAIT_SECONDS)
+
+    def lineage(self, version: Version) -> Lineage | None:
+        """As it was written down, else from the files; None where it is no generator of ours."""
+        return version.lineage or self._from_files(version)
+
+    def lineage_today(self, version: Version) -> Lineage | None:
+        """As this code reads the version's files, so that it compares with a recipe of today; else as written down."""
+        try:
+            return self._from_files(version) or version.lineage
+        except (RequestError, RunError):  # files that are gone, or a recipe that nobody can read any more
+            return version.lineage
+
+    def _from_files(self, version: Version) -> Lineage | None:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / GENERATOR_FOLDER
+            there = self.download_generator(version, folder, (INFO_FILE, RECIPE_FILE))
+            return Lineage.of_folder(folder) if there else None
+
+
+def with_alias(versions: Sequence[Version], alias: str = CHAMPION) -> Version | None:
+    """The version that an alias names; None where it names none."""
+    return next((version for version in versions if alias in version.aliases), None)
+
+
+def now() -> str:
+    """This moment, as verdicts carry it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,43 @@
+"""R3GAN's networks (Huang et al. 2024), as a recipe names them: no normalisation, spectral norm neither."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from gan_models.families.base import DiscriminatorSpec, Family, GeneratorSpec, Init, Maps, MaxWidth, Minibatch
+from gan_models.families.resolutions import plan
+from gan_models.sections import PositiveInt, Section
+
+
+class Stages(Section):
+    """Residual blocks at each map, in both players."""
+
+    attention: Maps = ()
+    init: Init = "family"
+    width: PositiveInt = Field(768, description="channels of the image's own map; doubles at each halving of the image")
+    max_width: MaxWidth = 768
+    blocks: PositiveInt = Field(2, description="residual blocks at each map")
+    expansion: PositiveInt = Field(2, description="times the width between the 1x1 convolutions of a block")
+    group: PositiveInt = Field(32, description="channels of each group of the 3x3 convolutions, about")
+
+    def maps(self, size: int) -> Sequence[int]:
+        return plan(size, "r3gan").maps
+
+
+class R3ganGenerator(Stages, GeneratorSpec):
+    """Residual blocks with grouped convolutions and without any normalisation (Huang et al. 2024)."""
+
+    family: Literal["r3gan"] = "r3gan"
+
+
+class R3ganDiscriminator(Stages, DiscriminatorSpec):
+    """The mirror image of R3GAN's generator (Huang et al. 2024)."""
+
+    family: Literal["r3gan"] = "r3gan"
+    minibatch: Minibatch = "none"
+
+
+FAMILY = Family(R3ganGenerator, R3ganDiscriminator, "gan_models.families.r3gan.networks:R3gan")

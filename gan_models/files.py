@@ -1,0 +1,14 @@
+"""Names of the files and folders that the library writes, for all who look for them. Needs no PyTorch."""
+
+from __future__ import annotations
+
+# A generator folder (gan_models.sampling.generator).
+WEIGHTS_FILE = "generator.safetensors"
+RECIPE_FILE = "recipe.yaml"
+INFO_FILE = "generator.json"
+GENERATOR_FILES = (WEIGHTS_FILE, RECIPE_FILE, INFO_FILE)
+
+# A training folder (gan_models.training.loop).
+GENERATORS_FOLDER = "generators"
+SAMPLES_FOLDER = "samples"
+HISTORY_FILE = "history.csv"

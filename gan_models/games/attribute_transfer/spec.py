@@ -1,0 +1,25 @@
+"""The settings of StarGAN's game (Choi et al. 2018, section 3)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from gan_models.games.spec import AnyLoss, UnpairedLossSpec
+from gan_models.losses import Wasserstein
+from gan_models.sections import NonNegativeFloat
+
+
+class AttributeTransfer(UnpairedLossSpec):
+    """Translation to any domain by one generator: D also names the domain (Choi et al. 2018, section 3)."""
+
+    kind: Literal["attribute-transfer"] = "attribute-transfer"
+    loss: AnyLoss = Field(Wasserstein(), description="what each player minimises, on raw logits")
+    classification: NonNegativeFloat = Field(1.0, description="weight of the domain loss, of real images in D's loss")
+    reconstruction: NonNegativeFloat = Field(
+        10.0, description="weight of the distance between an image and its way there and back"
+    )
+
+    played_by: ClassVar[str] = "gan_models.games.attribute_transfer.game:AttributeTransferGame"
+    needs: ClassVar[frozenset[str]] = frozenset({"domains"})

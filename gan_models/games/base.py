@@ -1,0 +1,373 @@
+"""A game: networks, optimizers, regularizers, their state, and the one step that all procedures are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from gan_models import ranks
+from gan_models.augmentations import augment
+from gan_models.data.shape import DataShape
+from gan_models.data.table import Split, to_float
+from gan_models.families.building import build_discriminator, build_generator
+from gan_models.families.interfaces import Discriminator, DiscriminatorOutput, Generator
+from gan_models.games.spec import GameSpec
+from gan_models.meter import Meter
+from gan_models.recipes.schema import Optimizer, Recipe
+from gan_models.regularizers import Player, Regularizer, Round
+
+Rules = TypeVar("Rules", bound=GameSpec)
+
+
+class Stateful(Protocol):
+    """Something that goes into a checkpoint."""
+
+    def state_dict(self) -> Any: ...
+
+    def load_state_dict(self, state: Any) -> Any: ...
+
+
+class Batch(NamedTuple):
+    """Real images float32 [B, C, H, W] in [-1, 1] with what they carry; None where the recipe does not need it."""
+
+    images: Tensor
+    labels: Tensor | None = None
+    """Classes, int64 [B]."""
+    domains: Tensor | None = None
+    """Domains, int64 [B]."""
+    captions: Tensor | None = None
+    """Word numbers, int64 [B, L], 0 after the end."""
+
+    @classmethod
+    def of(cls, split: Split, index: Tensor, needs: frozenset[str]) -> Batch:
+        """The images of a split at `index` int64 [B], with what is needed of what they carry."""
+        index = index.to(split.images.device)
+        columns = {"labels": split.labels, "domains": split.domains, "captions": split.captions}
+        carried = {name: column[index] for name, column in columns.items() if name in needs and column is not None}
+        return cls(to_float(split.images[index]), **carried)
+
+
+class Made(NamedTuple):
+    """Generated images float32 [B, C, H, W], one for each real one, and what came of making them."""
+
+    images: Tensor
+    told: Tensor | None = None
+    """What D is told of them: classes, domains, captions; [B, ...]."""
+    asked: Tensor | None = None
+    """The domain that each was to become, int64 [B], where D is to find it out."""
+    penalty: Tensor | None = None
+    """A term of G's loss that making them came with, 0-d."""
+
+    def detached(self) -> Made:
+        """The same images without a way back to G."""
+        return self._replace(images=self.images.detach())
+
+
+class Judged(NamedTuple):
+    """Images as D saw them, and what it said; logits in fp32. In G's move it is not asked about real ones."""
+
+    real: Tensor
+    fake: Tensor
+    real_output: DiscriminatorOutput | None
+    fake_output: DiscriminatorOutput
+
+    @property
+    def real_logits(self) -> Tensor:
+        """Of D's own move."""
+        assert self.real_output is not None
+        return self.real_output.logits
+
+    @property
+    def fake_logits(self) -> Tensor:
+        return self.fake_output.logits
+
+
+Loss = tuple[Tensor, dict[str, Tensor]]
+"""What a player minimises, 0-d, and figures of it, detached."""
+
+
+class Game(Generic[Rules]):
+    """Alternating gradient descent (Goodfellow et al. 2014, algorithm 1); a game overrides what its paper changes.
+
+    The last discriminator step and the first generator step share one batch of generated images: it is made once, D
+    learns from it without a gradient to G, then judges it again for G's move, without gradients for D's weights.
+    Further generator steps draw anew for the same real images.
+    """
+
+    generator: Generator
+    discriminator: Discriminator
+
+    def __init__(self, recipe: Recipe, shape: DataShape, device: torch.device) -> None:
+        self.rules = cast(Rules, recipe.game)
+        self.recipe = recipe
+        self.shape = shape
+        self.device = device
+        # Dense 4-d weights only: convolutions run in this layout without reordering the images.
+        self.generator = build_generator(recipe, shape).to(device).to(memory_format=torch.channels_last)
+        self.discriminator = self.make_discriminator().to(device).to(memory_format=torch.channels_last)
+        for network in (self.generator, self.discriminator):
+            ranks.share_batch_norm(network)
+        self.steps = 0
+        self.begin_learning()
+
+    # --- what a game may change
+
+    def make_discriminator(self) -> Discriminator:
+        return build_discriminator(self.recipe, self.shape)
+
+    def prepare(self, split: Split, seed: int) -> None:
+        """Called once, before the first step or a `load_state_dict`: what the game needs of the images as a whole.
+
+        A pure function of its arguments, so that a resumed training finds the same.
+        """
+
+    def prepared(self, batch: Batch) -> Batch:
+        """Real images as this step works on them."""
+        return batch
+
+    def synthesize(self, batch: Batch) -> Made:
+        """A generated image for each real one."""
+        raise LookupError(f"{type(self).__name__} does not say how images are made")
+
+    def told(self, batch: Batch) -> Tensor | None:
+        """What D is told of real images."""
+        return None
+
+    def discriminator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+        """Of D's own move, without regularizers."""
+        raise LookupError(f"{type(self).__name__} has no loss for D")
+
+    def generator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+        """Of G's move, without regularizers."""
+        raise LookupError(f"{type(self).__name__} has no loss for G")
+
+    def discriminator_moves(self) -> int:
+        """How often D moves in this step."""
+        return self.rules.discriminator_steps
+
+    def generator_moves(self) -> int:
+        """How often G does."""
+        return 1
+
+    def discriminator_moved(self) -> None:
+        """Called after each step of D's optimizer."""
+
+    def compares_with_real(self) -> bool:
+        """Whether G's move needs real images beside the generated ones."""
+        return bool(self.due_terms("generator"))
+
+    def companions(self) -> dict[str, Mapping[str, Tensor]]:
+        """Weights of other networks to keep beside the generator, by name."""
+        return {}
+
+    def parts(self) -> dict[str, Stateful]:
+        """Everything that a step changes, by name: what is in a checkpoint."""
+        return {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "generator_optimizer": self.optimizers["generator"],
+            "discriminator_optimizer": self.optimizers["discriminator"],
+            **{f"{term.joins} {term.name}": term for term in self.terms},
+        }
+
+    # --- the step
+
+    def step(self, draw: Callable[[], Batch], *, report: bool) -> dict[str, Tensor]:
+        """One generator step and the discriminator steps that go with it.
+
+        Args:
+            draw: the next batch of real images; called once for each discriminator step.
+            report: also measure what costs time (gradient norms).
+
+        Returns:
+            Figures as detached 0-d tensors on the device, so that reading them is the caller's choice of moment; means
+            over the moves of this step that they were measured in.
+        """
+        self.begin_step()
+        figures = Meter()
+        for left in reversed(range(self.discriminator_moves())):
+            batch = self.prepared(draw())
+            with torch.set_grad_enabled(left == 0):
+                made = self.synthesize(batch)
+            figures.add(self.move_discriminator(batch, made.detached(), report=report and left == 0))
+        figures.add(self.move_generator(batch, made, report=report))
+        for _ in range(self.generator_moves() - 1):
+            figures.add(self.move_generator(batch, self.synthesize(batch), report=report))
+        self.steps += 1
+        return figures.means()
+
+    def begin_step(self) -> None:
+        """Networks into training mode, learning rates of this step."""
+        self.generator.train()
+        self.discriminator.train()
+        self._set_learning_rates()
+
+    def move_discriminator(self, batch: Batch, made: Made, *, report: bool) -> dict[str, Tensor]:
+        """D's gradient step; figures of it."""
+        judged = self.judge(batch, made)
+        loss, figures = self.discriminator_loss(batch, made, judged)
+        figures |= self.move(loss, self._round("discriminator", judged, self.told(batch)), report=report)
+        self.discriminator_moved()
+        return figures
+
+    def move_generator(self, batch: Batch, made: Made, *, report: bool) -> dict[str, Tensor]:
+        """G's gradient step; figures of it."""
+        with self.discriminator_as_it_is():
+            judged = self.judge_generated(batch, made)
+            loss, figures = self.generator_loss(batch, made, judged)
+            return figures | self.move(loss, self._round("generator", judged, made.told), report=report)
+
+    def judge(self, batch: Batch, made: Made) -> Judged:
+        """D on real and generated images in its own move.
+
+        Two passes, not one of both joined: batch norm must see real and generated images apart, as in DCGAN. A second
+        derivative through bf16 layers is too coarse to penalise.
+        """
+        differentiated = self._differentiated()
+        real, fake = (
+            images.detach().requires_grad_() if name in differentiated else images
+            for name, images in (("real", self.augmented(batch.images)), ("fake", self.augmented(made.images)))
+        )
+        with self.precision(enabled="real" not in differentiated):
+            real_output = self.discriminator(real, self.told(batch))
+        with self.precision(enabled="fake" not in differentiated):
+            fake_output = self.discriminator(fake, made.told)
+        return Judged(real, fake, real_output.in_fp32(), fake_output.in_fp32())
+
+    def judge_generated(self, batch: Batch, made: Made) -> Judged:
+        """D on generated images in G's move."""
+        fake = self.augmented(made.images)
+        real = self.augmented(batch.images) if self.compares_with_real() else batch.images
+        with self.precision():
+            output = self.discriminator(fake, made.told)
+        return Judged(real, fake, None, output.in_fp32())
+
+    def move(self, loss: Tensor, round_: Round, *, report: bool) -> dict[str, Tensor]:
+        """The player's gradient step on its loss and regularizers; figures of both."""
+        player, prefix = round_.player, "D" if round_.player == "discriminator" else "G"
+        figures: dict[str, Tensor] = {}
+        for term in self.due_terms(player):
+            value = term.value(round_)
+            figures[f"{prefix}/{term.name}"] = value.detach()
+            loss = loss + term.weight * term.every * value
+        optimizer = self.optimizers[player]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        ranks.average_gradients(round_.network)
+        if report:
+            figures[f"{prefix}/gradient_norm"] = gradient_norm(round_.network)
+        optimizer.step()
+        for term in self.terms:
+            if term.joins == player:
+                term.moved(round_.network)
+        return figures
+
+    # --- for the games
+
+    def begin_learning(self) -> None:
+        """Optimizers and regularizers that remember nothing, for the networks as they are."""
+        specs = self.recipe.optimizers
+        self.optimizers: dict[Player, torch.optim.Optimizer] = {
+            "generator": make_optimizer(specs.generator, self.generator),
+            "discriminator": make_optimizer(specs.discriminator, self.discriminator),
+        }
+        # A copy has a memory of its own.
+        self.terms: list[Regularizer] = [term.model_copy() for term in self.recipe.regularizers]
+
+    def draw_latents(self, num: int) -> Tensor:
+        """[num, Z] from N(0, I)."""
+        return ranks.share(torch.randn(num * ranks.count(), self.generator.latent, device=self.device))
+
+    def due_terms(self, player: Player) -> list[Regularizer]:
+        """The player's regularizers that apply at this step."""
+        return [term for term in self.terms if term.joins == player and self.steps % term.every == 0]
+
+    def augmented(self, images: Tensor) -> Tensor:
+        """Images as D sees them."""
+        return augment(images, self.rules.augmentations)
+
+    def accuracy(self, judged: Judged, boundary: float = 0.0) -> dict[str, Tensor]:
+        """Shares of real and of generated images that D takes for what they are."""
+        return {
+            "D/accuracy_real": (judged.real_logits.detach() > boundary).float().mean(),
+            "D/accuracy_fake": (judged.fake_logits.detach() < boundary).float().mean(),
+        }
+
+    def precision(self, *, enabled: bool = True) -> AbstractContextManager[Any]:
+        """Autocast to bf16 where the recipe allows it."""
+        bf16 = enabled and self.recipe.training.precision == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+
+    @contextmanager
+    def discriminator_as_it_is(self) -> Iterator[None]:
+        """For G's move: D only passes the gradient on, its own weight gradients would be thrown away."""
+        self.discriminator.requires_grad_(False)
+        try:
+            yield
+        finally:
+            self.discriminator.requires_grad_(True)
+
+    # --- state
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on bit for bit, as tensors and plain values."""
+        return {**{name: part.state_dict() for name, part in self.parts().items()}, "steps": self.steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes over a `state_dict` of the same recipe."""
+        for name, part in self.parts().items():
+            part.load_state_dict(state[name])
+        self.steps = state["steps"]
+
+    def _round(self, player: Player, judged: Judged, labels: Tensor | None) -> Round:
+        """What the regularizers of a player's move see."""
+        outputs = (judged.real_output, judged.fake_output)
+        return Round(player, self.generator, self.discriminator, judged.real, judged.fake, labels, *outputs)
+
+    def _differentiated(self) -> set[str]:
+        """The images whose gradient a due term of D needs: `real`, `fake`, `between`."""
+        return {term.differentiates for term in self.due_terms("discriminator") if term.differentiates}
+
+    def _set_learning_rates(self) -> None:
+        """A pure function of the step, so that there is no scheduler to save."""
+        specs, total = self.recipe.optimizers, self.recipe.training.steps
+        start = specs.decay_from * total
+        factor = 1.0 if self.steps < start else (total - self.steps) / (total - start)
+        pairs = (
+            (self.optimizers["generator"], specs.generator),
+            (self.optimizers["discriminator"], specs.discriminator),
+        )
+        for optimizer, spec in pairs:
+            for group in optimizer.param_groups:
+                group["lr"] = spec.lr * factor
+
+
+def build_game(recipe: Recipe, shape: DataShape, device: torch.device) -> Game[Any]:
+    """The recipe's game with networks freshly initialised from torch's global random state.
+
+    Raises:
+        RequestError: data that its networks cannot be made for.
+    """
+    module, _, name = recipe.game.played_by.partition(":")
+    game: Game[Any] = getattr(import_module(module), name)(recipe, shape, device)
+    return game
+
+
+def make_optimizer(spec: Optimizer, network: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer of one player."""
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if spec.name == "rmsprop":
+        # 0.99 and 1e-8 are PyTorch's, which the public WGAN code leaves as they are.
+        return torch.optim.RMSprop(parameters, lr=spec.lr)
+    return torch.optim.Adam(parameters, lr=spec.lr, betas=spec.betas, fused=True)
+
+
+def gradient_norm(network: nn.Module) -> Tensor:
+    """Euclidean norm of all gradients together, 0-d."""
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients).detach()

@@ -1,0 +1,100 @@
+"""CycleGAN's game (Zhu et al. 2017, section 3): unpaired images of two domains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from gan_models.data.shape import DataShape
+from gan_models.families.cyclegan.spec import DOMAINS
+from gan_models.games.base import Batch, Game, Judged, Loss, Made, Stateful
+from gan_models.games.cycle.image_pool import ImagePool
+from gan_models.games.cycle.spec import Cycle
+from gan_models.meter import Meter
+from gan_models.recipes.schema import Recipe
+
+
+class CycleGame(Game[Cycle]):
+    """G moves first, then D, on the images G made before it moved and on older ones from a pool (appendix 7.1).
+
+    A batch holds images of both domains as they come; each goes through the networks that its domain names, and every
+    loss is the sum over domains of the mean over that domain's images: an absent domain adds nothing.
+    """
+
+    def __init__(self, recipe: Recipe, shape: DataShape, device: torch.device) -> None:
+        super().__init__(recipe, shape, device)
+        self.pools = [ImagePool(self.rules.pool) for _ in range(DOMAINS)]
+
+    def parts(self) -> dict[str, Stateful]:
+        return super().parts() | {f"pool {domain}": pool for domain, pool in enumerate(self.pools)}
+
+    def step(self, draw: Callable[[], Batch], *, report: bool) -> dict[str, Tensor]:
+        self.begin_step()
+        batch, figures = draw(), Meter()
+        made = self.synthesize(batch)
+        figures.add(self.move_generator(batch, made, report=report))
+        figures.add(self.move_discriminator(batch, made.detached(), report=report))
+        for _ in range(self.rules.discriminator_steps - 1):
+            batch = draw()
+            with torch.no_grad():
+                made = self.synthesize(batch)
+            figures.add(self.move_discriminator(batch, made, report=False))
+        self.steps += 1
+        return figures.means()
+
+    def synthesize(self, batch: Batch) -> Made:
+        """Each image translated to the domain that it is not of."""
+        with self.precision():
+            fake: Tensor = self.generator(batch.images, others(batch))
+        return Made(fake.float(), others(batch))
+
+    def told(self, batch: Batch) -> Tensor | None:
+        return domains_of(batch)
+
+    def move_discriminator(self, batch: Batch, made: Made, *, report: bool) -> dict[str, Tensor]:
+        fake, targets = made.images.clone(), others(batch)
+        for domain, pool in enumerate(self.pools):
+            chosen = torch.nonzero(targets == domain)[:, 0]
+            fake[chosen] = pool.query(fake[chosen])
+        return super().move_discriminator(batch, made._replace(images=fake), report=report)
+
+    def discriminator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+        real = by_domain((judged.real_logits - 1).square(), domains_of(batch))
+        # Halved, so that D is slow beside G (section 4).
+        loss = 0.5 * (real + by_domain(judged.fake_logits.square(), others(batch)))
+        return loss, {"D/loss": loss.detach(), **self.accuracy(judged, 0.5)}
+
+    def generator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+        own = domains_of(batch)
+        with self.precision():
+            returned = self.generator(made.images, own)
+        adversarial = by_domain((judged.fake_logits - 1).square(), others(batch))
+        cycle = by_domain((returned.float() - batch.images).abs(), own)
+        loss = adversarial + self.rules.cycle * cycle
+        figures = {"G/adversarial": adversarial.detach(), "G/cycle": cycle.detach()}
+        if self.rules.identity:
+            with self.precision():
+                same = self.generator(batch.images, own)
+            identity = by_domain((same.float() - batch.images).abs(), own)
+            loss = loss + self.rules.cycle * self.rules.identity * identity
+            figures["G/identity"] = identity.detach()
+        return loss, {"G/loss": loss.detach(), **figures}
+
+
+def domains_of(batch: Batch) -> Tensor:
+    """int64 [B]; the loop hands them over because the game `needs` them."""
+    assert batch.domains is not None
+    return batch.domains
+
+
+def others(batch: Batch) -> Tensor:
+    """For each image the domain that it is not of, int64 [B]."""
+    return 1 - domains_of(batch)
+
+
+def by_domain(values: Tensor, domains: Tensor) -> Tensor:
+    """Sum over domains of the mean of `values` [B, ...] over that domain's images, 0-d."""
+    weights = 1.0 / torch.bincount(domains, minlength=DOMAINS).clamp(min=1)
+    return (values.flatten(1).mean(1) * weights[domains]).sum()

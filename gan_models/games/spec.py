@@ -1,0 +1,81 @@
+"""What every game understands, and what it says of itself, without PyTorch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from gan_models.augmentations import AUGMENTATIONS
+from gan_models.errors import RequestError
+from gan_models.families import FAMILIES
+from gan_models.losses import LOSSES, Loss, NonSaturating
+from gan_models.sections import PositiveInt, Section, one_of
+
+if TYPE_CHECKING:
+    from gan_models.recipes.schema import Recipe
+
+    Augmentation = str
+    AnyLoss = Loss
+else:
+    Augmentation = Literal[tuple(AUGMENTATIONS)]
+    AnyLoss = one_of(LOSSES, "name", kind=LOSSES.kind)
+
+
+class GameSpec(Section):
+    """Settings of a procedure."""
+
+    kind: str
+    discriminator_steps: PositiveInt = Field(1, description="D steps for each G step")
+    augmentations: tuple[Augmentation, ...] = Field(
+        (), description="random changes that D sees real and generated images through (DiffAugment)"
+    )
+
+    played_by: ClassVar[str]
+    """Its `games.base.TwoPlayerGame`, as "module:class"."""
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """What each training image must carry besides its pixels: `labels`, `domains`, `captions`."""
+    names_classes: ClassVar[bool] = False
+    """Whether D's word on an image is made of the logits of its classes."""
+    shareable: ClassVar[bool] = False
+    """Whether its state is equal on all ranks; else it keeps image pools or stages of its own in each process."""
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuses networks that it does not train.
+
+        Raises:
+            RequestError: with the place, the value and the remedy.
+        """
+        for spec in (recipe.networks.generator, recipe.networks.discriminator):
+            only = FAMILIES[spec.family].game
+            if only and only != self.kind:
+                raise RequestError(
+                    f"networks of the family {spec.family} are trained by game.kind={only}, not {self.kind}: set that, "
+                    "or choose other networks"
+                )
+            trained = [
+                name for name, family in FAMILIES.items() if family.game == self.kind and spec.player in family.players
+            ]
+            if trained and spec.family not in trained:
+                raise RequestError(
+                    f"networks.{spec.player}.family={spec.family}: game.kind={self.kind} trains the family "
+                    f"{' or '.join(trained)} only"
+                )
+
+
+class LossGameSpec(GameSpec):
+    """Settings of a procedure with a loss to choose."""
+
+    loss: AnyLoss = Field(NonSaturating(), description="what each player minimises, on raw logits")
+
+
+class UnpairedLossSpec(LossGameSpec):
+    """The same, where the generated images stand in no pairs with real ones."""
+
+    def check(self, recipe: Recipe) -> None:
+        super().check(recipe)
+        if self.loss.relativistic:
+            raise RequestError(
+                f"game.loss={self.loss.name} pairs generated images with real ones, which this game does not: choose "
+                "another"
+            )

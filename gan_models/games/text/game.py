@@ -1,0 +1,140 @@
+"""Text to image in two stages (Zhang et al. 2017): D judges whether an image is real and is what its text says.
+
+D's loss has three parts: real images with their own texts, real images with another's text, and generated images with
+the texts they were asked for; only the first count as real (the matching-aware discriminator of Reed et al. 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, softplus
+
+from gan_models.data.shape import DataShape
+from gan_models.families.building import LatentBuilder, builder
+from gan_models.families.interfaces import Discriminator
+from gan_models.families.stackgan.networks import Drawing, StackGan, augmentation_divergence
+from gan_models.families.stackgan.text_encoder import TextEncoder, build_text_encoder
+from gan_models.families.stackgan.text_head import TextHead
+from gan_models.games.base import Batch, Game, Judged, Loss, Made
+from gan_models.games.text.spec import TextToImage
+from gan_models.recipes.schema import Recipe
+
+
+class TextToImageGame(Game[TextToImage]):
+    """Stage I against a discriminator of half the size, then stage II, with stage I frozen, against one of full size.
+
+    Which stage is in training is a function of the step alone. D's text encoder learns from D's loss, of which the
+    mismatched pairs make it tell texts apart, and stays with D: it is handed from the first discriminator to the
+    second. G's encoder learns from G's loss in stage I. Nothing is shared, so D's condition cannot be moved by G.
+    """
+
+    def __init__(self, recipe: Recipe, shape: DataShape, device: torch.device) -> None:
+        self.text: TextEncoder | None = None
+        super().__init__(recipe, shape, device)
+        # Never the whole of it: each stage has one step at least.
+        steps = recipe.training.steps
+        self.switch = max(1, min(round(self.rules.first_stage * steps), steps - 1))
+
+    def make_discriminator(self) -> Discriminator:
+        """The one of the stage in training."""
+        if self.text is None:
+            self.text = build_text_encoder(self.stages.spec, self.shape)
+        return build_text_discriminator(self.recipe, self.shape, self.stages.stage, self.text)
+
+    @property
+    def stages(self) -> StackGan:
+        """The generator."""
+        assert isinstance(self.generator, StackGan)
+        return self.generator
+
+    def begin_step(self) -> None:
+        if self.steps >= self.switch and self.stages.stage == 1:
+            self._begin_second_stage()
+        super().begin_step()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        if state["steps"] > self.switch and self.stages.stage == 1:
+            self._begin_second_stage()
+        super().load_state_dict(state)
+
+    def prepared(self, batch: Batch) -> Batch:
+        """Real images at the size of the stage in training: stage I's are means over 2x2 pixels."""
+        return batch if self.stages.stage == 2 else batch._replace(images=avg_pool2d(batch.images, 2))
+
+    def synthesize(self, batch: Batch) -> Made:
+        """From the text of the real image."""
+        assert batch.captions is not None
+        with self.precision():
+            drawing = self.stages.draw(self.draw_latents(len(batch.images)), batch.captions)
+        images, mean, log_variance = Drawing(*(part.float() for part in drawing))
+        return Made(images, batch.captions, penalty=augmentation_divergence(mean, log_variance))
+
+    def told(self, batch: Batch) -> Tensor | None:
+        return batch.captions
+
+    def discriminator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+        assert batch.captions is not None
+        assert judged.real_output is not None
+        others, differ = mismatched(batch.captions)
+        with self.precision(enabled=not judged.real.requires_grad):
+            # The same look at the image, beside another's text.
+            wrong = self.discriminator.head(judged.real_output.features, batch.captions[others]).float()
+        loss = matching_loss(judged.real_logits, judged.fake_logits, wrong, differ, self.rules.mismatched)
+        figures = {"D/loss": loss.detach(), "D/accuracy_mismatched": (wrong.detach() < 0).float().mean()}
+        return loss, figures | self.accuracy(judged)
+
+    def generator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+        adversarial = softplus(-judged.fake_logits).mean()
+        assert made.penalty is not None
+        figures = {"G/loss": adversarial.detach(), "G/divergence": made.penalty.detach()}
+        return adversarial + self.rules.divergence * made.penalty, figures
+
+    def _begin_second_stage(self) -> None:
+        """Freezes stage I; a discriminator of the full size and fresh optimizers, as the paper trains stage II."""
+        self.stages.begin_second_stage()
+        self.discriminator = self.make_discriminator().to(self.device).to(memory_format=torch.channels_last)
+        self.begin_learning()
+
+
+def mismatched(captions_BL: Tensor) -> tuple[Tensor, Tensor]:
+    """For each row the next one, in a circle, whose caption is another: int64 [B], and whether there is one, bool [B].
+
+    A roll of the batch by one, except where that would pair an image with words that are its own.
+    """
+    count = len(captions_BL)
+    rows = torch.arange(count, device=captions_BL.device)
+    rolled = (rows[:, None] + rows) % count  # [i, k]: the row k places behind row i
+    differs = (captions_BL[rolled] != captions_BL[:, None]).any(2)
+    first = differs.to(torch.uint8).argmax(1)
+    return rolled[rows, first], differs.any(1)
+
+
+def matching_loss(real: Tensor, fake: Tensor, wrong: Tensor, differ: Tensor, weight: float) -> Tensor:
+    """D's loss on the logits [B] of the three kinds of pairs, 0-d (section 3.3; halves as in the public code).
+
+    softplus(-real) + (1 - weight) softplus(fake) + weight softplus(wrong), the last over rows where `differ` alone.
+    """
+    mismatch = (softplus(wrong) * differ).sum() / differ.sum().clamp(min=1)
+    return softplus(-real).mean() + (1.0 - weight) * softplus(fake).mean() + weight * mismatch
+
+
+def build_text_discriminator(recipe: Recipe, shape: DataShape, stage: int, text: TextEncoder) -> Discriminator:
+    """The trunk of any family for a stage's image size, with a head that reads the text with the given encoder."""
+    spec, game = recipe.networks.discriminator, recipe.game
+    assert isinstance(game, TextToImage)
+    channels, height, width = shape.image
+    scale = 2 if stage == 1 else 1
+    family = builder(spec.family)
+    assert isinstance(family, LatentBuilder)
+    trunk = family.trunk(spec, (channels, height // scale, width // scale))
+    head = TextHead(trunk.channels, trunk.positions, text, game.condition, spec.get("norm", "none"))
+    # Set aside while the rest gets its first weights: the encoder has learnt ones from stage II on, and under a DCGAN's
+    # N(0, 0.02) a text would be too faint to be seen for long.
+    reading, head.reading = head.reading, nn.Identity()
+    discriminator = family.finish(Discriminator(trunk.layers, head), spec)
+    head.reading = reading
+    return discriminator

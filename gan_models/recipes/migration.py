@@ -1,0 +1,85 @@
+"""Recipes as earlier versions wrote them, brought to the present form: generator folders, champions, people's files.
+
+Values are moved, and left out where they are what the present form has without saying so; nothing is judged here but
+what no longer has a place to be judged in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gan_models.errors import RequestError
+from gan_models.families import FAMILIES
+from gan_models.losses import LOSSES
+
+_PLAIN: dict[str, tuple[Any, ...]] = {
+    "norm": ("none",),
+    "spectral_norm": (False,),
+    "attention": ([], ()),
+    "minibatch": ("none",),
+    "init": ("family",),
+}
+"""Settings that every network had, with the values by which one that cannot do it said so."""
+_OWN_NORM = {"biggan": "batch"}
+"""Families whose norm could be named, though there was no other."""
+_OF_LOSSES = {
+    "label_smoothing": (
+        0.0,
+        "game.label_smoothing smooths class targets, which game.loss={loss} does not have: set it to 0, or use one of "
+        "{losses}",
+    ),
+    "targets": ([0.0, 1.0, 1.0], "game.targets are those of {losses}, and game.loss is {loss}: leave them out"),
+}
+"""Settings of a loss that stood beside its name: the usual value, and the sentence for a loss that lacks it."""
+
+
+def migrate(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The same recipe in the present form; one that is in it comes back as it is.
+
+    Raises:
+        RequestError: a setting of another loss than the recipe's.
+    """
+    migrated = dict(document)
+    if isinstance(game := migrated.get("game"), dict):
+        migrated["game"] = _game(game)
+    if isinstance(networks := migrated.get("networks"), dict):
+        players = {player: _network(player, networks[player]) for player in _players_in(networks)}
+        migrated["networks"] = {**networks, **players}
+    return migrated
+
+
+def _game(game: dict[str, Any]) -> dict[str, Any]:
+    """`loss: least-squares` and `targets` beside it: `loss: {name: least-squares, targets: ...}`."""
+    rest = {key: value for key, value in game.items() if key not in _OF_LOSSES}
+    loss = game.get("loss", "non-saturating")
+    loss = {"name": loss} if isinstance(loss, str) else loss
+    if not isinstance(loss, dict) or loss.get("name") not in LOSSES:
+        return game
+    for setting, (usual, sentence) in _OF_LOSSES.items():
+        value = game.get(setting, usual)
+        if setting in LOSSES[loss["name"]].model_fields:
+            loss = {**loss, **({setting: value} if setting in game else {})}
+        elif list(value) != usual if isinstance(value, list | tuple) else value != usual:
+            having = [name for name, known in LOSSES.items() if setting in known.model_fields]
+            raise RequestError(sentence.format(loss=loss["name"], losses=", ".join(having)))
+    return {**rest, "loss": loss} if "loss" in game or len(loss) > 1 else rest
+
+
+def _players_in(networks: dict[str, Any]) -> list[str]:
+    return [player for player in ("generator", "discriminator") if isinstance(networks.get(player), dict)]
+
+
+def _network(player: str, section: dict[str, Any]) -> dict[str, Any]:
+    """Without the settings that its family does not have, where they said as much."""
+    name = str(section.get("family"))
+    if name not in FAMILIES or player not in FAMILIES[name].players:
+        return section
+    known = FAMILIES[name].players[player].model_fields
+    own_norm = _OWN_NORM.get(name) if player == "generator" else None
+
+    def says_nothing(key: str, value: Any) -> bool:
+        plain = (own_norm,) if key == "norm" and own_norm else _PLAIN.get(key, ())
+        return key not in known and value in plain
+
+    return {key: value for key, value in section.items() if not says_nothing(key, value)}

@@ -1,0 +1,46 @@
+"""What all sections of a recipe have in common, the number types they are made of, and sections of several forms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Union
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from gan_models.errors import unknown_name
+
+Size = Annotated[int, Field(ge=8, le=1024)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0.0)]
+NonNegativeFloat = Annotated[float, Field(ge=0.0)]
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def one_of(forms: Mapping[str, type[Section]], tag: str, *, kind: str, default: str = "") -> Any:
+    """The annotation of a section that has one of several forms, told apart by its field `tag`.
+
+    A bare name stands for that form with its usual settings.
+
+    Args:
+        forms: by their names.
+        kind: what one of them is called, as in "unknown game.loss 'hing'".
+        default: the form that is meant where a document does not say which.
+    """
+
+    def complete(value: Any) -> Any:
+        section = {tag: value} if isinstance(value, str) else value
+        if not isinstance(section, Mapping):
+            return section
+        name = section.get(tag, default)
+        if name and name not in forms:
+            raise ValueError(str(unknown_name(kind, str(name), forms)))
+        return {tag: name, **section} if name else section
+
+    return Annotated[Union[tuple(forms.values())], Field(discriminator=tag), BeforeValidator(complete)]  # noqa: UP007

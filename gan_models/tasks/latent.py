@@ -1,0 +1,50 @@
+"""Images from noise, and a class where the generator takes one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gan_models.data.table import Split
+from gan_models.errors import RequestError, unknown_name
+from gan_models.families.interfaces import Generator, Inputs
+from gan_models.sampling.generator import LoadedGenerator
+from gan_models.sampling.grids import image_grid
+from gan_models.tasks.base import Asked, Picture, Task, columns_for
+
+
+class Latent(Task):
+    """Latents from N(0, I); image i is of class i modulo K."""
+
+    def draw(
+        self, module: Generator, num: int, stream: torch.Generator, *, labels: Tensor | None, examples: Split | None
+    ) -> Inputs:
+        inputs = {"latents": torch.randn(num, module.latent, generator=stream)}
+        if module.num_classes:
+            inputs["labels"] = torch.arange(num) % module.num_classes if labels is None else labels
+        return inputs
+
+    def answer(self, generator: LoadedGenerator, asked: Asked) -> Picture:
+        labels = None if asked.labels is None else _classes(asked.labels, asked.num, generator.info.class_names)
+        samples = generator.sample(asked.num, seed=asked.seed, labels=labels, truncation=asked.truncation)
+        every_class = generator.num_classes if labels is None else 0
+        grid = image_grid(samples.images, columns_for(asked.num, every_class))
+        return Picture("grid", f"{asked.num} images of {generator.info.called}", grid)
+
+
+def _classes(text: str, num: int, names: Sequence[str]) -> Tensor:
+    """The classes asked for, in turn, as int64 [num]."""
+    if not names:
+        raise RequestError("--labels: this generator was trained without classes; leave the option out")
+    positions = {name: position for position, name in enumerate(names)}
+    chosen = []
+    for word in (part.strip() for part in text.split(",")):
+        if word in positions:
+            chosen.append(positions[word])
+        elif word.isdigit() and int(word) < len(names):
+            chosen.append(int(word))
+        else:
+            raise unknown_name("class", word, names)
+    return torch.tensor([chosen[index % len(chosen)] for index in range(num)])

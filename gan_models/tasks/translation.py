@@ -1,0 +1,110 @@
+"""Images of one domain from those of another."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gan_models.data.table import Split, to_float, to_uint8
+from gan_models.errors import RequestError
+from gan_models.families.interfaces import Generator, Inputs
+from gan_models.metrics.classifier import Classifier
+from gan_models.metrics.judge import Judge
+from gan_models.metrics.scores import metric_name
+from gan_models.metrics.translation import distance_within_domains, measure_translation
+from gan_models.sampling.generator import LoadedGenerator
+from gan_models.tasks.base import Drawn, TaskFigure
+from gan_models.tasks.from_images import BeforeAfter, FromImages
+
+_BY_DOMAINS = "domain-classifier"
+
+
+class Translation(FromImages):
+    """Example i modulo their number, to each other domain in turn: every round takes the next one."""
+
+    def draw(
+        self, module: Generator, num: int, stream: torch.Generator, *, labels: Tensor | None, examples: Split | None
+    ) -> Inputs:
+        if examples is None or examples.domains is None:
+            raise ValueError("it translates images: give it examples with their domains")
+        position = torch.arange(num)
+        index, round_ = position % len(examples), position // len(examples)
+        # Within a round, too, targets differ from one example to the next.
+        step = 1 + (index + round_) % (module.num_domains - 1)
+        index = index.to(examples.images.device)
+        domains = (examples.domains[index].cpu() + step) % module.num_domains
+        return {"images": to_float(examples.images[index]).cpu(), "domains": domains}
+
+    def distinct(self, module: Generator, examples: int) -> int | None:
+        return examples * (module.num_domains - 1)
+
+    def given(self, inputs: Inputs) -> Tensor | None:
+        return inputs["images"]
+
+    def before_and_after(self, generator: LoadedGenerator, examples: Split, seed: int) -> BeforeAfter:
+        """The image, then itself in every domain."""
+        images = to_float(examples.images).cpu()
+        columns = {"image": to_uint8(images)}
+        for number, name in enumerate(generator.info.domain_names):
+            domains = torch.full((len(images),), number)
+            columns[name] = generator.synthesize({"images": images, "domains": domains}).images
+        return BeforeAfter.of(columns)
+
+    def measure(self, drawn: Drawn, judge: Judge, seed: int) -> list[TaskFigure]:
+        """Whether the domain is reached, the rest kept, and the way back leads back."""
+        samples, split, count = drawn.samples, drawn.split, len(drawn.samples.images)
+        domains, labels = judge.classifier(of="domains"), _classifier_of_labels(judge)
+        found = measure_translation(drawn.generator, samples, domains, labels)
+        figures = [
+            TaskFigure(
+                name=metric_name("domain-reached", _BY_DOMAINS, count),
+                title="translated images taken for the domain asked for",
+                value=found.reached,
+                real=domains.accuracy.get(split),
+                better="higher",
+                is_share=True,
+            )
+        ]
+        if found.kept is not None and labels is not None:
+            figures.append(
+                TaskFigure(
+                    name=metric_name("label-kept", labels.name, count),
+                    title="translated images taken for the class of the image they were made from",
+                    value=found.kept,
+                    real=labels.accuracy.get(split),
+                    better="higher",
+                    is_share=True,
+                )
+            )
+        figures.append(
+            TaskFigure(
+                name=f"cycle-error-{count}",
+                title="difference between an image and its translation back (share of the range of pixels)",
+                value=found.cycle_error,
+                better="lower",
+            )
+        )
+        real_domains = judge.real_domains(split, len(drawn.reference))
+        if real_domains is not None:
+            distance = distance_within_domains(
+                drawn.generated, samples.inputs["domains"], drawn.reference, real_domains
+            )
+            figures.append(
+                TaskFigure(
+                    name=judge.name("FD-within-domains", count, split),
+                    title="Frechet distance within each domain, mean over domains",
+                    value=distance,
+                    better="lower",
+                )
+            )
+        return figures
+
+
+def _classifier_of_labels(judge: Judge) -> Classifier | None:
+    """Of the data's labels, where it has any to tell apart."""
+    if isinstance(judge.extractor, Classifier):
+        return judge.extractor
+    try:
+        return judge.classifier(of="labels")
+    except RequestError:
+        return None
