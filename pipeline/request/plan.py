@@ -19,7 +19,6 @@ from gan_models.errors import RequestError
 from gan_models.metrics.choice import check_evaluation
 from gan_models.recipes import Recipe, load_recipe, model_document
 from gan_models.recipes.loading import parse_recipe
-from pipeline.checks import check_buildable
 from pipeline.request.request import Request
 from pipeline.versions import code_version
 
@@ -112,7 +111,6 @@ def make_plan(request: Request, elsewhere: Elsewhere | None = None) -> Plan:
     _check_needs(recipe, carried)
     if elsewhere is None:
         check_evaluation(recipe.evaluation)
-    check_buildable(recipe)
     if unseen and elsewhere:  # the first stage there says what is wrong with them
         elsewhere.check(unseen, source)
         version = UNSEEN
