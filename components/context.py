@@ -21,27 +21,6 @@ DESCRIPTION_FILE = "run.json"  # of a run, beside its journals
 DESCRIBED = ("name", "experiment", "parent_run_id", "relay", "titles")  # what stands in it
 PIPELINE = "pipeline"  # the name under which the run of the whole pipeline is logged to, in place of a stage's
 
-# Until the table of stages gives the titles, the pipeline takes them from here; nothing in components does.
-TITLES = {  # of the stages' runs in MLflow, in pipeline order
-    "prepare_data": "1 prepare data",
-    "train_gan": "2 train",
-    "select_checkpoint": "3 select checkpoint",
-    "evaluate_gan": "4 evaluate",
-    "export_samples": "5 export",
-}
-RETRAINING_TITLES = {  # of the stages of a retraining, in pipeline order
-    "prepare_data": "prepare data",
-    "find_champion": "find champion",
-    "check_changes": "check for changes",
-    "train_gan": "train",
-    "select_checkpoint": "select checkpoint",
-    "evaluate_gan": "evaluate",
-    "compare_champion": "compare with champion",
-    "export_samples": "export",
-    "promote": "promote or keep",
-    "notify": "notify",
-}
-
 
 class RunContext(BaseModel):
     """Which pipeline run a stage belongs to, where it keeps its state and where it is tracked."""

@@ -1,7 +1,7 @@
-"""What version of the project ran: the package's version and a digest of the source that decides results.
+"""What version of the project ran: the package's version and a digest of all that decides results.
 
-The digest is part of every cache key, so changed code never gets yesterday's results back, whether the package is
-installed from a wheel or edited in place.
+That is the source, and the names and versions of the packages that add to it. The digest is part of every cache key, so
+changed code never gets yesterday's results back, whether the package is installed from a wheel or edited in place.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import hashlib
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+
+from gan_models.plugins import installed
 
 _PROJECT = Path(__file__).resolve().parent.parent
 # The command line and the engines move results about but do not change them.
@@ -27,13 +29,20 @@ def package_version() -> str:
 
 @cache
 def code_version() -> str:
-    """Package version and 12 hex digits of a SHA-256 over the source files, such as `0.1.0+3f2a9c71d0be`."""
+    """Package version and 12 hex digits of a SHA-256 over source and plug-ins, such as `0.1.0+3f2a9c71d0be`."""
     digest = hashlib.sha256()
     for path in _source_files():
         content = path.read_bytes()
         digest.update(f"{path.relative_to(_PROJECT).as_posix()}\0{len(content)}\0".encode())
         digest.update(content)
+    for package in installed():
+        digest.update(f"{package}\0".encode())
     return f"{package_version()}+{digest.hexdigest()[:12]}"
+
+
+def version_line() -> str:
+    """The version and the plug-ins behind it, such as `0.1.0+3f2a9c71d0be (with my-losses==1.2)`."""
+    return f"{code_version()} (with {', '.join(installed())})" if installed() else code_version()
 
 
 def _source_files() -> list[Path]:

@@ -26,18 +26,11 @@ from pydantic import BaseModel, Field, ValidationError
 from components.stage.failures import failure_of
 from gan_models.atomic import write_text
 from gan_models.errors import RequestError
+from pipeline.definitions.stages import result_names
 
 OCCASION_VARIABLE = "GAN_PIPELINE_OCCASION"
 """What a retraining is started for, such as a time of a schedule: the same occasion never has two."""
 MIN_FREE_MB = 300
-RESULTS = {
-    "dataset": "dataset",
-    "training": "training",
-    "selected": "generator",
-    "report": "evaluation",
-    "samples": "samples",
-}
-"""Output of the pipeline -> name of its link in results/."""
 
 
 class RunRecord(BaseModel):
@@ -87,7 +80,7 @@ class WorkDirectory:
         """Points results/ at the outputs of a run and returns the links by their names."""
         self.results.mkdir(exist_ok=True)
         links = {}
-        for output, name in RESULTS.items():
+        for output, name in result_names().items():
             if output in artifacts:
                 link, target = self.results / name, os.path.relpath(artifacts[output], self.results)
                 fresh = self.results / f".{name}"

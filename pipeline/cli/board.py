@@ -19,8 +19,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from components.context import TITLES
 from components.stage.progress import Event, EventReader, figures_text
+from pipeline.definitions.stages import titles_of
 
 READ_SECONDS = 0.1
 LINE_SECONDS = 15.0
@@ -87,7 +87,7 @@ class ProgressBoard:
     ) -> None:
         self._reader = reader
         self._console = Console(file=file, stderr=file is None, highlight=False)
-        self.rows = {name: Row(title) for name, title in (titles or TITLES).items()}
+        self.rows = {name: Row(title) for name, title in (titles or titles_of("training")).items()}
         self.errors: list[Event] = []
         self._live: Live | None = None
         self._over = threading.Event()

@@ -157,10 +157,10 @@ def sync(
 
 @app.command()
 def version() -> int:
-    """Print the version of the package and of its code."""
-    from pipeline.versions import code_version
+    """Print the version of the package and of its code, and the plug-ins."""
+    from pipeline.versions import version_line
 
-    typer.echo(f"gan-pipeline {code_version()}")
+    typer.echo(f"gan-pipeline {version_line()}")
     return 0
 
 

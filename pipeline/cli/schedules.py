@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 app = typer.Typer()
 schedule_app = typer.Typer(help="Run or retrain at given times.", rich_markup_mode=None)
 
-Engine = Literal["local", "cluster"]
 Command = Literal["retrain", "run"]
 
 ScheduleName = Annotated[str, typer.Argument(metavar="NAME", help="Of the schedule.")]
-EngineOption = Annotated[Engine, typer.Option("--engine", help="Where the schedule is kept and its runs are done.")]
+EngineOption = Annotated[
+    str,
+    typer.Option("--engine", metavar="local|cluster", help="Where the schedule is kept and its runs are done."),
+]
 StoreOption = Annotated[
     Path | None,
     typer.Option(

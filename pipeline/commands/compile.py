@@ -11,6 +11,7 @@ import typer
 
 from gan_models.atomic import write_text
 from gan_models.errors import RequestError
+from pipeline.definitions.stages import run_titles
 from pipeline.request.place import EXPERIMENT, default_name
 from pipeline.request.plan import make_plan
 from pipeline.request.request import Request
@@ -29,7 +30,7 @@ def compile_command(output: Path, request: Request) -> int:
     from pipeline.definitions.training import training_pipeline
 
     # Where a run is tracked is the business of whoever runs it: no address, so no password, goes into the file.
-    about = json.dumps({"name": default_name(plan), "experiment": EXPERIMENT})
+    about = json.dumps({"name": default_name(plan), "experiment": EXPERIMENT, "titles": run_titles()})
     with tempfile.TemporaryDirectory() as scratch:
         compiled = Path(scratch, "pipeline.yaml")
         Compiler().compile(training_pipeline, str(compiled), pipeline_parameters={**plan.parameters(), "run": about})

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 
 from components.artifacts import read_outcome
-from components.context import PIPELINE, RETRAINING_TITLES, TITLES, RunContext
+from components.context import PIPELINE, RunContext
 from components.redaction import redact
 from components.stage.failures import Interrupted
 from components.tracking.backend import check_champions, check_tracking
-from gan_models.errors import RequestError, RunError, unknown_name
+from gan_models.errors import RequestError, RunError
+from pipeline.definitions.stages import run_titles, titles_of
 from pipeline.request.place import Place, make_place
 from pipeline.request.plan import Plan, make_plan
 from pipeline.request.request import Request
@@ -27,7 +28,7 @@ from pipeline.workdir import OCCASION_VARIABLE, RunRecord, WorkDirectory, open_w
 
 if TYPE_CHECKING:
     from components.tracking.relay import Relay
-    from pipeline.engines.local.engine import Outcome
+    from pipeline.engines.protocol import Job, Launch, Outcome
 
 DRAIN_SECONDS = {"reachable": 120.0, "away": 5.0}
 """How long a finished run waits for MLflow, by whether the store answered at the start."""
@@ -35,7 +36,6 @@ UNFINISHED_DRAIN_SECONDS = 15.0
 QUIET_SECONDS = 5.0
 """How long it waits without a word."""
 
-Work = Callable[[WorkDirectory, RunContext], "Outcome"]
 Tell = Callable[[TextIO], None]
 
 
@@ -83,11 +83,13 @@ def run_command(request: Request, as_json: bool = False) -> int:
 def _run(request: Request, report: Report) -> Tell:
     """Does it, and returns what says how it went."""
     from pipeline.engines.local.engine import stop_leftovers
+    from pipeline.engines.protocol import ENGINES, Job
 
     plan = make_plan(request)
     place = make_place(plan, request)
     report.workdir = str(place.workdir)
-    retrains, work = request.command == "retrain", _work(request, plan)
+    retrains = request.command == "retrain"
+    launch = ENGINES.find(request.engine, "--engine").ready(request.image)
     if retrains:
         check_champions(place.tracking_uri)
     reachable = check_tracking(place.tracking_uri)
@@ -99,41 +101,19 @@ def _run(request: Request, report: Report) -> Tell:
         stop_leftovers(workdir.root)
         record = continue_or_begin(workdir, plan, place, anew=retrains)
         report.run_id = record.run_id
-        titles = RETRAINING_TITLES if retrains else TITLES
-        context = context_of(record, workdir, place.tracking_uri, titles)
+        context = context_of(record, workdir, place.tracking_uri)
         if record.status == "finished":
             typer.echo(f"{record.name}: this retraining has been done", err=True)
             return _decided(context, record, workdir, report)
         say_what(record, place, away=reachable == "away")
+        # The stages learn from their environment which run they belong to: the same parameters find the same entries in
+        # kfp's cache, whatever the run is called and wherever it is tracked.
+        job = Job({**plan.arguments(request), "run": "{}"}, workdir, context, request.pipeline, request.definition)
         with kept(workdir, record):
-            outcome = track(plan, context, workdir, work, DRAIN_SECONDS[reachable], titles)
+            outcome = track(plan, job, launch, DRAIN_SECONDS[reachable])
             if retrains:
                 return _decided(context, record, workdir, report)
             return _judged(outcome, record, workdir, report)
-
-
-def _work(request: Request, plan: Plan) -> Work:
-    """What runs the pipeline, once the engine has been found to be ready for it."""
-    from pipeline.engines.local.engine import run_locally
-
-    containers = None
-    if request.engine == "docker":
-        from pipeline.engines.docker.engine import find_engine
-
-        containers = find_engine(request.image).containers
-    elif request.engine != "local":
-        raise unknown_name("--engine", request.engine, ("local", "docker"))
-    elif request.image is not None:
-        raise RequestError("--image names what the stages run in, so it needs --engine docker")
-    # The stages learn from their environment which run they belong to: the same parameters find the same entries in
-    # kfp's cache, whatever the run is called and wherever it is tracked.
-    arguments = {**plan.arguments(request), "run": "{}"}
-
-    def work(workdir: WorkDirectory, context: RunContext) -> Outcome:
-        with containers(plan.recipe, workdir, context) if containers else nullcontext() as options:
-            return run_locally(arguments, workdir, context, request.pipeline, request.definition, options)
-
-    return work
 
 
 def _judged(outcome: Outcome, record: RunRecord, workdir: WorkDirectory, report: Report) -> Tell:
@@ -199,9 +179,7 @@ def continue_or_begin(workdir: WorkDirectory, plan: Plan, place: Place, *, anew:
     return record
 
 
-def context_of(
-    record: RunRecord, workdir: WorkDirectory, tracking_uri: str, titles: Mapping[str, str] | None = None
-) -> RunContext:
+def context_of(record: RunRecord, workdir: WorkDirectory, tracking_uri: str) -> RunContext:
     """What the stages of a run are told about it."""
     return RunContext(
         run_id=record.run_id,
@@ -210,7 +188,7 @@ def context_of(
         tracking_uri=tracking_uri,
         state_dir=str(workdir.root),
         relay="external",
-        titles=dict(titles or {}),
+        titles=run_titles(),
     )
 
 
@@ -238,33 +216,23 @@ def kept(workdir: WorkDirectory, record: RunRecord) -> Iterator[None]:
     workdir.write_record(record)
 
 
-def track(
-    plan: Plan,
-    context: RunContext,
-    workdir: WorkDirectory,
-    work: Work,
-    drain_seconds: float,
-    titles: Mapping[str, str],
-) -> Outcome:
-    """Runs a pipeline by `work`, draws and tracks it.
-
-    Args:
-        titles: of the stages.
-    """
+def track(plan: Plan, job: Job, launch: Launch, drain_seconds: float) -> Outcome:
+    """Runs a pipeline, draws and tracks it."""
     from components.stage.progress import EventReader
     from components.stage.stage import open_stage
     from components.tracking.relay import Relay
     from pipeline.cli.board import ProgressBoard
 
-    workdir.events.unlink(missing_ok=True)
+    events, context = job.workdir.events, job.context
+    events.unlink(missing_ok=True)
     seconds = min(UNFINISHED_DRAIN_SECONDS, drain_seconds)
     with Relay(context) as relay:
         try:
             with open_stage(PIPELINE, context) as parent:
                 parent.log_params({**plan.recipe.model_dump(mode="json"), "seed": plan.seed})
                 parent.set_tags({"recipe": plan.recipe.name, "source": plan.recipe.data.source})
-                with ProgressBoard(EventReader(workdir.events), sys.stderr, titles):
-                    outcome = work(workdir, context)
+                with ProgressBoard(EventReader(events), sys.stderr, titles_of(job.definition)):
+                    outcome = launch(job)
                     outcome.raise_unless_finished()
             seconds = drain_seconds
         finally:

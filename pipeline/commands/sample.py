@@ -11,8 +11,8 @@ import typer
 
 from gan_models.errors import RequestError
 from gan_models.files import INFO_FILE
+from pipeline.definitions.stages import result_names
 from pipeline.request.plan import MAX_SEED
-from pipeline.workdir import RESULTS
 
 if TYPE_CHECKING:
     from gan_models.data.table import Split
@@ -65,5 +65,5 @@ def generator_folder(folder: Path) -> Path:
     """The generator folder that was named, or the one inside a work directory that was."""
     if not folder.is_dir():
         raise RequestError(f"there is no folder {folder}: name an exported generator, or a run's work directory")
-    inside = [folder / "results" / RESULTS[output] for output in ("samples", "selected")]
+    inside = [folder / "results" / result_names()[output] for output in ("samples", "selected")]
     return next((place for place in (folder, *inside) if (place / INFO_FILE).is_file()), folder)

@@ -29,6 +29,7 @@ from pipeline.scheduling.schedule import (
 )
 
 if TYPE_CHECKING:
+    from pipeline.engines.protocol import Engine
     from pipeline.scheduling.store import ScheduleStore
 
 STORE_FILE = "schedules.db"
@@ -49,7 +50,7 @@ def ensure_command(
     """Makes or changes a schedule, once everything about its runs has been checked."""
     seconds = None if every is None else seconds_of(every)
     request = request.model_copy(update={"name": request.name or name})
-    if engine != "cluster":  # which checks what it is to run when it compiles it
+    if _engine(engine).here:  # another checks what it is to run when it compiles it
         request = _kept_here(request, name)
     times = {"cron": cron, "every": seconds, "timezone": timezone, "paused": paused}
     made = make_schedule(name=name, **times, request=request.document())
@@ -147,21 +148,24 @@ def scheduler_command(store: Path | None, grace: float) -> int:
     return 0
 
 
+def _engine(name: str) -> Engine:
+    from pipeline.engines.protocol import ENGINES
+
+    return ENGINES.find(name, "--engine")
+
+
 def _schedules(engine: str, store: Path | None) -> Scheduler:
-    if engine == "cluster":
-        from pipeline.engines.cluster.schedules import ClusterSchedules
-        from pipeline.engines.cluster.settings import read_settings
-
-        return ClusterSchedules(read_settings({}), note=lambda text: typer.echo(text, err=True))
-    from pipeline.scheduling.store import LocalSchedules
-
-    return LocalSchedules(_store(store))
+    return _engine(engine).scheduler(_store_file(store), lambda text: typer.echo(text, err=True))
 
 
 def _store(path: Path | None) -> ScheduleStore:
     from pipeline.scheduling.store import ScheduleStore
 
-    return ScheduleStore((path or Path(RUNS_FOLDER) / STORE_FILE).expanduser().resolve())
+    return ScheduleStore(_store_file(path))
+
+
+def _store_file(path: Path | None) -> Path:
+    return (path or Path(RUNS_FOLDER) / STORE_FILE).expanduser().resolve()
 
 
 def _is_served(store: ScheduleStore) -> bool:

@@ -9,16 +9,8 @@ local engine skips, without a word, one that reads an output among several.
 
 from kfp import dsl
 
-from components.check_changes.component import check_changes
-from components.compare_champion.component import compare_champion
-from components.evaluate_gan.component import evaluate_gan
-from components.export_samples.component import export_samples
-from components.find_champion.component import find_champion
-from components.notify.component import notify
-from components.prepare_data.component import prepare_data
-from components.promote.component import promote
-from components.select_checkpoint.component import select_checkpoint
-from components.train_gan.component import train_gan
+from pipeline.definitions.chain import Chain
+from pipeline.definitions.stages import stages_of
 
 
 @dsl.pipeline(
@@ -57,83 +49,12 @@ def retraining_pipeline(
         warm_start: start from the champion's weights.
         webhook_env: name of the environment variable with the address to notify; empty: none.
     """
-    told = notify(webhook_env=webhook_env, run=run).set_display_name("Notify")
-    told.set_caching_options(enable_caching=False)
+    chain = Chain(locals())
+    told = chain.add("notify")
     with dsl.ExitHandler(told, name="retraining"):
-        prepared = prepare_data(data=data, source_version=source_version, code_version=code_version, run=run)
-        found = find_champion(model_name=model_name, run=run)
-        changes = check_changes(
-            dataset=prepared.outputs["dataset"],
-            champion=found.outputs["champion"],
-            model=model,
-            seed=seed,
-            force=force,
-            run=run,
-        )
+        changes = chain.add("prepare_data", "find_champion", "check_changes")
         with dsl.If(changes.output == "train", name="something-changed"):
-            trained = train_gan(
-                model=model,
-                seed=seed,
-                dataset=prepared.outputs["dataset"],
-                code_version=code_version,
-                run=run,
-                champion=found.outputs["champion"],
-                warm_start=warm_start,
-            )
-            chosen = select_checkpoint(
-                training=trained.outputs["training"],
-                dataset=prepared.outputs["dataset"],
-                selection=selection,
-                evaluation=evaluation,
-                seed=seed,
-                code_version=code_version,
-                run=run,
-            )
-            judged = evaluate_gan(
-                generator=chosen.outputs["selected"],
-                dataset=prepared.outputs["dataset"],
-                evaluation=evaluation,
-                seed=seed,
-                code_version=code_version,
-                run=run,
-            )
-            compared = compare_champion(
-                challenger=chosen.outputs["selected"],
-                champion=found.outputs["champion"],
-                dataset=prepared.outputs["dataset"],
-                evaluation=evaluation,
-                seed=seed,
-                code_version=code_version,
-                run=run,
-            )
-            compared.after(judged)
-            exported = export_samples(
-                generator=chosen.outputs["selected"],
-                report=judged.outputs["report"],
-                dataset=prepared.outputs["dataset"],
-                export=export,
-                seed=seed,
-                code_version=code_version,
-                run=run,
-            )
-            decided = promote(
-                comparison=compared.outputs["comparison"],
-                dataset=prepared.outputs["dataset"],
-                selected=chosen.outputs["selected"],
-                report=judged.outputs["report"],
-                samples=exported.outputs["samples"],
-                run=run,
-            )
-    # What asks the registry is never taken from a cache, and neither is what registers: each run has a version.
-    for task, name, cached in (
-        (prepared, "Prepare data", True),
-        (found, "Find champion", False),
-        (changes, "Check for changes", False),
-        (trained, "Train GAN", True),
-        (chosen, "Select checkpoint", True),
-        (judged, "Evaluate GAN", True),
-        (compared, "Compare with champion", True),
-        (exported, "Export samples", False),
-        (decided, "Promote or keep", False),
-    ):
-        task.set_display_name(name).set_caching_options(enable_caching=cached)
+            chain.add(*(name for name in stages_of("retraining") if name not in chain.tasks))
+    chain.tasks["compare_champion"].after(chain.tasks["evaluate_gan"])
+    # It registers what it exports, and each run has a version of its own.
+    chain.tasks["export_samples"].set_caching_options(enable_caching=False)

@@ -224,7 +224,10 @@ def options(images: dict[str, str], tmp_path: Path) -> ContainerOptions:
         (tmp_path / folder).mkdir(mode=0o777)
         (tmp_path / folder).chmod(0o777)
     return ContainerOptions(
-        stages={name: StageOptions(image=images["cpu"]) for name in ("train_gan", "evaluate_gan")},
+        stages={
+            "train_gan": StageOptions(image=images["cpu"], resumes=True),
+            "evaluate_gan": StageOptions(image=images["cpu"]),
+        },
         workdir=tmp_path / "work",
         cache=tmp_path / "cache",
         events=tmp_path / "work" / "events.jsonl",
@@ -243,7 +246,7 @@ def stage(program: str, workdir: Path, name: str = "evaluate_gan") -> list[str]:
 
 
 def run(client: docker.DockerClient, options: ContainerOptions, program: str) -> int:
-    return StageContainers(options).run(client, "unused", stage(program, options.workdir), {})
+    return StageContainers(options.model_dump()).run(client, "unused", stage(program, options.workdir), {})
 
 
 def test_what_a_stage_writes_belongs_to_the_caller(
@@ -266,7 +269,7 @@ def test_fifty_of_fifty_failures_are_failures(docker_client: docker.DockerClient
     from kfp.local.status import Status
 
     genuine = docker_task_handler.run_docker_container
-    StageContainers(options).install()
+    StageContainers(options.model_dump()).runner()
     try:
         handlers = [
             docker_task_handler.DockerTaskHandler(
@@ -303,7 +306,7 @@ def test_a_training_that_is_killed_again_and_again_has_failed(
     docker_client: docker.DockerClient, options: ContainerOptions
 ) -> None:
     command = stage("exit 137", options.workdir, "train_gan")
-    assert StageContainers(options).run(docker_client, "unused", command, {}) == 137
+    assert StageContainers(options.model_dump()).run(docker_client, "unused", command, {}) == 137
     *notes, error = EventReader(options.events).read()
     assert [note["kind"] for note in notes] == ["note"] * 3
     assert "going on from the last checkpoint" in notes[0]["text"]

@@ -66,3 +66,15 @@ def test_the_same_source_elsewhere_is_the_same_version(project: Path, monkeypatc
     monkeypatch.setattr(versions, "_PROJECT", project / "elsewhere")
     assert digest() == before
     versions.code_version.cache_clear()
+
+
+def test_a_package_that_adds_something_changes_it_by_its_name_and_version(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [digest()]
+    for package in ("my-losses==1.0", "my-losses==1.1", "our-losses==1.1"):
+        monkeypatch.setattr(versions, "installed", lambda package=package: [package])
+        found.append(digest())
+    assert len(set(found)) == 4
+    assert versions.version_line() == f"{found[-1]} (with our-losses==1.1)"
+    versions.code_version.cache_clear()

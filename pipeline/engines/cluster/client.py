@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,8 @@ from pipeline.engines.cluster.settings import Connection
 if TYPE_CHECKING:
     from kfp.client import Client
 
+PAGE = 100
+"""Of a listing."""
 ANSWER_SECONDS = 30
 """To connect, and again for each part of an answer."""
 REPEATS, REPEAT_WAIT = 3, 0.5
@@ -117,6 +119,15 @@ class ClusterClient:
         if "html" in (self.api.last_response.getheader("content-type") or ""):  # the generated code takes it for empty
             raise self._stranger()
         return answer
+
+    def pages(self, doing: str, method: Callable[..., Any], key: str, **named: Any) -> Iterator[Any]:
+        """All that a listing has, from as many requests as it takes; `key` is what its answers call them."""
+        token = ""
+        while True:
+            page = self.call(doing, method, page_size=PAGE, page_token=token, **named)
+            yield from getattr(page, key) or []
+            if not (token := page.next_page_token or ""):
+                return
 
     def get_text(self, doing: str, path: str) -> str:
         """The body of an answer that is no JSON."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.context import TITLES
 from gan_models.errors import RequestError
+from pipeline.definitions.stages import run_titles
 from pipeline.engines.cluster.lint import lint
-from pipeline.engines.cluster.placement import PREPARE, Placement
+from pipeline.engines.cluster.placement import Placement
 from pipeline.versions import code_version
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ def _placed(pipeline: GraphComponent, placement: Placement, cache_preparation: b
     def place(*channels: Any) -> Any:
         outputs = pipeline.pipeline_func(*channels)
         for task in Pipeline.get_default_pipeline().tasks.values():
-            component = task.component_spec.name
-            placement.apply(task, component, cached=cache_preparation and component == PREPARE)
+            placement.apply(task, cache_preparation)
         return outputs
 
     placed: GraphComponent = dsl.pipeline(name=pipeline.name, description=pipeline.description)(place)
@@ -96,8 +95,11 @@ def run_parameter(name: str, experiment: str, tracking_uri: str, placement: Plac
         folder: of this computation on the volume: runs that share it go on from each other's checkpoints.
     """
     fields: dict[str, Any] = {
-        "name": name, "experiment": experiment, "code_version": code_version(), "titles": TITLES,
-    }  # fmt: skip
+        "name": name,
+        "experiment": experiment,
+        "code_version": code_version(),
+        "titles": run_titles(),
+    }
     if tracking_uri:
         fields["tracking_uri"] = tracking_uri
     if placement.pvc:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from components.context import RUN_ID_VARIABLE
 from components.train_gan.train_job import NODES_VARIABLE, POD_NAME_VARIABLE, POD_UID_VARIABLE, Nodes
 from gan_models.metrics.locations import CACHE_VARIABLE
+from pipeline.definitions.stages import Stage, stage_of
 
 if TYPE_CHECKING:
     from kfp.dsl import PipelineTask
 
-PREPARE, TRAIN = "prepare-data", "train-gan"
-ON_GPU = (TRAIN, "select-checkpoint", "evaluate-gan", "compare-champion", "export-samples")
-"""Components that have something to do for a GPU; all but the training make do with one."""
+UNKNOWN = Stage(component="", title="")
+"""A task that is none of our stages needs nothing."""
 RUN_LABEL = "pipeline/runid"
 """Set by KFP on every pod of a run: the same over retries, another one for each run of a schedule."""
 OWN_LABELS, STAGE_LABEL = {"app.kubernetes.io/part-of": "gan-pipeline"}, "gan-pipeline/stage"
@@ -37,30 +38,58 @@ _IMAGE = re.compile(
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
-def object_name(name: str) -> str:
-    """A name that Kubernetes takes for an object (RFC 1123). Raises ValueError."""
-    if len(name) > 253 or not re.fullmatch(_SUBDOMAIN, name):
-        raise ValueError(f"{name!r} is no name for Kubernetes: use lower-case letters, digits and dashes")
-    return name
+def _checked(is_right: Callable[[str], Any], expected: str) -> AfterValidator:
+    """Refuses a text, with what was expected of it."""
+
+    def check(text: str) -> str:
+        if not is_right(text):
+            raise ValueError(f"{text!r}{expected}")
+        return text
+
+    return AfterValidator(check)
 
 
-def namespace_name(name: str) -> str:
-    """As `object_name`, at most 63 characters and no dots. Raises ValueError."""
-    if len(name) > 63 or "." in name:
-        raise ValueError(f"{name!r} is no namespace: use at most 63 lower-case letters, digits and dashes")
-    return object_name(name)
+def _is_object_name(name: str) -> bool:
+    """RFC 1123."""
+    return len(name) <= 253 and re.fullmatch(_SUBDOMAIN, name) is not None
 
 
-def label_value(text: str) -> str:
-    """Any text, cut down to what Kubernetes takes as the value of a label."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)[:63].strip("-_.")
+def _is_label(pair: str) -> bool:
+    key, equals, value = pair.partition("=")
+    return bool(equals and _QUALIFIED.fullmatch(key) and _LABEL_VALUE.fullmatch(value))
+
+
+_NO_NAME = " is no name for Kubernetes: use lower-case letters, digits and dashes"
+ObjectName = Annotated[str, _checked(_is_object_name, _NO_NAME)]
+Namespace = Annotated[
+    str,
+    _checked(
+        lambda name: len(name) <= 63 and "." not in name,
+        " is no namespace: use at most 63 lower-case letters, digits and dashes",
+    ),
+    _checked(_is_object_name, _NO_NAME),
+]
+Image = Annotated[str, _checked(_IMAGE.fullmatch, " is no image: write registry/name:tag or registry/name@sha256:...")]
+Resource = Annotated[
+    str,
+    _checked(
+        lambda name: "/" in name and _QUALIFIED.fullmatch(name),
+        " is no resource: expected one such as nvidia.com/gpu or amd.com/gpu",
+    ),
+]
+Label = Annotated[str, _checked(_is_label, ": expected label=value, at most 63 letters, digits, dashes and dots each")]
+MountPath = Annotated[
+    str,
+    _checked(
+        lambda path: re.fullmatch(r"(/[\w.-]+)+", path) and ".." not in path,
+        ": expected an absolute path such as /state",
+    ),
+]
+Quantity = Annotated[str, _checked(_QUANTITY.fullmatch, " is no size: write one such as 512Mi or 2Gi")]
 
 
 def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
     return {key: value for key, _, value in (text.partition("=") for text in texts)}
-
-
-ObjectName = Annotated[str, AfterValidator(object_name)]
 
 
 class Toleration(BaseModel):
@@ -110,7 +139,8 @@ class SecretReference(BaseModel):
     def parse(cls, text: str) -> SecretReference:
         """Raises ValueError."""
         name, colon, keys = text.partition(":")
-        object_name(name)
+        if not _is_object_name(name):
+            raise ValueError(f"{name!r}{_NO_NAME}")
         if not colon:
             return cls(name=name, variables={key: key for key in TRACKING_KEYS}, optional=True)
         variables = {}
@@ -130,82 +160,31 @@ class Placement(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    image: str
+    image: Image
     """With a tag other than latest, or a digest."""
     gpus: int = Field(0, ge=0, le=MAX_GPUS)
     """Of the training stage, on each of its nodes; the stages after it get one if there is any."""
     nodes: int = Field(1, ge=1, le=MAX_NODES)
     """Of the training stage: with several it has no GPU itself and makes a Kubeflow TrainJob that has them."""
-    accelerator: str = "nvidia.com/gpu"
+    accelerator: Resource = "nvidia.com/gpu"
     """The resource that a GPU is to Kubernetes."""
-    node_selector: tuple[str, ...] = ()
+    node_selector: tuple[Label, ...] = ()
     """`label=value`, of the stages that get a GPU; of all when there are none."""
-    toleration: tuple[str, ...] = ()
+    toleration: tuple[Annotated[str, _checked(Toleration.parse, "")], ...] = ()
     """For the same stages."""
     pvc: ObjectName | None = None
     """A PersistentVolumeClaim for checkpoints, journals, logs and caches."""
-    mount: str = "/state"
-    secret: tuple[str, ...] = ()
+    mount: MountPath = "/state"
+    secret: tuple[Annotated[str, _checked(SecretReference.parse, "")], ...] = ()
     pull_secret: tuple[ObjectName, ...] = ()
-    shm: str = "2Gi"
+    shm: Quantity = "2Gi"
     """Of /dev/shm, for stages with a GPU; it counts against the memory of the pod."""
     retries: int | None = Field(None, ge=0, le=MAX_RETRIES)
     """Of the training stage, with back-off; default: 3 with a PVC to go on from, else none."""
     timeout_hours: float = Field(48, gt=0, le=24 * 30)
     """Of one attempt at training."""
-    label: tuple[str, ...] = ()
+    label: tuple[Label, ...] = ()
     """`label=value` of every pod."""
-
-    @field_validator("image")
-    @classmethod
-    def _check_image(cls, image: str) -> str:
-        if not _IMAGE.fullmatch(image):
-            raise ValueError(f"{image!r} is no image: write registry/name:tag or registry/name@sha256:...")
-        return image
-
-    @field_validator("accelerator")
-    @classmethod
-    def _check_accelerator(cls, name: str) -> str:
-        if "/" not in name or not _QUALIFIED.fullmatch(name):
-            raise ValueError(f"{name!r} is no resource: expected one such as nvidia.com/gpu or amd.com/gpu")
-        return name
-
-    @field_validator("node_selector", "label")
-    @classmethod
-    def _check_labels(cls, pairs: tuple[str, ...]) -> tuple[str, ...]:
-        for pair in pairs:
-            key, equals, value = pair.partition("=")
-            if not equals or not _QUALIFIED.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
-                raise ValueError(f"{pair!r}: expected label=value, at most 63 letters, digits, dashes and dots each")
-        return pairs
-
-    @field_validator("toleration")
-    @classmethod
-    def _check_tolerations(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        for text in texts:
-            Toleration.parse(text)
-        return texts
-
-    @field_validator("secret")
-    @classmethod
-    def _check_secrets(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        for text in texts:
-            SecretReference.parse(text)
-        return texts
-
-    @field_validator("mount")
-    @classmethod
-    def _check_mount(cls, path: str) -> str:
-        if not re.fullmatch(r"(/[\w.-]+)+", path) or ".." in path:
-            raise ValueError(f"{path!r}: expected an absolute path such as /state")
-        return path
-
-    @field_validator("shm")
-    @classmethod
-    def _check_quantity(cls, size: str) -> str:
-        if not _QUANTITY.fullmatch(size):
-            raise ValueError(f"{size!r} is no size: write one such as 512Mi or 2Gi")
-        return size
 
     @model_validator(mode="after")
     def _check_nodes(self) -> Placement:
@@ -220,11 +199,11 @@ class Placement(BaseModel):
         """Without a volume to go on from, a retry would train from the start."""
         return self.retries if self.retries is not None else 3 * bool(self.pvc)
 
-    def gpus_of(self, component: str) -> int:
-        """How many GPUs a component's pod gets."""
-        if component == TRAIN:
+    def gpus_of(self, stage: Stage) -> int:
+        """How many GPUs a stage's pod gets."""
+        if stage.gpus == "all":
             return self.gpus if self.nodes == 1 else 0
-        return min(1, self.gpus) if component in ON_GPU else 0
+        return min(1, self.gpus) if stage.gpus == "one" else 0
 
     def training_nodes(self) -> Nodes | None:
         """What the training's pods on other nodes are given; None where it has one node."""
@@ -241,27 +220,33 @@ class Placement(BaseModel):
             node_selector=_pairs(self.node_selector),
             tolerations=[Toleration.parse(text).manifest() for text in self.toleration],
             pull_secrets=list(self.pull_secret),
-            labels={**OWN_LABELS, STAGE_LABEL: TRAIN, **_pairs(self.label)},
+            labels={**OWN_LABELS, **_pairs(self.label)},
             variables={CACHE_VARIABLE: f"{self.mount}/cache"},
         )
 
-    def apply(self, task: PipelineTask, component: str, cached: bool) -> None:
+    def apply(self, task: PipelineTask, cache_preparation: bool) -> None:
         """Places one task of a pipeline.
 
         Args:
-            component: its name, such as `train-gan`, whatever the task is called.
-            cached: whether an earlier run with equal inputs may stand for it.
+            cache_preparation: whether an earlier run that was asked for the same data may stand for it.
         """
         from kfp import kubernetes
 
+        component = task.component_spec.name
+        stage = stage_of(component) or UNKNOWN
         task.set_container_image(self.image)
-        task.set_caching_options(enable_caching=cached)
+        task.set_caching_options(enable_caching=cache_preparation and stage.reads_source)
         kubernetes.set_security_context(task, run_as_non_root=True)
-        self._say_who_it_is(task, component)
-        self._give_devices(task, component)
-        nodes = self.training_nodes()
-        if component == TRAIN and nodes:
-            self._make_a_launcher(task, nodes)
+        kubernetes.use_field_path_as_env(task, RUN_ID_VARIABLE, f"metadata.labels['{RUN_LABEL}']")
+        for key, value in {**OWN_LABELS, STAGE_LABEL: component, **_pairs(self.label)}.items():
+            kubernetes.add_pod_label(task, key, value)
+        self._give_devices(task, self.gpus_of(stage))
+        if stage.gpus == "all" and (nodes := self.training_nodes()):
+            nodes.labels[STAGE_LABEL] = component
+            task.set_env_variable(NODES_VARIABLE, nodes.model_dump_json())
+            # Which pod the TrainJob belongs to.
+            kubernetes.use_field_path_as_env(task, POD_NAME_VARIABLE, "metadata.name")
+            kubernetes.use_field_path_as_env(task, POD_UID_VARIABLE, "metadata.uid")
         for reference in map(SecretReference.parse, self.secret):
             kubernetes.use_secret_as_env(task, reference.name, reference.variables, reference.optional)
         if self.pull_secret:
@@ -269,30 +254,13 @@ class Placement(BaseModel):
         if self.pvc:
             kubernetes.mount_pvc(task, self.pvc, self.mount)
             task.set_env_variable(CACHE_VARIABLE, f"{self.mount}/cache")
-        hours = self.timeout_hours if component == TRAIN else OTHER_STAGES_HOURS
-        kubernetes.set_timeout(task, round(hours * 3600))
-        if component == TRAIN and self.training_retries:
+        kubernetes.set_timeout(task, round((self.timeout_hours if stage.resumes else OTHER_STAGES_HOURS) * 3600))
+        if stage.resumes and self.training_retries:
             task.set_retry(self.training_retries, RETRY_WAIT, RETRY_FACTOR, RETRY_LONGEST_WAIT)
 
-    def _make_a_launcher(self, task: PipelineTask, nodes: Nodes) -> None:
-        """Says which nodes to train on, and which pod the TrainJob belongs to."""
+    def _give_devices(self, task: PipelineTask, gpus: int) -> None:
         from kfp import kubernetes
 
-        task.set_env_variable(NODES_VARIABLE, nodes.model_dump_json())
-        kubernetes.use_field_path_as_env(task, POD_NAME_VARIABLE, "metadata.name")
-        kubernetes.use_field_path_as_env(task, POD_UID_VARIABLE, "metadata.uid")
-
-    def _say_who_it_is(self, task: PipelineTask, component: str) -> None:
-        from kfp import kubernetes
-
-        kubernetes.use_field_path_as_env(task, RUN_ID_VARIABLE, f"metadata.labels['{RUN_LABEL}']")
-        for key, value in {**OWN_LABELS, STAGE_LABEL: component, **_pairs(self.label)}.items():
-            kubernetes.add_pod_label(task, key, value)
-
-    def _give_devices(self, task: PipelineTask, component: str) -> None:
-        from kfp import kubernetes
-
-        gpus = self.gpus_of(component)
         if gpus:
             task.set_accelerator_type(self.accelerator).set_accelerator_limit(gpus)
             kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=self.shm)

@@ -7,20 +7,20 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel
 
-from components.context import TITLES
 from gan_models.errors import RequestError, RunError, unknown_name
-from pipeline.engines.cluster.client import ClusterClient, NotFoundError
+from pipeline.definitions.stages import titles_of
+from pipeline.engines.cluster.client import PAGE, ClusterClient, NotFoundError
 from pipeline.engines.cluster.compiling import ClusterPipeline
 
 ENDED = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 POLL_SECONDS = 5.0
 SILENT_SECONDS = 600.0
 """A server may be away for so long before `follow` gives up; the run goes on either way."""
-PAGE = 100
 _EQUALS = 1  # of KFP's filters
 _INNER = re.compile(r"root|.*-driver|executor.*|(condition|condition-branches|for-loop|exit-handler)-\d+")
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -41,7 +41,7 @@ class Task(BaseModel):
     @property
     def title(self) -> str:
         """As people know it."""
-        return TITLES.get(self.name.replace("-", "_"), self.name)
+        return titles_of("training").get(self.name.replace("-", "_"), self.name)
 
     @property
     def seconds(self) -> float | None:
@@ -115,28 +115,17 @@ class ClusterRuns:
         Args:
             schedule: only those that this recurring run started.
         """
-        named: dict[str, Any] = {"sort_by": "created_at desc", "namespace": self._client.connection.namespace}
+        named = {"namespace": self._client.connection.namespace}
         if not every_experiment:
-            if not (experiment := self.experiment(make=False)):
+            named = {"experiment_id": self.experiment(make=False)}
+            if not named["experiment_id"]:
                 return []
-            named = {"sort_by": "created_at desc", "experiment_id": experiment}
-        found: list[Run] = []
-        for run in self._pages(named):
-            if not schedule or run.schedule == schedule:
-                found.append(run)
-            if len(found) == limit:
-                break
-        return found
+        return [*islice((run for run in self._all(**named) if schedule in ("", run.schedule)), limit)]
 
-    def _pages(self, named: dict[str, Any]) -> Iterator[Run]:
-        token = ""
-        while True:
-            page = self._client.call(
-                "list the runs", self._client.kfp.runs.run_service_list_runs, page_size=PAGE, page_token=token, **named
-            )
-            yield from map(_run, page.runs or [])
-            if not (token := page.next_page_token or ""):
-                return
+    def _all(self, **named: Any) -> Iterator[Run]:
+        """Newest first."""
+        list_runs = self._client.kfp.runs.run_service_list_runs
+        return map(_run, self._client.pages("list the runs", list_runs, "runs", sort_by="created_at desc", **named))
 
     def find(self, name: str) -> Run:
         """A run by its id, or the latest of that name.
@@ -146,13 +135,13 @@ class ClusterRuns:
         """
         if _ID.fullmatch(name):
             return self.get(name)
-        named = {"namespace": self._client.connection.namespace, "sort_by": "created_at desc"}
-        run = next(self._pages(named | {"filter": name_filter(name)}), None)
+        namespace = self._client.connection.namespace
+        run = next(self._all(namespace=namespace, filter=name_filter(name)), None)
         if run is None:
             names = {each.name for each in self.list(PAGE, every_experiment=True)}
             if names:
                 raise unknown_name("run", name, names)
-            raise RequestError(f"there is no run {name!r}, nor any other in {named['namespace']!r}: check --namespace")
+            raise RequestError(f"there is no run {name!r}, nor any other in {namespace!r}: check --namespace")
         return self.get(run.id)
 
     def get(self, identity: str) -> Run:

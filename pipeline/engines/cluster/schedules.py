@@ -24,8 +24,8 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from gan_models.errors import RequestError, unknown_name
-from pipeline.engines.cluster.client import ClusterClient
-from pipeline.engines.cluster.runs import ENDED, PAGE, ClusterRuns, Run, name_filter
+from pipeline.engines.cluster.client import PAGE, ClusterClient
+from pipeline.engines.cluster.runs import ENDED, ClusterRuns, Run, name_filter
 from pipeline.engines.cluster.settings import ClusterSettings
 from pipeline.engines.cluster.submission import Submission, build_submission
 from pipeline.request.request import Request
@@ -214,20 +214,13 @@ class ClusterSchedules:
 
     def _all(self, **named: Any) -> Sequence[_Kept]:
         """Ours, oldest first."""
-        api, token = self._client.kfp.recurring_runs, ""
-        found: Sequence[Any] = []
-        while True:
-            page = self._client.call(
-                "list the schedules",
-                api.recurring_run_service_list_recurring_runs,
-                namespace=self._client.connection.namespace,
-                page_size=PAGE,
-                page_token=token,
-                **named,
-            )
-            found = [*found, *(page.recurring_runs or [])]
-            if not (token := page.next_page_token or ""):
-                break
+        found = self._client.pages(
+            "list the schedules",
+            self._client.kfp.recurring_runs.recurring_run_service_list_recurring_runs,
+            "recurring_runs",
+            namespace=self._client.connection.namespace,
+            **named,
+        )
         ours = filter(None, map(_kept, found))
         return sorted(ours, key=lambda kept: (kept.created, not kept.enabled, kept.id))
 

@@ -11,15 +11,15 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from components.redaction import redact
 from components.tracking.backend import TRACKERS
 from gan_models.errors import RequestError, unknown_name
-from pipeline.engines.cluster.placement import ObjectName, Placement, namespace_name
+from pipeline.engines.cluster.placement import Namespace, ObjectName, Placement
 from pipeline.request.place import EXPERIMENT, TRACKING_VARIABLE
 
 FILE = "gan-pipeline.toml"
@@ -36,7 +36,7 @@ class Connection(BaseModel):
 
     host: str | None = None
     """Of the API or its UI; default: KF_PIPELINES_ENDPOINT, the cluster this runs in, or the one of kubectl."""
-    namespace: Annotated[str, AfterValidator(namespace_name)] = "kubeflow"
+    namespace: Namespace = "kubeflow"
     experiment: str = Field(EXPERIMENT, min_length=1, max_length=255)
     """In Kubeflow and in MLflow."""
     tracking_uri: str = ""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,13 +27,12 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
     from docker.types import Mount
+    from kfp.local.config import LocalRunnerType
 
 LABEL = "gan-pipeline.workdir"  # on every container: the work directory that it belongs to
 SHARED_MEMORY = "1g"  # the engine's own 64 MB are too little for processes that pass tensors to each other
 STOPPED = 3  # the exit code of what was asked to stop
 KILLED = 137  # that of SIGKILL
-RESUMES = "train_gan"
-"""The stage that goes on from its last checkpoint: when its container is killed, by whomever, it gets another one."""
 ATTEMPTS = 4
 OUT_OF_MEMORY = "ran out of memory"
 
@@ -47,6 +46,8 @@ class StageOptions(BaseModel):
     read_only: dict[Path, Path] = {}
     """Files and folders of this machine, by the path under which the stage looks for them."""
     environment: dict[str, str] = {}
+    resumes: bool = False
+    """It goes on from its last checkpoint: when its container is killed, by whomever, it gets another one."""
 
 
 class ContainerOptions(BaseModel):
@@ -65,21 +66,25 @@ class ContainerOptions(BaseModel):
 
 
 class StageContainers:
-    """Runs one container after the other, until it is told to stop."""
+    """Runs one container after the other, until it is told to stop; a `pipeline.engines.local.processes.Stages`.
 
-    def __init__(self, options: ContainerOptions) -> None:
-        self._options = options
+    Args:
+        options: as `ContainerOptions`.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = ContainerOptions.model_validate(options)
         self._stopping = False
         self._line: socket.socket | None = None
 
-    def install(self) -> None:
+    def runner(self) -> LocalRunnerType:
         """Puts `run` in the place of kfp's own function."""
-        from kfp.local import docker_task_handler
+        from kfp.local import DockerRunner, docker_task_handler
 
         docker_task_handler.run_docker_container = self.run
+        return DockerRunner()
 
     def stop(self) -> None:
-        """The running stage is to save and end, and no other is to begin. Safe in a signal handler."""
         self._stopping = True
         if self._line is not None:
             with suppress(OSError):
@@ -101,7 +106,7 @@ class StageContainers:
         for attempt in range(1, ATTEMPTS + 1):
             code, reason = self._run_once(client, stage, command, volumes)
             killed = code == KILLED and OUT_OF_MEMORY not in reason
-            if stage != RESUMES or not killed or self._stopping or attempt == ATTEMPTS:
+            if not self._options.stages[stage].resumes or not killed or self._stopping or attempt == ATTEMPTS:
                 break
             said = f"its container {reason}: going on from the last checkpoint in another one"
             EventLog(self._options.events, stage).write("note", text=said)

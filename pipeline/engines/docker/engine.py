@@ -8,6 +8,7 @@ MLflow is sent by the command line, so no stage needs a network but the one that
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,15 +16,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.context import TITLES, RunContext
-from components.prepare_data.sources.registry import parse_source
+from components.context import RunContext
+from components.prepare_data.sources import needs_network, parse_source
 from components.redaction import redact
 from components.stage.progress import EVENTS_VARIABLE
 from components.stage.stopping import PARENT_VARIABLE, STANDARD_INPUT
 from gan_models.errors import RequestError
 from gan_models.metrics.locations import CACHE_VARIABLE, default_cache
-from gan_models.recipes import Recipe
-from pipeline.engines.docker.containers import LABEL, ContainerOptions, StageOptions
+from pipeline.definitions.stages import STAGES, Stage
+from pipeline.engines.docker.containers import LABEL, ContainerOptions, StageContainers, StageOptions
+from pipeline.engines.local.engine import run_with_kfp
+from pipeline.engines.protocol import Engine, Job, Launch, Outcome
 from pipeline.versions import code_version, package_version
 from pipeline.workdir import WorkDirectory
 
@@ -31,79 +34,99 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 VERSION_LABEL = "org.opencontainers.image.version"
-PREPARATION = "prepare_data"
 LEFTOVER_SECONDS = 30
 _PASSED_ON = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 
 @dataclass(frozen=True)
-class DockerEngine:
-    """An engine that answers, and the images that it has for the stages. Made by `find_engine`."""
+class StageImages:
+    """What the stages are run in."""
 
-    images: Mapping[str, str]
-    """By stage."""
-    gpus: bool = False
+    cpu: str
+    gpu: str
+    """Holds torch."""
+    devices: bool = False
+    """Whether containers can be given GPUs."""
     user: str = ""
     """`uid:gid` for what the stages write to belong to the caller."""
     security: list[str] = field(default_factory=list)
 
-    @contextmanager
-    def containers(self, recipe: Recipe, workdir: WorkDirectory, context: RunContext) -> Iterator[ContainerOptions]:
-        """How a run's containers are made; none that is labelled with its work directory outlives the block."""
+    def run(self, job: Job) -> Outcome:
+        """Runs a pipeline to its end; no container that is labelled with its work directory outlives that."""
         cache = default_cache().expanduser().absolute()
         cache.mkdir(parents=True, exist_ok=True)
+        options = ContainerOptions(
+            stages={name: self.options_of(stage, job.arguments) for name, stage in STAGES.items()},
+            workdir=job.workdir.root,
+            cache=cache,
+            events=job.workdir.events,
+            user=self.user,
+            groups=sorted(os.getgroups()),
+            environment=_environment(job.context, job.workdir, cache),
+            security=self.security,
+        )
         with _client() as client:
-            _remove_leftovers(client, workdir.root)
+            _remove_leftovers(client, job.workdir.root)
             try:
-                yield ContainerOptions(
-                    stages={stage: self._stage(stage, recipe) for stage in TITLES},
-                    workdir=workdir.root,
-                    cache=cache,
-                    events=workdir.events,
-                    user=self.user,
-                    groups=sorted(os.getgroups()),
-                    environment=_environment(context, workdir, cache),
-                    security=self.security,
-                )
+                return run_with_kfp(job, StageContainers, options.model_dump(mode="json"))
             finally:
-                _remove_leftovers(client, workdir.root, seconds=0)
+                _remove_leftovers(client, job.workdir.root, seconds=0)
 
-    def _stage(self, stage: str, recipe: Recipe) -> StageOptions:
-        image, source = self.images[stage], parse_source(recipe.data.source)
-        if stage != PREPARATION:
-            weights = recipe.evaluation.inception_weights
-            return StageOptions(image=image, gpus=self.gpus, read_only=_as_it_is(Path(weights)) if weights else {})
-        if source.kind == "torchvision":  # it downloads, and needs torch
-            proxies = {name: os.environ[name] for name in _PROXIES if name in os.environ}
-            return StageOptions(image=self.images["train_gan"], network=True, environment=proxies)
-        return StageOptions(image=image, read_only=_as_it_is(source.path) if source.path else {})
+    def options_of(self, stage: Stage, arguments: Mapping[str, str | int | bool]) -> StageOptions:
+        """What the container of a stage is given.
+
+        Args:
+            arguments: of the pipeline.
+        """
+        read, torch, network = [], stage.gpus != "none", stage.network
+        if stage.reads_source:
+            text = json.loads(str(arguments["data"]))["source"]
+            source = parse_source(text)
+            read += [source.path] if source.path else []
+            if needs_network(text):  # what downloads needs torch too
+                torch = network = True
+        elif weights := json.loads(str(arguments["evaluation"]))["inception_weights"]:
+            read.append(Path(weights))
+        return StageOptions(
+            image=self.gpu if torch else self.cpu,
+            network=network,
+            gpus=self.devices and stage.gpus != "none",
+            read_only={path.absolute(): path.resolve() for path in read},
+            environment={name: os.environ[name] for name in _PROXIES if network and name in os.environ},
+            resumes=stage.resumes,
+        )
 
 
-def find_engine(image: str | None = None) -> DockerEngine:
-    """The Docker engine of this machine, with images that hold the code of this command line.
+class DockerEngine(Engine):
+    """Stages are containers of this machine, from images that hold the code of this command line."""
 
-    Args:
-        image: one for all stages; default: those of `make images`, the small one for the preparation.
+    def ready(self, image: str | None) -> Launch:
+        """The default for `image` are those of `make images`, the small one where torch is not used.
 
-    Raises:
-        RequestError: no engine answers, or it lacks an image, or the image holds other code.
-    """
-    release = package_version()
-    cpu, gpu = (image, image) if image else (f"gan-pipeline-cpu:{release}", f"gan-pipeline-gpu:{release}")
-    with _client() as client:
-        for name in dict.fromkeys((cpu, gpu)):
-            _check_image(client, name)
-        about = client.info()
-    options = about.get("SecurityOptions") or []
-    rootless = any("name=rootless" in option for option in options)
-    return DockerEngine(
-        images={stage: cpu if stage == PREPARATION else gpu for stage in TITLES},
-        gpus="nvidia" in (about.get("Runtimes") or {}),
-        # A rootless engine's root is its owner; any other number would be somebody else's outside.
-        user="0:0" if rootless else f"{os.getuid()}:{os.getgid()}",
-        security=["no-new-privileges", *(["label=disable"] if "name=selinux" in options else [])],
-    )
+        Raises:
+            RequestError: no engine answers, or it lacks an image, or the image holds other code.
+        """
+        release = package_version()
+        cpu, gpu = (image, image) if image else (f"gan-pipeline-cpu:{release}", f"gan-pipeline-gpu:{release}")
+        with _client() as client:
+            for name in dict.fromkeys((cpu, gpu)):
+                _check_image(client, name)
+            about = client.info()
+        options = about.get("SecurityOptions") or []
+        rootless = any("name=rootless" in option for option in options)
+        images = StageImages(
+            cpu,
+            gpu,
+            devices="nvidia" in (about.get("Runtimes") or {}),
+            # A rootless engine's root is its owner; any other number would be somebody else's outside.
+            user="0:0" if rootless else f"{os.getuid()}:{os.getgid()}",
+            security=["no-new-privileges", *(["label=disable"] if "name=selinux" in options else [])],
+        )
+        return images.run
+
+
+DOCKER = DockerEngine()
 
 
 @contextmanager
@@ -154,10 +177,6 @@ def _environment(context: RunContext, workdir: WorkDirectory, cache: Path) -> di
         CACHE_VARIABLE: str(cache),
         "PYTHONUNBUFFERED": "1",
     }
-
-
-def _as_it_is(path: Path) -> dict[Path, Path]:
-    return {path.absolute(): path.resolve()}
 
 
 def _remove_leftovers(client: DockerClient, root: Path, seconds: int = LEFTOVER_SECONDS) -> None:

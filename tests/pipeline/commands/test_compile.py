@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.definitions.stages import run_titles
 from pipeline.request.place import default_name
 from pipeline.request.plan import compiled_parameters, make_plan
 from pipeline.request.request import Request
@@ -63,7 +64,9 @@ def test_every_parameter_has_the_value_of_the_request(compiled: Path) -> None:
     parameters = compiled_parameters(compiled)
     plan = make_plan(Request(recipe="dcgan", data="digits", overrides=("training.steps=7",), seed=3))
     assert {name: value for name, value in parameters.items() if name != "run"} == plan.parameters()
-    assert json.loads(parameters["run"]) == {"name": default_name(plan), "experiment": "gan-pipeline"}
+    about = json.loads(parameters["run"])
+    assert about.pop("titles") == run_titles()
+    assert about == {"name": default_name(plan), "experiment": "gan-pipeline"}
 
 
 def test_nothing_is_installed_at_run_time(document: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.definitions.stages import run_titles
 from pipeline.versions import code_version
 from tests.pipeline.kfp_server import API, Fault, KfpServer
 
@@ -46,7 +47,7 @@ def test_submit_prints_the_link_and_sends_the_request(ask: Callable, server: Kfp
     assert run.display_name == "first"
     assert server.experiments[run.experiment_id].display_name == "digits"
     context = json.loads(run.runtime_config.parameters["run"])
-    assert context.pop("titles")["train_gan"] == "2 train"
+    assert context.pop("titles") == run_titles()
     assert context == {"name": "first", "experiment": "digits", "code_version": code_version()}
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from components.context import RunContext
-from gan_models.recipes import load_recipe
+from pipeline.definitions.stages import STAGES
 from pipeline.engines.docker.containers import StageContainers, missing_outputs
-from pipeline.engines.docker.engine import DockerEngine
+from pipeline.engines.docker.engine import StageImages
 from pipeline.workdir import WorkDirectory
 
-IMAGES = {"prepare_data": "small", "train_gan": "large"}
+IMAGES = StageImages("small", "large", devices=True)
 
 
 def stage(tmp_path: Path, *artifacts: str) -> list[str]:
@@ -31,15 +31,6 @@ def test_no_engine_is_a_sentence(ask: Callable[..., Any], monkeypatch: pytest.Mo
     assert answer.code == 2
     assert answer.sentence.startswith(f"--engine docker: no Docker engine answers at unix://{tmp_path}/nobody.sock")
     assert not (tmp_path / "work").exists()
-
-
-def test_an_image_needs_containers(ask: Callable[..., Any]) -> None:
-    answer = ask("run", "--image", "mine:1")
-    assert (answer.code, "needs --engine docker" in answer.sentence) == (2, True)
-
-
-def test_an_unknown_engine_is_refused(ask: Callable[..., Any]) -> None:
-    assert ask("run", "--engine", "podman").code == 2
 
 
 def test_outputs_have_to_be_there(tmp_path: Path) -> None:
@@ -75,14 +66,14 @@ def test_kfp_still_has_the_function_that_is_replaced() -> None:
 def test_a_preparation_gets_what_its_source_needs(
     tmp_path: Path, source: str, image: str, network: bool, mounted: int
 ) -> None:
-    recipe = load_recipe("dcgan", [f"data.source={json.dumps(source.format(folder=tmp_path))}"])
-    options = DockerEngine(IMAGES, gpus=True)._stage("prepare_data", recipe)
+    arguments = {"data": json.dumps({"source": source.format(folder=tmp_path)})}
+    options = IMAGES.options_of(STAGES["prepare_data"], arguments)
     assert (options.image, options.network, options.gpus) == (image, network, False)
     assert list(options.read_only) == [tmp_path] * mounted
 
 
-def test_the_other_stages_get_gpus_and_no_network(tmp_path: Path) -> None:
-    options = DockerEngine(IMAGES, gpus=True)._stage("train_gan", load_recipe("dcgan"))
+def test_the_other_stages_get_gpus_and_no_network() -> None:
+    options = IMAGES.options_of(STAGES["train_gan"], {"evaluation": json.dumps({"inception_weights": None})})
     assert (options.image, options.network, options.gpus, options.read_only) == ("large", False, True, {})
 
 

@@ -19,7 +19,8 @@ from components.context import RunContext
 from components.stage.failures import Interrupted
 from components.stage.progress import EventReader
 from gan_models.errors import RequestError, RunError
-from pipeline.engines.local.engine import Outcome, run_locally, stop_leftovers
+from pipeline.engines.local.engine import LOCAL, stop_leftovers
+from pipeline.engines.protocol import Job, Outcome
 from pipeline.workdir import WorkDirectory, open_workdir
 
 
@@ -88,7 +89,7 @@ def run(workdir: WorkDirectory, pipeline: Path) -> Callable[[str], Outcome]:
     def run(how: str) -> Outcome:
         workdir.events.unlink(missing_ok=True)
         context = RunContext(state_dir=str(workdir.root), relay="external")
-        return run_locally({"how": how}, workdir, context, pipeline)
+        return LOCAL.run(Job({"how": how}, workdir, context, pipeline))
 
     return run
 
@@ -184,11 +185,12 @@ WAITING = """
 import sys
 from pathlib import Path
 from components.context import RunContext
-from pipeline.engines.local.engine import run_locally
+from pipeline.engines.local.engine import LOCAL
+from pipeline.engines.protocol import Job
 from pipeline.workdir import open_workdir
 with open_workdir(Path(sys.argv[1])) as workdir:
     context = RunContext(state_dir=str(workdir.root), relay="external")
-    run_locally({"how": "wait"}, workdir, context, Path(sys.argv[2]))
+    LOCAL.run(Job({"how": "wait"}, workdir, context, Path(sys.argv[2])))
 """
 
 
