@@ -221,7 +221,7 @@ def track(plan: Plan, job: Job, launch: Launch, drain_seconds: float) -> Outcome
     from components.stage.progress import EventReader
     from components.stage.stage import open_stage
     from components.tracking.relay import Relay
-    from pipeline.cli.board import ProgressBoard
+    from pipeline.commands.board import ProgressBoard
 
     events, context = job.workdir.events, job.context
     events.unlink(missing_ok=True)
