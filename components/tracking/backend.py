@@ -111,7 +111,7 @@ class Tracker(ABC):
             RequestError: it keeps no models.
         """
         raise RequestError(
-            f"{self.name} at {redact(uri)} keeps no registry of models, and a retraining needs one for the champion: "
+            f"{self.name} at {redact(uri)} keeps no registry of models, where the champion of a retraining is kept: "
             "give --tracking-uri an MLflow store"
         )
 

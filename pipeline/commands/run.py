@@ -108,9 +108,10 @@ def _run(request: Request, report: Report) -> Tell:
         say_what(record, place, away=reachable == "away")
         # The stages learn from their environment which run they belong to: the same parameters find the same entries in
         # kfp's cache, whatever the run is called and wherever it is tracked.
-        job = Job({**plan.arguments(request), "run": "{}"}, workdir, context, request.pipeline, request.definition)
+        arguments = {**plan.arguments(request), "run": "{}"}
+        job = Job(arguments, workdir, context, request.pipeline, request.definition)
         with kept(workdir, record):
-            outcome = track(plan, job, launch, DRAIN_SECONDS[reachable])
+            outcome = track(plan, launch, job, DRAIN_SECONDS[reachable])
             if retrains:
                 return _decided(context, record, workdir, report)
             return _judged(outcome, record, workdir, report)
@@ -216,22 +217,22 @@ def kept(workdir: WorkDirectory, record: RunRecord) -> Iterator[None]:
     workdir.write_record(record)
 
 
-def track(plan: Plan, job: Job, launch: Launch, drain_seconds: float) -> Outcome:
+def track(plan: Plan, launch: Launch, job: Job, drain_seconds: float) -> Outcome:
     """Runs a pipeline, draws and tracks it."""
     from components.stage.progress import EventReader
     from components.stage.stage import open_stage
     from components.tracking.relay import Relay
     from pipeline.commands.board import ProgressBoard
 
-    events, context = job.workdir.events, job.context
+    events, titles = job.workdir.events, titles_of(job.definition)
     events.unlink(missing_ok=True)
     seconds = min(UNFINISHED_DRAIN_SECONDS, drain_seconds)
-    with Relay(context) as relay:
+    with Relay(job.context) as relay:
         try:
-            with open_stage(PIPELINE, context) as parent:
+            with open_stage(PIPELINE, job.context) as parent:
                 parent.log_params({**plan.recipe.model_dump(mode="json"), "seed": plan.seed})
                 parent.set_tags({"recipe": plan.recipe.name, "source": plan.recipe.data.source})
-                with ProgressBoard(EventReader(events), sys.stderr, titles_of(job.definition)):
+                with ProgressBoard(EventReader(events), sys.stderr, titles):
                     outcome = launch(job)
                     outcome.raise_unless_finished()
             seconds = drain_seconds

@@ -50,7 +50,7 @@ def ensure_command(
     """Makes or changes a schedule, once everything about its runs has been checked."""
     seconds = None if every is None else seconds_of(every)
     request = request.model_copy(update={"name": request.name or name})
-    if _engine(engine).here:  # another checks what it is to run when it compiles it
+    if _engine(engine).here:  # a cluster checks what it is to run when it compiles it
         request = _kept_here(request, name)
     times = {"cron": cron, "every": seconds, "timezone": timezone, "paused": paused}
     made = make_schedule(name=name, **times, request=request.document())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from components.artifacts import Outcome, write_outcome
+from components.artifacts import Outcome
 from components.context import RunContext
 from components.notify import step
 from components.stage.progress import EVENTS_VARIABLE
@@ -53,7 +53,7 @@ def test_a_promotion(hook: type[Hook], tmp_path: Path) -> None:
     outcome = Outcome(
         run_id="r1", decision="promoted", sentence="version 2 is the champion now", model="faces", version="2"
     )
-    write_outcome(RunContext(run_id="r1", state_dir=str(tmp_path)), outcome)
+    outcome.write(tmp_path)
     assert tell(tmp_path)
     (message,) = hook.got
     assert message["text"] == "faces: version 2 is the champion now"
@@ -72,10 +72,7 @@ def test_a_failure_says_what_the_stage_said(hook: type[Hook], tmp_path: Path, mo
 
 
 def test_the_outcome_of_another_run_is_not_told(hook: type[Hook], tmp_path: Path) -> None:
-    write_outcome(
-        RunContext(run_id="r0", state_dir=str(tmp_path)),
-        Outcome(run_id="r0", decision="promoted", sentence="yesterday's", model="faces"),
-    )
+    Outcome(run_id="r0", decision="promoted", sentence="yesterday's", model="faces").write(tmp_path)
     tell(tmp_path)
     assert hook.got[0]["event"] == "finished"
 

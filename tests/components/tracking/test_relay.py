@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from contextlib import suppress
@@ -210,6 +211,24 @@ def test_an_earlier_run_that_was_never_sent_is_sent_by_the_next(tracked: RunCont
             relay._stop.wait(0.05)
     assert runs_of(earlier)[PIPELINE].info.run_name == "yesterday"
     assert count_unsent(elsewhere)
+
+
+def test_whoever_only_knows_where_a_run_lies_finds_what_its_stages_are_called(tracked: RunContext) -> None:
+    with open_stage("train_gan", tracked) as stage:
+        stage.log_metrics({"loss": 1.0}, step=1)
+    drain(tracked.model_copy(update={"titles": {}}))
+    assert runs_of(tracked)["train_gan"].info.run_name == "2 train"
+
+
+def test_what_is_left_of_a_run_of_an_earlier_version_goes_by_the_titles_of_today(tracked: RunContext) -> None:
+    earlier = tracked.model_copy(update={"run_id": "earlier", "name": "yesterday"})
+    with open_stage("train_gan", earlier) as stage:
+        stage.log_metrics({"loss": 1.0}, step=1)
+    described = earlier.tracking_folder / "run.json"
+    written = json.loads(described.read_text())
+    assert written.pop("titles") == tracked.titles
+    described.write_text(json.dumps(written))
+    assert [(run.name, run.titles) for run in unsent_runs(tracked)] == [("yesterday", tracked.titles)]
 
 
 def test_a_stage_without_a_command_line_sends_by_itself(tracked: RunContext) -> None:
