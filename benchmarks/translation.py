@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gan_models.recipes.game_specs import Colorization
 
 from components.prepare_data import step as prepare_data
 from components.prepare_data.decoding import Target
@@ -28,6 +27,7 @@ from components.prepare_data.sources.toy_catalogue import TOYS
 from components.prepare_data.sources.toy_images import counterparts, open_toy
 from components.stage.stage import RunContext, open_stage
 from gan_models.data.table import ImageTable
+from gan_models.games.colorization.spec import Colorization
 from gan_models.metrics.classifier import Classifier
 from gan_models.metrics.colours import measure_colours, measure_following
 from gan_models.metrics.translation import measure_translation

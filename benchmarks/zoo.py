@@ -26,7 +26,6 @@ from typing import Any
 
 import judge as judging
 import torch
-from gan_models.recipes.game_specs import Adversarial
 
 from components.evaluate_gan import step as evaluate_gan
 from components.prepare_data import step as prepare_data
@@ -36,6 +35,7 @@ from components.stage.stage import RunContext, open_stage
 from components.train_gan import step as train_gan
 from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError, RunError
+from gan_models.games.adversarial.spec import Adversarial
 from gan_models.metrics.locations import default_cache
 from gan_models.recipes import Recipe, load_recipe, model_document, recipe_names
 from gan_models.sampling.generator import load_generator
