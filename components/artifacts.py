@@ -81,7 +81,7 @@ class Choice(Document):
     step: int
     score: float
     metric: str
-    """The full name of the score: Frechet distance to the split named in it; lower is better."""
+    """The full name of the score: Frechet distance to the split named in it, or what else a metric chooses by."""
     extractor: str
     split: str
     samples: int

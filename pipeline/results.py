@@ -31,21 +31,20 @@ def print_results(findings: Findings, workdir: Path, file: TextIO) -> None:
         "better",
         *(Column(name, justify="right") for name in ("generated", "real images")),
     )
-    for row in findings.rows:
-        table.add_row(row.generated.name, row.better, _value(row.generated), _value(row.real))
-    if findings.classes is not None:
-        classes = findings.classes
-        table.add_row("confidence", "higher", f"{classes.confidence:.1%}", f"{classes.real_confidence:.1%}")
-        if classes.agreement is not None:
-            table.add_row("class asked for", "higher", f"{classes.agreement:.1%}", f"{classes.real_agreement:.1%}")
+    for metric, row in findings.lines():
+        if metric.in_terminal:
+            values = [_value(reading, metric.is_share) for reading in (row.generated, row.real)]
+            table.add_row(metric.short or row.generated.name, row.better, *values)
     console.print(table)
     for name, place in places(workdir):
         console.print(f"{name:<10} {place}", soft_wrap=True)
 
 
-def _value(reading: Reading) -> str:
+def _value(reading: Reading | None, is_share: bool) -> str:
+    if reading is None:
+        return ""
     spread = "" if reading.std is None else f" ± {reading.std:.2g}"
-    return f"{reading.value:.3g}{spread}"
+    return f"{reading.value:.1%}" if is_share else f"{reading.value:.3g}{spread}"
 
 
 def places(workdir: Path) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from gan_models.metrics.bootstrap import Difference
-    from gan_models.metrics.extractors import Extracted
+    from gan_models.metrics.extraction import Extracted
     from gan_models.metrics.judge import Judge
 
 # Other draws than the checkpoint was selected by, as in the evaluation: its figure is met again here.
@@ -65,8 +65,10 @@ def _compare(request: Request, version: str, stage: Stage) -> Comparison:
     import torch
 
     from gan_models.data.table import ImageTable
-    from gan_models.metrics.bootstrap import difference_of_distances, resamples_for
+    from gan_models.metrics.bootstrap import difference, resamples_for
     from gan_models.metrics.judge import Judge, reference_split
+    from gan_models.metrics.metric import Comparison as Compared
+    from gan_models.metrics.scores import METRICS, chosen_by
 
     table = ImageTable.open(request.dataset)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -82,11 +84,11 @@ def _compare(request: Request, version: str, stage: Stage) -> Comparison:
             f"the champion, version {version}, cannot be judged on this data ({error}); promote by hand if it is due"
         )
         return Comparison(promote=False, reason=reason, champion=version)
+    seen = Compared(challenger, reference, own_classes=judge.knows_classes, k=request.evaluation.neighbours)
+    name = chosen_by(seen)
     with stage.progress("bootstrap", resamples_for(reference.features.shape[1])) as bar:
-        found = difference_of_distances(
-            challenger.features, champion.features, reference.features, seed=request.seed, report=bar.advance
-        )
-    metric = judge.name("FD", len(challenger), split)
+        found = difference(METRICS[name], seen, champion, seed=request.seed, report=bar.advance)
+    metric = judge.name(name, len(challenger), split)
     return Comparison(
         promote=found.high < 0,
         reason=_reason(metric, found, version),
@@ -109,7 +111,7 @@ def _features(folder: Path, judge: Judge, split: str, request: Request, device: 
     seed = request.seed + _NOT_THE_SELECTION
     wanted = request.evaluation.samples
     _, samples = draw(folder, judge.table.metadata, wanted, seed, device, lambda: judge.examples(split))
-    return judge.generated(samples.images)
+    return judge.generated(samples)
 
 
 def _reason(metric: str, found: Difference, version: str) -> str:

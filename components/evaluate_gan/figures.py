@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from components.evaluate_gan.findings import Classes
+from components.evaluate_gan.findings import Classes, TruncationPoint
 from components.evaluate_gan.material import Material
 from gan_models.metrics.judge import Judge
 from gan_models.metrics.neighbours import nearest
@@ -22,6 +25,7 @@ _NEIGHBOURS = 4
 _CANDIDATES = 16  # of each, by pixels, where not every training image has features
 _THUMBNAIL = 16  # pixels
 _THUMBNAILS_AT_A_TIME = 8192
+_BLUE = "#33638d"
 
 
 def write_samples(path: Path, images: Tensor, labels: Tensor | None) -> None:
@@ -89,23 +93,58 @@ def _thumbnails(images: Tensor) -> Tensor:
 def write_classes(path: Path, classes: Classes) -> None:
     """Shares of the classes among generated and real images, side by side."""
     positions = torch.arange(len(classes.names)).numpy()
-    figure = Figure(figsize=(min(max(6.4, 0.3 * len(positions)), 24), 3.2), dpi=120, layout="constrained")
+    with _axes(path, "classes, as the classifier sees them", min(max(6.4, 0.3 * len(positions)), 24), 3.2) as axes:
+        for offset, shares, label, colour in (
+            (-0.2, classes.generated_shares, "generated", _BLUE),
+            (0.2, classes.real_shares, "real", "#b7b7b7"),
+        ):
+            axes.bar(positions + offset, [100 * share for share in shares], width=0.4, label=label, color=colour)
+        step = -(-len(positions) // 40)  # at most forty names fit
+        axes.set_xticks(positions[::step], classes.names[::step], rotation=0 if len(positions) <= 12 else 90)
+        axes.set_ylabel("% of images")
+        axes.grid(axis="y", alpha=0.3)
+        axes.legend(fontsize=8)
+
+
+def write_truncation(path: Path, points: Sequence[TruncationPoint]) -> None:
+    """IS over FD, each point with its threshold; FD over the threshold where there is no IS."""
+    names = ["none" if point.threshold is None else f"{point.threshold:g}" for point in points]
+    distances = [point.fd for point in points]
+    scores = [point.inception_score for point in points if point.inception_score is not None]
+    with _axes(path, "truncation of the latents; `none` is the generator that the report judges", 6.4, 3.6) as axes:
+        if len(scores) < len(points):
+            axes.plot(names[::-1], distances[::-1], "o-", color=_BLUE)
+            axes.set_xlabel("latents cut off at")
+            axes.set_ylabel("Frechet distance (lower is better)")
+        else:
+            axes.plot(distances, scores, "o-", color=_BLUE)
+            for name, place in zip(names, zip(distances, scores, strict=True), strict=True):
+                axes.annotate(name, place, (5, 5), textcoords="offset points", fontsize=8)
+            axes.set_xlabel("Frechet distance (lower is better)")
+            axes.set_ylabel("Inception Score (higher is better)")
+        axes.grid(alpha=0.3)
+
+
+@contextmanager
+def _axes(path: Path, title: str, width: float, height: float) -> Iterator[Axes]:
+    """To draw on; written as PNG when the block ends. Sizes in inches."""
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for offset, shares, label, colour in (
-        (-0.2, classes.generated_shares, "generated", "#33638d"),
-        (0.2, classes.real_shares, "real", "#b7b7b7"),
-    ):
-        axes.bar(positions + offset, [100 * share for share in shares], width=0.4, label=label, color=colour)
-    step = -(-len(positions) // 40)  # at most forty names fit
-    axes.set_xticks(positions[::step], classes.names[::step], rotation=0 if len(positions) <= 12 else 90)
-    axes.set_ylabel("% of images")
-    axes.set_title("classes, as the classifier sees them", fontsize=9)
-    axes.grid(axis="y", alpha=0.3)
-    axes.legend(fontsize=8)
+    axes.set_title(title, fontsize=9)
+    yield axes
     figure.savefig(path)
 
 
 def _scale(images: Tensor) -> int:
     """Small images are enlarged to about 56 pixels."""
     return max(1, 56 // images.shape[1])
+
+
+def source_rows(material: Material, rows: int) -> Tensor | None:
+    """Uint8 [2 rows, H, W, C]: an image and what was made of it, in turn; None where images were made from none."""
+    sources = material.samples.sources
+    if sources is None or "images" not in material.samples.inputs:
+        return None
+    count = min(rows, len(material.images))
+    return torch.stack([sources[:count], material.images[:count]], dim=1).flatten(0, 1)

@@ -7,6 +7,10 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from components.artifacts import Figures
+from gan_models.metrics.memorisation import Memorisation
+from gan_models.metrics.metric import Metric
+from gan_models.metrics.scores import METRICS
+from gan_models.tasks.base import TaskFigure
 
 
 class Reading(BaseModel):
@@ -19,27 +23,15 @@ class Reading(BaseModel):
 
 
 class Row(BaseModel):
-    """One metric: the generator's figure, and what real images get in its place."""
+    """One metric of `METRICS`: the generator's figure, and what real images get in its place."""
 
     metric: str
     better: str
-    """"lower" or "higher"."""
+    """"lower" or "higher", or the value that is best."""
     generated: Reading
-    real: Reading
+    real: Reading | None
     generated_at_real: Reading | None
     """The generator's at the number of images of `real`, where there are fewer real images than generated ones."""
-
-
-class Memorised(BaseModel):
-    """See `gan_models.metrics.scores.Memorisation`."""
-
-    images: int
-    searched: int
-    to_training: float
-    to_held_out: float
-    gap: float
-    gap_of_real: float | None
-    distance_ratio: float
 
 
 class Classes(BaseModel):
@@ -77,23 +69,6 @@ class WithinClasses(BaseModel):
     least: int
 
 
-class TaskFigure(BaseModel):
-    """A figure of what the generator is for."""
-
-    name: str
-    title: str
-    """As a line of the report says it."""
-    value: float
-    real: float | None = None
-    """What real images get in its place, where that can be said."""
-    better: str
-    """"lower" or "higher"."""
-    is_share: bool = False
-    """Shown in per cent."""
-    goes_first: bool = True
-    """Among the figures that a reader looks for."""
-
-
 class TruncationPoint(BaseModel):
     """The generator with its latents cut off: as many images, from the same draws, against the same reference."""
 
@@ -110,7 +85,10 @@ class Findings(Figures):
     comparison_metrics: dict[str, float]
     """Those of real images (`real-...`), and the generator's at as many images where that is another number."""
     rows: list[Row]
-    memorisation: Memorised | None
+    """Of metrics that training images are judged by, too."""
+    further_rows: list[Row] = Field([])
+    """Of the others, whose real images are those of the reference, or none."""
+    memorisation: Memorisation | None
     classes: Classes | None
     within_classes: WithinClasses | None = None
     """For generators that are asked for classes."""
@@ -128,3 +106,8 @@ class Findings(Figures):
     data: dict[str, str]
     environment: dict[str, str]
     notes: list[str]
+
+    def lines(self) -> list[tuple[Metric, Row]]:
+        """What tables are made from: every row with its metric, in the order of `METRICS`."""
+        found = {row.metric: row for row in (*self.rows, *self.further_rows)}
+        return [(metric, found[name]) for name, metric in METRICS.items() if name in found]

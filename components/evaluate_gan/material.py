@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gan_models.errors import RequestError
-from gan_models.metrics.extractors import Extracted
+from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.judge import Judge, draw, reference_split
 from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator, Samples
 
@@ -62,7 +62,7 @@ def collect(folder: Path, judge: Judge, num: int, seed: int, device: torch.devic
         info=generator.info,
         images=samples.images,
         labels=samples.labels,
-        generated=judge.generated(samples.images),
+        generated=judge.generated(samples),
         split=split,
         reference=reference,
         training=training,

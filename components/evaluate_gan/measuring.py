@@ -2,148 +2,121 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Sequence
+from dataclasses import replace
 
-from components.evaluate_gan.findings import Classes, Findings, Memorised, Reading, Row, WithinClasses
+from components.evaluate_gan.findings import Classes, Findings, Reading, Row, TruncationPoint
 from components.evaluate_gan.material import Material
-from components.evaluate_gan.tasks import task_figures
 from components.evaluate_gan.within_classes import notes_within_classes, within_classes
 from components.stage.environment import environment
-from gan_models.metrics.extractors import Extracted
+from gan_models.metrics.extraction import Extracted
+from gan_models.metrics.extractors import EXTRACTORS
 from gan_models.metrics.judge import Judge
-from gan_models.metrics.scores import BETTER, Score, memorisation, parameters, score
+from gan_models.metrics.memorisation import memorisation
+from gan_models.metrics.metric import Comparison
+from gan_models.metrics.scores import METRICS, agreement, class_shares, confidence, score
 
-_WITHOUT_SPLIT = {"IS"}  # looks at the sample alone
-_HEADLINE = ("FD", "KID", "IS", "precision", "recall", "density", "coverage")
 _PLENTY = 10_000  # images, below which the bias of FD is worth a warning
 
 
 def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
     """All figures, with the notes that a reader needs to read them."""
-    rows = _rows(material, judge, k)
-    classes = _classes(material, judge)
-    memorised = _memorised(material)
-    count, name = len(material.images), judge.extractor.name
-    metrics = {row.generated.name: row.generated.value for row in rows}
-    headline = [row.generated.name for row in rows if row.metric in _HEADLINE]
-    metrics |= {f"{row.generated.name}-std": row.generated.std for row in rows if row.generated.std is not None}
-    if classes is not None:
-        metrics[judge.name("confidence", count)] = classes.confidence
-        metrics[judge.name("smallest-class", count)] = min(classes.generated_shares)
-        if classes.agreement is not None:
-            metrics[judge.name("agreement", count)] = classes.agreement
-            headline.append(judge.name("agreement", count))
-    within = within_classes(material, judge)
-    if within is not None:
-        metrics |= {one.generated.name: one.generated.value for one in within.classes}
-        if within.mean is not None:
-            metrics[within.mean.name] = within.mean.value
-            headline.append(within.mean.name)
-    tasks = task_figures(material, judge, seed)
-    metrics |= {task.name: task.value for task in tasks}
-    headline += [task.name for task in tasks if task.goes_first]
-    if memorised is not None:
-        metrics[judge.name("FD-gap", count, material.split)] = memorised.gap
-        metrics[judge.name("nearest-ratio", count, material.split)] = memorised.distance_ratio
+    seen = Comparison(
+        sample=material.generated,
+        reference=material.reference,
+        training=None if material.split == "train" else material.training,  # then nothing was held out
+        unseen=material.unseen,
+        own_classes=judge.knows_classes,
+        domains=judge.domains(material.samples, material.split, len(material.reference)),
+        asked=material.samples.inputs.get("labels") is not None,
+        k=k,
+    )
+    real = replace(seen, sample=material.real)
+    every = _rows(seen, real, material, judge)
+    within = within_classes(seen, real, material, judge)
+    by_class = [] if within is None else within.classes
+    tasks = [] if material.samples.examples is None else material.generator.task.measure(material, judge, seed)
+    ours = [row.generated for row in every]
+    theirs = [row.real for row in every if METRICS[row.metric].beside == "training"]
+    theirs += [one.real for one in by_class]
+    theirs += [row.generated_at_real for row in every]
     metadata = judge.table.metadata
     return Findings(
-        metrics=metrics,
-        comparison_metrics=_comparison_metrics(rows, within),
-        headline=headline,
-        rows=rows,
-        memorisation=memorised,
-        classes=classes,
+        metrics={reading.name: reading.value for reading in ours}
+        | {f"{reading.name}-std": reading.std for reading in ours if reading.std is not None}
+        | {one.generated.name: one.generated.value for one in by_class}
+        | {task.name: task.value for task in tasks},
+        comparison_metrics={reading.name: reading.value for reading in theirs if reading is not None},
+        headline=[row.generated.name for row in every if METRICS[row.metric].goes_first]
+        + [task.name for task in tasks if task.goes_first],
+        rows=[row for row in every if METRICS[row.metric].beside == "training"],
+        further_rows=[row for row in every if METRICS[row.metric].beside != "training"],
+        memorisation=None if seen.training is None else seen.shared(memorisation),
+        classes=_classes(seen, judge),
         within_classes=within,
         tasks=tasks,
         extractor=judge.extractor.describe(),
-        extractor_choice=f"{name}: {judge.choice.reason}",
-        generated={"images": count, **material.info.model_dump(mode="json")},
+        extractor_choice=f"{judge.extractor.name}: {judge.choice.reason}",
+        generated={"images": len(material.images), **material.info.model_dump(mode="json")},
         reference={
             "split": material.split,
             "images": len(material.reference),
             "of": metadata.count(material.split),
         },
         real_sample={"split": "train", "images": len(material.real), "of": metadata.count("train")},
-        parameters=parameters(count, len(material.reference), k)._asdict(),
+        parameters=seen.parameters._asdict(),
         seed=seed,
         data={"source": metadata.source, "fingerprint": metadata.fingerprint},
         environment=environment(),
-        notes=[*_notes(material, judge), *notes_within_classes(within)],
+        notes=[*_notes(material, judge, seen), *notes_within_classes(within)],
     )
 
 
-def _rows(material: Material, judge: Judge, k: int) -> list[Row]:
-    generated = score(material.generated, material.reference, k=k)
-    real = score(material.real, material.reference, k=k)
-    count, real_count = len(material.images), len(material.real)
-    matched: dict[str, Score] = {}
-    if real_count < count:
-        matched = score(material.generated.part(0, real_count), material.reference, k=k)
+def _rows(seen: Comparison, real: Comparison, material: Material, judge: Judge) -> list[Row]:
+    """One for each metric that applies."""
+    few = len(real.sample)
+    matched = replace(seen, sample=seen.sample.part(0, few)) if few < len(seen.sample) else None
+    beside = {"training": real, "reference": replace(seen, sample=seen.reference), "nothing": None}
 
-    def reading(metric: str, found: Score, images: int, prefix: str = "") -> Reading:
-        split = None if metric in _WITHOUT_SPLIT else material.split
-        return Reading(name=prefix + judge.name(metric, images, split), images=images, **found._asdict())
+    def reading(name: str, compared: Comparison | None, prefix: str = "") -> Reading | None:
+        figure = None if compared is None else METRICS[name].of(compared)
+        if compared is None or figure is None:
+            return None
+        images, split = len(compared.sample), material.split if "reference" in METRICS[name].needs else None
+        full_name = prefix + judge.name(name, images, split)
+        return Reading(name=full_name, value=figure.value, std=figure.std, images=images)
 
     return [
         Row(
-            metric=metric,
-            better=BETTER[metric],
-            generated=reading(metric, found, count),
-            real=reading(metric, real[metric], real_count, "real-"),
-            generated_at_real=reading(metric, matched[metric], real_count) if matched else None,
+            metric=name,
+            better=metric.better,
+            generated=generated,
+            real=reading(name, beside[metric.beside], "real-"),
+            generated_at_real=reading(name, matched) if metric.beside == "training" else None,
         )
-        for metric, found in generated.items()
+        for name, metric in METRICS.items()
+        if (generated := reading(name, seen)) is not None
     ]
 
 
-def _comparison_metrics(rows: list[Row], within: WithinClasses | None) -> dict[str, float]:
-    """The real images' figures and the generator's at as many images, by full name."""
-    found = {row.real.name: row.real.value for row in rows}
-    if within is not None:
-        readings = [within.real_mean, *(one.real for one in within.classes)]
-        found |= {reading.name: reading.value for reading in readings if reading is not None}
-    return found | {row.generated_at_real.name: row.generated_at_real.value for row in rows if row.generated_at_real}
-
-
-def _memorised(material: Material) -> Memorised | None:
-    if material.split == "train":
-        return None  # nothing was held out to compare with
-    found = memorisation(material.generated, material.training, material.reference, material.unseen)
-    return Memorised(**found._asdict())
-
-
-def _classes(material: Material, judge: Judge) -> Classes | None:
+def _classes(seen: Comparison, judge: Judge) -> Classes | None:
     """Only the data set's own classifier knows its classes."""
-    real_labels = judge.real_labels(material.split, len(material.reference))
-    logits, real_logits = material.generated.logits, material.reference.logits
-    if judge.extractor.name != "classifier" or logits is None or real_logits is None or real_labels is None:
+    if "classes" not in seen.has:
         return None
-    seen, real_seen = logits.argmax(dim=1), real_logits.argmax(dim=1)
-    names = list(judge.table.metadata.class_names)
     return Classes(
-        names=names,
-        generated_shares=_shares(seen, len(names)),
-        real_shares=_shares(real_seen, len(names)),
-        confidence=_confidence(material.generated),
-        real_confidence=_confidence(material.reference),
-        agreement=None if material.labels is None else float((seen == material.labels.cpu()).double().mean()),
-        real_agreement=float((real_seen == real_labels).double().mean()),
+        names=list(judge.table.metadata.class_names),
+        generated_shares=class_shares(seen.sample),
+        real_shares=class_shares(seen.reference),
+        confidence=confidence(seen.sample),
+        real_confidence=confidence(seen.reference),
+        agreement=None if seen.sample.labels is None else agreement(seen.sample),
+        real_agreement=agreement(seen.reference),
     )
 
 
-def _shares(labels: torch.Tensor, classes: int) -> list[float]:
-    shares: list[float] = (torch.bincount(labels, minlength=classes).double() / len(labels)).tolist()
-    return shares
-
-
-def _confidence(extracted: Extracted) -> float:
-    assert extracted.logits is not None
-    return float(extracted.logits.double().softmax(dim=1).amax(dim=1).mean())
-
-
-def _notes(material: Material, judge: Judge) -> list[str]:
+def _notes(material: Material, judge: Judge, seen: Comparison) -> list[str]:
     """What a reader must know to read the figures, for this sample, this data and this extractor."""
-    name = judge.extractor.name
+    name, extractor = judge.extractor.name, EXTRACTORS.get(judge.extractor.name)
     count, references, real = len(material.images), len(material.reference), len(material.real)
     notes = [
         f"Real images beside the generated ones: {real} of the train split, judged against the same {references} "
@@ -160,14 +133,12 @@ def _notes(material: Material, judge: Judge) -> list[str]:
             f"{references}: read it beside the real images' figure, never against one at another N. KID is unbiased "
             "(and may be slightly negative)."
         )
-    if name != "inception-2015":
+    if extractor is None or not extractor.published:
         notes.append(
             f"Features and logits are those of {name}: the figures can't be compared with published FID, KID and IS."
         )
-    if name == "classifier":
-        notes.append(
-            "The classifier was trained on the train split, so it is a little surer of the real sample's classes."
-        )
+    if extractor is not None and extractor.note:
+        notes.append(extractor.note)
     if material.split == "train":
         notes.append("The data holds no images back: the generator is compared with images it was trained on.")
     elif material.split != "test":
@@ -183,4 +154,39 @@ def _notes(material: Material, judge: Judge) -> list[str]:
         )
     if material.info.collapsed:
         notes.append("The training marked this generator as collapsed.")
-    return notes
+    return notes + [
+        f"No {metric.title}: that means something from {metric.least} images on either side."
+        for metric in METRICS.values()
+        if seen.has.issuperset(metric.needs) and not metric.applies(seen)
+    ]
+
+
+def truncation_curve(material: Material, judge: Judge, thresholds: Sequence[float], seed: int) -> list[TruncationPoint]:
+    """IS against FD of truncated latents (Brock, Donahue, Simonyan 2019, section 3.1); empty where none are asked for.
+
+    The generator as it is comes first, then each threshold from the largest.
+    Each point has as many images, of the same classes and the same first draws, as the sample that is judged.
+
+    Raises:
+        RequestError: the generator takes no latents.
+    """
+    if not thresholds:
+        return []
+    points = [_point(None, material.generated, material.reference)]
+    for threshold in sorted(set(thresholds), reverse=True):
+        samples = material.generator.sample(
+            len(material.images),
+            seed=seed,
+            labels=material.samples.inputs.get("labels"),
+            examples=material.samples.examples,
+            truncation=threshold,
+        )
+        seen = judge.generated(samples, f"features at truncation {threshold:g}")
+        points.append(_point(threshold, seen, material.reference))
+    return points
+
+
+def _point(threshold: float | None, sample: Extracted, reference: Extracted) -> TruncationPoint:
+    figures = score(Comparison(sample, reference), ("FD", "IS"))
+    inception = figures["IS"].value if "IS" in figures else None
+    return TruncationPoint(threshold=threshold, fd=figures["FD"].value, inception_score=inception)

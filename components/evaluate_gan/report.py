@@ -8,9 +8,9 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
-from components.evaluate_gan.findings import Findings, Reading, Row
+from components.evaluate_gan.findings import Findings, Reading
+from gan_models.metrics.scores import METRICS
 
-_NAMES = {"FD": "Frechet distance", "KID": "Kernel distance", "IS": "Inception Score"}
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}"
     "table{border-collapse:collapse;margin:1em 0}td,th{border:1px solid #ccc;padding:.3em .7em;text-align:right}"
@@ -81,58 +81,34 @@ def _memorisation(findings: Findings) -> list[str]:
     found = findings.memorisation
     if found is None:
         return []
-    real = "" if found.gap_of_real is None else f" (real validation images: {_number(found.gap_of_real)})"
+    real = "" if found.gap_of_real is None else f" (real validation images: {number(found.gap_of_real)})"
     return [
-        f"Memorisation: FD to {found.images} training images is {_number(found.to_training)}, to as many of the "
-        f"{findings.reference['split']} split {_number(found.to_held_out)}, a gap of {_number(found.gap)}{real}; "
+        f"Memorisation: FD to {found.images} training images is {number(found.to_training)}, to as many of the "
+        f"{findings.reference['split']} split {number(found.to_held_out)}, a gap of {number(found.gap)}{real}; "
         "a generator that repeats its training images has a larger one. The median distance to the nearest of "
-        f"{found.searched} of {findings.real_sample['of']} training images is {_number(found.distance_ratio)} times "
+        f"{found.searched} of {findings.real_sample['of']} training images is {number(found.distance_ratio)} times "
         "that of held-out images (copies: near 0)."
     ]
 
 
 def _table(findings: Findings) -> list[list[str]]:
-    """A heading, then a line for each metric."""
+    """A heading, then a line for each metric, then for each figure of a task; empty where there is no such figure."""
     first = findings.rows[0]
-    head = ["metric", f"generated ({first.generated.images})"]
-    if first.generated_at_real:
-        head.append(f"first {first.generated_at_real.images} generated")
-    head.append(f"real ({first.real.images})")
-    return [
-        head,
-        *(_line(row) for row in findings.rows),
-        *_class_lines(findings, len(head)),
-        *_mean_within_classes(findings, len(head)),
-        *_task_lines(findings, len(head)),
-    ]
-
-
-def _line(row: Row) -> list[str]:
-    readings = [reading for reading in (row.generated, row.generated_at_real, row.real) if reading is not None]
-    title = f"{_NAMES.get(row.metric, row.metric)} ({row.better} is better)"
-    return [title, *(_value(reading) for reading in readings)]
-
-
-def _class_lines(findings: Findings, width: int) -> list[list[str]]:
-    """Real images of these lines are those of the reference, which the classifier has not seen."""
-    classes = findings.classes
-    if classes is None:
-        return []
-    pairs = [("confidence of the classifier", classes.confidence, classes.real_confidence)]
-    if classes.agreement is not None:
-        pairs.append(("agreement with the class asked for", classes.agreement, classes.real_agreement))
-    pairs.append(("share of the smallest class", min(classes.generated_shares), min(classes.real_shares)))
-    gap = [""] * (width - 3)
-    return [[title, f"{100 * ours:.1f} %", *gap, f"{100 * real:.1f} %"] for title, ours, real in pairs]
-
-
-def _mean_within_classes(findings: Findings, width: int) -> list[list[str]]:
-    found = findings.within_classes
-    if found is None or found.mean is None:
-        return []
-    real = "" if found.real_mean is None else _number(found.real_mean.value)
-    title = "Frechet distance within classes, mean (lower is better)"
-    return [[title, _number(found.mean.value), *[""] * (width - 3), real]]
+    columns = [first.generated, first.generated_at_real, first.real]
+    titles = ("generated ({})", "first {} generated", "real ({})")
+    head = ["metric", *(title.format(one.images) for title, one in zip(titles, columns, strict=True) if one)]
+    gap = [""] * (len(head) - 3)
+    lines = []
+    for metric, row in findings.lines():
+        if metric.in_report:
+            direction = "" if metric.is_share else f" ({metric.better} is better)"
+            middle = [_value(row.generated_at_real, metric.is_share)] if row.generated_at_real else gap
+            cells = [_value(row.generated, metric.is_share), *middle, _value(row.real, metric.is_share)]
+            lines.append([f"{metric.title}{direction}", *cells])
+    for task in findings.tasks:
+        real = "" if task.real is None else number(task.real, task.is_share)
+        lines.append([task.title, number(task.value, task.is_share), *gap, real])
+    return [head, *lines]
 
 
 def _within_classes_table(findings: Findings) -> list[list[str]]:
@@ -143,34 +119,25 @@ def _within_classes_table(findings: Findings) -> list[list[str]]:
     lines = [
         [
             one.class_name,
-            f"{_number(one.generated.value)} ({one.generated.images})",
-            "" if one.real is None else f"{_number(one.real.value)} ({one.real.images})",
+            f"{number(one.generated.value)} ({one.generated.images})",
+            "" if one.real is None else f"{number(one.real.value)} ({one.real.images})",
         ]
         for one in found.classes
     ]
     return [["Frechet distance within a class", "generated (images)", "real (images)"], *lines]
 
 
-def _task_lines(findings: Findings, width: int) -> list[list[str]]:
-    """Where real images have no such figure, their cell is empty."""
-    gap = [""] * (width - 3)
-
-    def cell(value: float | None, is_share: bool) -> str:
-        if value is None:
-            return ""
-        return f"{100 * value:.1f} %" if is_share else _number(value)
-
-    return [
-        [task.title, cell(task.value, task.is_share), *gap, cell(task.real, task.is_share)] for task in findings.tasks
-    ]
+def _value(reading: Reading | None, is_share: bool) -> str:
+    if reading is None:
+        return ""
+    spread = "" if reading.std is None else f" ± {number(reading.std, is_share)}"
+    return f"{number(reading.value, is_share)}{spread}"
 
 
-def _value(reading: Reading) -> str:
-    spread = "" if reading.std is None else f" ± {_number(reading.std)}"
-    return f"{_number(reading.value)}{spread}"
-
-
-def _number(value: float) -> str:
+def number(value: float, is_share: bool = False) -> str:
+    """Three digits are as many as such a figure has; shares in per cent."""
+    if is_share:
+        return f"{100 * value:.1f} %"
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
@@ -185,12 +152,12 @@ def _truncation_table(findings: Findings) -> list[list[str]]:
     lines = [
         [
             "none" if point.threshold is None else f"{point.threshold:g}",
-            "" if point.inception_score is None else _number(point.inception_score),
-            _number(point.fd),
+            "" if point.inception_score is None else number(point.inception_score),
+            number(point.fd),
         ]
         for point in findings.truncation
     ]
-    return [["latents cut off at", _NAMES["IS"], _NAMES["FD"]], *lines]
+    return [["latents cut off at", METRICS["IS"].title, METRICS["FD"].title], *lines]
 
 
 def _markdown_table(findings: Findings) -> str:

@@ -58,8 +58,7 @@ def run(request: Request, stage: Stage) -> Result:
     import torch
 
     from components.evaluate_gan.material import collect
-    from components.evaluate_gan.measuring import find
-    from components.evaluate_gan.truncation import truncation_curve
+    from components.evaluate_gan.measuring import find, truncation_curve
     from gan_models.data.table import ImageTable
     from gan_models.metrics.judge import Judge
 
@@ -94,10 +93,14 @@ def run(request: Request, stage: Stage) -> Result:
 
 
 def _write(target: Path, findings: Findings, material: Material, judge: Judge) -> list[Picture]:
-    from components.evaluate_gan.figures import write_classes, write_nearest, write_samples
+    from components.evaluate_gan.figures import (
+        source_rows,
+        write_classes,
+        write_nearest,
+        write_samples,
+        write_truncation,
+    )
     from components.evaluate_gan.report import Picture, markdown, page
-    from components.evaluate_gan.tasks import source_rows
-    from components.evaluate_gan.truncation import write_truncation
     from gan_models.sampling.grids import image_grid, save_png
 
     pictures = [

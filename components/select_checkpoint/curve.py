@@ -19,6 +19,7 @@ def write_curve(
     collapsed: Sequence[bool],
     best: int,
     metric: str,
+    better: str,
     references: int,
 ) -> None:
     """Writes the curve as PNG; all sequences have one entry for each checkpoint, in the order of steps."""
@@ -39,7 +40,7 @@ def write_curve(
     axes.set_xlabel("training step")
     axes.set_ylabel(metric)
     # Small samples raise every point of the curve by about the same: good to compare by, no value to quote.
-    axes.set_title(f"lower is better; compare within the curve only ({references} real images)", fontsize=9)
+    axes.set_title(f"{better} is better; compare within the curve only ({references} real images)", fontsize=9)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     figure.savefig(path)

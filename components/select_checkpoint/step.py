@@ -22,8 +22,9 @@ from gan_models.recipes.schema import Evaluation, Selection
 if TYPE_CHECKING:
     import torch
 
-    from gan_models.metrics.extractors import Extracted
+    from gan_models.metrics.extraction import Extracted
     from gan_models.metrics.judge import Judge
+    from gan_models.metrics.metric import Metric
     from gan_models.sampling.generator import GeneratorInfo
 
 
@@ -48,7 +49,9 @@ class Candidate(NamedTuple):
     folder: Path
     info: GeneratorInfo
     score: float
-    metric: str
+    metric: Metric
+    name: str
+    """The full name of the score."""
     samples: int
     needs_examples: bool
 
@@ -87,14 +90,14 @@ def run(request: Request, stage: Stage) -> Choice:
     with stage.progress("scoring checkpoints", len(folders)) as bar:
         for folder in folders:
             candidates.append(candidate := _scored(folder, judge, split, reference, request, device))
-            figures = {candidate.metric: candidate.score, "diversity": candidate.info.diversity}
+            figures = {candidate.name: candidate.score, "diversity": candidate.info.diversity}
             stage.log_checkpoint(folder.name, candidate.info.step, figures)
             bar.advance(step=str(candidate.info.step), score=candidate.score)
     best = _best(candidates, request.training)
     result = Choice(
         step=best.info.step,
         score=best.score,
-        metric=best.metric,
+        metric=best.name,
         extractor=judge.extractor.name,
         split=split,
         samples=best.samples,
@@ -129,21 +132,31 @@ def _scored(
     folder: Path, judge: Judge, split: str, reference: Extracted, request: Request, device: torch.device
 ) -> Candidate:
     """Every generator draws from the same latents, labels or images: what differs is the generator."""
-    from gan_models.metrics.frechet import frechet_distance
     from gan_models.metrics.judge import draw
-    from gan_models.metrics.translation import distance_within_domains
+    from gan_models.metrics.metric import Comparison
+    from gan_models.metrics.scores import METRICS, chosen_by
 
     metadata, wanted = judge.table.metadata, request.selection.samples
     generator, samples = draw(folder, metadata, wanted, request.seed, device, lambda: judge.examples(split))
-    generated = judge.extractor.features_and_logits(samples.images)
-    targets, domains = samples.inputs.get("domains"), judge.real_domains(split, len(reference))
-    if targets is None or domains is None:
-        name, score = "FD", frechet_distance(generated.gaussian, reference.gaussian)
-    else:
-        name, score = "FD-within-domains", distance_within_domains(generated, targets, reference, domains)
-    count = len(samples.images)
-    metric = judge.name(name, count, split)
-    return Candidate(folder, generator.info, score, metric, count, generator.module.needs_examples)
+    seen = Comparison(
+        sample=judge.generated(samples, title=""),
+        reference=reference,
+        own_classes=judge.knows_classes,
+        domains=judge.domains(samples, split, len(reference)),
+        asked="labels" in samples.inputs,
+        k=request.evaluation.neighbours,
+    )
+    name, count = chosen_by(seen), len(samples.images)
+    score = METRICS[name].of(seen)
+    return Candidate(
+        folder,
+        generator.info,
+        score=math.nan if score is None else score.value,
+        metric=METRICS[name],
+        name=judge.name(name, count, split),
+        samples=count,
+        needs_examples=generator.module.needs_examples,
+    )
 
 
 def _best(candidates: list[Candidate], training: Path) -> Candidate:
@@ -156,7 +169,7 @@ def _best(candidates: list[Candidate], training: Path) -> Candidate:
             f"{highest:.2g} of what real images do): train again with another seed, a lower optimizers.*.lr or a "
             "regularizer"
         )
-    return min(eligible, key=lambda candidate: (candidate.score, candidate.info.step))
+    return min(eligible, key=lambda candidate: (candidate.metric.distance(candidate.score), candidate.info.step))
 
 
 def _write(target: Path, candidates: list[Candidate], best: Candidate, result: Choice, judge: Judge) -> None:
@@ -182,5 +195,6 @@ def _write(target: Path, candidates: list[Candidate], best: Candidate, result: C
         collapsed=[not candidate.eligible for candidate in candidates],
         best=result.step,
         metric=result.metric,
+        better=best.metric.better,
         references=result.references,
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from gan_models.metrics.frechet import frechet_distance
+from gan_models.metrics.extraction import Extracted
+from gan_models.metrics.metric import Comparison, Metric
 
 _QUANTILE_95 = 1.959964
 _MOST, _FEWEST = 200, 25
@@ -17,7 +19,10 @@ _QUICK_DIMENSIONS = 256
 
 
 class Difference(NamedTuple):
-    """The Frechet distance of a first set minus that of a second one, to the same reference: negative, first better."""
+    """The figure of a first set minus that of a second one, by the same reference: negative, first better.
+
+    Of a metric of which more is better, it is the other way round; where a value is best, of the distances to it.
+    """
 
     first: float
     second: float
@@ -30,10 +35,10 @@ class Difference(NamedTuple):
     resamples: int
 
 
-def difference_of_distances(
-    first: Tensor, second: Tensor, reference: Tensor, *, seed: int, report: Callable[[], None] = lambda: None
+def difference(
+    metric: Metric, seen: Comparison, other: Extracted, *, seed: int, report: Callable[[], None] = lambda: None
 ) -> Difference:
-    """Compares features [N, D] of two generators' images with features [M, D] of real ones.
+    """Compares the sample of `seen`, N images of a generator, with those of another one, M of the same reference.
 
     The rows of both generators are drawn alike, for row i of both was made from the same latent, and so are the rows
     of the reference, which both are judged by. Resampling makes every distance larger (fewer distinct images), by about
@@ -41,24 +46,37 @@ def difference_of_distances(
 
     Args:
         report: called after each resample.
+
+    Raises:
+        ValueError: the images do not allow the metric's figure.
     """
-    count = resamples_for(first.shape[1])
+    count = resamples_for(seen.sample.features.shape[1])
     stream = torch.Generator().manual_seed(seed)
-    before, after = frechet_distance(first, reference), frechet_distance(second, reference)
-    paired = len(first) == len(second)
+    before, after = _figures(metric, seen, seen.sample, other, seen.reference)
+    paired = len(seen.sample) == len(other)
     drawn = []
     for _ in range(count):
-        rows = _draw(len(first), stream)
-        others = rows if paired else _draw(len(second), stream)
-        real = reference[_draw(len(reference), stream)]
-        drawn.append(frechet_distance(first[rows], real) - frechet_distance(second[others], real))
+        rows = _draw(len(seen.sample), stream)
+        others = rows if paired else _draw(len(other), stream)
+        real = seen.reference.rows(_draw(len(seen.reference), stream))
+        figures = _figures(metric, seen, seen.sample.rows(rows), other.rows(others), real)
+        drawn.append(metric.distance(figures[0]) - metric.distance(figures[1]))
         report()
     mean = sum(drawn) / count
     error = math.sqrt(sum((value - mean) ** 2 for value in drawn) / (count - 1))
-    value = before - after
+    value = metric.distance(before) - metric.distance(after)
     return Difference(
         before, after, value, error, value - _QUANTILE_95 * error, value + _QUANTILE_95 * error, resamples=count
     )
+
+
+def _figures(
+    metric: Metric, seen: Comparison, first: Extracted, second: Extracted, reference: Extracted
+) -> list[float]:
+    found = [metric.of(replace(seen, sample=sample, reference=reference)) for sample in (first, second)]
+    if None in found:
+        raise ValueError(f"the {metric.title} of so few images cannot be compared")
+    return [score.value for score in found if score is not None]
 
 
 def resamples_for(dimensions: int) -> int:

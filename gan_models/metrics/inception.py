@@ -7,21 +7,19 @@ them is unpickled but tensors.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
-import os
 import shutil
 import urllib.request
-import uuid
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from gan_models.atomic import new_file
 from gan_models.errors import RequestError
-from gan_models.metrics.extractors import Advance, Extracted, fold_batch_norm, in_batches
+from gan_models.metrics.extraction import Advance, Extracted, fold_batch_norm, in_batches
 
 FEATURES = 2048
 WEIGHTS_URL = (
@@ -102,27 +100,18 @@ def inception_file(given: str | None, cache: Path, sha256: str = WEIGHTS_SHA256)
 
 
 def _download(path: Path, sha256: str) -> Path:
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            urllib.request.urlopen(WEIGHTS_URL, timeout=_CONNECT_SECONDS) as answer,
-            partial.open("wb") as file,
-        ):
-            shutil.copyfileobj(answer, file)
-            file.flush()
-            os.fsync(file.fileno())
-        if (found := _sha256(partial)) != sha256:
-            raise RequestError(
-                f"the 2015 Inception weights arrived altered (SHA-256 {found[:8]}..., expected {sha256[:8]}...); "
-                f"{_remedy()}"
-            )
-        partial.replace(path)
+        with urllib.request.urlopen(WEIGHTS_URL, timeout=_CONNECT_SECONDS) as answer, new_file(path) as partial:
+            with partial.open("wb") as file:
+                shutil.copyfileobj(answer, file)
+            if (found := _sha256(partial)) != sha256:
+                raise RequestError(
+                    f"the 2015 Inception weights arrived altered (SHA-256 {found[:8]}..., expected {sha256[:8]}...); "
+                    f"{_remedy()}"
+                )
     except OSError as error:  # URLError and time-outs are OSErrors, too
         raise RequestError(f"the 2015 Inception weights can't be downloaded ({error}); {_remedy()}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
     return path
 
 

@@ -1,4 +1,4 @@
-"""Frechet distance within classes (Miyato, Koyama 2018, section 4.1, "intra FID").
+"""Frechet distance within classes (Miyato, Koyama 2018, section 4.1, "intra FID"), or within domains.
 
 Over all classes at once, a conditional generator may draw any class for any label, or one image for each, and still
 come near; class by class it may not.
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from gan_models.metrics.extractors import Extracted
+from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.frechet import frechet_distance
 
 LEAST = 30
@@ -32,8 +32,8 @@ def distances_within_classes(
     """Distance of each class of the sample to the same class of the reference, by label.
 
     Args:
-        labels: int64 [N], the classes asked for (of real images, their own).
-        reference_labels: int64 [R], the classes of the reference.
+        labels: int64 [N], the classes (or domains) asked for; of real images, their own.
+        reference_labels: int64 [R], those of the reference.
         least: classes with fewer images on either side are left out.
     """
     found = []
@@ -42,3 +42,17 @@ def distances_within_classes(
         if min(len(ours), len(theirs)) >= least:
             found.append(ClassDistance(label, frechet_distance(ours, theirs), len(ours)))
     return found
+
+
+def distance_within_domains(generated: Extracted, targets: Tensor, real: Extracted, domains: Tensor) -> float:
+    """Mean over domains of the Frechet distance between images translated to it and real images of it.
+
+    Domains with fewer than two images on either side are left out.
+
+    Raises:
+        ValueError: no domain has two images on both sides.
+    """
+    found = distances_within_classes(generated, targets, real, domains, least=2)
+    if not found:
+        raise ValueError("no domain has two translated and two real images to compare")
+    return sum(one.distance for one in found) / len(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from gan_models.errors import RequestError
 from gan_models.metrics.cache import cached_tensors
 from gan_models.metrics.choice import Choice, choose_extractor
 from gan_models.metrics.classifier import Classifier, Question
-from gan_models.metrics.extractors import Bars, Extracted, FeatureExtractor, load_extractor, silent
+from gan_models.metrics.extraction import Bars, Extracted, FeatureExtractor, silent
+from gan_models.metrics.extractors import EXTRACTORS, Setting
 from gan_models.metrics.scores import metric_name
 from gan_models.recipes.schema import Evaluation
 from gan_models.sampling.examples import chosen
@@ -52,27 +54,18 @@ def proportional_labels(metadata: TableMetadata, num: int, seed: int) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).permutation(labels))
 
 
+@dataclass(frozen=True)
 class Judge:
     """Turns the images of one data set, real and generated, into features of one extractor."""
 
-    def __init__(
-        self,
-        table: ImageTable,
-        extractor: FeatureExtractor,
-        choice: Choice,
-        *,
-        cache: Path,
-        device: torch.device | str = "cpu",
-        bars: Bars = silent,
-    ) -> None:
-        self.table = table
-        self.extractor = extractor
-        self.choice = choice
-        self._cache = cache / "features"
-        self._classifiers = cache / "classifiers"
-        self._device = torch.device(device)
-        self._bars = bars
-        self._splits: dict[str, Split] = {}
+    table: ImageTable
+    extractor: FeatureExtractor
+    choice: Choice
+    _: KW_ONLY
+    cache: Path
+    device: torch.device | str = "cpu"
+    bars: Bars = silent
+    _splits: dict[str, Split] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def for_table(
@@ -90,14 +83,7 @@ class Judge:
             RequestError: the extractor does not fit the data or is not available.
         """
         choice = choose_extractor(evaluation.extractor, table.metadata)
-        extractor = load_extractor(
-            choice.name,
-            table,
-            cache=cache,
-            inception_weights=evaluation.inception_weights,
-            device=device,
-            bars=bars,
-        )
+        extractor = EXTRACTORS[choice.name].load(Setting(table, cache, evaluation.inception_weights, device, bars))
         return cls(table, extractor, choice, cache=cache, device=device, bars=bars)
 
     def sentence(self) -> str:
@@ -105,6 +91,11 @@ class Judge:
         accuracy = self.extractor.describe().get("accuracy") or {}
         shares = ", ".join(f"{100 * value:.1f} % right on {split}" for split, value in accuracy.items())
         return f"images are judged by {self.extractor.name}: {self.choice.reason}{f' ({shares})' if shares else ''}"
+
+    @property
+    def knows_classes(self) -> bool:
+        """Whether logits are of the data's own classes."""
+        return (known := EXTRACTORS.get(self.extractor.name)) is not None and known.needs_labels
 
     def name(self, metric: str, count: int, split: str | None = None) -> str:
         """The full name of a figure by this extractor."""
@@ -121,14 +112,14 @@ class Judge:
         return self._splits[name]
 
     def real(self, split: str, count: int) -> Extracted:
-        """Features of the first `count` images of a split in `representative_order`, from the cache where possible."""
+        """Of the first `count` images of a split in `representative_order`; features from the cache where possible."""
         key = {
             "data": self.table.metadata.fingerprint,
             "split": split,
             "count": count,
             "order": _ORDER_SEED,
             "extractor": self.extractor.describe(),
-            "device": self._device.type,
+            "device": torch.device(self.device).type,
             "torch": torch.__version__,
         }
 
@@ -136,8 +127,13 @@ class Judge:
             made = self._extract(self.real_images(split, count), f"features of {split} images")
             return {"features": made.features} | ({} if made.logits is None else {"logits": made.logits})
 
-        tensors = cached_tensors(self._cache, key, make)
-        return Extracted(tensors["features"], tensors.get("logits"))
+        tensors = cached_tensors(self.cache / "features", key, make)
+        return Extracted(
+            tensors["features"],
+            tensors.get("logits"),
+            self.real_labels(split, count),
+            lambda: self.real_images(split, count),
+        )
 
     def real_images(self, split: str, count: int) -> Tensor:
         """The uint8 [count, H, W, C] images that `real` describes."""
@@ -155,24 +151,33 @@ class Judge:
         Raises:
             RequestError: the data has no two of them.
         """
-        return Classifier.for_table(self.table, cache=self._classifiers, device=self._device, bars=self._bars, of=of)
+        return Classifier.for_table(
+            self.table, cache=self.cache / "classifiers", device=self.device, bars=self.bars, of=of
+        )
 
-    def real_domains(self, split: str, count: int) -> Tensor | None:
-        """The domains int64 [count] of these images."""
-        loaded = self.split(split)
-        return None if loaded.domains is None else loaded.domains[representative_order(len(loaded))[:count]]
+    def domains(self, samples: Samples, split: str, count: int) -> tuple[Tensor, Tensor] | None:
+        """Those that translations were asked for, int64 [N], and those of these real images, int64 [count]."""
+        targets, loaded = samples.inputs.get("domains"), self.split(split)
+        if targets is None or loaded.domains is None:
+            return None
+        return targets, loaded.domains[representative_order(len(loaded))[:count]]
 
     def examples(self, split: str) -> Split:
         """The images of a split, in `representative_order`, for generators that make images from real ones."""
         loaded = self.split(split)
         return chosen(loaded, representative_order(len(loaded)))
 
-    def generated(self, images: Tensor, title: str = "features of generated images") -> Extracted:
-        """Features of uint8 [N, H, W, C] images."""
-        return self._extract(images, title)
+    def generated(self, samples: Samples, title: str = "features of generated images") -> Extracted:
+        """Of what a generator drew.
+
+        Args:
+            title: of the progress bar; empty: none, there is one around this.
+        """
+        found = self._extract(samples.images, title)
+        return replace(found, labels=samples.labels, load=lambda: samples.images)
 
     def _extract(self, images: Tensor, title: str) -> Extracted:
-        with self._bars(title, len(images)) as bar:
+        with (self.bars if title else silent)(title, len(images)) as bar:
             return self.extractor.features_and_logits(images, bar.advance)
 
 

@@ -19,31 +19,17 @@ from torch import Tensor
 from gan_models.metrics.matrices import Matrix, as_float64, rows_per_block
 
 
-class PrecisionRecall(NamedTuple):
-    """Shares, 0 to 1."""
+class Neighbourhoods(NamedTuple):
+    """All four, for the price of one pass: shares from 0 to 1, but for density."""
 
     precision: float
     """Generated images within the real manifold: are they plausible?"""
     recall: float
     """Real images within the generated manifold: is everything there?"""
-
-
-class DensityCoverage(NamedTuple):
-    """How the generated images fill the neighbourhoods of the real ones."""
-
     density: float
     """Real balls around a generated image, divided by k; may exceed 1."""
     coverage: float
-    """Share of the real balls that hold a generated image, 0 to 1."""
-
-
-class Neighbourhoods(NamedTuple):
-    """All four, for the price of one pass."""
-
-    precision: float
-    recall: float
-    density: float
-    coverage: float
+    """Share of the real balls that hold a generated image."""
 
 
 class Nearest(NamedTuple):
@@ -51,18 +37,6 @@ class Nearest(NamedTuple):
 
     distances: Tensor
     indices: Tensor
-
-
-def precision_recall(generated: Matrix, real: Matrix, *, k: int = 5) -> PrecisionRecall:
-    """Precision and recall of generated [N, D] against real [M, D] features. Errors as in `neighbourhoods`."""
-    figures = neighbourhoods(generated, real, k=k)
-    return PrecisionRecall(figures.precision, figures.recall)
-
-
-def density_coverage(generated: Matrix, real: Matrix, *, k: int = 5) -> DensityCoverage:
-    """Density and coverage of generated [N, D] against real [M, D] features. Errors as in `neighbourhoods`."""
-    figures = neighbourhoods(generated, real, k=k)
-    return DensityCoverage(figures.density, figures.coverage)
 
 
 def neighbourhoods(generated: Matrix, real: Matrix, *, k: int = 5) -> Neighbourhoods:

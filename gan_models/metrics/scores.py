@@ -1,81 +1,162 @@
-"""All figures of one sample against one reference, under names that say what was measured."""
+"""The metrics there are, each one record of `METRICS`: what is written, shown and chosen by is made from these.
+
+A metric of an installed package is one record more (entry point group `gan_pipeline.metrics`, see docs/extending.md).
+What needs PyTorch is imported when a figure is computed, so names and directions are known without it.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from gan_models.metrics.extractors import Extracted
-from gan_models.metrics.frechet import frechet_distance
-from gan_models.metrics.inception_score import inception_score
-from gan_models.metrics.kernel_distance import kernel_distance
-from gan_models.metrics.neighbours import nearest, neighbourhoods
+from gan_models.metrics.extractors import EXTRACTORS
+from gan_models.metrics.memorisation import memorisation
+from gan_models.metrics.metric import Comparison, Metric, Score
+from gan_models.plugins import Registry
 
-SPLITS = 10  # of the Inception Score, as everybody reports it
-SUBSETS, SUBSET_SIZE = 100, 1000  # of the kernel distance, as torch-fidelity takes them
-
-Better = Literal["lower", "higher"]
-BETTER: dict[str, Better] = {
-    "FD": "lower",
-    "KID": "lower",
-    "IS": "higher",
-    "precision": "higher",
-    "recall": "higher",
-    "density": "higher",
-    "coverage": "higher",
-}
-"""The metrics of `score`, in the order they are reported."""
+if TYPE_CHECKING:
+    from gan_models.metrics.extraction import Extracted
+    from gan_models.metrics.intra_class import ClassDistance
+    from gan_models.metrics.neighbours import Neighbourhoods
 
 
-class Score(NamedTuple):
-    """A figure; `std` over splits (IS) or subsets (KID), None for the others."""
+def _frechet(seen: Comparison) -> float:
+    from gan_models.metrics.frechet import frechet_distance
 
-    value: float
-    std: float | None = None
-
-
-class Parameters(NamedTuple):
-    """What the figures were computed with."""
-
-    is_splits: int
-    kid_subsets: int
-    kid_subset_size: int
-    neighbours: int
+    return frechet_distance(seen.sample.gaussian, seen.reference.gaussian)
 
 
-def parameters(count: int, references: int, k: int) -> Parameters:
-    """The usual ones, or what so many generated and real images allow."""
-    fewest = min(count, references)
-    # At most half of a side: subsets that are the whole of it would all be the same, and their spread 0.
-    size = min(SUBSET_SIZE, max(2, fewest // 2))
-    return Parameters(min(SPLITS, count), SUBSETS, size, min(k, fewest - 1))
+def _kernel(seen: Comparison) -> Score:
+    from gan_models.metrics.kernel_distance import kernel_distance
+
+    used, sides = seen.parameters, (seen.sample.features, seen.reference.features)
+    found = kernel_distance(*sides, subsets=used.kid_subsets, subset_size=used.kid_subset_size, seed=seen.seed)
+    return Score(*found)
 
 
-def score(sample: Extracted, reference: Extracted, *, k: int = 5, seed: int = 2020) -> dict[str, Score]:
-    """Every metric of `BETTER` for sample [N] against reference [M] images; IS only where there are logits.
+def _inception(seen: Comparison) -> Score:
+    from gan_models.metrics.inception_score import inception_score
 
-    Small sets lower the `parameters` rather than fail.
+    assert seen.sample.logits is not None
+    return Score(*inception_score(seen.sample.logits, splits=seen.parameters.is_splits, seed=seen.seed))
 
-    Args:
-        k: of precision, recall, density and coverage.
-        seed: of the splits of IS and the subsets of KID.
+
+def _balls(seen: Comparison) -> Neighbourhoods:
+    from gan_models.metrics.neighbours import neighbourhoods
+
+    return neighbourhoods(seen.sample.features, seen.reference.features, k=seen.parameters.neighbours)
+
+
+def confidence(images: Extracted) -> float:
+    """Mean probability of the likeliest class."""
+    assert images.logits is not None
+    return float(images.logits.double().softmax(dim=1).amax(dim=1).mean())
+
+
+def agreement(images: Extracted) -> float:
+    """Share of the images that are taken for the class they are labelled with."""
+    assert images.logits is not None
+    assert images.labels is not None
+    return float((images.logits.argmax(dim=1) == images.labels.cpu()).double().mean())
+
+
+def class_shares(images: Extracted) -> list[float]:
+    """Of each class, the share of the images that are taken for it."""
+    assert images.logits is not None
+    seen, classes = images.logits.argmax(dim=1), images.logits.shape[1]
+    shares: list[float] = (seen.bincount(minlength=classes).double() / len(images)).tolist()
+    return shares
+
+
+def class_distances(seen: Comparison) -> list[ClassDistance]:
+    """The Frechet distance within each class that has images enough."""
+    from gan_models.metrics.intra_class import distances_within_classes
+
+    sample, reference = seen.sample, seen.reference
+    assert sample.labels is not None
+    assert reference.labels is not None
+    return distances_within_classes(sample, sample.labels.cpu(), reference, reference.labels)
+
+
+def class_labels(seen: Comparison) -> set[int]:
+    """The classes that there are on either side."""
+    sides = (seen.sample.labels, seen.reference.labels)
+    return {label for labels in sides if labels is not None for label in labels.tolist()}
+
+
+def _mean_within_classes(seen: Comparison) -> float | None:
+    """Over all classes, or nothing: a mean over some of them would be another figure under the same name."""
+    found = seen.shared(class_distances)
+    return sum(one.distance for one in found) / len(found) if len(found) == len(class_labels(seen)) else None
+
+
+def _mean_within_domains(seen: Comparison) -> float:
+    """Over all domains at once, images that were not translated at all would be the nearest."""
+    from gan_models.metrics.intra_class import distance_within_domains
+
+    assert seen.domains is not None
+    targets, domains = seen.domains
+    return distance_within_domains(seen.sample, targets, seen.reference, domains)
+
+
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    "gan_pipeline.metrics",
+    {
+        "FD": Metric("Frechet distance", "lower", _frechet, published="FID", selects=True),
+        "KID": Metric("Kernel distance", "lower", _kernel),
+        "IS": Metric("Inception Score", "higher", _inception, needs=("logits",)),
+        "precision": Metric("precision", "higher", lambda seen: seen.shared(_balls).precision),
+        "recall": Metric("recall", "higher", lambda seen: seen.shared(_balls).recall),
+        "density": Metric("density", "higher", lambda seen: seen.shared(_balls).density),
+        "coverage": Metric("coverage", "higher", lambda seen: seen.shared(_balls).coverage),
+        "confidence": Metric(
+            "confidence of the classifier", "higher", lambda seen: confidence(seen.sample), needs=("classes",),
+            beside="reference", is_share=True, goes_first=False, short="confidence"
+        ),
+        "agreement": Metric(
+            "agreement with the class asked for", "higher", lambda seen: agreement(seen.sample),
+            needs=("classes", "labels"), beside="reference", is_share=True, short="class asked for"
+        ),
+        "smallest-class": Metric(
+            "share of the smallest class", "higher", lambda seen: min(class_shares(seen.sample)), needs=("classes",),
+            beside="reference", is_share=True, goes_first=False, in_terminal=False
+        ),
+        "intra-FD": Metric(
+            "Frechet distance within classes, mean", "lower", _mean_within_classes, needs=("reference", "asked"),
+            published="intra-FID", in_terminal=False
+        ),
+        "FD-within-domains": Metric(
+            "Frechet distance within each domain, mean over domains", "lower", _mean_within_domains,
+            needs=("reference", "domains"), beside="nothing", selects=True
+        ),
+        "FD-gap": Metric(
+            "Frechet distance to held-out images minus that to as many training images", "near 0",
+            lambda seen: seen.shared(memorisation).gap, needs=("reference", "training"), beside="nothing",
+            goes_first=False, in_report=False, in_terminal=False
+        ),
+        "nearest-ratio": Metric(
+            "distance to the nearest training image over that of held-out images, medians", "near 1",
+            lambda seen: seen.shared(memorisation).distance_ratio, needs=("reference", "training"), beside="nothing",
+            goes_first=False, in_report=False, in_terminal=False
+        ),
+    },
+)  # fmt: skip
+
+
+def score(seen: Comparison, metrics: Iterable[str] = METRICS) -> dict[str, Score]:
+    """Every figure that applies, by its metric. Small sets lower the `parameters` rather than fail.
 
     Raises:
-        ValueError: fewer than two images on either side.
+        ValueError: the two sides have features of different extractors, or features that are not finite.
     """
-    used = parameters(len(sample), len(reference), k)
-    kernel = kernel_distance(
-        sample.features, reference.features, subsets=used.kid_subsets, subset_size=used.kid_subset_size, seed=seed
-    )
-    balls = neighbourhoods(sample.features, reference.features, k=used.neighbours)
-    scores = {
-        "FD": Score(frechet_distance(sample.gaussian, reference.gaussian)),
-        "KID": Score(kernel.mean, kernel.std),
-        **{name: Score(value) for name, value in balls._asdict().items()},
-    }
-    if sample.logits is not None:
-        inception = inception_score(sample.logits, splits=used.is_splits, seed=seed)
-        scores["IS"] = Score(inception.mean, inception.std)
-    return {name: scores[name] for name in BETTER if name in scores}
+    found = {name: METRICS[name].of(seen) for name in metrics}
+    return {name: figure for name, figure in found.items() if figure is not None}
+
+
+def chosen_by(seen: Comparison) -> str:
+    """The metric that generators are chosen by when they are compared like this."""
+    return [name for name, metric in METRICS.items() if metric.selects and metric.applies(seen)][-1]
 
 
 def metric_name(metric: str, extractor: str, count: int, split: str | None = None) -> str:
@@ -92,61 +173,8 @@ def metric_name(metric: str, extractor: str, count: int, split: str | None = Non
     >>> metric_name("intra-FD-of-cat", "inception-2015", 5000, "test")
     'intra-FID-of-cat-inception-2015-test-5000'
     """
-    if extractor == "inception-2015" and metric.split("-of-")[0] in ("FD", "intra-FD"):
-        metric = metric.replace("FD", "FID", 1)
-    return "-".join(part for part in (metric, extractor, split, str(count)) if part)
-
-
-class Memorisation(NamedTuple):
-    """Is the sample nearer to the images it was trained on than to others of the same kind?
-
-    `gap` is FD to held-out minus FD to training images, equally many of each: near `gap_of_real`, the same for real
-    images that nobody trained on, when nothing is memorised; larger when training images are repeated.
-    `distance_ratio` is the median distance to the nearest training image, in units of what it is for held-out images:
-    about 1 or more when nothing is memorised, near 0 for copies.
-    """
-
-    images: int
-    """Of the held-out and of the training images that `to_training`, `to_held_out` and the gaps are of."""
-    searched: int
-    """Training images among which the nearest was looked for."""
-    to_training: float
-    to_held_out: float
-    gap: float
-    gap_of_real: float | None
-    distance_ratio: float
-
-
-def memorisation(
-    sample: Extracted, training: Extracted, held_out: Extracted, unseen: Extracted | None = None
-) -> Memorisation:
-    """Compares a generated sample with training and with held-out images.
-
-    Args:
-        unseen: further real images outside the training set, to calibrate the gap with.
-
-    Raises:
-        ValueError: fewer than two images in any of them.
-    """
-    count = min(len(training), len(held_out))
-    train_side, test_side = training.part(0, count).gaussian, held_out.part(0, count).gaussian
-
-    def distances(images: Extracted) -> tuple[float, float]:
-        return frechet_distance(images.gaussian, train_side), frechet_distance(images.gaussian, test_side)
-
-    to_training, to_held_out = distances(sample)
-    gap_of_real = None
-    if unseen is not None:
-        unseen_to_training, unseen_to_held_out = distances(unseen)
-        gap_of_real = unseen_to_held_out - unseen_to_training
-    own = nearest(sample.features, training.features).distances.median()
-    usual = nearest(held_out.features, training.features).distances.median()
-    return Memorisation(
-        images=count,
-        searched=len(training),
-        to_training=to_training,
-        to_held_out=to_held_out,
-        gap=to_held_out - to_training,
-        gap_of_real=gap_of_real,
-        distance_ratio=float(own / usual.clamp(min=1e-12)),
-    )
+    name, of, what = metric.partition("-of-")
+    known, features = METRICS.get(name), EXTRACTORS.get(extractor)
+    if known is not None and features is not None and features.published:
+        name = known.published or name
+    return "-".join(part for part in (name + of + what, extractor, split, str(count)) if part)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from gan_models.data.table import to_float
-from gan_models.metrics.extractors import Extracted, FeatureExtractor
-from gan_models.metrics.frechet import Gaussian, frechet_distance
+from gan_models.metrics.extraction import FeatureExtractor
 from gan_models.sampling.generator import LoadedGenerator, Samples
 
 
@@ -45,25 +43,6 @@ def measure_translation(
         kept=kept,
         cycle_error=float((returned.double() - sources.cpu().double()).abs().mean() / 255),
     )
-
-
-def distance_within_domains(generated: Extracted, targets: Tensor, real: Extracted, domains: Tensor) -> float:
-    """Mean over domains of the Frechet distance between images translated to it and real images of it.
-
-    Over all domains at once, images that were not translated at all would be the nearest. Domains with fewer than two
-    images on either side are left out.
-
-    Raises:
-        ValueError: no domain has two images on both sides.
-    """
-    distances = []
-    for domain in torch.unique(domains).tolist():
-        ours, theirs = generated.features[targets == domain], real.features[domains == domain]
-        if min(len(ours), len(theirs)) >= 2:
-            distances.append(frechet_distance(Gaussian.of(ours), Gaussian.of(theirs)))
-    if not distances:
-        raise ValueError("no domain has two translated and two real images to compare")
-    return sum(distances) / len(distances)
 
 
 def _share_named(classifier: FeatureExtractor, images: Tensor, asked: Tensor) -> float:

@@ -11,7 +11,7 @@ from gan_models.families.interfaces import Generator, Inputs
 from gan_models.metrics.classifier import Classifier
 from gan_models.metrics.judge import Judge
 from gan_models.metrics.scores import metric_name
-from gan_models.metrics.translation import distance_within_domains, measure_translation
+from gan_models.metrics.translation import measure_translation
 from gan_models.sampling.generator import LoadedGenerator
 from gan_models.tasks.base import Drawn, TaskFigure
 from gan_models.tasks.from_images import BeforeAfter, FromImages
@@ -84,19 +84,6 @@ class Translation(FromImages):
                 better="lower",
             )
         )
-        real_domains = judge.real_domains(split, len(drawn.reference))
-        if real_domains is not None:
-            distance = distance_within_domains(
-                drawn.generated, samples.inputs["domains"], drawn.reference, real_domains
-            )
-            figures.append(
-                TaskFigure(
-                    name=judge.name("FD-within-domains", count, split),
-                    title="Frechet distance within each domain, mean over domains",
-                    value=distance,
-                    better="lower",
-                )
-            )
         return figures
 
 

@@ -16,7 +16,7 @@ from components.select_checkpoint.component import select_checkpoint
 from components.stage.stage import RunContext, open_stage
 from gan_models.data.shape import DataShape
 from gan_models.families.building import build_generator
-from gan_models.metrics.choice import efficientnet_installed
+from gan_models.metrics.extractors import EXTRACTORS
 from gan_models.recipes import load_recipe
 from gan_models.recipes.schema import Data
 from gan_models.sampling.generator import GeneratorInfo, save_generator
@@ -47,7 +47,7 @@ def artifact(kind: type[dsl.Artifact], path: Path) -> dsl.Artifact:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not efficientnet_installed(), reason="the extra `efficientnet` is not installed")
+@pytest.mark.skipif(not EXTRACTORS["efficientnet-lite0"].installed, reason="the extra `efficientnet` is not installed")
 def test_colour_images_without_labels_are_judged_by_imagenet_features(tmp_path: Path) -> None:
     dataset = artifact(dsl.Dataset, colour_images(tmp_path))
     recipe = load_recipe("dcgan", ["networks.generator.width=4"])

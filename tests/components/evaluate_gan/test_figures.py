@@ -9,7 +9,7 @@ from components.evaluate_gan.figures import training_neighbours
 from components.evaluate_gan.material import Material
 from gan_models.data.table import ImageTable
 from gan_models.metrics.choice import Choice
-from gan_models.metrics.extractors import Advance, Extracted
+from gan_models.metrics.extraction import Advance, Extracted
 from gan_models.metrics.judge import Judge
 from gan_models.sampling.generator import GeneratorInfo, Samples
 
@@ -37,7 +37,7 @@ def test_copies_of_any_training_image_are_found(dataset: Path, tmp_path: Path, e
     judge = Judge(ImageTable.open(dataset), Pixels(), Choice("pixels", ""), cache=tmp_path)
     training = judge.real_images("train", 1436)
     copies = training[[3, 700, 1400]]
-    features = judge.generated(copies)
+    features = judge.generated(Samples(copies, {}))
     some = judge.real("train", extracted)
     reference = judge.real("test", 50)
     material = Material(

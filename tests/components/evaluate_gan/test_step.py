@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError
 from gan_models.families.building import build_generator
 from gan_models.metrics import judge
+from gan_models.metrics.metric import Metric
+from gan_models.metrics.scores import METRICS
 from gan_models.recipes import load_recipe
 from gan_models.recipes.schema import Evaluation
 from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator, Samples, load_generator, save_generator
@@ -219,6 +222,18 @@ def test_headline_and_report_reach_the_run(evaluate: Evaluate, tmp_path: Path, m
     assert logged["headline"] == result.headline
     assert "| Frechet distance" in logged["markdown"]
     assert "real-FD-classifier-test-150" in logged["metrics"]
+
+
+def test_a_metric_that_needs_more_images_has_no_figure_and_that_is_said(
+    evaluate: Evaluate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many, labelled = (Metric(title, "lower", lambda seen: 1.0, least=500) for title in ("rare thing", "other thing"))
+    monkeypatch.setitem(METRICS._own, "rare", many)  # type: ignore[index]
+    monkeypatch.setitem(METRICS._own, "other", replace(labelled, needs=("domains",)))  # type: ignore[index]
+    assert not any(name.startswith(("rare", "other")) for name in evaluate().metrics)
+    notes = written(tmp_path)["notes"]
+    assert "No rare thing: that means something from 500 images on either side." in notes
+    assert not any("other thing" in note for note in notes)
 
 
 def test_one_image_and_other_data_are_refused(evaluate: Evaluate, dataset_9: Path, tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from components.evaluate_gan import truncation
+from components.evaluate_gan import figures
+from components.evaluate_gan.figures import write_truncation
 from components.evaluate_gan.findings import TruncationPoint
 from components.evaluate_gan.material import Material
-from components.evaluate_gan.truncation import truncation_curve, write_truncation
-from gan_models.metrics.extractors import Extracted
+from components.evaluate_gan.measuring import truncation_curve
+from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.frechet import frechet_distance
 from gan_models.sampling.generator import Samples
 
@@ -35,7 +36,7 @@ def extracted(seed: int) -> Extracted:
 class Seeing:
     """Stands for a judge."""
 
-    def generated(self, images: torch.Tensor, title: str) -> Extracted:
+    def generated(self, samples: Samples, title: str) -> Extracted:
         return extracted(7)
 
 
@@ -72,7 +73,7 @@ def test_the_figure_is_drawn_with_and_without_an_inception_score(
     scores: tuple[float | None, float | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[tuple[list[Any], list[Any]]] = []
-    plot = truncation.Figure.add_subplot
+    plot = figures.Figure.add_subplot
 
     def remember(figure: Any, *arguments: Any) -> Any:
         axes = plot(figure, *arguments)
@@ -85,7 +86,7 @@ def test_the_figure_is_drawn_with_and_without_an_inception_score(
         axes.plot = keep
         return axes
 
-    monkeypatch.setattr(truncation.Figure, "add_subplot", remember)
+    monkeypatch.setattr(figures.Figure, "add_subplot", remember)
     points = [
         TruncationPoint(threshold=t, fd=f, inception_score=s)
         for t, f, s in zip((None, 0.5), (1.0, 2.0), scores, strict=True)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import pytest
 import torch
 
-from components.evaluate_gan import within_classes as module
 from components.evaluate_gan.material import Material, collect
 from components.evaluate_gan.measuring import find
 from components.evaluate_gan.report import markdown
-from components.evaluate_gan.within_classes import notes_within_classes, within_classes
+from components.evaluate_gan.within_classes import notes_within_classes, plain_name
 from gan_models.data.shape import DataShape
 from gan_models.data.table import ImageTable
 from gan_models.families.building import build_generator
@@ -41,7 +41,7 @@ def material(folder: Path, judge: Judge, recipe_name: str) -> Material:
 
 
 def test_digits_have_too_few_of_each_in_their_test_split_and_that_is_said(tmp_path: Path, judge: Judge) -> None:
-    found = within_classes(material(tmp_path / "g", judge, "cgan-projection"), judge)
+    found = find(material(tmp_path / "g", judge, "cgan-projection"), judge, k=5, seed=0).within_classes
     assert found is not None
     assert (found.mean, found.classes) == (None, [])
     assert found.left_out == [str(digit) for digit in range(10)]
@@ -52,8 +52,8 @@ def test_digits_have_too_few_of_each_in_their_test_split_and_that_is_said(tmp_pa
 def test_every_class_gets_a_figure_and_real_images_one_beside_it(
     tmp_path: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lowered = lambda *rest: intra_class.distances_within_classes(*rest, least=10)  # noqa: E731
-    monkeypatch.setattr(module, "distances_within_classes", lowered)
+    lowered = functools.partial(intra_class.distances_within_classes, least=10)
+    monkeypatch.setattr(intra_class, "distances_within_classes", lowered)
     found = find(material(tmp_path / "g", judge, "cgan-projection"), judge, k=5, seed=0)
     within = found.within_classes
     assert within is not None
@@ -76,11 +76,10 @@ def test_every_class_gets_a_figure_and_real_images_one_beside_it(
 
 
 def test_a_generator_that_is_asked_for_nothing_has_none(tmp_path: Path, judge: Judge) -> None:
-    assert within_classes(material(tmp_path / "g", judge, "dcgan"), judge) is None
+    assert find(material(tmp_path / "g", judge, "dcgan"), judge, k=5, seed=0).within_classes is None
     assert notes_within_classes(None) == []
 
 
-def test_a_name_that_mlflow_does_not_take_is_written_with_its_number(tmp_path: Path, judge: Judge) -> None:
-    one = intra_class.ClassDistance(3, 1.5, 40)
-    reading = module._reading(one, "cat/dog?", material(tmp_path / "g", judge, "dcgan"), judge)
-    assert reading.name == "intra-FD-of-3-cat-dog-classifier-test-40"
+def test_a_name_that_mlflow_does_not_take_is_written_with_its_number() -> None:
+    assert plain_name(3, "cat/dog?") == "3-cat-dog"
+    assert plain_name(3, "cat_1.b") == "cat_1.b"

@@ -14,7 +14,7 @@ from gan_models.data.shape import DataShape
 from gan_models.data.table import ImageTable
 from gan_models.families.building import build_generator
 from gan_models.metrics.classifier import Classifier
-from gan_models.metrics.extractors import Extracted
+from gan_models.metrics.extraction import Extracted
 from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator
 from gan_models.sampling.grids import save_png

@@ -2,12 +2,20 @@
 
 import torch
 
-from gan_models.metrics.bootstrap import difference_of_distances, resamples_for
+from gan_models.metrics.bootstrap import Difference, difference, resamples_for
+from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.frechet import frechet_distance
+from gan_models.metrics.metric import Comparison
+from gan_models.metrics.scores import METRICS
 
 
 def features(seed: int, shift: float = 0.0, count: int = 200) -> torch.Tensor:
     return torch.randn(count, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + shift
+
+
+def difference_of_distances(first: torch.Tensor, second: torch.Tensor, real: torch.Tensor, seed: int) -> Difference:
+    seen = Comparison(Extracted(first, None), Extracted(real, None))
+    return difference(METRICS["FD"], seen, Extracted(second, None), seed=seed)
 
 
 def test_the_difference_is_that_of_the_two_distances() -> None:

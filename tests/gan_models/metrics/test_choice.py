@@ -4,8 +4,10 @@ import pytest
 
 from gan_models.data.table import TableMetadata
 from gan_models.errors import RequestError
-from gan_models.metrics import choice
+from gan_models.metrics import choice, extractors
 from gan_models.metrics.choice import check_evaluation, check_extractor, choose_extractor
+from gan_models.metrics.scores import METRICS
+from gan_models.plugins import Registry
 from gan_models.recipes.schema import Evaluation
 
 
@@ -22,7 +24,7 @@ UNLABELLED: dict[str, int] = {}
 
 @pytest.fixture
 def without_efficientnet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "_EFFICIENTNET_PACKAGES", ("no_such_package_anywhere",))
+    monkeypatch.setattr(extractors, "find_spec", lambda package: None)
 
 
 def test_grey_labelled_images_get_their_own_classifier() -> None:
@@ -62,3 +64,9 @@ def test_weights_that_are_not_there_are_refused_before_anything_runs() -> None:
     check_evaluation(Evaluation(inception_weights="/nowhere.pth"))
     with pytest.raises(RequestError, match=r"there is no file /nowhere\.pth"):
         check_evaluation(Evaluation(extractor="inception-2015", inception_weights="/nowhere.pth"))
+
+
+def test_a_metric_of_a_package_that_is_none_is_refused_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "METRICS", Registry("metric", METRICS.group, {"brightness": "math:pi"}))
+    with pytest.raises(RequestError, match="the metric 'brightness' of an installed package is no Metric but 3"):
+        check_evaluation(Evaluation())

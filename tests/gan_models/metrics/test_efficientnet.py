@@ -4,10 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gan_models.metrics.choice import efficientnet_installed
 from gan_models.metrics.efficientnet import EfficientNetLite0
+from gan_models.metrics.extractors import EXTRACTORS
 
-pytestmark = pytest.mark.skipif(not efficientnet_installed(), reason="the extra `efficientnet` is not installed")
+pytestmark = pytest.mark.skipif(
+    not EXTRACTORS["efficientnet-lite0"].installed, reason="the extra `efficientnet` is not installed"
+)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gan_models.metrics.extractors import Extracted
+from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.frechet import frechet_distance
 from gan_models.metrics.intra_class import distances_within_classes
 from gan_models.metrics.scores import metric_name

@@ -10,6 +10,7 @@ from gan_models.data.table import ImageTable, TableMetadata
 from gan_models.errors import RequestError
 from gan_models.metrics.judge import Judge, proportional_labels, reference_split, representative_order
 from gan_models.recipes.schema import Evaluation
+from gan_models.sampling.generator import Samples
 from tests.gan_models.metrics.conftest import write_table
 
 
@@ -48,7 +49,7 @@ def test_changed_data_under_the_same_name_are_not_answered_from_the_cache(tmp_pa
 
 def test_features_belong_to_the_images_and_labels_beside_them(judge: Judge) -> None:
     images, labels, real = judge.real_images("test", 60), judge.real_labels("test", 60), judge.real("test", 60)
-    torch.testing.assert_close(judge.generated(images).features, real.features)
+    torch.testing.assert_close(judge.generated(Samples(images, {})).features, real.features)
     assert labels is not None
     assert real.logits is not None
     assert float((real.logits.argmax(1) == labels).float().mean()) > 0.9

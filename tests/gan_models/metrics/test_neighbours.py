@@ -6,7 +6,7 @@ import torch
 from prdc import compute_prdc
 
 from gan_models.metrics import matrices
-from gan_models.metrics.neighbours import density_coverage, nearest, neighbourhoods, precision_recall
+from gan_models.metrics.neighbours import nearest, neighbourhoods
 
 
 def gaussian(seed: int, count: int, scale: float = 1.0, size: int = 12) -> torch.Tensor:
@@ -37,10 +37,10 @@ def test_does_not_depend_on_the_size_of_the_blocks(monkeypatch: pytest.MonkeyPat
 
 def test_precision_notices_bad_images_and_recall_missing_ones() -> None:
     real = torch.cat([gaussian(6, 200) + 20, gaussian(7, 200) - 20])
-    half = precision_recall(gaussian(8, 400) + 20, real)
+    half = neighbourhoods(gaussian(8, 400) + 20, real)
     assert half.precision > 0.85
     assert 0.35 < half.recall < 0.55
-    with_noise = precision_recall(torch.cat([gaussian(9, 200) + 20, gaussian(10, 200) + 500]), real)
+    with_noise = neighbourhoods(torch.cat([gaussian(9, 200) + 20, gaussian(10, 200) + 500]), real)
     assert 0.4 < with_noise.precision < 0.55
 
 
@@ -48,8 +48,8 @@ def test_outliers_raise_recall_but_not_coverage() -> None:
     # One far outlier on either side gives the generated manifold a ball over everything (Naeem et al. 2020, figure 2).
     real, collapsed = gaussian(11, 200), gaussian(12, 199, scale=0.01)
     outliers = torch.cat([collapsed, torch.full((6, 12), 50.0), torch.full((6, 12), -50.0)])
-    assert precision_recall(outliers, real, k=11).recall > 0.9
-    assert density_coverage(outliers, real, k=11).coverage < 0.6
+    assert neighbourhoods(outliers, real, k=11).recall > 0.9
+    assert neighbourhoods(outliers, real, k=11).coverage < 0.6
 
 
 def test_a_few_memorised_images_are_precise_but_cover_little() -> None:
