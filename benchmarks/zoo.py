@@ -26,7 +26,6 @@ from typing import Any
 
 import judge as judging
 import torch
-from gan_models.recipes.game_specs import Adversarial
 
 from components.evaluate_gan import step as evaluate_gan
 from components.prepare_data import step as prepare_data
