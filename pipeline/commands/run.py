@@ -222,7 +222,7 @@ def track(plan: Plan, launch: Launch, job: Job, drain_seconds: float) -> Outcome
     from components.stage.progress import EventReader
     from components.stage.stage import open_stage
     from components.tracking.relay import Relay
-    from pipeline.cli.board import ProgressBoard
+    from pipeline.commands.board import ProgressBoard
 
     events, titles = job.workdir.events, titles_of(job.definition)
     events.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.prepare_data.sources import SPLIT_NAMES
+from components.prepare_data.sources import short_name
 from components.tracking.backend import default_address, tracker_of
 from gan_models.errors import RequestError
 from pipeline.request.plan import Plan, plain_json
@@ -54,19 +54,8 @@ def default_name(plan: Plan) -> str:
     """A name that is the same whenever the same settings are asked for, whatever the version of code and images."""
     settings = {key: value for key, value in plan.parameters().items() if not key.endswith("_version")}
     digest = hashlib.sha256(plain_json(settings).encode()).hexdigest()[:6]
-    return f"{slug(plan.recipe.name)}-{source_slug(plan.recipe.data.source)}-{plan.seed}-{digest}"
-
-
-def source_slug(source: str) -> str:
-    """A short name of a source: `mnist-5k`, `cifar10` for torchvision:CIFAR10, `cats` for folder:/data/cats."""
-    kind, separator, rest = source.partition(":")
-    if not separator:
-        return slug(source)
-    path = Path(rest)
-    name = path.stem if kind in ("parquet", "npz") and path.suffix else path.name
-    if name.lower() in SPLIT_NAMES:  # .../cifar10/train.parquet: the folder says what it is
-        name = path.parent.name
-    return slug(name) or slug(kind)
+    source = plan.recipe.data.source
+    return f"{slug(plan.recipe.name)}-{slug(short_name(source)) or slug(source)}-{plan.seed}-{digest}"
 
 
 def slug(text: str) -> str:

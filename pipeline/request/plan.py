@@ -100,8 +100,8 @@ def make_plan(request: Request, elsewhere: Elsewhere | None = None) -> Plan:
         recipe = load_recipe(request.recipe or LABELLED_DEFAULT, overrides)
     else:
         recipe, seed = read_parameters(compiled_parameters(request.pipeline), str(request.pipeline))
-    source, name = recipe.data.source, parse_source(recipe.data.source)
-    unseen = name.path if elsewhere is not None else None
+    source = recipe.data.source
+    unseen = parse_source(source).path if elsewhere is not None else None
     carried = recipe.needs if unseen else carried_by(source)
     if request.recipe is None and request.pipeline is None:
         if unseen:

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from gan_models.errors import RequestError, unknown_name
+from pipeline.definitions.stages import Definition
 
 Command = Literal["run", "retrain"]
-Definition = Literal["training", "retraining"]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from components.context import RunContext
 from components.stage import progress
 from components.stage.progress import EventLog, EventReader, show_progress
 from components.stage.stage import open_stage
-from pipeline.cli.board import ProgressBoard
+from pipeline.commands.board import ProgressBoard
 
 
 def test_the_reader_waits_for_the_rest_of_a_line_and_steps_over_damage(tmp_path: Path) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components.prepare_data.sources import carried_by
+from components.prepare_data.sources import carried_by, short_name
 from gan_models.errors import RequestError
 from gan_models.games.adversarial.spec import Adversarial
-from pipeline.request.place import default_name, make_place, slug, source_slug, tracking_address
+from pipeline.request.place import default_name, make_place, slug, tracking_address
 from pipeline.request.plan import Plan, make_plan, read_parameters
 from pipeline.request.request import Request
 
@@ -100,6 +102,19 @@ def test_a_source_may_hold_characters_that_mean_something_in_yaml(tmp_path: Path
 def test_a_relative_source_is_made_absolute(tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert planned(data="folder:images") == planned(data=f"folder:{images}")
+
+
+def test_planning_imports_nothing_that_takes_seconds() -> None:
+    code = """
+import sys
+from pipeline.request.plan import make_plan
+from pipeline.request.request import Request
+for recipe in ("dcgan", "sngan", "cyclegan", "stackgan"):
+    make_plan(Request(command="retrain", recipe=recipe))
+print([name for name in ("torch", "kfp", "mlflow") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_two_sources_contradict_each_other() -> None:
@@ -191,7 +206,7 @@ def test_a_relative_database_means_the_one_of_this_folder(tmp_path: Path, monkey
     ],
 )
 def test_short_names_of_sources(source: str, short: str) -> None:
-    assert source_slug(source) == short
+    assert slug(short_name(source)) == short
 
 
 def test_slugs_are_safe_names() -> None:
