@@ -35,7 +35,7 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
     every = _rows(seen, real, material, judge)
     within = within_classes(seen, real, material, judge)
     by_class = [] if within is None else within.classes
-    tasks = [] if material.samples.examples is None else material.generator.task.measure(material, judge, seed)
+    tasks = material.generator.task.measure(material, judge, seed)
     ours = [row.generated for row in every]
     theirs = [row.real for row in every if METRICS[row.metric].beside == "training"]
     theirs += [one.real for one in by_class]

@@ -16,24 +16,8 @@ from gan_models.data.table import ImageTable
 from gan_models.families.building import build_generator
 from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import GeneratorInfo, save_generator
+from tests.extending import examples, install
 
-MODULE = '''\
-"""How far generated images are from real ones in brightness."""
-
-from gan_models.metrics.metric import Comparison, Metric
-
-
-def difference(seen: Comparison) -> float:
-    ours, real = (side.images.double().mean() / 255 for side in (seen.sample, seen.reference))
-    return float((ours - real).abs())
-
-
-BRIGHTNESS = Metric("difference in brightness", "lower", difference)
-'''
-ENTRY_POINTS = """\
-[gan_pipeline.metrics]
-brightness = brightness:BRIGHTNESS
-"""
 EVALUATE = """\
 import sys
 from pathlib import Path
@@ -55,16 +39,6 @@ print_results(read_findings({"evaluation": folder / "report"}), folder, sys.stdo
 """
 
 
-def install(folder: Path) -> Path:
-    """A package as pip leaves one behind, in a folder for PYTHONPATH."""
-    about = folder / "gan_brightness-1.2.dist-info"
-    about.mkdir(parents=True)
-    (folder / "brightness.py").write_text(MODULE)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: gan-brightness\nVersion: 1.2\n")
-    (about / "entry_points.txt").write_text(ENTRY_POINTS)
-    return folder
-
-
 @pytest.mark.slow
 def test_it_reaches_the_files_the_report_and_the_table(dataset: Path, tmp_path: Path) -> None:
     metadata = ImageTable.open(dataset).metadata
@@ -75,7 +49,11 @@ def test_it_reaches_the_files_the_report_and_the_table(dataset: Path, tmp_path: 
         data_fingerprint=metadata.fingerprint, diversity=1.0, collapsed=False,
     )  # fmt: skip
     save_generator(tmp_path / "generator", build_generator(recipe, DataShape((1, 8, 8), 10)).state_dict(), recipe, info)
-    environment = {**os.environ, "PYTHONPATH": str(install(tmp_path / "site")), "COLUMNS": "120"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(install({"gan-brightness": examples()["gan-brightness"]}, tmp_path / "site")),
+        "COLUMNS": "120",
+    }
     done = subprocess.run(
         [sys.executable, "-c", EVALUATE, str(tmp_path), str(dataset)],
         env=environment, capture_output=True, text=True, check=False,

@@ -19,18 +19,19 @@ from components.tracking.relay import Relay
 from gan_models import plugins
 from gan_models.errors import RequestError
 from gan_models.plugins import Registry
+from tests.extending import examples, write
 
 
 @pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if a package with `lines = "lines_tracker:TRACKER"` were installed."""
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-    point = EntryPoint("lines", "lines_tracker:TRACKER", "gan_pipeline.trackers")
+def lines(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As if the page's example were installed."""
+    monkeypatch.syspath_prepend(write(examples()["gan-lines"], tmp_path_factory.mktemp("package")))
+    point = EntryPoint("lines", "lines:TRACKER", "gan_pipeline.trackers")
     monkeypatch.setattr(plugins, "_points", lambda: {"gan_pipeline.trackers": (point,)})
     own = backend.TRACKERS
     monkeypatch.setattr(backend, "TRACKERS", Registry(own.kind, own.group, own._own))
     yield
-    sys.modules.pop("lines_tracker", None)
+    sys.modules.pop("lines", None)
 
 
 def sent(file: Path) -> list[dict[str, Any]]:

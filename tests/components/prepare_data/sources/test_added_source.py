@@ -2,12 +2,13 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.extending import examples, install
 
 STEP = """
 import sys
@@ -32,14 +33,8 @@ print(json.dumps([sorted(carried_by(text)), forms()[-1], needs_network(text), pa
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A folder that holds the package `stripes`, as pip would have installed it."""
-    folder = tmp_path / "packages"
-    (folder / "stripes-1.0.dist-info").mkdir(parents=True)
-    shutil.copy(Path(__file__).with_name("stripes.py"), folder)
-    (folder / "stripes-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: stripes\nVersion: 1.0\n")
-    points = "[gan_pipeline.sources]\nstripes = stripes:STRIPES\n"
-    (folder / "stripes-1.0.dist-info/entry_points.txt").write_text(points)
-    return folder
+    """A folder where the page's example is installed."""
+    return install({"gan-stripes": examples()["gan-stripes"]}, tmp_path / "packages")
 
 
 def ask(package: Path, *command: str) -> "subprocess.CompletedProcess[str]":
