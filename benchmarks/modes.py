@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from gan_models.data.shape import DataShape
 from gan_models.data.toy import GRID, RING, Mixture
-from gan_models.families.interfaces import Discriminator, DiscriminatorOutput, Generator, Inputs
-from gan_models.families.mlp.networks import build_generator, build_trunk
+from gan_models.families.interfaces import Discriminator, DiscriminatorOutput, Generator
+from gan_models.families.mlp.networks import Mlp, MlpImageGenerator
 from gan_models.games.adversarial.game import AdversarialGame
 from gan_models.games.base import Batch
 from gan_models.layers.heads import LinearHead
@@ -92,7 +92,7 @@ CONTESTANTS = {
     "non-saturating + minibatch deviation": Contestant(PLAIN, minibatch=_deviation),
     "non-saturating + feature matching": Contestant(PLAIN, {"feature-matching": 1.0}),
     "non-saturating + historical averaging": Contestant(PLAIN, {"historical-averaging": 1e-3}),
-    "non-saturating + label smoothing": Contestant({**PLAIN, "label_smoothing": 0.1}),
+    "non-saturating + label smoothing": Contestant({"loss": {"name": "non-saturating", "label_smoothing": 0.1}}),
     "non-saturating + DRAGAN": Contestant(PLAIN, {"dragan": PENALTY}),
     "non-saturating + zero-centred penalty": Contestant(PLAIN, {"zero-centred-gradient-penalty": PENALTY}),
     "non-saturating + R1": Contestant(PLAIN, {"r1": PENALTY}),
@@ -118,20 +118,18 @@ def abreast(stacks: Sequence[Sequence[nn.Module]], x_SBF: Tensor) -> Tensor:
 class Abreast(Generator):
     """S independent generators of points; rows s * B to (s + 1) * B of a batch belong to the s-th."""
 
+    task = "latent"
+
     def __init__(self, recipe: Recipe, reach: float, seeds: int) -> None:
-        super().__init__(LATENT, 0)
-        self.inputs = ("latents",)
+        super().__init__(("latents",), latent=LATENT)
         self.reach = reach
         spec = recipe.networks.generator
-        self.members = nn.ModuleList(build_generator(spec, LATENT, 0, POINT, False) for _ in range(seeds))
+        self.members = nn.ModuleList(MlpImageGenerator(spec, LATENT, 0, POINT, one_hot=False) for _ in range(seeds))
 
     def forward(self, latents: Tensor) -> Tensor:
         latents = latents.unflatten(0, (len(self.members), -1))
         points = abreast([member.layers for member in self.members], latents)
         return self.reach * points.flatten(0, 1)[:, :, None, None]
-
-    def draw_inputs(self, num: int, stream: torch.Generator, **_: Any) -> Inputs:
-        return {"latents": torch.randn(num, LATENT, generator=stream)}
 
 
 class AbreastDiscriminator(Discriminator):
@@ -152,7 +150,7 @@ class AbreastDiscriminator(Discriminator):
 
 
 def _discriminator(recipe: Recipe, contestant: Contestant) -> Discriminator:
-    trunk = build_trunk(recipe.networks.discriminator, POINT)
+    trunk = Mlp().trunk(recipe.networks.discriminator, POINT)
     layer, more = (None, 0) if contestant.minibatch is None else contestant.minibatch(trunk.channels)
     discriminator = Discriminator(trunk.layers, LinearHead(trunk.channels + more), minibatch=layer)
     if contestant.spectral_norm:

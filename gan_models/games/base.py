@@ -108,7 +108,7 @@ class Game(Generic[Rules]):
         self.shape = shape
         self.device = device
         # Dense 4-d weights only: convolutions run in this layout without reordering the images.
-        self.generator = build_generator(recipe, shape).to(device).to(memory_format=torch.channels_last)
+        self.generator = self.make_generator().to(device).to(memory_format=torch.channels_last)
         self.discriminator = self.make_discriminator().to(device).to(memory_format=torch.channels_last)
         for network in (self.generator, self.discriminator):
             ranks.share_batch_norm(network)
@@ -116,6 +116,9 @@ class Game(Generic[Rules]):
         self.begin_learning()
 
     # --- what a game may change
+
+    def make_generator(self) -> Generator:
+        return build_generator(self.recipe, self.shape)
 
     def make_discriminator(self) -> Discriminator:
         return build_discriminator(self.recipe, self.shape)

@@ -62,24 +62,6 @@ def run(name: str, digits: Digits, folder: Path, *overrides: str, recorder: Reco
     return train(recipe_of(name, *overrides), *digits, folder, seed=seed, device=torch.device("cpu"), reporter=recorder)
 
 
-@pytest.mark.parametrize("name", ["vanilla", "dcgan", "cgan-projection"])
-def test_stopped_and_resumed_equals_never_stopped(name: str, digits: Digits, tmp_path: Path) -> None:
-    whole, parts = Recorder(), Recorder(stop_after_steps=5)
-    run(name, digits, tmp_path / "whole", recorder=whole)
-    with pytest.raises(Stopped):
-        run(name, digits, tmp_path / "parts", recorder=parts)
-    rest = Recorder()
-    run(name, digits, tmp_path / "parts", recorder=rest)
-    expected, found = weights(tmp_path / "whole"), weights(tmp_path / "parts")
-    assert all(torch.equal(expected[key], found[key]) for key in expected)
-    timings = ("images_per_second", "memory_gb")
-    for (step, metrics), (other_step, others) in zip(whole.ticks, parts.ticks + rest.ticks, strict=True):
-        assert step == other_step
-        assert {k: v for k, v in metrics.items() if k not in timings} == {
-            k: v for k, v in others.items() if k not in timings
-        }
-
-
 def test_equal_requests_give_equal_weights_and_another_seed_others(digits: Digits, tmp_path: Path) -> None:
     for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
         run("dcgan", digits, tmp_path / folder, seed=seed)

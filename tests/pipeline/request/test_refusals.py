@@ -104,3 +104,26 @@ def test_options_that_cannot_be(fields: dict[str, object], words: str) -> None:
     with pytest.raises(RequestError) as refused:
         make_plan(Request.parse(fields))
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "words"),
+    [
+        ("wgan", ["game.weight_clip=null"], "game.loss=wasserstein grows without end unless D's slope is bounded"),
+        ("dcgan", ["game.generator_steps=2", "game.discriminator_steps=2"], "pull in opposite directions"),
+        (
+            "dcgan",
+            ["game.targets=[-1,1,0]"],
+            "game.targets are those of least-squares, and game.loss is",
+        ),
+        ("dcgan", ["game.classification=2"], "weigh D's class loss, which it has none of"),
+        ("r3gan", ["networks.generator.norm=batch"], "unknown key 'networks.generator.norm'"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused_before_anything_is_prepared(
+    ask: Callable, tmp_path: Path, recipe: str, settings: list[str], words: str
+) -> None:
+    answer = ask("run", "--recipe", recipe, *(word for setting in settings for word in ("--set", setting)))
+    assert answer.code == 2
+    assert words in answer.sentence
+    assert not list(tmp_path.iterdir())
