@@ -62,7 +62,7 @@ def trained_on_labels_alone(recipe: Recipe, table: ImageTable, split: Split, see
     device = torch.device("cpu")
     game = SemiSupervisedGame(recipe, table.metadata.shape, device)
     game.prepare(split, seed)
-    network, optimizer, labelled = game.discriminator.train(), game.discriminator_optimizer, game.labelled
+    network, optimizer, labelled = game.discriminator.train(), game.optimizers["discriminator"], game.labelled
     average = ExponentialMovingAverage(network, recipe.training.ema)
     assert labelled.labels is not None
     for step in range(1, recipe.training.steps + 1):

@@ -8,13 +8,15 @@ import sys
 from pathlib import Path
 
 REPO = Path(__file__).parents[1]
+_PAGE = (REPO / "docs/extending.md").read_text(encoding="utf-8")
 _BLOCK = re.compile(r"^```(?:python|toml)\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CONTAINERFILE = _PAGE.partition("```dockerfile\n")[2].partition("```")[0]
 
 
 def examples() -> dict[str, dict[str, str]]:
     """Files by their paths, of each package by its name."""
     packages: dict[str, dict[str, str]] = {}
-    for file, text in _BLOCK.findall((REPO / "docs/extending.md").read_text(encoding="utf-8")):
+    for file, text in _BLOCK.findall(_PAGE):
         if file == "pyproject.toml":
             name = re.search(r'^name = "(.*)"$', text, re.MULTILINE)[1]  # type: ignore[index]
             packages[name] = {}

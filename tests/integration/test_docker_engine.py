@@ -21,6 +21,7 @@ from components.stage.progress import EventReader
 from components.stage.stopping import PARENT_VARIABLE, STANDARD_INPUT
 from pipeline.engines.docker.containers import LABEL, ContainerOptions, StageContainers, StageOptions
 from pipeline.versions import code_version
+from tests.extending import CONTAINERFILE, examples, install
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # the first one builds the images
 
@@ -339,3 +340,32 @@ def test_images_of_other_code_are_refused(
 ) -> None:
     assert "no image" in go(tmp_path / "a", "--engine", "docker", "--image", "never-built:1", code=2)["error"]
     assert not (tmp_path / "a").exists()
+
+
+# -- packages that add something ------------------------------------------------------------------------------------
+
+
+def test_a_package_gets_into_an_image_as_the_page_says(
+    images: dict[str, str], environment: dict[str, str], tmp_path: Path
+) -> None:
+    packages = {"gan-hellinger": examples()["gan-hellinger"]}
+    with_it = {**environment, "PYTHONPATH": str(install(packages, tmp_path))}
+    wheel = ["-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
+    source = tmp_path / "sources/gan-hellinger"
+    subprocess.run([sys.executable, *wheel, "--wheel-dir", tmp_path / "context/packages", source], check=True)
+    (tmp_path / "context/Containerfile").write_text(CONTAINERFILE)
+    program = [sys.executable, "-P", "-c", "from pipeline.cli import main; main()"]
+    said = subprocess.run([*program, "version"], capture_output=True, text=True, env=with_it, check=True).stdout
+    arguments = ["--build-arg", f"BASE={images['gpu']}", "--build-arg", f"VERSION={said.split()[1]}"]
+    build = ["docker", "build", *arguments, "--file", "Containerfile", "--tag", "gan-pipeline-extended:1.0", "."]
+    subprocess.run(build, cwd=tmp_path / "context", check=True, capture_output=True)
+    words = ["--data", "digits", *OVERRIDES, "--set", "game.loss=hellinger", "--set", "training.steps=20"]
+    place = ["--engine", "docker", "--workdir", tmp_path / "run"]
+    refused = subprocess.run(command(*words, *place), capture_output=True, text=True, env=with_it)
+    assert refused.returncode == 2
+    assert "code" in refused.stderr
+    done = subprocess.run(
+        command(*words, *place, "--image", "gan-pipeline-extended:1.0"), capture_output=True, text=True, env=with_it
+    )
+    assert done.returncode == 0, done.stderr
+    assert "✓ 5 export" in done.stderr
