@@ -11,14 +11,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from gan_models.errors import RunError
-from gan_models.recipes.schema import Recipe
+
+if TYPE_CHECKING:
+    from gan_models.recipes.schema import Recipe
 
 
 def count() -> int:
