@@ -32,7 +32,7 @@ class GameSpec(Section):
     )
 
     played_by: ClassVar[str]
-    """Its `games.base.TwoPlayerGame`, as "module:class"."""
+    """Its `games.base.Game`, as "module:class"."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """What each training image must carry besides its pixels: `labels`, `domains`, `captions`."""
     names_classes: ClassVar[bool] = False
