@@ -357,7 +357,18 @@ def test_a_package_gets_into_an_image_as_the_page_says(
     program = [sys.executable, "-P", "-c", "from pipeline.cli import main; main()"]
     said = subprocess.run([*program, "version"], capture_output=True, text=True, env=with_it, check=True).stdout
     arguments = ["--build-arg", f"BASE={images['gpu']}", "--build-arg", f"VERSION={said.split()[1]}"]
-    build = ["docker", "build", *arguments, "--file", "Containerfile", "--tag", "gan-pipeline-extended:1.0", "."]
+    build = [
+        "docker",
+        "build",
+        "--network",
+        "none",
+        *arguments,
+        "--file",
+        "Containerfile",
+        "--tag",
+        "gan-pipeline-extended:1.0",
+        ".",
+    ]
     subprocess.run(build, cwd=tmp_path / "context", check=True, capture_output=True)
     words = ["--data", "digits", *OVERRIDES, "--set", "game.loss=hellinger", "--set", "training.steps=20"]
     place = ["--engine", "docker", "--workdir", tmp_path / "run"]
