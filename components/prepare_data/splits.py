@@ -1,4 +1,4 @@
-"""Which image goes to which split, and which images are there twice.
+"""Which image goes to which split.
 
 A split is decided by an image's own pixels: equal images always land together, and an image stays where it is when
 others are added, so that what a generator was trained on never turns up in a later test split.
@@ -6,9 +6,7 @@ others are added, so that what a generator was trained on never turns up in a la
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -62,48 +60,3 @@ def _uniform(digests: np.ndarray, seed: int) -> np.ndarray:
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
     return np.asarray((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
-
-
-@dataclass(frozen=True)
-class Duplicate:
-    """A row that equals an earlier one, pixel by pixel."""
-
-    row: int
-    first: int
-    """The row it equals: the first of those in the earliest split."""
-    removed: bool
-    """Whether it lies in a later split than `first`: a leak."""
-
-
-class DuplicateFinder:
-    """Remembers 17 bytes of every image, and finds equal ones by their 64-bit hashes.
-
-    Two different images share a hash with a probability of 3e-6 among ten million.
-    """
-
-    def __init__(self) -> None:
-        self._digests = array("Q")
-        self._labels = array("q")
-        self._splits = bytearray()
-
-    def add(self, digests: np.ndarray, labels: Sequence[int | None], splits: Sequence[str]) -> None:
-        """One batch of rows, in the order of the table."""
-        self._digests.frombytes(digests.astype(np.uint64).tobytes())
-        self._labels.extend(-1 if label is None else label for label in labels)
-        self._splits.extend(SPLITS.index(split) for split in splits)
-
-    def find(self) -> tuple[list[Duplicate], int]:
-        """All duplicates by row, and how many groups of equal images carry different labels."""
-        digests, splits = np.frombuffer(self._digests, np.uint64), np.frombuffer(self._splits, np.uint8)
-        labels = np.frombuffer(self._labels, np.int64)
-        # Within a group of equal images: the earliest split first, then the order of the table.
-        order = np.lexsort((np.arange(len(digests)), splits, digests))
-        starts = np.flatnonzero(np.r_[True, digests[order][1:] != digests[order][:-1]]) if len(order) else order
-        sizes = np.diff(np.r_[starts, len(order)])
-        found: list[Duplicate] = []
-        conflicts = 0
-        for start, size in zip(starts[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
-            first, *others = order[start : start + size].tolist()
-            found += [Duplicate(row, first, bool(splits[row] != splits[first])) for row in others]
-            conflicts += any(labels[row] != labels[first] for row in others)
-        return sorted(found, key=lambda duplicate: duplicate.row), conflicts

@@ -1,21 +1,56 @@
-"""Duplicates in a written table: listing them, and taking out those that leak from one split into another."""
+"""Equal images in a written table: finding and listing them, and taking out those that leak into another split."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.prepare_data.sources.base import rows_within
-from components.prepare_data.splits import Duplicate
-from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter, pixel_rows
+from gan_models.data.table_file import IMAGES_FILE, SPLITS, TableMetadata, TableWriter, pixel_rows
 
 DUPLICATES_FILE = "duplicates.csv"
-HEADER = ("path", "split", "duplicate_of", "duplicate_of_split", "removed")
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """A row that equals an earlier one, pixel by pixel."""
+
+    row: int
+    first: int
+    """The row it equals: the first of those in the earliest split."""
+    removed: bool
+    """Whether it lies in a later split than `first`: a leak."""
+
+
+def find_duplicates(table: Path, digests: np.ndarray) -> tuple[list[Duplicate], int]:
+    """All duplicates by row, and how many groups of equal images carry different labels.
+
+    Equal are images with the same hash: two different ones share it with a probability of 3e-6 among ten million.
+
+    Args:
+        digests: uint64 [N], a hash of the pixels of each row.
+    """
+    with pq.ParquetFile(table) as file:
+        columns = file.read(["label", "split"], use_threads=False)
+    labels = columns["label"].fill_null(-1).to_numpy()
+    splits = pc.index_in(columns["split"], pa.array(SPLITS)).to_numpy()
+    # Within a group of equal images: the earliest split first, then the order of the table.
+    order = np.lexsort((np.arange(len(digests)), splits, digests))
+    leads = np.ones(len(order), bool)
+    leads[1:] = digests[order][1:] != digests[order][:-1]
+    firsts = order[leads][np.cumsum(leads) - 1]
+    rows, firsts = order[~leads], firsts[~leads]
+    removed = splits[rows] != splits[firsts]
+    conflicts = len(np.unique(firsts[labels[rows] != labels[firsts]]))
+    found = map(Duplicate, rows.tolist(), firsts.tolist(), removed.tolist())
+    return sorted(found, key=lambda duplicate: duplicate.row), conflicts
 
 
 def write_duplicates(folder: Path, duplicates: Sequence[Duplicate]) -> None:
@@ -24,7 +59,7 @@ def write_duplicates(folder: Path, duplicates: Sequence[Duplicate]) -> None:
     places = _places(folder / IMAGES_FILE, np.unique(rows)) if len(rows) else {}
     with (folder / DUPLICATES_FILE).open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
-        lines.writerow(HEADER)
+        lines.writerow(["path", "split", "duplicate_of", "duplicate_of_split", "removed"])
         for duplicate in duplicates:
             removed = "yes" if duplicate.removed else "no"
             lines.writerow([*places[duplicate.row], *places[duplicate.first], removed])
