@@ -9,7 +9,7 @@ A source is written `kind` or `kind:rest`:
     parquet:<path>                        a file or folder in the convention of public data hubs
     npz:<path>                            NumPy arrays
 
-A kind is one module with a `SourceKind` (`base.py`); ours are listed in `SOURCES`, packages add theirs.
+A kind is one `SourceKind` (`base.py`); ours are listed in `SOURCES`, packages add theirs.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ SOURCES: Registry[SourceKind] = Registry(
         "digits": f"{_HERE}.embedded:DIGITS",
         "torchvision": f"{_HERE}.torchvision:TORCHVISION",
         "toy": f"{_HERE}.toy:TOY",
-        "folder": f"{_HERE}.folder:FOLDER",
-        "parquet": f"{_HERE}.parquet:PARQUET",
-        "npz": f"{_HERE}.npz:NPZ",
+        "folder": f"{_HERE}.paths:FOLDER",
+        "parquet": f"{_HERE}.paths:PARQUET",
+        "npz": f"{_HERE}.paths:NPZ",
     },
 )
 
