@@ -1,7 +1,7 @@
 """One of several processes that train together, started by torchrun: `python -m components.train_gan.rank JOB SAID`.
 
-JOB is a file with a `Job` as JSON. The lead writes to SAID, a line of JSON each, what the stage needs to hear, and how
-it ended; the others say nothing.
+JOB is a file with a `Job` as JSON. The lead writes to SAID, a line of JSON each, what the stage needs to hear (`Lead`
+passes it on there), and how it ended; the others say nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from components.stage.failures import failure_of
-from components.stage.progress import EventLog
+from components.stage.progress import Event, EventLog, EventReader
 from components.stage.stopping import PARENT_VARIABLE, StopSignal, stop_on_signals, watch_parent
+from gan_models.errors import RequestError, RunError
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +55,45 @@ class Job(BaseModel):
             start=read_start(self.start, recipe, table.metadata) if self.start else None,
             keep_discriminator=self.keep_discriminator,
         )
+
+
+class Lead:
+    """The lead, as the stage that started it sees it by the file SAID."""
+
+    def __init__(self, said: Path, reporter: Reporter) -> None:
+        self.word: Event | None = None
+        """On how the training ended; None until it is said."""
+        self._reader = EventReader(said)
+        self._reporter = reporter
+
+    def listen(self) -> Event | None:
+        """Passes on what was said since the last call; returns `word`."""
+        for event in self._reader.read():
+            if event["kind"] == "progress":
+                self._reporter.progress(event["step"], event["figures"])
+            elif event["kind"] == "tick":
+                self._reporter.tick(event["step"], event["metrics"], Path(event["grid"]))
+            elif event["kind"] == "note":
+                self._reporter.note(event["text"])
+            else:
+                self.word = event
+        return self.word
+
+
+def outcome_of(word: Event) -> Outcome:
+    """What the lead's last word means.
+
+    Raises:
+        RequestError, RunError, Stopped: as a training in one process.
+    """
+    from gan_models.training.loop import Outcome, Stopped
+
+    if word["kind"] == "stopped":
+        raise Stopped(word["step"])
+    if word["kind"] == "error":
+        raise (RequestError if word["exit_code"] == RequestError.exit_code else RunError)(word["sentence"])
+    fields = word["outcome"]
+    return Outcome(**{**fields, "unhealthy_steps": tuple(fields["unhealthy_steps"])})
 
 
 class _Telling:

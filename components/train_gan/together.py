@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from components.processes import parent_mark
 from components.scratch import scratch_folder
 from components.stage.stopping import PARENT_VARIABLE
-from components.train_gan.lead import Lead, outcome_of
-from components.train_gan.rank import Job
+from components.train_gan.rank import Job, Lead, outcome_of
 from gan_models.errors import RunError
 
 if TYPE_CHECKING:
@@ -39,25 +38,19 @@ def train_together(job: Job, count: int, reporter: Reporter) -> Outcome:
             processes = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
             )
+            lead, told = Lead(said, reporter), False
             try:
-                lead = Lead(said, reporter)
-                _follow(processes, lead, reporter)
+                while processes.poll() is None:
+                    lead.listen()
+                    if reporter.stop_requested() and not told:
+                        processes.terminate()  # torchrun passes it on, and waits for the checkpoint
+                        told = True
+                    time.sleep(POLL_SECONDS)
             finally:
                 processes.terminate()
                 processes.wait()
-        if lead.word is None:
+        word = lead.listen()
+        if word is None:
             tail = " ".join(log.read_text(encoding="utf-8", errors="replace").split()[-40:])
             raise RunError(f"a training process ended without a word (killed, or out of memory?): {tail}")
-        return outcome_of(lead.word)
-
-
-def _follow(processes: subprocess.Popen[bytes], lead: Lead, reporter: Reporter) -> None:
-    """Passes on what the lead says until all have ended."""
-    told = False
-    while processes.poll() is None:
-        lead.listen()
-        if reporter.stop_requested() and not told:
-            processes.terminate()  # torchrun passes it on, and waits for the checkpoint
-            told = True
-        time.sleep(POLL_SECONDS)
-    lead.listen()
+        return outcome_of(word)

@@ -20,8 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from components.stage.failures import Interrupted
 from components.tracking.journal import link_or_copy, remove
-from components.train_gan.lead import Lead, outcome_of
-from components.train_gan.rank import Job
+from components.train_gan.rank import Job, Lead, outcome_of
 from gan_models.atomic import new_folder, write_text
 from gan_models.errors import RequestError, RunError
 
