@@ -53,7 +53,7 @@ class _Worker:
         path = os.pathsep.join([str(PACKAGE_ROOT), *filter(None, sys.path)])
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-S", "-P", "-m", "components.prepare_data.decode_worker"],
+                [sys.executable, "-S", "-P", "-c", "from components.prepare_data.decoding import serve; serve()"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -12,6 +12,7 @@ import os
 import shutil
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,10 +133,9 @@ class TrainJobs:
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
 
-        call = getattr(self._api, f"{verb}_namespaced_custom_object")
+        call: Callable[..., dict[str, Any]] = getattr(self._api, f"{verb}_namespaced_custom_object")
         try:
-            answer: dict[str, Any] = call(**self._where, **what, _request_timeout=REQUEST_SECONDS)
-            return answer
+            return call(**self._where, **what, _request_timeout=REQUEST_SECONDS)
         except HTTPError as error:
             raise UnreachableError(f"Kubernetes does not answer ({verb} of a TrainJob): {error}") from None
         except ApiException as error:
@@ -199,7 +199,7 @@ def _on_the_volume(job: Job, meeting: Path) -> Job:
 def _begin(jobs: TrainJobs, name: str, job: Job, nodes: Nodes, reporter: Reporter) -> Path:
     """The file that the lead writes to, of the TrainJob that is there, or of a new one."""
     digest = hashlib.sha256((job.model_dump_json() + nodes.model_dump_json()).encode()).hexdigest()[:16]
-    waiting = False
+    watch = _Watch(jobs, name, reporter)
     while True:
         there = jobs.get(name)
         if there is None:
@@ -213,9 +213,7 @@ def _begin(jobs: TrainJobs, name: str, job: Job, nodes: Nodes, reporter: Reporte
             return Path(there["spec"]["trainer"]["command"][-1])
         if "deletionTimestamp" not in there["metadata"]:
             jobs.delete(name)
-        if not waiting:
-            reporter.note(f"waiting until the pods of an earlier TrainJob {name} have ended")
-            waiting = True
+        watch.note(f"waiting until the pods of an earlier TrainJob {name} have ended")
         if reporter.stop_requested():
             raise Interrupted
         time.sleep(POLL_SECONDS)
@@ -288,7 +286,7 @@ class _Watch:
         try:
             there = self._jobs.get(self._name)
         except UnreachableError as error:
-            self._note(f"{error}; the training goes on without")
+            self.note(f"{error}; the training goes on without")
             return ""
         if there is None:
             return "was deleted; the same command continues"
@@ -301,10 +299,10 @@ class _Watch:
         if "Complete" in true:
             return "ended without a word of its lead: is the volume the same on all nodes (ReadWriteMany)?"
         if "Suspended" in true:
-            self._note(f"the TrainJob is suspended: {true['Suspended']}")
+            self.note(f"the TrainJob is suspended: {true['Suspended']}")
         return ""
 
-    def _note(self, sentence: str) -> None:
+    def note(self, sentence: str) -> None:
         if sentence not in self._said:
             self._said.add(sentence)
             self._reporter.note(sentence)
