@@ -140,8 +140,13 @@ def open_image(item: Item) -> Image.Image:
         raise item
     if isinstance(item, Image.Image):
         return item
-    file = io.BytesIO(item) if isinstance(item, bytes) else item
-    head = item[:8] if isinstance(item, bytes) else _head(item)
+    if isinstance(item, bytes):
+        file: io.BytesIO | str = io.BytesIO(item)
+        head = item[:8]
+    else:
+        file = item
+        with Path(item).open("rb") as start:
+            head = start.read(8)
     if not head:
         raise BadImageError("the file is empty")
     image: Image.Image
@@ -153,11 +158,6 @@ def open_image(item: Item) -> Image.Image:
     if limit is not None and image.width * image.height > limit:
         raise BadImageError(f"too large: {image.width}x{image.height} pixels, the limit is {limit}")
     return image
-
-
-def _head(path: str) -> bytes:
-    with Path(path).open("rb") as file:
-        return file.read(8)
 
 
 def _all_formats() -> tuple[str, ...]:

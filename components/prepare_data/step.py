@@ -12,10 +12,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from components.prepare_data.decoding import Target
-from components.prepare_data.duplicates import DUPLICATES_FILE
 from components.prepare_data.inspection import channels_of, look_at
 from components.prepare_data.sources import open_source, short_name
 from components.prepare_data.sources.base import Source
+from components.prepare_data.splits import DUPLICATES_FILE
 from components.prepare_data.table_building import QUARANTINE_FILE, Import, build_table
 from components.stage.request import StageRequest
 from components.stage.stage import Interrupted, Stage

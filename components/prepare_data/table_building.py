@@ -14,10 +14,16 @@ import numpy as np
 
 from components.prepare_data.decode_pool import DecodePool, available_cores
 from components.prepare_data.decoding import Decoded, Target
-from components.prepare_data.duplicates import find_duplicates, remove_rows, write_duplicates
 from components.prepare_data.preview import Preview
 from components.prepare_data.sources.base import BATCH_BYTES, BATCH_ITEMS, Batch, Source, reading
-from components.prepare_data.splits import DIGEST_TYPE, assign_splits, choose_rows
+from components.prepare_data.splits import (
+    DIGEST_TYPE,
+    assign_splits,
+    choose_rows,
+    find_duplicates,
+    remove_rows,
+    write_duplicates,
+)
 from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter
 from gan_models.recipes.schema import Data
 

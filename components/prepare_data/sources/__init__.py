@@ -9,6 +9,7 @@ A source is written `kind` or `kind:rest`:
     parquet:<path>                        a file or folder in the convention of public data hubs
     npz:<path>                            NumPy arrays
 
+Whatever takes a source's name here raises RequestError where there is no such source, as `parse_source` does.
 A kind is one `SourceKind` (`base.py`); ours are listed in `SOURCES`, packages add theirs.
 """
 
@@ -74,11 +75,7 @@ def _guess(text: str) -> str:
 
 
 def absolute_source(text: str) -> str:
-    """The same source, meaning the same in every working directory.
-
-    Raises:
-        RequestError: as `parse_source`.
-    """
+    """The same source, meaning the same in every working directory."""
     name = parse_source(text)
     return f"{name.kind}:{name.path.absolute()}" if name.path else text
 

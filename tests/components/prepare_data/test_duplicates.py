@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.prepare_data.duplicates import Duplicate, find_duplicates
+from components.prepare_data.splits import Duplicate, find_duplicates
 
 
 def find(folder: Path, digests: list[int], splits: list[str], labels: list[int | None]) -> tuple[list[Duplicate], int]:
