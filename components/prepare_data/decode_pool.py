@@ -53,7 +53,7 @@ class _Worker:
         path = os.pathsep.join([str(PACKAGE_ROOT), *filter(None, sys.path)])
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-S", "-P", "-m", "components.prepare_data.decode_worker"],
+                [sys.executable, "-S", "-P", "-c", "from components.prepare_data.decoding import serve; serve()"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -66,9 +66,7 @@ class _Worker:
         self._requests, self._answers = self._process.stdin, self._process.stdout
         for pipe in (self._requests, self._answers):
             _widen(pipe)
-        self._sending = threading.Lock()
-        self._last_read = threading.Event()
-        self._last_read.set()
+        self._sending, self._reading = threading.Lock(), threading.Lock()
 
     def decode(self, items: Sequence[Item], target: Target) -> Decoded:
         """What the process makes of a batch.
@@ -80,14 +78,12 @@ class _Worker:
             with self._sending:
                 pickle.dump((items, target), self._requests, pickle.HIGHEST_PROTOCOL)
                 self._requests.flush()
-                before, self._last_read = self._last_read, threading.Event()
-                read = self._last_read
+                self._reading.acquire()  # before anybody else can send: answers come in the order of the requests
             try:
-                before.wait()  # answers come in the order of the requests
                 # Not foreign data: the other end is our own process, and nobody else holds the pipe.
                 decoded: Decoded = pickle.load(self._answers)
             finally:
-                read.set()
+                self._reading.release()
         except (OSError, EOFError, ValueError, pickle.UnpicklingError) as error:  # ValueError: closed meanwhile
             raise WorkerDiedError(self._ending()) from error
         return decoded
@@ -120,37 +116,6 @@ def _widen(pipe: IO[bytes]) -> None:
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
-class _Seat:
-    """The place of one worker in the pool: filled when first needed, and again when its worker died."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._worker: _Worker | None = None
-        self._closed = False
-
-    def decode(self, items: Sequence[Item], target: Target) -> Decoded:
-        with self._lock:
-            if self._closed:
-                raise WorkerDiedError("stopped")
-            worker = self._worker = self._worker or _Worker()
-        try:
-            return worker.decode(items, target)
-        except WorkerDiedError:
-            with self._lock:
-                if self._worker is worker:
-                    self._worker = None
-            raise
-
-    def close(self, at_once: bool) -> None:
-        with self._lock:
-            self._closed = True
-            worker, self._worker = self._worker, None
-        if worker is not None:
-            if at_once:
-                worker.kill()
-            worker.stop()
-
-
 class DecodePool:
     """Decodes batches on several cores; the results come in the order of the batches.
 
@@ -160,10 +125,12 @@ class DecodePool:
 
     def __init__(self, target: Target, workers: int | None = None) -> None:
         self._target = target
-        self._seats = [_Seat() for _ in range(workers or available_cores())]
-        threads = THREADS_FOR_A_WORKER * len(self._seats)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._seats = workers or available_cores()
+        self._workers: dict[object, _Worker] = {}
+        """By seat: its number, or what stands for a batch that is decoded apart."""
+        self._lock = threading.Lock()
         self._closed = False
+        self._threads = ThreadPoolExecutor(THREADS_FOR_A_WORKER * self._seats, thread_name_prefix="decode")
 
     def decode(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, Decoded], None, None]:
         """Pairs of a batch and its outcome.
@@ -173,57 +140,78 @@ class DecodePool:
         """
         waiting: deque[tuple[Batch, Future[Decoded]]] = deque()
         for number, batch in enumerate(batches):
-            seat = self._seats[number % len(self._seats)]
-            waiting.append((batch, self._threads.submit(self._decode, batch, seat)))
-            if len(waiting) >= BATCHES_IN_FLIGHT * len(self._seats):
+            waiting.append((batch, self._threads.submit(self._decode, batch, number % self._seats)))
+            if len(waiting) >= BATCHES_IN_FLIGHT * self._seats:
                 first, future = waiting.popleft()
                 yield first, future.result()
         while waiting:
             first, future = waiting.popleft()
             yield first, future.result()
 
-    def _decode(self, batch: Batch, seat: _Seat) -> Decoded:
+    def _decode(self, batch: Batch, seat: int) -> Decoded:
         if batch.fill is not None:
             batch.fill(batch)
         items: Sequence[Item] = batch.items
         if not any(isinstance(item, bytes | str) for item in items):
             return decode_batch(items, self._target)
         try:
-            return seat.decode(items, self._target)
+            return self._ask(seat, items)
         except WorkerDiedError:
             return self._decode_apart(items)
 
+    def _ask(self, seat: object, items: Sequence[Item]) -> Decoded:
+        """What the worker of a seat makes of a batch; it is started when first needed, and anew when it died."""
+        with self._lock:
+            if self._closed:
+                raise WorkerDiedError("stopped")
+            if seat not in self._workers:
+                self._workers[seat] = _Worker()
+            worker = self._workers[seat]
+        try:
+            return worker.decode(items, self._target)
+        except WorkerDiedError:
+            with self._lock:
+                if self._workers.get(seat) is worker:
+                    del self._workers[seat]
+            raise
+
     def _decode_apart(self, items: Sequence[Item]) -> Decoded:
         """A batch whose process died, image by image in a process that no other batch shares."""
-        seat = _Seat()
+        seat = object()
         try:
-            self._check_that_workers_run(seat)
+            self._ask(seat, [])
+        except WorkerDiedError as ending:
+            if self._closed:
+                raise
+            raise RunError(f"decoder processes end at once ({ending}): is this Python installation complete?") from None
+        try:
             return joined([self._decode_alone(item, seat) for item in items])
         finally:
-            seat.close(at_once=True)
+            with self._lock:
+                worker = self._workers.pop(seat, None)
+            if worker is not None:
+                worker.stop()
 
-    def _decode_alone(self, item: Item, seat: _Seat) -> Decoded:
+    def _decode_alone(self, item: Item, seat: object) -> Decoded:
         try:
-            return seat.decode([item], self._target)
+            return self._ask(seat, [item])
         except WorkerDiedError as ending:
             return Decoded(reasons=[(0, f"damaged: it ended the decoder ({ending})")])
-
-    def _check_that_workers_run(self, seat: _Seat) -> None:
-        if self._closed:
-            raise WorkerDiedError("stopped")
-        try:
-            seat.decode([], self._target)
-        except WorkerDiedError as ending:
-            raise RunError(f"decoder processes end at once ({ending}): is this Python installation complete?") from None
 
     def __enter__(self) -> DecodePool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._closed = True
         if kind is not None:  # do not wait for batches that nobody will read
-            for seat in self._seats:
-                seat.close(at_once=True)
+            self._close(at_once=True)
         self._threads.shutdown(wait=True, cancel_futures=True)
-        for seat in self._seats:
-            seat.close(at_once=False)
+        self._close(at_once=False)
+
+    def _close(self, at_once: bool) -> None:
+        with self._lock:
+            self._closed = True
+            workers, self._workers = self._workers, {}
+        for worker in workers.values():
+            if at_once:
+                worker.kill()
+            worker.stop()

@@ -1,6 +1,6 @@
 """From an image of any kind to square uint8 pixels, or a reason why not.
 
-Runs in the decoder processes (`decode_worker`), so it imports little: Pillow, and numpy only for 16- and 32-bit images.
+Runs in the decoder processes (`serve`), so it imports little: Pillow, and numpy only for 16- and 32-bit images.
 
 What happens to an image, in this order: the first frame is taken, EXIF orientation is applied, transparency is laid on
 white, every mode becomes 8-bit grey or RGB, the centre square is cut out (or the image is padded with black to a
@@ -10,8 +10,14 @@ less than three times the target, which Pillow documents as indistinguishable fr
 
 from __future__ import annotations
 
+import gc
 import io
 import math
+import os
+import pickle
+import signal
+import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -110,10 +116,15 @@ def joined(parts: Sequence[Decoded]) -> Decoded:
 
 
 def _decode(item: Item, target: Target) -> tuple[Image.Image, bool]:
-    """The finished square, and whether its colours were lost."""
+    """The finished square, L or RGB, and whether its colours were lost."""
     image = open_image(item)
     coloured = target.channels == 1 and image.mode != "L" and not is_grey(image)
-    square = squared(image, target)
+    if image.format == "JPEG" and target.resize != "nearest":
+        _draft(image, target)
+    whole = in_eight_bits(_upright(image))
+    if whole.mode != target.mode:
+        whole = whole.convert(target.mode)
+    square = to_square(whole, target.size, target.resize, target.fit)
     if isinstance(item, str) and square is not image:
         image.close()
     return square, coloured
@@ -129,8 +140,13 @@ def open_image(item: Item) -> Image.Image:
         raise item
     if isinstance(item, Image.Image):
         return item
-    file = io.BytesIO(item) if isinstance(item, bytes) else item
-    head = item[:8] if isinstance(item, bytes) else _head(item)
+    if isinstance(item, bytes):
+        file: io.BytesIO | str = io.BytesIO(item)
+        head = item[:8]
+    else:
+        file = item
+        with Path(item).open("rb") as start:
+            head = start.read(8)
     if not head:
         raise BadImageError("the file is empty")
     image: Image.Image
@@ -142,11 +158,6 @@ def open_image(item: Item) -> Image.Image:
     if limit is not None and image.width * image.height > limit:
         raise BadImageError(f"too large: {image.width}x{image.height} pixels, the limit is {limit}")
     return image
-
-
-def _head(path: str) -> bytes:
-    with Path(path).open("rb") as file:
-        return file.read(8)
 
 
 def _all_formats() -> tuple[str, ...]:
@@ -178,16 +189,6 @@ def is_grey(image: Image.Image) -> bool:
         palette = image.getpalette("RGB") or []
         return palette[0::3] == palette[1::3] == palette[2::3]
     return image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
-
-
-def squared(image: Image.Image, target: Target) -> Image.Image:
-    """An open image of any mode and size as L or RGB image of size x size."""
-    if image.format == "JPEG" and target.resize != "nearest":
-        _draft(image, target)
-    image = in_eight_bits(_upright(image))
-    if image.mode != target.mode:
-        image = image.convert(target.mode)
-    return to_square(image, target.size, target.resize, target.fit)
 
 
 def _draft(image: Image.Image, target: Target) -> None:
@@ -278,3 +279,28 @@ def to_square(image: Image.Image, size: int, resize: str, fit: str) -> Image.Ima
     canvas = Image.new(image.mode, (size, size), 0)
     canvas.paste(resized, ((size - inner[0]) // 2, (size - inner[1]) // 2))
     return canvas
+
+
+def serve() -> None:
+    """What a decoder process does: reads pickled (items, target) from standard input, answers on standard output.
+
+    Ends when its input ends: when the parent goes, however it goes, the pipe closes and no process is left behind.
+    Only ever talks to the process that started it.
+    """
+    # Ctrl-C reaches the whole process group; the parent decides what happens, and closes the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
+    gc.freeze()  # what was imported stays: no need to look at it again
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # a library that prints must not break the protocol
+    while True:
+        try:
+            items, target = pickle.load(requests)
+        except (EOFError, pickle.UnpicklingError):
+            return
+        try:
+            pickle.dump(decode_batch(items, target), answers, pickle.HIGHEST_PROTOCOL)
+            answers.flush()
+        except BrokenPipeError:
+            return

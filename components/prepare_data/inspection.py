@@ -20,20 +20,16 @@ SAMPLE_IMAGES = 256
 
 
 class Inspection(BaseModel):
-    """A source in figures."""
+    """A source in figures; classes, domains and splits as in `Source`."""
 
     source: str
     kind: str
     images: int
     """Images that the source claims to have; some may turn out unreadable."""
     classes: list[str]
-    """Class names in the order of their labels; empty when unlabelled."""
     domains: list[str]
-    """Domain names, sorted; empty where the images belong to none."""
     captions: bool
-    """Whether texts say what the images show."""
     splits: list[str]
-    """The splits that the source itself gives; empty: they are decided at import."""
     channels: str
     """`grey` or `rgb`: what data.channels=auto would choose."""
     sample: int

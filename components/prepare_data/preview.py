@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -14,46 +14,42 @@ GAP = 2
 BACKGROUND = (255, 255, 255)
 
 
-class PreviewImages:
+class Preview:
     """Keeps the first images of each class as they pass by, as many as the grid has room for."""
 
     def __init__(self, class_names: Sequence[str]) -> None:
-        self._kinds = max(1, len(class_names))
+        self._names = class_names
         self._room = COLUMNS if class_names else COLUMNS * ROWS
-        self.by_label: dict[int | None, list[np.ndarray]] = {}
+        self._kept: dict[int | None, list[np.ndarray]] = {}
 
     def offer(self, images: np.ndarray, labels: Sequence[int | None]) -> None:
         """`images` uint8 [N, H, W, C] with their labels."""
-        if len(self.by_label) == self._kinds and all(len(kept) == self._room for kept in self.by_label.values()):
+        kinds = max(1, len(self._names))
+        if len(self._kept) == kinds and all(len(kept) == self._room for kept in self._kept.values()):
             return
         for image, label in zip(images, labels, strict=True):
-            kept = self.by_label.setdefault(label, [])
+            kept = self._kept.setdefault(label, [])
             if len(kept) < self._room:
                 kept.append(image.copy())
 
-
-def draw_preview(by_label: Mapping[int | None, Sequence[np.ndarray]], class_names: Sequence[str]) -> Image.Image:
-    """A grid: one row for each of the first 16 classes, or rows of ten where there are no classes.
-
-    Args:
-        by_label: for each label, uint8 images [H, W, C].
-    """
-    rows: list[tuple[str, Sequence[np.ndarray]]] = []
-    if class_names:
-        rows = [(name, by_label.get(label, ())) for label, name in enumerate(class_names[:ROWS])]
-    else:
-        images = by_label.get(None, ())
-        rows = [("", images[start : start + COLUMNS]) for start in range(0, len(images), COLUMNS)]
-    font = ImageFont.load_default(size=14)
-    margin = max((int(font.getlength(name[:24])) + 3 * GAP for name, _ in rows if name), default=GAP)
-    side = max(CELL_PIXELS, *(len(image) for _, images in rows for image in images[:1]), 1)
-    pitch = side + GAP
-    canvas = Image.new("RGB", (margin + COLUMNS * pitch, max(1, len(rows)) * pitch + GAP), BACKGROUND)
-    pen = ImageDraw.Draw(canvas)
-    for row, (name, images) in enumerate(rows):
-        top = GAP + row * pitch
-        pen.text((GAP, top + side // 2), name[:24], fill=(0, 0, 0), font=font, anchor="lm")
-        for column, image in enumerate(images):
-            pixels = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-            canvas.paste(pixels.resize((side, side), Image.Resampling.NEAREST), (margin + column * pitch, top))
-    return canvas
+    def draw(self) -> Image.Image:
+        """A grid: one row for each of the first 16 classes, or rows of ten where there are no classes."""
+        rows: list[tuple[str, Sequence[np.ndarray]]] = []
+        if self._names:
+            rows = [(name, self._kept.get(label, ())) for label, name in enumerate(self._names[:ROWS])]
+        else:
+            kept = self._kept.get(None, ())
+            rows = [("", kept[start : start + COLUMNS]) for start in range(0, len(kept), COLUMNS)]
+        font = ImageFont.load_default(size=14)
+        margin = max((int(font.getlength(name[:24])) + 3 * GAP for name, _ in rows if name), default=GAP)
+        side = max(CELL_PIXELS, *(len(image) for _, images in rows for image in images[:1]), 1)
+        pitch = side + GAP
+        canvas = Image.new("RGB", (margin + COLUMNS * pitch, max(1, len(rows)) * pitch + GAP), BACKGROUND)
+        pen = ImageDraw.Draw(canvas)
+        for row, (name, images) in enumerate(rows):
+            top = GAP + row * pitch
+            pen.text((GAP, top + side // 2), name[:24], fill=(0, 0, 0), font=font, anchor="lm")
+            for column, image in enumerate(images):
+                pixels = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+                canvas.paste(pixels.resize((side, side), Image.Resampling.NEAREST), (margin + column * pitch, top))
+        return canvas

@@ -1,4 +1,4 @@
-"""Which image goes to which split, and which images are there twice.
+"""Which image goes to which split, which are in a table twice, and which of those leak from split to split.
 
 A split is decided by an image's own pixels: equal images always land together, and an image stays where it is when
 others are added, so that what a generator was trained on never turns up in a later test split.
@@ -6,15 +6,21 @@ others are added, so that what a generator was trained on never turns up in a la
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Sequence
+import csv
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from gan_models.data.table_file import SPLITS
+from components.prepare_data.sources.base import rows_within
+from gan_models.data.table_file import IMAGES_FILE, SPLITS, TableMetadata, TableWriter, pixel_rows
 
 DIGEST_TYPE = np.dtype("<u8")
+DUPLICATES_FILE = "duplicates.csv"
 
 
 def choose_rows(total: int, limit: int | None, seed: int) -> np.ndarray | None:
@@ -75,35 +81,72 @@ class Duplicate:
     """Whether it lies in a later split than `first`: a leak."""
 
 
-class DuplicateFinder:
-    """Remembers 17 bytes of every image, and finds equal ones by their 64-bit hashes.
+def find_duplicates(table: Path, digests: np.ndarray) -> tuple[list[Duplicate], int]:
+    """All duplicates by row, and how many groups of equal images carry different labels.
 
-    Two different images share a hash with a probability of 3e-6 among ten million.
+    Equal are images with the same hash: two different ones share it with a probability of 3e-6 among ten million.
+
+    Args:
+        digests: uint64 [N], a hash of the pixels of each row.
     """
+    with pq.ParquetFile(table) as file:
+        columns = file.read(["label", "split"], use_threads=False)
+    labels = columns["label"].fill_null(-1).to_numpy()
+    splits = pc.index_in(columns["split"], pa.array(SPLITS)).to_numpy()
+    # Within a group of equal images: the earliest split first, then the order of the table.
+    order = np.lexsort((np.arange(len(digests)), splits, digests))
+    leads = np.ones(len(order), bool)
+    leads[1:] = digests[order][1:] != digests[order][:-1]
+    firsts = order[leads][np.cumsum(leads) - 1]
+    rows, firsts = order[~leads], firsts[~leads]
+    removed = splits[rows] != splits[firsts]
+    conflicts = len(np.unique(firsts[labels[rows] != labels[firsts]]))
+    found = map(Duplicate, rows.tolist(), firsts.tolist(), removed.tolist())
+    return sorted(found, key=lambda duplicate: duplicate.row), conflicts
 
-    def __init__(self) -> None:
-        self._digests = array("Q")
-        self._labels = array("q")
-        self._splits = bytearray()
 
-    def add(self, digests: np.ndarray, labels: Sequence[int | None], splits: Sequence[str]) -> None:
-        """One batch of rows, in the order of the table."""
-        self._digests.frombytes(digests.astype(np.uint64).tobytes())
-        self._labels.extend(-1 if label is None else label for label in labels)
-        self._splits.extend(SPLITS.index(split) for split in splits)
+def write_duplicates(folder: Path, duplicates: Sequence[Duplicate]) -> None:
+    """Write `duplicates.csv`: each image that equals another one pixel by pixel, and whether it was removed."""
+    rows = np.array([(duplicate.row, duplicate.first) for duplicate in duplicates], np.int64)
+    places = _places(folder / IMAGES_FILE, np.unique(rows)) if len(rows) else {}
+    with (folder / DUPLICATES_FILE).open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file)
+        lines.writerow(["path", "split", "duplicate_of", "duplicate_of_split", "removed"])
+        for duplicate in duplicates:
+            removed = "yes" if duplicate.removed else "no"
+            lines.writerow([*places[duplicate.row], *places[duplicate.first], removed])
 
-    def find(self) -> tuple[list[Duplicate], int]:
-        """All duplicates by row, and how many groups of equal images carry different labels."""
-        digests, splits = np.frombuffer(self._digests, np.uint64), np.frombuffer(self._splits, np.uint8)
-        labels = np.frombuffer(self._labels, np.int64)
-        # Within a group of equal images: the earliest split first, then the order of the table.
-        order = np.lexsort((np.arange(len(digests)), splits, digests))
-        starts = np.flatnonzero(np.r_[True, digests[order][1:] != digests[order][:-1]]) if len(order) else order
-        sizes = np.diff(np.r_[starts, len(order)])
-        found: list[Duplicate] = []
-        conflicts = 0
-        for start, size in zip(starts[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
-            first, *others = order[start : start + size].tolist()
-            found += [Duplicate(row, first, bool(splits[row] != splits[first])) for row in others]
-            conflicts += any(labels[row] != labels[first] for row in others)
-        return sorted(found, key=lambda duplicate: duplicate.row), conflicts
+
+def _places(table: Path, rows: np.ndarray) -> dict[int, tuple[str, str]]:
+    """Path and split of some rows (ascending) of a table."""
+    found: dict[int, tuple[str, str]] = {}
+    for start, group in _row_groups(table, ["path", "split"]):
+        inside = rows_within(rows, start, len(group))
+        paths, splits = (group.column(name).take(pa.array(inside)).to_pylist() for name in ("path", "split"))
+        found |= dict(zip((inside + start).tolist(), zip(paths, splits, strict=True), strict=True))
+    return found
+
+
+def remove_rows(table: Path, rows: Sequence[int], metadata: TableMetadata) -> TableMetadata:
+    """Write the table again without some rows; returns its new metadata."""
+    out = np.asarray(rows, np.int64)
+    smaller = table.with_name(f"smaller-{table.name}")
+    with TableWriter(smaller, metadata.height, metadata.width, metadata.channels) as writer:
+        for start, group in _row_groups(table, None):
+            keep = ~np.isin(np.arange(start, start + len(group)), out)
+            pixels = pixel_rows(group.column("pixels"))[keep]
+            others = group.drop_columns(["pixels"]).filter(pa.array(keep)).to_pydict()
+            writer.append(pixels, others["label"], others["split"], others["path"], others["caption"], others["domain"])
+        metadata = writer.close(metadata.class_names, metadata.source, metadata.options)
+    smaller.replace(table)
+    return metadata
+
+
+def _row_groups(table: Path, columns: list[str] | None) -> Iterator[tuple[int, pa.Table]]:
+    """(position of its first row, rows) of each row group."""
+    start = 0
+    with pq.ParquetFile(table) as file:
+        for group in range(file.num_row_groups):
+            rows = file.read_row_group(group, columns=columns, use_threads=False)
+            yield start, rows
+            start += len(rows)

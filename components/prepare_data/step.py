@@ -13,12 +13,10 @@ from pydantic import BaseModel
 
 from components.prepare_data.decoding import Target
 from components.prepare_data.inspection import channels_of, look_at
-from components.prepare_data.leaks import DUPLICATES_FILE
-from components.prepare_data.preview import draw_preview
-from components.prepare_data.quarantine import QUARANTINE_FILE
 from components.prepare_data.sources import open_source, short_name
 from components.prepare_data.sources.base import Source
-from components.prepare_data.table_building import Built, build_table
+from components.prepare_data.splits import DUPLICATES_FILE
+from components.prepare_data.table_building import QUARANTINE_FILE, Import, build_table
 from components.stage.request import StageRequest
 from components.stage.stage import Interrupted, Stage
 from gan_models.atomic import new_file, new_folder, write_json
@@ -75,7 +73,7 @@ def run(request: Request, stage: Stage) -> Result:
         built = _build(source, options, folder, stage)
         _check_bad_share(built, options, folder, output, stage)
         _check_splits(built, source, options)
-        draw_preview(built.preview, built.metadata.class_names).save(folder / PREVIEW_FILE)
+        built.preview.draw().save(folder / PREVIEW_FILE)
         write_json(folder / SUMMARY_FILE, _summary(built))
     _quarantine_of_failure(output).unlink(missing_ok=True)
     result = _result(built, time.monotonic() - started)
@@ -83,7 +81,7 @@ def run(request: Request, stage: Stage) -> Result:
     return result
 
 
-def _build(source: Source, options: Data, folder: Path, stage: Stage) -> Built:
+def _build(source: Source, options: Data, folder: Path, stage: Stage) -> Import:
     channels = {"grey": 1, "rgb": 3}.get(options.channels) or channels_of(look_at(source))
     target = Target(options.size, channels, options.resize, options.fit)
     total = min(source.total, options.max_images or source.total)
@@ -117,7 +115,7 @@ def _quarantine_of_failure(output: Path) -> Path:
     return output.with_name(f"{output.name}.{QUARANTINE_FILE}")
 
 
-def _check_bad_share(built: Built, options: Data, folder: Path, output: Path, stage: Stage) -> None:
+def _check_bad_share(built: Import, options: Data, folder: Path, output: Path, stage: Stage) -> None:
     share = built.bad / built.total
     if share <= options.max_bad_share and built.bad < built.total:
         return
@@ -131,7 +129,7 @@ def _check_bad_share(built: Built, options: Data, folder: Path, output: Path, st
     )
 
 
-def _check_splits(built: Built, source: Source, options: Data) -> None:
+def _check_splits(built: Import, source: Source, options: Data) -> None:
     """That there is something to train on, and something in every split that was asked for."""
     metadata = built.metadata
     asked = {"train": 1.0, "validation": options.validation, "test": options.test}
@@ -146,7 +144,7 @@ def _check_splits(built: Built, source: Source, options: Data) -> None:
         )
 
 
-def _summary(built: Built) -> dict[str, Any]:
+def _summary(built: Import) -> dict[str, Any]:
     """Content of summary.json: everything about the data set that is not a pixel."""
     metadata = built.metadata
     return {
@@ -162,7 +160,7 @@ def _summary(built: Built) -> dict[str, Any]:
         "splits": metadata.splits,
         "counts": metadata.counts,
         "bad": built.bad,
-        "ignored": built.ignored,
+        "ignored": len(built.source.ignored),
         "colour_made_grey": built.coloured,
         "duplicates": {
             "within_splits": built.duplicates - built.leaks,
@@ -173,7 +171,7 @@ def _summary(built: Built) -> dict[str, Any]:
     }
 
 
-def _result(built: Built, seconds: float) -> Result:
+def _result(built: Import, seconds: float) -> Result:
     metadata = built.metadata
     return Result(
         images=metadata.images,
@@ -193,7 +191,7 @@ def _result(built: Built, seconds: float) -> Result:
     )
 
 
-def _tell(stage: Stage, request: Request, built: Built, result: Result) -> None:
+def _tell(stage: Stage, request: Request, built: Import, result: Result) -> None:
     """Notes for the user, and everything for the tracking server."""
     notes = list(_notes(built, result))
     for note in notes:
@@ -211,7 +209,7 @@ def _tell(stage: Stage, request: Request, built: Built, result: Result) -> None:
     stage.headline({}, f"**Data** `{name}`: {'; '.join(notes)}")
 
 
-def _notes(built: Built, result: Result) -> Iterator[str]:
+def _notes(built: Import, result: Result) -> Iterator[str]:
     metadata = built.metadata
     colour = "grey" if metadata.channels == 1 else "RGB"
     classes = f", {metadata.num_classes} classes" if metadata.num_classes else ""

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from components.prepare_data.decode_pool import DecodePool, available_cores
 from components.prepare_data.decoding import Decoded, Target
-from components.prepare_data.leaks import remove_rows, write_duplicates
-from components.prepare_data.preview import PreviewImages
-from components.prepare_data.quarantine import Quarantine
+from components.prepare_data.preview import Preview
 from components.prepare_data.sources.base import BATCH_BYTES, BATCH_ITEMS, Batch, Source, reading
-from components.prepare_data.splits import DIGEST_TYPE, DuplicateFinder, assign_splits, choose_rows
+from components.prepare_data.splits import (
+    DIGEST_TYPE,
+    assign_splits,
+    choose_rows,
+    find_duplicates,
+    remove_rows,
+    write_duplicates,
+)
 from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter
 from gan_models.recipes.schema import Data
 
+QUARANTINE_FILE = "quarantine.csv"
 NO_LABEL = "it has no label, or one that is not among the classes"
 NO_DOMAIN = "it has no domain"
 ITEMS_FOR_A_WORKER = 64  # fewer do not pay for starting another process
@@ -32,90 +39,29 @@ Report = Callable[[int, int], None]
 
 
 @dataclass
-class Built:
-    """What became of a source's images."""
-
-    metadata: TableMetadata
-    total: int
-    bad: int
-    ignored: int
-    first_bad: str
-    coloured: int
-    """Colour images that became grey."""
-    duplicates: int
-    leaks: int
-    """Duplicates across splits, removed from the later split."""
-    conflicts: int
-    """Groups of equal images that carry different labels."""
-    preview: dict[int | None, list[np.ndarray]] = field(repr=False)
-
-
-def build_table(
-    source: Source, target: Target, options: Data, folder: Path, report: Report, workers: int | None = None
-) -> Built:
-    """Import a source into `folder`: images.parquet, quarantine.csv and duplicates.csv.
-
-    Memory holds a few batches of images and 17 bytes for each image, however many there are. The result does not
-    depend on the number of workers.
-
-    Args:
-        workers: decoder processes; default: one for each core.
-
-    Raises:
-        RunError: the source became unreadable on the way, or decoding is impossible.
-        OSError: the folder cannot be written.
-    """
-    rows = choose_rows(source.total, options.max_images, options.split_seed)
-    total = source.total if rows is None else len(rows)
-    items = max(1, min(BATCH_ITEMS, BATCH_BYTES // target.row_bytes))
-    batches = _read(source.batches(None if rows is None else rows.tolist(), items), source.name)
-    with (
-        Quarantine(folder) as quarantine,
-        TableWriter(folder / IMAGES_FILE, target.size, target.size, target.channels) as writer,
-        DecodePool(target, min(workers or available_cores(), math.ceil(total / ITEMS_FOR_A_WORKER))) as pool,
-        closing(pool.decode(batches)) as results,
-    ):
-        for path, reason in source.ignored:
-            quarantine.ignore(path, reason)
-        table = _Import(source, options, quarantine, writer, PreviewImages(source.class_names))
-        for batch, decoded in results:
-            table.add(batch, decoded)
-            report(table.done, quarantine.bad)
-        metadata = writer.close(source.class_names, options.source, options.model_dump(mode="json"))
-    duplicates, conflicts = table.finder.find()
-    write_duplicates(folder, duplicates)
-    leaks = [duplicate.row for duplicate in duplicates if duplicate.removed]
-    return Built(
-        metadata=remove_rows(folder / IMAGES_FILE, leaks, metadata) if leaks else metadata,
-        total=total,
-        bad=quarantine.bad,
-        ignored=quarantine.ignored,
-        first_bad=quarantine.first,
-        coloured=table.coloured,
-        duplicates=len(duplicates),
-        leaks=len(leaks),
-        conflicts=conflicts,
-        preview=table.preview.by_label,
-    )
-
-
-def _read(batches: Iterator[Batch], source: str) -> Iterator[Batch]:
-    with reading(source):
-        yield from batches
-
-
-@dataclass
-class _Import:
-    """An image table being filled, with everything that is learnt on the way."""
+class Import:
+    """A table that is filled with the images of a source, and what is learnt on the way."""
 
     source: Source
     options: Data
-    quarantine: Quarantine
+    total: int
     writer: TableWriter
-    preview: PreviewImages
-    finder: DuplicateFinder = field(default_factory=DuplicateFinder)
+    quarantine: Callable[[tuple[str, str]], Any]
+    """Lists path and reason of an image that cannot be used."""
+    preview: Preview
+    digests: bytearray = field(default_factory=bytearray, repr=False)
+    """The hashes of the rows, DIGEST_TYPE each."""
     done: int = 0
+    bad: int = 0
+    first_bad: str = ""
     coloured: int = 0
+    """Colour images that became grey."""
+    metadata: TableMetadata = field(init=False)
+    duplicates: int = 0
+    leaks: int = 0
+    """Duplicates across splits, removed from the later split."""
+    conflicts: int = 0
+    """Groups of equal images that carry different labels."""
 
     def add(self, batch: Batch, decoded: Decoded) -> None:
         """Put one decoded batch where it belongs: rows into the table, the rest into quarantine."""
@@ -130,7 +76,9 @@ class _Import:
             pixels, digests = pixels[whole], digests[whole]
             kept = [kept[row] for row in np.flatnonzero(whole)]
         for position, reason in reasons:
-            self.quarantine.add(batch.paths[position], reason)
+            self.quarantine((batch.paths[position], reason))
+            self.first_bad = self.first_bad or f"{batch.paths[position]} ({reason})"
+        self.bad += len(reasons)
         if kept:
             self._append(batch, kept, pixels, digests)
         self.done += len(batch)
@@ -152,9 +100,58 @@ class _Import:
         labels = _pick(batch.labels, kept)
         texts = [_pick(column, kept) if column else [] for column in (batch.captions, batch.domains)]
         self.writer.append(pixels, labels, splits, _pick(batch.paths, kept), *texts)
-        self.finder.add(digests, labels, splits)
+        self.digests += digests.tobytes()
         in_training = [row for row, split in enumerate(splits) if split == "train"]
         self.preview.offer(pixels[in_training], _pick(labels, in_training))
+
+
+def build_table(
+    source: Source, target: Target, options: Data, folder: Path, report: Report, workers: int | None = None
+) -> Import:
+    """Import a source into `folder`: images.parquet, quarantine.csv and duplicates.csv.
+
+    Memory holds a few batches of images and some tens of bytes for each image, however many there are. The result does
+    not depend on the number of workers.
+
+    Args:
+        workers: decoder processes; default: one for each core.
+
+    Raises:
+        RunError: the source became unreadable on the way, or decoding is impossible.
+        OSError: the folder cannot be written.
+    """
+    rows = choose_rows(source.total, options.max_images, options.split_seed)
+    total = source.total if rows is None else len(rows)
+    items = max(1, min(BATCH_ITEMS, BATCH_BYTES // target.row_bytes))
+    batches = _read(source.batches(None if rows is None else rows.tolist(), items), source.name)
+    table = folder / IMAGES_FILE
+    with (
+        # Memory does not grow with the number of bad images.
+        (folder / QUARANTINE_FILE).open("w", newline="", encoding="utf-8", errors="backslashreplace") as listed,
+        TableWriter(table, target.size, target.size, target.channels) as writer,
+        DecodePool(target, min(workers or available_cores(), math.ceil(total / ITEMS_FOR_A_WORKER))) as pool,
+        closing(pool.decode(batches)) as results,
+    ):
+        quarantine = csv.writer(listed)
+        quarantine.writerow(["path", "reason"])
+        quarantine.writerows(source.ignored)
+        built = Import(source, options, total, writer, quarantine.writerow, Preview(source.class_names))
+        for batch, decoded in results:
+            built.add(batch, decoded)
+            report(built.done, built.bad)
+        built.metadata = writer.close(source.class_names, options.source, options.model_dump(mode="json"))
+    duplicates, built.conflicts = find_duplicates(table, np.frombuffer(built.digests, DIGEST_TYPE))
+    write_duplicates(folder, duplicates)
+    leaks = [duplicate.row for duplicate in duplicates if duplicate.removed]
+    if leaks:
+        built.metadata = remove_rows(table, leaks, built.metadata)
+    built.duplicates, built.leaks = len(duplicates), len(leaks)
+    return built
+
+
+def _read(batches: Iterator[Batch], source: str) -> Iterator[Batch]:
+    with reading(source):
+        yield from batches
 
 
 def _pick(values: Sequence[T], positions: Sequence[int]) -> list[T]:

@@ -1,27 +1,34 @@
-"""One of several processes that train together, started by torchrun: `python -m components.train_gan.rank JOB SAID`.
+"""Trains in several processes of this machine: torchrun starts each as `python -m components.train_gan.rank JOB SAID`.
 
-JOB is a file with a `Job` as JSON. The lead writes to SAID, a line of JSON each, what the stage needs to hear, and how
-it ended; the others say nothing.
+JOB is a file with a `Job` as JSON. The lead writes to SAID, a line of JSON each, what the stage needs to hear (`Lead`
+passes it on there), and how it ended; the others say nothing.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from components.processes import parent_mark
+from components.scratch import scratch_folder
 from components.stage.failures import failure_of
-from components.stage.progress import EventLog
+from components.stage.progress import Event, EventLog, EventReader
 from components.stage.stopping import PARENT_VARIABLE, StopSignal, stop_on_signals, watch_parent
+from gan_models.errors import RequestError, RunError
 
 if TYPE_CHECKING:
     import torch
 
     from gan_models.training.loop import Outcome, Reporter
+
+POLL_SECONDS = 0.1
 
 
 class Job(BaseModel):
@@ -54,6 +61,81 @@ class Job(BaseModel):
             start=read_start(self.start, recipe, table.metadata) if self.start else None,
             keep_discriminator=self.keep_discriminator,
         )
+
+
+class Lead:
+    """The lead, as the stage that started it sees it by the file SAID."""
+
+    def __init__(self, said: Path, reporter: Reporter) -> None:
+        self.word: Event | None = None
+        """On how the training ended; None until it is said."""
+        self._reader = EventReader(said)
+        self._reporter = reporter
+
+    def listen(self) -> Event | None:
+        """Passes on what was said since the last call; returns `word`."""
+        for event in self._reader.read():
+            if event["kind"] == "progress":
+                self._reporter.progress(event["step"], event["figures"])
+            elif event["kind"] == "tick":
+                self._reporter.tick(event["step"], event["metrics"], Path(event["grid"]))
+            elif event["kind"] == "note":
+                self._reporter.note(event["text"])
+            else:
+                self.word = event
+        return self.word
+
+
+def outcome_of(word: Event) -> Outcome:
+    """What the lead's last word means.
+
+    Raises:
+        RequestError, RunError, Stopped: as a training in one process.
+    """
+    from gan_models.training.loop import Outcome, Stopped
+
+    if word["kind"] == "stopped":
+        raise Stopped(word["step"])
+    if word["kind"] == "error":
+        raise (RequestError if word["exit_code"] == RequestError.exit_code else RunError)(word["sentence"])
+    fields = word["outcome"]
+    return Outcome(**{**fields, "unhealthy_steps": tuple(fields["unhealthy_steps"])})
+
+
+def train_together(job: Job, count: int, reporter: Reporter) -> Outcome:
+    """Trains `job` in `count` processes, one for each GPU where there are any; resumes as one process does.
+
+    Raises:
+        RequestError, RunError, Stopped: as a training in one process; RunError too when a process died.
+    """
+    with scratch_folder() as scratch:
+        asked, said, log = (scratch / name for name in ("job.json", "said.jsonl", "torchrun.log"))
+        asked.write_text(job.model_dump_json(), encoding="utf-8")
+        command = [
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count),
+            "--log-dir", str(scratch), "-m", "components.train_gan.rank", str(asked), str(said),
+        ]  # fmt: skip
+        environment = {**os.environ, PARENT_VARIABLE: parent_mark()}
+        with log.open("wb") as output:
+            processes = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
+            )
+            lead, told = Lead(said, reporter), False
+            try:
+                while processes.poll() is None:
+                    lead.listen()
+                    if reporter.stop_requested() and not told:
+                        processes.terminate()  # torchrun passes it on, and waits for the checkpoint
+                        told = True
+                    time.sleep(POLL_SECONDS)
+            finally:
+                processes.terminate()
+                processes.wait()
+        word = lead.listen()
+        if word is None:
+            tail = " ".join(log.read_text(encoding="utf-8", errors="replace").split()[-40:])
+            raise RunError(f"a training process ended without a word (killed, or out of memory?): {tail}")
+        return outcome_of(word)
 
 
 class _Telling:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,9 +77,8 @@ def run(request: Request, stage: Stage) -> Training:
     folder = state_folder(state_dir, recipe, metadata.fingerprint, request.seed, request.code_version, digest)
     with _only_here(folder), stage.progress("training", recipe.training.steps) as bar:
         stage.log_params({**model_document(recipe), "seed": request.seed, **({"start": digest} if digest else {})})
-        stage.log_dataset(
-            metadata.source, metadata.fingerprint, metadata.source, {"counts": metadata.counts}, context="training"
-        )
+        source, counts = metadata.source, {"counts": metadata.counts}
+        stage.log_dataset(source, metadata.fingerprint, source, counts, context="training")
         _replay_history(folder, stage)
         try:
             outcome = _train(request, recipe, folder, start, _StageReporter(stage, bar))
@@ -106,8 +105,7 @@ def _train(request: Request, recipe: Recipe, folder: Path, start: Start | None, 
     """In this process, or in one for each GPU: of this machine, or of the nodes that the environment names."""
     import torch
 
-    from components.train_gan.rank import Job
-    from components.train_gan.together import train_together
+    from components.train_gan.rank import Job, train_together
     from components.train_gan.train_job import Nodes, train_on_nodes
     from gan_models import ranks
 
@@ -188,21 +186,15 @@ class _StageReporter:
         return self._stage.stop_requested
 
 
-@contextmanager
-def _only_here(folder: Path) -> Iterator[None]:
-    """Holds the folder's lock, so that two processes never train in it at once."""
+def _only_here(folder: Path) -> AbstractContextManager[Any]:
+    """Holds the folder's lock while entered, so that two processes never train in it at once."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=_LOCK_SECONDS)
+        return FileLock(folder / ".lock").acquire(timeout=_LOCK_SECONDS)
     except Timeout:
         raise RequestError(
             f"another process is training in {folder}: wait for it, or use another work directory"
         ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _publish(folder: Path, output: Path, result: Training) -> None:

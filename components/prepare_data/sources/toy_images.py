@@ -15,15 +15,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from math import cos, pi, radians, sin
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from components.prepare_data.decoding import Target, to_square
-from components.prepare_data.sources import toy_shapes
 from components.prepare_data.sources.base import DrawnSource
 from components.prepare_data.sources.embedded import open_mnist_5k
-from components.prepare_data.sources.toy_catalogue import TOYS
+from components.prepare_data.sources.toy import TOYS
 from gan_models.data.digit_styles import STYLES
 from gan_models.data.toy import GRID, RING, Mixture
 
@@ -88,23 +89,101 @@ class StackedSource(ToySource):
         return Image.fromarray(np.stack(list(self._digits.images[self._rows[row]]), axis=-1))
 
 
+SHAPES = ("circle", "cross", "square", "star", "triangle")
+COLOURS = {"red": (255, 48, 48), "green": (48, 220, 48), "blue": (64, 96, 255), "yellow": (255, 224, 32)}
+SIZES = {"small": 0.13, "large": 0.24}
+"""Distance from the centre to the corners, as a share of the side."""
+PLACES = {
+    "in the middle": (0.5, 0.5),
+    "on the left": (0.29, 0.5),
+    "on the right": (0.71, 0.5),
+    "at the top": (0.5, 0.29),
+    "at the bottom": (0.5, 0.71),
+}
+
+
+class Factors(NamedTuple):
+    """What a picture shows."""
+
+    shape: str
+    colour: str
+    size: str
+    place: str
+
+    @property
+    def caption(self) -> str:
+        return f"a {self.size} {self.colour} {self.shape} {self.place}"
+
+
+COMBINATIONS = [
+    Factors(shape, colour, size, place) for place in PLACES for size in SIZES for colour in COLOURS for shape in SHAPES
+]
+
+
+def factors_of(row: int) -> Factors:
+    """The factors of picture `row`: every combination equally often, in turn."""
+    return COMBINATIONS[row % len(COMBINATIONS)]
+
+
 class ShapeSource(ToySource):
-    """Coloured shapes with factor labels."""
+    """Coloured shapes on a dark ground, drawn from factors that are all known: RGB, 128x128.
+
+    In another domain everything but the colour (place to the pixel, shade) stays the same.
+    """
+
+    SIDE = 128
+    FINER = 2
+    """Drawn this many times larger, then averaged: smooth edges."""
+    SEED = 20_140_610
 
     def __init__(self) -> None:
-        super().__init__("shapes", IMAGES, toy_shapes.SHAPES)
+        super().__init__("shapes", IMAGES, SHAPES)
 
     def label(self, row: int) -> int:
-        return toy_shapes.SHAPES.index(toy_shapes.factors_of(row).shape)
+        return SHAPES.index(factors_of(row).shape)
 
     def domain(self, row: int) -> str | None:
-        return toy_shapes.factors_of(row).colour
+        return factors_of(row).colour
 
     def caption(self, row: int) -> str | None:
-        return toy_shapes.factors_of(row).caption
+        return factors_of(row).caption
 
     def draw(self, row: int, domain: str | None = None) -> Image.Image:
-        return toy_shapes.draw(row, domain)
+        factors = factors_of(row)
+        jitter = np.random.default_rng([self.SEED, row]).uniform(-1.0, 1.0, 6)
+        x, y = PLACES[factors.place] + 0.03 * jitter[:2]
+        radius = SIZES[factors.size] * (1.0 + 0.08 * jitter[2])
+        ink = np.array(COLOURS[domain or factors.colour]) * (0.93 + 0.07 * jitter[4])
+        ground = round(20 + 20 * jitter[5])
+        side = self.SIDE * self.FINER
+        picture = Image.new("RGB", (side, side), (ground, ground, ground))
+        corners = _corners(factors.shape, radians(10 * jitter[3]))
+        outline = [(side * (x + radius * across), side * (y + radius * down)) for across, down in corners]
+        ImageDraw.Draw(picture).polygon(outline, fill=tuple(np.rint(ink).astype(int).tolist()))
+        return picture.reduce(self.FINER)
+
+
+def _corners(shape: str, turn: float) -> list[tuple[float, float]]:
+    """The outline within the unit circle, turned by an angle."""
+    if shape == "circle":
+        return _on_circle(64, 0.0)
+    if shape == "square":
+        return _on_circle(4, pi / 4 + turn)
+    if shape == "triangle":
+        return _on_circle(3, -pi / 2 + turn)
+    if shape == "star":
+        tips, notches = _on_circle(5, -pi / 2 + turn), _on_circle(5, -pi / 2 + pi / 5 + turn)
+        return [corner for tip, (x, y) in zip(tips, notches, strict=True) for corner in (tip, (0.4 * x, 0.4 * y))]
+    # A cross: its arms are a third of its width.
+    arm, reach = 1 / 10**0.5, 3 / 10**0.5
+    quarter = [(arm, reach), (arm, arm), (reach, arm)]
+    turned = [(turn + step * -pi / 2, corner) for step in range(4) for corner in quarter]
+    return [(x * cos(angle) - y * sin(angle), x * sin(angle) + y * cos(angle)) for angle, (x, y) in turned]
+
+
+def _on_circle(count: int, start: float) -> list[tuple[float, float]]:
+    angles = [start + 2 * pi * step / count for step in range(count)]
+    return [(cos(angle), sin(angle)) for angle in angles]
 
 
 class StyledDigitSource(ToySource):

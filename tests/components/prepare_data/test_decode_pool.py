@@ -95,11 +95,10 @@ def test_a_killed_process_is_replaced() -> None:
     with DecodePool(TARGET, 1) as pool:
         results = pool.decode(batches(20))
         next(results)
-        worker = pool._seats[0]._worker
-        assert worker is not None
+        worker = pool._workers[0]
         worker.kill()
         outcomes = [decoded for _, decoded in results]
-        assert pool._seats[0]._worker is not worker
+        assert pool._workers[0] is not worker
     assert len(outcomes) == 19
     assert all(decoded.kept == list(range(5)) for decoded in outcomes)
 
@@ -134,7 +133,7 @@ with DecodePool(TARGET, 2) as pool:
     results = pool.decode(batches(10 ** 6))
     for _ in range(8):
         next(results)
-    print(*(seat._worker._process.pid for seat in pool._seats), flush=True)
+    print(*(worker._process.pid for worker in pool._workers.values()), flush=True)
     for _ in results:
         pass
 """

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from components.prepare_data.preview import CELL_PIXELS, COLUMNS, GAP, ROWS, PreviewImages, draw_preview
+from components.prepare_data.preview import CELL_PIXELS, COLUMNS, GAP, ROWS, Preview
 
 
 def shades(*values: int, channels: int = 1) -> np.ndarray:
@@ -11,9 +11,9 @@ def shades(*values: int, channels: int = 1) -> np.ndarray:
 
 
 def test_a_row_for_each_class() -> None:
-    images = PreviewImages(["cat", "dog"])
+    images = Preview(["cat", "dog"])
     images.offer(shades(10, 20, 30), [1, 0, 1])
-    preview = np.asarray(draw_preview(images.by_label, ["cat", "dog"]))
+    preview = np.asarray(images.draw())
     pitch = CELL_PIXELS + GAP
     margin = preview.shape[1] - COLUMNS * pitch
     middle = CELL_PIXELS // 2
@@ -25,27 +25,28 @@ def test_a_row_for_each_class() -> None:
 
 
 def test_unlabelled_images_fill_the_grid() -> None:
-    images = PreviewImages([])
+    images = Preview([])
     for _ in range(20):
         images.offer(shades(*range(40), channels=3), [None] * 40)
-    preview = draw_preview(images.by_label, [])
+    preview = images.draw()
     assert preview.height == ROWS * (CELL_PIXELS + GAP) + GAP
     assert preview.mode == "RGB"
 
 
 def test_only_what_is_shown_is_kept() -> None:
-    images = PreviewImages([str(label) for label in range(50)])
+    images = Preview([str(label) for label in range(50)])
     for _ in range(9):
         images.offer(shades(*range(50)), list(range(50)))
         images.offer(shades(*range(50)), list(range(50)))
-    assert all(len(kept) <= COLUMNS for kept in images.by_label.values())
-    assert draw_preview(images.by_label, [str(label) for label in range(50)]).height == ROWS * (CELL_PIXELS + GAP) + GAP
+    assert all(len(kept) <= COLUMNS for kept in images._kept.values())
+    assert images.draw().height == ROWS * (CELL_PIXELS + GAP) + GAP
 
 
 def test_large_images_are_not_shrunk() -> None:
-    images = {None: list(np.zeros((2, 100, 100, 3), np.uint8))}
-    assert draw_preview(images, []).height == 100 + 2 * GAP
+    images = Preview([])
+    images.offer(np.zeros((2, 100, 100, 3), np.uint8), [None, None])
+    assert images.draw().height == 100 + 2 * GAP
 
 
 def test_nothing_to_show() -> None:
-    assert draw_preview({}, []).height > 0
+    assert Preview([]).draw().height > 0

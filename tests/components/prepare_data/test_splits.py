@@ -1,11 +1,11 @@
-"""Splits by content, duplicates, leaks."""
+"""Splits by content."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.prepare_data.splits import Duplicate, DuplicateFinder, assign_splits, choose_rows
+from components.prepare_data.splits import assign_splits, choose_rows
 
 DIGESTS = np.random.default_rng(0).integers(0, 2**64, 20_000, np.uint64)
 SHARES = {"validation": 0.1, "test": 0.2}
@@ -43,30 +43,6 @@ def test_given_splits_are_honoured_and_completed_from_training_images() -> None:
     assert all(now == "test" for now, was in zip(splits, given, strict=True) if was == "test")
     assert {now for now, was in zip(splits, given, strict=True) if was == "train"} == {"train", "validation"}
     assert splits.count("validation") / 10_000 == pytest.approx(0.1, abs=0.01)
-
-
-def find(digests: list[int], splits: list[str], labels: list[int | None]) -> tuple[list[Duplicate], int]:
-    finder = DuplicateFinder()
-    for row in range(0, len(digests), 2):  # in batches of two
-        part = slice(row, row + 2)
-        finder.add(np.array(digests[part], np.uint64), labels[part], splits[part])
-    return finder.find()
-
-
-def test_duplicates_point_to_the_first_of_the_earliest_split() -> None:
-    digests = [7, 1, 7, 2, 7, 7]
-    splits = ["test", "train", "validation", "train", "train", "train"]
-    found, conflicts = find(digests, splits, [0, 0, 0, 0, 0, 0])
-    assert found == [Duplicate(0, 4, True), Duplicate(2, 4, True), Duplicate(5, 4, False)]
-    assert conflicts == 0
-
-
-def test_equal_images_with_different_labels_are_counted() -> None:
-    assert find([1, 1, 2, 2, 3], ["train"] * 5, [0, 1, 0, 0, None])[1] == 1
-
-
-def test_no_images_no_duplicates() -> None:
-    assert DuplicateFinder().find() == ([], 0)
 
 
 def test_a_limit_takes_a_random_part_in_order() -> None:

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from components.prepare_data import step, table_building
+from components.prepare_data import table_building
 from components.prepare_data.step import Request, run
 from components.stage.failures import Interrupted
 from components.stage.stage import RunContext, Stage, open_stage
@@ -381,7 +381,7 @@ def test_failure_keeps_the_data_set_that_was_there(
     def fail(*_: object) -> None:
         raise RunError("the power went")
 
-    monkeypatch.setattr(step, "draw_preview", fail)
+    monkeypatch.setattr(table_building.Preview, "draw", fail)
     with pytest.raises(RunError, match="the power went"):
         prepare("digits", size=16)
     assert ImageTable.open(tmp_path / "dataset").metadata.fingerprint == before.fingerprint

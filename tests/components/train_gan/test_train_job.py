@@ -241,7 +241,7 @@ def test_a_stop_before_the_nodes_are_at_work(server: TrainJobServer, job: Job) -
 def launch(server: TrainJobServer, job: Job, nodes: Nodes = NODES) -> None:
     """A launcher that was killed at once: the TrainJob is there, and nobody follows it."""
     moved = train_job._on_the_volume(job, job.folder / train_job.MEETING_FOLDER)
-    train_job._begin(server.jobs(), job_name(job.folder), moved, nodes, Told())
+    train_job._TrainJob(server.jobs(), job_name(job.folder), Told()).begin(moved, nodes)
 
 
 def test_a_launcher_that_is_tried_again_follows_the_one_that_is_there(
@@ -279,7 +279,7 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(server: TrainJobServer,
     launch(server, job)
     server.refusals = {"GET": 503}
     told = Told()
-    watch = train_job._Watch(server.jobs(), job_name(job.folder), told)
+    watch = train_job._TrainJob(server.jobs(), job_name(job.folder), told)
     assert [watch.why_over(), watch.why_over()] == ["", ""]
     assert len(told.notes) == 1, told.notes
     assert "the training goes on without" in told.notes[0]
@@ -291,7 +291,7 @@ def test_a_suspended_one_is_told_of(server: TrainJobServer, doing: Doing, job: J
     waits = {"type": "Suspended", "status": "True", "reason": "Queued", "message": "no quota"}
     server.kept[job_name(job.folder)]["status"] = {"conditions": [waits]}
     told = Told()
-    watch = train_job._Watch(server.jobs(), job_name(job.folder), told)
+    watch = train_job._TrainJob(server.jobs(), job_name(job.folder), told)
     assert [watch.why_over(), watch.why_over()] == ["", ""]
     assert told.notes == ["the TrainJob is suspended: Queued: no quota"]
 

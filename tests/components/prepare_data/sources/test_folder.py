@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from components.prepare_data.sources.folder import FolderSource
+from components.prepare_data.sources.paths import FolderSource
 from gan_models.errors import RequestError
 
 Folder = Callable[[str, range], Path]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from components.prepare_data.sources import carried_by, open_source, source_version
-from components.prepare_data.sources.npz_archive import NpzSource
+from components.prepare_data.sources.npz import NpzSource
 from gan_models.errors import RequestError
 
 GREY = np.random.default_rng(0).integers(0, 256, (7, 5, 6), np.uint8)
@@ -93,7 +93,7 @@ def test_archives_that_bring_splits(tmp_path: Path, names: tuple[str, ...], spli
 
 
 def test_some_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.prepare_data.sources.npz_archive.BATCH_BYTES", 70)  # pieces of two images
+    monkeypatch.setattr("components.prepare_data.sources.npz.BATCH_BYTES", 70)  # pieces of two images
     some = source(tmp_path, True, x=GREY)
     assert np.array_equal(pixels(some, [0, 3, 6]), GREY[[0, 3, 6]])
     assert np.array_equal(pixels(some), GREY)

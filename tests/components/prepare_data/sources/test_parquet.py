@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.prepare_data.decoding import BadImageError
-from components.prepare_data.sources.parquet_files import ParquetSource
+from components.prepare_data.sources.parquet import ParquetSource
 from gan_models.errors import RequestError
 
 Picture = Callable[..., bytes]

@@ -21,7 +21,7 @@ from components.prepare_data.sources import (
     toys_with,
 )
 from components.prepare_data.sources.base import files_below
-from components.prepare_data.sources.torchvision_catalogue import CATALOGUE
+from components.prepare_data.sources.torchvision import CATALOGUE
 from gan_models.errors import RequestError
 
 

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from components.prepare_data.decoding import Target
 from components.prepare_data.inspection import inspect
-from components.prepare_data.sources import open_source, toy_shapes
+from components.prepare_data.sources import open_source, toy_images
 from components.prepare_data.sources.embedded import open_mnist_5k
-from components.prepare_data.sources.toy_catalogue import TOYS
+from components.prepare_data.sources.toy import TOYS
 from components.prepare_data.sources.toy_images import DIGIT_WORDS, ToySource, counterparts, open_toy
 from gan_models.data.captions import Vocabulary
 from gan_models.data.digit_styles import INKS, NAVY, YELLOW, thickened
@@ -85,34 +84,35 @@ def test_stacked_digits_are_real_ones_in_order(mnist: tuple[np.ndarray, np.ndarr
 
 
 def test_shapes_come_in_every_combination_equally_often() -> None:
-    counts = Counter(toy_shapes.factors_of(row) for row in range(5_000))
-    assert len(counts) == toy_shapes.COMBINATIONS == 200
+    counts = Counter(toy_images.factors_of(row) for row in range(5_000))
+    assert len(counts) == 200
     assert set(counts.values()) == {25}
-    assert toy_shapes.Factors("star", "red", "small", "on the left").caption == "a small red star on the left"
+    assert toy_images.Factors("star", "red", "small", "on the left").caption == "a small red star on the left"
 
 
 def test_shapes_are_what_their_captions_say() -> None:
+    source = open_toy("shapes")
     areas: dict[tuple[str, str], float] = {}
     for row in range(200):
-        factors = toy_shapes.factors_of(row)
-        pixels = np.asarray(toy_shapes.draw(row)).astype(np.int64)
+        factors = toy_images.factors_of(row)
+        pixels = np.asarray(source.draw(row)).astype(np.int64)
         ground = pixels[0, 0]
         inside = np.abs(pixels - ground).sum(2) > 60
         edges = np.concatenate([inside[0], inside[-1], inside[:, 0], inside[:, -1]])
         assert not edges.any()
         mean = pixels[inside].mean(0)
-        nearest = min(toy_shapes.COLOURS, key=lambda name: float(np.abs(mean - toy_shapes.COLOURS[name]).sum()))
+        nearest = min(toy_images.COLOURS, key=lambda name: float(np.abs(mean - toy_images.COLOURS[name]).sum()))
         assert nearest == factors.colour
         rows, columns = np.nonzero(inside)
         centre = ((columns.min() + columns.max()) / 256, (rows.min() + rows.max()) / 256)
-        place = min(toy_shapes.PLACES, key=lambda name: float(np.hypot(*np.subtract(centre, toy_shapes.PLACES[name]))))
+        place = min(toy_images.PLACES, key=lambda name: float(np.hypot(*np.subtract(centre, toy_images.PLACES[name]))))
         assert place == factors.place
         areas.setdefault((factors.shape, factors.size), float(inside.mean()))
-    for shape in toy_shapes.SHAPES:
+    for shape in toy_images.SHAPES:
         assert areas[shape, "large"] > 2 * areas[shape, "small"]
 
 
-@pytest.mark.parametrize("shape", toy_shapes.SHAPES)
+@pytest.mark.parametrize("shape", toy_images.SHAPES)
 def test_shapes_have_the_area_of_their_outline(shape: str) -> None:
     """Shares of the unit circle's square, in closed form."""
     known = {
@@ -122,15 +122,16 @@ def test_shapes_have_the_area_of_their_outline(shape: str) -> None:
         "cross": 2.0,
         "star": 5 * 0.4 * np.sin(np.pi / 5),
     }
-    outline = np.array(toy_shapes._corners(shape, 0.3))
+    outline = np.array(toy_images._corners(shape, 0.3))
     x, y = outline.T
     area = 0.5 * abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))
     assert area == pytest.approx(known[shape], rel=2e-3)
 
 
 def test_a_shape_in_another_colour_is_the_same_shape() -> None:
-    red = next(row for row in range(200) if toy_shapes.factors_of(row).colour == "red")
-    one, other = (np.asarray(toy_shapes.draw(red, colour)).astype(int) for colour in ("red", "blue"))
+    source = open_toy("shapes")
+    red = next(row for row in range(200) if toy_images.factors_of(row).colour == "red")
+    one, other = (np.asarray(source.draw(red, colour)).astype(int) for colour in ("red", "blue"))
     ground = one[0, 0]
     assert np.array_equal((one != ground).any(2), (other != ground).any(2))
     assert other[..., 2].max() > 200 > other[..., 0].max()
@@ -181,7 +182,6 @@ def test_counterparts_are_prepared_as_the_table_is(prepare: Prepare) -> None:
 
 
 def test_pictures_do_not_depend_on_the_order_they_are_asked_in() -> None:
-    first = toy_shapes.draw(7)
-    assert isinstance(first, Image.Image)
     source = open_toy("shapes")
+    first = source.draw(7)
     assert [item.tobytes() for batch in source.batches([5, 7], 1) for item in batch.items][1] == first.tobytes()  # type: ignore[union-attr]

@@ -1,4 +1,7 @@
-"""Image files in folders: `cat/1.png` is of class cat; `train/cat/1.png` also brings its split."""
+"""The kinds `folder`, `parquet` and `npz`, which lie at a path; image files in folders are read here, too.
+
+`cat/1.png` is of class cat; `train/cat/1.png` also brings its split.
+"""
 
 from __future__ import annotations
 
@@ -99,4 +102,28 @@ class _Folder(PathKind):
         return FolderSource(self.existing(name))
 
 
-FOLDER = _Folder()
+class _Parquet(PathKind):
+    suffix = ".parquet"
+
+    def recognises(self, path: Path) -> bool:
+        return super().recognises(path) or (path.is_dir() and any(path.glob("*.parquet")))
+
+    def open(self, name: SourceName) -> Source:
+        from components.prepare_data.sources.parquet import ParquetSource
+
+        return ParquetSource(self.existing(name))
+
+
+class _Npz(PathKind):
+    suffix = ".npz"
+
+    def refusal(self, path: Path) -> str:
+        return "" if path.is_file() else f"{path} is not a file; give one .npz file"
+
+    def open(self, name: SourceName) -> Source:
+        from components.prepare_data.sources.npz import NpzSource
+
+        return NpzSource(self.existing(name))
+
+
+FOLDER, PARQUET, NPZ = _Folder(), _Parquet(), _Npz()
