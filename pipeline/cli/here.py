@@ -92,7 +92,6 @@ def sample(
             "--labels",
             metavar="LIST",
             help="Classes by name or number, as in 3,7; repeated in turn. [default: all, in turn]",
-            show_default=False,
         ),
     ] = None,
     truncation: Annotated[
@@ -101,7 +100,6 @@ def sample(
             "--truncation",
             metavar="T",
             help="Draw latents beyond +-T again, as in 0.5: cleaner images, less variety. [default: none]",
-            show_default=False,
         ),
     ] = None,
     given: Annotated[
@@ -110,7 +108,6 @@ def sample(
             "--input",
             metavar="IMAGE|DIR",
             help="Images to translate or colour. [default: those that came with the generator]",
-            show_default=False,
         ),
     ] = None,
     captions: Annotated[
@@ -120,7 +117,6 @@ def sample(
             metavar="TEXT",
             help="What to draw, as in 'a red seven'; several are drawn in turn. "
             "[default: those that came with the generator]",
-            show_default=False,
         ),
     ] = None,
 ) -> int:

@@ -33,10 +33,7 @@ def show(model: ModelName, tracking_uri: TrackingOption = None, as_json: JsonOpt
 @models_app.command("promote")
 def promote(
     model: ModelName,
-    version: Annotated[
-        str | None,
-        typer.Option("--version", metavar="N", help="[default: the newest]", show_default=False),
-    ] = None,
+    version: Annotated[str | None, typer.Option("--version", metavar="N", help="[default: the newest]")] = None,
     tracking_uri: TrackingOption = None,
 ) -> int:
     """Make a version the champion by hand."""

@@ -36,7 +36,6 @@ TrackingOption = Annotated[
         "--tracking-uri",
         metavar="URI",
         help="The MLflow store. [default: MLFLOW_TRACKING_URI, else a SQLite file beside the runs]",
-        show_default=False,
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="End standard output with one line of JSON.")]
@@ -53,7 +52,6 @@ class RequestOptions:
             metavar="NAME|PATH",
             help="A recipe's name (see `recipes`) or YAML file. "
             "[default: cgan-projection where the data has labels, else dcgan]",
-            show_default=False,
         ),
     ] = None
     data: Annotated[
@@ -64,14 +62,12 @@ class RequestOptions:
             metavar="SOURCE",
             help="mnist-5k, digits, torchvision:<Class>, toy:<name>, folder:<path>, parquet:<path> or npz:<path>. "
             "[default: mnist-5k]",
-            show_default=False,
         ),
     ] = None
     overrides: SetOption = None
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides weights, image order and samples.")] = 0
     workdir: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where everything is kept. [default: runs/<name>]", show_default=False),
+        Path | None, typer.Option(metavar="DIR", help="Where everything is kept. [default: runs/<name>]")
     ] = None
     tracking_uri: TrackingOption = None
     name: Annotated[
@@ -86,18 +82,12 @@ class RequestOptions:
     ] = "local"
     image: Annotated[
         str | None,
-        typer.Option(
-            metavar="IMAGE",
-            help="The container image of all stages. [default: those of `make images`]",
-            show_default=False,
-        ),
+        typer.Option(metavar="IMAGE", help="The container image of all stages. [default: those of `make images`]"),
     ] = None
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME",
-            help="The registered model whose champion is challenged. [default: recipe and data]",
-            show_default=False,
+            metavar="NAME", help="The registered model whose champion is challenged. [default: recipe and data]"
         ),
     ] = None
     force: Annotated[bool, typer.Option("--force", help="Train even if neither data nor recipe changed.")] = False
@@ -105,12 +95,7 @@ class RequestOptions:
         bool, typer.Option("--warm-start", help="Start from the champion's weights, if they fit.")
     ] = False
     webhook_env: Annotated[
-        str,
-        typer.Option(
-            metavar="VARIABLE",
-            help="Environment variable with the address to tell how it ended.",
-            show_default=False,
-        ),
+        str, typer.Option(metavar="VARIABLE", help="Environment variable with the address to tell how it ended.")
     ] = ""
 
 
@@ -120,34 +105,24 @@ class ClusterOptions:
     host: Annotated[
         str | None,
         typer.Option(
-            metavar="URL",
-            help="Of Kubeflow Pipelines. [default: KF_PIPELINES_ENDPOINT, else the cluster of kubectl]",
-            show_default=False,
+            metavar="URL", help="Of Kubeflow Pipelines. [default: KF_PIPELINES_ENDPOINT, else the cluster of kubectl]"
         ),
     ] = None
-    namespace: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Where the pods run. [default: kubeflow]", show_default=False)
-    ] = None
+    namespace: Annotated[str | None, typer.Option(metavar="NAME", help="Where the pods run. [default: kubeflow]")] = (
+        None
+    )
     experiment: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="In Kubeflow and MLflow. [default: gan-pipeline]", show_default=False),
+        str | None, typer.Option(metavar="NAME", help="In Kubeflow and MLflow. [default: gan-pipeline]")
     ] = None
-    tracking_uri: Annotated[
-        str | None, typer.Option(metavar="URI", help="The MLflow server as pods reach it.", show_default=False)
-    ] = None
+    tracking_uri: Annotated[str | None, typer.Option(metavar="URI", help="The MLflow server as pods reach it.")] = None
     image: Annotated[str | None, typer.Option(metavar="NAME:TAG", help="What the stages run in.")] = None
     image_digest: Annotated[str | None, typer.Option(metavar="sha256:...", help="Exactly this image of that name.")] = (
         None
     )
-    gpus: Annotated[
-        int | None, typer.Option(metavar="N", help="Of each node of the training. [default: 0]", show_default=False)
-    ] = None
-    nodes: Annotated[
-        int | None, typer.Option(metavar="N", help="Of the training. [default: 1]", show_default=False)
-    ] = None
+    gpus: Annotated[int | None, typer.Option(metavar="N", help="Of each node of the training. [default: 0]")] = None
+    nodes: Annotated[int | None, typer.Option(metavar="N", help="Of the training. [default: 1]")] = None
     accelerator: Annotated[
-        str | None,
-        typer.Option(metavar="RESOURCE", help="A GPU to Kubernetes. [default: nvidia.com/gpu]", show_default=False),
+        str | None, typer.Option(metavar="RESOURCE", help="A GPU to Kubernetes. [default: nvidia.com/gpu]")
     ] = None
     node_selector: Annotated[
         list[str] | None, typer.Option(metavar="LABEL=VALUE", help="Nodes that stages with a GPU may run on.")
@@ -164,7 +139,6 @@ class ClusterOptions:
         typer.Option(
             metavar="NAME[:KEY=VAR,...]",
             help="Keys of a Kubernetes secret as environment variables. [default: the MLFLOW_TRACKING_... it has]",
-            show_default=False,
         ),
     ] = None
 

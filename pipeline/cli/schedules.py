@@ -19,14 +19,10 @@ Command = Literal["retrain", "run"]
 
 ScheduleName = Annotated[str, typer.Argument(metavar="NAME", help="Of the schedule.")]
 EngineOption = Annotated[
-    str,
-    typer.Option("--engine", metavar="local|cluster", help="Where the schedule is kept and its runs are done."),
+    str, typer.Option("--engine", metavar="local|cluster", help="Where the schedule is kept and its runs are done.")
 ]
 StoreOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--store", metavar="FILE", help="Of local schedules. [default: runs/schedules.db]", show_default=False
-    ),
+    Path | None, typer.Option("--store", metavar="FILE", help="Of local schedules. [default: runs/schedules.db]")
 ]
 
 
