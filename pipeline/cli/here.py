@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, SetOption, TrackingOption, takes_request
+from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, TrackingOption, takes_request
+from pipeline.cli.sample import sample
 
 if TYPE_CHECKING:
     from pipeline.request.request import Request
 
 app = typer.Typer()
-recipes_app = typer.Typer(help="List the recipes, or explain one.", rich_markup_mode=None)
-data_app = typer.Typer(help="Look at image data before training on it.", rich_markup_mode=None)
 
 
 @app.command()
@@ -42,88 +41,36 @@ def compile_(
     request: Request,
 ) -> int:
     """Write the pipeline as Kubeflow's IR, with these settings as the defaults of its parameters."""
-    from pipeline.commands.compile import compile_command
+    import json
+    import os
+    import tempfile
 
-    return compile_command(output, request)
+    from gan_models.atomic import write_text
+    from gan_models.errors import RequestError
+    from pipeline.definitions.stages import run_titles
+    from pipeline.request.place import EXPERIMENT, default_name
+    from pipeline.request.plan import make_plan
 
+    if output.suffix not in (".yaml", ".yml"):
+        raise RequestError(f"--output {output}: Kubeflow takes a file whose name ends in .yaml")
+    if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
+        raise RequestError(f"--output {output}: {output.parent} is not a folder that can be written")
+    plan = make_plan(request)
+    from kfp.compiler import Compiler
 
-@recipes_app.callback(invoke_without_command=True)
-def list_recipes(context: typer.Context) -> int:
-    """The recipes as a family tree; `recipes show NAME` explains one."""
-    if context.invoked_subcommand is not None:
-        return 0
-    from pipeline.commands.recipes import list_command
+    from pipeline.definitions.training import training_pipeline
 
-    return list_command()
-
-
-@recipes_app.command("show")
-def show_recipe(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A recipe's name or the path of a YAML.")],
-    overrides: SetOption = None,
-    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print the YAML itself, every default filled in.")] = False,
-) -> int:
-    """Explain every setting of a recipe: its value, what it means, what it may be."""
-    from pipeline.commands.recipes import show_command
-
-    return show_command(name, tuple(overrides or ()), as_yaml)
-
-
-@data_app.command("inspect")
-def inspect(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="As for `run --data`.")],
-    as_json: JsonOption = False,
-) -> int:
-    """Say what a source holds: images, sizes, colour, classes, what cannot be read."""
-    from pipeline.commands.data import inspect_command
-
-    return inspect_command(source, as_json)
+    # Where a run is tracked is the business of whoever runs it: no address, so no password, goes into the file.
+    about = json.dumps({"name": default_name(plan), "experiment": EXPERIMENT, "titles": run_titles()})
+    with tempfile.TemporaryDirectory() as scratch:
+        compiled = Path(scratch, "pipeline.yaml")
+        Compiler().compile(training_pipeline, str(compiled), pipeline_parameters={**plan.parameters(), "run": about})
+        write_text(output, compiled.read_text(encoding="utf-8"))
+    typer.echo(f"{output}: {plan.recipe.name} on {plan.recipe.data.source}, seed {plan.seed}", err=True)
+    return 0
 
 
-@app.command()
-def sample(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A generator folder, or a run's work directory.")],
-    num: Annotated[int, typer.Option("--num", "-n", metavar="N", help="How many images.")] = 64,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="PNG", help="Where the grid goes.")] = Path("grid.png"),
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides the latents.")] = 0,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            "--labels",
-            metavar="LIST",
-            help="Classes by name or number, as in 3,7; repeated in turn. [default: all, in turn]",
-        ),
-    ] = None,
-    truncation: Annotated[
-        float | None,
-        typer.Option(
-            "--truncation",
-            metavar="T",
-            help="Draw latents beyond +-T again, as in 0.5: cleaner images, less variety. [default: none]",
-        ),
-    ] = None,
-    given: Annotated[
-        Path | None,
-        typer.Option(
-            "--input",
-            metavar="IMAGE|DIR",
-            help="Images to translate or colour. [default: those that came with the generator]",
-        ),
-    ] = None,
-    captions: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--caption",
-            metavar="TEXT",
-            help="What to draw, as in 'a red seven'; several are drawn in turn. "
-            "[default: those that came with the generator]",
-        ),
-    ] = None,
-) -> int:
-    """Draw a grid of images from a trained generator."""
-    from pipeline.commands.sample import sample_command
-
-    return sample_command(folder, num, out, seed, labels, truncation, given, tuple(captions or ()))
+app.command()(sample)
 
 
 @app.command()
@@ -158,7 +105,3 @@ def version() -> int:
 
     typer.echo(f"gan-pipeline {version_line()}")
     return 0
-
-
-app.add_typer(recipes_app, name="recipes")
-app.add_typer(data_app, name="data")

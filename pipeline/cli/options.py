@@ -18,8 +18,6 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-Settings = dict[str, Any]
-"""Options of `pipeline.engines.cluster.settings` that were typed, by their keys."""
 Entry = Callable[..., int]
 
 WHAT = ("recipe", "data", "overrides", "seed")
@@ -162,7 +160,13 @@ def takes_request(command: str, *fields: str, **words: Any) -> Callable[[Entry],
 
 def takes_settings(*keys: str) -> Callable[[Entry], Entry]:
     """Fills a command's parameter `settings`; without keys: from all `ClusterOptions`."""
-    return _taking("settings", ClusterOptions, dict.fromkeys(keys or vars(ClusterOptions)["__annotations__"]), dict)
+
+    def make(given: dict[str, Any]) -> object:
+        from pipeline.engines.cluster.settings import read_settings
+
+        return read_settings(given)
+
+    return _taking("settings", ClusterOptions, dict.fromkeys(keys or vars(ClusterOptions)["__annotations__"]), make)
 
 
 def _taking(
@@ -181,7 +185,9 @@ def _taking(
             return entry(**{name: made}, **given)
 
         parameters: list[Parameter] = []
-        for each in signature(entry, eval_str=True, locals={"Request": object}).parameters.values():
+        for each in signature(
+            entry, eval_str=True, locals={"Request": object, "ClusterSettings": object}
+        ).parameters.values():
             parameters += taken if each.name == name else [each.replace(kind=Parameter.KEYWORD_ONLY)]
         called.__name__, called.__doc__ = entry.__name__, entry.__doc__
         called.__signature__ = Signature(parameters)  # type: ignore[attr-defined]

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from types import FrameType
 
 import psutil
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from components.processes import is_alive
 from gan_models.errors import RequestError
@@ -52,9 +52,8 @@ class LocalScheduler:
         Raises:
             RequestError: another scheduler serves this store.
         """
-        lock = FileLock(f"{self._store.path}.lock", timeout=0)
         try:
-            lock.acquire()
+            self._store.lock.acquire()
         except Timeout:
             raise RequestError(f"another scheduler serves {self._store.path}: stop it first, or give --store") from None
         try:
@@ -62,7 +61,7 @@ class LocalScheduler:
                 signal.signal(number, self._ask_to_stop)
             self._serve()
         finally:
-            lock.release()
+            self._store.lock.release()
 
     def _serve(self) -> None:
         _logger.info("serving %s", self._store.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
@@ -124,7 +125,7 @@ class Scheduler(Protocol):
     def ensure(self, schedule: Schedule) -> Change:
         """Makes it so: doing it again changes nothing; editing neither loses nor doubles a run."""
 
-    def list(self) -> list[ScheduleStatus]:
+    def list(self) -> Sequence[ScheduleStatus]:
         """All schedules, by name, without their runs."""
 
     def show(self, name: str) -> ScheduleStatus:

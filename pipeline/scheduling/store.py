@@ -22,6 +22,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from components.processes import is_alive
 from gan_models.errors import RequestError, unknown_name
 from pipeline.scheduling.schedule import Change, Schedule, ScheduledRun, ScheduleStatus, equal_schedules
@@ -95,10 +97,15 @@ class Claim:
 
 
 class ScheduleStore:
-    """The SQLite file; used by the commands, by the scheduler and by the runs, each in a process of its own."""
+    """The SQLite file; used by the commands, by the scheduler and by the runs, each in a process of its own.
+
+    To the commands it is a `pipeline.scheduling.schedule.Scheduler`.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.lock = FileLock(f"{path}.lock", timeout=0)
+        """Of the scheduler that serves it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with self._open() as database:
@@ -159,7 +166,23 @@ class ScheduleStore:
             database.execute("UPDATE schedules SET document = ? WHERE name = ?", (document, schedule.name))
         return "changed"
 
-    def kept(self) -> list[Kept]:
+    def is_served(self) -> bool:
+        """Whether a scheduler is there."""
+        try:
+            with self.lock:
+                return False
+        except Timeout:
+            return True
+
+    def list(self) -> Sequence[ScheduleStatus]:
+        """All schedules, by name, without their runs."""
+        return [_status(kept) for kept in self.kept()]
+
+    def show(self, name: str) -> ScheduleStatus:
+        """One, with its latest runs."""
+        return _status(self.find(name), self.runs(name))
+
+    def kept(self) -> Sequence[Kept]:
         """All schedules, by name."""
         with self._open() as database:
             return [_kept(row) for row in database.execute("SELECT * FROM schedules ORDER BY name")]
@@ -217,8 +240,8 @@ class ScheduleStore:
                 _write_dues(database, kept, moment)
                 _decide(database, kept.schedule.name, moment, grace)
 
-    def claim_now(self, name: str) -> int:
-        """A run outside of the times of its schedule.
+    def run_now(self, name: str) -> str:
+        """Claims a run outside of the times of its schedule; returns its number.
 
         Raises:
             RequestError: there is no such schedule, or a run of it has not ended.
@@ -232,22 +255,22 @@ class ScheduleStore:
                 )
             row = (name, _text(_now()), json.dumps(kept.schedule.request))
             made = database.execute("INSERT INTO runs (schedule, due, state, request) VALUES (?, ?, 'claimed', ?)", row)
-            return int(made.lastrowid or 0)
+            return str(made.lastrowid)
 
     # -- runs ---------------------------------------------------------------------------------------------------------
 
-    def waiting(self) -> list[Claim]:
+    def waiting(self) -> Sequence[Claim]:
         """Runs to start, oldest first; in a pause, those that had begun before it or were asked for in it."""
         return self._claims(
             "SELECT runs.* FROM runs JOIN schedules ON schedules.name = runs.schedule "
             "WHERE state = 'claimed' AND (paused IS NULL OR due > paused OR attempts > 0) ORDER BY due"
         )
 
-    def running(self) -> list[Claim]:
+    def running(self) -> Sequence[Claim]:
         """Runs that a process has taken on."""
         return self._claims("SELECT * FROM runs WHERE state = 'running' ORDER BY due")
 
-    def _claims(self, query: str) -> list[Claim]:
+    def _claims(self, query: str) -> Sequence[Claim]:
         with self._open() as database:
             return [_claim(row) for row in database.execute(query)]
 
@@ -277,7 +300,7 @@ class ScheduleStore:
         else:
             self.end(claim, "failed", f"{reason}, and its schedule was deleted")
 
-    def release_dead(self) -> list[Claim]:
+    def release_dead(self) -> Sequence[Claim]:
         """Gives back the runs whose process has died without a word; they are returned."""
         dead = [claim for claim in self.running() if not is_alive(claim.runner)]
         for claim in dead:
@@ -287,7 +310,7 @@ class ScheduleStore:
                 self.end(claim, "failed", f"its process was killed {claim.attempts} times")
         return dead
 
-    def runs(self, name: str | None = None, limit: int = _SHOWN_RUNS) -> list[ScheduledRun]:
+    def runs(self, name: str | None = None, limit: int = _SHOWN_RUNS) -> Sequence[ScheduledRun]:
         """The journal, newest first."""
         where, values = ("WHERE schedule = ?", [name]) if name else ("", [])
         with self._open() as database:
@@ -302,34 +325,6 @@ class ScheduleStore:
                 )
                 for row in rows
             ]
-
-
-class LocalSchedules:
-    """The schedules of this machine, as `pipeline.scheduling.schedule.Scheduler` describes them."""
-
-    def __init__(self, store: ScheduleStore) -> None:
-        self._store = store
-
-    def ensure(self, schedule: Schedule) -> Change:
-        return self._store.ensure(schedule)
-
-    def list(self) -> list[ScheduleStatus]:
-        return [_status(kept) for kept in self._store.kept()]
-
-    def show(self, name: str) -> ScheduleStatus:
-        return _status(self._store.find(name), self._store.runs(name))
-
-    def pause(self, name: str) -> None:
-        self._store.pause(name)
-
-    def resume(self, name: str) -> None:
-        self._store.resume(name)
-
-    def run_now(self, name: str) -> str:
-        return str(self._store.claim_now(name))
-
-    def delete(self, name: str) -> None:
-        self._store.delete(name)
 
 
 def first_due(kept: Kept, after: datetime) -> datetime:

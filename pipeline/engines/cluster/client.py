@@ -102,11 +102,6 @@ class ClusterClient:
         host = self.connection.host or os.environ.get("KF_PIPELINES_ENDPOINT")
         return redact(host or (str(self.api.configuration.host) if made else "the cluster"))
 
-    def link(self, kind: str, identity: str) -> str:
-        """To a page of the UI; `kind` is runs, recurringrun or experiments."""
-        base = os.environ.get("KF_PIPELINES_UI_ENDPOINT") or self.connection.ui_host or self.address
-        return f"{base.rstrip('/')}/#/{kind}/details/{identity}"
-
     def call(self, doing: str, method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """One request.
 

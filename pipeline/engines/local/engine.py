@@ -62,9 +62,9 @@ class LocalEngine(Engine):
         return run_with_kfp(job, StageProcesses, {})
 
     def scheduler(self, store: Path, say: Callable[[str], None]) -> Scheduler:
-        from pipeline.scheduling.store import LocalSchedules, ScheduleStore
+        from pipeline.scheduling.store import ScheduleStore
 
-        return LocalSchedules(ScheduleStore(store))
+        return ScheduleStore(store)
 
 
 LOCAL = LocalEngine()

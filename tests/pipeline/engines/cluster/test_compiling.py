@@ -14,9 +14,9 @@ import yaml
 
 from components.context import RunContext
 from gan_models.errors import RequestError
-from pipeline.engines.cluster.compiling import ClusterPipeline, compile_for_cluster, run_parameter
 from pipeline.engines.cluster.lint import lint
 from pipeline.engines.cluster.placement import Placement
+from pipeline.engines.cluster.submission import ClusterPipeline, compile_for_cluster, run_parameter
 from pipeline.request.plan import make_plan
 from pipeline.request.request import Request
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.request.plan import LABELLED_DEFAULT, UNLABELLED_DEFAULT
+from pipeline.cli.options import JsonOption
 
 if TYPE_CHECKING:
     from components.prepare_data.inspection import Inspection
 
+data_app = typer.Typer(help="Look at image data before training on it.", rich_markup_mode=None)
 SHOWN_CLASSES = 20
 
 
-def inspect_command(source: str, as_json: bool) -> int:
-    """Prints the inspection as aligned lines, or as one line of JSON."""
+@data_app.command("inspect")
+def inspect_source(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="As for `run --data`.")],
+    as_json: JsonOption = False,
+) -> int:
+    """Say what a source holds: images, sizes, colour, classes, what cannot be read."""
     from components.prepare_data.inspection import inspect
 
     found = inspect(source)
@@ -29,6 +34,8 @@ def inspect_command(source: str, as_json: bool) -> int:
 
 
 def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
+    from pipeline.request.plan import LABELLED_DEFAULT, UNLABELLED_DEFAULT
+
     yield "source", found.source
     yield "images", str(found.images)
     yield "classes", _class_text(found.classes)
