@@ -6,7 +6,6 @@ Each command imports what it needs when it is called.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,12 +30,8 @@ _MARKS = {"SUCCEEDED": "✓", "FAILED": "✗", "CANCELED": "✗", "SKIPPED": "�
 @takes_request(
     "run",
     *WHAT,
-    name=Annotated[
-        str | None, typer.Option(metavar="NAME", help="How the run is called. [default: from the settings]")
-    ],
-    pipeline=Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Take the settings baked into a compiled pipeline.")
-    ],
+    name=typer.Option(None, metavar="NAME", help="How the run is called. [default: from the settings]"),
+    pipeline=typer.Option(None, metavar="FILE", help="Take the settings baked into a compiled pipeline."),
 )
 @takes_settings()
 def submit(request: Request, settings: ClusterSettings, wait: WaitOption = False, as_json: JsonOption = False) -> int:
