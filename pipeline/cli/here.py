@@ -48,8 +48,7 @@ def compile_(
     from gan_models.atomic import write_text
     from gan_models.errors import RequestError
     from pipeline.definitions.stages import run_titles
-    from pipeline.request.place import EXPERIMENT, default_name
-    from pipeline.request.plan import make_plan
+    from pipeline.request.plan import EXPERIMENT, default_name, make_plan
 
     if output.suffix not in (".yaml", ".yml"):
         raise RequestError(f"--output {output}: Kubeflow takes a file whose name ends in .yaml")

@@ -81,8 +81,7 @@ def _kept_here(request: Request, schedule: str) -> Request:
     """
     from components.prepare_data.sources import absolute_source
     from components.redaction import redact
-    from pipeline.request.place import RUNS_FOLDER, tracking_address
-    from pipeline.request.plan import make_plan
+    from pipeline.request.plan import RUNS_FOLDER, make_plan, tracking_address
 
     make_plan(request)
     uri, recipe = request.tracking_uri, request.recipe
@@ -217,7 +216,7 @@ def _store(path: Path | None) -> ScheduleStore:
 
 
 def _store_file(path: Path | None) -> Path:
-    from pipeline.request.place import RUNS_FOLDER
+    from pipeline.request.plan import RUNS_FOLDER
 
     return (path or Path(RUNS_FOLDER) / STORE_FILE).expanduser().resolve()
 

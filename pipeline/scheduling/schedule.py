@@ -99,7 +99,7 @@ def make_schedule(**fields: object) -> Schedule:
 class ScheduledRun(BaseModel):
     """One run that a schedule has started, or should have."""
 
-    id: str
+    id: str = Field(coerce_numbers_to_str=True)
     state: str
     """As the engine calls it."""
     due: datetime | None = None

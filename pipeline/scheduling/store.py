@@ -17,12 +17,12 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, Field, Json
 
 from components.processes import is_alive
 from gan_models.errors import RequestError, unknown_name
@@ -69,24 +69,22 @@ _MIGRATION = (
 """Of a store whose due times were found by APScheduler; only those of `run-now` have fractions of a second."""
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(BaseModel):
     """A schedule as it is kept."""
 
-    schedule: Schedule
+    schedule: Json[Schedule] = Field(alias="document")
     anchor: datetime
     since: datetime
     paused: datetime | None
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(BaseModel):
     """A run that is to be done, or is being done."""
 
     id: int
     schedule: str
     due: datetime
-    request: dict[str, Any]
+    request: Json[dict[str, Any]]
     runner: str
     attempts: int
 
@@ -175,17 +173,15 @@ class ScheduleStore:
             return True
 
     def list(self) -> Sequence[ScheduleStatus]:
-        """All schedules, by name, without their runs."""
         return [_status(kept) for kept in self.kept()]
 
     def show(self, name: str) -> ScheduleStatus:
-        """One, with its latest runs."""
         return _status(self.find(name), self.runs(name))
 
     def kept(self) -> Sequence[Kept]:
         """All schedules, by name."""
         with self._open() as database:
-            return [_kept(row) for row in database.execute("SELECT * FROM schedules ORDER BY name")]
+            return [Kept(**row) for row in database.execute("SELECT * FROM schedules ORDER BY name")]
 
     def find(self, name: str) -> Kept:
         """One schedule.
@@ -236,9 +232,9 @@ class ScheduleStore:
         """
         moment = now or _now()
         with self._writing() as database:
-            for kept in map(_kept, database.execute("SELECT * FROM schedules WHERE paused IS NULL").fetchall()):
-                _write_dues(database, kept, moment)
-                _decide(database, kept.schedule.name, moment, grace)
+            for row in database.execute("SELECT * FROM schedules WHERE paused IS NULL").fetchall():
+                _write_dues(database, Kept(**row), moment)
+                _decide(database, row["name"], moment, grace)
 
     def run_now(self, name: str) -> str:
         """Claims a run outside of the times of its schedule; returns its number.
@@ -272,7 +268,7 @@ class ScheduleStore:
 
     def _claims(self, query: str) -> Sequence[Claim]:
         with self._open() as database:
-            return [_claim(row) for row in database.execute(query)]
+            return [Claim(**row) for row in database.execute(query)]
 
     def begin(self, run: int, runner: str) -> Claim | None:
         """Takes a claimed run on; None when another process was faster."""
@@ -283,7 +279,7 @@ class ScheduleStore:
                 (runner, run),
             )
             row = database.execute("SELECT * FROM runs WHERE id = ?", (run,)).fetchone()
-            return _claim(row) if taken.rowcount else None
+            return Claim(**row) if taken.rowcount else None
 
     def end(self, claim: Claim, state: str, sentence: str) -> None:
         """How a run ended, said by the process that has it; "claimed" gives it back, to be continued."""
@@ -315,16 +311,7 @@ class ScheduleStore:
         where, values = ("WHERE schedule = ?", [name]) if name else ("", [])
         with self._open() as database:
             rows = database.execute(f"SELECT * FROM runs {where} ORDER BY due DESC LIMIT ?", [*values, limit])
-            return [
-                ScheduledRun(
-                    id=str(row["id"]),
-                    state=row["state"],
-                    due=datetime.fromisoformat(row["due"]),
-                    ended=datetime.fromisoformat(row["ended"]) if row["ended"] else None,
-                    sentence=row["sentence"],
-                )
-                for row in rows
-            ]
+            return [ScheduledRun(**row) for row in rows]
 
 
 def first_due(kept: Kept, after: datetime) -> datetime:
@@ -390,7 +377,7 @@ def _is_old(database: sqlite3.Connection) -> bool:
 
 def _find(database: sqlite3.Connection, name: str) -> Kept | None:
     row = database.execute("SELECT * FROM schedules WHERE name = ?", (name,)).fetchone()
-    return None if row is None else _kept(row)
+    return None if row is None else Kept(**row)
 
 
 def _require(database: sqlite3.Connection, name: str) -> Kept:
@@ -400,23 +387,6 @@ def _require(database: sqlite3.Connection, name: str) -> Kept:
     if not known:
         raise RequestError(f"there is no schedule {name!r}: make one with `gan-pipeline schedule ensure {name} ...`")
     raise unknown_name("schedule", name, known)
-
-
-def _kept(row: sqlite3.Row) -> Kept:
-    anchor, since = map(datetime.fromisoformat, (row["anchor"], row["since"]))
-    paused = datetime.fromisoformat(row["paused"]) if row["paused"] else None
-    return Kept(Schedule.model_validate_json(row["document"]), anchor, since, paused)
-
-
-def _claim(row: sqlite3.Row) -> Claim:
-    return Claim(
-        id=row["id"],
-        schedule=row["schedule"],
-        due=datetime.fromisoformat(row["due"]),
-        request=json.loads(row["request"]),
-        runner=row["runner"],
-        attempts=row["attempts"],
-    )
 
 
 def _times(schedule: Schedule) -> tuple[object, ...]:

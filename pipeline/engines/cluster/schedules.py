@@ -87,12 +87,10 @@ class ClusterSchedules:
         return "changed" if found else "created"
 
     def list(self) -> list[ScheduleStatus]:
-        """All schedules, by name, without their runs."""
         newest = {kept.schedule.name: kept for kept in self._all()}
         return [_status(newest[name]) for name in sorted(newest)]
 
     def show(self, name: str) -> ScheduleStatus:
-        """One, with its latest runs."""
         kept = self._one(name)
         runs = [
             ScheduledRun(id=run.id, state=run.state, due=run.created, ended=run.ended, sentence=run.error)
@@ -101,7 +99,6 @@ class ClusterSchedules:
         return _status(kept).model_copy(update={"runs": runs})
 
     def pause(self, name: str) -> None:
-        """No further run until it is resumed; one that runs goes on."""
         self._do("disable", self._one(name))
 
     def resume(self, name: str) -> None:
@@ -133,7 +130,6 @@ class ClusterSchedules:
         return self._runs.start("start the run", body).id
 
     def delete(self, name: str) -> None:
-        """Takes it away; runs that it has started stay."""
         self._one(name)
         for kept in self._find(name):
             self._do("delete", kept)

@@ -20,7 +20,7 @@ from components.redaction import redact
 from components.tracking.backend import TRACKERS
 from gan_models.errors import RequestError, unknown_name
 from pipeline.engines.cluster.placement import Namespace, ObjectName, Placement
-from pipeline.request.place import EXPERIMENT, TRACKING_VARIABLE
+from pipeline.request.plan import EXPERIMENT, TRACKING_VARIABLE
 
 FILE = "gan-pipeline.toml"
 SECTION = "cluster"

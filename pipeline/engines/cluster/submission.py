@@ -18,8 +18,7 @@ from pipeline.definitions.stages import run_titles
 from pipeline.engines.cluster.lint import lint
 from pipeline.engines.cluster.placement import Placement
 from pipeline.engines.cluster.settings import ClusterSettings
-from pipeline.request.place import default_name, slug
-from pipeline.request.plan import UNSEEN, Elsewhere, make_plan
+from pipeline.request.plan import UNSEEN, Elsewhere, default_name, make_plan, slug
 from pipeline.request.request import Request
 from pipeline.versions import code_version
 
