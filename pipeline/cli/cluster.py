@@ -80,8 +80,7 @@ def list_runs(
 @takes_settings("host", "namespace")
 def show(run: RunArgument, settings: ClusterSettings, as_json: JsonOption = False) -> int:
     """A run, its stages and a link to its page."""
-    runs = _connect(settings)
-    found = runs.find(run)
+    runs, found = _find(settings, run)
     if as_json:
         typer.echo(json.dumps(_report(runs, found)))
         return 0
@@ -104,8 +103,7 @@ def logs(
     settings: ClusterSettings,
 ) -> int:
     """What a stage has printed."""
-    runs = _connect(settings)
-    found = runs.find(run)
+    runs, found = _find(settings, run)
     typer.echo(runs.log(found, _chosen(found, stage)).rstrip("\n"))
     return 0
 
@@ -128,8 +126,7 @@ def _chosen(run: Run, stage: str | None) -> Task:
 @takes_settings("host", "namespace")
 def stop(run: RunArgument, settings: ClusterSettings) -> int:
     """End a run; retry continues it."""
-    runs = _connect(settings)
-    found = runs.find(run)
+    runs, found = _find(settings, run)
     runs.stop(found)
     typer.echo(f"{found.name} is being stopped; `gan-pipeline runs retry {found.id}` continues it", err=True)
     return 0
@@ -139,8 +136,7 @@ def stop(run: RunArgument, settings: ClusterSettings) -> int:
 @takes_settings("host", "namespace")
 def retry(run: RunArgument, wait: WaitOption = False, *, settings: ClusterSettings) -> int:
     """Run again what failed; the training goes on from its last checkpoint."""
-    runs = _connect(settings)
-    found = runs.find(run)
+    runs, found = _find(settings, run)
     runs.retry(found)
     typer.echo(runs.link(found))
     return 0 if not wait or _follow(runs, found.id).state == "SUCCEEDED" else 1
@@ -150,6 +146,11 @@ def _connect(settings: ClusterSettings) -> ClusterRuns:
     from pipeline.engines.cluster.runs import ClusterRuns
 
     return ClusterRuns(settings.connection)
+
+
+def _find(settings: ClusterSettings, run: str) -> tuple[ClusterRuns, Run]:
+    runs = _connect(settings)
+    return runs, runs.find(run)
 
 
 def _follow(runs: ClusterRuns, identity: str) -> Run:

@@ -47,7 +47,7 @@ def compile_(
 
     from gan_models.atomic import write_text
     from gan_models.errors import RequestError
-    from pipeline.definitions.stages import run_titles
+    from pipeline.definitions.stages import load_pipeline, run_titles
     from pipeline.request.plan import EXPERIMENT, default_name, make_plan
 
     if output.suffix not in (".yaml", ".yml"):
@@ -57,13 +57,13 @@ def compile_(
     plan = make_plan(request)
     from kfp.compiler import Compiler
 
-    from pipeline.definitions.training import training_pipeline
-
     # Where a run is tracked is the business of whoever runs it: no address, so no password, goes into the file.
     about = json.dumps({"name": default_name(plan), "experiment": EXPERIMENT, "titles": run_titles()})
     with tempfile.TemporaryDirectory() as scratch:
         compiled = Path(scratch, "pipeline.yaml")
-        Compiler().compile(training_pipeline, str(compiled), pipeline_parameters={**plan.parameters(), "run": about})
+        Compiler().compile(
+            load_pipeline(request.definition), str(compiled), pipeline_parameters={**plan.parameters(), "run": about}
+        )
         write_text(output, compiled.read_text(encoding="utf-8"))
     typer.echo(f"{output}: {plan.recipe.name} on {plan.recipe.data.source}, seed {plan.seed}", err=True)
     return 0

@@ -16,7 +16,7 @@ from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-import typer
+from typer import Option
 
 Entry = Callable[..., int]
 _MADE = {"Request": object, "ClusterSettings": object}  # types that are not imported for a --help
@@ -27,17 +27,17 @@ RETRAINING = ("model", "force", "warm_start", "webhook_env")
 
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override any leaf of the recipe, as in training.steps=500."),
+    Option("--set", metavar="KEY=VALUE", help="Override any leaf of the recipe, as in training.steps=500."),
 ]
 TRACKING = "The MLflow store. [default: MLFLOW_TRACKING_URI, else a SQLite file beside the runs]"
-TrackingOption = Annotated[str | None, typer.Option("--tracking-uri", metavar="URI", help=TRACKING)]
-JsonOption = Annotated[bool, typer.Option("--json", help="End standard output with one line of JSON.")]
+TrackingOption = Annotated[str | None, Option("--tracking-uri", metavar="URI", help=TRACKING)]
+JsonOption = Annotated[bool, Option("--json", help="End standard output with one line of JSON.")]
 
 
 class RequestOptions:
     """Of `pipeline.request.request.Request`, by its fields."""
 
-    recipe: str | None = typer.Option(
+    recipe: str | None = Option(
         None,
         "--recipe",
         "-r",
@@ -45,7 +45,7 @@ class RequestOptions:
         help="A recipe's name (see `recipes`) or YAML file. "
         "[default: cgan-projection where the data has labels, else dcgan]",
     )
-    data: str | None = typer.Option(
+    data: str | None = Option(
         None,
         "--data",
         "-d",
@@ -54,27 +54,27 @@ class RequestOptions:
         "[default: mnist-5k]",
     )
     overrides: SetOption = None
-    seed: int = typer.Option(0, metavar="N", help="Decides weights, image order and samples.")
-    workdir: Path | None = typer.Option(None, metavar="DIR", help="Where everything is kept. [default: runs/<name>]")
+    seed: int = Option(0, metavar="N", help="Decides weights, image order and samples.")
+    workdir: Path | None = Option(None, metavar="DIR", help="Where everything is kept. [default: runs/<name>]")
     tracking_uri: TrackingOption = None
-    name: str | None = typer.Option(
+    name: str | None = Option(
         None, metavar="NAME", help="How the run is called in MLflow. [default: from the settings]"
     )
-    pipeline: Path | None = typer.Option(
+    pipeline: Path | None = Option(
         None, metavar="FILE", help="Run a compiled pipeline with the settings baked into it."
     )
-    engine: str = typer.Option(
+    engine: str = Option(
         "local", metavar="local|docker", help="What the stages run in: processes, or containers of this machine."
     )
-    image: str | None = typer.Option(
+    image: str | None = Option(
         None, metavar="IMAGE", help="The container image of all stages. [default: those of `make images`]"
     )
-    model: str | None = typer.Option(
+    model: str | None = Option(
         None, metavar="NAME", help="The registered model whose champion is challenged. [default: recipe and data]"
     )
-    force: bool = typer.Option(False, "--force", help="Train even if neither data nor recipe changed.")
-    warm_start: bool = typer.Option(False, "--warm-start", help="Start from the champion's weights, if they fit.")
-    webhook_env: str = typer.Option(
+    force: bool = Option(False, "--force", help="Train even if neither data nor recipe changed.")
+    warm_start: bool = Option(False, "--warm-start", help="Start from the champion's weights, if they fit.")
+    webhook_env: str = Option(
         "", metavar="VARIABLE", help="Environment variable with the address to tell how it ended."
     )
 
@@ -82,31 +82,29 @@ class RequestOptions:
 class ClusterOptions:
     """Of `pipeline.engines.cluster.settings`, by its keys; each is also a key of gan-pipeline.toml."""
 
-    host: str | None = typer.Option(
+    host: str | None = Option(
         None,
         metavar="URL",
         help="Of Kubeflow Pipelines. [default: KF_PIPELINES_ENDPOINT, else the cluster of kubectl]",
     )
-    namespace: str | None = typer.Option(None, metavar="NAME", help="Where the pods run. [default: kubeflow]")
-    experiment: str | None = typer.Option(None, metavar="NAME", help="In Kubeflow and MLflow. [default: gan-pipeline]")
-    tracking_uri: str | None = typer.Option(None, metavar="URI", help="The MLflow server as pods reach it.")
-    image: str | None = typer.Option(None, metavar="NAME:TAG", help="What the stages run in.")
-    image_digest: str | None = typer.Option(None, metavar="sha256:...", help="Exactly this image of that name.")
-    gpus: int | None = typer.Option(None, metavar="N", help="Of each node of the training. [default: 0]")
-    nodes: int | None = typer.Option(None, metavar="N", help="Of the training. [default: 1]")
-    accelerator: str | None = typer.Option(
-        None, metavar="RESOURCE", help="A GPU to Kubernetes. [default: nvidia.com/gpu]"
-    )
-    node_selector: list[str] | None = typer.Option(
+    namespace: str | None = Option(None, metavar="NAME", help="Where the pods run. [default: kubeflow]")
+    experiment: str | None = Option(None, metavar="NAME", help="In Kubeflow and MLflow. [default: gan-pipeline]")
+    tracking_uri: str | None = Option(None, metavar="URI", help="The MLflow server as pods reach it.")
+    image: str | None = Option(None, metavar="NAME:TAG", help="What the stages run in.")
+    image_digest: str | None = Option(None, metavar="sha256:...", help="Exactly this image of that name.")
+    gpus: int | None = Option(None, metavar="N", help="Of each node of the training. [default: 0]")
+    nodes: int | None = Option(None, metavar="N", help="Of the training. [default: 1]")
+    accelerator: str | None = Option(None, metavar="RESOURCE", help="A GPU to Kubernetes. [default: nvidia.com/gpu]")
+    node_selector: list[str] | None = Option(
         None, metavar="LABEL=VALUE", help="Nodes that stages with a GPU may run on."
     )
-    toleration: list[str] | None = typer.Option(
+    toleration: list[str] | None = Option(
         None, metavar="KEY[=VALUE][:EFFECT]", help="Taints that these stages tolerate."
     )
-    pvc: str | None = typer.Option(
+    pvc: str | None = Option(
         None, metavar="NAME", help="The volume claim that keeps checkpoints, so that retries continue."
     )
-    secret: list[str] | None = typer.Option(
+    secret: list[str] | None = Option(
         None,
         metavar="NAME[:KEY=VAR,...]",
         help="Keys of a Kubernetes secret as environment variables. [default: the MLFLOW_TRACKING_... it has]",

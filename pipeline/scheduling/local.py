@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from types import FrameType
 
 import psutil
 from filelock import Timeout
@@ -53,29 +52,21 @@ class LocalScheduler:
             RequestError: another scheduler serves this store.
         """
         try:
-            self._store.lock.acquire()
+            lock = self._store.lock.acquire()
         except Timeout:
             raise RequestError(f"another scheduler serves {self._store.path}: stop it first, or give --store") from None
-        try:
+        with lock:
             for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, self._ask_to_stop)
-            self._serve()
-        finally:
-            self._store.lock.release()
-
-    def _serve(self) -> None:
-        _logger.info("serving %s", self._store.path)
-        while not self._stop.is_set():
-            following = self._store.next_due()
-            if following is not None and following <= datetime.now(UTC):
-                self._store.record_due(grace=self._grace)
-            self._look_after_runs()
-            self._stop.wait(_seconds_until(following))
-        self._stop_runs()
-        _logger.info("stopped")
-
-    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
-        self._stop.set()
+                signal.signal(number, lambda *_: self._stop.set())
+            _logger.info("serving %s", self._store.path)
+            while not self._stop.is_set():
+                following = self._store.next_due()
+                if following is not None and following <= datetime.now(UTC):
+                    self._store.record_due(grace=self._grace)
+                self._look_after_runs()
+                self._stop.wait(_seconds_until(following))
+            self._stop_runs()
+            _logger.info("stopped")
 
     # -- runs ---------------------------------------------------------------------------------------------------------
 

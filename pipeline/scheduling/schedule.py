@@ -144,11 +144,6 @@ class Scheduler(Protocol):
         """Takes it away; runs that it has started stay."""
 
 
-def equal_schedules(one: Schedule, other: Schedule) -> bool:
-    """Whether they do the same at the same times, paused or not."""
-    return one.model_dump(exclude={"paused"}) == other.model_dump(exclude={"paused"})
-
-
 def command_of(request: Request) -> list[str]:
     """The command line that a schedule's request stands for; the seed is always said.
 

@@ -26,7 +26,7 @@ from pydantic import BaseModel, Field, Json
 
 from components.processes import is_alive
 from gan_models.errors import RequestError, unknown_name
-from pipeline.scheduling.schedule import Change, Schedule, ScheduledRun, ScheduleStatus, equal_schedules
+from pipeline.scheduling.schedule import Change, Schedule, ScheduledRun, ScheduleStatus
 
 ATTEMPTS = 5
 """A run whose process dies this often is given up."""
@@ -108,18 +108,15 @@ class ScheduleStore:
         try:
             with self._open() as database:
                 database.executescript(_SCHEDULES + _RUNS)
-                if _is_old(database):
-                    self._migrate()
+                old = _is_old(database)
+            if old:
+                with self._writing() as database:
+                    for statement in _MIGRATION if _is_old(database) else ():  # nobody else was faster
+                        database.execute(statement)
         except sqlite3.DatabaseError as error:
             raise RequestError(
                 f"{path} cannot be used as a store of schedules ({error}): give another --store"
             ) from None
-
-    def _migrate(self) -> None:
-        with self._writing() as database:
-            if _is_old(database):  # nobody else was faster
-                for statement in _MIGRATION:
-                    database.execute(statement)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -149,14 +146,15 @@ class ScheduleStore:
         """Makes it so; of an existing one, whether it is paused is left as it is."""
         moment = now or _now()
         anchor = _text(moment.replace(microsecond=0))
-        document = schedule.model_copy(update={"paused": False}).model_dump_json()
+        active = schedule.model_copy(update={"paused": False})
+        document = active.model_dump_json()
         with self._writing() as database:
             kept = _find(database, schedule.name)
             if kept is None:
                 row = (schedule.name, document, anchor, _text(moment), _text(moment) if schedule.paused else None)
                 database.execute("INSERT INTO schedules VALUES (?, ?, ?, ?, ?)", row)
                 return "created"
-            if equal_schedules(kept.schedule, schedule):
+            if kept.schedule == active:
                 return "unchanged"
             if _times(kept.schedule) != _times(schedule):
                 _write_dues(database, kept, moment)
@@ -315,7 +313,6 @@ class ScheduleStore:
 
 
 def first_due(kept: Kept, after: datetime) -> datetime:
-    """The first time that a schedule is due after a moment."""
     return kept.schedule.due_after(after, kept.anchor)
 
 

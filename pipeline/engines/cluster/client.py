@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -153,8 +154,8 @@ class ClusterClient:
         except (ValueError, AttributeError, TypeError, KeyError) as error:
             if isinstance(error.__context__, ApiException):  # the generated code trips over an error without a body
                 raise self._refusal(doing, error.__context__) from None
-            if not _while_reading(error):
-                raise
+            if not any("deserialize" in frame.name for frame in traceback.extract_tb(error.__traceback__)):
+                raise  # a mistake of ours, and not of who has answered
             raise self._stranger() from None
 
     def _stranger(self) -> RequestError:
@@ -202,16 +203,6 @@ class ClusterClient:
             f"nothing answers at {self.address}, so it cannot {doing}: is it up, and its port forwarded "
             "(kubectl port-forward svc/ml-pipeline 8888)?"
         )
-
-
-def _while_reading(error: BaseException) -> bool:
-    """Whether it was raised while an answer was taken apart, and not by a mistake of ours."""
-    trace = error.__traceback__
-    while trace is not None:
-        if "deserialize" in trace.tb_frame.f_code.co_name:
-            return True
-        trace = trace.tb_next
-    return False
 
 
 def _message(body: Any) -> str:

@@ -189,13 +189,8 @@ class Placement(BaseModel):
         if self.nodes == 1 or not self.pvc:
             return None
         return Nodes(
+            **self.model_dump(include={"gpus", "accelerator", "image", "pvc", "mount", "shm"}),
             count=self.nodes,
-            gpus=self.gpus,
-            accelerator=self.accelerator,
-            image=self.image,
-            pvc=self.pvc,
-            mount=self.mount,
-            shm=self.shm,
             node_selector=_pairs(self.node_selector),
             tolerations=list(map(parse_toleration, self.toleration)),
             pull_secrets=list(self.pull_secret),

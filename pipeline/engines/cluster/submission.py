@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_models.errors import RequestError
-from pipeline.definitions.stages import run_titles
+from pipeline.definitions.stages import load_pipeline, run_titles
 from pipeline.engines.cluster.lint import lint
 from pipeline.engines.cluster.placement import Placement
-from pipeline.engines.cluster.settings import ClusterSettings
+from pipeline.engines.cluster.settings import ClusterSettings, Connection
 from pipeline.request.plan import UNSEEN, Elsewhere, default_name, make_plan, slug
 from pipeline.request.request import Request
 from pipeline.versions import code_version
@@ -39,12 +39,6 @@ class ClusterPipeline:
     def body(self) -> dict[str, Any]:
         """As the API takes it."""
         return {"pipeline_spec": dict(self.spec), "platform_spec": dict(self.platform)}
-
-    def text(self) -> str:
-        """As a YAML file."""
-        import yaml
-
-        return str(yaml.safe_dump_all([dict(self.spec), dict(self.platform)], sort_keys=True))
 
 
 @dataclass(frozen=True)
@@ -76,29 +70,20 @@ def build_submission(request: Request, settings: ClusterSettings) -> Submission:
     name = request.name or default_name(plan)
     if not name.strip() or len(name) > MAX_NAME or not slug(name):
         raise RequestError(f"--name {name[:40]!r}: expected 1 to {MAX_NAME} characters, letters or digits among them")
-    connection = settings.connection
-    run = run_parameter(name, connection.experiment, connection.tracking_uri, placement, slug(name))
-    arguments = {**plan.arguments(request), "run": run}
-    pipeline = None
-    if request.command == "retrain":
-        from pipeline.definitions.retraining import retraining_pipeline as pipeline
-    made = compile_for_cluster(placement, arguments, plan.source_version != UNSEEN, pipeline)
+    arguments = {**plan.arguments(request), "run": run_parameter(name, settings.connection, placement)}
+    made = compile_for_cluster(load_pipeline(request.definition), placement, arguments, plan.source_version != UNSEEN)
     about = f"{plan.recipe.name} on {plan.recipe.data.source}, seed {plan.seed}"
     return Submission(name, about, made, arguments)
 
 
 def compile_for_cluster(
-    placement: Placement,
-    arguments: Mapping[str, Any],
-    cache_preparation: bool = True,
-    pipeline: GraphComponent | None = None,
+    pipeline: GraphComponent, placement: Placement, arguments: Mapping[str, Any], cache_preparation: bool = True
 ) -> ClusterPipeline:
     """Compiles a pipeline for a cluster.
 
     Args:
         arguments: that it will be started with; they are checked, and not written into it.
         cache_preparation: whether equal inputs mean equal data; False for data that may change behind its path.
-        pipeline: default: the training pipeline.
 
     Raises:
         RequestError: it would run into one of the known traps, or the arguments are not the pipeline's.
@@ -106,10 +91,6 @@ def compile_for_cluster(
     import yaml
     from kfp.compiler import Compiler
 
-    if pipeline is None:
-        from pipeline.definitions.training import training_pipeline
-
-        pipeline = training_pipeline
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, "pipeline.yaml")
         Compiler().compile(_placed(pipeline, placement, cache_preparation), str(file))
@@ -136,20 +117,19 @@ def _placed(pipeline: GraphComponent, placement: Placement, cache_preparation: b
     return placed
 
 
-def run_parameter(name: str, experiment: str, tracking_uri: str, placement: Placement, folder: str) -> str:
+def run_parameter(name: str, connection: Connection, placement: Placement) -> str:
     """The `run` parameter of a pipeline on a cluster: everything but the run's identity, which its pods' label says.
 
-    Args:
-        folder: of this computation on the volume: runs that share it go on from each other's checkpoints.
+    Runs of one name share a folder on the volume, and go on from each other's checkpoints.
     """
     fields: dict[str, Any] = {
         "name": name,
-        "experiment": experiment,
+        "experiment": connection.experiment,
         "code_version": code_version(),
         "titles": run_titles(),
     }
-    if tracking_uri:
-        fields["tracking_uri"] = tracking_uri
+    if connection.tracking_uri:
+        fields["tracking_uri"] = connection.tracking_uri
     if placement.pvc:
-        fields["state_dir"] = f"{placement.mount}/runs/{folder}"
+        fields["state_dir"] = f"{placement.mount}/runs/{slug(name)}"
     return json.dumps(fields, sort_keys=True)

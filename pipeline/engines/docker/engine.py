@@ -24,7 +24,7 @@ from components.stage.stopping import PARENT_VARIABLE, STANDARD_INPUT
 from gan_models.errors import RequestError
 from gan_models.metrics.locations import CACHE_VARIABLE, default_cache
 from pipeline.definitions.stages import STAGES, Stage
-from pipeline.engines.docker.containers import LABEL, ContainerOptions, StageContainers, StageOptions
+from pipeline.engines.docker.containers import LABEL, ContainerOptions, StageContainers, StageOptions, remove
 from pipeline.engines.local.engine import run_with_kfp
 from pipeline.engines.protocol import Engine, Job, Launch, Outcome
 from pipeline.versions import code_version, package_version
@@ -192,5 +192,4 @@ def _remove_leftovers(client: DockerClient, root: Path, seconds: int = LEFTOVER_
         with suppress(DockerException, RequestException):
             if seconds and container.status == "running":
                 container.wait(timeout=seconds)
-        with suppress(DockerException):
-            container.remove(force=True, v=True)
+        remove(container)

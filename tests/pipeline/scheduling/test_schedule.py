@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,8 @@ from gan_models.errors import RequestError
 from pipeline.cli import call
 from pipeline.request.request import Request
 from pipeline.scheduling.cron import next_due, normalise_cron
-from pipeline.scheduling.schedule import command_of, equal_schedules, make_schedule
+from pipeline.scheduling.schedule import command_of, make_schedule
+from pipeline.scheduling.store import ScheduleStore
 
 
 @pytest.mark.parametrize(
@@ -57,11 +59,13 @@ def test_what_cannot_be_is_said_in_a_sentence(fields: dict[str, object], words: 
     assert words in str(refused.value)
 
 
-def test_a_pause_is_no_difference_but_a_time_is() -> None:
+def test_a_pause_is_no_difference_but_a_time_is(tmp_path: Path) -> None:
+    store = ScheduleStore(tmp_path / "schedules.db")
     nightly = make_schedule(name="nightly", every=60, request={"seed": 1})
-    assert equal_schedules(nightly, nightly.model_copy(update={"paused": True}))
-    assert not equal_schedules(nightly, nightly.model_copy(update={"every": 61}))
-    assert not equal_schedules(nightly, nightly.model_copy(update={"request": {"seed": 2}}))
+    assert store.ensure(nightly) == "created"
+    assert store.ensure(nightly.model_copy(update={"paused": True})) == "unchanged"
+    assert store.ensure(nightly.model_copy(update={"every": 61})) == "changed"
+    assert store.ensure(nightly.model_copy(update={"every": 61, "request": {"seed": 2}})) == "changed"
 
 
 @pytest.mark.parametrize(
