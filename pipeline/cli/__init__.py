@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import typer
 
-from pipeline.cli import cluster, data, here, models, recipes, schedules
+from pipeline.cli import cluster, here, models, schedules
 
 app = typer.Typer(
     name="gan-pipeline",
@@ -30,8 +30,6 @@ app = typer.Typer(
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
 
 app.add_typer(here.app)
-app.add_typer(recipes.recipes_app, name="recipes")
-app.add_typer(data.data_app, name="data")
 app.add_typer(cluster.app)
 app.add_typer(schedules.app)
 app.add_typer(models.app)

@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from gan_models.errors import RequestError, unknown_name
 from pipeline.cli.options import WHAT, JsonOption, takes_request, takes_settings
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 app = typer.Typer()
 runs_app = typer.Typer(help="What runs on a cluster, and how it goes.", rich_markup_mode=None)
 
-WaitOption = Annotated[bool, typer.Option("--wait", help="Follow the stages, and end as the run does.")]
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or the name of the latest such.")]
+WaitOption = Annotated[bool, Option("--wait", help="Follow the stages, and end as the run does.")]
+RunArgument = Annotated[str, Argument(metavar="RUN", help="The id of a run, or the name of the latest such.")]
 _MARKS = {"SUCCEEDED": "✓", "FAILED": "✗", "CANCELED": "✗", "SKIPPED": "↷", "RUNNING": "▸"}
 
 
@@ -30,8 +31,8 @@ _MARKS = {"SUCCEEDED": "✓", "FAILED": "✗", "CANCELED": "✗", "SKIPPED": "�
 @takes_request(
     "run",
     *WHAT,
-    name=typer.Option(None, metavar="NAME", help="How the run is called. [default: from the settings]"),
-    pipeline=typer.Option(None, metavar="FILE", help="Take the settings baked into a compiled pipeline."),
+    name=Option(None, metavar="NAME", help="How the run is called. [default: from the settings]"),
+    pipeline=Option(None, metavar="FILE", help="Take the settings baked into a compiled pipeline."),
 )
 @takes_settings()
 def submit(request: Request, settings: ClusterSettings, wait: WaitOption = False, as_json: JsonOption = False) -> int:
@@ -57,8 +58,8 @@ def submit(request: Request, settings: ClusterSettings, wait: WaitOption = False
 @takes_settings("host", "namespace", "experiment")
 def list_runs(
     settings: ClusterSettings,
-    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, max=1000)] = 20,
-    every: Annotated[bool, typer.Option("--all", help="Of every experiment.")] = False,
+    limit: Annotated[int, Option("--limit", "-n", metavar="N", min=1, max=1000)] = 20,
+    every: Annotated[bool, Option("--all", help="Of every experiment.")] = False,
     as_json: JsonOption = False,
 ) -> int:
     """The latest runs, newest first."""
@@ -97,7 +98,7 @@ def logs(
     run: RunArgument,
     stage: Annotated[
         str | None,
-        typer.Option(metavar="STAGE", help="Such as train-gan. [default: the one that failed, else the latest]"),
+        Option(metavar="STAGE", help="Such as train-gan. [default: the one that failed, else the latest]"),
     ] = None,
     *,
     settings: ClusterSettings,

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, TrackingOption, takes_request
+from pipeline.cli.recipes import recipes_app
 from pipeline.cli.sample import sample
 
 if TYPE_CHECKING:
+    from components.prepare_data.inspection import Inspection
     from pipeline.request.request import Request
 
 app = typer.Typer()
+data_app = typer.Typer(help="Look at image data before training on it.", rich_markup_mode=None)
+SHOWN_CLASSES = 20
 
 
 @app.command()
@@ -37,7 +43,7 @@ def retrain(request: Request, as_json: JsonOption = False) -> int:
 @app.command("compile")
 @takes_request("run", *WHAT)
 def compile_(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The YAML to write.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="FILE", help="The YAML to write.")],
     request: Request,
 ) -> int:
     """Write the pipeline as Kubeflow's IR, with these settings as the defaults of its parameters."""
@@ -72,12 +78,59 @@ def compile_(
 app.command()(sample)
 
 
+@data_app.command("inspect")
+def inspect_source(
+    source: Annotated[str, Argument(metavar="SOURCE", help="As for `run --data`.")],
+    as_json: JsonOption = False,
+) -> int:
+    """Say what a source holds: images, sizes, colour, classes, what cannot be read."""
+    from components.prepare_data.inspection import inspect
+
+    found = inspect(source)
+    if as_json:
+        typer.echo(found.model_dump_json())
+        return 0
+    for key, value in _lines(found):
+        typer.echo(f"{key:<9}{value}")
+    return 0
+
+
+def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
+    from pipeline.request.plan import LABELLED_DEFAULT, UNLABELLED_DEFAULT
+
+    yield "source", found.source
+    yield "images", str(found.images)
+    yield "classes", _class_text(found.classes)
+    if found.domains:
+        yield "domains", _class_text(found.domains)
+    if found.captions:
+        yield "captions", "yes"
+    yield "splits", ", ".join(found.splits) or "none given: decided at import"
+    yield "channels", found.channels
+    yield "sizes", _counts(found.sizes, found.sample)
+    yield "modes", _counts(found.modes, found.sample)
+    if found.ignored:
+        yield "ignored", f"{found.ignored} files that are no images by their names"
+    for problem in found.problems:
+        yield "note", problem
+    yield "recipe", f"{LABELLED_DEFAULT if found.classes else UNLABELLED_DEFAULT}, unless --recipe names another"
+
+
+def _class_text(classes: list[str]) -> str:
+    if not classes:
+        return "none: unlabelled"
+    rest = f", and {len(classes) - SHOWN_CLASSES} more" if len(classes) > SHOWN_CLASSES else ""
+    return f"{len(classes)}: {', '.join(classes[:SHOWN_CLASSES])}{rest}"
+
+
+def _counts(counts: Mapping[str, int], sample: int) -> str:
+    return f"{', '.join(f'{name} ({count})' for name, count in counts.items())} of {sample} looked at"
+
+
 @app.command()
 def ui(
-    port: Annotated[int, typer.Option("--port", "-p", metavar="PORT", min=1, max=65535)] = 5000,
-    workdir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Show the store that this run is tracked in.")
-    ] = None,
+    port: Annotated[int, Option("--port", "-p", metavar="PORT", min=1, max=65535)] = 5000,
+    workdir: Annotated[Path | None, Option(metavar="DIR", help="Show the store that this run is tracked in.")] = None,
     tracking_uri: TrackingOption = None,
 ) -> int:
     """Serve the MLflow UI on the store of the runs, until Ctrl-C."""
@@ -88,7 +141,7 @@ def ui(
 
 @app.command()
 def sync(
-    workdir: Annotated[Path, typer.Argument(metavar="WORKDIR", help="A run's work directory.")],
+    workdir: Annotated[Path, Argument(metavar="WORKDIR", help="A run's work directory.")],
     tracking_uri: TrackingOption = None,
 ) -> int:
     """Send to MLflow what could not be sent while its server was away."""
@@ -104,3 +157,7 @@ def version() -> int:
 
     typer.echo(f"gan-pipeline {version_line()}")
     return 0
+
+
+app.add_typer(recipes_app, name="recipes")
+app.add_typer(data_app, name="data")

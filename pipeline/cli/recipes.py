@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from pipeline.cli.options import SetOption
 
@@ -78,9 +79,9 @@ def _in_circle(name: str, parents: Mapping[str, str]) -> bool:
 
 @recipes_app.command("show")
 def show_recipe(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A recipe's name or the path of a YAML.")],
+    name: Annotated[str, Argument(metavar="NAME", help="A recipe's name or the path of a YAML.")],
     overrides: SetOption = None,
-    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print the YAML itself, every default filled in.")] = False,
+    as_yaml: Annotated[bool, Option("--yaml", help="Print the YAML itself, every default filled in.")] = False,
 ) -> int:
     """Explain every setting of a recipe: its value, what it means, what it may be."""
     from gan_models.recipes import load_recipe

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from gan_models.errors import RequestError
 
@@ -20,29 +21,27 @@ _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif",
 
 
 def sample(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A generator folder, or a run's work directory.")],
-    num: Annotated[int, typer.Option("--num", "-n", metavar="N", help="How many images.")] = 64,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="PNG", help="Where the grid goes.")] = Path("grid.png"),
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides the latents.")] = 0,
+    folder: Annotated[Path, Argument(metavar="DIR", help="A generator folder, or a run's work directory.")],
+    num: Annotated[int, Option("--num", "-n", metavar="N", help="How many images.")] = 64,
+    out: Annotated[Path, Option("--out", "-o", metavar="PNG", help="Where the grid goes.")] = Path("grid.png"),
+    seed: Annotated[int, Option(metavar="N", help="Decides the latents.")] = 0,
     labels: Annotated[
         str | None,
-        typer.Option(
-            "--labels",
+        Option(
             metavar="LIST",
             help="Classes by name or number, as in 3,7; repeated in turn. [default: all, in turn]",
         ),
     ] = None,
     truncation: Annotated[
         float | None,
-        typer.Option(
-            "--truncation",
+        Option(
             metavar="T",
             help="Draw latents beyond +-T again, as in 0.5: cleaner images, less variety. [default: none]",
         ),
     ] = None,
     given: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             "--input",
             metavar="IMAGE|DIR",
             help="Images to translate or colour. [default: those that came with the generator]",
@@ -50,7 +49,7 @@ def sample(
     ] = None,
     captions: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--caption",
             metavar="TEXT",
             help="What to draw, as in 'a red seven'; several are drawn in turn. "

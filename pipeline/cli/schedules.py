@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import typer
+from typer import Argument, Option
 
 from gan_models.errors import RequestError
 from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, takes_request
@@ -26,12 +27,12 @@ app = typer.Typer()
 schedule_app = typer.Typer(help="Run or retrain at given times.", rich_markup_mode=None)
 
 Command = Literal["retrain", "run"]
-ScheduleName = Annotated[str, typer.Argument(metavar="NAME", help="Of the schedule.")]
+ScheduleName = Annotated[str, Argument(metavar="NAME", help="Of the schedule.")]
 EngineOption = Annotated[
-    str, typer.Option("--engine", metavar="local|cluster", help="Where the schedule is kept and its runs are done.")
+    str, Option("--engine", metavar="local|cluster", help="Where the schedule is kept and its runs are done.")
 ]
 StoreOption = Annotated[
-    Path | None, typer.Option("--store", metavar="FILE", help="Of local schedules. [default: runs/schedules.db]")
+    Path | None, Option("--store", metavar="FILE", help="Of local schedules. [default: runs/schedules.db]")
 ]
 STORE_FILE = "schedules.db"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -41,17 +42,11 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 @takes_request("retrain", *WHAT, *WHERE, *RETRAINING)
 def ensure(
     schedule: ScheduleName,
-    cron: Annotated[
-        str | None, typer.Option("--cron", metavar="FIELDS", help="As in '30 2 * * *'; six fields: seconds first.")
-    ] = None,
-    every: Annotated[
-        str | None, typer.Option("--every", metavar="TIME", help="As in 90s, 30m, 6h or 7d, in place of --cron.")
-    ] = None,
-    timezone: Annotated[
-        str, typer.Option("--timezone", metavar="ZONE", help="Of --cron, as in Europe/Berlin.")
-    ] = "UTC",
-    command: Annotated[Command, typer.Option("--command", help="What is done.")] = "retrain",
-    paused: Annotated[bool, typer.Option("--paused", help="A new schedule waits for `resume`.")] = False,
+    cron: Annotated[str | None, Option(metavar="FIELDS", help="As in '30 2 * * *'; six fields: seconds first.")] = None,
+    every: Annotated[str | None, Option(metavar="TIME", help="As in 90s, 30m, 6h or 7d, in place of --cron.")] = None,
+    timezone: Annotated[str, Option(metavar="ZONE", help="Of --cron, as in Europe/Berlin.")] = "UTC",
+    command: Annotated[Command, Option(help="What is done.")] = "retrain",
+    paused: Annotated[bool, Option("--paused", help="A new schedule waits for `resume`.")] = False,
     *,
     request: Request,
     engine: EngineOption = "local",
@@ -175,7 +170,7 @@ def scheduler(
     store: StoreOption = None,
     grace: Annotated[
         float,
-        typer.Option(
+        Option(
             metavar="SECONDS", min=0, help="A run found to be due this much earlier is still started, else skipped."
         ),
     ] = 3600.0,
