@@ -17,7 +17,6 @@ from components.redaction import redact
 from components.stage.failures import Interrupted
 from pipeline.cli import call
 from pipeline.request.request import Request
-from pipeline.scheduling.schedule import command_of
 from pipeline.scheduling.store import ScheduleStore
 from pipeline.workdir import OCCASION_VARIABLE, WorkDirectory
 
@@ -55,4 +54,4 @@ def _sentence(request: Mapping[str, Any], code: int, log: Path) -> str:
 
 
 if __name__ == "__main__":
-    os._exit(do_run(sys.argv[1:], lambda kept: call(command_of(Request.parse(kept)))))
+    os._exit(do_run(sys.argv[1:], lambda kept: call(Request.parse(kept).command_line())))

@@ -21,7 +21,6 @@ from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, takes_requ
 if TYPE_CHECKING:
     from pipeline.request.request import Request
     from pipeline.scheduling.schedule import Schedule, Scheduler, ScheduleStatus
-    from pipeline.scheduling.store import ScheduleStore
 
 app = typer.Typer()
 schedule_app = typer.Typer(help="Run or retrain at given times.", rich_markup_mode=None)
@@ -115,7 +114,6 @@ def show(
 ) -> int:
     """One schedule and its latest runs: what was run, what was skipped, and why."""
     from pipeline.request.request import Request
-    from pipeline.scheduling.schedule import command_of
 
     status = _schedules(engine, store).show(schedule)
     if as_json:
@@ -124,7 +122,7 @@ def show(
     made = status.schedule
     typer.echo(f"{made.name}: {_times(made)}")
     typer.echo(f"next run   {_next_run(status)}")
-    typer.echo(f"request    {' '.join(command_of(Request.parse(made.request)))}")
+    typer.echo(f"request    {' '.join(Request.parse(made.request).command_line())}")
     for run in status.runs:
         due = _when(run.due, made.timezone) if run.due else ""
         typer.echo(f"{run.id:>6}  {due}  {run.state:<9} {run.sentence}".rstrip())
@@ -150,9 +148,11 @@ def resume(schedule: ScheduleName, engine: EngineOption = "local", store: StoreO
 @schedule_app.command("run-now")
 def run_now(schedule: ScheduleName, engine: EngineOption = "local", store: StoreOption = None) -> int:
     """One run now, outside of its times."""
-    number = _schedules(engine, store).run_now(schedule)
-    typer.echo(f"{schedule}: run {number} starts now")
-    if engine == "local" and not _store(store).is_served():
+    from pipeline.scheduling.store import ScheduleStore
+
+    schedules = _schedules(engine, store)
+    typer.echo(f"{schedule}: run {schedules.run_now(schedule)} starts now")
+    if isinstance(schedules, ScheduleStore) and not schedules.is_served():
         typer.echo("no scheduler is running: start one with `gan-pipeline scheduler`", err=True)
     return 0
 
@@ -179,10 +179,11 @@ def scheduler(
     import logging
 
     from pipeline.scheduling.local import LocalScheduler
+    from pipeline.scheduling.store import ScheduleStore
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("gan_pipeline").setLevel(logging.INFO)
-    LocalScheduler(_store(store), grace=grace).serve()
+    LocalScheduler(ScheduleStore(_store_file(store)), grace=grace).serve()
     return 0
 
 
@@ -202,12 +203,6 @@ def _schedules(engine: str, store: Path | None) -> Scheduler:
     from pipeline.engines.protocol import ENGINES
 
     return ENGINES.find(engine, "--engine").scheduler(_store_file(store), lambda text: typer.echo(text, err=True))
-
-
-def _store(path: Path | None) -> ScheduleStore:
-    from pipeline.scheduling.store import ScheduleStore
-
-    return ScheduleStore(_store_file(path))
 
 
 def _store_file(path: Path | None) -> Path:

@@ -17,7 +17,7 @@ RETRAINING = {"model", "webhook_env", "force", "warm_start"}
 
 
 class Request(BaseModel):
-    """A training, or a retraining. Each field is an option of the command line (`flag_of`), where its meaning is told.
+    """A training, or a retraining. Each field is an option of the command line, where its meaning is told.
 
     None: not said; the plan decides.
     """
@@ -64,13 +64,20 @@ class Request(BaseModel):
         """Flags that were given and that the command does not take."""
         if self.command == "retrain":
             return []
-        return [flag_of(name) for name in self.model_dump(exclude_defaults=True, include=RETRAINING)]
+        return [_flag(name) for name in self.model_dump(exclude_defaults=True, include=RETRAINING)]
+
+    def command_line(self) -> list[str]:
+        """The words that ask for it; the seed is always said.
+
+        >>> Request(data="digits", overrides=("training.steps=5",), seed=3).command_line()
+        ['run', '--seed', '3', '--data', 'digits', '--set', 'training.steps=5']
+        """
+        words = [self.command, "--seed", str(self.seed)]
+        for field, value in self.model_dump(mode="json", exclude_defaults=True, exclude={"command", "seed"}).items():
+            for each in value if isinstance(value, list) else [value]:
+                words += [_flag(field)] if each is True else [_flag(field), str(each)]
+        return words
 
 
-def flag_of(field: str) -> str:
-    """The option that a field is given by.
-
-    >>> flag_of("warm_start"), flag_of("overrides")
-    ('--warm-start', '--set')
-    """
+def _flag(field: str) -> str:
     return "--set" if field == "overrides" else f"--{field.replace('_', '-')}"

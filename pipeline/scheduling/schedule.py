@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from gan_models.errors import RequestError
-from pipeline.request.request import Request, flag_of
 from pipeline.scheduling.cron import next_due, normalise_cron
 
 Change = Literal["created", "changed", "unchanged"]
@@ -142,16 +141,3 @@ class Scheduler(Protocol):
 
     def delete(self, name: str) -> None:
         """Takes it away; runs that it has started stay."""
-
-
-def command_of(request: Request) -> list[str]:
-    """The command line that a schedule's request stands for; the seed is always said.
-
-    >>> command_of(Request(data="digits", overrides=("training.steps=5",), seed=3))
-    ['run', '--seed', '3', '--data', 'digits', '--set', 'training.steps=5']
-    """
-    words = [request.command, "--seed", str(request.seed)]
-    for field, value in request.model_dump(mode="json", exclude_defaults=True, exclude={"command", "seed"}).items():
-        for each in value if isinstance(value, list) else [value]:
-            words += [flag_of(field)] if each is True else [flag_of(field), str(each)]
-    return words

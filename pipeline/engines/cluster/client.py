@@ -98,7 +98,6 @@ class ClusterClient:
 
     @property
     def address(self) -> str:
-        """Of the API."""
         made = self.__dict__.get("kfp")
         host = self.connection.host or os.environ.get("KF_PIPELINES_ENDPOINT")
         return redact(host or (str(self.api.configuration.host) if made else "the cluster"))

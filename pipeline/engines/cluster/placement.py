@@ -179,7 +179,6 @@ class Placement(BaseModel):
         return self.retries if self.retries is not None else 3 * bool(self.pvc)
 
     def gpus_of(self, stage: Stage) -> int:
-        """How many GPUs a stage's pod gets."""
         if stage.gpus == "all":
             return self.gpus if self.nodes == 1 else 0
         return min(1, self.gpus) if stage.gpus == "one" else 0

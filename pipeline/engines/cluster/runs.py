@@ -44,7 +44,6 @@ class Task(BaseModel):
 
     @property
     def title(self) -> str:
-        """As people know it."""
         return titles_of("training").get(self.name.replace("-", "_"), self.name)
 
     @property

@@ -37,7 +37,6 @@ class ClusterPipeline:
 
     @property
     def body(self) -> dict[str, Any]:
-        """As the API takes it."""
         return {"pipeline_spec": dict(self.spec), "platform_spec": dict(self.platform)}
 
 

@@ -11,7 +11,7 @@ from gan_models.errors import RequestError
 from pipeline.cli import call
 from pipeline.request.request import Request
 from pipeline.scheduling.cron import next_due, normalise_cron
-from pipeline.scheduling.schedule import command_of, make_schedule
+from pipeline.scheduling.schedule import make_schedule
 from pipeline.scheduling.store import ScheduleStore
 
 
@@ -90,7 +90,7 @@ def test_when_it_is_due_next(cron: str, after: str, due: str) -> None:
 def test_a_request_as_a_command_line() -> None:
     request = {"command": "retrain", "data": "digits", "seed": 3, "force": True, "overrides": ["training.steps=5"]}
     words = ["retrain", "--seed", "3", "--data", "digits", "--force", "--set", "training.steps=5"]
-    assert command_of(Request.parse(request)) == words
+    assert Request.parse(request).command_line() == words
 
 
 def test_a_schedule_of_today_stands_for_the_command_line_of_today() -> None:
@@ -114,7 +114,7 @@ def test_a_schedule_of_today_stands_for_the_command_line_of_today() -> None:
     )
     request = Request.parse(kept.request)
     assert request.document() == kept.request
-    assert " ".join(command_of(request)) == (
+    assert " ".join(request.command_line()) == (
         "retrain --seed 4 --recipe dcgan --data folder:/images --workdir /runs/faces "
         "--tracking-uri sqlite:////runs/mlflow.db --name faces --model faces --webhook-env HOOK --force --warm-start "
         "--set data.size=8 --set training.steps=5"
@@ -129,5 +129,5 @@ def test_every_field_of_a_request_comes_back_from_its_command_line(field: str, m
         asked = asked.model_copy(update={"command": "retrain"})
     told: list[Request] = []
     monkeypatch.setattr("pipeline.commands.run.run_command", lambda request, as_json: told.append(request) or 0)
-    assert call(command_of(asked)) == 0
+    assert call(asked.command_line()) == 0
     assert told == [asked]
