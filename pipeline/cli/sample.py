@@ -58,7 +58,7 @@ def sample(
     ] = None,
 ) -> int:
     """Draw a grid of images from a trained generator."""
-    from pipeline.request.plan import MAX_SEED
+    from pipeline.request.request import MAX_SEED
 
     if not 1 <= num <= MAX_IMAGES:
         raise RequestError(f"--num {num}: expected a number from 1 to {MAX_IMAGES}")

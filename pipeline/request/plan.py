@@ -38,11 +38,9 @@ LABELLED_DEFAULT = "cgan-projection"
 UNLABELLED_DEFAULT = "dcgan"
 UNSEEN = "unseen"
 """The version of a source that lies where this machine cannot look: what is cached of it cannot be trusted."""
-MAX_SEED = 2**31 - 1  # KFP carries whole numbers as doubles, torch and numpy as 32 or 64 bits: all agree up to here
 _SECTIONS = ("data", "selection", "evaluation", "export")
 """Of a recipe, that are parameters of their own; the others are the model."""
 _MODEL_NAME = re.compile(r"[^/:]+")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -116,12 +114,13 @@ def make_plan(request: Request, elsewhere: Elsewhere | None = None) -> Plan:
         RequestError: unknown or contradictory recipe, key, value, source, option; labels asked for and absent; parts
             that do not go together; files that lie where it will not run.
     """
-    _check_options(request)
-    overrides, seed = _overrides(request), request.seed
+    request.check()
+    overrides, seed = request.recipe_overrides(), request.seed
     if request.pipeline is None:
         recipe = load_recipe(request.recipe or LABELLED_DEFAULT, overrides)
     else:
-        recipe, seed = read_parameters(compiled_parameters(request.pipeline), str(request.pipeline))
+        parameters = compiled_parameters(request.pipeline)
+        recipe, seed = read_parameters(parameters, str(request.pipeline))
     source = recipe.data.source
     unseen = parse_source(source).path if elsewhere is not None else None
     carried = recipe.needs if unseen else carried_by(source)
@@ -218,31 +217,6 @@ def read_parameters(parameters: Mapping[str, Any], origin: str) -> tuple[Recipe,
 def plain_json(value: Any) -> str:
     """JSON that is equal, byte for byte, whenever the value is."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def _check_options(request: Request) -> None:
-    if not 0 <= request.seed <= MAX_SEED:
-        raise RequestError(f"--seed {request.seed}: expected a whole number from 0 to {MAX_SEED}")
-    for flag in request.misplaced():
-        raise RequestError(f"{flag} is for --command retrain: leave it out, or leave --command out")
-    if request.webhook_env and not _VARIABLE.fullmatch(request.webhook_env):
-        raise RequestError(
-            f"--webhook-env takes the name of an environment variable that holds the address, not "
-            f"{'an address' if '/' in request.webhook_env else repr(request.webhook_env)}"
-        )
-    if request.pipeline and (request.recipe or request.data or request.overrides or request.seed):
-        raise RequestError(
-            "--pipeline brings its own recipe, data and seed: leave out --recipe, --data, --set and --seed, "
-            "or compile it again with them"
-        )
-
-
-def _overrides(request: Request) -> list[str]:
-    if request.data is None:
-        return list(request.overrides)
-    if any(override.partition("=")[0].strip() == "data.source" for override in request.overrides):
-        raise RequestError("--data and --set data.source both name a source: give one of them")
-    return [*request.overrides, f"data.source={json.dumps(request.data)}"]
 
 
 def _check_needs(recipe: Recipe, carried: frozenset[str]) -> None:

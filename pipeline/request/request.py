@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +14,7 @@ from gan_models.errors import RequestError, unknown_name
 from pipeline.definitions.stages import Definition
 
 Command = Literal["run", "retrain"]
+MAX_SEED = 2**31 - 1  # KFP carries whole numbers as doubles, torch and numpy as 32 or 64 bits: all agree up to here
 RETRAINING = {"model", "webhook_env", "force", "warm_start"}
 """Fields that only a retraining has."""
 
@@ -60,11 +63,34 @@ class Request(BaseModel):
         """As a schedule keeps it: what is not as by default. `parse` brings it back."""
         return {"command": self.command, **self.model_dump(mode="json", exclude_defaults=True)}
 
-    def misplaced(self) -> list[str]:
-        """Flags that were given and that the command does not take."""
-        if self.command == "retrain":
-            return []
-        return [_flag(name) for name in self.model_dump(exclude_defaults=True, include=RETRAINING)]
+    def check(self) -> None:
+        """Raises RequestError: what it says of itself cannot be, or contradicts itself."""
+        if not 0 <= self.seed <= MAX_SEED:
+            raise RequestError(f"--seed {self.seed}: expected a whole number from 0 to {MAX_SEED}")
+        for field in self.model_dump(exclude_defaults=True, include=RETRAINING) if self.command == "run" else ():
+            raise RequestError(f"{_flag(field)} is for --command retrain: leave it out, or leave --command out")
+        if self.webhook_env and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.webhook_env):
+            raise RequestError(
+                f"--webhook-env takes the name of an environment variable that holds the address, not "
+                f"{'an address' if '/' in self.webhook_env else repr(self.webhook_env)}"
+            )
+        if self.pipeline and (self.recipe or self.data or self.overrides or self.seed):
+            raise RequestError(
+                "--pipeline brings its own recipe, data and seed: leave out --recipe, --data, --set and --seed, "
+                "or compile it again with them"
+            )
+
+    def recipe_overrides(self) -> list[str]:
+        """What it says of the recipe, as `section.key=value`.
+
+        Raises:
+            RequestError: two sources.
+        """
+        if self.data is None:
+            return list(self.overrides)
+        if any(override.partition("=")[0].strip() == "data.source" for override in self.overrides):
+            raise RequestError("--data and --set data.source both name a source: give one of them")
+        return [*self.overrides, f"data.source={json.dumps(self.data)}"]
 
     def command_line(self) -> list[str]:
         """The words that ask for it; the seed is always said.
