@@ -71,8 +71,7 @@ class LocalScheduler:
     # -- runs ---------------------------------------------------------------------------------------------------------
 
     def _look_after_runs(self) -> None:
-        for number in [number for number, child in self._children.items() if child.poll() is not None]:
-            self._children.pop(number)
+        self._children = {number: child for number, child in self._children.items() if child.poll() is None}
         for claim in self._store.release_dead():
             _logger.warning("run %s of %s: its process was killed", claim.id, claim.schedule)
         for claim in self._store.waiting():

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -118,27 +118,17 @@ class ScheduleStore:
                 f"{path} cannot be used as a store of schedules ({error}): give another --store"
             ) from None
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _open(self) -> closing[sqlite3.Connection]:
         database = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
         database.row_factory = sqlite3.Row
-        try:
-            yield database
-        finally:
-            database.close()
+        return closing(database)
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that nobody else writes beside, whole or not at all."""
-        with self._open() as database:
+        with self._open() as database, database:
             database.execute("BEGIN IMMEDIATE")
-            try:
-                yield database
-                database.execute("COMMIT")
-            except BaseException:
-                if database.in_transaction:
-                    database.execute("ROLLBACK")
-                raise
+            yield database
 
     # -- schedules ----------------------------------------------------------------------------------------------------
 
