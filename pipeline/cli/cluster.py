@@ -87,7 +87,7 @@ def show(run: RunArgument, settings: ClusterSettings, as_json: JsonOption = Fals
         return 0
     typer.echo(_ending(found))
     for task in found.tasks:
-        typer.echo(_task_line(task))
+        typer.echo(_line(task))
     typer.echo(runs.link(found))
     return 0
 
@@ -159,11 +159,7 @@ def _follow(runs: ClusterRuns, identity: str) -> Run:
     from components.stage.failures import Interrupted
 
     try:
-        run = runs.follow(
-            identity,
-            say=lambda task: typer.echo(_task_line(task), err=True),
-            note=lambda text: typer.echo(text, err=True),
-        )
+        run = runs.follow(identity, lambda said: typer.echo(said if isinstance(said, str) else _line(said), err=True))
     except KeyboardInterrupt:
         say = f"gan-pipeline: no longer waiting; the run goes on: gan-pipeline runs show {identity}"
         typer.echo(say, err=True)
@@ -178,7 +174,7 @@ def _ending(run: Run) -> str:
     return f"{run.name}: {run.state.lower()}{f': {run.error}' if run.error else ''}"
 
 
-def _task_line(task: Task) -> str:
+def _line(task: Task) -> str:
     """A stage as `run` draws it."""
     took = f": {int(task.seconds // 60)}:{int(task.seconds % 60):02d}" if task.seconds is not None else ""
     state = "" if task.state in ("RUNNING", "SUCCEEDED") else f" ({task.state.lower()})"

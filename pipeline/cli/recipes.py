@@ -15,7 +15,6 @@ from typer import Argument, Option
 from pipeline.cli.options import SetOption
 
 if TYPE_CHECKING:
-    from gan_models.recipes import Recipe
     from gan_models.recipes.settings import Setting
 
 recipes_app = typer.Typer(help="List the recipes, or explain one.", rich_markup_mode=None)
@@ -94,21 +93,17 @@ def show_recipe(
         document = recipe.model_dump(mode="json")
         typer.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120), nl=False)
         return 0
-    typer.echo(_heading(recipe))
+    typer.echo(f"{recipe.name}: {recipe.description}")
+    if recipe.paper:
+        typer.echo(f"paper: {recipe.paper}")
+    if recipe.builds_on:
+        typer.echo(f"builds on: {recipe.builds_on}")
+    typer.echo("Any setting below is changed by --set KEY=VALUE.")
     for setting in explain(recipe):
         if setting.key not in _HEADING:
             typer.echo(_block(setting))
     typer.echo(f"\n`gan-pipeline recipes show {name} --yaml > mine.yaml` writes it as a file to start your own from.")
     return 0
-
-
-def _heading(recipe: Recipe) -> str:
-    lines = [f"{recipe.name}: {recipe.description}"]
-    if recipe.paper:
-        lines.append(f"paper: {recipe.paper}")
-    if recipe.builds_on:
-        lines.append(f"builds on: {recipe.builds_on}")
-    return "\n".join([*lines, "Any setting below is changed by --set KEY=VALUE."])
 
 
 def _block(setting: Setting) -> str:

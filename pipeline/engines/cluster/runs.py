@@ -184,12 +184,12 @@ class ClusterRuns:
                 "but the volume keeps logs/ of every run"
             ) from None
 
-    def follow(self, identity: str, say: Callable[[Task], None], note: Callable[[str], None]) -> Run:
+    def follow(self, identity: str, say: Callable[[Task | str], None]) -> Run:
         """Waits for the end of a run.
 
         Args:
-            say: called whenever the state of a stage has changed.
-            note: called with a sentence when the server stops answering, and when it is back.
+            say: called with a stage whose state has changed, and with a sentence when the server stops answering,
+                and when it is back.
 
         Raises:
             RunError: the server was away for too long.
@@ -202,12 +202,12 @@ class ClusterRuns:
             except RunError as error:
                 if silent_since is None:
                     silent_since = time.monotonic()
-                    note(f"{error}; the run goes on, and so does the waiting")
+                    say(f"{error}; the run goes on, and so does the waiting")
                 elif time.monotonic() - silent_since > SILENT_SECONDS:
                     raise RunError(f"{error}; gave up waiting, but the run goes on") from None
             else:
                 if silent_since is not None:
-                    note("the server answers again")
+                    say("the server answers again")
                 silent_since = None
                 for task in run.tasks:
                     if seen.get(task.name) != task.state:
