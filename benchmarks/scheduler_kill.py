@@ -28,7 +28,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pipeline.scheduling.run import do_run
+from pipeline.cli.scheduled import do_run
 from pipeline.scheduling.schedule import Schedule
 from pipeline.scheduling.store import ScheduleStore, first_due
 

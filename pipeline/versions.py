@@ -31,7 +31,8 @@ def package_version() -> str:
 def code_version() -> str:
     """Package version and 12 hex digits of a SHA-256 over source and plug-ins, such as `0.1.0+3f2a9c71d0be`."""
     digest = hashlib.sha256()
-    for path in _source_files():
+    files = (path for name in _SOURCES for path in (_PROJECT / name).rglob("*"))
+    for path in sorted(path for path in files if path.suffix in _SUFFIXES and path.is_file()):
         content = path.read_bytes()
         digest.update(f"{path.relative_to(_PROJECT).as_posix()}\0{len(content)}\0".encode())
         digest.update(content)
@@ -43,12 +44,3 @@ def code_version() -> str:
 def version_line() -> str:
     """The version and the plug-ins behind it, such as `0.1.0+3f2a9c71d0be (with my-losses==1.2)`."""
     return f"{code_version()} (with {', '.join(installed())})" if installed() else code_version()
-
-
-def _source_files() -> list[Path]:
-    """The files the digest covers, in an order that is the same on every machine."""
-    found: list[Path] = []
-    for name in _SOURCES:
-        place = _PROJECT / name
-        found.extend(place.rglob("*") if place.is_dir() else [place])
-    return sorted(path for path in found if path.suffix in _SUFFIXES and path.is_file())

@@ -1,64 +1,95 @@
-"""The commands that talk to Kubeflow Pipelines. Each imports what it needs when it is called."""
+"""`gan-pipeline submit` and `runs`: starting runs on Kubeflow Pipelines, and how they go.
+
+Each command imports what it needs when it is called.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+import json
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
-from pipeline.cli.options import WHAT, JsonOption, Settings, takes_request, takes_settings
+from gan_models.errors import RequestError, unknown_name
+from pipeline.cli.options import WHAT, JsonOption, takes_request, takes_settings
 
 if TYPE_CHECKING:
+    from pipeline.engines.cluster.runs import ClusterRuns, Run, Task
+    from pipeline.engines.cluster.settings import ClusterSettings
     from pipeline.request.request import Request
 
 app = typer.Typer()
 runs_app = typer.Typer(help="What runs on a cluster, and how it goes.", rich_markup_mode=None)
 
-WaitOption = Annotated[bool, typer.Option("--wait", help="Follow the stages, and end as the run does.")]
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or the name of the latest such.")]
+WaitOption = Annotated[bool, Option("--wait", help="Follow the stages, and end as the run does.")]
+RunArgument = Annotated[str, Argument(metavar="RUN", help="The id of a run, or the name of the latest such.")]
+_MARKS = {"SUCCEEDED": "✓", "FAILED": "✗", "CANCELED": "✗", "SKIPPED": "↷", "RUNNING": "▸"}
 
 
 @app.command()
 @takes_request(
     "run",
     *WHAT,
-    name=Annotated[
-        str | None, typer.Option(metavar="NAME", help="How the run is called. [default: from the settings]")
-    ],
-    pipeline=Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Take the settings baked into a compiled pipeline.")
-    ],
+    name=Option(None, metavar="NAME", help="How the run is called. [default: from the settings]"),
+    pipeline=Option(None, metavar="FILE", help="Take the settings baked into a compiled pipeline."),
 )
 @takes_settings()
-def submit(request: Request, settings: Settings, wait: WaitOption = False, as_json: JsonOption = False) -> int:
+def submit(request: Request, settings: ClusterSettings, wait: WaitOption = False, as_json: JsonOption = False) -> int:
     """Run the training pipeline on a cluster; all options below --pipeline also from gan-pipeline.toml."""
-    from pipeline.commands.cluster import submit_command
+    from pipeline.engines.cluster.submission import build_submission
 
-    return submit_command(request, settings, wait, as_json)
+    made = build_submission(request, settings)
+    runs = _connect(settings)
+    run = runs.submit(made)
+    typer.echo(f"{made.name}: {made.about}, in {settings.connection.namespace}", err=True)
+    if not as_json:
+        typer.echo(runs.link(run))
+    try:
+        if wait:
+            run = _follow(runs, run.id)
+    finally:
+        if as_json:
+            typer.echo(json.dumps(_report(runs, run)))
+    return 0 if not wait or run.state == "SUCCEEDED" else 1
 
 
 @runs_app.command("list")
 @takes_settings("host", "namespace", "experiment")
 def list_runs(
-    settings: Settings,
-    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, max=1000)] = 20,
-    every: Annotated[bool, typer.Option("--all", help="Of every experiment.")] = False,
+    settings: ClusterSettings,
+    limit: Annotated[int, Option("--limit", "-n", metavar="N", min=1, max=1000)] = 20,
+    every: Annotated[bool, Option("--all", help="Of every experiment.")] = False,
     as_json: JsonOption = False,
 ) -> int:
     """The latest runs, newest first."""
-    from pipeline.commands.cluster import list_command
-
-    return list_command(settings, limit, every, as_json)
+    runs = _connect(settings)
+    found = runs.list(limit, every)
+    if as_json:
+        typer.echo(json.dumps([_report(runs, run) for run in found]))
+        return 0
+    width = max((len(run.name) for run in found), default=0)
+    for run in found:
+        created = f"{run.created:%Y-%m-%d %H:%M}" if run.created else ""
+        typer.echo(f"{run.id}  {run.name:<{width}}  {run.state.lower():<9}  {created}")
+    if not found:
+        typer.echo("no runs", err=True)
+    return 0
 
 
 @runs_app.command()
 @takes_settings("host", "namespace")
-def show(run: RunArgument, settings: Settings, as_json: JsonOption = False) -> int:
+def show(run: RunArgument, settings: ClusterSettings, as_json: JsonOption = False) -> int:
     """A run, its stages and a link to its page."""
-    from pipeline.commands.cluster import show_command
-
-    return show_command(settings, run, as_json)
+    runs, found = _find(settings, run)
+    if as_json:
+        typer.echo(json.dumps(_report(runs, found)))
+        return 0
+    typer.echo(_ending(found))
+    for task in found.tasks:
+        typer.echo(_line(task))
+    typer.echo(runs.link(found))
+    return 0
 
 
 @runs_app.command()
@@ -67,33 +98,94 @@ def logs(
     run: RunArgument,
     stage: Annotated[
         str | None,
-        typer.Option(metavar="STAGE", help="Such as train-gan. [default: the one that failed, else the latest]"),
+        Option(metavar="STAGE", help="Such as train-gan. [default: the one that failed, else the latest]"),
     ] = None,
     *,
-    settings: Settings,
+    settings: ClusterSettings,
 ) -> int:
     """What a stage has printed."""
-    from pipeline.commands.cluster import logs_command
+    runs, found = _find(settings, run)
+    typer.echo(runs.log(found, _chosen(found, stage)).rstrip("\n"))
+    return 0
 
-    return logs_command(settings, run, stage)
+
+def _chosen(run: Run, stage: str | None) -> Task:
+    if stage is not None:
+        by_name = {task.name: task for task in run.tasks}
+        wanted = stage.replace("_", "-")
+        if wanted not in by_name:
+            raise unknown_name(f"stage of {run.name}", stage, by_name)
+        return by_name[wanted]
+    failed = [task for task in run.tasks if task.state == "FAILED"]
+    begun = [task for task in run.tasks if task.pods]
+    if not begun:
+        raise RequestError(f"no stage of {run.name} has started yet ({run.state.lower()}): there is no log")
+    return (failed or begun)[-1]
 
 
 @runs_app.command()
 @takes_settings("host", "namespace")
-def stop(run: RunArgument, settings: Settings) -> int:
+def stop(run: RunArgument, settings: ClusterSettings) -> int:
     """End a run; retry continues it."""
-    from pipeline.commands.cluster import stop_command
-
-    return stop_command(settings, run)
+    runs, found = _find(settings, run)
+    runs.stop(found)
+    typer.echo(f"{found.name} is being stopped; `gan-pipeline runs retry {found.id}` continues it", err=True)
+    return 0
 
 
 @runs_app.command()
 @takes_settings("host", "namespace")
-def retry(run: RunArgument, wait: WaitOption = False, *, settings: Settings) -> int:
+def retry(run: RunArgument, wait: WaitOption = False, *, settings: ClusterSettings) -> int:
     """Run again what failed; the training goes on from its last checkpoint."""
-    from pipeline.commands.cluster import retry_command
+    runs, found = _find(settings, run)
+    runs.retry(found)
+    typer.echo(runs.link(found))
+    return 0 if not wait or _follow(runs, found.id).state == "SUCCEEDED" else 1
 
-    return retry_command(settings, run, wait)
+
+def _connect(settings: ClusterSettings) -> ClusterRuns:
+    from pipeline.engines.cluster.runs import ClusterRuns
+
+    return ClusterRuns(settings.connection)
+
+
+def _find(settings: ClusterSettings, run: str) -> tuple[ClusterRuns, Run]:
+    runs = _connect(settings)
+    return runs, runs.find(run)
+
+
+def _follow(runs: ClusterRuns, identity: str) -> Run:
+    """Waits for the end, with a line on standard error for every change of a stage. Ctrl-C ends the waiting alone."""
+    from components.stage.failures import Interrupted
+
+    try:
+        run = runs.follow(identity, lambda said: typer.echo(said if isinstance(said, str) else _line(said), err=True))
+    except KeyboardInterrupt:
+        say = f"gan-pipeline: no longer waiting; the run goes on: gan-pipeline runs show {identity}"
+        typer.echo(say, err=True)
+        raise typer.Exit(Interrupted.exit_code) from None
+    typer.echo(_ending(run), err=True)
+    if run.state != "SUCCEEDED":
+        typer.echo(f"see `gan-pipeline runs logs {run.id}`; `gan-pipeline runs retry {run.id}` continues", err=True)
+    return run
+
+
+def _ending(run: Run) -> str:
+    return f"{run.name}: {run.state.lower()}{f': {run.error}' if run.error else ''}"
+
+
+def _line(task: Task) -> str:
+    """A stage as `run` draws it."""
+    took = f": {int(task.seconds // 60)}:{int(task.seconds % 60):02d}" if task.seconds is not None else ""
+    state = "" if task.state in ("RUNNING", "SUCCEEDED") else f" ({task.state.lower()})"
+    return f"{_MARKS.get(task.state, '·')} {task.title}{state}{took}{f': {task.error}' if task.error else ''}"
+
+
+def _report(runs: ClusterRuns, run: Run) -> dict[str, Any]:
+    """For --json."""
+    fields = run.model_dump(mode="json", exclude={"schedule", "tasks"})
+    stages = [task.model_dump(mode="json", exclude={"pods"}) for task in run.tasks]
+    return {**fields, "link": runs.link(run), "stages": stages}
 
 
 app.add_typer(runs_app, name="runs")

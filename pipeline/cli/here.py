@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
-from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, SetOption, TrackingOption, takes_request
+from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, TrackingOption, takes_request
+from pipeline.cli.recipes import recipes_app
+from pipeline.cli.sample import sample
 
 if TYPE_CHECKING:
+    from components.prepare_data.inspection import Inspection
     from pipeline.request.request import Request
 
 app = typer.Typer()
-recipes_app = typer.Typer(help="List the recipes, or explain one.", rich_markup_mode=None)
 data_app = typer.Typer(help="Look at image data before training on it.", rich_markup_mode=None)
+SHOWN_CLASSES = 20
 
 
 @app.command()
@@ -38,104 +43,94 @@ def retrain(request: Request, as_json: JsonOption = False) -> int:
 @app.command("compile")
 @takes_request("run", *WHAT)
 def compile_(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The YAML to write.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="FILE", help="The YAML to write.")],
     request: Request,
 ) -> int:
     """Write the pipeline as Kubeflow's IR, with these settings as the defaults of its parameters."""
-    from pipeline.commands.compile import compile_command
+    import json
+    import os
+    import tempfile
 
-    return compile_command(output, request)
+    from gan_models.atomic import write_text
+    from gan_models.errors import RequestError
+    from pipeline.definitions.stages import load_pipeline, run_titles
+    from pipeline.request.plan import EXPERIMENT, default_name, make_plan
+
+    if output.suffix not in (".yaml", ".yml"):
+        raise RequestError(f"--output {output}: Kubeflow takes a file whose name ends in .yaml")
+    if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
+        raise RequestError(f"--output {output}: {output.parent} is not a folder that can be written")
+    plan = make_plan(request)
+    from kfp.compiler import Compiler
+
+    # Where a run is tracked is the business of whoever runs it: no address, so no password, goes into the file.
+    about = json.dumps({"name": default_name(plan), "experiment": EXPERIMENT, "titles": run_titles()})
+    with tempfile.TemporaryDirectory() as scratch:
+        compiled = Path(scratch, "pipeline.yaml")
+        Compiler().compile(
+            load_pipeline(request.definition), str(compiled), pipeline_parameters={**plan.parameters(), "run": about}
+        )
+        write_text(output, compiled.read_text(encoding="utf-8"))
+    typer.echo(f"{output}: {plan.recipe.name} on {plan.recipe.data.source}, seed {plan.seed}", err=True)
+    return 0
 
 
-@recipes_app.callback(invoke_without_command=True)
-def list_recipes(context: typer.Context) -> int:
-    """The recipes as a family tree; `recipes show NAME` explains one."""
-    if context.invoked_subcommand is not None:
-        return 0
-    from pipeline.commands.recipes import list_command
-
-    return list_command()
-
-
-@recipes_app.command("show")
-def show_recipe(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A recipe's name or the path of a YAML.")],
-    overrides: SetOption = None,
-    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print the YAML itself, every default filled in.")] = False,
-) -> int:
-    """Explain every setting of a recipe: its value, what it means, what it may be."""
-    from pipeline.commands.recipes import show_command
-
-    return show_command(name, tuple(overrides or ()), as_yaml)
+app.command()(sample)
 
 
 @data_app.command("inspect")
-def inspect(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="As for `run --data`.")],
+def inspect_source(
+    source: Annotated[str, Argument(metavar="SOURCE", help="As for `run --data`.")],
     as_json: JsonOption = False,
 ) -> int:
     """Say what a source holds: images, sizes, colour, classes, what cannot be read."""
-    from pipeline.commands.data import inspect_command
+    from components.prepare_data.inspection import inspect
 
-    return inspect_command(source, as_json)
+    found = inspect(source)
+    if as_json:
+        typer.echo(found.model_dump_json())
+        return 0
+    for key, value in _lines(found):
+        typer.echo(f"{key:<9}{value}")
+    return 0
 
 
-@app.command()
-def sample(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A generator folder, or a run's work directory.")],
-    num: Annotated[int, typer.Option("--num", "-n", metavar="N", help="How many images.")] = 64,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="PNG", help="Where the grid goes.")] = Path("grid.png"),
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides the latents.")] = 0,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            "--labels",
-            metavar="LIST",
-            help="Classes by name or number, as in 3,7; repeated in turn. [default: all, in turn]",
-            show_default=False,
-        ),
-    ] = None,
-    truncation: Annotated[
-        float | None,
-        typer.Option(
-            "--truncation",
-            metavar="T",
-            help="Draw latents beyond +-T again, as in 0.5: cleaner images, less variety. [default: none]",
-            show_default=False,
-        ),
-    ] = None,
-    given: Annotated[
-        Path | None,
-        typer.Option(
-            "--input",
-            metavar="IMAGE|DIR",
-            help="Images to translate or colour. [default: those that came with the generator]",
-            show_default=False,
-        ),
-    ] = None,
-    captions: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--caption",
-            metavar="TEXT",
-            help="What to draw, as in 'a red seven'; several are drawn in turn. "
-            "[default: those that came with the generator]",
-            show_default=False,
-        ),
-    ] = None,
-) -> int:
-    """Draw a grid of images from a trained generator."""
-    from pipeline.commands.sample import sample_command
+def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
+    from pipeline.request.plan import LABELLED_DEFAULT, UNLABELLED_DEFAULT
 
-    return sample_command(folder, num, out, seed, labels, truncation, given, tuple(captions or ()))
+    yield "source", found.source
+    yield "images", str(found.images)
+    yield "classes", _class_text(found.classes)
+    if found.domains:
+        yield "domains", _class_text(found.domains)
+    if found.captions:
+        yield "captions", "yes"
+    yield "splits", ", ".join(found.splits) or "none given: decided at import"
+    yield "channels", found.channels
+    yield "sizes", _counts(found.sizes, found.sample)
+    yield "modes", _counts(found.modes, found.sample)
+    if found.ignored:
+        yield "ignored", f"{found.ignored} files that are no images by their names"
+    for problem in found.problems:
+        yield "note", problem
+    yield "recipe", f"{LABELLED_DEFAULT if found.classes else UNLABELLED_DEFAULT}, unless --recipe names another"
+
+
+def _class_text(classes: list[str]) -> str:
+    if not classes:
+        return "none: unlabelled"
+    rest = f", and {len(classes) - SHOWN_CLASSES} more" if len(classes) > SHOWN_CLASSES else ""
+    return f"{len(classes)}: {', '.join(classes[:SHOWN_CLASSES])}{rest}"
+
+
+def _counts(counts: Mapping[str, int], sample: int) -> str:
+    return f"{', '.join(f'{name} ({count})' for name, count in counts.items())} of {sample} looked at"
 
 
 @app.command()
 def ui(
-    port: Annotated[int, typer.Option("--port", "-p", metavar="PORT", min=1, max=65535)] = 5000,
-    workdir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Show the store that this run is tracked in.")
-    ] = None,
+    port: Annotated[int, Option("--port", "-p", metavar="PORT", min=1, max=65535)] = 5000,
+    workdir: Annotated[Path | None, Option(metavar="DIR", help="Show the store that this run is tracked in.")] = None,
     tracking_uri: TrackingOption = None,
 ) -> int:
     """Serve the MLflow UI on the store of the runs, until Ctrl-C."""
@@ -146,7 +141,7 @@ def ui(
 
 @app.command()
 def sync(
-    workdir: Annotated[Path, typer.Argument(metavar="WORKDIR", help="A run's work directory.")],
+    workdir: Annotated[Path, Argument(metavar="WORKDIR", help="A run's work directory.")],
     tracking_uri: TrackingOption = None,
 ) -> int:
     """Send to MLflow what could not be sent while its server was away."""

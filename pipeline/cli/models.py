@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from pipeline.cli.options import JsonOption, TrackingOption
 
 app = typer.Typer()
 models_app = typer.Typer(help="Look at registered generators, and say which is the champion.", rich_markup_mode=None)
 
-ModelName = Annotated[str, typer.Argument(metavar="NAME", help="Of the registered model.")]
+ModelName = Annotated[str, Argument(metavar="NAME", help="Of the registered model.")]
 
 
 @models_app.command("list")
@@ -33,10 +34,7 @@ def show(model: ModelName, tracking_uri: TrackingOption = None, as_json: JsonOpt
 @models_app.command("promote")
 def promote(
     model: ModelName,
-    version: Annotated[
-        str | None,
-        typer.Option("--version", metavar="N", help="[default: the newest]", show_default=False),
-    ] = None,
+    version: Annotated[str | None, Option(metavar="N", help="[default: the newest]")] = None,
     tracking_uri: TrackingOption = None,
 ) -> int:
     """Make a version the champion by hand."""

@@ -16,11 +16,10 @@ from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-import typer
+from typer import Option
 
-Settings = dict[str, Any]
-"""Options of `pipeline.engines.cluster.settings` that were typed, by their keys."""
 Entry = Callable[..., int]
+_MADE = {"Request": object, "ClusterSettings": object}  # types that are not imported for a --help
 
 WHAT = ("recipe", "data", "overrides", "seed")
 WHERE = ("workdir", "tracking_uri", "name")
@@ -28,145 +27,88 @@ RETRAINING = ("model", "force", "warm_start", "webhook_env")
 
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override any leaf of the recipe, as in training.steps=500."),
+    Option("--set", metavar="KEY=VALUE", help="Override any leaf of the recipe, as in training.steps=500."),
 ]
-TrackingOption = Annotated[
-    str | None,
-    typer.Option(
-        "--tracking-uri",
-        metavar="URI",
-        help="The MLflow store. [default: MLFLOW_TRACKING_URI, else a SQLite file beside the runs]",
-        show_default=False,
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="End standard output with one line of JSON.")]
+TRACKING = "The MLflow store. [default: MLFLOW_TRACKING_URI, else a SQLite file beside the runs]"
+TrackingOption = Annotated[str | None, Option("--tracking-uri", metavar="URI", help=TRACKING)]
+JsonOption = Annotated[bool, Option("--json", help="End standard output with one line of JSON.")]
 
 
 class RequestOptions:
     """Of `pipeline.request.request.Request`, by its fields."""
 
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            "--recipe",
-            "-r",
-            metavar="NAME|PATH",
-            help="A recipe's name (see `recipes`) or YAML file. "
-            "[default: cgan-projection where the data has labels, else dcgan]",
-            show_default=False,
-        ),
-    ] = None
-    data: Annotated[
-        str | None,
-        typer.Option(
-            "--data",
-            "-d",
-            metavar="SOURCE",
-            help="mnist-5k, digits, torchvision:<Class>, toy:<name>, folder:<path>, parquet:<path> or npz:<path>. "
-            "[default: mnist-5k]",
-            show_default=False,
-        ),
-    ] = None
+    recipe: str | None = Option(
+        None,
+        "--recipe",
+        "-r",
+        metavar="NAME|PATH",
+        help="A recipe's name (see `recipes`) or YAML file. "
+        "[default: cgan-projection where the data has labels, else dcgan]",
+    )
+    data: str | None = Option(
+        None,
+        "--data",
+        "-d",
+        metavar="SOURCE",
+        help="mnist-5k, digits, torchvision:<Class>, toy:<name>, folder:<path>, parquet:<path> or npz:<path>. "
+        "[default: mnist-5k]",
+    )
     overrides: SetOption = None
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides weights, image order and samples.")] = 0
-    workdir: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where everything is kept. [default: runs/<name>]", show_default=False),
-    ] = None
+    seed: int = Option(0, metavar="N", help="Decides weights, image order and samples.")
+    workdir: Path | None = Option(None, metavar="DIR", help="Where everything is kept. [default: runs/<name>]")
     tracking_uri: TrackingOption = None
-    name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="How the run is called in MLflow. [default: from the settings]")
-    ] = None
-    pipeline: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Run a compiled pipeline with the settings baked into it.")
-    ] = None
-    engine: Annotated[
-        str,
-        typer.Option(metavar="local|docker", help="What the stages run in: processes, or containers of this machine."),
-    ] = "local"
-    image: Annotated[
-        str | None,
-        typer.Option(
-            metavar="IMAGE",
-            help="The container image of all stages. [default: those of `make images`]",
-            show_default=False,
-        ),
-    ] = None
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="The registered model whose champion is challenged. [default: recipe and data]",
-            show_default=False,
-        ),
-    ] = None
-    force: Annotated[bool, typer.Option("--force", help="Train even if neither data nor recipe changed.")] = False
-    warm_start: Annotated[
-        bool, typer.Option("--warm-start", help="Start from the champion's weights, if they fit.")
-    ] = False
-    webhook_env: Annotated[
-        str,
-        typer.Option(
-            metavar="VARIABLE",
-            help="Environment variable with the address to tell how it ended.",
-            show_default=False,
-        ),
-    ] = ""
+    name: str | None = Option(
+        None, metavar="NAME", help="How the run is called in MLflow. [default: from the settings]"
+    )
+    pipeline: Path | None = Option(
+        None, metavar="FILE", help="Run a compiled pipeline with the settings baked into it."
+    )
+    engine: str = Option(
+        "local", metavar="local|docker", help="What the stages run in: processes, or containers of this machine."
+    )
+    image: str | None = Option(
+        None, metavar="IMAGE", help="The container image of all stages. [default: those of `make images`]"
+    )
+    model: str | None = Option(
+        None, metavar="NAME", help="The registered model whose champion is challenged. [default: recipe and data]"
+    )
+    force: bool = Option(False, "--force", help="Train even if neither data nor recipe changed.")
+    warm_start: bool = Option(False, "--warm-start", help="Start from the champion's weights, if they fit.")
+    webhook_env: str = Option(
+        "", metavar="VARIABLE", help="Environment variable with the address to tell how it ended."
+    )
 
 
 class ClusterOptions:
     """Of `pipeline.engines.cluster.settings`, by its keys; each is also a key of gan-pipeline.toml."""
 
-    host: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Of Kubeflow Pipelines. [default: KF_PIPELINES_ENDPOINT, else the cluster of kubectl]",
-            show_default=False,
-        ),
-    ] = None
-    namespace: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Where the pods run. [default: kubeflow]", show_default=False)
-    ] = None
-    experiment: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="In Kubeflow and MLflow. [default: gan-pipeline]", show_default=False),
-    ] = None
-    tracking_uri: Annotated[
-        str | None, typer.Option(metavar="URI", help="The MLflow server as pods reach it.", show_default=False)
-    ] = None
-    image: Annotated[str | None, typer.Option(metavar="NAME:TAG", help="What the stages run in.")] = None
-    image_digest: Annotated[str | None, typer.Option(metavar="sha256:...", help="Exactly this image of that name.")] = (
-        None
+    host: str | None = Option(
+        None,
+        metavar="URL",
+        help="Of Kubeflow Pipelines. [default: KF_PIPELINES_ENDPOINT, else the cluster of kubectl]",
     )
-    gpus: Annotated[
-        int | None, typer.Option(metavar="N", help="Of each node of the training. [default: 0]", show_default=False)
-    ] = None
-    nodes: Annotated[
-        int | None, typer.Option(metavar="N", help="Of the training. [default: 1]", show_default=False)
-    ] = None
-    accelerator: Annotated[
-        str | None,
-        typer.Option(metavar="RESOURCE", help="A GPU to Kubernetes. [default: nvidia.com/gpu]", show_default=False),
-    ] = None
-    node_selector: Annotated[
-        list[str] | None, typer.Option(metavar="LABEL=VALUE", help="Nodes that stages with a GPU may run on.")
-    ] = None
-    toleration: Annotated[
-        list[str] | None, typer.Option(metavar="KEY[=VALUE][:EFFECT]", help="Taints that these stages tolerate.")
-    ] = None
-    pvc: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The volume claim that keeps checkpoints, so that retries continue."),
-    ] = None
-    secret: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME[:KEY=VAR,...]",
-            help="Keys of a Kubernetes secret as environment variables. [default: the MLFLOW_TRACKING_... it has]",
-            show_default=False,
-        ),
-    ] = None
+    namespace: str | None = Option(None, metavar="NAME", help="Where the pods run. [default: kubeflow]")
+    experiment: str | None = Option(None, metavar="NAME", help="In Kubeflow and MLflow. [default: gan-pipeline]")
+    tracking_uri: str | None = Option(None, metavar="URI", help="The MLflow server as pods reach it.")
+    image: str | None = Option(None, metavar="NAME:TAG", help="What the stages run in.")
+    image_digest: str | None = Option(None, metavar="sha256:...", help="Exactly this image of that name.")
+    gpus: int | None = Option(None, metavar="N", help="Of each node of the training. [default: 0]")
+    nodes: int | None = Option(None, metavar="N", help="Of the training. [default: 1]")
+    accelerator: str | None = Option(None, metavar="RESOURCE", help="A GPU to Kubernetes. [default: nvidia.com/gpu]")
+    node_selector: list[str] | None = Option(
+        None, metavar="LABEL=VALUE", help="Nodes that stages with a GPU may run on."
+    )
+    toleration: list[str] | None = Option(
+        None, metavar="KEY[=VALUE][:EFFECT]", help="Taints that these stages tolerate."
+    )
+    pvc: str | None = Option(
+        None, metavar="NAME", help="The volume claim that keeps checkpoints, so that retries continue."
+    )
+    secret: list[str] | None = Option(
+        None,
+        metavar="NAME[:KEY=VAR,...]",
+        help="Keys of a Kubernetes secret as environment variables. [default: the MLFLOW_TRACKING_... it has]",
+    )
 
 
 def takes_request(command: str, *fields: str, **words: Any) -> Callable[[Entry], Entry]:
@@ -188,7 +130,13 @@ def takes_request(command: str, *fields: str, **words: Any) -> Callable[[Entry],
 
 def takes_settings(*keys: str) -> Callable[[Entry], Entry]:
     """Fills a command's parameter `settings`; without keys: from all `ClusterOptions`."""
-    return _taking("settings", ClusterOptions, dict.fromkeys(keys or vars(ClusterOptions)["__annotations__"]), dict)
+
+    def make(given: dict[str, Any]) -> object:
+        from pipeline.engines.cluster.settings import read_settings
+
+        return read_settings(given)
+
+    return _taking("settings", ClusterOptions, dict.fromkeys(keys or vars(ClusterOptions)["__annotations__"]), make)
 
 
 def _taking(
@@ -197,7 +145,7 @@ def _taking(
     """Gives a command options in place of its parameter `name`, which is made of what was typed for them."""
     hints = get_type_hints(options, include_extras=True)
     taken = [
-        Parameter(option, Parameter.KEYWORD_ONLY, default=getattr(options, option), annotation=own or hints[option])
+        Parameter(option, Parameter.KEYWORD_ONLY, default=own or getattr(options, option), annotation=hints[option])
         for option, own in words.items()
     ]
 
@@ -207,7 +155,7 @@ def _taking(
             return entry(**{name: made}, **given)
 
         parameters: list[Parameter] = []
-        for each in signature(entry, eval_str=True, locals={"Request": object}).parameters.values():
+        for each in signature(entry, eval_str=True, locals=_MADE).parameters.values():
             parameters += taken if each.name == name else [each.replace(kind=Parameter.KEYWORD_ONLY)]
         called.__name__, called.__doc__ = entry.__name__, entry.__doc__
         called.__signature__ = Signature(parameters)  # type: ignore[attr-defined]

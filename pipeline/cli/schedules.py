@@ -1,68 +1,111 @@
-"""The commands of schedules. Each imports what it needs when it is called."""
+"""`gan-pipeline schedule` and `scheduler`: when runs are due, and the process that starts them on this machine.
+
+Each command imports what it needs when it is called.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
+from zoneinfo import ZoneInfo
 
 import typer
+from typer import Argument, Option
 
+from gan_models.errors import RequestError
 from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, takes_request
 
 if TYPE_CHECKING:
     from pipeline.request.request import Request
+    from pipeline.scheduling.schedule import Schedule, Scheduler, ScheduleStatus
 
 app = typer.Typer()
 schedule_app = typer.Typer(help="Run or retrain at given times.", rich_markup_mode=None)
 
 Command = Literal["retrain", "run"]
-
-ScheduleName = Annotated[str, typer.Argument(metavar="NAME", help="Of the schedule.")]
+ScheduleName = Annotated[str, Argument(metavar="NAME", help="Of the schedule.")]
 EngineOption = Annotated[
-    str,
-    typer.Option("--engine", metavar="local|cluster", help="Where the schedule is kept and its runs are done."),
+    str, Option("--engine", metavar="local|cluster", help="Where the schedule is kept and its runs are done.")
 ]
 StoreOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--store", metavar="FILE", help="Of local schedules. [default: runs/schedules.db]", show_default=False
-    ),
+    Path | None, Option("--store", metavar="FILE", help="Of local schedules. [default: runs/schedules.db]")
 ]
+STORE_FILE = "schedules.db"
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @schedule_app.command("ensure")
 @takes_request("retrain", *WHAT, *WHERE, *RETRAINING)
 def ensure(
     schedule: ScheduleName,
-    cron: Annotated[
-        str | None, typer.Option("--cron", metavar="FIELDS", help="As in '30 2 * * *'; six fields: seconds first.")
-    ] = None,
-    every: Annotated[
-        str | None, typer.Option("--every", metavar="TIME", help="As in 90s, 30m, 6h or 7d, in place of --cron.")
-    ] = None,
-    timezone: Annotated[
-        str, typer.Option("--timezone", metavar="ZONE", help="Of --cron, as in Europe/Berlin.")
-    ] = "UTC",
-    command: Annotated[Command, typer.Option("--command", help="What is done.")] = "retrain",
-    paused: Annotated[bool, typer.Option("--paused", help="A new schedule waits for `resume`.")] = False,
+    cron: Annotated[str | None, Option(metavar="FIELDS", help="As in '30 2 * * *'; six fields: seconds first.")] = None,
+    every: Annotated[str | None, Option(metavar="TIME", help="As in 90s, 30m, 6h or 7d, in place of --cron.")] = None,
+    timezone: Annotated[str, Option(metavar="ZONE", help="Of --cron, as in Europe/Berlin.")] = "UTC",
+    command: Annotated[Command, Option(help="What is done.")] = "retrain",
+    paused: Annotated[bool, Option("--paused", help="A new schedule waits for `resume`.")] = False,
     *,
     request: Request,
     engine: EngineOption = "local",
     store: StoreOption = None,
 ) -> int:
     """Make a schedule, or make it what is said here; the same command again changes nothing."""
-    from pipeline.commands.schedules import ensure_command
+    from pipeline.engines.protocol import ENGINES
+    from pipeline.scheduling.schedule import make_schedule
 
-    request = request.model_copy(update={"command": command})
-    return ensure_command(schedule, request, cron, every, timezone, paused, engine, store)
+    seconds = None if every is None else seconds_of(every)
+    request = request.model_copy(update={"command": command, "name": request.name or schedule})
+    if ENGINES.find(engine, "--engine").here:  # a cluster checks what it is to run when it compiles it
+        request = _kept_here(request, schedule)
+    times = {"cron": cron, "every": seconds, "timezone": timezone, "paused": paused}
+    made = make_schedule(name=schedule, **times, request=request.document())
+    schedules = _schedules(engine, store)
+    change = schedules.ensure(made)
+    typer.echo(f"{schedule}: {change}; next run: {_next_run(schedules.show(schedule))}")
+    return 0
+
+
+def _kept_here(request: Request, schedule: str) -> Request:
+    """The request with every place absolute, and nothing that is to be kept secret.
+
+    Raises:
+        RequestError: a request that cannot be.
+    """
+    from components.prepare_data.sources import absolute_source
+    from components.redaction import redact
+    from pipeline.request.plan import RUNS_FOLDER, make_plan, tracking_address
+
+    make_plan(request)
+    uri, recipe = request.tracking_uri, request.recipe
+    if uri and redact(uri) != uri:
+        raise RequestError(
+            "--tracking-uri holds a login, which a schedule does not keep: leave it out of the address and give "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to the scheduler's environment"
+        )
+    workdir = (request.workdir or Path(RUNS_FOLDER) / schedule).expanduser().resolve()
+    absolute = {
+        "workdir": workdir,
+        "recipe": str(Path(recipe).expanduser().resolve()) if recipe and Path(recipe).is_file() else recipe,
+        "data": absolute_source(request.data) if request.data else None,
+        "tracking_uri": tracking_address(uri, workdir.parent) if uri else None,
+    }
+    return request.model_copy(update=absolute)
 
 
 @schedule_app.command("list")
 def list_(engine: EngineOption = "local", store: StoreOption = None, as_json: JsonOption = False) -> int:
     """All schedules and when they are due next."""
-    from pipeline.commands.schedules import list_command
-
-    return list_command(engine, store, as_json)
+    found = _schedules(engine, store).list()
+    if as_json:
+        typer.echo(json.dumps([status.model_dump(mode="json") for status in found]))
+        return 0
+    if not found:
+        typer.echo("there are no schedules: make one with `gan-pipeline schedule ensure NAME ...`", err=True)
+    for status in found:
+        typer.echo(f"{status.schedule.name:<24} {_times(status.schedule):<34} {_next_run(status)}")
+    return 0
 
 
 @schedule_app.command("show")
@@ -70,41 +113,56 @@ def show(
     schedule: ScheduleName, engine: EngineOption = "local", store: StoreOption = None, as_json: JsonOption = False
 ) -> int:
     """One schedule and its latest runs: what was run, what was skipped, and why."""
-    from pipeline.commands.schedules import show_command
+    from pipeline.request.request import Request
 
-    return show_command(schedule, engine, store, as_json)
+    status = _schedules(engine, store).show(schedule)
+    if as_json:
+        typer.echo(status.model_dump_json())
+        return 0
+    made = status.schedule
+    typer.echo(f"{made.name}: {_times(made)}")
+    typer.echo(f"next run   {_next_run(status)}")
+    typer.echo(f"request    {' '.join(Request.parse(made.request).command_line())}")
+    for run in status.runs:
+        due = _when(run.due, made.timezone) if run.due else ""
+        typer.echo(f"{run.id:>6}  {due}  {run.state:<9} {run.sentence}".rstrip())
+    return 0
 
 
 @schedule_app.command("pause")
 def pause(schedule: ScheduleName, engine: EngineOption = "local", store: StoreOption = None) -> int:
     """No further runs until `resume`; one that is under way is not touched."""
-    from pipeline.commands.schedules import change_command
-
-    return change_command("pause", schedule, engine, store)
+    _schedules(engine, store).pause(schedule)
+    typer.echo(f"{schedule}: paused")
+    return 0
 
 
 @schedule_app.command("resume")
 def resume(schedule: ScheduleName, engine: EngineOption = "local", store: StoreOption = None) -> int:
     """Go on from the next time that is due; what was due during the pause is not made up for."""
-    from pipeline.commands.schedules import change_command
-
-    return change_command("resume", schedule, engine, store)
+    _schedules(engine, store).resume(schedule)
+    typer.echo(f"{schedule}: resumed")
+    return 0
 
 
 @schedule_app.command("run-now")
 def run_now(schedule: ScheduleName, engine: EngineOption = "local", store: StoreOption = None) -> int:
     """One run now, outside of its times."""
-    from pipeline.commands.schedules import run_now_command
+    from pipeline.scheduling.store import ScheduleStore
 
-    return run_now_command(schedule, engine, store)
+    schedules = _schedules(engine, store)
+    typer.echo(f"{schedule}: run {schedules.run_now(schedule)} starts now")
+    if isinstance(schedules, ScheduleStore) and not schedules.is_served():
+        typer.echo("no scheduler is running: start one with `gan-pipeline scheduler`", err=True)
+    return 0
 
 
 @schedule_app.command("delete")
 def delete(schedule: ScheduleName, engine: EngineOption = "local", store: StoreOption = None) -> int:
     """Take a schedule away; what it has run stays."""
-    from pipeline.commands.schedules import change_command
-
-    return change_command("delete", schedule, engine, store)
+    _schedules(engine, store).delete(schedule)
+    typer.echo(f"{schedule}: deleted")
+    return 0
 
 
 @app.command("scheduler")
@@ -112,15 +170,57 @@ def scheduler(
     store: StoreOption = None,
     grace: Annotated[
         float,
-        typer.Option(
+        Option(
             metavar="SECONDS", min=0, help="A run found to be due this much earlier is still started, else skipped."
         ),
     ] = 3600.0,
 ) -> int:
     """Start the runs of this machine's schedules, until SIGTERM; killed at any moment, it goes on where it was."""
-    from pipeline.commands.schedules import scheduler_command
+    import logging
 
-    return scheduler_command(store, grace)
+    from pipeline.scheduling.local import LocalScheduler
+    from pipeline.scheduling.store import ScheduleStore
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("gan_pipeline").setLevel(logging.INFO)
+    LocalScheduler(ScheduleStore(_store_file(store)), grace=grace).serve()
+    return 0
+
+
+def seconds_of(text: str) -> int:
+    """Of `90s`, `30m`, `6h`, `7d`; a bare number is of seconds.
+
+    >>> seconds_of("6h")
+    21600
+    """
+    found = re.fullmatch(r"(\d+)([smhd]?)", text.strip().lower())
+    if found is None:
+        raise RequestError(f"--every {text!r}: expected a number and s, m, h or d, as in 30m or 7d")
+    return int(found[1]) * _UNITS[found[2] or "s"]
+
+
+def _schedules(engine: str, store: Path | None) -> Scheduler:
+    from pipeline.engines.protocol import ENGINES
+
+    return ENGINES.find(engine, "--engine").scheduler(_store_file(store), lambda text: typer.echo(text, err=True))
+
+
+def _store_file(path: Path | None) -> Path:
+    from pipeline.request.plan import RUNS_FOLDER
+
+    return (path or Path(RUNS_FOLDER) / STORE_FILE).expanduser().resolve()
+
+
+def _times(schedule: Schedule) -> str:
+    return f"{schedule.cron} {schedule.timezone}" if schedule.cron else f"every {schedule.every} s"
+
+
+def _when(moment: datetime, timezone: str) -> str:
+    return f"{moment.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _next_run(status: ScheduleStatus) -> str:
+    return _when(status.next_run, status.schedule.timezone) if status.next_run else "paused"
 
 
 app.add_typer(schedule_app, name="schedule")

@@ -89,14 +89,10 @@ class ProgressBoard:
         self._console = Console(file=file, stderr=file is None, highlight=False)
         self.rows = {name: Row(title) for name, title in (titles or titles_of("training")).items()}
         self.errors: list[Event] = []
+        """{"stage", "sentence", "exit_code", "log"}; the first is the cause."""
         self._live: Live | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="progress-board", daemon=True)
-
-    @property
-    def error(self) -> Event | None:
-        """The first error event, which is the cause: {"stage", "sentence", "exit_code", "log"}."""
-        return self.errors[0] if self.errors else None
 
     def __enter__(self) -> ProgressBoard:
         if self._console.is_terminal:

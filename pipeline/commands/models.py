@@ -12,7 +12,7 @@ import typer
 from components.tracking.backend import champions_of, check_tracking, tracker_of
 from components.tracking.champions import Champions, Verdict, Version, now, with_alias
 from gan_models.errors import RequestError, RunError
-from pipeline.request.place import RUNS_FOLDER, tracking_address
+from pipeline.request.plan import RUNS_FOLDER, tracking_address
 
 BY_HAND = "by hand"
 

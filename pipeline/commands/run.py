@@ -20,8 +20,7 @@ from components.stage.failures import Interrupted
 from components.tracking.backend import check_champions, check_tracking
 from gan_models.errors import RequestError, RunError
 from pipeline.definitions.stages import run_titles, titles_of
-from pipeline.request.place import Place, make_place
-from pipeline.request.plan import Plan, make_plan
+from pipeline.request.plan import Place, Plan, make_place, make_plan
 from pipeline.request.request import Request
 from pipeline.results import places, print_results, read_findings
 from pipeline.workdir import OCCASION_VARIABLE, RunRecord, WorkDirectory, open_workdir

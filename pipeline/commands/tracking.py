@@ -18,7 +18,7 @@ from components.redaction import redact
 from components.tracking.backend import check_tracking, tracker_of
 from gan_models.errors import RequestError, RunError
 from pipeline.commands.run import context_of
-from pipeline.request.place import RUNS_FOLDER, tracking_address
+from pipeline.request.plan import RUNS_FOLDER, tracking_address
 from pipeline.workdir import RunRecord, WorkDirectory
 
 HOST = "127.0.0.1"

@@ -19,6 +19,7 @@ from gan_models.plugins import Registry
 
 if TYPE_CHECKING:
     from kfp.dsl.base_component import BaseComponent
+    from kfp.dsl.graph_component import GraphComponent
 
 Definition = Literal["training", "retraining"]
 
@@ -51,7 +52,6 @@ class Stage:
     """Whether a training goes without it."""
 
     def load(self) -> BaseComponent:
-        """The KFP component itself."""
         module, _, name = self.component.partition(":")
         return getattr(import_module(module), name)
 
@@ -99,6 +99,11 @@ STAGES: Registry[Stage] = Registry(
 def stages_of(definition: Definition) -> dict[str, Stage]:
     """The stages of a pipeline in their order, those of packages last."""
     return {name: stage for name, stage in STAGES.items() if definition == "retraining" or not stage.only_retraining}
+
+
+def load_pipeline(definition: Definition) -> GraphComponent:
+    pipeline: GraphComponent = getattr(import_module(f"pipeline.definitions.{definition}"), f"{definition}_pipeline")
+    return pipeline
 
 
 def titles_of(definition: Definition) -> dict[str, str]:

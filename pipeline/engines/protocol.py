@@ -49,8 +49,6 @@ class Outcome:
     """What went wrong, for the user; empty when nothing did."""
     artifacts: Mapping[str, Path] = field(default_factory=dict)
     """The folder of each output of the pipeline."""
-    skipped: tuple[str, ...] = ()
-    """Stages whose inputs had not changed."""
 
     def raise_unless_finished(self) -> None:
         """Turns a bad end into the exception that stands for it."""

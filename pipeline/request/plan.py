@@ -1,4 +1,4 @@
-"""From what was asked for to what will be computed. What cannot be is refused here, before anything is prepared.
+"""From what was asked for to what will be computed, and where. What cannot be is refused here, before it is begun.
 
 Nothing here imports kfp or mlflow, so a wrong request is refused at once.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from components.export_samples.step import registry_name
-from components.prepare_data.sources import absolute_source, carried_by, parse_source, source_version, toys_with
+from components.prepare_data.sources import (
+    absolute_source,
+    carried_by,
+    parse_source,
+    short_name,
+    source_version,
+    toys_with,
+)
+from components.tracking.backend import default_address, tracker_of
 from gan_models.errors import RequestError
 from gan_models.metrics.choice import check_evaluation
 from gan_models.recipes import Recipe, load_recipe, model_document
@@ -22,15 +31,16 @@ from gan_models.recipes.loading import parse_recipe
 from pipeline.request.request import Request
 from pipeline.versions import code_version
 
+RUNS_FOLDER = "runs"
+TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+EXPERIMENT = "gan-pipeline"
 LABELLED_DEFAULT = "cgan-projection"
 UNLABELLED_DEFAULT = "dcgan"
 UNSEEN = "unseen"
 """The version of a source that lies where this machine cannot look: what is cached of it cannot be trusted."""
-MAX_SEED = 2**31 - 1  # KFP carries whole numbers as doubles, torch and numpy as 32 or 64 bits: all agree up to here
 _SECTIONS = ("data", "selection", "evaluation", "export")
 """Of a recipe, that are parameters of their own; the others are the model."""
 _MODEL_NAME = re.compile(r"[^/:]+")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,16 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a plan runs, what the run is called, and the MLflow store it is tracked in."""
+
+    name: str
+    workdir: Path
+    tracking_uri: str
+    experiment: str = EXPERIMENT
+
+
+@dataclass(frozen=True)
 class Elsewhere:
     """A place other than this machine: of files it sees only those on its volume."""
 
@@ -94,12 +114,13 @@ def make_plan(request: Request, elsewhere: Elsewhere | None = None) -> Plan:
         RequestError: unknown or contradictory recipe, key, value, source, option; labels asked for and absent; parts
             that do not go together; files that lie where it will not run.
     """
-    _check_options(request)
-    overrides, seed = _overrides(request), request.seed
+    request.check()
+    overrides, seed = request.recipe_overrides(), request.seed
     if request.pipeline is None:
         recipe = load_recipe(request.recipe or LABELLED_DEFAULT, overrides)
     else:
-        recipe, seed = read_parameters(compiled_parameters(request.pipeline), str(request.pipeline))
+        parameters = compiled_parameters(request.pipeline)
+        recipe, seed = read_parameters(parameters, str(request.pipeline))
     source = recipe.data.source
     unseen = parse_source(source).path if elsewhere is not None else None
     carried = recipe.needs if unseen else carried_by(source)
@@ -123,6 +144,39 @@ def make_plan(request: Request, elsewhere: Elsewhere | None = None) -> Plan:
             )
         version = source_version(source)
     return Plan(_named(_at_place(recipe, source, elsewhere), request), seed, version, code_version())
+
+
+def make_place(plan: Plan, request: Request, environment: Mapping[str, str] = os.environ) -> Place:
+    """Fills in what the request left open.
+
+    Work directory: the flag, else `runs/<name>`. Name: the flag, else the work directory's own when that was given,
+    else from the plan, so that the same request finds the same run. Tracking: see `tracking_address`.
+    """
+    name, workdir = request.name, request.workdir
+    if name is not None and not name.strip():
+        raise RequestError("--name is empty: give the run a name, or leave the option out")
+    name = name or (workdir.expanduser().resolve().name if workdir else default_name(plan))
+    workdir = (workdir or Path(RUNS_FOLDER) / slug(name)).expanduser().resolve()
+    return Place(name, workdir, tracking_address(request.tracking_uri, workdir.parent, environment))
+
+
+def tracking_address(flag: str | None, runs_folder: Path, environment: Mapping[str, str] = os.environ) -> str:
+    """The MLflow store: the flag, else MLFLOW_TRACKING_URI, else a SQLite file beside the runs. Absolute."""
+    uri = flag or environment.get(TRACKING_VARIABLE) or default_address(runs_folder)
+    return tracker_of(uri).absolute(uri)
+
+
+def default_name(plan: Plan) -> str:
+    """A name that is the same whenever the same settings are asked for, whatever the version of code and images."""
+    settings = {key: value for key, value in plan.parameters().items() if not key.endswith("_version")}
+    digest = hashlib.sha256(plain_json(settings).encode()).hexdigest()[:6]
+    source = plan.recipe.data.source
+    return f"{slug(plan.recipe.name)}-{slug(short_name(source)) or slug(source)}-{plan.seed}-{digest}"
+
+
+def slug(text: str) -> str:
+    """Lower-case letters, digits, dots and dashes: safe as a folder's name on every system."""
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
 
 
 def compiled_parameters(path: Path) -> dict[str, Any]:
@@ -163,31 +217,6 @@ def read_parameters(parameters: Mapping[str, Any], origin: str) -> tuple[Recipe,
 def plain_json(value: Any) -> str:
     """JSON that is equal, byte for byte, whenever the value is."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def _check_options(request: Request) -> None:
-    if not 0 <= request.seed <= MAX_SEED:
-        raise RequestError(f"--seed {request.seed}: expected a whole number from 0 to {MAX_SEED}")
-    for flag in request.misplaced():
-        raise RequestError(f"{flag} is for --command retrain: leave it out, or leave --command out")
-    if request.webhook_env and not _VARIABLE.fullmatch(request.webhook_env):
-        raise RequestError(
-            f"--webhook-env takes the name of an environment variable that holds the address, not "
-            f"{'an address' if '/' in request.webhook_env else repr(request.webhook_env)}"
-        )
-    if request.pipeline and (request.recipe or request.data or request.overrides or request.seed):
-        raise RequestError(
-            "--pipeline brings its own recipe, data and seed: leave out --recipe, --data, --set and --seed, "
-            "or compile it again with them"
-        )
-
-
-def _overrides(request: Request) -> list[str]:
-    if request.data is None:
-        return list(request.overrides)
-    if any(override.partition("=")[0].strip() == "data.source" for override in request.overrides):
-        raise RequestError("--data and --set data.source both name a source: give one of them")
-    return [*request.overrides, f"data.source={json.dumps(request.data)}"]
 
 
 def _check_needs(recipe: Recipe, carried: frozenset[str]) -> None:

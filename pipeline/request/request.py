@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
@@ -13,50 +14,34 @@ from gan_models.errors import RequestError, unknown_name
 from pipeline.definitions.stages import Definition
 
 Command = Literal["run", "retrain"]
-
-
-@dataclass(frozen=True)
-class Option:
-    """What the command line knows of a field."""
-
-    flag: str = ""
-    """Default: from the field's name."""
-    only: Command | None = None
-    """The command that takes it; None: both."""
-
-
-_RETRAINS = Option(only="retrain")
+MAX_SEED = 2**31 - 1  # KFP carries whole numbers as doubles, torch and numpy as 32 or 64 bits: all agree up to here
+RETRAINING = {"model", "webhook_env", "force", "warm_start"}
+"""Fields that only a retraining has."""
 
 
 class Request(BaseModel):
-    """A training, or a retraining. Each field is an option of the command line (`flag_of`)."""
+    """A training, or a retraining. Each field is an option of the command line, where its meaning is told.
+
+    None: not said; the plan decides.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     command: Command = "run"
     recipe: str | None = None
-    """A built-in name or the path of a YAML; None: by whether the source has labels."""
     data: str | None = None
-    """The source, instead of the recipe's `data.source`."""
     workdir: Path | None = None
     tracking_uri: str | None = None
     name: str | None = None
-    """How the run is called."""
-    model: Annotated[str | None, _RETRAINS] = None
-    """The registered model whose champion is challenged; None: by recipe and data."""
-    webhook_env: Annotated[str, _RETRAINS] = ""
-    """Name of the environment variable with the address to tell how it ended."""
-    force: Annotated[bool, _RETRAINS] = False
-    warm_start: Annotated[bool, _RETRAINS] = False
-    overrides: Annotated[tuple[str, ...], Option("--set")] = ()
-    """`section.key=value`."""
+    model: str | None = None
+    webhook_env: str = ""
+    force: bool = False
+    warm_start: bool = False
+    overrides: tuple[str, ...] = ()
     seed: int = 0
     pipeline: Path | None = None
-    """A compiled file that brings its own recipe, data and seed."""
     engine: str = "local"
-    """What the stages run in."""
     image: str | None = None
-    """The engine's, for all stages."""
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> Request:
@@ -72,28 +57,53 @@ class Request(BaseModel):
 
     @property
     def definition(self) -> Definition:
-        """The pipeline that is meant."""
         return "training" if self.command == "run" else "retraining"
 
     def document(self) -> dict[str, JsonValue]:
         """As a schedule keeps it: what is not as by default. `parse` brings it back."""
         return {"command": self.command, **self.model_dump(mode="json", exclude_defaults=True)}
 
-    def misplaced(self) -> Iterator[str]:
-        """Flags that were given and that the command does not take."""
-        for name in self.model_dump(exclude_defaults=True):
-            if _option(name).only not in (None, self.command):
-                yield flag_of(name)
+    def check(self) -> None:
+        """Raises RequestError: what it says of itself cannot be, or contradicts itself."""
+        if not 0 <= self.seed <= MAX_SEED:
+            raise RequestError(f"--seed {self.seed}: expected a whole number from 0 to {MAX_SEED}")
+        for field in self.model_dump(exclude_defaults=True, include=RETRAINING) if self.command == "run" else ():
+            raise RequestError(f"{_flag(field)} is for --command retrain: leave it out, or leave --command out")
+        if self.webhook_env and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.webhook_env):
+            raise RequestError(
+                f"--webhook-env takes the name of an environment variable that holds the address, not "
+                f"{'an address' if '/' in self.webhook_env else repr(self.webhook_env)}"
+            )
+        if self.pipeline and (self.recipe or self.data or self.overrides or self.seed):
+            raise RequestError(
+                "--pipeline brings its own recipe, data and seed: leave out --recipe, --data, --set and --seed, "
+                "or compile it again with them"
+            )
+
+    def recipe_overrides(self) -> list[str]:
+        """What it says of the recipe, as `section.key=value`.
+
+        Raises:
+            RequestError: two sources.
+        """
+        if self.data is None:
+            return list(self.overrides)
+        if any(override.partition("=")[0].strip() == "data.source" for override in self.overrides):
+            raise RequestError("--data and --set data.source both name a source: give one of them")
+        return [*self.overrides, f"data.source={json.dumps(self.data)}"]
+
+    def command_line(self) -> list[str]:
+        """The words that ask for it; the seed is always said.
+
+        >>> Request(data="digits", overrides=("training.steps=5",), seed=3).command_line()
+        ['run', '--seed', '3', '--data', 'digits', '--set', 'training.steps=5']
+        """
+        words = [self.command, "--seed", str(self.seed)]
+        for field, value in self.model_dump(mode="json", exclude_defaults=True, exclude={"command", "seed"}).items():
+            for each in value if isinstance(value, list) else [value]:
+                words += [_flag(field)] if each is True else [_flag(field), str(each)]
+        return words
 
 
-def flag_of(field: str) -> str:
-    """The option that a field is given by.
-
-    >>> flag_of("warm_start"), flag_of("overrides")
-    ('--warm-start', '--set')
-    """
-    return _option(field).flag or f"--{field.replace('_', '-')}"
-
-
-def _option(field: str) -> Option:
-    return next((each for each in Request.model_fields[field].metadata if isinstance(each, Option)), Option())
+def _flag(field: str) -> str:
+    return "--set" if field == "overrides" else f"--{field.replace('_', '-')}"

@@ -18,10 +18,9 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from types import FrameType
 
 import psutil
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from components.processes import is_alive
 from gan_models.errors import RequestError
@@ -52,37 +51,27 @@ class LocalScheduler:
         Raises:
             RequestError: another scheduler serves this store.
         """
-        lock = FileLock(f"{self._store.path}.lock", timeout=0)
         try:
-            lock.acquire()
+            lock = self._store.lock.acquire()
         except Timeout:
             raise RequestError(f"another scheduler serves {self._store.path}: stop it first, or give --store") from None
-        try:
+        with lock:
             for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, self._ask_to_stop)
-            self._serve()
-        finally:
-            lock.release()
-
-    def _serve(self) -> None:
-        _logger.info("serving %s", self._store.path)
-        while not self._stop.is_set():
-            following = self._store.next_due()
-            if following is not None and following <= datetime.now(UTC):
-                self._store.record_due(grace=self._grace)
-            self._look_after_runs()
-            self._stop.wait(_seconds_until(following))
-        self._stop_runs()
-        _logger.info("stopped")
-
-    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
-        self._stop.set()
+                signal.signal(number, lambda *_: self._stop.set())
+            _logger.info("serving %s", self._store.path)
+            while not self._stop.is_set():
+                following = self._store.next_due()
+                if following is not None and following <= datetime.now(UTC):
+                    self._store.record_due(grace=self._grace)
+                self._look_after_runs()
+                self._stop.wait(_seconds_until(following))
+            self._stop_runs()
+            _logger.info("stopped")
 
     # -- runs ---------------------------------------------------------------------------------------------------------
 
     def _look_after_runs(self) -> None:
-        for number in [number for number, child in self._children.items() if child.poll() is not None]:
-            self._children.pop(number)
+        self._children = {number: child for number, child in self._children.items() if child.poll() is None}
         for claim in self._store.release_dead():
             _logger.warning("run %s of %s: its process was killed", claim.id, claim.schedule)
         for claim in self._store.waiting():

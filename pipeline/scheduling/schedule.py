@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
@@ -10,7 +11,6 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from gan_models.errors import RequestError
-from pipeline.request.request import Request, flag_of
 from pipeline.scheduling.cron import next_due, normalise_cron
 
 Change = Literal["created", "changed", "unchanged"]
@@ -98,7 +98,7 @@ def make_schedule(**fields: object) -> Schedule:
 class ScheduledRun(BaseModel):
     """One run that a schedule has started, or should have."""
 
-    id: str
+    id: str = Field(coerce_numbers_to_str=True)
     state: str
     """As the engine calls it."""
     due: datetime | None = None
@@ -124,7 +124,7 @@ class Scheduler(Protocol):
     def ensure(self, schedule: Schedule) -> Change:
         """Makes it so: doing it again changes nothing; editing neither loses nor doubles a run."""
 
-    def list(self) -> list[ScheduleStatus]:
+    def list(self) -> Sequence[ScheduleStatus]:
         """All schedules, by name, without their runs."""
 
     def show(self, name: str) -> ScheduleStatus:
@@ -141,21 +141,3 @@ class Scheduler(Protocol):
 
     def delete(self, name: str) -> None:
         """Takes it away; runs that it has started stay."""
-
-
-def equal_schedules(one: Schedule, other: Schedule) -> bool:
-    """Whether they do the same at the same times, paused or not."""
-    return one.model_dump(exclude={"paused"}) == other.model_dump(exclude={"paused"})
-
-
-def command_of(request: Request) -> list[str]:
-    """The command line that a schedule's request stands for; the seed is always said.
-
-    >>> command_of(Request(data="digits", overrides=("training.steps=5",), seed=3))
-    ['run', '--seed', '3', '--data', 'digits', '--set', 'training.steps=5']
-    """
-    words = [request.command, "--seed", str(request.seed)]
-    for field, value in request.model_dump(mode="json", exclude_defaults=True, exclude={"command", "seed"}).items():
-        for each in value if isinstance(value, list) else [value]:
-            words += [flag_of(field)] if each is True else [flag_of(field), str(each)]
-    return words

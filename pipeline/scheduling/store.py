@@ -16,15 +16,17 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, Field, Json
+
 from components.processes import is_alive
 from gan_models.errors import RequestError, unknown_name
-from pipeline.scheduling.schedule import Change, Schedule, ScheduledRun, ScheduleStatus, equal_schedules
+from pipeline.scheduling.schedule import Change, Schedule, ScheduledRun, ScheduleStatus
 
 ATTEMPTS = 5
 """A run whose process dies this often is given up."""
@@ -67,24 +69,22 @@ _MIGRATION = (
 """Of a store whose due times were found by APScheduler; only those of `run-now` have fractions of a second."""
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(BaseModel):
     """A schedule as it is kept."""
 
-    schedule: Schedule
+    schedule: Json[Schedule] = Field(alias="document")
     anchor: datetime
     since: datetime
     paused: datetime | None
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(BaseModel):
     """A run that is to be done, or is being done."""
 
     id: int
     schedule: str
     due: datetime
-    request: dict[str, Any]
+    request: Json[dict[str, Any]]
     runner: str
     attempts: int
 
@@ -95,48 +95,40 @@ class Claim:
 
 
 class ScheduleStore:
-    """The SQLite file; used by the commands, by the scheduler and by the runs, each in a process of its own."""
+    """The SQLite file; used by the commands, by the scheduler and by the runs, each in a process of its own.
+
+    To the commands it is a `pipeline.scheduling.schedule.Scheduler`.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.lock = FileLock(f"{path}.lock", timeout=0)
+        """Of the scheduler that serves it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with self._open() as database:
                 database.executescript(_SCHEDULES + _RUNS)
-                if _is_old(database):
-                    self._migrate()
+                old = _is_old(database)
+            if old:
+                with self._writing() as database:
+                    for statement in _MIGRATION if _is_old(database) else ():  # nobody else was faster
+                        database.execute(statement)
         except sqlite3.DatabaseError as error:
             raise RequestError(
                 f"{path} cannot be used as a store of schedules ({error}): give another --store"
             ) from None
 
-    def _migrate(self) -> None:
-        with self._writing() as database:
-            if _is_old(database):  # nobody else was faster
-                for statement in _MIGRATION:
-                    database.execute(statement)
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _open(self) -> closing[sqlite3.Connection]:
         database = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
         database.row_factory = sqlite3.Row
-        try:
-            yield database
-        finally:
-            database.close()
+        return closing(database)
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that nobody else writes beside, whole or not at all."""
-        with self._open() as database:
+        with self._open() as database, database:
             database.execute("BEGIN IMMEDIATE")
-            try:
-                yield database
-                database.execute("COMMIT")
-            except BaseException:
-                if database.in_transaction:
-                    database.execute("ROLLBACK")
-                raise
+            yield database
 
     # -- schedules ----------------------------------------------------------------------------------------------------
 
@@ -144,14 +136,15 @@ class ScheduleStore:
         """Makes it so; of an existing one, whether it is paused is left as it is."""
         moment = now or _now()
         anchor = _text(moment.replace(microsecond=0))
-        document = schedule.model_copy(update={"paused": False}).model_dump_json()
+        active = schedule.model_copy(update={"paused": False})
+        document = active.model_dump_json()
         with self._writing() as database:
             kept = _find(database, schedule.name)
             if kept is None:
                 row = (schedule.name, document, anchor, _text(moment), _text(moment) if schedule.paused else None)
                 database.execute("INSERT INTO schedules VALUES (?, ?, ?, ?, ?)", row)
                 return "created"
-            if equal_schedules(kept.schedule, schedule):
+            if kept.schedule == active:
                 return "unchanged"
             if _times(kept.schedule) != _times(schedule):
                 _write_dues(database, kept, moment)
@@ -159,10 +152,24 @@ class ScheduleStore:
             database.execute("UPDATE schedules SET document = ? WHERE name = ?", (document, schedule.name))
         return "changed"
 
-    def kept(self) -> list[Kept]:
+    def is_served(self) -> bool:
+        """Whether a scheduler is there."""
+        try:
+            with self.lock:
+                return False
+        except Timeout:
+            return True
+
+    def list(self) -> Sequence[ScheduleStatus]:
+        return [_status(kept) for kept in self.kept()]
+
+    def show(self, name: str) -> ScheduleStatus:
+        return _status(self.find(name), self.runs(name))
+
+    def kept(self) -> Sequence[Kept]:
         """All schedules, by name."""
         with self._open() as database:
-            return [_kept(row) for row in database.execute("SELECT * FROM schedules ORDER BY name")]
+            return [Kept(**row) for row in database.execute("SELECT * FROM schedules ORDER BY name")]
 
     def find(self, name: str) -> Kept:
         """One schedule.
@@ -213,12 +220,12 @@ class ScheduleStore:
         """
         moment = now or _now()
         with self._writing() as database:
-            for kept in map(_kept, database.execute("SELECT * FROM schedules WHERE paused IS NULL").fetchall()):
-                _write_dues(database, kept, moment)
-                _decide(database, kept.schedule.name, moment, grace)
+            for row in database.execute("SELECT * FROM schedules WHERE paused IS NULL").fetchall():
+                _write_dues(database, Kept(**row), moment)
+                _decide(database, row["name"], moment, grace)
 
-    def claim_now(self, name: str) -> int:
-        """A run outside of the times of its schedule.
+    def run_now(self, name: str) -> str:
+        """Claims a run outside of the times of its schedule; returns its number.
 
         Raises:
             RequestError: there is no such schedule, or a run of it has not ended.
@@ -232,24 +239,24 @@ class ScheduleStore:
                 )
             row = (name, _text(_now()), json.dumps(kept.schedule.request))
             made = database.execute("INSERT INTO runs (schedule, due, state, request) VALUES (?, ?, 'claimed', ?)", row)
-            return int(made.lastrowid or 0)
+            return str(made.lastrowid)
 
     # -- runs ---------------------------------------------------------------------------------------------------------
 
-    def waiting(self) -> list[Claim]:
+    def waiting(self) -> Sequence[Claim]:
         """Runs to start, oldest first; in a pause, those that had begun before it or were asked for in it."""
         return self._claims(
             "SELECT runs.* FROM runs JOIN schedules ON schedules.name = runs.schedule "
             "WHERE state = 'claimed' AND (paused IS NULL OR due > paused OR attempts > 0) ORDER BY due"
         )
 
-    def running(self) -> list[Claim]:
+    def running(self) -> Sequence[Claim]:
         """Runs that a process has taken on."""
         return self._claims("SELECT * FROM runs WHERE state = 'running' ORDER BY due")
 
-    def _claims(self, query: str) -> list[Claim]:
+    def _claims(self, query: str) -> Sequence[Claim]:
         with self._open() as database:
-            return [_claim(row) for row in database.execute(query)]
+            return [Claim(**row) for row in database.execute(query)]
 
     def begin(self, run: int, runner: str) -> Claim | None:
         """Takes a claimed run on; None when another process was faster."""
@@ -260,7 +267,7 @@ class ScheduleStore:
                 (runner, run),
             )
             row = database.execute("SELECT * FROM runs WHERE id = ?", (run,)).fetchone()
-            return _claim(row) if taken.rowcount else None
+            return Claim(**row) if taken.rowcount else None
 
     def end(self, claim: Claim, state: str, sentence: str) -> None:
         """How a run ended, said by the process that has it; "claimed" gives it back, to be continued."""
@@ -277,7 +284,7 @@ class ScheduleStore:
         else:
             self.end(claim, "failed", f"{reason}, and its schedule was deleted")
 
-    def release_dead(self) -> list[Claim]:
+    def release_dead(self) -> Sequence[Claim]:
         """Gives back the runs whose process has died without a word; they are returned."""
         dead = [claim for claim in self.running() if not is_alive(claim.runner)]
         for claim in dead:
@@ -287,53 +294,15 @@ class ScheduleStore:
                 self.end(claim, "failed", f"its process was killed {claim.attempts} times")
         return dead
 
-    def runs(self, name: str | None = None, limit: int = _SHOWN_RUNS) -> list[ScheduledRun]:
+    def runs(self, name: str | None = None, limit: int = _SHOWN_RUNS) -> Sequence[ScheduledRun]:
         """The journal, newest first."""
         where, values = ("WHERE schedule = ?", [name]) if name else ("", [])
         with self._open() as database:
             rows = database.execute(f"SELECT * FROM runs {where} ORDER BY due DESC LIMIT ?", [*values, limit])
-            return [
-                ScheduledRun(
-                    id=str(row["id"]),
-                    state=row["state"],
-                    due=datetime.fromisoformat(row["due"]),
-                    ended=datetime.fromisoformat(row["ended"]) if row["ended"] else None,
-                    sentence=row["sentence"],
-                )
-                for row in rows
-            ]
-
-
-class LocalSchedules:
-    """The schedules of this machine, as `pipeline.scheduling.schedule.Scheduler` describes them."""
-
-    def __init__(self, store: ScheduleStore) -> None:
-        self._store = store
-
-    def ensure(self, schedule: Schedule) -> Change:
-        return self._store.ensure(schedule)
-
-    def list(self) -> list[ScheduleStatus]:
-        return [_status(kept) for kept in self._store.kept()]
-
-    def show(self, name: str) -> ScheduleStatus:
-        return _status(self._store.find(name), self._store.runs(name))
-
-    def pause(self, name: str) -> None:
-        self._store.pause(name)
-
-    def resume(self, name: str) -> None:
-        self._store.resume(name)
-
-    def run_now(self, name: str) -> str:
-        return str(self._store.claim_now(name))
-
-    def delete(self, name: str) -> None:
-        self._store.delete(name)
+            return [ScheduledRun(**row) for row in rows]
 
 
 def first_due(kept: Kept, after: datetime) -> datetime:
-    """The first time that a schedule is due after a moment."""
     return kept.schedule.due_after(after, kept.anchor)
 
 
@@ -395,7 +364,7 @@ def _is_old(database: sqlite3.Connection) -> bool:
 
 def _find(database: sqlite3.Connection, name: str) -> Kept | None:
     row = database.execute("SELECT * FROM schedules WHERE name = ?", (name,)).fetchone()
-    return None if row is None else _kept(row)
+    return None if row is None else Kept(**row)
 
 
 def _require(database: sqlite3.Connection, name: str) -> Kept:
@@ -405,23 +374,6 @@ def _require(database: sqlite3.Connection, name: str) -> Kept:
     if not known:
         raise RequestError(f"there is no schedule {name!r}: make one with `gan-pipeline schedule ensure {name} ...`")
     raise unknown_name("schedule", name, known)
-
-
-def _kept(row: sqlite3.Row) -> Kept:
-    anchor, since = map(datetime.fromisoformat, (row["anchor"], row["since"]))
-    paused = datetime.fromisoformat(row["paused"]) if row["paused"] else None
-    return Kept(Schedule.model_validate_json(row["document"]), anchor, since, paused)
-
-
-def _claim(row: sqlite3.Row) -> Claim:
-    return Claim(
-        id=row["id"],
-        schedule=row["schedule"],
-        due=datetime.fromisoformat(row["due"]),
-        request=json.loads(row["request"]),
-        runner=row["runner"],
-        attempts=row["attempts"],
-    )
 
 
 def _times(schedule: Schedule) -> tuple[object, ...]:

@@ -24,7 +24,7 @@ from gan_models.recipes import load_recipe, model_document
 from gan_models.recipes.schema import Evaluation, Export, Selection
 from gan_models.sampling.generator import load_generator
 from pipeline.cli import call
-from pipeline.commands.sample import sample_command
+from pipeline.cli.sample import sample
 
 NAMES = ("cyclegan", "attribute-transfer", "colorization")
 TINY = [
@@ -166,7 +166,7 @@ def test_a_picture_of_ones_own_is_translated(finished: Run, tmp_path: Path) -> N
     assert call(["sample", str(finished.export), "-n", "4", "-o", str(out)]) == 0
     (mine / "broken.png").write_bytes(b"no image")
     with pytest.raises(RequestError, match=r"broken\.png: this is not an image"):
-        sample_command(finished.export, 64, out, 0, None, given=mine)
+        sample(finished.export, 64, out, 0, None, given=mine)
 
 
 def test_the_registered_program_takes_the_generators_own_inputs(finished: Run, tmp_path: Path) -> None:
@@ -190,4 +190,4 @@ def test_a_folder_without_examples_says_what_is_missing(finished: Run, tmp_path:
     with pytest.raises(RequestError, match="give it examples"):
         load_generator(tmp_path).sample(2, seed=0)
     with pytest.raises(RequestError, match="--input"):
-        sample_command(tmp_path, 4, tmp_path / "grid.png", 0, None)
+        sample(tmp_path, 4, tmp_path / "grid.png", 0, None)

@@ -20,9 +20,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.engines.cluster.compiling import ClusterPipeline
 from pipeline.engines.cluster.settings import read_settings
-from pipeline.engines.cluster.submission import build_submission
+from pipeline.engines.cluster.submission import ClusterPipeline, build_submission
 from pipeline.request.request import Request
 
 pytestmark = pytest.mark.slow

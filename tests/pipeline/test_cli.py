@@ -102,7 +102,7 @@ def test_an_error_that_nobody_thought_of_is_a_sentence_too(ask: Callable, monkey
     def fail(*arguments: object) -> int:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("pipeline.commands.recipes.list_command", fail)
+    monkeypatch.setattr("gan_models.recipes.recipe_names", fail)
     answer = ask("recipes")
     assert answer.code == 1
     log = Path(answer.sentence.rpartition(" ")[2])

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -97,15 +98,9 @@ class ClusterClient:
 
     @property
     def address(self) -> str:
-        """Of the API."""
         made = self.__dict__.get("kfp")
         host = self.connection.host or os.environ.get("KF_PIPELINES_ENDPOINT")
         return redact(host or (str(self.api.configuration.host) if made else "the cluster"))
-
-    def link(self, kind: str, identity: str) -> str:
-        """To a page of the UI; `kind` is runs, recurringrun or experiments."""
-        base = os.environ.get("KF_PIPELINES_UI_ENDPOINT") or self.connection.ui_host or self.address
-        return f"{base.rstrip('/')}/#/{kind}/details/{identity}"
 
     def call(self, doing: str, method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """One request.
@@ -158,8 +153,8 @@ class ClusterClient:
         except (ValueError, AttributeError, TypeError, KeyError) as error:
             if isinstance(error.__context__, ApiException):  # the generated code trips over an error without a body
                 raise self._refusal(doing, error.__context__) from None
-            if not _while_reading(error):
-                raise
+            if not any("deserialize" in frame.name for frame in traceback.extract_tb(error.__traceback__)):
+                raise  # a mistake of ours, and not of who has answered
             raise self._stranger() from None
 
     def _stranger(self) -> RequestError:
@@ -207,16 +202,6 @@ class ClusterClient:
             f"nothing answers at {self.address}, so it cannot {doing}: is it up, and its port forwarded "
             "(kubectl port-forward svc/ml-pipeline 8888)?"
         )
-
-
-def _while_reading(error: BaseException) -> bool:
-    """Whether it was raised while an answer was taken apart, and not by a mistake of ours."""
-    trace = error.__traceback__
-    while trace is not None:
-        if "deserialize" in trace.tb_frame.f_code.co_name:
-            return True
-        trace = trace.tb_next
-    return False
 
 
 def _message(body: Any) -> str:

@@ -63,26 +63,29 @@ def _about_arguments(spec: Mapping[str, Any], arguments: Mapping[str, Any]) -> I
 
 def _about_executors(spec: Mapping[str, Any], platform: Mapping[str, Any]) -> Iterator[str]:
     settings = platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
+    components = spec.get("components", {})
     retried = {
-        task["componentRef"]["name"] for task in _tasks(spec) if task.get("retryPolicy", {}).get("maxRetryCount")
+        components[task["componentRef"]["name"]].get("executorLabel")
+        for graph in (spec.get("root", {}), *components.values())
+        for task in graph.get("dag", {}).get("tasks", {}).values()
+        if task.get("retryPolicy", {}).get("maxRetryCount")
     }
-    executor_of = {name: each.get("executorLabel") for name, each in spec.get("components", {}).items()}
-    retried_executors = {executor_of.get(name) for name in retried}
     images: dict[str, list[str]] = {}
     for label, executor in spec.get("deploymentSpec", {}).get("executors", {}).items():
         container = executor.get("container")
         if container is None:
             continue
         placed, stage = settings.get(label, {}), label.removeprefix("exec-")
+        shm = any(mount.get("mountPath") == "/dev/shm" for mount in placed.get("emptyDirMounts", []))
         images.setdefault(container.get("image", ""), []).append(stage)
         if "pip install" in " ".join([*container.get("command", []), *container.get("args", [])]):
             yield f"{stage} installs packages at run time: put them into the image, and set install_kfp_package=False"
         for variable in container.get("env", []):
             if variable.get("value") and _SECRET_NAME.search(variable["name"]):
                 yield f"{stage} carries the value of {variable['name']}: give it by --secret"
-        if container.get("resources", {}).get("accelerator") and "/dev/shm" not in _empty_dirs(placed):
+        if container.get("resources", {}).get("accelerator") and not shm:
             yield f"{stage} has a GPU and 64 MB of /dev/shm, which data loaders overflow: mount one in memory"
-        if label in retried_executors and not placed.get("pvcMount"):
+        if label in retried and not placed.get("pvcMount"):
             yield f"{stage} is retried and would start over each time: give --pvc, or retries = 0"
     for image, stages in images.items():
         yield from _about_image(", ".join(stages), image)
@@ -103,12 +106,3 @@ def _about_whole(spec: Mapping[str, Any], platform: Mapping[str, Any], arguments
         yield f"it has {len(text) // 1000} kB, and Kubernetes takes no more than {MAX_BYTES // 1000}"
     if _SECRET_VALUE.search(text):
         yield "it holds what looks like a login or a key: put that into a Kubernetes secret and name it by --secret"
-
-
-def _tasks(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for component in (spec.get("root", {}), *spec.get("components", {}).values()):
-        yield from component.get("dag", {}).get("tasks", {}).values()
-
-
-def _empty_dirs(placed: Mapping[str, Any]) -> set[str]:
-    return {mount.get("mountPath", "") for mount in placed.get("emptyDirMounts", [])}

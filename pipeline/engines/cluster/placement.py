@@ -92,67 +92,46 @@ def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
     return {key: value for key, _, value in (text.partition("=") for text in texts)}
 
 
-class Toleration(BaseModel):
-    """Of a taint: `key`, `key:effect`, `key=value` or `key=value:effect`, as kubectl writes taints."""
+def parse_toleration(text: str) -> dict[str, str]:
+    """As in a pod's manifest: of `key`, `key:effect`, `key=value` or `key=value:effect`, as kubectl writes taints.
 
-    model_config = ConfigDict(frozen=True)
-
-    key: str
-    value: str | None = None
-    effect: str | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Toleration:
-        """Raises ValueError."""
-        pair, colon, effect = text.partition(":")
-        key, equals, value = pair.partition("=")
-        if not _QUALIFIED.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
-            raise ValueError(f"{text!r}: expected key, key=value or key=value:effect, as in nvidia.com/gpu:NoSchedule")
-        if colon and effect not in _EFFECTS:
-            raise ValueError(f"{text!r}: there is no effect {effect!r}, only {', '.join(_EFFECTS)}")
-        return cls(key=key, value=value if equals else None, effect=effect or None)
-
-    def manifest(self) -> dict[str, str]:
-        """As in a pod's manifest."""
-        operator = "Exists" if self.value is None else "Equal"
-        return {
-            "key": self.key,
-            "operator": operator,
-            **self.model_dump(include={"value", "effect"}, exclude_none=True),
-        }
+    Raises:
+        ValueError: it is none of these.
+    """
+    pair, colon, effect = text.partition(":")
+    key, equals, value = pair.partition("=")
+    if not _QUALIFIED.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
+        raise ValueError(f"{text!r}: expected key, key=value or key=value:effect, as in nvidia.com/gpu:NoSchedule")
+    if colon and effect not in _EFFECTS:
+        raise ValueError(f"{text!r}: there is no effect {effect!r}, only {', '.join(_EFFECTS)}")
+    manifest = {"key": key, "operator": "Equal", "value": value} if equals else {"key": key, "operator": "Exists"}
+    return {**manifest, "effect": effect} if effect else manifest
 
 
-class SecretReference(BaseModel):
-    """Keys of a Kubernetes secret that become environment variables.
+def parse_secret(text: str) -> tuple[str, dict[str, str], bool]:
+    """A Kubernetes secret, its keys and the environment variables that they become, and whether it may lack them.
 
     `name:key=VARIABLE,...` says which, and a pod does not start without them; `name` alone means whatever it has of
     `TRACKING_KEYS`.
+
+    Raises:
+        ValueError: it is neither.
     """
-
-    model_config = ConfigDict(frozen=True)
-
-    name: ObjectName
-    variables: dict[str, str] = Field(description="key in the secret -> environment variable")
-    optional: bool = False
-
-    @classmethod
-    def parse(cls, text: str) -> SecretReference:
-        """Raises ValueError."""
-        name, colon, keys = text.partition(":")
-        if not _is_object_name(name):
-            raise ValueError(f"{name!r}{_NO_NAME}")
-        if not colon:
-            return cls(name=name, variables={key: key for key in TRACKING_KEYS}, optional=True)
-        variables = {}
-        for part in keys.split(","):
-            key, equals, variable = part.partition("=")
-            variable = variable if equals else key
-            if not re.fullmatch(r"[-._A-Za-z0-9]+", key) or not re.fullmatch(r"[A-Za-z_]\w*", variable):
-                raise ValueError(
-                    f"{text!r}: expected name, or name:key=VARIABLE, as in mlflow:user=MLFLOW_TRACKING_USERNAME"
-                )
-            variables[key] = variable
-        return cls(name=name, variables=variables)
+    name, colon, keys = text.partition(":")
+    if not _is_object_name(name):
+        raise ValueError(f"{name!r}{_NO_NAME}")
+    if not colon:
+        return name, {key: key for key in TRACKING_KEYS}, True
+    variables = {}
+    for part in keys.split(","):
+        key, equals, variable = part.partition("=")
+        variable = variable if equals else key
+        if not re.fullmatch(r"[-._A-Za-z0-9]+", key) or not re.fullmatch(r"[A-Za-z_]\w*", variable):
+            raise ValueError(
+                f"{text!r}: expected name, or name:key=VARIABLE, as in mlflow:user=MLFLOW_TRACKING_USERNAME"
+            )
+        variables[key] = variable
+    return name, variables, False
 
 
 class Placement(BaseModel):
@@ -170,12 +149,12 @@ class Placement(BaseModel):
     """The resource that a GPU is to Kubernetes."""
     node_selector: tuple[Label, ...] = ()
     """`label=value`, of the stages that get a GPU; of all when there are none."""
-    toleration: tuple[Annotated[str, _checked(Toleration.parse, "")], ...] = ()
+    toleration: tuple[Annotated[str, _checked(parse_toleration, "")], ...] = ()
     """For the same stages."""
     pvc: ObjectName | None = None
     """A PersistentVolumeClaim for checkpoints, journals, logs and caches."""
     mount: MountPath = "/state"
-    secret: tuple[Annotated[str, _checked(SecretReference.parse, "")], ...] = ()
+    secret: tuple[Annotated[str, _checked(parse_secret, "")], ...] = ()
     pull_secret: tuple[ObjectName, ...] = ()
     shm: Quantity = "2Gi"
     """Of /dev/shm, for stages with a GPU; it counts against the memory of the pod."""
@@ -200,7 +179,6 @@ class Placement(BaseModel):
         return self.retries if self.retries is not None else 3 * bool(self.pvc)
 
     def gpus_of(self, stage: Stage) -> int:
-        """How many GPUs a stage's pod gets."""
         if stage.gpus == "all":
             return self.gpus if self.nodes == 1 else 0
         return min(1, self.gpus) if stage.gpus == "one" else 0
@@ -210,15 +188,10 @@ class Placement(BaseModel):
         if self.nodes == 1 or not self.pvc:
             return None
         return Nodes(
+            **self.model_dump(include={"gpus", "accelerator", "image", "pvc", "mount", "shm"}),
             count=self.nodes,
-            gpus=self.gpus,
-            accelerator=self.accelerator,
-            image=self.image,
-            pvc=self.pvc,
-            mount=self.mount,
-            shm=self.shm,
             node_selector=_pairs(self.node_selector),
-            tolerations=[Toleration.parse(text).manifest() for text in self.toleration],
+            tolerations=list(map(parse_toleration, self.toleration)),
             pull_secrets=list(self.pull_secret),
             labels={**OWN_LABELS, **_pairs(self.label)},
             variables={CACHE_VARIABLE: f"{self.mount}/cache"},
@@ -247,8 +220,8 @@ class Placement(BaseModel):
             # Which pod the TrainJob belongs to.
             kubernetes.use_field_path_as_env(task, POD_NAME_VARIABLE, "metadata.name")
             kubernetes.use_field_path_as_env(task, POD_UID_VARIABLE, "metadata.uid")
-        for reference in map(SecretReference.parse, self.secret):
-            kubernetes.use_secret_as_env(task, reference.name, reference.variables, reference.optional)
+        for text in self.secret:
+            kubernetes.use_secret_as_env(task, *parse_secret(text))
         if self.pull_secret:
             kubernetes.set_image_pull_secrets(task, list(self.pull_secret))
         if self.pvc:
@@ -267,5 +240,5 @@ class Placement(BaseModel):
         if gpus or not self.gpus:
             for key, value in _pairs(self.node_selector).items():
                 kubernetes.add_node_selector(task, key, value)
-            for text in self.toleration:
-                kubernetes.add_toleration(task, **{"value": None, "effect": None, **Toleration.parse(text).manifest()})
+            for manifest in map(parse_toleration, self.toleration):
+                kubernetes.add_toleration(task, **{"value": None, "effect": None, **manifest})

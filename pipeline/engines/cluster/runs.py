@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from gan_models.errors import RequestError, RunError, unknown_name
 from pipeline.definitions.stages import titles_of
 from pipeline.engines.cluster.client import PAGE, ClusterClient, NotFoundError
-from pipeline.engines.cluster.compiling import ClusterPipeline
+from pipeline.engines.cluster.settings import Connection
+
+if TYPE_CHECKING:
+    from pipeline.engines.cluster.submission import Submission
 
 ENDED = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 POLL_SECONDS = 5.0
@@ -40,7 +44,6 @@ class Task(BaseModel):
 
     @property
     def title(self) -> str:
-        """As people know it."""
         return titles_of("training").get(self.name.replace("-", "_"), self.name)
 
     @property
@@ -66,16 +69,17 @@ class Run(BaseModel):
 class ClusterRuns:
     """The runs of one namespace."""
 
-    def __init__(self, client: ClusterClient) -> None:
-        self._client = client
+    def __init__(self, connection: Connection) -> None:
+        self.client = ClusterClient(connection)
 
-    def submit(
-        self, name: str, pipeline: ClusterPipeline, arguments: Mapping[str, Any], service_account: str | None = None
-    ) -> Run:
+    def link(self, run: Run) -> str:
+        """To its page of the UI."""
+        client = self.client
+        base = os.environ.get("KF_PIPELINES_UI_ENDPOINT") or client.connection.ui_host or client.address
+        return f"{base.rstrip('/')}/#/runs/details/{run.id}"
+
+    def submit(self, submission: Submission) -> Run:
         """Starts a run; never sent twice.
-
-        Args:
-            pipeline: compiled with these arguments.
 
         Raises:
             RequestError, RunError: as `ClusterClient.call`.
@@ -84,30 +88,32 @@ class ClusterRuns:
 
         body = V2beta1Run(
             experiment_id=self.experiment(),
-            display_name=name,
-            pipeline_spec=pipeline.body,
-            runtime_config=V2beta1RuntimeConfig(parameters=dict(arguments)),
-            service_account=service_account,
+            display_name=submission.name,
+            pipeline_spec=submission.pipeline.body,
+            runtime_config=V2beta1RuntimeConfig(parameters=dict(submission.arguments)),
+            service_account=self.client.connection.service_account,
         )
-        return _run(self._client.call("submit the run", self._client.kfp.runs.run_service_create_run, body))
+        return self.start("submit the run", body)
+
+    def start(self, doing: str, body: Any) -> Run:
+        """Sends a `V2beta1Run`."""
+        return _run(self.client.call(doing, self.client.kfp.runs.run_service_create_run, body))
 
     def experiment(self, make: bool = True) -> str:
         """The id of the experiment of the settings; made when there is none. "" without `make`."""
         from kfp_server_api import V2beta1Experiment
 
-        settings, api = self._client.connection, self._client.kfp.experiments
-        doing = "find the experiment"
-        found = self._client.call(
-            doing,
+        settings, api = self.client.connection, self.client.kfp.experiments
+        found = self.client.call(
+            "find the experiment",
             api.experiment_service_list_experiments,
             namespace=settings.namespace,
             filter=name_filter(settings.experiment),
-        )
-        if not found.experiments and make:
+        ).experiments
+        if not found and make:
             wanted = V2beta1Experiment(display_name=settings.experiment, namespace=settings.namespace)
-            made = self._client.call("make the experiment", api.experiment_service_create_experiment, wanted)
-            return str(made.experiment_id)
-        return str(found.experiments[0].experiment_id) if found.experiments else ""
+            found = [self.client.call("make the experiment", api.experiment_service_create_experiment, wanted)]
+        return str(found[0].experiment_id) if found else ""
 
     def list(self, limit: int, every_experiment: bool = False, schedule: str = "") -> list[Run]:
         """The latest runs, newest first.
@@ -115,7 +121,7 @@ class ClusterRuns:
         Args:
             schedule: only those that this recurring run started.
         """
-        named = {"namespace": self._client.connection.namespace}
+        named = {"namespace": self.client.connection.namespace}
         if not every_experiment:
             named = {"experiment_id": self.experiment(make=False)}
             if not named["experiment_id"]:
@@ -124,8 +130,8 @@ class ClusterRuns:
 
     def _all(self, **named: Any) -> Iterator[Run]:
         """Newest first."""
-        list_runs = self._client.kfp.runs.run_service_list_runs
-        return map(_run, self._client.pages("list the runs", list_runs, "runs", sort_by="created_at desc", **named))
+        list_runs = self.client.kfp.runs.run_service_list_runs
+        return map(_run, self.client.pages("list the runs", list_runs, "runs", sort_by="created_at desc", **named))
 
     def find(self, name: str) -> Run:
         """A run by its id, or the latest of that name.
@@ -135,7 +141,7 @@ class ClusterRuns:
         """
         if _ID.fullmatch(name):
             return self.get(name)
-        namespace = self._client.connection.namespace
+        namespace = self.client.connection.namespace
         run = next(self._all(namespace=namespace, filter=name_filter(name)), None)
         if run is None:
             names = {each.name for each in self.list(PAGE, every_experiment=True)}
@@ -146,19 +152,19 @@ class ClusterRuns:
 
     def get(self, identity: str) -> Run:
         """A run by its id, with its stages."""
-        return _run(self._client.call("show the run", self._client.kfp.runs.run_service_get_run, identity))
+        return _run(self.client.call("show the run", self.client.kfp.runs.run_service_get_run, identity))
 
     def stop(self, run: Run) -> None:
         """Raises RequestError: it has ended already."""
         if run.state in ENDED:
             raise RequestError(f"the run {run.name} has ended already ({run.state.lower()}): there is nothing to stop")
-        self._client.call("stop the run", self._client.kfp.runs.run_service_terminate_run, run.id)
+        self.client.call("stop the run", self.client.kfp.runs.run_service_terminate_run, run.id)
 
     def retry(self, run: Run) -> None:
         """Runs what failed once more, in the same run. Raises RequestError: it did not fail."""
         if run.state not in ("FAILED", "CANCELED"):
             raise RequestError(f"the run {run.name} is {run.state.lower()}: only one that failed can be retried")
-        self._client.call("retry the run", self._client.kfp.runs.run_service_retry_run, run.id)
+        self.client.call("retry the run", self.client.kfp.runs.run_service_retry_run, run.id)
 
     def log(self, run: Run, task: Task) -> str:
         """What a stage has printed so far.
@@ -171,19 +177,19 @@ class ClusterRuns:
             raise RequestError(f"{task.title} of {run.name} {why}: it has no log")
         path = f"/apis/v1alpha1/runs/{run.id}/nodes/{task.pods[-1]}/log"
         try:
-            return self._client.get_text("read the log", path)
+            return self.client.get_text("read the log", path)
         except NotFoundError:
             raise RequestError(
                 f"the log of {task.title} is no longer there: pods are removed after a while, "
                 "but the volume keeps logs/ of every run"
             ) from None
 
-    def follow(self, identity: str, say: Callable[[Task], None], note: Callable[[str], None]) -> Run:
+    def follow(self, identity: str, say: Callable[[Task | str], None]) -> Run:
         """Waits for the end of a run.
 
         Args:
-            say: called whenever the state of a stage has changed.
-            note: called with a sentence when the server stops answering, and when it is back.
+            say: called with a stage whose state has changed, and with a sentence when the server stops answering,
+                and when it is back.
 
         Raises:
             RunError: the server was away for too long.
@@ -194,10 +200,14 @@ class ClusterRuns:
             try:
                 run = self.get(identity)
             except RunError as error:
-                silent_since = self._endure(error, silent_since, note)
+                if silent_since is None:
+                    silent_since = time.monotonic()
+                    say(f"{error}; the run goes on, and so does the waiting")
+                elif time.monotonic() - silent_since > SILENT_SECONDS:
+                    raise RunError(f"{error}; gave up waiting, but the run goes on") from None
             else:
                 if silent_since is not None:
-                    note("the server answers again")
+                    say("the server answers again")
                 silent_since = None
                 for task in run.tasks:
                     if seen.get(task.name) != task.state:
@@ -206,15 +216,6 @@ class ClusterRuns:
                 if run.state in ENDED:
                     return run
             time.sleep(POLL_SECONDS)
-
-    @staticmethod
-    def _endure(error: RunError, since: float | None, note: Callable[[str], None]) -> float:
-        if since is None:
-            note(f"{error}; the run goes on, and so does the waiting")
-            return time.monotonic()
-        if time.monotonic() - since > SILENT_SECONDS:
-            raise RunError(f"{error}; gave up waiting, but the run goes on")
-        return since
 
 
 def name_filter(name: str) -> str:

@@ -18,14 +18,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
 from gan_models.errors import RequestError, unknown_name
-from pipeline.engines.cluster.client import PAGE, ClusterClient
-from pipeline.engines.cluster.runs import ENDED, ClusterRuns, Run, name_filter
+from pipeline.engines.cluster.client import PAGE
+from pipeline.engines.cluster.runs import ENDED, ClusterRuns, name_filter
 from pipeline.engines.cluster.settings import ClusterSettings
 from pipeline.engines.cluster.submission import Submission, build_submission
 from pipeline.request.request import Request
@@ -39,9 +39,6 @@ LONGEST_WAIT_SECONDS = 60
 """For such a moment: with a run every few seconds there is none."""
 _TITLE = "Schedule of gan-pipeline"
 
-Build = Callable[[Schedule], Submission]
-"""From a schedule's request to what is run."""
-
 
 @dataclass(frozen=True)
 class _Kept:
@@ -52,8 +49,6 @@ class _Kept:
     digest: str
     enable: bool
     """Whether it was to be enabled once it had taken over."""
-    enabled: bool
-    created: datetime
     raw: Any
 
 
@@ -61,21 +56,13 @@ class ClusterSchedules:
     """The schedules of one namespace; a `pipeline.scheduling.schedule.Scheduler`.
 
     Args:
-        build: default: for this cluster, with everything checked.
         note: called with a sentence when something takes a while.
     """
 
-    def __init__(
-        self,
-        settings: ClusterSettings,
-        build: Build | None = None,
-        note: Callable[[str], None] = lambda sentence: None,
-    ) -> None:
-        self._settings = settings
-        self._build = build or (lambda schedule: build_submission(Request.parse(schedule.request), settings))
-        self._note = note
-        self._client = ClusterClient(settings.connection)
-        self._runs = ClusterRuns(self._client)
+    def __init__(self, settings: ClusterSettings, note: Callable[[str], None] = lambda sentence: None) -> None:
+        self._settings, self._note = settings, note
+        self._runs = ClusterRuns(settings.connection)
+        self._client = self._runs.client
 
     def ensure(self, schedule: Schedule) -> Change:
         """Makes it so; see the module for how.
@@ -84,7 +71,7 @@ class ClusterSchedules:
             RequestError: a time zone that is not the cluster's, or a request that cannot be built.
         """
         self._check_timezone(schedule)
-        submission = self._build(schedule)
+        submission = build_submission(Request.parse(schedule.request), self._settings)
         digest = _digest(schedule, submission, self._settings.connection.service_account)
         found = self._find(schedule.name)
         if [kept.digest for kept in found] == [digest]:
@@ -94,29 +81,29 @@ class ClusterSchedules:
         elif digest not in [kept.digest for kept in found]:
             self._await_quiet(schedule, *(kept.schedule for kept in found))
             # A hand-over that was cut off may have left all of them disabled: the newest knows what was meant.
-            enable = found[0].enabled if len(found) == 1 else found[-1].enable
+            enable = not found[0].schedule.paused if len(found) == 1 else found[-1].enable
             self._create(schedule, submission, digest, enable, enabled=False)
         self._settle(schedule.name, digest)
         return "changed" if found else "created"
 
     def list(self) -> list[ScheduleStatus]:
-        """All schedules, by name, without their runs."""
         newest = {kept.schedule.name: kept for kept in self._all()}
         return [_status(newest[name]) for name in sorted(newest)]
 
     def show(self, name: str) -> ScheduleStatus:
-        """One, with its latest runs."""
         kept = self._one(name)
-        runs = self._runs.list(SHOWN_RUNS, every_experiment=True, schedule=kept.id)
-        return _status(kept).model_copy(update={"runs": [_scheduled(run) for run in runs]})
+        runs = [
+            ScheduledRun(id=run.id, state=run.state, due=run.created, ended=run.ended, sentence=run.error)
+            for run in self._runs.list(SHOWN_RUNS, every_experiment=True, schedule=kept.id)
+        ]
+        return _status(kept).model_copy(update={"runs": runs})
 
     def pause(self, name: str) -> None:
-        """No further run until it is resumed; one that runs goes on."""
-        self._enable(self._one(name), False)
+        self._do("disable", self._one(name))
 
     def resume(self, name: str) -> None:
         """From the next time that is due on: what was due in between is not made up for."""
-        self._enable(self._one(name), True)
+        self._do("enable", self._one(name))
 
     def run_now(self, name: str) -> str:
         """Starts one run outside of its times; returns its id.
@@ -140,14 +127,12 @@ class ClusterSchedules:
             service_account=kept.raw.service_account,
             recurring_run_id=kept.id,
         )
-        made = self._client.call("start the run", self._client.kfp.runs.run_service_create_run, body)
-        return str(made.run_id)
+        return self._runs.start("start the run", body).id
 
     def delete(self, name: str) -> None:
-        """Takes it away; runs that it has started stay."""
         self._one(name)
         for kept in self._find(name):
-            self._delete(kept)
+            self._do("delete", kept)
 
     # -- the hand-over ----------------------------------------------------------------------------------------------
 
@@ -161,11 +146,10 @@ class ClusterSchedules:
             V2beta1Trigger,
         )
 
-        every, cron = schedule.every, schedule.cron
-        trigger = V2beta1Trigger(
-            cron_schedule=V2beta1CronSchedule(cron=cron) if cron else None,
-            periodic_schedule=V2beta1PeriodicSchedule(interval_second=str(every)) if every else None,
-        )
+        if schedule.cron:
+            trigger = V2beta1Trigger(cron_schedule=V2beta1CronSchedule(cron=schedule.cron))
+        else:
+            trigger = V2beta1Trigger(periodic_schedule=V2beta1PeriodicSchedule(interval_second=str(schedule.every)))
         about = {"digest": digest, "enable": enable, "schedule": schedule.model_dump(mode="json")}
         body = V2beta1RecurringRun(
             experiment_id=self._runs.experiment(),
@@ -191,14 +175,16 @@ class ClusterSchedules:
             return
         keep = wanted[0]
         others = [
-            kept for kept in found if kept.id != keep.id and (kept.digest == digest or kept.created <= keep.created)
+            kept
+            for kept in found
+            if kept.id != keep.id and (kept.digest == digest or kept.raw.created_at <= keep.raw.created_at)
         ]
         for other in others:
-            self._enable(other, False)
+            self._do("disable", other)
         if others and keep.enable:
-            self._enable(keep, True)
+            self._do("enable", keep)
         for other in others:
-            self._delete(other)
+            self._do("delete", other)
 
     def _await_quiet(self, *schedules: Schedule) -> None:
         """Waits while one of them is due, or has just been."""
@@ -222,7 +208,7 @@ class ClusterSchedules:
             **named,
         )
         ours = filter(None, map(_kept, found))
-        return sorted(ours, key=lambda kept: (kept.created, not kept.enabled, kept.id))
+        return sorted(ours, key=lambda kept: (kept.raw.created_at, kept.schedule.paused, kept.id))
 
     def _find(self, name: str) -> Sequence[_Kept]:
         return self._all(filter=name_filter(name))
@@ -242,16 +228,10 @@ class ClusterSchedules:
             f"there is no schedule {name!r}, nor any other in {self._client.connection.namespace!r}: check --namespace"
         )
 
-    def _enable(self, kept: _Kept, enabled: bool) -> None:
+    def _do(self, what: Literal["enable", "disable", "delete"], kept: _Kept) -> None:
+        doing = {"enable": "resume", "disable": "pause"}.get(what, what)
         api = self._client.kfp.recurring_runs
-        if enabled:
-            self._client.call("resume the schedule", api.recurring_run_service_enable_recurring_run, kept.id)
-        else:
-            self._client.call("pause the schedule", api.recurring_run_service_disable_recurring_run, kept.id)
-
-    def _delete(self, kept: _Kept) -> None:
-        api = self._client.kfp.recurring_runs
-        self._client.call("delete the schedule", api.recurring_run_service_delete_recurring_run, kept.id)
+        self._client.call(f"{doing} the schedule", getattr(api, f"recurring_run_service_{what}_recurring_run"), kept.id)
 
     def _check_timezone(self, schedule: Schedule) -> None:
         zone = self._settings.connection.timezone
@@ -302,8 +282,6 @@ def _kept(raw: Any) -> _Kept | None:
         schedule=schedule.model_copy(update={"paused": not enabled}),
         digest=str(fields.get("digest", "")),
         enable=bool(fields.get("enable", True)),
-        enabled=enabled,
-        created=raw.created_at,
         raw=raw,
     )
 
@@ -313,7 +291,3 @@ def _status(kept: _Kept) -> ScheduleStatus:
     if schedule.cron and not schedule.paused:  # of an interval only the controller knows
         following = next_due(schedule.cron, _clock(schedule)).replace(tzinfo=ZoneInfo(schedule.timezone))
     return ScheduleStatus(schedule=schedule, next_run=following)
-
-
-def _scheduled(run: Run) -> ScheduledRun:
-    return ScheduledRun(id=run.id, state=run.state, due=run.created, ended=run.ended, sentence=run.error)

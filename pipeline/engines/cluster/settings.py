@@ -20,7 +20,7 @@ from components.redaction import redact
 from components.tracking.backend import TRACKERS
 from gan_models.errors import RequestError, unknown_name
 from pipeline.engines.cluster.placement import Namespace, ObjectName, Placement
-from pipeline.request.place import EXPERIMENT, TRACKING_VARIABLE
+from pipeline.request.plan import EXPERIMENT, TRACKING_VARIABLE
 
 FILE = "gan-pipeline.toml"
 SECTION = "cluster"
@@ -77,6 +77,9 @@ class Connection(BaseModel):
         return uri
 
 
+KEYS = (*Connection.model_fields, *Placement.model_fields, "image_digest")
+
+
 @dataclass(frozen=True)
 class ClusterSettings:
     """All settings, with where each came from."""
@@ -109,30 +112,15 @@ def read_settings(
     Raises:
         RequestError: an unknown key, with the nearest right one, or a value that cannot be.
     """
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    file = (folder or Path.cwd()) / FILE
-    for source, origin in (
-        (_from_file(file), lambda key: f"{key} in {FILE}"),
-        (
-            _from_environment(environment),
-            lambda key: "MLFLOW_TRACKING_URI or " * (key == "tracking_uri") + PREFIX + key.upper(),
-        ),
-        ({key: value for key, value in flags.items() if value not in (None, [], ())}, lambda key: _flag(key)),
-    ):
-        for key, value in source.items():
-            values[key], origins[key] = value, origin(key)
+    given = {key: value for key, value in flags.items() if value not in (None, [], ())}
+    known, stored = _from_environment(environment), _from_file((folder or Path.cwd()) / FILE)
+    values = {**stored, **known, **given}
+    origins = {key: f"{key} in {FILE}" for key in stored}
+    origins |= {key: "MLFLOW_TRACKING_URI or " * (key == "tracking_uri") + PREFIX + key.upper() for key in known}
+    origins |= {key: f"--{key.replace('_', '-')}" for key in given}
     digest = values.pop("image_digest", None)
     connection = {key: values.pop(key) for key in list(values) if key in Connection.model_fields}
     return ClusterSettings(_validated(Connection, connection, origins), values, digest, origins)
-
-
-def _keys() -> list[str]:
-    return [*Connection.model_fields, *Placement.model_fields, "image_digest"]
-
-
-def _flag(key: str) -> str:
-    return f"--{key.replace('_', '-')}"
 
 
 def _from_file(file: Path) -> dict[str, Any]:
@@ -147,8 +135,8 @@ def _from_file(file: Path) -> dict[str, Any]:
             raise unknown_name(f"section of {FILE}", section, [SECTION])
     values = {str(key).replace("-", "_"): value for key, value in dict(document.get(SECTION, {})).items()}
     for key in values:
-        if key not in _keys():
-            raise unknown_name(f"key of [{SECTION}] in {FILE}", key, _keys())
+        if key not in KEYS:
+            raise unknown_name(f"key of [{SECTION}] in {FILE}", key, KEYS)
     return values
 
 
@@ -160,16 +148,12 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if not name.startswith(PREFIX):
             continue
         key = name.removeprefix(PREFIX).lower()
-        if key not in _keys():
-            raise unknown_name("environment variable", name, [PREFIX + each.upper() for each in _keys()])
+        if key not in KEYS:
+            raise unknown_name("environment variable", name, [PREFIX + each.upper() for each in KEYS])
         if text:
-            values[key] = tuple(text.split()) if _is_list(key) else text
+            is_list = key in Placement.model_fields and Placement.model_fields[key].default == ()
+            values[key] = tuple(text.split()) if is_list else text
     return values
-
-
-def _is_list(key: str) -> bool:
-    known = Placement.model_fields.get(key)
-    return known is not None and known.default == ()
 
 
 def _validated(model: type[Model], values: Mapping[str, Any], origins: Mapping[str, str]) -> Model:

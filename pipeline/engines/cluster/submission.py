@@ -1,22 +1,43 @@
-"""From what was asked for to what a cluster is sent: everything is checked here, before the first request."""
+"""From what was asked for to what a cluster is sent: everything is checked here, before the first request.
+
+The pipeline is the same definition as anywhere; every task is placed, and a lint looks for what Kubeflow trips over.
+"""
 
 from __future__ import annotations
 
+import functools
+import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_models.errors import RequestError
-from pipeline.engines.cluster.settings import ClusterSettings
-from pipeline.request.place import default_name, slug
-from pipeline.request.plan import UNSEEN, Elsewhere, make_plan
+from pipeline.definitions.stages import load_pipeline, run_titles
+from pipeline.engines.cluster.lint import lint
+from pipeline.engines.cluster.placement import Placement
+from pipeline.engines.cluster.settings import ClusterSettings, Connection
+from pipeline.request.plan import UNSEEN, Elsewhere, default_name, make_plan, slug
 from pipeline.request.request import Request
+from pipeline.versions import code_version
 
 if TYPE_CHECKING:
-    from pipeline.engines.cluster.compiling import ClusterPipeline
+    from kfp.dsl.graph_component import GraphComponent
 
 MAX_NAME = 200
+
+
+@dataclass(frozen=True)
+class ClusterPipeline:
+    """Kubeflow's intermediate representation of a pipeline: what is computed, and how it is placed."""
+
+    spec: Mapping[str, Any]
+    platform: Mapping[str, Any]
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {"pipeline_spec": dict(self.spec), "platform_spec": dict(self.platform)}
 
 
 @dataclass(frozen=True)
@@ -36,8 +57,6 @@ def build_submission(request: Request, settings: ClusterSettings) -> Submission:
     Raises:
         RequestError: whatever is wrong with it.
     """
-    from pipeline.engines.cluster.compiling import compile_for_cluster, run_parameter
-
     if request.workdir or request.tracking_uri:
         raise RequestError(
             "a cluster keeps its runs on its volume and is told of MLflow by gan-pipeline.toml: leave out "
@@ -50,12 +69,66 @@ def build_submission(request: Request, settings: ClusterSettings) -> Submission:
     name = request.name or default_name(plan)
     if not name.strip() or len(name) > MAX_NAME or not slug(name):
         raise RequestError(f"--name {name[:40]!r}: expected 1 to {MAX_NAME} characters, letters or digits among them")
-    connection = settings.connection
-    run = run_parameter(name, connection.experiment, connection.tracking_uri, placement, slug(name))
-    arguments = {**plan.arguments(request), "run": run}
-    pipeline = None
-    if request.command == "retrain":
-        from pipeline.definitions.retraining import retraining_pipeline as pipeline
-    made = compile_for_cluster(placement, arguments, plan.source_version != UNSEEN, pipeline)
+    arguments = {**plan.arguments(request), "run": run_parameter(name, settings.connection, placement)}
+    made = compile_for_cluster(load_pipeline(request.definition), placement, arguments, plan.source_version != UNSEEN)
     about = f"{plan.recipe.name} on {plan.recipe.data.source}, seed {plan.seed}"
     return Submission(name, about, made, arguments)
+
+
+def compile_for_cluster(
+    pipeline: GraphComponent, placement: Placement, arguments: Mapping[str, Any], cache_preparation: bool = True
+) -> ClusterPipeline:
+    """Compiles a pipeline for a cluster.
+
+    Args:
+        arguments: that it will be started with; they are checked, and not written into it.
+        cache_preparation: whether equal inputs mean equal data; False for data that may change behind its path.
+
+    Raises:
+        RequestError: it would run into one of the known traps, or the arguments are not the pipeline's.
+    """
+    import yaml
+    from kfp.compiler import Compiler
+
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch, "pipeline.yaml")
+        Compiler().compile(_placed(pipeline, placement, cache_preparation), str(file))
+        spec, platform = [*yaml.safe_load_all(file.read_text(encoding="utf-8")), {}][:2]
+    compiled = ClusterPipeline(spec, platform)
+    if findings := lint(compiled.spec, compiled.platform, arguments):
+        raise RequestError("the pipeline cannot be submitted: " + "; ".join(findings))
+    return compiled
+
+
+def _placed(pipeline: GraphComponent, placement: Placement, cache_preparation: bool) -> GraphComponent:
+    """The same pipeline, traced once more with every task placed."""
+    from kfp import dsl
+    from kfp.dsl.pipeline_context import Pipeline
+
+    @functools.wraps(pipeline.pipeline_func)
+    def place(*channels: Any) -> Any:
+        outputs = pipeline.pipeline_func(*channels)
+        for task in Pipeline.get_default_pipeline().tasks.values():
+            placement.apply(task, cache_preparation)
+        return outputs
+
+    placed: GraphComponent = dsl.pipeline(name=pipeline.name, description=pipeline.description)(place)
+    return placed
+
+
+def run_parameter(name: str, connection: Connection, placement: Placement) -> str:
+    """The `run` parameter of a pipeline on a cluster: everything but the run's identity, which its pods' label says.
+
+    Runs of one name share a folder on the volume, and go on from each other's checkpoints.
+    """
+    fields: dict[str, Any] = {
+        "name": name,
+        "experiment": connection.experiment,
+        "code_version": code_version(),
+        "titles": run_titles(),
+    }
+    if connection.tracking_uri:
+        fields["tracking_uri"] = connection.tracking_uri
+    if placement.pvc:
+        fields["state_dir"] = f"{placement.mount}/runs/{slug(name)}"
+    return json.dumps(fields, sort_keys=True)

@@ -127,7 +127,7 @@ class StageContainers:
                 elif missing := missing_outputs(command):
                     code, reason = 1, f"ended well, but {missing} is not there"
             finally:
-                _remove(container)
+                remove(container)
         except Exception as error:  # the engine has gone, or somebody removed the container while it ran
             code, reason = 1, f"was lost ({' '.join(str(error).split())})"
         return code, reason
@@ -208,8 +208,8 @@ def _reason(container: Container, code: int) -> str:
     return f"ended with exit code {code}" + (f" ({said})" if said else "")
 
 
-def _remove(container: Container) -> None:
-    from docker.errors import APIError
+def remove(container: Container) -> None:
+    from docker.errors import DockerException
 
-    with suppress(APIError):  # somebody else has done it
+    with suppress(DockerException):  # somebody else has done it
         container.remove(force=True, v=True)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from components.stage.stopping import PARENT_VARIABLE, STANDARD_INPUT
 from gan_models.errors import RequestError
 from gan_models.metrics.locations import CACHE_VARIABLE, default_cache
 from pipeline.definitions.stages import STAGES, Stage
-from pipeline.engines.docker.containers import LABEL, ContainerOptions, StageContainers, StageOptions
+from pipeline.engines.docker.containers import LABEL, ContainerOptions, StageContainers, StageOptions, remove
 from pipeline.engines.local.engine import run_with_kfp
 from pipeline.engines.protocol import Engine, Job, Launch, Outcome
 from pipeline.versions import code_version, package_version
@@ -66,7 +66,7 @@ class StageImages:
             environment=_environment(job.context, job.workdir, cache),
             security=self.security,
         )
-        with _client() as client:
+        with closing(_client()) as client:
             _remove_leftovers(client, job.workdir.root)
             try:
                 return run_with_kfp(job, StageContainers, options.model_dump(mode="json"))
@@ -109,7 +109,7 @@ class DockerEngine(Engine):
         """
         release = package_version()
         cpu, gpu = (image, image) if image else (f"gan-pipeline-cpu:{release}", f"gan-pipeline-gpu:{release}")
-        with _client() as client:
+        with closing(_client()) as client:
             for name in dict.fromkeys((cpu, gpu)):
                 _check_image(client, name)
             about = client.info()
@@ -129,24 +129,20 @@ class DockerEngine(Engine):
 DOCKER = DockerEngine()
 
 
-@contextmanager
-def _client() -> Iterator[DockerClient]:
+def _client() -> DockerClient:
     import docker
     from docker.errors import DockerException
 
     try:
         client = docker.from_env()
         client.ping()
+        return client
     except DockerException as error:
         where = os.environ.get("DOCKER_HOST") or "its usual socket"
         raise RequestError(
             f"--engine docker: no Docker engine answers at {where} ({' '.join(str(error).split())}): start it, set "
             "DOCKER_HOST, or leave --engine out"
         ) from None
-    try:
-        yield client
-    finally:
-        client.close()
 
 
 def _check_image(client: DockerClient, name: str) -> None:
@@ -192,5 +188,4 @@ def _remove_leftovers(client: DockerClient, root: Path, seconds: int = LEFTOVER_
         with suppress(DockerException, RequestException):
             if seconds and container.status == "running":
                 container.wait(timeout=seconds)
-        with suppress(DockerException):
-            container.remove(force=True, v=True)
+        remove(container)

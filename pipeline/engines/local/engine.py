@@ -34,7 +34,6 @@ from components.stage.failures import Interrupted
 from components.stage.progress import EVENTS_VARIABLE, Event, EventReader
 from components.stage.stopping import PARENT_VARIABLE
 from gan_models.errors import RequestError, RunError
-from pipeline.definitions.stages import stages_of
 from pipeline.engines.local.kfp_process import EngineRequest, Result
 from pipeline.engines.local.processes import POLL_SECONDS, StageProcesses, Stages, is_stage
 from pipeline.engines.protocol import Engine, Job, Launch, Outcome
@@ -62,9 +61,9 @@ class LocalEngine(Engine):
         return run_with_kfp(job, StageProcesses, {})
 
     def scheduler(self, store: Path, say: Callable[[str], None]) -> Scheduler:
-        from pipeline.scheduling.store import LocalSchedules, ScheduleStore
+        from pipeline.scheduling.store import ScheduleStore
 
-        return LocalSchedules(ScheduleStore(store))
+        return ScheduleStore(store)
 
 
 LOCAL = LocalEngine()
@@ -103,9 +102,7 @@ def run_with_kfp(job: Job, stages: type[Stages], options: Mapping[str, Any]) -> 
             _await(engine, signals)
         events = EventReader(workdir.events).read()
         if engine.returncode == 0 and request.result.is_file():
-            # kfp says nothing about a stage that it takes from its cache: it just never starts.
-            skipped = tuple(stage for stage in stages_of(job.definition) if stage not in _stages(events, "start"))
-            return Outcome("finished", artifacts=Result.validate_json(request.result.read_bytes()), skipped=skipped)
+            return Outcome("finished", artifacts=Result.validate_json(request.result.read_bytes()))
     return _failure(events, workdir, interrupted=bool(signals))
 
 

@@ -24,7 +24,7 @@ from pydantic import BaseModel, TypeAdapter
 from components.context import PIPELINE
 from components.stage.progress import EventLog
 from gan_models.errors import RequestError
-from pipeline.definitions.stages import Definition
+from pipeline.definitions.stages import Definition, load_pipeline
 from pipeline.engines.local.processes import Stages
 
 PARENT_SECONDS = 0.5  # between two looks at whether the command line still lives
@@ -32,10 +32,9 @@ STAGE_SECONDS = 30.0  # a stage that was told to stop has this long to save what
 
 
 class EngineRequest(BaseModel):
-    """What the command line asks for."""
+    """What the command line asks for: of a `pipeline.engines.protocol.Job`, and how its stages are run."""
 
     pipeline: Path | None
-    """A compiled pipeline; None: the one that `definition` names."""
     definition: Definition
     arguments: dict[str, str | int | bool]
     pipeline_root: Path
@@ -43,9 +42,8 @@ class EngineRequest(BaseModel):
     result: Path
     """Where the output artifacts' places go, as `Result`."""
     stages: str
-    """How they are run: a class as `Stages` describes it, as "module:class"."""
+    """A class as `Stages` describes it, as "module:class"; it is made from `options`."""
     options: dict[str, Any]
-    """Of that class."""
 
 
 Result = TypeAdapter(dict[str, Path])
@@ -69,8 +67,7 @@ def run_pipeline(request: EngineRequest, stages: Stages) -> dict[str, Path]:
         cache_root=str(request.cache_root),
     )
     if request.pipeline is None:
-        module = import_module(f"pipeline.definitions.{request.definition}")
-        pipeline = getattr(module, f"{request.definition}_pipeline")
+        pipeline = load_pipeline(request.definition)
     else:
         pipeline = components.load_component_from_file(str(request.pipeline))
     return {name: Path(artifact.path) for name, artifact in pipeline(**request.arguments).outputs.items()}

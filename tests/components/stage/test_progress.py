@@ -67,8 +67,7 @@ def test_the_board_tells_the_story_of_a_run(tmp_path: Path, monkeypatch: pytest.
     assert "2 train: goes on from step 200" in lines[1]
     assert lines[2].startswith("✓ 2 train: 0.")
     assert lines[-1].startswith("✗ 4 evaluate: failed after")
-    assert board.error is not None
-    assert board.error["stage"] == "evaluate_gan"
+    assert board.errors[0]["stage"] == "evaluate_gan"
 
 
 def test_the_board_marks_what_came_from_the_cache(tmp_path: Path) -> None:

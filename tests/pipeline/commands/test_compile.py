@@ -15,8 +15,7 @@ import pytest
 import yaml
 
 from pipeline.definitions.stages import run_titles
-from pipeline.request.place import default_name
-from pipeline.request.plan import compiled_parameters, make_plan
+from pipeline.request.plan import compiled_parameters, default_name, make_plan
 from pipeline.request.request import Request
 
 STAGES = ["prepare-data", "train-gan", "select-checkpoint", "evaluate-gan", "export-samples"]

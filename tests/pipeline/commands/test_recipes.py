@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from gan_models.recipes import load_recipe, recipe_names
-from pipeline.commands.recipes import family_tree
+from pipeline.cli.recipes import family_tree
 
 
 def drawn(parents: dict[str, str]) -> list[str]:

@@ -15,8 +15,7 @@ import pytest
 from components.prepare_data.sources import carried_by, short_name
 from gan_models.errors import RequestError
 from gan_models.games.adversarial.spec import Adversarial
-from pipeline.request.place import default_name, make_place, slug, tracking_address
-from pipeline.request.plan import Plan, make_plan, read_parameters
+from pipeline.request.plan import Plan, default_name, make_place, make_plan, read_parameters, slug, tracking_address
 from pipeline.request.request import Request
 
 

@@ -12,8 +12,7 @@ import pytest
 from components.context import RunContext
 from components.tracking.journal import Journal, last_kind
 from pipeline.commands.run import continue_or_begin
-from pipeline.request.place import Place
-from pipeline.request.plan import Plan, make_plan
+from pipeline.request.plan import Place, Plan, make_plan
 from pipeline.request.request import Request
 from pipeline.workdir import WorkDirectory, open_workdir
 

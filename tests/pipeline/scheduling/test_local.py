@@ -30,7 +30,7 @@ LocalScheduler(ScheduleStore(Path(sys.argv[1])), runner=(sys.executable, sys.arg
 RUN = """
 import os, signal, sys, time
 from pathlib import Path
-from pipeline.scheduling.run import do_run
+from pipeline.cli.scheduled import do_run
 
 def work(request):
     told = []
@@ -75,7 +75,7 @@ class Place:
         self.schedulers.append(subprocess.Popen(command, stderr=subprocess.PIPE))
         return self.schedulers[-1]
 
-    def state(self, number: int) -> str:
+    def state(self, number: int | str) -> str:
         return {run.id: run.state for run in self.store.runs("faces", 1000)}.get(str(number), "")
 
     def begun(self) -> int:
@@ -173,7 +173,7 @@ def test_an_edit_is_taken_over_while_it_serves(place: Place) -> None:
 def test_a_failure_is_in_the_journal_with_its_sentence(place: Place) -> None:
     place.go.touch()
     place.ensure(3600, fail="yes")
-    number = place.store.claim_now("faces")
+    number = place.store.run_now("faces")
     place.serve()
     wait_until(lambda: place.state(number) == "failed")
     assert place.store.runs("faces")[0].sentence == "the disk is full"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,8 @@ from gan_models.errors import RequestError
 from pipeline.cli import call
 from pipeline.request.request import Request
 from pipeline.scheduling.cron import next_due, normalise_cron
-from pipeline.scheduling.schedule import command_of, equal_schedules, make_schedule
+from pipeline.scheduling.schedule import make_schedule
+from pipeline.scheduling.store import ScheduleStore
 
 
 @pytest.mark.parametrize(
@@ -57,11 +59,13 @@ def test_what_cannot_be_is_said_in_a_sentence(fields: dict[str, object], words: 
     assert words in str(refused.value)
 
 
-def test_a_pause_is_no_difference_but_a_time_is() -> None:
+def test_a_pause_is_no_difference_but_a_time_is(tmp_path: Path) -> None:
+    store = ScheduleStore(tmp_path / "schedules.db")
     nightly = make_schedule(name="nightly", every=60, request={"seed": 1})
-    assert equal_schedules(nightly, nightly.model_copy(update={"paused": True}))
-    assert not equal_schedules(nightly, nightly.model_copy(update={"every": 61}))
-    assert not equal_schedules(nightly, nightly.model_copy(update={"request": {"seed": 2}}))
+    assert store.ensure(nightly) == "created"
+    assert store.ensure(nightly.model_copy(update={"paused": True})) == "unchanged"
+    assert store.ensure(nightly.model_copy(update={"every": 61})) == "changed"
+    assert store.ensure(nightly.model_copy(update={"every": 61, "request": {"seed": 2}})) == "changed"
 
 
 @pytest.mark.parametrize(
@@ -86,7 +90,7 @@ def test_when_it_is_due_next(cron: str, after: str, due: str) -> None:
 def test_a_request_as_a_command_line() -> None:
     request = {"command": "retrain", "data": "digits", "seed": 3, "force": True, "overrides": ["training.steps=5"]}
     words = ["retrain", "--seed", "3", "--data", "digits", "--force", "--set", "training.steps=5"]
-    assert command_of(Request.parse(request)) == words
+    assert Request.parse(request).command_line() == words
 
 
 def test_a_schedule_of_today_stands_for_the_command_line_of_today() -> None:
@@ -110,7 +114,7 @@ def test_a_schedule_of_today_stands_for_the_command_line_of_today() -> None:
     )
     request = Request.parse(kept.request)
     assert request.document() == kept.request
-    assert " ".join(command_of(request)) == (
+    assert " ".join(request.command_line()) == (
         "retrain --seed 4 --recipe dcgan --data folder:/images --workdir /runs/faces "
         "--tracking-uri sqlite:////runs/mlflow.db --name faces --model faces --webhook-env HOOK --force --warm-start "
         "--set data.size=8 --set training.steps=5"
@@ -125,5 +129,5 @@ def test_every_field_of_a_request_comes_back_from_its_command_line(field: str, m
         asked = asked.model_copy(update={"command": "retrain"})
     told: list[Request] = []
     monkeypatch.setattr("pipeline.commands.run.run_command", lambda request, as_json: told.append(request) or 0)
-    assert call(command_of(asked)) == 0
+    assert call(asked.command_line()) == 0
     assert told == [asked]

@@ -13,7 +13,7 @@ from components.processes import parent_mark
 from gan_models.errors import RequestError
 from pipeline.request.request import Request
 from pipeline.scheduling.schedule import Schedule, make_schedule
-from pipeline.scheduling.store import ATTEMPTS, LocalSchedules, ScheduleStore, first_due
+from pipeline.scheduling.store import ATTEMPTS, ScheduleStore, first_due
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NOBODY = "999999999:1.00"
@@ -104,7 +104,7 @@ def test_runs_never_overlap(store: ScheduleStore) -> None:
     assert states(store) == {10: "running", 20: "skipped"}
     assert store.runs("faces")[0].sentence == "the run due at 2026-11-22T12:10:00 was still running"
     with pytest.raises(RequestError, match="has not ended yet"):
-        store.claim_now("faces")
+        store.run_now("faces")
 
 
 def test_only_one_of_many_processes_gets_a_run(store: ScheduleStore) -> None:
@@ -169,8 +169,7 @@ def test_a_deleted_schedule_keeps_its_journal_and_comes_back_without_doubles(sto
 
 
 def test_names_that_are_not_there(store: ScheduleStore) -> None:
-    schedules = LocalSchedules(store)
-    for call in (schedules.show, schedules.pause, schedules.resume, schedules.delete, schedules.run_now):
+    for call in (store.show, store.pause, store.resume, store.delete, store.run_now):
         with pytest.raises(RequestError, match="did you mean 'faces'"):
             call("face")
 

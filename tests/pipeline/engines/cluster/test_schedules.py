@@ -22,16 +22,15 @@ TINY = {"recipe": "dcgan", "data": "digits", "overrides": ["training.steps=20"]}
 
 
 @pytest.fixture(scope="module")
-def build() -> Callable[[Schedule], Submission]:
+def build() -> Callable[[Request, ClusterSettings], Submission]:
     """Compiles each request once."""
     kept: dict[str, Submission] = {}
     settings = read_settings({"image": IMAGE, "pvc": "state"}, {})
 
-    def build(schedule: Schedule) -> Submission:
-        key = repr(schedule.request)
-        if key not in kept:
-            kept[key] = build_submission(Request.parse(schedule.request), settings)
-        return kept[key]
+    def build(request: Request, _: ClusterSettings) -> Submission:
+        if repr(request) not in kept:
+            kept[repr(request)] = build_submission(request, settings)
+        return kept[repr(request)]
 
     return build
 
@@ -45,8 +44,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[KfpServer]:
 
 
 @pytest.fixture
-def schedules(server: KfpServer, build: Callable[[Schedule], Submission]) -> Scheduler:
-    return ClusterSchedules(settings_for(server), build)
+def schedules(
+    server: KfpServer, build: Callable[[Request, ClusterSettings], Submission], monkeypatch: pytest.MonkeyPatch
+) -> Scheduler:
+    monkeypatch.setattr("pipeline.engines.cluster.schedules.build_submission", build)
+    return ClusterSchedules(settings_for(server))
 
 
 def settings_for(server: KfpServer, **more: Any) -> ClusterSettings:

@@ -88,10 +88,10 @@ def test_what_is_wrong_is_named_with_its_place(
 
 
 def test_secrets_are_names_and_keys(tmp_path: Path) -> None:
-    from pipeline.engines.cluster.placement import SecretReference
+    from pipeline.engines.cluster.placement import parse_secret
 
     flags: dict[str, Any] = {"image": IMAGE, "secret": ["mlflow", "s3:id=AWS_ACCESS_KEY_ID,AWS_REGION"]}
-    first, second = map(SecretReference.parse, read_settings(flags, {}, tmp_path).placement().secret)
-    assert {"MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_PASSWORD"} < set(first.variables)
-    assert (first.optional, second.optional) == (True, False)
-    assert second.variables == {"id": "AWS_ACCESS_KEY_ID", "AWS_REGION": "AWS_REGION"}
+    first, second = map(parse_secret, read_settings(flags, {}, tmp_path).placement().secret)
+    assert {"MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_PASSWORD"} < set(first[1])
+    assert first[2]
+    assert second == ("s3", {"id": "AWS_ACCESS_KEY_ID", "AWS_REGION": "AWS_REGION"}, False)

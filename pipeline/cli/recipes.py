@@ -1,23 +1,34 @@
-"""`gan-pipeline recipes`: which GANs are built in, and what can be set about them."""
+"""`gan-pipeline recipes`: which GANs are built in, and what can be set about them.
+
+Each command imports what it needs when it is called.
+"""
 
 from __future__ import annotations
 
 import json
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-import yaml
+from typer import Argument, Option
 
-from gan_models.recipes import Recipe, load_recipe, recipe_names
-from gan_models.recipes.settings import Setting, explain
+from pipeline.cli.options import SetOption
 
+if TYPE_CHECKING:
+    from gan_models.recipes.settings import Setting
+
+recipes_app = typer.Typer(help="List the recipes, or explain one.", rich_markup_mode=None)
 _WIDTH = 110
 _HEADING = ("name", "description", "paper", "builds_on")
 
 
-def list_command() -> int:
-    """The family tree: a line for each built-in recipe under the one it grew out of, and the paper below."""
+@recipes_app.callback(invoke_without_command=True)
+def list_recipes(context: typer.Context) -> int:
+    """The recipes as a family tree; `recipes show NAME` explains one."""
+    if context.invoked_subcommand is not None:
+        return 0
+    from gan_models.recipes import load_recipe, recipe_names
+
     recipes = {name: load_recipe(name) for name in recipe_names()}
     rows = list(family_tree({name: recipe.builds_on for name, recipe in recipes.items()}))
     width = max(len(branch) + len(name) for branch, _, name in rows) + 2
@@ -65,14 +76,29 @@ def _in_circle(name: str, parents: Mapping[str, str]) -> bool:
     return False
 
 
-def show_command(name: str, overrides: Sequence[str], as_yaml: bool = False) -> int:
-    """Every setting of a recipe explained; or as YAML with the defaults filled in, itself a valid recipe file."""
-    recipe = load_recipe(name, overrides)
+@recipes_app.command("show")
+def show_recipe(
+    name: Annotated[str, Argument(metavar="NAME", help="A recipe's name or the path of a YAML.")],
+    overrides: SetOption = None,
+    as_yaml: Annotated[bool, Option("--yaml", help="Print the YAML itself, every default filled in.")] = False,
+) -> int:
+    """Explain every setting of a recipe: its value, what it means, what it may be."""
+    from gan_models.recipes import load_recipe
+    from gan_models.recipes.settings import explain
+
+    recipe = load_recipe(name, overrides or ())
     if as_yaml:
+        import yaml
+
         document = recipe.model_dump(mode="json")
         typer.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120), nl=False)
         return 0
-    typer.echo(_heading(recipe))
+    typer.echo(f"{recipe.name}: {recipe.description}")
+    if recipe.paper:
+        typer.echo(f"paper: {recipe.paper}")
+    if recipe.builds_on:
+        typer.echo(f"builds on: {recipe.builds_on}")
+    typer.echo("Any setting below is changed by --set KEY=VALUE.")
     for setting in explain(recipe):
         if setting.key not in _HEADING:
             typer.echo(_block(setting))
@@ -80,17 +106,10 @@ def show_command(name: str, overrides: Sequence[str], as_yaml: bool = False) -> 
     return 0
 
 
-def _heading(recipe: Recipe) -> str:
-    lines = [f"{recipe.name}: {recipe.description}"]
-    if recipe.paper:
-        lines.append(f"paper: {recipe.paper}")
-    if recipe.builds_on:
-        lines.append(f"builds on: {recipe.builds_on}")
-    return "\n".join([*lines, "Any setting below is changed by --set KEY=VALUE."])
-
-
 def _block(setting: Setting) -> str:
     """A setting's line and, indented below it, what it means and what it may be."""
+    import textwrap
+
     if setting.is_section:
         level = setting.key.count(".")
         return f"{'' if level else chr(10)}[{setting.key}] {setting.meaning}"
