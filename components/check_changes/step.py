@@ -20,10 +20,8 @@ class Request(StageRequest):
     """What would be trained, and what was."""
 
     dataset: Path
-    champion: Path
-    """The folder of find_champion."""
-    model: dict[str, Any]
-    """The sections of the recipe that decide the weights."""
+    champion: Path  # the folder of find_champion
+    model: dict[str, Any]  # the sections of the recipe that decide the weights
     seed: int
     force: bool
 

@@ -17,8 +17,7 @@ class Request(StageRequest):
     """Whose champion, and where it goes."""
 
     model_name: str
-    output: Path
-    """Folder to write: champion.json and, where there is a champion, generator/."""
+    output: Path  # folder to write: champion.json and, where there is a champion, generator/
 
 
 def run(request: Request, stage: Stage) -> Champion:

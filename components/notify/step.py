@@ -24,10 +24,8 @@ TRIES, WAIT_SECONDS, TIMEOUT_SECONDS = 3, 1.0, 10.0
 class Request(StageRequest):
     """How the pipeline ended, and where to tell it."""
 
-    webhook_env: str
-    """Name of the environment variable that holds the webhook's address; empty: nobody is told."""
-    state: str
-    """SUCCEEDED, or how else Kubeflow calls the end."""
+    webhook_env: str  # name of the environment variable that holds the webhook's address; empty: nobody is told
+    state: str  # SUCCEEDED, or how else Kubeflow calls the end
     error: str = ""
 
 

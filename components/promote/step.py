@@ -22,8 +22,7 @@ class Request(StageRequest):
     dataset: Path
     selected: Path
     report: Path
-    samples: Path
-    """The folder of export_samples, which has registered the generator."""
+    samples: Path  # the folder of export_samples, which has registered the generator
 
 
 def run(request: Request, stage: Stage) -> Outcome:

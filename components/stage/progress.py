@@ -20,7 +20,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -116,19 +116,7 @@ def figures_text(figures: Figures) -> str:
 
 
 @contextmanager
-def _bar(title: str, total: int) -> Iterator[Progress]:
-    """A bar on the terminal, on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=total, figures="")
-        yield Progress(total, lambda done, figures: bar.update(task, completed=done, figures=figures_text(figures)))
-
-
-def show_progress(events: EventLog, task: str, total: int) -> AbstractContextManager[Progress]:
+def show_progress(events: EventLog, task: str, total: int) -> Iterator[Progress]:
     """Progress of one task, shown in the way that fits: events, a bar on a terminal, a line now and then in a log."""
     title = f"{events.stage}: {task}"
 
@@ -138,10 +126,18 @@ def show_progress(events: EventLog, task: str, total: int) -> AbstractContextMan
     def line(done: int, figures: Figures) -> None:
         print(f"{title} {done}/{total} {figures_text(figures)}".rstrip(), file=sys.stderr, flush=True)  # noqa: T201
 
-    if events.path is None and sys.stderr.isatty():
-        return _bar(title, total)
-    if events.path is None:
-        return contextlib.nullcontext(Progress(total, line, LINE_SECONDS, the_end=False))
-    progress = Progress(total, tell)
-    progress.set(0)
-    return contextlib.nullcontext(progress)
+    if events.path is not None:
+        progress = Progress(total, tell)
+        progress.set(0)
+        yield progress
+    elif not sys.stderr.isatty():
+        yield Progress(total, line, LINE_SECONDS, the_end=False)
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Bar(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True)) as bar:
+            shown = bar.add_task(title, total=total, figures="")
+            yield Progress(total, lambda n, figures: bar.update(shown, completed=n, figures=figures_text(figures)))

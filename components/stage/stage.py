@@ -24,7 +24,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -37,9 +37,6 @@ from components.stage.stopping import PARENT_VARIABLE, StopSignal, stop_on_signa
 from components.tracking.journal import Journal, last_kind
 from gan_models.atomic import write_json
 from gan_models.errors import RunError
-
-if TYPE_CHECKING:
-    from components.tracking.relay import Relay
 
 __all__ = ["PIPELINE", "Interrupted", "RunContext", "Stage", "flatten", "open_stage", "run_component"]
 
@@ -57,13 +54,11 @@ T = TypeVar("T")
 class Stage:
     """The running stage. Made by `open_stage`."""
 
-    def __init__(
-        self, name: str, context: RunContext, events: EventLog, stop: StopSignal, journal: Journal | None = None
-    ) -> None:
+    def __init__(self, name: str, context: RunContext, events: EventLog, stop: StopSignal) -> None:
         self.name = name
         self.context = context
         self.log_path = context.log_path(name)
-        self._journal = journal
+        self._journal: Journal | None = None  # where the run is tracked
         self._events = events
         self._stop = stop
         self._logger = logging.getLogger(f"gan_pipeline.{name}")
@@ -161,8 +156,9 @@ class Stage:
             self._journal.append({"kind": kind, **fields})
 
     def _append_values(self, kind: str, values: Mapping[str, Any], **fields: Any) -> None:
-        for items in _chunks(list(values.items()), VALUES_PER_ENTRY):
-            self._append(kind, **fields, values=dict(items))
+        items = list(values.items())
+        for start in range(0, len(items), VALUES_PER_ENTRY):
+            self._append(kind, **fields, values=dict(items[start : start + VALUES_PER_ENTRY]))
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -183,11 +179,6 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[name] = value
     return flat
-
-
-def _chunks(items: list[tuple[str, Any]], size: int) -> Iterator[list[tuple[str, Any]]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
 
 
 def _text(value: Any) -> str:
@@ -231,7 +222,7 @@ def open_stage(name: str, context: RunContext | None = None, stop: StopSignal | 
         try:
             stage._events.write("start")
             inside.enter_context(_log_file(stage.log_path))
-            inside.enter_context(_journal_open(stage))
+            _open_journal(stage, inside)
             stage._append("start", environment=environment())
             yield stage
         except BaseException as error:
@@ -250,37 +241,27 @@ def open_stage(name: str, context: RunContext | None = None, stop: StopSignal | 
             stage._events.write("end", status=status, seconds=round(time.monotonic() - started, 3))
 
 
-@contextmanager
-def _journal_open(stage: Stage) -> Iterator[None]:
-    """Gives the stage its journal, and a relay that sends it where no other process does."""
+def _open_journal(stage: Stage, inside: ExitStack) -> None:
+    """Gives the stage its journal, and a relay that sends it where no other process does; `inside` closes them."""
     context = stage.context
     if not context.tracking_uri:
-        yield
         return
-    with ExitStack() as inside:
-        stage._journal = Journal(context.tracking_folder, stage.name)
-        inside.callback(stage._journal.close)
-        _describe_run(context)
-        if context.relay == "in-process":
-            from components.tracking.relay import Relay
-
-            relay = inside.enter_context(Relay(context, only=stage.name))
-            inside.callback(_wait_for, relay, stage)
-        yield
-
-
-def _wait_for(relay: Relay, stage: Stage) -> None:
-    seconds = float(os.environ.get(DRAIN_VARIABLE, DRAIN_SECONDS))
-    if pending := relay.drain(seconds):
-        stage.note(pending.sentence())
-
-
-def _describe_run(context: RunContext) -> None:
-    """What a later command needs to send this run's journals, should the server be away until then."""
-    file = context.tracking_folder / DESCRIPTION_FILE
-    if not file.exists():
+    stage._journal = Journal(context.tracking_folder, stage.name)
+    inside.callback(stage._journal.close)
+    described = context.tracking_folder / DESCRIPTION_FILE
+    if not described.exists():  # what a later command needs to send the journals, should the server be away until then
         fields = context.model_dump(include=set(DESCRIBED))
-        write_json(file, {**fields, "tracking_uri": redact(context.tracking_uri)})
+        write_json(described, {**fields, "tracking_uri": redact(context.tracking_uri)})
+    if context.relay == "in-process":
+        from components.tracking.relay import Relay
+
+        relay = inside.enter_context(Relay(context, only=stage.name))
+
+        def wait() -> None:
+            if pending := relay.drain(float(os.environ.get(DRAIN_VARIABLE, DRAIN_SECONDS))):
+                stage.note(pending.sentence())
+
+        inside.callback(wait)
 
 
 def _end_unfinished(context: RunContext, status: str) -> None:

@@ -65,10 +65,8 @@ class Sender(ABC):
 class Tracker(ABC):
     """A kind of tracking store. Its module is imported when an address is checked, so what is slow is imported late."""
 
-    name: str
-    """What people call it, as in "entries wait to be sent to MLflow"."""
-    keeps_models = False
-    """Whether it has a registry of models: `champions` is overridden. A retraining needs one."""
+    name: str  # what people call it, as in "entries wait to be sent to MLflow"
+    keeps_models = False  # whether it has a registry of models: `champions` is overridden. A retraining needs one.
 
     def check(self, uri: str, seconds: float = ANSWER_SECONDS) -> Answer:
         """Whether the store at `uri` takes what it is sent, found out with one request at most.
@@ -140,15 +138,6 @@ def tracker_of(uri: str) -> Tracker:
 def default_address(folder: Path) -> str:
     """Of the store that the runs in a folder share when nobody names another: MLflow's, in a file."""
     return f"sqlite:///{(folder / 'mlflow.db').expanduser().resolve()}"
-
-
-def check_tracking(uri: str, seconds: float = ANSWER_SECONDS) -> Answer:
-    """`Tracker.check` of the address's tracker, which is quick and imports neither torch nor mlflow.
-
-    Raises:
-        RequestError: there is no such tracker, or it can tell that it will not take what it is sent.
-    """
-    return tracker_of(uri).check(uri, seconds)
 
 
 def champions_of(uri: str) -> Champions:

@@ -35,12 +35,10 @@ class Lineage(BaseModel):
     """What a generator was made from. Equal lineages are equal trainings."""
 
     recipe: str
-    recipe_digest: str
-    """As the code that wrote it down took it: other code may give an equal recipe another."""
+    recipe_digest: str  # as the code that wrote it down took it: other code may give an equal recipe another
     data_fingerprint: str
     seed: int
-    step: int = 0
-    """The chosen checkpoint."""
+    step: int = 0  # the chosen checkpoint
 
     def same_training(self, other: Lineage) -> bool:
         """Whether both are of the same data, recipe and seed."""
@@ -60,8 +58,7 @@ class Verdict(BaseModel):
 
     decision: Decision = ""
     reason: str = ""
-    against: str = ""
-    """The version that was the champion then; empty: there was none."""
+    against: str = ""  # the version that was the champion then; empty: there was none
     at: str = ""
     figures: dict[str, float] = {}
 
@@ -71,13 +68,11 @@ class Version(BaseModel):
 
     model: str
     version: str
-    run_id: str = ""
-    """Of the pipeline run, ours; empty when something else registered it."""
+    run_id: str = ""  # of the pipeline run, ours; empty when something else registered it
     mlflow_run_id: str = ""
     created: datetime
     aliases: list[str] = []
-    lineage: Lineage | None = None
-    """None where no retraining has looked at it yet."""
+    lineage: Lineage | None = None  # None where no retraining has looked at it yet
     verdict: Verdict = Verdict()
 
 
@@ -122,10 +117,6 @@ class Champions(ABC):
         if version is not None and version not in [each.version for each in found]:
             raise unknown_name(f"version of {model}", version, [each.version for each in found])
         return found
-
-    def champion(self, model: str) -> Version | None:
-        """The version with the alias `champion`; None where none has it."""
-        return with_alias(self.versions(model))
 
     def await_version(self, model: str, run_id: str, seconds: float) -> Version:
         """The version that a pipeline run registered; it is sent by another process, perhaps only now.

@@ -245,11 +245,9 @@ class Journal:
         self._synced = time.monotonic()
 
     def close(self) -> None:
-        if self._file >= 0:
-            self.sync()
-            os.close(self._file)
-            self._file = -1
-            self._lock.release()
+        self.sync()
+        os.close(self._file)
+        self._lock.release()
 
 
 def link_or_copy(source: Path | str, target: Path | str) -> None:

@@ -20,7 +20,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -43,6 +42,7 @@ from gan_models.atomic import write_json
 POLL_SECONDS = 0.5
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 10.0
 REFUSED_WAIT_SECONDS = 30.0
+CLOSE_SECONDS = 2.0
 ODD_TRIES = 8
 BATCH_VALUES = 500  # of metrics, parameters and tags each; MLflow takes 1,000 metrics, 100 parameters and 100 tags
 BATCH_NAMES = 100
@@ -85,7 +85,6 @@ class _Outbox:
     lock: FileLock
     offset: int = 0
     verify_below: int = 0  # entries before this offset may have been sent without being acknowledged
-    held: bool = False
     tries: int = 0
 
     @property
@@ -98,19 +97,15 @@ class _Outbox:
 
     def hold(self) -> bool:
         """Become the one that sends this journal; False while another process is."""
-        if not self.held:
+        if not self.lock.is_locked:
             try:
                 self.lock.acquire(timeout=0)
             except Timeout:
                 return False
-            self.held = True
             shutil.rmtree(sending_folder(self.spool), ignore_errors=True)
-            self._load()
+            self.offset, doubtful = read_acknowledged(self.path)
+            self.verify_below = ALWAYS if doubtful else self.offset + 1
         return True
-
-    def _load(self) -> None:
-        self.offset, doubtful = read_acknowledged(self.path)
-        self.verify_below = ALWAYS if doubtful else self.offset + 1
 
     def acknowledge(self, lines: Sequence[Line]) -> None:
         doubtful = {"doubtful": True} if self.verify_below == ALWAYS else {}
@@ -120,11 +115,6 @@ class _Outbox:
         for line in lines:
             if name := line.entry.get("file"):
                 remove(self.spool / name)
-
-    def release(self) -> None:
-        if self.held:
-            self.lock.release()
-            self.held = False
 
 
 @dataclass
@@ -155,7 +145,9 @@ class Relay:
         self.context = context
         self._only = only
         self._tracker = tracker_of(context.tracking_uri)
-        self._post = _Post(context, only, self._tracker.sender(_with_titles(context)))
+        # A command that only knows where the run lies takes the titles that its stages wrote down.
+        titles = context.titles or _description(context.tracking_folder / DESCRIPTION_FILE).get("titles", {})
+        self._post = _Post(context, only, self._tracker.sender(context.model_copy(update={"titles": titles})))
         left = unsent_runs(context) if only is None else ()
         self._leftovers = [_Post(run, None, self._tracker.sender(run)) for run in left]
         self._wake = threading.Event()
@@ -172,10 +164,11 @@ class Relay:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def __exit__(self, *error: object) -> None:
+        """Stops sending. What is under way gets a moment to finish; it is verified next time if it does not."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(CLOSE_SECONDS)
 
     def drain(self, timeout: float) -> Pending:
         """Wait until everything is sent: at most `timeout` seconds, and not for a server that refuses.
@@ -201,13 +194,6 @@ class Relay:
         count = count_unsent(self.context, self._only)
         return Pending(count, self._reason, self.context.tracking_folder, tuple(self._rejected), self._tracker.name)
 
-    def close(self, seconds: float = 2.0) -> None:
-        """Stop sending. What is under way gets `seconds` to finish; it is verified next time if it does not."""
-        self._stop.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(seconds)
-
     # -- the thread -------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -224,7 +210,7 @@ class Relay:
             self._wake.clear()
         for post in (self._post, *self._leftovers):
             for outbox in post.outboxes.values():
-                outbox.release()
+                outbox.lock.release()
 
     def _round(self) -> Trouble | None:
         """Send all there is; the first trouble ends the round, for every journal goes to the same store."""
@@ -354,15 +340,6 @@ def unsent_runs(context: RunContext) -> list[RunContext]:
             if has_unsent(run):
                 found.append((file.stat().st_mtime, run))
     return [run for _, run in sorted(found, key=lambda pair: pair[0])]
-
-
-def _with_titles(context: RunContext) -> RunContext:
-    """The run with the titles that its stages wrote down, for a command that only knows where the run lies."""
-    if context.titles:
-        return context
-    return context.model_copy(
-        update={"titles": _description(context.tracking_folder / DESCRIPTION_FILE).get("titles", {})}
-    )
 
 
 def _description(file: Path) -> dict[str, Any]:

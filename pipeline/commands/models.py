@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from components.tracking.backend import champions_of, check_tracking, tracker_of
+from components.tracking.backend import champions_of, tracker_of
 from components.tracking.champions import Champions, Verdict, Version, now, with_alias
 from gan_models.errors import RequestError, RunError
 from pipeline.request.place import RUNS_FOLDER, tracking_address
@@ -114,7 +114,7 @@ def rollback_command(model: str, tracking_uri: str | None) -> int:
 def _registry(tracking_uri: str | None) -> Champions:
     uri = tracking_address(tracking_uri, Path(RUNS_FOLDER).resolve())
     tracker_of(uri).check_exists(uri)
-    if check_tracking(uri) == "away":
+    if tracker_of(uri).check(uri) == "away":
         raise RunError("the tracking server does not answer: try again when it is back")
     return champions_of(uri)
 

@@ -17,7 +17,7 @@ from components.artifacts import read_outcome
 from components.context import PIPELINE, RunContext
 from components.redaction import redact
 from components.stage.failures import Interrupted
-from components.tracking.backend import check_champions, check_tracking
+from components.tracking.backend import check_champions, tracker_of
 from gan_models.errors import RequestError, RunError
 from pipeline.definitions.stages import run_titles, titles_of
 from pipeline.request.place import Place, make_place
@@ -92,7 +92,7 @@ def _run(request: Request, report: Report) -> Tell:
     launch = ENGINES.find(request.engine, "--engine").ready(request.image)
     if retrains:
         check_champions(place.tracking_uri)
-    reachable = check_tracking(place.tracking_uri)
+    reachable = tracker_of(place.tracking_uri).check(place.tracking_uri)
     if retrains:
         report.decided = {**report.decided, "model": plan.recipe.export.model_name or ""}
         if reachable == "away":

@@ -15,7 +15,7 @@ from pathlib import Path
 import typer
 
 from components.redaction import redact
-from components.tracking.backend import check_tracking, tracker_of
+from components.tracking.backend import tracker_of
 from gan_models.errors import RequestError, RunError
 from pipeline.commands.run import context_of
 from pipeline.request.place import RUNS_FOLDER, tracking_address
@@ -36,7 +36,7 @@ def ui_command(port: int, workdir: Path | None, tracking_uri: str | None) -> int
         typer.echo(f"these runs are on a tracking server, which has its own UI: {redact(uri)}")
         return 0
     tracker_of(uri).check_exists(uri)
-    check_tracking(uri)
+    tracker_of(uri).check(uri)
     _check_port(port)
     return _serve(uri, port)
 
@@ -123,7 +123,7 @@ def sync_command(workdir: Path, tracking_uri: str | None) -> int:
 
 
 def _check_answer(uri: str) -> None:
-    if check_tracking(uri) == "away":
+    if tracker_of(uri).check(uri) == "away":
         raise RunError(f"no tracking server answers at {redact(uri)}: try again when it is back")
 
 

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.tracking.champions import (
-    CHALLENGER,
-    CHAMPION,
-    GENERATOR_FOLDER,
-    Champions,
-    Lineage,
-    Verdict,
-    Version,
-)
+from components.tracking.champions import CHALLENGER, CHAMPION, GENERATOR_FOLDER, Champions, Lineage, Verdict, Version
 from components.tracking.mlflow.client import connect, sentence_of
 from components.tracking.mlflow.runs import RUN_TAG
 from gan_models.errors import RunError
@@ -28,8 +21,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-_PREFIX = "gan_pipeline."
-_VERDICT_TAG, _LINEAGE_TAG = f"{_PREFIX}verdict", f"{_PREFIX}lineage"
+PAGE = 100
+_VERDICT_TAG, _LINEAGE_TAG = "gan_pipeline.verdict", "gan_pipeline.lineage"
 
 
 class MlflowChampions(Champions):
@@ -52,13 +45,13 @@ class MlflowChampions(Champions):
 
     def models(self) -> list[str]:
         with self._sentences():
-            return sorted(model.name for model in self._pages(self._client.search_registered_models))
+            return sorted(model.name for model in _all(self._client.search_registered_models))
 
     def versions(self, model: str) -> list[Version]:
         quoted = model.replace("'", "''")
         with self._sentences():
             aliases = self._aliases(model)
-            found = self._pages(lambda **page: self._client.search_model_versions(f"name = '{quoted}'", **page))
+            found = _all(partial(self._client.search_model_versions, f"name = '{quoted}'"))
         return sorted((_version(each, aliases) for each in found), key=lambda each: int(each.version), reverse=True)
 
     def _aliases(self, model: str) -> Mapping[str, str]:
@@ -71,16 +64,6 @@ class MlflowChampions(Champions):
                 return {}
             raise
         return aliases
-
-    @staticmethod
-    def _pages(search: Any) -> list[Any]:
-        found, token = [], None
-        while True:
-            page = search(page_token=token)
-            found += page
-            token = page.token
-            if not token:
-                return found
 
     def download_generator(self, version: Version, target: Path, only: Sequence[str] = ()) -> bool:
         from mlflow.artifacts import download_artifacts
@@ -119,6 +102,16 @@ class MlflowChampions(Champions):
                     self._client.delete_registered_model_alias(name, CHALLENGER)
             elif verdict.decision == "kept":
                 self._client.set_registered_model_alias(name, CHALLENGER, number)
+
+
+def _all(search: Callable[..., Any]) -> list[Any]:
+    """What is found on all pages of a search."""
+    from mlflow.utils import get_results_from_paginated_fn
+
+    found: list[Any] = get_results_from_paginated_fn(  # type: ignore[no-untyped-call]
+        lambda count, page: search(max_results=count, page_token=page), PAGE
+    )
+    return found
 
 
 def _version(found: ModelVersion, aliases: Mapping[str, str]) -> Version:
