@@ -40,11 +40,7 @@ class Document(BaseModel):
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Of the folder that a stage wrote.
-
-        Raises:
-            RunError: it is not there, or not readable.
-        """
+        """Of the folder that a stage wrote; RunError where it is not there, or not readable."""
         file = folder / cls.FILE
         try:
             return cls.model_validate_json(file.read_text(encoding="utf-8"))

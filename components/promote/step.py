@@ -37,7 +37,9 @@ def run(request: Request, stage: Stage) -> Outcome:
     model = Exported.read(request.samples).registered_name
     seconds = float(os.environ.get(WAIT_VARIABLE, WAIT_SECONDS))
     version = registry.await_version(model, stage.context.run_id, seconds)
-    figures = _figures(request.report, compared)
+    found = Figures.read(request.report)
+    headline = {name: found.metrics[name] for name in found.headline}
+    figures = {**headline, **{f"comparison/{name}": value for name, value in compared.figures.items()}}
     verdict = Verdict(
         decision="promoted" if compared.promote else "kept",
         reason=compared.reason,
@@ -57,21 +59,14 @@ def run(request: Request, stage: Stage) -> Outcome:
     return outcome
 
 
-def _figures(report: Path, compared: Comparison) -> dict[str, float]:
-    """The evaluation's headline, and the comparison."""
-    found = Figures.read(report)
-    headline = {name: found.metrics[name] for name in found.headline}
-    return {**headline, **{f"comparison/{name}": value for name, value in compared.figures.items()}}
-
-
 def _outcome(request: Request, run_id: str, model: str, version: str, verdict: Verdict) -> Outcome:
     promoted = verdict.decision == "promoted"
     if promoted:
         sentence = f"version {version} of {model} is the champion now: {verdict.reason}"
-    else:
+    elif "comparison/difference" in verdict.figures:
         sentence = f"version {verdict.against} of {model} stays the champion; version {version} is {verdict.reason}"
-        if "comparison/difference" not in verdict.figures:  # the two could not be compared
-            sentence = f"version {verdict.against} of {model} stays the champion: {verdict.reason}"
+    else:  # the two could not be compared
+        sentence = f"version {verdict.against} of {model} stays the champion: {verdict.reason}"
     return Outcome(
         run_id=run_id,
         decision="promoted" if promoted else "kept",
@@ -80,10 +75,5 @@ def _outcome(request: Request, run_id: str, model: str, version: str, verdict: V
         version=version,
         champion=version if promoted else verdict.against,
         figures=verdict.figures,
-        artifacts={
-            "dataset": request.dataset,
-            "selected": request.selected,
-            "report": request.report,
-            "samples": request.samples,
-        },
+        artifacts=request.model_dump(include={"dataset", "selected", "report", "samples"}),
     )

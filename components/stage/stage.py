@@ -228,9 +228,8 @@ def open_stage(name: str, context: RunContext | None = None, stop: StopSignal | 
         except BaseException as error:
             failure = failure_of(error, stage.log_path)
             _write_traceback(stage.log_path, error)
-            stage._events.write(
-                "error", sentence=failure.sentence, exit_code=failure.exit_code, log=str(stage.log_path)
-            )
+            said = {"sentence": failure.sentence, "exit_code": failure.exit_code, "log": str(stage.log_path)}
+            stage._events.write("error", **said)
             raise
         finally:
             status, reason = (failure.status, failure.sentence) if failure else ("FINISHED", "")
@@ -281,8 +280,8 @@ def _end_unfinished(context: RunContext, status: str) -> None:
 def _log_file(path: Path) -> Iterator[None]:
     """Log records of this process go to the stage's log: ours in full, warnings of others."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = _QuietFileHandler(path, encoding="utf-8", delay=True)
-    handler.setFormatter(_RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler = _StageLog(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(lambda record: record.levelno >= logging.WARNING or record.name.startswith(OWN_LOGGERS))
     ours = logging.getLogger("gan_pipeline")
     level, root = ours.level, logging.getLogger()
@@ -296,14 +295,12 @@ def _log_file(path: Path) -> Iterator[None]:
         handler.close()
 
 
-class _QuietFileHandler(logging.FileHandler):
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """A log that cannot be written is no reason to print a traceback or to fail."""
-
-
-class _RedactingFormatter(logging.Formatter):
+class _StageLog(logging.FileHandler):
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """A log that cannot be written is no reason to print a traceback or to fail."""
 
 
 def _write_traceback(path: Path, error: BaseException) -> None:

@@ -97,17 +97,12 @@ class Tracker(ABC):
     def ui_server(self, uri: str, host: str, port: int) -> tuple[list[str], dict[str, str]]:
         """The command that serves a page of what is tracked at `uri`, with the variables it needs (logins are there).
 
-        Raises:
-            RequestError: there is no such page.
+        RequestError where there is no such page.
         """
         raise RequestError(f"{self.name} has no page of its own to look at: read {redact(uri)}")
 
     def champions(self, uri: str) -> Champions:
-        """The registry of models of the store at `uri`.
-
-        Raises:
-            RequestError: it keeps no models.
-        """
+        """The registry of models of the store at `uri`; RequestError where it keeps none."""
         raise RequestError(
             f"{self.name} at {redact(uri)} keeps no registry of models, where the champion of a retraining is kept: "
             "give --tracking-uri an MLflow store"
@@ -124,11 +119,7 @@ TRACKERS: Registry[Tracker] = Registry(
 
 
 def tracker_of(uri: str) -> Tracker:
-    """The tracker of an address.
-
-    Raises:
-        RequestError: there is none for such an address.
-    """
+    """The tracker of an address; RequestError where there is none for it."""
     scheme = uri.split(":", 1)[0].split("+", 1)[0].lower() if ":" in uri else ""
     if scheme in ("file", "") or len(scheme) == 1:  # a bare path, or C:\...: what MLflow used to write to
         scheme = "sqlite"
@@ -141,11 +132,9 @@ def default_address(folder: Path) -> str:
 
 
 def champions_of(uri: str) -> Champions:
-    """The registry that keeps the champion.
+    """The registry that keeps the champion; RunError where the store does not answer.
 
-    Raises:
-        RequestError: nothing is tracked, or the tracker keeps no models.
-        RunError: the store does not answer.
+    RequestError where nothing is tracked, or the tracker keeps no models.
     """
     if not uri:
         raise RequestError("a retraining needs MLflow, which keeps the champion: give --tracking-uri")

@@ -77,11 +77,7 @@ class Version(BaseModel):
 
 
 class Champions(ABC):
-    """A registry of models.
-
-    Raises (all methods):
-        RunError: the store does not answer, or refuses.
-    """
+    """A registry of models. All methods raise RunError where the store does not answer, or refuses."""
 
     @abstractmethod
     def models(self) -> list[str]:
@@ -93,10 +89,9 @@ class Champions(ABC):
 
     @abstractmethod
     def download_generator(self, version: Version, target: Path, only: Sequence[str] = ()) -> bool:
-        """Copies the generator folder of a version to the new folder `target`; False where it has none.
+        """Copies the generator folder of a version, of its files `only` those or all, to the new folder `target`.
 
-        Args:
-            only: names of the files that are wanted; empty: all.
+        False where it has none.
         """
 
     @abstractmethod
@@ -104,11 +99,7 @@ class Champions(ABC):
         """Writes a verdict down, then moves the aliases as it says: repeating makes good a kill in between."""
 
     def require(self, model: str, version: str | None = None) -> list[Version]:
-        """The versions of a model that must exist, newest first.
-
-        Raises:
-            RequestError: there is no such model or version.
-        """
+        """The versions of a model, newest first; RequestError where there is no such model or version."""
         found = self.versions(model)
         if not found and (known := self.models()):
             raise unknown_name("model", model, known)
@@ -121,8 +112,7 @@ class Champions(ABC):
     def await_version(self, model: str, run_id: str, seconds: float) -> Version:
         """The version that a pipeline run registered; it is sent by another process, perhaps only now.
 
-        Raises:
-            RunError: it has not arrived after `seconds`.
+        RunError where it has not arrived after `seconds`.
         """
         end = time.monotonic() + seconds
         while True:

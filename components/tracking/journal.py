@@ -127,8 +127,7 @@ def last_kind(path: Path) -> str:
 class Journal:
     """Appends to the journal of one stage; open it once a process, close it at the end.
 
-    Raises:
-        RunError: another process has the journal open and does not let go of it.
+    RunError where another process has the journal open and does not let go of it.
     """
 
     def __init__(self, folder: Path, name: str, lock_seconds: float = LOCK_SECONDS) -> None:
@@ -148,15 +147,11 @@ class Journal:
         self._params: dict[str, str] = {}
         self._synced = time.monotonic()
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        self._cut_torn_line()
+        written = self.path.read_bytes()
+        os.ftruncate(self._file, written.rfind(b"\n") + 1)  # a torn last line is cut off
         for entry in read_all(self.path):
             self._remember(entry)
         self._clear_spool()
-
-    def _cut_torn_line(self) -> None:
-        written = self.path.read_bytes()
-        if written and not written.endswith(b"\n"):
-            os.ftruncate(self._file, written.rfind(b"\n") + 1)
 
     def _clear_spool(self) -> None:
         """Delete copies that no entry waits for: their process died before it could journal or delete them."""
@@ -173,11 +168,7 @@ class Journal:
             self._times.setdefault(mark, int(entry["t"]))
 
     def append(self, entry: Mapping[str, Any]) -> bool:
-        """Write what is new in `entry`; False when all of it was there already.
-
-        Raises:
-            OSError: the disk is full; the journal is as it was before.
-        """
+        """Write what is new in `entry`; False when all was there already. OSError leaves the journal as it was."""
         with self._guard:
             fresh = self._only_new({"t": int(time.time() * 1000), **entry})
             if fresh is None:

@@ -331,15 +331,16 @@ def count_unsent(context: RunContext, only: str | None = None) -> int:
 
 def unsent_runs(context: RunContext) -> list[RunContext]:
     """Earlier runs in the same work directory with entries for the same store that were never sent, oldest first."""
-    found: list[tuple[float, RunContext]] = []
-    for file in context.tracking_folder.parent.glob(f"*/{DESCRIPTION_FILE}"):
+    found = []
+    files = context.tracking_folder.parent.glob(f"*/{DESCRIPTION_FILE}")
+    for file in sorted(files, key=lambda file: file.stat().st_mtime):
         described = _description(file)
         if file.parent != context.tracking_folder and described.get("tracking_uri") == redact(context.tracking_uri):
             same = {key: described[key] for key in DESCRIBED if key in described}
             run = context.model_copy(update={"run_id": file.parent.name, **same})
             if has_unsent(run):
-                found.append((file.stat().st_mtime, run))
-    return [run for _, run in sorted(found, key=lambda pair: pair[0])]
+                found.append(run)
+    return found
 
 
 def _description(file: Path) -> dict[str, Any]:

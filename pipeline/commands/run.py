@@ -15,6 +15,7 @@ import typer
 
 from components.artifacts import read_outcome
 from components.context import PIPELINE, RunContext
+from components.evaluate_gan.findings import Findings
 from components.redaction import redact
 from components.stage.failures import Interrupted
 from components.tracking.backend import check_champions, tracker_of
@@ -23,7 +24,7 @@ from pipeline.definitions.stages import run_titles, titles_of
 from pipeline.request.place import Place, make_place
 from pipeline.request.plan import Plan, make_plan
 from pipeline.request.request import Request
-from pipeline.results import places, print_results, read_findings
+from pipeline.results import places, print_results
 from pipeline.workdir import OCCASION_VARIABLE, RunRecord, WorkDirectory, open_workdir
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _run(request: Request, report: Report) -> Tell:
 def _judged(outcome: Outcome, record: RunRecord, workdir: WorkDirectory, report: Report) -> Tell:
     """The figures of a training."""
     links = workdir.link_results(outcome.artifacts)
-    findings = read_findings(links)
+    findings = Findings.read(links["evaluation"])
     record.metrics = report.metrics = findings.metrics
     report.artifacts = {name: str(path) for name, path in links.items()}
     return lambda file: print_results(findings, workdir.root, file)

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -86,14 +85,14 @@ def _serve(uri: str, port: int) -> int:
 def _await_health(server: subprocess.Popen[bytes], address: str) -> None:
     # A deadline, for a server that neither ends nor answers must not be waited for without end.
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
+    while server.poll() is None:
+        if time.monotonic() > deadline:
+            raise RunError(f"the MLflow server did not answer within {START_SECONDS:.0f} s at {address}")
         try:
             with urllib.request.urlopen(f"{address}/health", timeout=2):
                 return
-        except (urllib.error.URLError, OSError):
+        except OSError:
             time.sleep(0.2)
-    if server.poll() is None:
-        raise RunError(f"the MLflow server did not answer within {START_SECONDS:.0f} s at {address}")
     raise RunError(f"the MLflow server ended at once with code {server.returncode}: run `mlflow server` to see why")
 
 

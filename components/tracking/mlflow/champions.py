@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.tracking.champions import CHALLENGER, CHAMPION, GENERATOR_FOLDER, Champions, Lineage, Verdict, Version
-from components.tracking.mlflow.client import connect, sentence_of
+from components.tracking.mlflow.client import connect, sentence_of, tolerating
 from components.tracking.mlflow.runs import RUN_TAG
 from gan_models.errors import RunError
 from gan_models.files import INFO_FILE
@@ -55,15 +55,9 @@ class MlflowChampions(Champions):
         return sorted((_version(each, aliases) for each in found), key=lambda each: int(each.version), reverse=True)
 
     def _aliases(self, model: str) -> Mapping[str, str]:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            aliases: Mapping[str, str] = self._client.get_registered_model(model).aliases
-        except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return {}
-            raise
-        return aliases
+        with tolerating("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return dict(self._client.get_registered_model(model).aliases)
+        return {}
 
     def download_generator(self, version: Version, target: Path, only: Sequence[str] = ()) -> bool:
         from mlflow.artifacts import download_artifacts

@@ -6,6 +6,8 @@ import importlib
 import logging
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -66,6 +68,18 @@ def connect(uri: str) -> MlflowClient:
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)  # its first use writes the default experiment
     return client
+
+
+@contextmanager
+def tolerating(*codes: str) -> Iterator[None]:
+    """Ends the block quietly at an error of MLflow's with one of these codes."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code not in codes:
+            raise
 
 
 def create_database(path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.tracking.journal import Entry, link_or_copy, sending_folder
+from components.tracking.mlflow.client import tolerating
 from components.tracking.mlflow.generator_program import DESCRIPTION
 from components.tracking.mlflow.runs import RUN_TAG, PipelineRuns
 
@@ -43,6 +44,7 @@ def log_checkpoint(runs: PipelineRuns, run_id: str, entry: Entry) -> None:
 
 def log_generator(runs: PipelineRuns, run_id: str, entry: Entry, path: Path) -> None:
     """Upload the exported program at `path` as an MLflow model and register it, unless this run did."""
+    client = runs.client
     name = re.sub(r"[/:]+", "-", entry["name"])
     tags = {RUN_TAG: runs.context.run_id}
     model = _linked_model(runs, run_id, name, "generator", tags, 0)
@@ -51,19 +53,10 @@ def log_generator(runs: PipelineRuns, run_id: str, entry: Entry, path: Path) -> 
             folder = Path(scratch) / "model"
             shutil.copytree(path, folder, copy_function=link_or_copy)
             _write_model_files(folder, model, run_id)
-            runs.client.log_model_artifacts(model.model_id, str(folder))
-        _finish(runs.client, model)
-    _register(runs.client, name, run_id, model, tags)
-
-
-def _register(client: MlflowClient, name: str, run_id: str, model: LoggedModel, tags: dict[str, str]) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
+            client.log_model_artifacts(model.model_id, str(folder))
+        _finish(client, model)
+    with tolerating("RESOURCE_ALREADY_EXISTS"):
         client.create_registered_model(name, description="Generators trained by gan-pipeline.")
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
     quoted = name.replace("'", "''")
     if not client.search_model_versions(f"name = '{quoted}' and run_id = '{run_id}'"):
         source = model.artifact_location

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from components.context import PIPELINE, RunContext
-from components.tracking.mlflow.client import Refusal, sqlite_path
+from components.tracking.mlflow.client import Refusal, sqlite_path, tolerating
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -72,20 +72,13 @@ class PipelineRuns:
 
     def _given_parent(self) -> str:
         """The run that somebody else made, and will end, where there is one: its experiment is that of the stages."""
-        from mlflow.exceptions import MlflowException
-
-        given = self.context.parent_run_id
-        if not given:
-            return ""
-        try:
-            run = self.client.get_run(given)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return ""
-            raise
-        self.client.set_tag(given, RUN_TAG, self.context.run_id)
-        self.experiment = str(run.info.experiment_id)
-        return given
+        if given := self.context.parent_run_id:
+            with tolerating("RESOURCE_DOES_NOT_EXIST"):
+                run = self.client.get_run(given)
+                self.client.set_tag(given, RUN_TAG, self.context.run_id)
+                self.experiment = str(run.info.experiment_id)
+                return given
+        return ""
 
     def _find_or_make(self, stage: str, name: str, tags: dict[str, str]) -> str:
         with FileLock(self.context.tracking_folder / "runs.lock"):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TAG_LENGTH = 7900  # MLflow takes 8,000 characters
 DIGEST_LENGTH = 36
+CHANGED = "changed."  # a parameter's second value
 SECTION_TAG = "gan_pipeline.headline."
 
 
@@ -113,7 +114,7 @@ class MlflowSender(Sender):
             else:
                 for key, value in entry["values"].items():
                     if params.setdefault(key, value) != value:
-                        tags[_changed(key)] = value
+                        tags[CHANGED + key] = value
         self._log(run_id, metrics, params, tags, verify)
 
     def _log(
@@ -135,7 +136,7 @@ class MlflowSender(Sender):
             }
             metrics = [metric for metric in metrics if metric.step not in known.get(metric.key, ())]
             there = run.data.params
-            tags = {**tags, **{_changed(key): value for key, value in params.items() if there.get(key, value) != value}}
+            tags = {**tags, **{CHANGED + key: value for key, value in params.items() if there.get(key, value) != value}}
             params = {key: value for key, value in params.items() if key not in there}
         if metrics or params or tags:
             self.client.log_batch(
@@ -212,10 +213,6 @@ class MlflowSender(Sender):
             )
             parts.sort(key=lambda part: order.index(part[0]) if part[0] in order else len(order))
             self._log(parent, tags={"mlflow.note.content": "\n\n".join(text for _, text in parts)})
-
-
-def _changed(key: str) -> str:
-    return f"changed.{key}"
 
 
 @contextmanager

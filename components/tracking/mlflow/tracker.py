@@ -89,21 +89,17 @@ def _check_sqlite(uri: str) -> Answer:
     if path.is_dir():
         raise RequestError(f"tracking address {uri!r} names a folder: use {sqlite_uri(path / 'mlflow.db')!r}")
     if path.exists():
-        _check_database(path)
+        if not (os.access(path, os.R_OK | os.W_OK) and os.access(path.parent, os.W_OK)):
+            raise RequestError(f"the tracking database {path} or its folder cannot be written: change its permissions")
+        with path.open("rb") as file:
+            start = file.read(16)
+        if start and start != b"SQLite format 3\0":
+            raise RequestError(f"{path} is not an SQLite database: give --tracking-uri another file")
         return "reachable"
     folder = next(parent for parent in path.parents if parent.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise RequestError(f"the tracking database {path} cannot be made: {folder} is not a folder that can be written")
     return "reachable"
-
-
-def _check_database(path: Path) -> None:
-    if not (os.access(path, os.R_OK | os.W_OK) and os.access(path.parent, os.W_OK)):
-        raise RequestError(f"the tracking database {path} or its folder cannot be written: change its permissions")
-    with path.open("rb") as file:
-        start = file.read(16)
-    if start and start != b"SQLite format 3\0":
-        raise RequestError(f"{path} is not an SQLite database: give --tracking-uri another file")
 
 
 def _check_http(uri: str, seconds: float) -> Answer:
