@@ -71,11 +71,9 @@ class EventReader:
         self._offset = 0
 
     def read(self) -> list[Event]:
-        events = []
-        while lines := read_lines(self.path, self._offset):
-            self._offset = lines[-1].end
-            events += [line.entry for line in lines if line.entry["kind"] != DAMAGED]
-        return events
+        lines = list(read_lines(self.path, self._offset))
+        self._offset = lines[-1].end if lines else self._offset
+        return [line.entry for line in lines if line.entry["kind"] != DAMAGED]
 
 
 class Progress:

@@ -54,26 +54,18 @@ class Line:
     end: int
 
 
-def read_lines(path: Path, offset: int = 0, max_bytes: int = 1 << 20) -> list[Line]:
-    """The complete entries behind `offset`, about `max_bytes` of them; a torn last line is left for later.
+def read_lines(path: Path, offset: int = 0) -> Iterator[Line]:
+    """The complete entries behind `offset`, first to last; a torn last line is left for later.
 
     A complete line that is no entry (a disk that lied before a power cut) becomes one of the kind `DAMAGED`.
     """
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            block = file.read(max_bytes)
-            if block and b"\n" not in block:
-                block += file.readline()
-    except FileNotFoundError:
-        return []
-    lines = []
-    for raw in block.splitlines(keepends=True):
-        if not raw.endswith(b"\n"):
-            break
-        offset += len(raw)
-        lines.append(Line(_decode(raw), offset))
-    return lines
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        file.seek(offset)
+        for raw in file:
+            if not raw.endswith(b"\n"):
+                return  # the rest of it may arrive meanwhile
+            offset += len(raw)
+            yield Line(_decode(raw), offset)
 
 
 def _decode(raw: bytes) -> Entry:
@@ -109,18 +101,15 @@ def sending_folder(spool: Path) -> Path:
 
 
 def read_all(path: Path, offset: int = 0) -> Iterator[Entry]:
-    """Every complete entry of a journal behind `offset`, first to last."""
-    while lines := read_lines(path, offset):
-        for line in lines:
-            yield line.entry
-        offset = lines[-1].end
+    """The entries of `read_lines`."""
+    return (line.entry for line in read_lines(path, offset))
 
 
 def last_kind(path: Path) -> str:
     """The kind of a journal's last entry, "" for an empty journal."""
     kind = ""
     for entry in read_all(path):
-        kind = str(entry.get("kind", ""))
+        kind = str(entry["kind"])
     return kind
 
 

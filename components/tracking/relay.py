@@ -296,12 +296,12 @@ def next_batch(path: Path, offset: int) -> list[Line]:
     """The entries to send in one go: as many as fit of those that may share a request, or a single other one."""
     batch: list[Line] = []
     metrics = names = 0
-    for line in read_lines(path, offset, BATCH_BYTES):
-        kind, count = line.entry.get("kind"), len(line.entry.get("values", ()))
+    for line in read_lines(path, offset):
+        kind, count = line.entry["kind"], len(line.entry.get("values", ()))
         if kind not in BATCHED:
             return batch or [line]
         metrics, names = (metrics + count, names) if kind == "metrics" else (metrics, names + count)
-        if batch and (metrics > BATCH_VALUES or names > BATCH_NAMES):
+        if batch and (metrics > BATCH_VALUES or names > BATCH_NAMES or line.end - offset > BATCH_BYTES):
             return batch
         batch.append(line)
     return batch
@@ -321,7 +321,7 @@ def _journals(context: RunContext, only: str | None) -> list[Path]:
 
 def has_unsent(context: RunContext, only: str | None = None) -> bool:
     """Whether the store lacks an entry of a run."""
-    return any(read_lines(path, read_acknowledged(path)[0], 1) for path in _journals(context, only))
+    return any(any(read_all(path, read_acknowledged(path)[0])) for path in _journals(context, only))
 
 
 def count_unsent(context: RunContext, only: str | None = None) -> int:
