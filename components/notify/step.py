@@ -76,9 +76,7 @@ def _failure(request: Request) -> str:
 def _post(address: str, message: dict[str, Any]) -> str:
     """Empty when it was taken, else why not, without the address."""
     try:
-        request = urllib.request.Request(
-            address, json.dumps(message).encode(), {"Content-Type": "application/json"}, method="POST"
-        )
+        request = urllib.request.Request(address, json.dumps(message).encode(), {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
             return ""
     except urllib.error.HTTPError as error:

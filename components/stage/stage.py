@@ -22,7 +22,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,10 +65,7 @@ class Stage:
 
     @property
     def stop_requested(self) -> bool:
-        """Whether SIGTERM or SIGINT arrived: save, then raise `Interrupted`. Cheap enough to ask at every step.
-
-        A stage that does not ask is interrupted wherever it is.
-        """
+        """Whether SIGTERM or SIGINT arrived: save, then raise `Interrupted`. Cheap enough to ask at every step."""
         return self._stop.requested
 
     # -- for the user ---------------------------------------------------------------------------------------------
@@ -115,13 +112,10 @@ class Stage:
     def log_dataset(self, name: str, fingerprint: str, source: str, profile: Mapping[str, Any], context: str) -> None:
         """The data the stage works on, as an MLflow dataset input of its run and of the pipeline's.
 
-        Args:
-            profile: counts and shapes worth showing, JSON values only.
-            context: what it is used for, such as "training" or "evaluation".
+        `profile` is counts and shapes, JSON values only; `context` is "training" or "evaluation".
         """
-        self._append(
-            "dataset", name=name, fingerprint=fingerprint, source=redact(source), profile=dict(profile), context=context
-        )
+        said = {"source": redact(source), "profile": dict(profile), "context": context}
+        self._append("dataset", name=name, fingerprint=fingerprint, **said)
 
     def log_checkpoint(self, name: str, step: int, metrics: Mapping[str, float]) -> None:
         """A checkpoint as an MLflow logged model (description only, no weights) with its figures linked to it.
@@ -269,11 +263,10 @@ def _end_unfinished(context: RunContext, status: str) -> None:
         return
     for path in context.tracking_folder.glob("*.jsonl"):
         if path.stem != PIPELINE and last_kind(path) not in ("", "end"):
-            with suppress(RunError):  # it still runs
-                journal = Journal(context.tracking_folder, path.stem, lock_seconds=0)
-                ended = "KILLED" if status == "KILLED" else "FAILED"
+            ended = "KILLED" if status == "KILLED" else "FAILED"
+            # RunError: it still runs
+            with suppress(RunError), closing(Journal(context.tracking_folder, path.stem, lock_seconds=0)) as journal:
                 journal.append({"kind": "end", "status": ended, "reason": "the process was killed"})
-                journal.close()
 
 
 @contextmanager

@@ -110,12 +110,12 @@ class Tracker(ABC):
 
 
 _MLFLOW = "components.tracking.mlflow.tracker:MLFLOW"
+# By the scheme of the address.
 TRACKERS: Registry[Tracker] = Registry(
     "tracking address scheme",
     "gan_pipeline.trackers",
     dict.fromkeys(("http", "https", "sqlite", "postgresql", "mysql", "mssql"), _MLFLOW),
 )
-"""By the scheme of the address."""
 
 
 def tracker_of(uri: str) -> Tracker:

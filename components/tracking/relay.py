@@ -88,10 +88,6 @@ class _Outbox:
     tries: int = 0
 
     @property
-    def stage(self) -> str:
-        return self.path.stem
-
-    @property
     def spool(self) -> Path:
         return self.path.with_suffix(".spool")
 
@@ -171,11 +167,7 @@ class Relay:
         self._thread.join(CLOSE_SECONDS)
 
     def drain(self, timeout: float) -> Pending:
-        """Wait until everything is sent: at most `timeout` seconds, and not for a server that refuses.
-
-        Returns:
-            What is still unsent.
-        """
+        """Wait `timeout` seconds at most until all is sent, not for a server that refuses; returns what is unsent."""
         self._draining = True
         self._trouble = None
         # What the round under way may still find out is older than this call.
@@ -193,8 +185,6 @@ class Relay:
         """What is unsent at this moment."""
         count = count_unsent(self.context, self._only)
         return Pending(count, self._reason, self.context.tracking_folder, tuple(self._rejected), self._tracker.name)
-
-    # -- the thread -------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         failures = 0
@@ -255,7 +245,7 @@ class Relay:
     ) -> tuple[Trouble | None, str]:
         """Sends entries and acknowledges `lines`; else what went wrong, in a word and in a sentence."""
         try:
-            post.sender.send(outbox.stage, outbox.spool, entries, verify)
+            post.sender.send(outbox.path.stem, outbox.spool, entries, verify)
             if lines:
                 outbox.acknowledge(lines)
             return None, ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -61,28 +61,20 @@ class MlflowChampions(Champions):
 
     def download_generator(self, version: Version, target: Path, only: Sequence[str] = ()) -> bool:
         from mlflow.artifacts import download_artifacts
-        from mlflow.exceptions import MlflowException
 
         with self._sentences(), tempfile.TemporaryDirectory() as scratch:
             # A models:/ address would be looked up in the default registry, whichever store this is.
             place = self._client.get_model_version_download_uri(version.model, version.version)
             wanted = [f"{GENERATOR_FOLDER}/{name}" for name in only] or [GENERATOR_FOLDER]
             folder = Path(scratch) / GENERATOR_FOLDER
-            try:
+            with suppress(FileNotFoundError), tolerating("RESOURCE_DOES_NOT_EXIST"):
                 for name in wanted:
-                    download_artifacts(
-                        artifact_uri=f"{place.rstrip('/')}/{name}",
-                        dst_path=str((Path(scratch) / name).parent),
-                        tracking_uri=self.uri,
-                    )
-            except (MlflowException, FileNotFoundError) as error:
-                if getattr(error, "error_code", "RESOURCE_DOES_NOT_EXIST") == "RESOURCE_DOES_NOT_EXIST":
-                    return False
-                raise
-            if not (folder / INFO_FILE).is_file():
-                return False
-            shutil.copytree(folder, target)
-        return True
+                    there = str((Path(scratch) / name).parent)
+                    download_artifacts(f"{place.rstrip('/')}/{name}", dst_path=there, tracking_uri=self.uri)
+                if (folder / INFO_FILE).is_file():
+                    shutil.copytree(folder, target)
+                    return True
+        return False
 
     def judge(self, version: Version, verdict: Verdict, lineage: Lineage | None) -> None:
         with self._sentences():

@@ -16,7 +16,6 @@ from components.tracking.mlflow.generator_program import DESCRIPTION
 from components.tracking.mlflow.runs import RUN_TAG, PipelineRuns
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
 
 PYTHON_ENVIRONMENT = "python: '3.11'\nbuild_dependencies: [pip]\ndependencies: [-r requirements.txt]\n"
@@ -39,7 +38,8 @@ def log_checkpoint(runs: PipelineRuns, run_id: str, entry: Entry) -> None:
     ]
     if metrics:
         runs.client.log_batch(run_id, metrics=metrics)
-    _finish(runs.client, model)
+    if str(model.status) != "READY":
+        runs.client.finalize_logged_model(model.model_id, "READY")
 
 
 def log_generator(runs: PipelineRuns, run_id: str, entry: Entry, path: Path) -> None:
@@ -54,7 +54,7 @@ def log_generator(runs: PipelineRuns, run_id: str, entry: Entry, path: Path) -> 
             shutil.copytree(path, folder, copy_function=link_or_copy)
             _write_model_files(folder, model, run_id)
             client.log_model_artifacts(model.model_id, str(folder))
-        _finish(client, model)
+        client.finalize_logged_model(model.model_id, "READY")
     with tolerating("RESOURCE_ALREADY_EXISTS"):
         client.create_registered_model(name, description="Generators trained by gan-pipeline.")
     quoted = name.replace("'", "''")
@@ -82,13 +82,6 @@ def _linked_model(
     return model
 
 
-def _finish(client: MlflowClient, model: LoggedModel) -> None:
-    from mlflow.entities import LoggedModelStatus
-
-    if str(model.status) != "READY":
-        client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-
-
 def _write_model_files(folder: Path, model: LoggedModel, run_id: str) -> None:
     """What `mlflow.pytorch.save_model` writes beside the program, without importing torch."""
     import mlflow
@@ -96,13 +89,8 @@ def _write_model_files(folder: Path, model: LoggedModel, run_id: str) -> None:
 
     description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
     (folder / DESCRIPTION).unlink()
-    spec = Model(
-        artifact_path=model.artifact_location,
-        run_id=run_id,
-        model_uuid=model.model_id,
-        model_id=model.model_id,
-        signature=_signature(description),
-    )
+    place, signature = model.artifact_location, _signature(description)
+    spec = Model(place, run_id, signature=signature, model_uuid=model.model_id, model_id=model.model_id)
     _add_example(spec, folder, description)
     version = description["torch"]
     spec.add_flavor("pytorch", model_data="data", pytorch_version=version, code=None)
@@ -125,11 +113,7 @@ def _signature(description: Mapping[str, Any]) -> Any:
 
 def _add_example(spec: Any, folder: Path, description: Mapping[str, Any]) -> None:
     """The input example, for readers and in the form that MLflow's serving takes."""
-    files = {
-        "input_example.json": description["example"],
-        "serving_input_example.json": {"inputs": description["example"]},
-    }
-    for name, content in files.items():
-        (folder / name).write_text(json.dumps(content))
-    plain, serving = files
+    plain, serving = "input_example.json", "serving_input_example.json"
+    (folder / plain).write_text(json.dumps(description["example"]))
+    (folder / serving).write_text(json.dumps({"inputs": description["example"]}))
     spec.saved_input_example_info = {"artifact_path": plain, "type": "ndarray", "serving_input_path": serving}

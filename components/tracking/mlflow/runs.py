@@ -33,7 +33,15 @@ class PipelineRuns:
     @cached_property
     def experiment(self) -> str:
         """The id of the experiment, made when there is none."""
-        return self._find_experiment() or self._make_experiment()
+        if not (found := self._find_experiment()):
+            database = sqlite_path(self.context.tracking_uri)
+            # Without a server artifacts would land in ./mlruns of whoever asks first; keep them beside the database.
+            slug = re.sub(r"[^A-Za-z0-9._-]+", "-", self.context.experiment)
+            location = (database.parent / "mlflow-artifacts" / slug).as_uri() if database else None
+            with tolerating("RESOURCE_ALREADY_EXISTS"):  # another process was faster
+                self.client.create_experiment(self.context.experiment, location, _MODEL_TRAINING)
+            found = self._find_experiment()
+        return found
 
     def _find_experiment(self) -> str:
         found = self.client.get_experiment_by_name(self.context.experiment)
@@ -43,22 +51,6 @@ class PipelineRuns:
                 f"restore --experiment-id {found.experiment_id}', or choose another name"
             )
         return str(found.experiment_id) if found else ""
-
-    def _make_experiment(self) -> str:
-        from mlflow.exceptions import MlflowException
-
-        database = sqlite_path(self.context.tracking_uri)
-        # Without a server the artifacts would land in ./mlruns of whoever asks first; keep them beside the database.
-        slug = re.sub(r"[^A-Za-z0-9._-]+", "-", self.context.experiment)
-        location = (database.parent / "mlflow-artifacts" / slug).as_uri() if database else None
-        try:
-            return str(
-                self.client.create_experiment(self.context.experiment, artifact_location=location, tags=_MODEL_TRAINING)
-            )
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_ALREADY_EXISTS" and (found := self._find_experiment()):
-                return found  # another process was faster
-            raise
 
     def of(self, stage: str) -> str:
         """The id of a stage's run; for `PIPELINE` that of the whole pipeline, the parent of the others."""

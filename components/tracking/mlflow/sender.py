@@ -73,8 +73,6 @@ class MlflowSender(Sender):
                 if (path := spool / entry["file"]).exists():
                     log_generator(self.runs, run_id, entry, path)
 
-    # -- the state of runs ------------------------------------------------------------------------------------------
-
     def _start(self, stage: str, run_id: str, entry: Entry) -> None:
         self._log(run_id, tags=entry.get("environment", {}))
         self.client.update_run(run_id, status="RUNNING")
@@ -97,8 +95,6 @@ class MlflowSender(Sender):
         """
         alone = stage != PIPELINE and self.context.relay == "in-process"
         return alone and self.runs.of(PIPELINE) != self.context.parent_run_id
-
-    # -- metrics, parameters, tags ------------------------------------------------------------------------------------
 
     def _batch(self, run_id: str, entries: Sequence[Entry], verify: bool) -> None:
         from mlflow.entities import Metric
@@ -146,8 +142,6 @@ class MlflowSender(Sender):
                 tags=[RunTag(key, value[:TAG_LENGTH]) for key, value in tags.items()],
             )
 
-    # -- files --------------------------------------------------------------------------------------------------------
-
     def _image(self, run_id: str, entry: Entry, spool: Path) -> None:
         """As `MlflowClient.log_image`, whose file names the UI reads the step from, but with one name each time."""
         from mlflow.tracking.multimedia import compress_image_size
@@ -175,8 +169,6 @@ class MlflowSender(Sender):
         elif source.exists():
             with _under_name(source, entry["name"]) as path:
                 self.client.log_artifact(run_id, str(path), entry["folder"] or None)
-
-    # -- data, headline -----------------------------------------------------------------------------------------------
 
     def _dataset(self, run_id: str, entry: Entry) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -207,12 +199,10 @@ class MlflowSender(Sender):
         self._log(parent, metrics, tags={**entry.get("tags", {}), **part}, verify=verify)
         if part:
             tags: dict[str, Any] = self.client.get_run(parent).data.tags
-            order = [PIPELINE, *self.context.titles]
-            parts = sorted(
-                (key.removeprefix(SECTION_TAG), text) for key, text in tags.items() if key.startswith(SECTION_TAG)
-            )
-            parts.sort(key=lambda part: order.index(part[0]) if part[0] in order else len(order))
-            self._log(parent, tags={"mlflow.note.content": "\n\n".join(text for _, text in parts)})
+            parts = {key.removeprefix(SECTION_TAG): text for key, text in tags.items() if key.startswith(SECTION_TAG)}
+            order = {name: place for place, name in enumerate((PIPELINE, *self.context.titles))}
+            said = sorted(parts, key=lambda name: (order.get(name, len(order)), name))
+            self._log(parent, tags={"mlflow.note.content": "\n\n".join(parts[name] for name in said)})
 
 
 @contextmanager
