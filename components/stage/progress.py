@@ -14,13 +14,12 @@ tailed by the command line (`EventReader`). One JSON object a line:
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +51,8 @@ class EventLog:
         event = {"t": round(time.time(), 3), "stage": self.stage, "kind": kind, **fields}
         line = json.dumps(event, ensure_ascii=False, default=str).encode() + b"\n"
         # Showing progress must never end a run: a full disk is reported where real output is written.
-        with contextlib.suppress(OSError):
-            file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                os.write(file, line)
-            finally:
-                os.close(file)
+        with suppress(OSError), self.path.open("ab", buffering=0) as file:
+            file.write(line)
 
 
 class EventReader:

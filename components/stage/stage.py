@@ -320,7 +320,8 @@ def run_component(name: str, call: Callable[[Stage], T], run: str | Mapping[str,
         parent = watch_parent(os.environ.get(PARENT_VARIABLE, ""))
         with stop_on_signals(stop), parent, open_stage(name, context, stop) as stage:
             result = call(stage)
-        if _is_executor():
+        specification = getattr(sys.modules.get("__main__"), "__spec__", None)
+        if specification is not None and specification.name == "kfp.dsl.executor_main":  # else it is not ours to end
             atexit.register(_leave_at_once)
         return result
     except (Exception, KeyboardInterrupt) as error:
@@ -329,14 +330,8 @@ def run_component(name: str, call: Callable[[Stage], T], run: str | Mapping[str,
         raise SystemExit(failure.exit_code) from None
 
 
-def _is_executor() -> bool:
-    """Whether this process was started by KFP for this one stage; a notebook's or a test's is not ours to end."""
-    specification = getattr(sys.modules.get("__main__"), "__spec__", None)
-    return specification is not None and specification.name == "kfp.dsl.executor_main"
-
-
 def _leave_at_once() -> None:
-    """Ends a process that did well without taking its libraries down in good order: with torch that costs a second."""
+    """Ends KFP's process without taking its libraries down in good order: with torch that costs a second."""
     if not hasattr(sys, "last_value"):  # an error after the stage must keep its exit code
         sys.stdout.flush()
         sys.stderr.flush()
