@@ -252,7 +252,7 @@ def _open_journal(stage: Stage, inside: ExitStack) -> None:
 
         def wait() -> None:
             if pending := relay.drain(float(os.environ.get(DRAIN_VARIABLE, DRAIN_SECONDS))):
-                stage.note(pending.sentence())
+                stage.note(pending.sentence)
 
         inside.callback(wait)
 

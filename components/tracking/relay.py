@@ -58,23 +58,11 @@ class Pending:
     """What has not reached the store yet. Truthy when there is something."""
 
     entries: int
-    reason: str = ""
-    folder: Path | None = None
-    rejected: tuple[str, ...] = ()
-    tracker: str = "MLflow"
+    sentence: str  # for the user; empty when nothing is pending
+    rejected: tuple[str, ...]  # why entries were set aside, a sentence each
 
     def __bool__(self) -> bool:
         return self.entries > 0
-
-    def sentence(self) -> str:
-        """For the user; empty when nothing is pending."""
-        if not self.entries:
-            return ""
-        why = f": {self.reason}" if self.reason else ""
-        return (
-            f"{self.entries} entries wait in {self.folder} to be sent to {self.tracker}{why}; "
-            "the next run in this work directory sends them"
-        )
 
 
 @dataclass
@@ -184,7 +172,11 @@ class Relay:
     def pending(self) -> Pending:
         """What is unsent at this moment."""
         count = count_unsent(self.context, self._only)
-        return Pending(count, self._reason, self.context.tracking_folder, tuple(self._rejected), self._tracker.name)
+        sentence = (
+            f"{count} entries wait in {self.context.tracking_folder} to be sent to {self._tracker.name}"
+            f"{self._reason and f': {self._reason}'}; the next run in this work directory sends them"
+        )
+        return Pending(count, sentence if count else "", tuple(self._rejected))
 
     def _run(self) -> None:
         failures = 0

@@ -250,7 +250,7 @@ def _drain(relay: Relay, seconds: float) -> None:
             pending = relay.drain(seconds - QUIET_SECONDS)
     except KeyboardInterrupt:
         pending = relay.pending()
-    for sentence in filter(None, (pending.sentence(), *pending.rejected)):
+    for sentence in filter(None, (pending.sentence, *pending.rejected)):
         typer.echo(sentence, err=True)
 
 

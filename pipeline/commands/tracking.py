@@ -116,7 +116,7 @@ def sync_command(workdir: Path, tracking_uri: str | None) -> int:
     _check_answer(uri)
     with Relay(context_of(record, WorkDirectory(workdir.resolve()), uri)) as relay:
         if pending := relay.drain(SYNC_SECONDS):
-            raise RunError(pending.sentence())
+            raise RunError(pending.sentence)
     typer.echo(f"all of {record.name} is in {redact(uri)}", err=True)
     return 0
 

@@ -64,8 +64,8 @@ def test_a_place_that_is_away_is_a_sentence_and_costs_nothing(lines: None, tmp_p
     track(context)
     with Relay(context) as relay:
         pending = relay.drain(1)
-        assert "5 entries wait in" in pending.sentence()
-        assert "to be sent to the file of lines: lines:" in pending.sentence()
+        assert "5 entries wait in" in pending.sentence
+        assert "to be sent to the file of lines: lines:" in pending.sentence
         (tmp_path / "disk").mkdir()
         assert not relay.drain(30)
     assert len(sent(tmp_path / "disk" / "runs.jsonl")) == 5
