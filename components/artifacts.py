@@ -32,8 +32,7 @@ class Document(BaseModel):
     """A JSON file of a fixed name in a folder."""
 
     FILE: ClassVar[str]
-    WHAT: ClassVar[str]
-    """What a sentence calls it."""
+    WHAT: ClassVar[str]  # what a sentence calls it
 
     def write(self, folder: Path) -> None:
         """Into the folder, whole or not at all."""
@@ -41,11 +40,7 @@ class Document(BaseModel):
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Of the folder that a stage wrote.
-
-        Raises:
-            RunError: it is not there, or not readable.
-        """
+        """Of the folder that a stage wrote; RunError where it is not there, or not readable."""
         file = folder / cls.FILE
         try:
             return cls.model_validate_json(file.read_text(encoding="utf-8"))
@@ -84,10 +79,8 @@ class Choice(Document):
     """The full name of the score: Frechet distance to the split named in it, or what else a metric chooses by."""
     extractor: str
     split: str
-    samples: int
-    """Images drawn from each generator; fewer than asked for where they are made from fewer real ones."""
-    references: int
-    """Real images they were compared with."""
+    samples: int  # images drawn from each generator; fewer than asked for where they are made from fewer real ones
+    references: int  # real images they were compared with
     candidates: int
     collapsed: int
     extractor_details: dict[str, Any]
@@ -99,10 +92,8 @@ class Figures(Document):
     FILE = "metrics.json"
     WHAT = "the figures of the evaluation"
 
-    metrics: dict[str, float]
-    """Every figure of the generator by its full name."""
-    headline: list[str]
-    """The names in `metrics` that go first."""
+    metrics: dict[str, float]  # every figure of the generator by its full name
+    headline: list[str]  # the names in `metrics` that go first
     extractor: dict[str, Any]
 
 
@@ -133,8 +124,7 @@ class Champion(Document):
     WHAT = "the champion"
 
     model: str
-    version: str = ""
-    """Empty: there is no champion yet."""
+    version: str = ""  # empty: there is no champion yet
     lineage: Lineage | None = None
     judged: list[Judged] = []
 
@@ -153,8 +143,7 @@ class Comparison(Document):
 
     promote: bool
     reason: str
-    champion: str
-    """Its version; empty where there is none."""
+    champion: str  # its version; empty where there is none
     metric: str = ""
     figures: dict[str, float] = {}
     """`challenger`, `champion`, `difference` (negative: the challenger is nearer to the real images), `low` and `high`
@@ -171,13 +160,10 @@ class Outcome(Document):
     decision: Literal["unchanged", "promoted", "kept"]
     sentence: str
     model: str
-    version: str = ""
-    """The challenger; empty where none was trained."""
-    champion: str = ""
-    """The version that holds the alias now; empty: none."""
+    version: str = ""  # the challenger; empty where none was trained
+    champion: str = ""  # the version that holds the alias now; empty: none
     figures: dict[str, float] = {}
-    artifacts: dict[str, Path] = {}
-    """Folders of the stages' outputs, by the names of the training pipeline's outputs."""
+    artifacts: dict[str, Path] = {}  # folders of the stages' outputs, by the names of the training pipeline's outputs
 
 
 def read_outcome(context: RunContext) -> Outcome | None:

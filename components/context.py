@@ -65,11 +65,7 @@ class RunContext(BaseModel):
         return cls.model_validate(fields)
 
     def check_image(self) -> None:
-        """Refuses an image of other code than compiled the pipeline: caches and arguments would not fit.
-
-        Raises:
-            RequestError: with both versions.
-        """
+        """RequestError for an image of other code than compiled the pipeline: caches and arguments would not fit."""
         held = os.environ.get(IMAGE_VERSION_VARIABLE, "")
         if held and self.code_version and held != self.code_version:
             raise RequestError(

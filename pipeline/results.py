@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 from components.artifacts import GRID_FILE, REPORT_PAGE_FILE
 from components.evaluate_gan.findings import Findings, Reading
-
-
-def read_findings(results: Mapping[str, Path]) -> Findings:
-    """The evaluation among the results of a run.
-
-    Raises:
-        RunError: it is not there, or not readable.
-    """
-    return Findings.read(results["evaluation"])
 
 
 def print_results(findings: Findings, workdir: Path, file: TextIO) -> None:

@@ -17,7 +17,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -28,8 +28,8 @@ from gan_models.atomic import write_text
 from gan_models.errors import RequestError
 from pipeline.definitions.stages import result_names
 
+# What a retraining is started for, such as a time of a schedule: the same occasion never has two.
 OCCASION_VARIABLE = "GAN_PIPELINE_OCCASION"
-"""What a retraining is started for, such as a time of a schedule: the same occasion never has two."""
 MIN_FREE_MB = 300
 
 
@@ -115,21 +115,18 @@ def open_workdir(root: Path) -> Iterator[WorkDirectory]:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=root):
             pass
-    lock = FileLock(root / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise RequestError(
-            f"another run is using the work directory {root}: wait for it to end, or choose another --workdir"
-        ) from None
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(FileLock(root / ".lock", timeout=0))
+        except Timeout:
+            raise RequestError(
+                f"another run is using the work directory {root}: wait for it to end, or choose another --workdir"
+            ) from None
         workdir = WorkDirectory(root)
         for folder in (workdir.artifacts, workdir.cache, workdir.logs):
             folder.mkdir(exist_ok=True)
         workdir.remove_unfinished()
         yield workdir
-    finally:
-        lock.release()
 
 
 def _check_place(root: Path) -> None:

@@ -20,10 +20,8 @@ class Request(StageRequest):
     """What would be trained, and what was."""
 
     dataset: Path
-    champion: Path
-    """The folder of find_champion."""
-    model: dict[str, Any]
-    """The sections of the recipe that decide the weights."""
+    champion: Path  # the folder of find_champion
+    model: dict[str, Any]  # the sections of the recipe that decide the weights
     seed: int
     force: bool
 
@@ -62,26 +60,16 @@ def _decide(request: Request, metadata: TableMetadata, champion: Champion) -> Re
     if not version or before is None:
         return Result(train=True, sentence=f"{name} has no champion yet: training the first")
     recipe = parse_recipe(request.model | {"data": metadata.options}, origin="the recipe")
-    here = Lineage(
-        recipe=recipe.name,
-        recipe_digest=recipe_digest(recipe),
-        data_fingerprint=metadata.fingerprint,
-        seed=request.seed,
-    )
-    changed = [
-        what
-        for what, old, new in (
-            ("data", before.data_fingerprint, here.data_fingerprint),
-            ("recipe", before.recipe_digest, here.recipe_digest),
-        )
-        if old != new
-    ]
+    data, digest = metadata.fingerprint, recipe_digest(recipe)
+    here = Lineage(recipe=recipe.name, recipe_digest=digest, data_fingerprint=data, seed=request.seed)
+    changed = ["data"] if before.data_fingerprint != data else []
+    changed += ["recipe"] if before.recipe_digest != digest else []
     if request.force:
         return Result(train=True, sentence=f"training whatever has changed since version {version}: --force")
     if not changed:
         return Result(
             train=False,
-            sentence=f"nothing to train: data ({here.data_fingerprint[:8]}) and recipe ({here.recipe}) are those of "
+            sentence=f"nothing to train: data ({data[:8]}) and recipe ({here.recipe}) are those of "
             f"the champion, version {version} of {name}; --force trains all the same",
         )
     for judged in champion.judged:

@@ -17,8 +17,7 @@ class Request(StageRequest):
     """Whose champion, and where it goes."""
 
     model_name: str
-    output: Path
-    """Folder to write: champion.json and, where there is a champion, generator/."""
+    output: Path  # folder to write: champion.json and, where there is a champion, generator/
 
 
 def run(request: Request, stage: Stage) -> Champion:
@@ -32,17 +31,15 @@ def run(request: Request, stage: Stage) -> Champion:
     versions = registry.versions(request.model_name)
     champion = _champion(versions, stage.context.run_id)
     with new_folder(request.output) as target:
-        lineage = None
+        result = Champion(model=request.model_name)
         if champion is not None:
             if not registry.download_generator(champion, target / GENERATOR_FOLDER):
                 raise RequestError(
                     f"the champion, version {champion.version} of {request.model_name}, is no generator of "
                     "gan-pipeline: give the alias to one with `gan-pipeline models promote`"
                 )
-            lineage = Lineage.of_folder(target / GENERATOR_FOLDER)
-        version = champion.version if champion else ""
-        judged = _judged(registry, versions, version)
-        result = Champion(model=request.model_name, version=version, lineage=lineage, judged=judged)
+            result.version, result.lineage = champion.version, Lineage.of_folder(target / GENERATOR_FOLDER)
+        result.judged = _judged(registry, versions, result.version)
         result.write(target)
     stage.note(f"version {result.version} of {result.model}" if result.version else f"{result.model} has none yet")
     return result

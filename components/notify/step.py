@@ -24,10 +24,8 @@ TRIES, WAIT_SECONDS, TIMEOUT_SECONDS = 3, 1.0, 10.0
 class Request(StageRequest):
     """How the pipeline ended, and where to tell it."""
 
-    webhook_env: str
-    """Name of the environment variable that holds the webhook's address; empty: nobody is told."""
-    state: str
-    """SUCCEEDED, or how else Kubeflow calls the end."""
+    webhook_env: str  # name of the environment variable that holds the webhook's address; empty: nobody is told
+    state: str  # SUCCEEDED, or how else Kubeflow calls the end
     error: str = ""
 
 
@@ -78,9 +76,7 @@ def _failure(request: Request) -> str:
 def _post(address: str, message: dict[str, Any]) -> str:
     """Empty when it was taken, else why not, without the address."""
     try:
-        request = urllib.request.Request(
-            address, json.dumps(message).encode(), {"Content-Type": "application/json"}, method="POST"
-        )
+        request = urllib.request.Request(address, json.dumps(message).encode(), {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
             return ""
     except urllib.error.HTTPError as error:

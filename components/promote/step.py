@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from components.artifacts import Comparison, Exported, Figures, Outcome
 from components.stage.request import StageRequest
@@ -22,8 +23,7 @@ class Request(StageRequest):
     dataset: Path
     selected: Path
     report: Path
-    samples: Path
-    """The folder of export_samples, which has registered the generator."""
+    samples: Path  # the folder of export_samples, which has registered the generator
 
 
 def run(request: Request, stage: Stage) -> Outcome:
@@ -38,53 +38,37 @@ def run(request: Request, stage: Stage) -> Outcome:
     model = Exported.read(request.samples).registered_name
     seconds = float(os.environ.get(WAIT_VARIABLE, WAIT_SECONDS))
     version = registry.await_version(model, stage.context.run_id, seconds)
-    figures = _figures(request.report, compared)
-    verdict = Verdict(
-        decision="promoted" if compared.promote else "kept",
-        reason=compared.reason,
-        against=compared.champion,
-        at=now(),
-        figures=figures,
-    )
+    found = Figures.read(request.report)
+    headline = {name: found.metrics[name] for name in found.headline}
+    figures = {**headline, **{f"comparison/{name}": value for name, value in compared.figures.items()}}
+    decision: Literal["promoted", "kept"] = "promoted" if compared.promote else "kept"
+    verdict = Verdict(decision=decision, reason=compared.reason, against=compared.champion, at=now(), figures=figures)
     lineage = Lineage.of_folder(request.selected)
     registry.judge(version, verdict, lineage)
-    outcome = _outcome(request, stage.context.run_id, model, version.version, verdict)
+    number = version.version
+    outcome = Outcome(
+        run_id=stage.context.run_id,
+        decision=decision,
+        sentence=_sentence(model, number, compared),
+        model=model,
+        version=number,
+        champion=number if compared.promote else compared.champion,
+        figures=figures,
+        artifacts=request.model_dump(include={"dataset", "selected", "report", "samples"}),
+    )
     outcome.write(Path(stage.context.state_dir))
     stage.note(outcome.sentence)
-    stage.log_params({"lineage": lineage, "model": model, "version": version.version})
+    stage.log_params({"lineage": lineage, "model": model, "version": number})
     stage.log_metrics(figures)
-    tags = {"decision": verdict.decision, "model": f"{model} version {version.version}", "champion": outcome.champion}
+    tags = {"decision": decision, "model": f"{model} version {number}", "champion": outcome.champion}
     stage.headline({}, f"**Retraining** {outcome.sentence}", {f"gan_pipeline.{key}": v for key, v in tags.items()})
     return outcome
 
 
-def _figures(report: Path, compared: Comparison) -> dict[str, float]:
-    """The evaluation's headline, and the comparison."""
-    found = Figures.read(report)
-    headline = {name: found.metrics[name] for name in found.headline}
-    return {**headline, **{f"comparison/{name}": value for name, value in compared.figures.items()}}
-
-
-def _outcome(request: Request, run_id: str, model: str, version: str, verdict: Verdict) -> Outcome:
-    promoted = verdict.decision == "promoted"
-    if promoted:
-        sentence = f"version {version} of {model} is the champion now: {verdict.reason}"
-    else:
-        sentence = f"version {verdict.against} of {model} stays the champion; version {version} is {verdict.reason}"
-        if "comparison/difference" not in verdict.figures:  # the two could not be compared
-            sentence = f"version {verdict.against} of {model} stays the champion: {verdict.reason}"
-    return Outcome(
-        run_id=run_id,
-        decision="promoted" if promoted else "kept",
-        sentence=sentence,
-        model=model,
-        version=version,
-        champion=version if promoted else verdict.against,
-        figures=verdict.figures,
-        artifacts={
-            "dataset": request.dataset,
-            "selected": request.selected,
-            "report": request.report,
-            "samples": request.samples,
-        },
-    )
+def _sentence(model: str, version: str, compared: Comparison) -> str:
+    if compared.promote:
+        return f"version {version} of {model} is the champion now: {compared.reason}"
+    stays = f"version {compared.champion} of {model} stays the champion"
+    if "difference" in compared.figures:
+        return f"{stays}; version {version} is {compared.reason}"
+    return f"{stays}: {compared.reason}"  # the two could not be compared

@@ -14,13 +14,12 @@ tailed by the command line (`EventReader`). One JSON object a line:
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +51,8 @@ class EventLog:
         event = {"t": round(time.time(), 3), "stage": self.stage, "kind": kind, **fields}
         line = json.dumps(event, ensure_ascii=False, default=str).encode() + b"\n"
         # Showing progress must never end a run: a full disk is reported where real output is written.
-        with contextlib.suppress(OSError):
-            file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                os.write(file, line)
-            finally:
-                os.close(file)
+        with suppress(OSError), self.path.open("ab", buffering=0) as file:
+            file.write(line)
 
 
 class EventReader:
@@ -71,11 +66,9 @@ class EventReader:
         self._offset = 0
 
     def read(self) -> list[Event]:
-        events = []
-        while lines := read_lines(self.path, self._offset):
-            self._offset = lines[-1].end
-            events += [line.entry for line in lines if line.entry["kind"] != DAMAGED]
-        return events
+        lines = list(read_lines(self.path, self._offset))
+        self._offset = lines[-1].end if lines else self._offset
+        return [line.entry for line in lines if line.entry["kind"] != DAMAGED]
 
 
 class Progress:
@@ -116,19 +109,7 @@ def figures_text(figures: Figures) -> str:
 
 
 @contextmanager
-def _bar(title: str, total: int) -> Iterator[Progress]:
-    """A bar on the terminal, on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=total, figures="")
-        yield Progress(total, lambda done, figures: bar.update(task, completed=done, figures=figures_text(figures)))
-
-
-def show_progress(events: EventLog, task: str, total: int) -> AbstractContextManager[Progress]:
+def show_progress(events: EventLog, task: str, total: int) -> Iterator[Progress]:
     """Progress of one task, shown in the way that fits: events, a bar on a terminal, a line now and then in a log."""
     title = f"{events.stage}: {task}"
 
@@ -138,10 +119,18 @@ def show_progress(events: EventLog, task: str, total: int) -> AbstractContextMan
     def line(done: int, figures: Figures) -> None:
         print(f"{title} {done}/{total} {figures_text(figures)}".rstrip(), file=sys.stderr, flush=True)  # noqa: T201
 
-    if events.path is None and sys.stderr.isatty():
-        return _bar(title, total)
-    if events.path is None:
-        return contextlib.nullcontext(Progress(total, line, LINE_SECONDS, the_end=False))
-    progress = Progress(total, tell)
-    progress.set(0)
-    return contextlib.nullcontext(progress)
+    if events.path is not None:
+        progress = Progress(total, tell)
+        progress.set(0)
+        yield progress
+    elif not sys.stderr.isatty():
+        yield Progress(total, line, LINE_SECONDS, the_end=False)
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Bar(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True)) as bar:
+            shown = bar.add_task(title, total=total, figures="")
+            yield Progress(total, lambda n, figures: bar.update(shown, completed=n, figures=figures_text(figures)))

@@ -22,9 +22,9 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -37,9 +37,6 @@ from components.stage.stopping import PARENT_VARIABLE, StopSignal, stop_on_signa
 from components.tracking.journal import Journal, last_kind
 from gan_models.atomic import write_json
 from gan_models.errors import RunError
-
-if TYPE_CHECKING:
-    from components.tracking.relay import Relay
 
 __all__ = ["PIPELINE", "Interrupted", "RunContext", "Stage", "flatten", "open_stage", "run_component"]
 
@@ -57,23 +54,18 @@ T = TypeVar("T")
 class Stage:
     """The running stage. Made by `open_stage`."""
 
-    def __init__(
-        self, name: str, context: RunContext, events: EventLog, stop: StopSignal, journal: Journal | None = None
-    ) -> None:
+    def __init__(self, name: str, context: RunContext, events: EventLog, stop: StopSignal) -> None:
         self.name = name
         self.context = context
         self.log_path = context.log_path(name)
-        self._journal = journal
+        self._journal: Journal | None = None  # where the run is tracked
         self._events = events
         self._stop = stop
         self._logger = logging.getLogger(f"gan_pipeline.{name}")
 
     @property
     def stop_requested(self) -> bool:
-        """Whether SIGTERM or SIGINT arrived: save, then raise `Interrupted`. Cheap enough to ask at every step.
-
-        A stage that does not ask is interrupted wherever it is.
-        """
+        """Whether SIGTERM or SIGINT arrived: save, then raise `Interrupted`. Cheap enough to ask at every step."""
         return self._stop.requested
 
     # -- for the user ---------------------------------------------------------------------------------------------
@@ -120,13 +112,10 @@ class Stage:
     def log_dataset(self, name: str, fingerprint: str, source: str, profile: Mapping[str, Any], context: str) -> None:
         """The data the stage works on, as an MLflow dataset input of its run and of the pipeline's.
 
-        Args:
-            profile: counts and shapes worth showing, JSON values only.
-            context: what it is used for, such as "training" or "evaluation".
+        `profile` is counts and shapes, JSON values only; `context` is "training" or "evaluation".
         """
-        self._append(
-            "dataset", name=name, fingerprint=fingerprint, source=redact(source), profile=dict(profile), context=context
-        )
+        said = {"source": redact(source), "profile": dict(profile), "context": context}
+        self._append("dataset", name=name, fingerprint=fingerprint, **said)
 
     def log_checkpoint(self, name: str, step: int, metrics: Mapping[str, float]) -> None:
         """A checkpoint as an MLflow logged model (description only, no weights) with its figures linked to it.
@@ -161,8 +150,9 @@ class Stage:
             self._journal.append({"kind": kind, **fields})
 
     def _append_values(self, kind: str, values: Mapping[str, Any], **fields: Any) -> None:
-        for items in _chunks(list(values.items()), VALUES_PER_ENTRY):
-            self._append(kind, **fields, values=dict(items))
+        items = list(values.items())
+        for start in range(0, len(items), VALUES_PER_ENTRY):
+            self._append(kind, **fields, values=dict(items[start : start + VALUES_PER_ENTRY]))
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -183,11 +173,6 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[name] = value
     return flat
-
-
-def _chunks(items: list[tuple[str, Any]], size: int) -> Iterator[list[tuple[str, Any]]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
 
 
 def _text(value: Any) -> str:
@@ -231,15 +216,14 @@ def open_stage(name: str, context: RunContext | None = None, stop: StopSignal | 
         try:
             stage._events.write("start")
             inside.enter_context(_log_file(stage.log_path))
-            inside.enter_context(_journal_open(stage))
+            _open_journal(stage, inside)
             stage._append("start", environment=environment())
             yield stage
         except BaseException as error:
             failure = failure_of(error, stage.log_path)
             _write_traceback(stage.log_path, error)
-            stage._events.write(
-                "error", sentence=failure.sentence, exit_code=failure.exit_code, log=str(stage.log_path)
-            )
+            said = {"sentence": failure.sentence, "exit_code": failure.exit_code, "log": str(stage.log_path)}
+            stage._events.write("error", **said)
             raise
         finally:
             status, reason = (failure.status, failure.sentence) if failure else ("FINISHED", "")
@@ -250,37 +234,27 @@ def open_stage(name: str, context: RunContext | None = None, stop: StopSignal | 
             stage._events.write("end", status=status, seconds=round(time.monotonic() - started, 3))
 
 
-@contextmanager
-def _journal_open(stage: Stage) -> Iterator[None]:
-    """Gives the stage its journal, and a relay that sends it where no other process does."""
+def _open_journal(stage: Stage, inside: ExitStack) -> None:
+    """Gives the stage its journal, and a relay that sends it where no other process does; `inside` closes them."""
     context = stage.context
     if not context.tracking_uri:
-        yield
         return
-    with ExitStack() as inside:
-        stage._journal = Journal(context.tracking_folder, stage.name)
-        inside.callback(stage._journal.close)
-        _describe_run(context)
-        if context.relay == "in-process":
-            from components.tracking.relay import Relay
-
-            relay = inside.enter_context(Relay(context, only=stage.name))
-            inside.callback(_wait_for, relay, stage)
-        yield
-
-
-def _wait_for(relay: Relay, stage: Stage) -> None:
-    seconds = float(os.environ.get(DRAIN_VARIABLE, DRAIN_SECONDS))
-    if pending := relay.drain(seconds):
-        stage.note(pending.sentence())
-
-
-def _describe_run(context: RunContext) -> None:
-    """What a later command needs to send this run's journals, should the server be away until then."""
-    file = context.tracking_folder / DESCRIPTION_FILE
-    if not file.exists():
+    stage._journal = Journal(context.tracking_folder, stage.name)
+    inside.callback(stage._journal.close)
+    described = context.tracking_folder / DESCRIPTION_FILE
+    if not described.exists():  # what a later command needs to send the journals, should the server be away until then
         fields = context.model_dump(include=set(DESCRIBED))
-        write_json(file, {**fields, "tracking_uri": redact(context.tracking_uri)})
+        write_json(described, {**fields, "tracking_uri": redact(context.tracking_uri)})
+    if context.relay == "in-process":
+        from components.tracking.relay import Relay
+
+        relay = inside.enter_context(Relay(context, only=stage.name))
+
+        def wait() -> None:
+            if pending := relay.drain(float(os.environ.get(DRAIN_VARIABLE, DRAIN_SECONDS))):
+                stage.note(pending.sentence)
+
+        inside.callback(wait)
 
 
 def _end_unfinished(context: RunContext, status: str) -> None:
@@ -289,19 +263,18 @@ def _end_unfinished(context: RunContext, status: str) -> None:
         return
     for path in context.tracking_folder.glob("*.jsonl"):
         if path.stem != PIPELINE and last_kind(path) not in ("", "end"):
-            with suppress(RunError):  # it still runs
-                journal = Journal(context.tracking_folder, path.stem, lock_seconds=0)
-                ended = "KILLED" if status == "KILLED" else "FAILED"
+            ended = "KILLED" if status == "KILLED" else "FAILED"
+            # RunError: it still runs
+            with suppress(RunError), closing(Journal(context.tracking_folder, path.stem, lock_seconds=0)) as journal:
                 journal.append({"kind": "end", "status": ended, "reason": "the process was killed"})
-                journal.close()
 
 
 @contextmanager
 def _log_file(path: Path) -> Iterator[None]:
     """Log records of this process go to the stage's log: ours in full, warnings of others."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = _QuietFileHandler(path, encoding="utf-8", delay=True)
-    handler.setFormatter(_RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler = _StageLog(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(lambda record: record.levelno >= logging.WARNING or record.name.startswith(OWN_LOGGERS))
     ours = logging.getLogger("gan_pipeline")
     level, root = ours.level, logging.getLogger()
@@ -315,14 +288,12 @@ def _log_file(path: Path) -> Iterator[None]:
         handler.close()
 
 
-class _QuietFileHandler(logging.FileHandler):
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """A log that cannot be written is no reason to print a traceback or to fail."""
-
-
-class _RedactingFormatter(logging.Formatter):
+class _StageLog(logging.FileHandler):
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """A log that cannot be written is no reason to print a traceback or to fail."""
 
 
 def _write_traceback(path: Path, error: BaseException) -> None:
@@ -349,7 +320,8 @@ def run_component(name: str, call: Callable[[Stage], T], run: str | Mapping[str,
         parent = watch_parent(os.environ.get(PARENT_VARIABLE, ""))
         with stop_on_signals(stop), parent, open_stage(name, context, stop) as stage:
             result = call(stage)
-        if _is_executor():
+        specification = getattr(sys.modules.get("__main__"), "__spec__", None)
+        if specification is not None and specification.name == "kfp.dsl.executor_main":  # else it is not ours to end
             atexit.register(_leave_at_once)
         return result
     except (Exception, KeyboardInterrupt) as error:
@@ -358,14 +330,8 @@ def run_component(name: str, call: Callable[[Stage], T], run: str | Mapping[str,
         raise SystemExit(failure.exit_code) from None
 
 
-def _is_executor() -> bool:
-    """Whether this process was started by KFP for this one stage; a notebook's or a test's is not ours to end."""
-    specification = getattr(sys.modules.get("__main__"), "__spec__", None)
-    return specification is not None and specification.name == "kfp.dsl.executor_main"
-
-
 def _leave_at_once() -> None:
-    """Ends a process that did well without taking its libraries down in good order: with torch that costs a second."""
+    """Ends KFP's process without taking its libraries down in good order: with torch that costs a second."""
     if not hasattr(sys, "last_value"):  # an error after the stage must keep its exit code
         sys.stdout.flush()
         sys.stderr.flush()

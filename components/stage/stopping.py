@@ -43,11 +43,7 @@ class StopSignal:
         return self._requested
 
     def request(self) -> None:
-        """Ask for a stop.
-
-        Raises:
-            Interrupted: at the second request, or when nobody has looked for a while.
-        """
+        """Ask for a stop; raises `Interrupted` at the second request, or when nobody has looked for a while."""
         again, self._requested = self._requested, True
         if again or time.monotonic() - self._polled > POLL_IS_ALIVE_SECONDS:
             raise Interrupted

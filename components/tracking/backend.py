@@ -65,10 +65,8 @@ class Sender(ABC):
 class Tracker(ABC):
     """A kind of tracking store. Its module is imported when an address is checked, so what is slow is imported late."""
 
-    name: str
-    """What people call it, as in "entries wait to be sent to MLflow"."""
-    keeps_models = False
-    """Whether it has a registry of models: `champions` is overridden. A retraining needs one."""
+    name: str  # what people call it, as in "entries wait to be sent to MLflow"
+    keeps_models = False  # whether it has a registry of models: `champions` is overridden. A retraining needs one.
 
     def check(self, uri: str, seconds: float = ANSWER_SECONDS) -> Answer:
         """Whether the store at `uri` takes what it is sent, found out with one request at most.
@@ -99,17 +97,12 @@ class Tracker(ABC):
     def ui_server(self, uri: str, host: str, port: int) -> tuple[list[str], dict[str, str]]:
         """The command that serves a page of what is tracked at `uri`, with the variables it needs (logins are there).
 
-        Raises:
-            RequestError: there is no such page.
+        RequestError where there is no such page.
         """
         raise RequestError(f"{self.name} has no page of its own to look at: read {redact(uri)}")
 
     def champions(self, uri: str) -> Champions:
-        """The registry of models of the store at `uri`.
-
-        Raises:
-            RequestError: it keeps no models.
-        """
+        """The registry of models of the store at `uri`; RequestError where it keeps none."""
         raise RequestError(
             f"{self.name} at {redact(uri)} keeps no registry of models, where the champion of a retraining is kept: "
             "give --tracking-uri an MLflow store"
@@ -117,20 +110,16 @@ class Tracker(ABC):
 
 
 _MLFLOW = "components.tracking.mlflow.tracker:MLFLOW"
+# By the scheme of the address.
 TRACKERS: Registry[Tracker] = Registry(
     "tracking address scheme",
     "gan_pipeline.trackers",
     dict.fromkeys(("http", "https", "sqlite", "postgresql", "mysql", "mssql"), _MLFLOW),
 )
-"""By the scheme of the address."""
 
 
 def tracker_of(uri: str) -> Tracker:
-    """The tracker of an address.
-
-    Raises:
-        RequestError: there is none for such an address.
-    """
+    """The tracker of an address; RequestError where there is none for it."""
     scheme = uri.split(":", 1)[0].split("+", 1)[0].lower() if ":" in uri else ""
     if scheme in ("file", "") or len(scheme) == 1:  # a bare path, or C:\...: what MLflow used to write to
         scheme = "sqlite"
@@ -142,21 +131,10 @@ def default_address(folder: Path) -> str:
     return f"sqlite:///{(folder / 'mlflow.db').expanduser().resolve()}"
 
 
-def check_tracking(uri: str, seconds: float = ANSWER_SECONDS) -> Answer:
-    """`Tracker.check` of the address's tracker, which is quick and imports neither torch nor mlflow.
-
-    Raises:
-        RequestError: there is no such tracker, or it can tell that it will not take what it is sent.
-    """
-    return tracker_of(uri).check(uri, seconds)
-
-
 def champions_of(uri: str) -> Champions:
-    """The registry that keeps the champion.
+    """The registry that keeps the champion; RunError where the store does not answer.
 
-    Raises:
-        RequestError: nothing is tracked, or the tracker keeps no models.
-        RunError: the store does not answer.
+    RequestError where nothing is tracked, or the tracker keeps no models.
     """
     if not uri:
         raise RequestError("a retraining needs MLflow, which keeps the champion: give --tracking-uri")

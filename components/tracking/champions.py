@@ -35,12 +35,10 @@ class Lineage(BaseModel):
     """What a generator was made from. Equal lineages are equal trainings."""
 
     recipe: str
-    recipe_digest: str
-    """As the code that wrote it down took it: other code may give an equal recipe another."""
+    recipe_digest: str  # as the code that wrote it down took it: other code may give an equal recipe another
     data_fingerprint: str
     seed: int
-    step: int = 0
-    """The chosen checkpoint."""
+    step: int = 0  # the chosen checkpoint
 
     def same_training(self, other: Lineage) -> bool:
         """Whether both are of the same data, recipe and seed."""
@@ -60,8 +58,7 @@ class Verdict(BaseModel):
 
     decision: Decision = ""
     reason: str = ""
-    against: str = ""
-    """The version that was the champion then; empty: there was none."""
+    against: str = ""  # the version that was the champion then; empty: there was none
     at: str = ""
     figures: dict[str, float] = {}
 
@@ -71,22 +68,16 @@ class Version(BaseModel):
 
     model: str
     version: str
-    run_id: str = ""
-    """Of the pipeline run, ours; empty when something else registered it."""
+    run_id: str = ""  # of the pipeline run, ours; empty when something else registered it
     mlflow_run_id: str = ""
     created: datetime
     aliases: list[str] = []
-    lineage: Lineage | None = None
-    """None where no retraining has looked at it yet."""
+    lineage: Lineage | None = None  # None where no retraining has looked at it yet
     verdict: Verdict = Verdict()
 
 
 class Champions(ABC):
-    """A registry of models.
-
-    Raises (all methods):
-        RunError: the store does not answer, or refuses.
-    """
+    """A registry of models. All methods raise RunError where the store does not answer, or refuses."""
 
     @abstractmethod
     def models(self) -> list[str]:
@@ -98,10 +89,9 @@ class Champions(ABC):
 
     @abstractmethod
     def download_generator(self, version: Version, target: Path, only: Sequence[str] = ()) -> bool:
-        """Copies the generator folder of a version to the new folder `target`; False where it has none.
+        """Copies the generator folder of a version, of its files `only` those or all, to the new folder `target`.
 
-        Args:
-            only: names of the files that are wanted; empty: all.
+        False where it has none.
         """
 
     @abstractmethod
@@ -109,11 +99,7 @@ class Champions(ABC):
         """Writes a verdict down, then moves the aliases as it says: repeating makes good a kill in between."""
 
     def require(self, model: str, version: str | None = None) -> list[Version]:
-        """The versions of a model that must exist, newest first.
-
-        Raises:
-            RequestError: there is no such model or version.
-        """
+        """The versions of a model, newest first; RequestError where there is no such model or version."""
         found = self.versions(model)
         if not found and (known := self.models()):
             raise unknown_name("model", model, known)
@@ -123,15 +109,10 @@ class Champions(ABC):
             raise unknown_name(f"version of {model}", version, [each.version for each in found])
         return found
 
-    def champion(self, model: str) -> Version | None:
-        """The version with the alias `champion`; None where none has it."""
-        return with_alias(self.versions(model))
-
     def await_version(self, model: str, run_id: str, seconds: float) -> Version:
         """The version that a pipeline run registered; it is sent by another process, perhaps only now.
 
-        Raises:
-            RunError: it has not arrived after `seconds`.
+        RunError where it has not arrived after `seconds`.
         """
         end = time.monotonic() + seconds
         while True:

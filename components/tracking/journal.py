@@ -54,26 +54,18 @@ class Line:
     end: int
 
 
-def read_lines(path: Path, offset: int = 0, max_bytes: int = 1 << 20) -> list[Line]:
-    """The complete entries behind `offset`, about `max_bytes` of them; a torn last line is left for later.
+def read_lines(path: Path, offset: int = 0) -> Iterator[Line]:
+    """The complete entries behind `offset`, first to last; a torn last line is left for later.
 
     A complete line that is no entry (a disk that lied before a power cut) becomes one of the kind `DAMAGED`.
     """
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            block = file.read(max_bytes)
-            if block and b"\n" not in block:
-                block += file.readline()
-    except FileNotFoundError:
-        return []
-    lines = []
-    for raw in block.splitlines(keepends=True):
-        if not raw.endswith(b"\n"):
-            break
-        offset += len(raw)
-        lines.append(Line(_decode(raw), offset))
-    return lines
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        file.seek(offset)
+        for raw in file:
+            if not raw.endswith(b"\n"):
+                return  # the rest of it may arrive meanwhile
+            offset += len(raw)
+            yield Line(_decode(raw), offset)
 
 
 def _decode(raw: bytes) -> Entry:
@@ -109,26 +101,22 @@ def sending_folder(spool: Path) -> Path:
 
 
 def read_all(path: Path, offset: int = 0) -> Iterator[Entry]:
-    """Every complete entry of a journal behind `offset`, first to last."""
-    while lines := read_lines(path, offset):
-        for line in lines:
-            yield line.entry
-        offset = lines[-1].end
+    """The entries of `read_lines`."""
+    return (line.entry for line in read_lines(path, offset))
 
 
 def last_kind(path: Path) -> str:
     """The kind of a journal's last entry, "" for an empty journal."""
     kind = ""
     for entry in read_all(path):
-        kind = str(entry.get("kind", ""))
+        kind = str(entry["kind"])
     return kind
 
 
 class Journal:
     """Appends to the journal of one stage; open it once a process, close it at the end.
 
-    Raises:
-        RunError: another process has the journal open and does not let go of it.
+    RunError where another process has the journal open and does not let go of it.
     """
 
     def __init__(self, folder: Path, name: str, lock_seconds: float = LOCK_SECONDS) -> None:
@@ -148,15 +136,11 @@ class Journal:
         self._params: dict[str, str] = {}
         self._synced = time.monotonic()
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        self._cut_torn_line()
+        written = self.path.read_bytes()
+        os.ftruncate(self._file, written.rfind(b"\n") + 1)  # a torn last line is cut off
         for entry in read_all(self.path):
             self._remember(entry)
         self._clear_spool()
-
-    def _cut_torn_line(self) -> None:
-        written = self.path.read_bytes()
-        if written and not written.endswith(b"\n"):
-            os.ftruncate(self._file, written.rfind(b"\n") + 1)
 
     def _clear_spool(self) -> None:
         """Delete copies that no entry waits for: their process died before it could journal or delete them."""
@@ -173,11 +157,7 @@ class Journal:
             self._times.setdefault(mark, int(entry["t"]))
 
     def append(self, entry: Mapping[str, Any]) -> bool:
-        """Write what is new in `entry`; False when all of it was there already.
-
-        Raises:
-            OSError: the disk is full; the journal is as it was before.
-        """
+        """Write what is new in `entry`; False when all was there already. OSError leaves the journal as it was."""
         with self._guard:
             fresh = self._only_new({"t": int(time.time() * 1000), **entry})
             if fresh is None:
@@ -245,11 +225,9 @@ class Journal:
         self._synced = time.monotonic()
 
     def close(self) -> None:
-        if self._file >= 0:
-            self.sync()
-            os.close(self._file)
-            self._file = -1
-            self._lock.release()
+        self.sync()
+        os.close(self._file)
+        self._lock.release()
 
 
 def link_or_copy(source: Path | str, target: Path | str) -> None:

@@ -20,7 +20,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -43,6 +42,7 @@ from gan_models.atomic import write_json
 POLL_SECONDS = 0.5
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 10.0
 REFUSED_WAIT_SECONDS = 30.0
+CLOSE_SECONDS = 2.0
 ODD_TRIES = 8
 BATCH_VALUES = 500  # of metrics, parameters and tags each; MLflow takes 1,000 metrics, 100 parameters and 100 tags
 BATCH_NAMES = 100
@@ -58,23 +58,11 @@ class Pending:
     """What has not reached the store yet. Truthy when there is something."""
 
     entries: int
-    reason: str = ""
-    folder: Path | None = None
-    rejected: tuple[str, ...] = ()
-    tracker: str = "MLflow"
+    sentence: str  # for the user; empty when nothing is pending
+    rejected: tuple[str, ...]  # why entries were set aside, a sentence each
 
     def __bool__(self) -> bool:
         return self.entries > 0
-
-    def sentence(self) -> str:
-        """For the user; empty when nothing is pending."""
-        if not self.entries:
-            return ""
-        why = f": {self.reason}" if self.reason else ""
-        return (
-            f"{self.entries} entries wait in {self.folder} to be sent to {self.tracker}{why}; "
-            "the next run in this work directory sends them"
-        )
 
 
 @dataclass
@@ -85,12 +73,7 @@ class _Outbox:
     lock: FileLock
     offset: int = 0
     verify_below: int = 0  # entries before this offset may have been sent without being acknowledged
-    held: bool = False
     tries: int = 0
-
-    @property
-    def stage(self) -> str:
-        return self.path.stem
 
     @property
     def spool(self) -> Path:
@@ -98,19 +81,15 @@ class _Outbox:
 
     def hold(self) -> bool:
         """Become the one that sends this journal; False while another process is."""
-        if not self.held:
+        if not self.lock.is_locked:
             try:
                 self.lock.acquire(timeout=0)
             except Timeout:
                 return False
-            self.held = True
             shutil.rmtree(sending_folder(self.spool), ignore_errors=True)
-            self._load()
+            self.offset, doubtful = read_acknowledged(self.path)
+            self.verify_below = ALWAYS if doubtful else self.offset + 1
         return True
-
-    def _load(self) -> None:
-        self.offset, doubtful = read_acknowledged(self.path)
-        self.verify_below = ALWAYS if doubtful else self.offset + 1
 
     def acknowledge(self, lines: Sequence[Line]) -> None:
         doubtful = {"doubtful": True} if self.verify_below == ALWAYS else {}
@@ -120,11 +99,6 @@ class _Outbox:
         for line in lines:
             if name := line.entry.get("file"):
                 remove(self.spool / name)
-
-    def release(self) -> None:
-        if self.held:
-            self.lock.release()
-            self.held = False
 
 
 @dataclass
@@ -155,7 +129,9 @@ class Relay:
         self.context = context
         self._only = only
         self._tracker = tracker_of(context.tracking_uri)
-        self._post = _Post(context, only, self._tracker.sender(_with_titles(context)))
+        # A command that only knows where the run lies takes the titles that its stages wrote down.
+        titles = context.titles or _description(context.tracking_folder / DESCRIPTION_FILE).get("titles", {})
+        self._post = _Post(context, only, self._tracker.sender(context.model_copy(update={"titles": titles})))
         left = unsent_runs(context) if only is None else ()
         self._leftovers = [_Post(run, None, self._tracker.sender(run)) for run in left]
         self._wake = threading.Event()
@@ -172,17 +148,14 @@ class Relay:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def __exit__(self, *error: object) -> None:
+        """Stops sending. What is under way gets a moment to finish; it is verified next time if it does not."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(CLOSE_SECONDS)
 
     def drain(self, timeout: float) -> Pending:
-        """Wait until everything is sent: at most `timeout` seconds, and not for a server that refuses.
-
-        Returns:
-            What is still unsent.
-        """
+        """Wait `timeout` seconds at most until all is sent, not for a server that refuses; returns what is unsent."""
         self._draining = True
         self._trouble = None
         # What the round under way may still find out is older than this call.
@@ -199,16 +172,11 @@ class Relay:
     def pending(self) -> Pending:
         """What is unsent at this moment."""
         count = count_unsent(self.context, self._only)
-        return Pending(count, self._reason, self.context.tracking_folder, tuple(self._rejected), self._tracker.name)
-
-    def close(self, seconds: float = 2.0) -> None:
-        """Stop sending. What is under way gets `seconds` to finish; it is verified next time if it does not."""
-        self._stop.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(seconds)
-
-    # -- the thread -------------------------------------------------------------------------------------------------
+        sentence = (
+            f"{count} entries wait in {self.context.tracking_folder} to be sent to {self._tracker.name}"
+            f"{self._reason and f': {self._reason}'}; the next run in this work directory sends them"
+        )
+        return Pending(count, sentence if count else "", tuple(self._rejected))
 
     def _run(self) -> None:
         failures = 0
@@ -224,7 +192,7 @@ class Relay:
             self._wake.clear()
         for post in (self._post, *self._leftovers):
             for outbox in post.outboxes.values():
-                outbox.release()
+                outbox.lock.release()
 
     def _round(self) -> Trouble | None:
         """Send all there is; the first trouble ends the round, for every journal goes to the same store."""
@@ -269,7 +237,7 @@ class Relay:
     ) -> tuple[Trouble | None, str]:
         """Sends entries and acknowledges `lines`; else what went wrong, in a word and in a sentence."""
         try:
-            post.sender.send(outbox.stage, outbox.spool, entries, verify)
+            post.sender.send(outbox.path.stem, outbox.spool, entries, verify)
             if lines:
                 outbox.acknowledge(lines)
             return None, ""
@@ -310,12 +278,12 @@ def next_batch(path: Path, offset: int) -> list[Line]:
     """The entries to send in one go: as many as fit of those that may share a request, or a single other one."""
     batch: list[Line] = []
     metrics = names = 0
-    for line in read_lines(path, offset, BATCH_BYTES):
-        kind, count = line.entry.get("kind"), len(line.entry.get("values", ()))
+    for line in read_lines(path, offset):
+        kind, count = line.entry["kind"], len(line.entry.get("values", ()))
         if kind not in BATCHED:
             return batch or [line]
         metrics, names = (metrics + count, names) if kind == "metrics" else (metrics, names + count)
-        if batch and (metrics > BATCH_VALUES or names > BATCH_NAMES):
+        if batch and (metrics > BATCH_VALUES or names > BATCH_NAMES or line.end - offset > BATCH_BYTES):
             return batch
         batch.append(line)
     return batch
@@ -335,7 +303,7 @@ def _journals(context: RunContext, only: str | None) -> list[Path]:
 
 def has_unsent(context: RunContext, only: str | None = None) -> bool:
     """Whether the store lacks an entry of a run."""
-    return any(read_lines(path, read_acknowledged(path)[0], 1) for path in _journals(context, only))
+    return any(any(read_all(path, read_acknowledged(path)[0])) for path in _journals(context, only))
 
 
 def count_unsent(context: RunContext, only: str | None = None) -> int:
@@ -345,24 +313,16 @@ def count_unsent(context: RunContext, only: str | None = None) -> int:
 
 def unsent_runs(context: RunContext) -> list[RunContext]:
     """Earlier runs in the same work directory with entries for the same store that were never sent, oldest first."""
-    found: list[tuple[float, RunContext]] = []
-    for file in context.tracking_folder.parent.glob(f"*/{DESCRIPTION_FILE}"):
+    found = []
+    files = context.tracking_folder.parent.glob(f"*/{DESCRIPTION_FILE}")
+    for file in sorted(files, key=lambda file: file.stat().st_mtime):
         described = _description(file)
         if file.parent != context.tracking_folder and described.get("tracking_uri") == redact(context.tracking_uri):
             same = {key: described[key] for key in DESCRIBED if key in described}
             run = context.model_copy(update={"run_id": file.parent.name, **same})
             if has_unsent(run):
-                found.append((file.stat().st_mtime, run))
-    return [run for _, run in sorted(found, key=lambda pair: pair[0])]
-
-
-def _with_titles(context: RunContext) -> RunContext:
-    """The run with the titles that its stages wrote down, for a command that only knows where the run lies."""
-    if context.titles:
-        return context
-    return context.model_copy(
-        update={"titles": _description(context.tracking_folder / DESCRIPTION_FILE).get("titles", {})}
-    )
+                found.append(run)
+    return found
 
 
 def _description(file: Path) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import typer
+from pydantic_core import to_jsonable_python
 
-from components.tracking.backend import champions_of, check_tracking, tracker_of
+from components.tracking.backend import champions_of, tracker_of
 from components.tracking.champions import Champions, Verdict, Version, now, with_alias
 from gan_models.errors import RequestError, RunError
 from pipeline.request.plan import RUNS_FOLDER, tracking_address
@@ -22,19 +23,21 @@ def list_command(tracking_uri: str | None, as_json: bool) -> int:
     registry = _registry(tracking_uri)
     models = {name: registry.versions(name) for name in registry.models()}
     if as_json:
-        _print_json({name: [each.model_dump(mode="json") for each in versions] for name, versions in models.items()})
+        _print_json(models)
         return 0
     if not models:
         typer.echo("nothing is registered yet: `gan-pipeline run` registers what it trains", err=True)
         return 0
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, versions in models.items():
-        champion = with_alias(versions)
-        lineage = registry.lineage(champion) if champion else None
+        count, champion = str(len(versions)), with_alias(versions)
+        if champion is None:
+            rows.append((name, "none", count))
+            continue
+        lineage = registry.lineage(champion)
         made_of = (lineage.recipe, lineage.data_fingerprint[:8]) if lineage else ("", "")
-        figure = _figure(champion) if champion else ""
-        at = champion.verdict.at[:16].replace("T", " ") if champion else ""
-        rows.append((name, champion.version if champion else "none", str(len(versions)), *made_of, figure, at))
+        figure = next((f"{each} {value:.4g}" for each, value in champion.verdict.figures.items()), "")
+        rows.append((name, champion.version, count, *made_of, figure, champion.verdict.at[:16].replace("T", " ")))
     _table(("model", "champion", "versions", "recipe", "data", "figure", "since"), rows)
     return 0
 
@@ -47,7 +50,7 @@ def show_command(model: str, tracking_uri: str | None, as_json: bool) -> int:
     if champion is not None and champion.lineage is None:
         champion.lineage = registry.lineage(champion)
     if as_json:
-        _print_json({"model": model, "versions": [each.model_dump(mode="json") for each in versions]})
+        _print_json({"model": model, "versions": versions})
         return 0
     if champion is None:
         typer.echo(f"{model} has no champion yet: `gan-pipeline models promote {model}` makes its newest version one")
@@ -114,15 +117,9 @@ def rollback_command(model: str, tracking_uri: str | None) -> int:
 def _registry(tracking_uri: str | None) -> Champions:
     uri = tracking_address(tracking_uri, Path(RUNS_FOLDER).resolve())
     tracker_of(uri).check_exists(uri)
-    if check_tracking(uri) == "away":
+    if tracker_of(uri).check(uri) == "away":
         raise RunError("the tracking server does not answer: try again when it is back")
     return champions_of(uri)
-
-
-def _figure(version: Version) -> str:
-    """The figure that goes first."""
-    found = next(iter(version.verdict.figures.items()), None)
-    return f"{found[0]} {found[1]:.4g}" if found else ""
 
 
 def _show_champion(champion: Version) -> None:
@@ -152,4 +149,4 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    typer.echo(json.dumps(to_jsonable_python(value), ensure_ascii=False))

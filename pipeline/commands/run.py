@@ -15,14 +15,15 @@ import typer
 
 from components.artifacts import read_outcome
 from components.context import PIPELINE, RunContext
+from components.evaluate_gan.findings import Findings
 from components.redaction import redact
 from components.stage.failures import Interrupted
-from components.tracking.backend import check_champions, check_tracking
+from components.tracking.backend import check_champions, tracker_of
 from gan_models.errors import RequestError, RunError
 from pipeline.definitions.stages import run_titles, titles_of
 from pipeline.request.plan import Place, Plan, make_place, make_plan
 from pipeline.request.request import Request
-from pipeline.results import places, print_results, read_findings
+from pipeline.results import places, print_results
 from pipeline.workdir import OCCASION_VARIABLE, RunRecord, WorkDirectory, open_workdir
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _run(request: Request, report: Report) -> Tell:
     launch = ENGINES.find(request.engine, "--engine").ready(request.image)
     if retrains:
         check_champions(place.tracking_uri)
-    reachable = check_tracking(place.tracking_uri)
+    reachable = tracker_of(place.tracking_uri).check(place.tracking_uri)
     if retrains:
         report.decided = {**report.decided, "model": plan.recipe.export.model_name or ""}
         if reachable == "away":
@@ -119,7 +120,7 @@ def _run(request: Request, report: Report) -> Tell:
 def _judged(outcome: Outcome, record: RunRecord, workdir: WorkDirectory, report: Report) -> Tell:
     """The figures of a training."""
     links = workdir.link_results(outcome.artifacts)
-    findings = read_findings(links)
+    findings = Findings.read(links["evaluation"])
     record.metrics = report.metrics = findings.metrics
     report.artifacts = {name: str(path) for name, path in links.items()}
     return lambda file: print_results(findings, workdir.root, file)
@@ -248,7 +249,7 @@ def _drain(relay: Relay, seconds: float) -> None:
             pending = relay.drain(seconds - QUIET_SECONDS)
     except KeyboardInterrupt:
         pending = relay.pending()
-    for sentence in filter(None, (pending.sentence(), *pending.rejected)):
+    for sentence in filter(None, (pending.sentence, *pending.rejected)):
         typer.echo(sentence, err=True)
 
 

@@ -8,14 +8,13 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
 import typer
 
 from components.redaction import redact
-from components.tracking.backend import check_tracking, tracker_of
+from components.tracking.backend import tracker_of
 from gan_models.errors import RequestError, RunError
 from pipeline.commands.run import context_of
 from pipeline.request.plan import RUNS_FOLDER, tracking_address
@@ -36,7 +35,7 @@ def ui_command(port: int, workdir: Path | None, tracking_uri: str | None) -> int
         typer.echo(f"these runs are on a tracking server, which has its own UI: {redact(uri)}")
         return 0
     tracker_of(uri).check_exists(uri)
-    check_tracking(uri)
+    tracker_of(uri).check(uri)
     _check_port(port)
     return _serve(uri, port)
 
@@ -86,14 +85,14 @@ def _serve(uri: str, port: int) -> int:
 def _await_health(server: subprocess.Popen[bytes], address: str) -> None:
     # A deadline, for a server that neither ends nor answers must not be waited for without end.
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
+    while server.poll() is None:
+        if time.monotonic() > deadline:
+            raise RunError(f"the MLflow server did not answer within {START_SECONDS:.0f} s at {address}")
         try:
             with urllib.request.urlopen(f"{address}/health", timeout=2):
                 return
-        except (urllib.error.URLError, OSError):
+        except OSError:
             time.sleep(0.2)
-    if server.poll() is None:
-        raise RunError(f"the MLflow server did not answer within {START_SECONDS:.0f} s at {address}")
     raise RunError(f"the MLflow server ended at once with code {server.returncode}: run `mlflow server` to see why")
 
 
@@ -117,13 +116,13 @@ def sync_command(workdir: Path, tracking_uri: str | None) -> int:
     _check_answer(uri)
     with Relay(context_of(record, WorkDirectory(workdir.resolve()), uri)) as relay:
         if pending := relay.drain(SYNC_SECONDS):
-            raise RunError(pending.sentence())
+            raise RunError(pending.sentence)
     typer.echo(f"all of {record.name} is in {redact(uri)}", err=True)
     return 0
 
 
 def _check_answer(uri: str) -> None:
-    if check_tracking(uri) == "away":
+    if tracker_of(uri).check(uri) == "away":
         raise RunError(f"no tracking server answers at {redact(uri)}: try again when it is back")
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from components.context import RunContext
-from components.tracking.mlflow.address import sqlite_uri
-from components.tracking.mlflow.client import connect
+from components.tracking.mlflow.client import connect, sqlite_uri
 
 HERE = Path(__file__).parent
 

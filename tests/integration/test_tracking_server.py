@@ -12,9 +12,8 @@ from PIL import Image
 
 from components.context import RunContext
 from components.stage.stage import PIPELINE, open_stage
-from components.tracking.backend import check_tracking
-from components.tracking.mlflow.address import sqlite_uri
-from components.tracking.mlflow.client import connect, create_database
+from components.tracking.backend import tracker_of
+from components.tracking.mlflow.client import connect, create_database, sqlite_uri
 from components.tracking.relay import Relay, count_unsent
 from gan_models.errors import RequestError
 
@@ -51,19 +50,19 @@ def test_no_figure_is_lost_or_doubled_whatever_the_server_does(
                 step += 1
                 time.sleep(0.05)
 
-        assert check_tracking(server.uri) == "away"
+        assert tracker_of(server.uri).check(server.uri) == "away"
         train(1.0)
 
         server.start("--allowed-hosts", "mlflow.example")
         with pytest.raises(RequestError, match="--allowed-hosts"):
-            check_tracking(server.uri)
+            tracker_of(server.uri).check(server.uri)
         refused = relay.drain(30)
         assert "refuses" in refused.reason
         assert refused.entries > 10
         server.kill()
 
         server.start()
-        assert check_tracking(server.uri) == "reachable"
+        assert tracker_of(server.uri).check(server.uri) == "reachable"
         train(1.5)
         while count_unsent(context) > 20:
             train(0.2)

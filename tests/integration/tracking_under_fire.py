@@ -105,7 +105,7 @@ def first_use(context: RunContext, processes: int) -> None:
         run.tracking_folder.mkdir(parents=True)
         while time.monotonic() < start:
             pass
-        PipelineRuns(connect(run.tracking_uri), run).parent()
+        PipelineRuns(connect(run.tracking_uri), run).of(PIPELINE)
 
     pids = [fork(lambda number=number: work(number)) for number in range(processes)]  # type: ignore[misc]
     codes = [os.waitpid(pid, 0)[1] for pid in pids]

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.tracking.champions import (
-    CHALLENGER,
-    CHAMPION,
-    GENERATOR_FOLDER,
-    Champions,
-    Lineage,
-    Verdict,
-    Version,
-)
-from components.tracking.mlflow.client import connect, sentence_of
+from components.tracking.champions import CHALLENGER, CHAMPION, GENERATOR_FOLDER, Champions, Lineage, Verdict, Version
+from components.tracking.mlflow.client import connect, sentence_of, tolerating
 from components.tracking.mlflow.runs import RUN_TAG
 from gan_models.errors import RunError
 from gan_models.files import INFO_FILE
@@ -28,8 +21,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-_PREFIX = "gan_pipeline."
-_VERDICT_TAG, _LINEAGE_TAG = f"{_PREFIX}verdict", f"{_PREFIX}lineage"
+PAGE = 100
+_VERDICT_TAG, _LINEAGE_TAG = "gan_pipeline.verdict", "gan_pipeline.lineage"
 
 
 class MlflowChampions(Champions):
@@ -52,60 +45,36 @@ class MlflowChampions(Champions):
 
     def models(self) -> list[str]:
         with self._sentences():
-            return sorted(model.name for model in self._pages(self._client.search_registered_models))
+            return sorted(model.name for model in _all(self._client.search_registered_models))
 
     def versions(self, model: str) -> list[Version]:
         quoted = model.replace("'", "''")
         with self._sentences():
             aliases = self._aliases(model)
-            found = self._pages(lambda **page: self._client.search_model_versions(f"name = '{quoted}'", **page))
+            found = _all(partial(self._client.search_model_versions, f"name = '{quoted}'"))
         return sorted((_version(each, aliases) for each in found), key=lambda each: int(each.version), reverse=True)
 
     def _aliases(self, model: str) -> Mapping[str, str]:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            aliases: Mapping[str, str] = self._client.get_registered_model(model).aliases
-        except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return {}
-            raise
-        return aliases
-
-    @staticmethod
-    def _pages(search: Any) -> list[Any]:
-        found, token = [], None
-        while True:
-            page = search(page_token=token)
-            found += page
-            token = page.token
-            if not token:
-                return found
+        with tolerating("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return dict(self._client.get_registered_model(model).aliases)
+        return {}
 
     def download_generator(self, version: Version, target: Path, only: Sequence[str] = ()) -> bool:
         from mlflow.artifacts import download_artifacts
-        from mlflow.exceptions import MlflowException
 
         with self._sentences(), tempfile.TemporaryDirectory() as scratch:
             # A models:/ address would be looked up in the default registry, whichever store this is.
             place = self._client.get_model_version_download_uri(version.model, version.version)
             wanted = [f"{GENERATOR_FOLDER}/{name}" for name in only] or [GENERATOR_FOLDER]
             folder = Path(scratch) / GENERATOR_FOLDER
-            try:
+            with suppress(FileNotFoundError), tolerating("RESOURCE_DOES_NOT_EXIST"):
                 for name in wanted:
-                    download_artifacts(
-                        artifact_uri=f"{place.rstrip('/')}/{name}",
-                        dst_path=str((Path(scratch) / name).parent),
-                        tracking_uri=self.uri,
-                    )
-            except (MlflowException, FileNotFoundError) as error:
-                if getattr(error, "error_code", "RESOURCE_DOES_NOT_EXIST") == "RESOURCE_DOES_NOT_EXIST":
-                    return False
-                raise
-            if not (folder / INFO_FILE).is_file():
-                return False
-            shutil.copytree(folder, target)
-        return True
+                    there = str((Path(scratch) / name).parent)
+                    download_artifacts(f"{place.rstrip('/')}/{name}", dst_path=there, tracking_uri=self.uri)
+                if (folder / INFO_FILE).is_file():
+                    shutil.copytree(folder, target)
+                    return True
+        return False
 
     def judge(self, version: Version, verdict: Verdict, lineage: Lineage | None) -> None:
         with self._sentences():
@@ -119,6 +88,16 @@ class MlflowChampions(Champions):
                     self._client.delete_registered_model_alias(name, CHALLENGER)
             elif verdict.decision == "kept":
                 self._client.set_registered_model_alias(name, CHALLENGER, number)
+
+
+def _all(search: Callable[..., Any]) -> list[Any]:
+    """What is found on all pages of a search."""
+    from mlflow.utils import get_results_from_paginated_fn
+
+    found: list[Any] = get_results_from_paginated_fn(  # type: ignore[no-untyped-call]
+        lambda count, page: search(max_results=count, page_token=page), PAGE
+    )
+    return found
 
 
 def _version(found: ModelVersion, aliases: Mapping[str, str]) -> Version:

@@ -6,18 +6,21 @@ import importlib
 import logging
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from filelock import FileLock
 
 from components.redaction import redact
 from components.tracking.backend import Trouble
-from components.tracking.mlflow.address import sqlite_path, sqlite_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+SQLITE = "sqlite:///"
 # mlflow's own patience (7 tries, 120 s each) would block for minutes; the relay keeps trying by itself.
 _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -27,12 +30,24 @@ _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-
-
 # What matters of a network library's nested messages.
 _NETWORK_WORDS = (
     "Connection refused", "Connection reset", "timed out", "Name or service not known", "database is locked",
 )  # fmt: skip
+
+
+def sqlite_uri(path: Path) -> str:
+    """The absolute MLflow address of a SQLite file.
+
+    >>> sqlite_uri(Path("/data/mlflow.db"))
+    'sqlite:////data/mlflow.db'
+    """
+    return SQLITE + str(path.expanduser().resolve())
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The file behind a sqlite address; None for every other address."""
+    return Path(unquote(uri.removeprefix(SQLITE).split("?")[0])) if uri.startswith(SQLITE) else None
 
 
 def connect(uri: str) -> MlflowClient:
@@ -53,6 +68,18 @@ def connect(uri: str) -> MlflowClient:
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)  # its first use writes the default experiment
     return client
+
+
+@contextmanager
+def tolerating(*codes: str) -> Iterator[None]:
+    """Ends the block quietly at an error of MLflow's with one of these codes."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code not in codes:
+            raise
 
 
 def create_database(path: Path) -> None:

@@ -11,97 +11,75 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.tracking.journal import Entry, link_or_copy, sending_folder
+from components.tracking.mlflow.client import tolerating
 from components.tracking.mlflow.generator_program import DESCRIPTION
-from components.tracking.mlflow.runs import RUN_TAG
+from components.tracking.mlflow.runs import RUN_TAG, PipelineRuns
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
 
 PYTHON_ENVIRONMENT = "python: '3.11'\nbuild_dependencies: [pip]\ndependencies: [-r requirements.txt]\n"
 
 
-def log_checkpoint(client: MlflowClient, experiment: str, run_id: str, entry: Entry) -> None:
+def log_checkpoint(runs: PipelineRuns, run_id: str, entry: Entry) -> None:
     """A checkpoint as a logged model without files, linked to the run, its figures linked to it."""
     from mlflow.entities import Metric
 
-    tags = {"mlflow.model.isExternal": "true", "step": str(entry["step"])}
-    model = _find_or_make(client, experiment, run_id, _logged_name(entry["name"]), "checkpoint", tags)
-    _link(client, run_id, model, entry["step"])
+    step = entry["step"]
+    tags = {"mlflow.model.isExternal": "true", "step": str(step)}
+    model = _linked_model(runs, run_id, entry["name"], "checkpoint", tags, step)
     known = {(metric.key, metric.step) for metric in model.metrics or ()}
     times: Mapping[str, int] = entry.get("times", {})
     # A figure that the stage logged at this step anyway has the same time: the store sees that it is the same one.
     metrics = [
-        Metric(key, value, times.get(key, entry["t"]), entry["step"], model_id=model.model_id)
+        Metric(key, value, times.get(key, entry["t"]), step, model_id=model.model_id)
         for key, value in entry["values"].items()
-        if (key, entry["step"]) not in known
+        if (key, step) not in known
     ]
     if metrics:
-        client.log_batch(run_id, metrics=metrics)
-    _finish(client, model)
+        runs.client.log_batch(run_id, metrics=metrics)
+    if str(model.status) != "READY":
+        runs.client.finalize_logged_model(model.model_id, "READY")
 
 
-def log_generator(
-    client: MlflowClient, context_id: str, experiment: str, run_id: str, entry: Entry, path: Path
-) -> None:
+def log_generator(runs: PipelineRuns, run_id: str, entry: Entry, path: Path) -> None:
     """Upload the exported program at `path` as an MLflow model and register it, unless this run did."""
+    client = runs.client
     name = re.sub(r"[/:]+", "-", entry["name"])
-    model = _find_or_make(client, experiment, run_id, _logged_name(name), "generator", {RUN_TAG: context_id})
-    _link(client, run_id, model, 0)
+    tags = {RUN_TAG: runs.context.run_id}
+    model = _linked_model(runs, run_id, name, "generator", tags, 0)
     if str(model.status) != "READY":
         with tempfile.TemporaryDirectory(dir=sending_folder(path.parent)) as scratch:
             folder = Path(scratch) / "model"
             shutil.copytree(path, folder, copy_function=link_or_copy)
             _write_model_files(folder, model, run_id)
             client.log_model_artifacts(model.model_id, str(folder))
-        _finish(client, model)
-    _register(client, name, context_id, run_id, model)
-
-
-def _register(client: MlflowClient, name: str, context_id: str, run_id: str, model: LoggedModel) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
+        client.finalize_logged_model(model.model_id, "READY")
+    with tolerating("RESOURCE_ALREADY_EXISTS"):
         client.create_registered_model(name, description="Generators trained by gan-pipeline.")
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
     quoted = name.replace("'", "''")
-    if client.search_model_versions(f"name = '{quoted}' and run_id = '{run_id}'"):
-        return
-    client.create_model_version(
-        name,
-        source=model.artifact_location,
-        run_id=run_id,
-        tags={RUN_TAG: context_id},
-        await_creation_for=0,
-        model_id=model.model_id,
-    )
+    if not client.search_model_versions(f"name = '{quoted}' and run_id = '{run_id}'"):
+        source = model.artifact_location
+        client.create_model_version(name, source, run_id, tags, await_creation_for=0, model_id=model.model_id)
 
 
-def _find_or_make(
-    client: MlflowClient, experiment: str, run_id: str, name: str, kind: str, tags: dict[str, str]
+def _linked_model(
+    runs: PipelineRuns, run_id: str, name: str, kind: str, tags: dict[str, str], step: int
 ) -> LoggedModel:
-    quoted = name.replace("'", "''")
-    found = client.search_logged_models([experiment], f"name = '{quoted}' and source_run_id = '{run_id}'")
-    if found:
-        return client.get_logged_model(found[0].model_id)
-    return client.create_logged_model(experiment, name, source_run_id=run_id, tags=tags, model_type=kind)
-
-
-def _link(client: MlflowClient, run_id: str, model: LoggedModel, step: int) -> None:
+    """Found or made, and linked to the run."""
     from mlflow.entities import LoggedModelOutput
 
+    client, experiment = runs.client, runs.experiment
+    name = re.sub(r"[/:.%\"']+", "-", name)  # what MLflow takes for a logged model
+    found = client.search_logged_models([experiment], f"name = '{name}' and source_run_id = '{run_id}'")
+    if found:
+        model = client.get_logged_model(found[0].model_id)
+    else:
+        model = client.create_logged_model(experiment, name, source_run_id=run_id, tags=tags, model_type=kind)
     outputs = client.get_run(run_id).outputs
     if model.model_id not in {output.model_id for output in (outputs.model_outputs if outputs else ())}:
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=step)])
-
-
-def _finish(client: MlflowClient, model: LoggedModel) -> None:
-    from mlflow.entities import LoggedModelStatus
-
-    if str(model.status) != "READY":
-        client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    return model
 
 
 def _write_model_files(folder: Path, model: LoggedModel, run_id: str) -> None:
@@ -111,13 +89,8 @@ def _write_model_files(folder: Path, model: LoggedModel, run_id: str) -> None:
 
     description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
     (folder / DESCRIPTION).unlink()
-    spec = Model(
-        artifact_path=model.artifact_location,
-        run_id=run_id,
-        model_uuid=model.model_id,
-        model_id=model.model_id,
-        signature=_signature(description),
-    )
+    place, signature = model.artifact_location, _signature(description)
+    spec = Model(place, run_id, signature=signature, model_uuid=model.model_id, model_id=model.model_id)
     _add_example(spec, folder, description)
     version = description["torch"]
     spec.add_flavor("pytorch", model_data="data", pytorch_version=version, code=None)
@@ -140,16 +113,7 @@ def _signature(description: Mapping[str, Any]) -> Any:
 
 def _add_example(spec: Any, folder: Path, description: Mapping[str, Any]) -> None:
     """The input example, for readers and in the form that MLflow's serving takes."""
-    files = {
-        "input_example.json": description["example"],
-        "serving_input_example.json": {"inputs": description["example"]},
-    }
-    for name, content in files.items():
-        (folder / name).write_text(json.dumps(content))
-    plain, serving = files
+    plain, serving = "input_example.json", "serving_input_example.json"
+    (folder / plain).write_text(json.dumps(description["example"]))
+    (folder / serving).write_text(json.dumps({"inputs": description["example"]}))
     spec.saved_input_example_info = {"artifact_path": plain, "type": "ndarray", "serving_input_path": serving}
-
-
-def _logged_name(name: str) -> str:
-    """A name that MLflow takes for a logged model."""
-    return re.sub(r"[/:.%\"']+", "-", name)

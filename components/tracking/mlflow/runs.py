@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import getpass
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from components.context import PIPELINE, RunContext
-from components.tracking.mlflow.address import sqlite_path
-from components.tracking.mlflow.client import Refusal
+from components.tracking.mlflow.client import Refusal, sqlite_path, tolerating
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,28 +23,25 @@ _MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 
 
 class PipelineRuns:
-    """Finds or makes the runs of one pipeline run. What is found is kept; `forget` starts over."""
+    """Finds or makes the runs of one pipeline run, and keeps what was found."""
 
     def __init__(self, client: MlflowClient, context: RunContext) -> None:
         self.client = client
         self.context = context
-        self._experiment = ""
         self._ids: dict[str, str] = {}
 
-    def forget(self) -> None:
-        self._experiment = ""
-        self._ids.clear()
-
-    @property
-    def owns_parent(self) -> bool:
-        """False when KFP's plugin made the parent run and will end it."""
-        return not self.context.parent_run_id or self.parent() != self.context.parent_run_id
-
+    @cached_property
     def experiment(self) -> str:
         """The id of the experiment, made when there is none."""
-        if not self._experiment:
-            self._experiment = self._find_experiment() or self._make_experiment()
-        return self._experiment
+        if not (found := self._find_experiment()):
+            database = sqlite_path(self.context.tracking_uri)
+            # Without a server artifacts would land in ./mlruns of whoever asks first; keep them beside the database.
+            slug = re.sub(r"[^A-Za-z0-9._-]+", "-", self.context.experiment)
+            location = (database.parent / "mlflow-artifacts" / slug).as_uri() if database else None
+            with tolerating("RESOURCE_ALREADY_EXISTS"):  # another process was faster
+                self.client.create_experiment(self.context.experiment, location, _MODEL_TRAINING)
+            found = self._find_experiment()
+        return found
 
     def _find_experiment(self) -> str:
         found = self.client.get_experiment_by_name(self.context.experiment)
@@ -55,61 +52,32 @@ class PipelineRuns:
             )
         return str(found.experiment_id) if found else ""
 
-    def _make_experiment(self) -> str:
-        from mlflow.exceptions import MlflowException
-
-        database = sqlite_path(self.context.tracking_uri)
-        # Without a server the artifacts would land in ./mlruns of whoever asks first; keep them beside the database.
-        slug = re.sub(r"[^A-Za-z0-9._-]+", "-", self.context.experiment)
-        location = (database.parent / "mlflow-artifacts" / slug).as_uri() if database else None
-        try:
-            return str(
-                self.client.create_experiment(self.context.experiment, artifact_location=location, tags=_MODEL_TRAINING)
-            )
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_ALREADY_EXISTS" and (found := self._find_experiment()):
-                return found  # another process was faster
-            raise
-
-    def parent(self) -> str:
-        """The id of the run of the whole pipeline."""
-        if PIPELINE not in self._ids:
-            given = self.context.parent_run_id
-            if given and self._exists(given):
-                self.client.set_tag(given, RUN_TAG, self.context.run_id)
-                run = self.client.get_run(given)
-                self._experiment = str(run.info.experiment_id)
-                self._ids[PIPELINE] = given
-            else:
-                self._ids[PIPELINE] = self._find_or_make(PIPELINE, self.context.name, {})
-        return self._ids[PIPELINE]
-
     def of(self, stage: str) -> str:
-        """The id of a stage's run; that of the parent for the name "pipeline"."""
-        if stage == PIPELINE:
-            return self.parent()
+        """The id of a stage's run; for `PIPELINE` that of the whole pipeline, the parent of the others."""
         if stage not in self._ids:
-            title = self.context.titles.get(stage, stage.replace("_", " "))
-            self._ids[stage] = self._find_or_make(stage, title, {"mlflow.parentRunId": self.parent()})
+            if stage == PIPELINE:
+                self._ids[stage] = self._given_parent() or self._find_or_make(stage, self.context.name, {})
+            else:
+                title = self.context.titles.get(stage, stage.replace("_", " "))
+                self._ids[stage] = self._find_or_make(stage, title, {"mlflow.parentRunId": self.of(PIPELINE)})
         return self._ids[stage]
 
-    def _exists(self, run_id: str) -> bool:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self.client.get_run(run_id)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return False
-            raise
-        return True
+    def _given_parent(self) -> str:
+        """The run that somebody else made, and will end, where there is one: its experiment is that of the stages."""
+        if given := self.context.parent_run_id:
+            with tolerating("RESOURCE_DOES_NOT_EXIST"):
+                run = self.client.get_run(given)
+                self.client.set_tag(given, RUN_TAG, self.context.run_id)
+                self.experiment = str(run.info.experiment_id)
+                return given
+        return ""
 
     def _find_or_make(self, stage: str, name: str, tags: dict[str, str]) -> str:
         with FileLock(self.context.tracking_folder / "runs.lock"):
             if found := self._find(stage):
                 return found[0]
             self.client.create_run(
-                self.experiment(),
+                self.experiment,
                 run_name=name,
                 tags={
                     RUN_TAG: self.context.run_id,
@@ -128,7 +96,7 @@ class PipelineRuns:
     def _find(self, stage: str) -> list[str]:
         """Active runs of the stage, oldest first."""
         found: list[Any] = self.client.search_runs(
-            [self.experiment()],
+            [self.experiment],
             filter_string=f"tags.`{RUN_TAG}` = '{self.context.run_id}' and tags.`{STAGE_TAG}` = '{stage}'",
             max_results=10,
         )

@@ -7,10 +7,11 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.context import PIPELINE, RunContext
+from components.context import PIPELINE
 from components.tracking.backend import Sender, Trouble
 from components.tracking.journal import BATCHED, Entry, link_or_copy, sending_folder
 from components.tracking.mlflow.client import connect, sentence_of, trouble_of
@@ -23,35 +24,29 @@ if TYPE_CHECKING:
 
 TAG_LENGTH = 7900  # MLflow takes 8,000 characters
 DIGEST_LENGTH = 36
+CHANGED = "changed."  # a parameter's second value
 SECTION_TAG = "gan_pipeline.headline."
 
 
 class MlflowSender(Sender):
     """Connects at the first use, and looks its runs up again after `reset`."""
 
-    def __init__(self, context: RunContext) -> None:
-        super().__init__(context)
-        self._runs: PipelineRuns | None = None
+    @cached_property
+    def client(self) -> MlflowClient:
+        return connect(self.context.tracking_uri)
+
+    @cached_property
+    def runs(self) -> PipelineRuns:
+        return PipelineRuns(self.client, self.context)
 
     def reset(self) -> None:
-        if self._runs is not None:
-            self._runs.forget()
+        self.__dict__.pop("runs", None)
 
     def trouble_of(self, error: Exception) -> Trouble:
         return trouble_of(error)
 
     def sentence_of(self, error: Exception) -> str:
         return sentence_of(error, self.context.tracking_uri)
-
-    @property
-    def runs(self) -> PipelineRuns:
-        if self._runs is None:
-            self._runs = PipelineRuns(connect(self.context.tracking_uri), self.context)
-        return self._runs
-
-    @property
-    def client(self) -> MlflowClient:
-        return self.runs.client
 
     def send(self, stage: str, spool: Path, entries: Sequence[Entry], verify: bool) -> None:
         run_id = self.runs.of(stage)
@@ -73,32 +68,33 @@ class MlflowSender(Sender):
             case "headline":
                 self._headline(stage, entry, verify)
             case "checkpoint":
-                log_checkpoint(self.client, self.runs.experiment(), run_id, entry)
+                log_checkpoint(self.runs, run_id, entry)
             case "generator":
                 if (path := spool / entry["file"]).exists():
-                    log_generator(self.client, self.context.run_id, self.runs.experiment(), run_id, entry, path)
-
-    # -- the state of runs ------------------------------------------------------------------------------------------
+                    log_generator(self.runs, run_id, entry, path)
 
     def _start(self, stage: str, run_id: str, entry: Entry) -> None:
-        self._set_tags(run_id, entry.get("environment", {}))
+        self._log(run_id, tags=entry.get("environment", {}))
         self.client.update_run(run_id, status="RUNNING")
-        if stage != PIPELINE and self.context.relay == "in-process" and self.runs.owns_parent:
-            self.client.update_run(self.runs.parent(), status="RUNNING")
+        if self._moves_pipeline(stage):
+            self.client.update_run(self.runs.of(PIPELINE), status="RUNNING")
 
     def _end(self, stage: str, run_id: str, entry: Entry) -> None:
         reason = {"gan_pipeline.failure": entry["reason"]} if entry.get("reason") else {}
-        self._set_tags(run_id, {**entry.get("environment", {}), **reason})
-        self._terminate(run_id, entry)
-        # Where no command line stands behind the stages, the pipeline's run is as far as its latest stage.
-        if stage != PIPELINE and self.context.relay == "in-process" and self.runs.owns_parent:
-            self._terminate(self.runs.parent(), entry)
+        self._log(run_id, tags={**entry.get("environment", {}), **reason})
+        ended = [run_id] if run_id != self.context.parent_run_id else []
+        if self._moves_pipeline(stage):
+            ended.append(self.runs.of(PIPELINE))
+        for each in ended:
+            self.client.set_terminated(each, status=entry["status"], end_time=entry["t"])
 
-    def _terminate(self, run_id: str, entry: Entry) -> None:
-        if run_id != self.context.parent_run_id:
-            self.client.set_terminated(run_id, status=entry["status"], end_time=entry["t"])
+    def _moves_pipeline(self, stage: str) -> bool:
+        """Where no command line stands behind the stages, the pipeline's run is as far as its latest stage.
 
-    # -- metrics, parameters, tags ------------------------------------------------------------------------------------
+        Not one that KFP's plugin made, which ends it.
+        """
+        alone = stage != PIPELINE and self.context.relay == "in-process"
+        return alone and self.runs.of(PIPELINE) != self.context.parent_run_id
 
     def _batch(self, run_id: str, entries: Sequence[Entry], verify: bool) -> None:
         from mlflow.entities import Metric
@@ -114,34 +110,30 @@ class MlflowSender(Sender):
             else:
                 for key, value in entry["values"].items():
                     if params.setdefault(key, value) != value:
-                        tags[_changed(key)] = value
-        if verify:
-            metrics, params = self._leave_out_known(run_id, metrics, params, tags)
-        self._log_batch(run_id, metrics, params, tags)
+                        tags[CHANGED + key] = value
+        self._log(run_id, metrics, params, tags, verify)
 
-    def _leave_out_known(
-        self, run_id: str, metrics: list[Metric], params: dict[str, str], tags: dict[str, str]
-    ) -> tuple[list[Metric], dict[str, str]]:
-        """What the store lacks. A parameter cannot change: a new value becomes a tag, added to `tags`."""
-        run = self.client.get_run(run_id)
-        known: dict[str, set[int]] = {
-            key: {metric.step for metric in self.client.get_metric_history(run_id, key)}
-            for key in {metric.key for metric in metrics} & set(run.data.metrics)
-        }
-        for key, value in params.items():
-            if run.data.params.get(key, value) != value:
-                tags[_changed(key)] = value
-        return (
-            [metric for metric in metrics if metric.step not in known.get(metric.key, ())],
-            {key: value for key, value in params.items() if key not in run.data.params},
-        )
-
-    def _set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        self._log_batch(run_id, [], {}, dict(tags))
-
-    def _log_batch(self, run_id: str, metrics: list[Metric], params: dict[str, str], tags: dict[str, str]) -> None:
+    def _log(
+        self,
+        run_id: str,
+        metrics: Sequence[Metric] = (),
+        params: Mapping[str, str] = {},
+        tags: Mapping[str, str] = {},
+        verify: bool = False,
+    ) -> None:
+        """`verify`: only what the store lacks. A parameter cannot change: a new value becomes a tag."""
         from mlflow.entities import Param, RunTag
 
+        if verify:
+            run = self.client.get_run(run_id)
+            known: dict[str, set[int]] = {
+                key: {metric.step for metric in self.client.get_metric_history(run_id, key)}
+                for key in {metric.key for metric in metrics} & set(run.data.metrics)
+            }
+            metrics = [metric for metric in metrics if metric.step not in known.get(metric.key, ())]
+            there = run.data.params
+            tags = {**tags, **{CHANGED + key: value for key, value in params.items() if there.get(key, value) != value}}
+            params = {key: value for key, value in params.items() if key not in there}
         if metrics or params or tags:
             self.client.log_batch(
                 run_id,
@@ -149,8 +141,6 @@ class MlflowSender(Sender):
                 params=[Param(key, value) for key, value in params.items()],
                 tags=[RunTag(key, value[:TAG_LENGTH]) for key, value in tags.items()],
             )
-
-    # -- files --------------------------------------------------------------------------------------------------------
 
     def _image(self, run_id: str, entry: Entry, spool: Path) -> None:
         """As `MlflowClient.log_image`, whose file names the UI reads the step from, but with one name each time."""
@@ -180,8 +170,6 @@ class MlflowSender(Sender):
             with _under_name(source, entry["name"]) as path:
                 self.client.log_artifact(run_id, str(path), entry["folder"] or None)
 
-    # -- data, headline -----------------------------------------------------------------------------------------------
-
     def _dataset(self, run_id: str, entry: Entry) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -193,36 +181,28 @@ class MlflowSender(Sender):
             profile=json.dumps(entry["profile"]),
         )
         given = DatasetInput(dataset=dataset, tags=[InputTag("mlflow.data.context", entry["context"])])
-        parent = self.runs.parent()
+        parent = self.runs.of(PIPELINE)
         for target in dict.fromkeys((run_id, parent)):
             inputs = self.client.get_run(target).inputs
             known = {(i.dataset.name, i.dataset.digest) for i in (inputs.dataset_inputs if inputs else ())}
             if (dataset.name, dataset.digest) not in known:
                 self.client.log_inputs(target, datasets=[given])
-        self._set_tags(parent, {"gan_pipeline.data_fingerprint": entry["fingerprint"]})
+        self._log(parent, tags={"gan_pipeline.data_fingerprint": entry["fingerprint"]})
 
     def _headline(self, stage: str, entry: Entry, verify: bool) -> None:
         """Figures and tags of the pipeline's run, and this stage's part of its description."""
         from mlflow.entities import Metric
 
-        parent = self.runs.parent()
+        parent = self.runs.of(PIPELINE)
         metrics = [Metric(key, value, entry["t"], entry.get("step", 0)) for key, value in entry["values"].items()]
-        if verify:
-            metrics, _ = self._leave_out_known(parent, metrics, {}, {})
         part = {SECTION_TAG + stage: entry["markdown"]} if entry["markdown"] else {}
-        self._log_batch(parent, metrics, {}, {**entry.get("tags", {}), **part})
+        self._log(parent, metrics, tags={**entry.get("tags", {}), **part}, verify=verify)
         if part:
             tags: dict[str, Any] = self.client.get_run(parent).data.tags
-            order = [PIPELINE, *self.context.titles]
-            parts = sorted(
-                (key.removeprefix(SECTION_TAG), text) for key, text in tags.items() if key.startswith(SECTION_TAG)
-            )
-            parts.sort(key=lambda part: order.index(part[0]) if part[0] in order else len(order))
-            self._set_tags(parent, {"mlflow.note.content": "\n\n".join(text for _, text in parts)})
-
-
-def _changed(key: str) -> str:
-    return f"changed.{key}"
+            parts = {key.removeprefix(SECTION_TAG): text for key, text in tags.items() if key.startswith(SECTION_TAG)}
+            order = {name: place for place, name in enumerate((PIPELINE, *self.context.titles))}
+            said = sorted(parts, key=lambda name: (order.get(name, len(order)), name))
+            self._log(parent, tags={"mlflow.note.content": "\n\n".join(parts[name] for name in said)})
 
 
 @contextmanager

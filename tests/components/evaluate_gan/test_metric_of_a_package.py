@@ -24,9 +24,10 @@ from pathlib import Path
 
 from components.context import RunContext
 from components.evaluate_gan import step
+from components.evaluate_gan.findings import Findings
 from components.stage.stage import open_stage
 from gan_models.recipes.schema import Evaluation
-from pipeline.results import print_results, read_findings
+from pipeline.results import print_results
 
 folder, dataset = Path(sys.argv[1]), Path(sys.argv[2])
 request = step.Request(
@@ -35,7 +36,7 @@ request = step.Request(
 )
 with open_stage("evaluate_gan", RunContext(state_dir=str(folder / "state"))) as stage:
     step.run(request, stage)
-print_results(read_findings({"evaluation": folder / "report"}), folder, sys.stdout)
+print_results(Findings.read(folder / "report"), folder, sys.stdout)
 """
 
 

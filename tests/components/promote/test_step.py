@@ -12,10 +12,9 @@ from components.context import RunContext
 from components.find_champion import step as find
 from components.promote import step
 from components.stage.stage import open_stage
-from components.tracking.champions import Lineage, Verdict
-from components.tracking.mlflow.address import sqlite_uri
+from components.tracking.champions import Lineage, Verdict, with_alias
 from components.tracking.mlflow.champions import MlflowChampions
-from components.tracking.mlflow.client import connect
+from components.tracking.mlflow.client import connect, sqlite_uri
 from components.tracking.mlflow.runs import RUN_TAG
 from gan_models.errors import RequestError, RunError
 from gan_models.recipes import load_recipe, recipe_digest
@@ -82,7 +81,7 @@ def decide(store: str, tmp_path: Path, registry: MlflowChampions):
 def test_the_better_one_gets_the_alias_with_its_lineage_and_figures(decide, registry: MlflowChampions) -> None:
     outcome = decide(True)
     assert (outcome.decision, outcome.version, outcome.champion) == ("promoted", "2", "2")
-    champion = registry.champion("faces")
+    champion = with_alias(registry.versions("faces"))
     assert champion is not None
     assert champion.version == "2"
     assert champion.verdict.against == "1"

@@ -14,7 +14,7 @@ import pytest
 from components.context import RunContext
 from components.stage.stage import open_stage
 from components.tracking import backend
-from components.tracking.backend import champions_of, check_champions, check_tracking
+from components.tracking.backend import champions_of, check_champions, tracker_of
 from components.tracking.relay import Relay
 from gan_models import plugins
 from gan_models.errors import RequestError
@@ -49,7 +49,7 @@ def test_a_stage_is_tracked_by_a_package_s_own_tracker(lines: None, tmp_path: Pa
     file, titles = tmp_path / "runs.jsonl", {"train_gan": "2 train"}
     uri = f"lines:{file}"
     context = RunContext(state_dir=str(tmp_path / "work"), tracking_uri=uri, relay="external", titles=titles)
-    assert check_tracking(uri) == "reachable"
+    assert tracker_of(uri).check(uri) == "reachable"
     track(context)
     with Relay(context) as relay:
         assert not relay.drain(30)
@@ -60,13 +60,13 @@ def test_a_stage_is_tracked_by_a_package_s_own_tracker(lines: None, tmp_path: Pa
 
 def test_a_place_that_is_away_is_a_sentence_and_costs_nothing(lines: None, tmp_path: Path) -> None:
     uri = f"lines:{tmp_path / 'disk' / 'runs.jsonl'}"
-    assert check_tracking(uri) == "away"
+    assert tracker_of(uri).check(uri) == "away"
     context = RunContext(state_dir=str(tmp_path / "work"), tracking_uri=uri, relay="external")
     track(context)
     with Relay(context) as relay:
         pending = relay.drain(1)
-        assert "5 entries wait in" in pending.sentence()
-        assert "to be sent to the file of lines: lines:" in pending.sentence()
+        assert "5 entries wait in" in pending.sentence
+        assert "to be sent to the file of lines: lines:" in pending.sentence
         (tmp_path / "disk").mkdir()
         assert not relay.drain(30)
     assert len(sent(tmp_path / "disk" / "runs.jsonl")) == 5
@@ -84,12 +84,13 @@ def test_a_retraining_needs_a_tracker_that_keeps_models(lines: None, tmp_path: P
 
 def test_a_misspelt_scheme_is_told_the_nearest_one(lines: None) -> None:
     with pytest.raises(RequestError, match=r"unknown tracking address scheme 'line'.*did you mean 'lines'"):
-        check_tracking("line:/runs.jsonl")
+        tracker_of("line:/runs.jsonl")
 
 
 def test_an_address_is_checked_without_mlflow_and_torch() -> None:
     code = (
-        "import sys; from components.tracking.backend import check_tracking; check_tracking('sqlite:////tmp/x/y.db');"
+        "import sys; from components.tracking.backend import tracker_of; uri = 'sqlite:////tmp/x/y.db';"
+        "tracker_of(uri).check(uri);"
         "sys.exit(any(name in sys.modules for name in ('torch', 'mlflow')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

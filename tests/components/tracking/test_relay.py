@@ -148,7 +148,7 @@ def test_a_batch_whose_acknowledgement_was_lost_arrives_once(
         outbox = relay._post.refresh()[0]
         with suppress(Killed):
             relay._round()
-        outbox.release()
+        outbox.lock.release()
     run = runs_of(tracked)["train_gan"]
     assert len(killed_at) >= 7
     assert [step for step, _ in history(tracked, run, "loss")] == [0, 1, 2]
@@ -258,8 +258,8 @@ def test_a_store_that_is_away_costs_nothing(context: RunContext) -> None:
         stage.log_metrics({"loss": 1.0}, step=1)
         pending = relay.drain(3.0)
     assert pending.entries == 2
-    assert "http://127.0.0.1:9 does not answer (Connection refused)" in pending.sentence()
-    assert str(context.tracking_folder) in pending.sentence()
+    assert "http://127.0.0.1:9 does not answer (Connection refused)" in pending.sentence
+    assert str(context.tracking_folder) in pending.sentence
 
 
 def test_a_deleted_experiment_is_a_sentence_and_costs_no_entry(tracked: RunContext) -> None:
@@ -269,7 +269,7 @@ def test_a_deleted_experiment_is_a_sentence_and_costs_no_entry(tracked: RunConte
     with open_stage("train_gan", tracked) as stage:
         stage.log_metrics({"loss": 1.0}, step=1)
     with Relay(tracked) as relay:
-        assert "'test' was deleted" in relay.drain(30).reason
+        assert "'test' was deleted" in relay.drain(30).sentence
         client.restore_experiment(experiment)
         assert not relay.drain(30)
     assert history(tracked, runs_of(tracked)["train_gan"], "loss") == [(1, 1.0)]

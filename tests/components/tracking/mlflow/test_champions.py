@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from components.context import RunContext
-from components.tracking.champions import CHALLENGER, CHAMPION, Lineage, Verdict
+from components.tracking.champions import CHALLENGER, CHAMPION, Lineage, Verdict, with_alias
 from components.tracking.mlflow.champions import MlflowChampions
 from components.tracking.mlflow.client import connect
 from components.tracking.mlflow.runs import RUN_TAG
@@ -26,8 +26,8 @@ def registry(tracked: RunContext) -> MlflowChampions:
 
 
 def test_a_model_without_the_alias_has_no_champion(registry: MlflowChampions) -> None:
-    assert registry.champion("faces") is None
-    assert registry.champion("nothing of that name") is None
+    assert with_alias(registry.versions("faces")) is None
+    assert with_alias(registry.versions("nothing of that name")) is None
 
 
 def test_a_promoted_version_keeps_what_it_is_and_why(registry: MlflowChampions) -> None:
@@ -35,7 +35,7 @@ def test_a_promoted_version_keeps_what_it_is_and_why(registry: MlflowChampions) 
     verdict = Verdict(decision="promoted", reason="the first", at="now", figures={"FD": 3.5})
     for _ in range(2):
         registry.judge(version, verdict, LINEAGE)
-    champion = registry.champion("faces")
+    champion = with_alias(registry.versions("faces"))
     assert champion is not None
     assert (champion.version, champion.lineage, champion.verdict) == ("2", LINEAGE, verdict)
     assert champion.aliases == [CHAMPION]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from components.tracking.backend import check_tracking
-from components.tracking.mlflow.address import sqlite_path, sqlite_uri
+from components.tracking.backend import Answer, tracker_of
+from components.tracking.mlflow.client import sqlite_path, sqlite_uri
 from gan_models.errors import RequestError
 
 
@@ -36,6 +36,10 @@ def server() -> Iterator[ThreadingHTTPServer]:
     server.server_close()
 
 
+def check(uri: str) -> Answer:
+    return tracker_of(uri).check(uri)
+
+
 def uri_of(server: ThreadingHTTPServer, login: str = "") -> str:
     return f"http://{login}127.0.0.1:{server.server_address[1]}"
 
@@ -43,7 +47,7 @@ def uri_of(server: ThreadingHTTPServer, login: str = "") -> str:
 @pytest.mark.parametrize(("status", "verdict"), [(200, "reachable"), (503, "away"), (500, "away"), (429, "away")])
 def test_a_server_is_there_or_away(server: ThreadingHTTPServer, status: int, verdict: str) -> None:
     server.answer = (status, b'{"experiments": []}')  # type: ignore[attr-defined]
-    assert check_tracking(uri_of(server)) == verdict
+    assert check(uri_of(server)) == verdict
 
 
 @pytest.mark.parametrize(
@@ -61,18 +65,18 @@ def test_a_server_that_refuses_says_what_to_do(
 ) -> None:
     server.answer = (status, body)  # type: ignore[attr-defined]
     with pytest.raises(RequestError, match=words) as caught:
-        check_tracking(uri_of(server, "ann:s3cret@"))
+        check(uri_of(server, "ann:s3cret@"))
     assert "s3cret" not in str(caught.value)
 
 
 def test_the_login_of_the_address_is_used(server: ThreadingHTTPServer) -> None:
     server.answer = (200, b"{}")  # type: ignore[attr-defined]
-    check_tracking(uri_of(server, "ann:s3cret@"))
+    check(uri_of(server, "ann:s3cret@"))
     assert server.headers["Authorization"] == "Basic YW5uOnMzY3JldA=="  # type: ignore[attr-defined]
 
 
 def test_nobody_listening_is_away() -> None:
-    assert check_tracking("http://127.0.0.1:9") == "away"
+    assert check("http://127.0.0.1:9") == "away"
 
 
 @pytest.mark.parametrize(
@@ -88,16 +92,16 @@ def test_nobody_listening_is_away() -> None:
 )
 def test_an_address_that_cannot_be_right_is_refused(uri: str, words: str) -> None:
     with pytest.raises(RequestError) as caught:
-        check_tracking(uri)
+        check(uri)
     assert words in str(caught.value)
 
 
 def test_a_database_may_exist_or_be_made(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "mlflow.db"
-    assert check_tracking(sqlite_uri(path)) == "reachable"
+    assert check(sqlite_uri(path)) == "reachable"
     assert sqlite_path(sqlite_uri(path)) == path
     assert not path.parent.exists()
     other = tmp_path / "notes.txt"
     other.write_text("no database at all")
     with pytest.raises(RequestError, match="not an SQLite database"):
-        check_tracking(sqlite_uri(other))
+        check(sqlite_uri(other))
