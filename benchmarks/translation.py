@@ -23,7 +23,7 @@ import torch
 from components.prepare_data import step as prepare_data
 from components.prepare_data.decoding import Target
 from components.prepare_data.sources import parse_source
-from components.prepare_data.sources.toy import TOYS
+from components.prepare_data.sources.toy_catalogue import TOYS
 from components.prepare_data.sources.toy_images import counterparts, open_toy
 from components.stage.stage import RunContext, open_stage
 from gan_models.data.table import ImageTable

