@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from components.evaluate_gan.findings import Classes, TruncationPoint
-from components.evaluate_gan.material import Material
 from gan_models.metrics.judge import Judge
+from gan_models.metrics.material import Material
 from gan_models.metrics.neighbours import nearest
 from gan_models.sampling.grids import image_grid, save_png
 
@@ -48,19 +48,20 @@ def write_nearest(path: Path, material: Material, judge: Judge) -> None:
     first = torch.arange(min(_FIRST, len(distances)))
     closest = torch.argsort(distances)[:_CLOSEST]
     chosen = torch.cat([first, closest])
-    below = training_neighbours(material.images[chosen], material.generated.features[chosen], material, judge)
-    grid = torch.cat([material.images[chosen][None], below.transpose(0, 1)]).flatten(0, 1)
+    below = training_neighbours(
+        material.samples.images[chosen], material.generated.features[chosen], material.training.features, judge
+    )
+    grid = torch.cat([material.samples.images[chosen][None], below.transpose(0, 1)]).flatten(0, 1)
     save_png(image_grid(grid, len(chosen)), path, scale=_scale(grid))
 
 
-def training_neighbours(images: Tensor, features: Tensor, material: Material, judge: Judge) -> Tensor:
+def training_neighbours(images: Tensor, features: Tensor, gallery: Tensor, judge: Judge) -> Tensor:
     """The training images [Q, 4, H, W, C] that are nearest, in features [Q, D], to Q generated images.
 
-    Every training image is searched: where only some of them have features, those of the others that are near in
-    pixels get features now.
+    Every training image is searched: where only the first have features, `gallery` [M, D], those of the others that are
+    near in pixels get features now.
     """
     training = judge.real_images("train", judge.table.metadata.count("train"))
-    gallery = material.training.features
     pool = training[: len(gallery)]
     if len(pool) < len(training):
         near = _near_in_pixels(images, training[len(pool) :]) + len(pool)
@@ -146,5 +147,5 @@ def source_rows(material: Material, rows: int) -> Tensor | None:
     sources = material.samples.sources
     if sources is None or "images" not in material.samples.inputs:
         return None
-    count = min(rows, len(material.images))
-    return torch.stack([sources[:count], material.images[:count]], dim=1).flatten(0, 1)
+    count = min(rows, len(material.samples.images))
+    return torch.stack([sources[:count], material.samples.images[:count]], dim=1).flatten(0, 1)

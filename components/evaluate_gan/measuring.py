@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from components.evaluate_gan.findings import Classes, Findings, Reading, Row, TruncationPoint
-from components.evaluate_gan.material import Material
 from components.evaluate_gan.within_classes import notes_within_classes, within_classes
 from components.stage.environment import environment
 from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.extractors import EXTRACTORS
 from gan_models.metrics.judge import Judge
+from gan_models.metrics.material import Material
 from gan_models.metrics.memorisation import memorisation
 from gan_models.metrics.metric import Comparison
 from gan_models.metrics.scores import METRICS, agreement, class_shares, confidence, score
@@ -57,7 +57,7 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
         tasks=tasks,
         extractor=judge.extractor.describe(),
         extractor_choice=f"{judge.extractor.name}: {judge.choice.reason}",
-        generated={"images": len(material.images), **material.info.model_dump(mode="json")},
+        generated={"images": len(material.samples.images), **material.generator.info.model_dump(mode="json")},
         reference={
             "split": material.split,
             "images": len(material.reference),
@@ -117,7 +117,7 @@ def _classes(seen: Comparison, judge: Judge) -> Classes | None:
 def _notes(material: Material, judge: Judge, seen: Comparison) -> list[str]:
     """What a reader must know to read the figures, for this sample, this data and this extractor."""
     name, extractor = judge.extractor.name, EXTRACTORS.get(judge.extractor.name)
-    count, references, real = len(material.images), len(material.reference), len(material.real)
+    count, references, real = len(material.samples.images), len(material.reference), len(material.real)
     notes = [
         f"Real images beside the generated ones: {real} of the train split, judged against the same {references} "
         f"images of the {material.split} split. No generator is expected to do better."
@@ -148,11 +148,11 @@ def _notes(material: Material, judge: Judge, seen: Comparison) -> list[str]:
             f"The images were made from {len(material.samples.examples)} images of the {material.split} split, which "
             "is the reference too: whatever is left as it was makes the distances smaller than for images from nothing."
         )
-    if material.info.data_fingerprint != judge.table.metadata.fingerprint:
+    if material.generator.info.data_fingerprint != judge.table.metadata.fingerprint:
         notes.append(
             "The generator was trained on other data than it is judged by: the memorisation figures do not apply."
         )
-    if material.info.collapsed:
+    if material.generator.info.collapsed:
         notes.append("The training marked this generator as collapsed.")
     return notes + [
         f"No {metric.title}: that means something from {metric.least} images on either side."
@@ -175,7 +175,7 @@ def truncation_curve(material: Material, judge: Judge, thresholds: Sequence[floa
     points = [_point(None, material.generated, material.reference)]
     for threshold in sorted(set(thresholds), reverse=True):
         samples = material.generator.sample(
-            len(material.images),
+            len(material.samples.images),
             seed=seed,
             labels=material.samples.inputs.get("labels"),
             examples=material.samples.examples,

@@ -17,9 +17,9 @@ from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Evaluation
 
 if TYPE_CHECKING:
-    from components.evaluate_gan.material import Material
     from components.evaluate_gan.report import Picture
     from gan_models.metrics.judge import Judge
+    from gan_models.metrics.material import Material
 
 # The images that are judged are not those the checkpoint was selected by, which would flatter it.
 _NOT_THE_SELECTION = 1
@@ -55,12 +55,10 @@ def run(request: Request, stage: Stage) -> Result:
     Raises:
         RequestError: generator and data do not go together, the extractor is not available, or images are too few.
     """
-    import torch
-
-    from components.evaluate_gan.material import collect
     from components.evaluate_gan.measuring import find, truncation_curve
     from gan_models.data.table import ImageTable
     from gan_models.metrics.judge import Judge
+    from gan_models.metrics.material import collect
 
     evaluation = request.evaluation
     if evaluation.samples < 2:
@@ -71,11 +69,10 @@ def run(request: Request, stage: Stage) -> Result:
     stage.log_dataset(
         metadata.source, metadata.fingerprint, metadata.source, {"counts": metadata.counts}, context="evaluation"
     )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    judge = Judge.for_table(table, evaluation, cache=request.cache_dir, device=device, bars=stage.progress)
+    judge = Judge.for_table(table, evaluation, cache=request.cache_dir, bars=stage.progress)
     stage.note(judge.sentence())
     seed = request.seed + _NOT_THE_SELECTION
-    material = collect(request.generator, judge, evaluation.samples, seed, device)
+    material = collect(request.generator, judge, evaluation.samples, seed)
     with stage.progress("comparing", 2) as bar:
         findings = find(material, judge, k=evaluation.neighbours, seed=seed)
         findings.truncation = truncation_curve(material, judge, evaluation.truncations, seed)
@@ -111,7 +108,7 @@ def _write(target: Path, findings: Findings, material: Material, judge: Judge) -
             "image. Below each: the training images nearest to it, by features. Copies would show here.",
         ),
     ]
-    write_samples(target / pictures[0].file, material.images, material.labels)
+    write_samples(target / pictures[0].file, material.samples.images, material.samples.labels)
     write_nearest(target / pictures[1].file, material, judge)
     if findings.classes is not None:
         pictures.append(Picture("classes.png", "Classes of generated and of real images, as the classifier sees them."))
@@ -123,7 +120,7 @@ def _write(target: Path, findings: Findings, material: Material, judge: Judge) -
     if findings.truncation:
         pictures.append(Picture("truncation.png", "Latents cut off at falling thresholds: variety for quality."))
         write_truncation(target / pictures[-1].file, findings.truncation)
-    title = f"Evaluation of {material.info.recipe_name} on {findings.data['source']}"
+    title = f"Evaluation of {material.generator.info.recipe_name} on {findings.data['source']}"
     findings.write(target)
     write_text(target / REPORT_FILE, markdown(title, findings, pictures))
     write_text(target / REPORT_PAGE_FILE, page(title, findings, pictures, target))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from components.evaluate_gan.findings import ClassReading, Reading, WithinClasses
-from components.evaluate_gan.material import Material
 from gan_models.metrics.intra_class import LEAST, ClassDistance, class_distances, class_labels
 from gan_models.metrics.judge import Judge
+from gan_models.metrics.material import Material
 from gan_models.metrics.metric import Comparison
 from gan_models.metrics.scores import METRICS
 

@@ -20,8 +20,6 @@ from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Evaluation, Selection
 
 if TYPE_CHECKING:
-    import torch
-
     from gan_models.metrics.extraction import Extracted
     from gan_models.metrics.judge import Judge
     from gan_models.metrics.metric import Metric
@@ -68,8 +66,6 @@ def run(request: Request, stage: Stage) -> Choice:
             are asked for.
         RunError: all of them have collapsed.
     """
-    import torch
-
     from gan_models.data.table import ImageTable
     from gan_models.metrics.judge import Judge, reference_split
 
@@ -78,18 +74,16 @@ def run(request: Request, stage: Stage) -> Choice:
     folders = kept_generators(request.training)
     table = ImageTable.open(request.dataset)
     stage.log_params({"selection": request.selection, "evaluation": request.evaluation, "seed": request.seed})
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    judge = Judge.for_table(table, request.evaluation, cache=request.cache_dir, device=device, bars=stage.progress)
+    judge = Judge.for_table(table, request.evaluation, cache=request.cache_dir, bars=stage.progress)
     stage.note(judge.sentence())
     split = reference_split(table.metadata, "validation")
     if split != "validation":
         stage.note(f"the data has no validation images: checkpoints are selected on the {split} split")
-    references = judge.count(split, request.selection.samples)
-    reference = judge.real(split, references)
+    reference = judge.real(split, request.selection.samples)
     candidates = []
     with stage.progress("scoring checkpoints", len(folders)) as bar:
         for folder in folders:
-            candidates.append(candidate := _scored(folder, judge, split, reference, request, device))
+            candidates.append(candidate := _scored(folder, judge, split, reference, request))
             figures = {candidate.name: candidate.score, "diversity": candidate.info.diversity}
             stage.log_checkpoint(folder.name, candidate.info.step, figures)
             bar.advance(step=str(candidate.info.step), score=candidate.score)
@@ -101,7 +95,7 @@ def run(request: Request, stage: Stage) -> Choice:
         extractor=judge.extractor.name,
         split=split,
         samples=best.samples,
-        references=references,
+        references=len(reference),
         candidates=len(candidates),
         collapsed=sum(candidate.info.collapsed for candidate in candidates),
         extractor_details=judge.extractor.describe(),
@@ -128,16 +122,12 @@ def kept_generators(training: Path) -> list[Path]:
     return folders
 
 
-def _scored(
-    folder: Path, judge: Judge, split: str, reference: Extracted, request: Request, device: torch.device
-) -> Candidate:
+def _scored(folder: Path, judge: Judge, split: str, reference: Extracted, request: Request) -> Candidate:
     """Every generator draws from the same latents, labels or images: what differs is the generator."""
-    from gan_models.metrics.judge import draw
     from gan_models.metrics.metric import Comparison
     from gan_models.metrics.scores import METRICS, chosen_by
 
-    metadata, wanted = judge.table.metadata, request.selection.samples
-    generator, samples = draw(folder, metadata, wanted, request.seed, device, lambda: judge.examples(split))
+    generator, samples = judge.draw(folder, split, request.selection.samples, request.seed)
     seen = Comparison(
         sample=judge.generated(samples, title=""),
         reference=reference,

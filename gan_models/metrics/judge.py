@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 
@@ -74,15 +73,15 @@ class Judge:
         evaluation: Evaluation,
         *,
         cache: Path,
-        device: torch.device | str = "cpu",
         bars: Bars = silent,
     ) -> Judge:
-        """With the extractor that `evaluation` asks for, or the one that fits the data.
+        """With the extractor that `evaluation` asks for, or the one that fits the data; on the GPU where there is one.
 
         Raises:
             RequestError: the extractor does not fit the data or is not available.
         """
         choice = choose_extractor(evaluation.extractor, table.metadata)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
         extractor = EXTRACTORS[choice.name].load(Setting(table, cache, evaluation.inception_weights, device, bars))
         return cls(table, extractor, choice, cache=cache, device=device, bars=bars)
 
@@ -101,18 +100,19 @@ class Judge:
         """The full name of a figure by this extractor."""
         return metric_name(metric, self.extractor.name, count, split)
 
-    def count(self, split: str, at_most: int) -> int:
-        """How many images stand for a split: all, or `at_most` when it holds more."""
-        return min(self.table.metadata.count(split), at_most)
-
     def split(self, name: str) -> Split:
         """A split of the data, loaded once."""
         if name not in self._splits:
             self._splits[name] = self.table.split(name)
         return self._splits[name]
 
-    def real(self, split: str, count: int) -> Extracted:
-        """Of the first `count` images of a split in `representative_order`; features from the cache where possible."""
+    def real(self, split: str, at_most: int) -> Extracted:
+        """Of the first images of a split in `representative_order`, or of all; features from the cache where possible.
+
+        Args:
+            at_most: images, where the split holds more.
+        """
+        count = min(self.table.metadata.count(split), at_most)
         key = {
             "data": self.table.metadata.fingerprint,
             "split": split,
@@ -128,22 +128,16 @@ class Judge:
             return {"features": made.features} | ({} if made.logits is None else {"logits": made.logits})
 
         tensors = cached_tensors(self.cache / "features", key, make)
+        loaded = self.split(split)
+        labels = None if loaded.labels is None else loaded.labels[representative_order(len(loaded))[:count]]
         return Extracted(
-            tensors["features"],
-            tensors.get("logits"),
-            self.real_labels(split, count),
-            lambda: self.real_images(split, count),
+            tensors["features"], tensors.get("logits"), labels, load=lambda: self.real_images(split, count)
         )
 
     def real_images(self, split: str, count: int) -> Tensor:
         """The uint8 [count, H, W, C] images that `real` describes."""
         loaded = self.split(split)
         return loaded.images[representative_order(len(loaded))[:count]]
-
-    def real_labels(self, split: str, count: int) -> Tensor | None:
-        """The labels int64 [count] of these images."""
-        loaded = self.split(split)
-        return None if loaded.labels is None else loaded.labels[representative_order(len(loaded))[:count]]
 
     def classifier(self, of: Question) -> Classifier:
         """A classifier of the data's labels or domains, from the cache or trained now.
@@ -180,39 +174,31 @@ class Judge:
         with (self.bars if title else silent)(title, len(images)) as bar:
             return self.extractor.features_and_logits(images, bar.advance)
 
+    def draw(self, folder: Path, split: str, num: int, seed: int) -> tuple[LoadedGenerator, Samples]:
+        """Loads a generator folder and draws `num` images to be judged against the data.
 
-def draw(
-    folder: Path,
-    metadata: TableMetadata,
-    num: int,
-    seed: int,
-    device: torch.device | str = "cpu",
-    examples: Callable[[], Split] | None = None,
-) -> tuple[LoadedGenerator, Samples]:
-    """Loads a generator folder and draws `num` images to be judged against the data that `metadata` describes.
+        A generator that makes images from real ones is given those of `split`, and draws fewer where it can make no
+        more different ones of them.
 
-    A generator that makes images from real ones is given `examples`, and draws fewer where it can make no more
-    different ones of them.
-
-    Raises:
-        RequestError: the folder is damaged, or makes images of another shape or other classes than the data has.
-    """
-    generator = load_generator(folder, device)
-    info = generator.info
-    if info.image_shape != metadata.image_shape:
-        raise RequestError(
-            f"{folder} makes images of shape {info.image_shape}, {metadata.source} was prepared as "
-            f"{metadata.image_shape}: name the data set it was trained on"
-        )
-    labels = None
-    if generator.num_classes:
-        if info.class_names != metadata.class_names:
+        Raises:
+            RequestError: the folder is damaged, or makes images of another shape or other classes than the data has.
+        """
+        generator, metadata = load_generator(folder, self.device), self.table.metadata
+        info = generator.info
+        if info.image_shape != metadata.image_shape:
             raise RequestError(
-                f"{folder} was trained on {len(info.class_names)} classes that are not the "
-                f"{len(metadata.class_names)} of {metadata.source}: name the data set it was trained on"
+                f"{folder} makes images of shape {info.image_shape}, {metadata.source} was prepared as "
+                f"{metadata.image_shape}: name the data set it was trained on"
             )
-        labels = proportional_labels(metadata, num, seed)
-    given = examples() if examples is not None and generator.module.needs_examples else None
-    if given is not None:
-        num = min(num, generator.module.distinct(len(given)) or num)
-    return generator, generator.sample(num, seed=seed, labels=labels, examples=given)
+        labels = None
+        if generator.num_classes:
+            if info.class_names != metadata.class_names:
+                raise RequestError(
+                    f"{folder} was trained on {len(info.class_names)} classes that are not the "
+                    f"{len(metadata.class_names)} of {metadata.source}: name the data set it was trained on"
+                )
+            labels = proportional_labels(metadata, num, seed)
+        examples = self.examples(split) if generator.module.needs_examples else None
+        if examples is not None:
+            num = min(num, generator.module.distinct(len(examples)) or num)
+        return generator, generator.sample(num, seed=seed, labels=labels, examples=examples)

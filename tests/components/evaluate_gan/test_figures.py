@@ -6,17 +6,10 @@ import pytest
 import torch
 
 from components.evaluate_gan.figures import training_neighbours
-from components.evaluate_gan.material import Material
 from gan_models.data.table import ImageTable
 from gan_models.metrics.choice import Choice
 from gan_models.metrics.extraction import Advance, Extracted
 from gan_models.metrics.judge import Judge
-from gan_models.sampling.generator import GeneratorInfo, Samples
-
-INFO = GeneratorInfo(
-    recipe_name="dcgan", image_shape=(1, 8, 8), class_names=(), step=1, seed=0, data_fingerprint="f", diversity=1.0,
-    collapsed=False,
-)  # fmt: skip
 
 
 class Pixels:
@@ -37,13 +30,8 @@ def test_copies_of_any_training_image_are_found(dataset: Path, tmp_path: Path, e
     judge = Judge(ImageTable.open(dataset), Pixels(), Choice("pixels", ""), cache=tmp_path)
     training = judge.real_images("train", 1436)
     copies = training[[3, 700, 1400]]
-    features = judge.generated(Samples(copies, {}))
-    some = judge.real("train", extracted)
-    reference = judge.real("test", 50)
-    material = Material(
-        INFO, copies, None, features, "test", reference, some, some.part(0, 50), None, None, Samples(copies, {})
-    )
-    found = training_neighbours(copies, features.features, material, judge)
+    features = Pixels().features_and_logits(copies).features
+    found = training_neighbours(copies, features, judge.real("train", extracted).features, judge)
     assert found.shape == (3, 4, 8, 8, 1)
     assert torch.equal(found[:, 0], copies)
     assert len(torch.unique(found.flatten(0, 1).flatten(1), dim=0)) == 12

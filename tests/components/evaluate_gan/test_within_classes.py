@@ -6,9 +6,7 @@ import functools
 from pathlib import Path
 
 import pytest
-import torch
 
-from components.evaluate_gan.material import Material, collect
 from components.evaluate_gan.measuring import find
 from components.evaluate_gan.report import markdown
 from components.evaluate_gan.within_classes import notes_within_classes, plain_name
@@ -17,11 +15,10 @@ from gan_models.data.table import ImageTable
 from gan_models.families.building import build_generator
 from gan_models.metrics import intra_class
 from gan_models.metrics.judge import Judge
+from gan_models.metrics.material import Material, collect
 from gan_models.recipes import load_recipe
 from gan_models.recipes.schema import Evaluation
 from gan_models.sampling.generator import GeneratorInfo, save_generator
-
-DEVICE = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +34,7 @@ def material(folder: Path, judge: Judge, recipe_name: str) -> Material:
         data_fingerprint=metadata.fingerprint, diversity=1.0, collapsed=False,
     )  # fmt: skip
     save_generator(folder, build_generator(recipe, DataShape((1, 8, 8), 10)).state_dict(), recipe, info)
-    return collect(folder, judge, 400, 1, DEVICE)
+    return collect(folder, judge, 400, 1)
 
 
 def test_digits_have_too_few_of_each_in_their_test_split_and_that_is_said(tmp_path: Path, judge: Judge) -> None:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
 from gan_models.errors import RequestError
 from gan_models.metrics.extraction import Extracted
-from gan_models.metrics.judge import Judge, draw, reference_split
-from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator, Samples
+from gan_models.metrics.judge import Judge, reference_split
+from gan_models.sampling.generator import LoadedGenerator, Samples
 
 _LEAST = 2  # images that have a spread
 
@@ -19,12 +16,11 @@ _LEAST = 2  # images that have a spread
 class Material(NamedTuple):
     """What an evaluation compares. N images were generated, R stand for the reference split."""
 
-    info: GeneratorInfo
-    images: Tensor
-    """Generated, uint8 [N, H, W, C]."""
-    labels: Tensor | None
-    """Asked for, or of the images they were made from, int64 [N]; None where there are none."""
+    generator: LoadedGenerator
+    samples: Samples
+    """What was drawn, with what it was made from."""
     generated: Extracted
+    """Features of that."""
     split: str
     """The reference split."""
     reference: Extracted
@@ -35,12 +31,9 @@ class Material(NamedTuple):
     """Of those of them that are not in the reference: N, or all where there are fewer."""
     unseen: Extracted | None
     """Of validation images: neither trained on nor in the reference."""
-    generator: LoadedGenerator
-    samples: Samples
-    """What was drawn, with what it was made from."""
 
 
-def collect(folder: Path, judge: Judge, num: int, seed: int, device: torch.device) -> Material:
+def collect(folder: Path, judge: Judge, num: int, seed: int) -> Material:
     """Draws `num` images of a generator folder and extracts features of them and of real images.
 
     Raises:
@@ -54,32 +47,19 @@ def collect(folder: Path, judge: Judge, num: int, seed: int, device: torch.devic
             f"{metadata.source} has too few images: an evaluation compares at least {_LEAST} training images with "
             f"{_LEAST} others"
         )
-    unseen = None
-    if split == "test" and metadata.count("validation") >= _LEAST:
-        unseen = judge.real("validation", judge.count("validation", num))
-    generator, samples = draw(folder, metadata, num, seed, device, lambda: judge.examples(split))
-    return Material(
-        info=generator.info,
-        images=samples.images,
-        labels=samples.labels,
-        generated=judge.generated(samples),
-        split=split,
-        reference=reference,
-        training=training,
-        real=real,
-        unseen=unseen,
-        generator=generator,
-        samples=samples,
-    )
+    validated = split == "test" and metadata.count("validation") >= _LEAST
+    unseen = judge.real("validation", num) if validated else None
+    generator, samples = judge.draw(folder, split, num, seed)
+    return Material(generator, samples, judge.generated(samples), split, reference, training, real, unseen)
 
 
 def _real_sets(judge: Judge, split: str, num: int) -> tuple[Extracted, Extracted, Extracted]:
     """Features of the reference, of training images, and of the real images judged in the generator's place."""
     total = judge.table.metadata.count("train")
     if split != "train":
-        training = judge.real("train", total if judge.extractor.quick else min(total, num))
-        return judge.real(split, judge.count(split, num)), training, training.part(0, num)
+        training = judge.real("train", total if judge.extractor.quick else num)
+        return judge.real(split, num), training, training.part(0, num)
     # Nothing was held out: half of the training images stand for the reference, others for the generator.
     references = min(num, total // 2)
-    training = judge.real("train", total if judge.extractor.quick else min(total, references + num))
+    training = judge.real("train", total if judge.extractor.quick else references + num)
     return training.part(0, references), training, training.part(references, references + num)
