@@ -17,7 +17,7 @@ from components.evaluate_gan.findings import Classes, TruncationPoint
 from gan_models.metrics.judge import Judge
 from gan_models.metrics.material import Material
 from gan_models.metrics.neighbours import nearest
-from gan_models.sampling.grids import image_grid, save_png
+from gan_models.sampling.grids import enlargement, image_grid, save_png, side_by_side
 
 _ROWS, _COLUMNS = 10, 10
 _FIRST, _CLOSEST = 8, 8  # generated images whose neighbours are shown
@@ -35,7 +35,7 @@ def write_samples(path: Path, images: Tensor, labels: Tensor | None) -> None:
     else:
         rows = [torch.nonzero(labels == label)[:_COLUMNS, 0] for label in torch.unique(labels)[:_ROWS]]
         chosen = torch.cat([row for row in rows if len(row) == len(rows[0])])
-    save_png(image_grid(images[chosen], min(len(chosen), _COLUMNS)), path, scale=_scale(images))
+    save_png(image_grid(images[chosen], min(len(chosen), _COLUMNS)), path, scale=enlargement(images))
 
 
 def write_nearest(path: Path, material: Material, judge: Judge) -> None:
@@ -52,7 +52,7 @@ def write_nearest(path: Path, material: Material, judge: Judge) -> None:
         material.samples.images[chosen], material.generated.features[chosen], material.training.features, judge
     )
     grid = torch.cat([material.samples.images[chosen][None], below.transpose(0, 1)]).flatten(0, 1)
-    save_png(image_grid(grid, len(chosen)), path, scale=_scale(grid))
+    save_png(image_grid(grid, len(chosen)), path, scale=enlargement(grid))
 
 
 def training_neighbours(images: Tensor, features: Tensor, gallery: Tensor, judge: Judge) -> Tensor:
@@ -137,15 +137,10 @@ def _axes(path: Path, title: str, width: float, height: float) -> Iterator[Axes]
     figure.savefig(path)
 
 
-def _scale(images: Tensor) -> int:
-    """Small images are enlarged to about 56 pixels."""
-    return max(1, 56 // images.shape[1])
-
-
 def source_rows(material: Material, rows: int) -> Tensor | None:
     """Uint8 [2 rows, H, W, C]: an image and what was made of it, in turn; None where images were made from none."""
     sources = material.samples.sources
     if sources is None or "images" not in material.samples.inputs:
         return None
     count = min(rows, len(material.samples.images))
-    return torch.stack([sources[:count], material.samples.images[:count]], dim=1).flatten(0, 1)
+    return side_by_side(sources[:count], material.samples.images[:count])

@@ -98,7 +98,7 @@ def _write(target: Path, findings: Findings, material: Material, judge: Judge) -
         write_truncation,
     )
     from components.evaluate_gan.report import Picture, markdown, page
-    from gan_models.sampling.grids import image_grid, save_png
+    from gan_models.sampling.grids import enlargement, image_grid, save_png
 
     pictures = [
         Picture("samples.png", "Samples. A row is a class where the generator is conditional."),
@@ -116,7 +116,7 @@ def _write(target: Path, findings: Findings, material: Material, judge: Judge) -
     rows = source_rows(material, _PAIRS)
     if rows is not None:
         pictures.append(Picture("pairs.png", "Images of the reference split, what was made of each at its right."))
-        save_png(image_grid(rows, _COLUMNS), target / pictures[-1].file, scale=max(1, 56 // rows.shape[1]))
+        save_png(image_grid(rows, _COLUMNS), target / pictures[-1].file, scale=enlargement(rows))
     if findings.truncation:
         pictures.append(Picture("truncation.png", "Latents cut off at falling thresholds: variety for quality."))
         write_truncation(target / pictures[-1].file, findings.truncation)

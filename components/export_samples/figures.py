@@ -7,15 +7,14 @@ from pathlib import Path
 import torch
 
 from components.artifacts import Figures
-from gan_models.data.table import ImageTable, Split
+from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError
 from gan_models.families.interfaces import Inputs
 from gan_models.metrics.classifier import Classifier
-from gan_models.sampling.arithmetic import mean_latents, row_latents, rows
 from gan_models.sampling.generator import LoadedGenerator
-from gan_models.sampling.grids import image_grid
-from gan_models.sampling.interpolation import linear, spherical
-from gan_models.tasks.base import Picture, enlargement
+from gan_models.sampling.grids import enlargement, image_grid
+from gan_models.sampling.latents import linear, mean_latents, row_latents, rows, spherical
+from gan_models.tasks.base import Picture
 
 INTERPOLATION_FILE, ARITHMETIC_FILE = "interpolation.png", "arithmetic.png"
 WALKS, WALK_STEPS = 4, 10
@@ -24,7 +23,7 @@ _LABELLED = 2000  # images that the classifier looks at
 _SURE = 0.95
 
 
-def draw_interpolation(generator: LoadedGenerator, seed: int, examples: Split | None = None) -> Picture:
+def draw_interpolation(generator: LoadedGenerator, seed: int) -> Picture:
     """Walks between pairs of latents, each twice: on the straight line, and below it on the great circle.
 
     Whatever else the generator takes (class, caption) stays as it is along a walk.
@@ -32,7 +31,7 @@ def draw_interpolation(generator: LoadedGenerator, seed: int, examples: Split | 
     stream = torch.Generator().manual_seed(seed)
     ends = torch.randn(WALKS, 2, generator.module.latent, generator=stream)
     walks = [walk(start, end, WALK_STEPS) for start, end in ends for walk in (linear, spherical)]
-    kept = generator.module.draw_inputs(WALKS, stream, examples=examples or generator.examples)
+    kept = generator.module.draw_inputs(WALKS, stream, examples=generator.examples)
     inputs: Inputs = {name: tensor.repeat_interleave(2 * WALK_STEPS, dim=0) for name, tensor in kept.items()}
     inputs["latents"] = torch.cat(walks)
     images = generator.synthesize(inputs).images

@@ -50,8 +50,7 @@ def run(request: Request, stage: Stage) -> Exported:
     from components.export_samples.samples_table import write_table
     from gan_models.data.table_file import read_metadata
     from gan_models.sampling.generator import folder_files, load_generator
-    from gan_models.sampling.grids import image_grid, save_png
-    from gan_models.tasks.base import enlargement
+    from gan_models.sampling.grids import enlargement, image_grid, save_png
 
     generator = load_generator(request.generator)
     name = request.export.model_name or registry_name(generator.info.recipe_name, read_metadata(request.dataset).source)

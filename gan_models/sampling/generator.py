@@ -31,7 +31,7 @@ from gan_models.files import GENERATOR_FILES, INFO_FILE, RECIPE_FILE, WEIGHTS_FI
 from gan_models.recipes.loading import parse_recipe
 from gan_models.recipes.schema import Recipe
 from gan_models.sampling.examples import load_examples
-from gan_models.sampling.truncation import check_threshold, truncate
+from gan_models.sampling.latents import LEAST_THRESHOLD, truncate
 from gan_models.tasks import TASKS
 from gan_models.tasks.base import Task
 
@@ -144,7 +144,7 @@ class LoadedGenerator:
             labels: int64 [num], for conditional generators; by default image i is of class i modulo K.
             examples: real images that a generator translates or whose captions it illustrates; by default those that
                 came with it.
-            truncation: latents beyond +-this are drawn again (`gan_models.sampling.truncation`).
+            truncation: latents beyond +-this are drawn again (`gan_models.sampling.latents`).
 
         Raises:
             RequestError: labels for an unconditional generator, labels it does not know, examples missing, or a
@@ -171,7 +171,10 @@ class LoadedGenerator:
         return Samples(torch.cat(parts), inputs)
 
     def _truncated(self, inputs: Inputs, threshold: float, stream: torch.Generator) -> Inputs:
-        check_threshold(threshold, "truncation")
+        if not threshold >= LEAST_THRESHOLD:
+            raise RequestError(
+                f"truncation={threshold:g}: latents are cut off at a number of at least {LEAST_THRESHOLD}, such as 0.5"
+            )
         if "latents" not in inputs:
             raise RequestError(f"{self.info.recipe_name} takes no latents: there is nothing to truncate, leave it out")
         return inputs | {"latents": truncate(inputs["latents"], threshold, stream)}

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from gan_models.sampling.generator import LoadedGenerator
     from gan_models.sampling.grids import Pixels
 
-_SHOWN_PIXELS = 56  # a side, to which small images are enlarged in pictures
-
 
 class Picture(NamedTuple):
     """Something to look at."""
@@ -123,11 +121,6 @@ class Task(ABC):
     @abstractmethod
     def answer(self, generator: LoadedGenerator, asked: Asked) -> Picture:
         """As `ask`, once what means nothing to the task has been refused."""
-
-
-def enlargement(images: Tensor) -> int:
-    """How many times small images [N, H, W, C] are enlarged in pictures, to about 56 pixels."""
-    return max(1, _SHOWN_PIXELS // images.shape[1])
 
 
 def columns_for(num: int, num_classes: int) -> int:

@@ -15,7 +15,7 @@ from gan_models.metrics.judge import Judge
 from gan_models.metrics.material import Material
 from gan_models.sampling.generator import LoadedGenerator
 from gan_models.tasks.base import TaskFigure
-from gan_models.tasks.from_images import BeforeAfter, FromImages
+from gan_models.tasks.from_images import FromImages
 
 _HINTS = 5
 HINT_COUNTS = (0, 1, 5, 20)
@@ -41,7 +41,7 @@ class Colorization(FromImages):
         images, hints = inputs["images"], inputs["hints"]
         return torch.where(hints[:, :1] > 0, hints[:, 1:], images.expand(-1, hints.shape[1] - 1, -1, -1))
 
-    def before_and_after(self, generator: LoadedGenerator, examples: Split, seed: int) -> BeforeAfter:
+    def before_and_after(self, generator: LoadedGenerator, examples: Split, seed: int) -> dict[str, Tensor]:
         """In grey, coloured without hints, in grey with a few (of its own colours), coloured with these, the image."""
         images = to_float(examples.images).cpu()
         stream = torch.Generator().manual_seed(seed)
@@ -52,15 +52,13 @@ class Colorization(FromImages):
         without, told = (
             generator.synthesize({"images": grey, "hints": each}).images for each in (torch.zeros_like(hints), hints)
         )
-        return BeforeAfter.of(
-            {
-                "grey": to_uint8(grey.expand_as(images)),
-                "coloured": without,
-                "hints": to_uint8(shown),
-                "coloured with hints": told,
-                "true colours": to_uint8(images),
-            }
-        )
+        return {
+            "grey": to_uint8(grey.expand_as(images)),
+            "coloured": without,
+            "hints": to_uint8(shown),
+            "coloured with hints": told,
+            "true colours": to_uint8(images),
+        }
 
     def measure(self, material: Material, judge: Judge, seed: int) -> list[TaskFigure]:
         """Distances to the true colours with more and more hints, and whether hints are followed."""

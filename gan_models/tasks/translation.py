@@ -17,7 +17,7 @@ from gan_models.metrics.material import Material
 from gan_models.metrics.scores import metric_name
 from gan_models.sampling.generator import LoadedGenerator, Samples
 from gan_models.tasks.base import TaskFigure
-from gan_models.tasks.from_images import BeforeAfter, FromImages
+from gan_models.tasks.from_images import FromImages
 
 _BY_DOMAINS = "domain-classifier"
 
@@ -44,14 +44,14 @@ class Translation(FromImages):
     def given(self, inputs: Inputs) -> Tensor | None:
         return inputs["images"]
 
-    def before_and_after(self, generator: LoadedGenerator, examples: Split, seed: int) -> BeforeAfter:
+    def before_and_after(self, generator: LoadedGenerator, examples: Split, seed: int) -> dict[str, Tensor]:
         """The image, then itself in every domain."""
         images = to_float(examples.images).cpu()
         columns = {"image": to_uint8(images)}
         for number, name in enumerate(generator.info.domain_names):
             domains = torch.full((len(images),), number)
             columns[name] = generator.synthesize({"images": images, "domains": domains}).images
-        return BeforeAfter.of(columns)
+        return columns
 
     def measure(self, material: Material, judge: Judge, seed: int) -> list[TaskFigure]:
         """Whether the domain is reached, the rest kept, and the way back leads back."""
