@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -130,7 +129,6 @@ def write_truncation(path: Path, points: Sequence[TruncationPoint]) -> None:
 def _axes(path: Path, title: str, width: float, height: float) -> Iterator[Axes]:
     """To draw on; written as PNG when the block ends. Sizes in inches."""
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.set_title(title, fontsize=9)
     yield axes

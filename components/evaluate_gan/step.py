@@ -17,7 +17,6 @@ from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Evaluation
 
 if TYPE_CHECKING:
-    from components.evaluate_gan.report import Picture
     from gan_models.metrics.judge import Judge
     from gan_models.metrics.material import Material
 
@@ -89,7 +88,8 @@ def run(request: Request, stage: Stage) -> Result:
     )
 
 
-def _write(target: Path, findings: Findings, material: Material, judge: Judge) -> list[Picture]:
+def _write(target: Path, findings: Findings, material: Material, judge: Judge) -> dict[str, str]:
+    """The folder; returns its pictures with what stands under them."""
     from components.evaluate_gan.figures import (
         source_rows,
         write_classes,
@@ -97,29 +97,26 @@ def _write(target: Path, findings: Findings, material: Material, judge: Judge) -
         write_samples,
         write_truncation,
     )
-    from components.evaluate_gan.report import Picture, markdown, page
+    from components.evaluate_gan.report import markdown, page
     from gan_models.sampling.grids import enlargement, image_grid, save_png
 
-    pictures = [
-        Picture("samples.png", "Samples. A row is a class where the generator is conditional."),
-        Picture(
-            "nearest.png",
-            "Top row: generated images, the first eight of the sample, then the eight that are nearest to a training "
-            "image. Below each: the training images nearest to it, by features. Copies would show here.",
-        ),
-    ]
-    write_samples(target / pictures[0].file, material.samples.images, material.samples.labels)
-    write_nearest(target / pictures[1].file, material, judge)
+    pictures = {
+        "samples.png": "Samples. A row is a class where the generator is conditional.",
+        "nearest.png": "Top row: generated images, the first eight of the sample, then the eight that are nearest to a "
+        "training image. Below each: the training images nearest to it, by features. Copies would show here.",
+    }
+    write_samples(target / "samples.png", material.samples.images, material.samples.labels)
+    write_nearest(target / "nearest.png", material, judge)
     if findings.classes is not None:
-        pictures.append(Picture("classes.png", "Classes of generated and of real images, as the classifier sees them."))
-        write_classes(target / pictures[2].file, findings.classes)
+        pictures["classes.png"] = "Classes of generated and of real images, as the classifier sees them."
+        write_classes(target / "classes.png", findings.classes)
     rows = source_rows(material, _PAIRS)
     if rows is not None:
-        pictures.append(Picture("pairs.png", "Images of the reference split, what was made of each at its right."))
-        save_png(image_grid(rows, _COLUMNS), target / pictures[-1].file, scale=enlargement(rows))
+        pictures["pairs.png"] = "Images of the reference split, what was made of each at its right."
+        save_png(image_grid(rows, _COLUMNS), target / "pairs.png", scale=enlargement(rows))
     if findings.truncation:
-        pictures.append(Picture("truncation.png", "Latents cut off at falling thresholds: variety for quality."))
-        write_truncation(target / pictures[-1].file, findings.truncation)
+        pictures["truncation.png"] = "Latents cut off at falling thresholds: variety for quality."
+        write_truncation(target / "truncation.png", findings.truncation)
     title = f"Evaluation of {material.generator.info.recipe_name} on {findings.data['source']}"
     findings.write(target)
     write_text(target / REPORT_FILE, markdown(title, findings, pictures))
@@ -127,11 +124,11 @@ def _write(target: Path, findings: Findings, material: Material, judge: Judge) -
     return pictures
 
 
-def _tell(stage: Stage, folder: Path, findings: Findings, pictures: list[Picture]) -> None:
+def _tell(stage: Stage, folder: Path, findings: Findings, pictures: dict[str, str]) -> None:
     from components.evaluate_gan.report import short_markdown
 
     stage.log_metrics({**findings.metrics, **findings.comparison_metrics})
-    for file in (Findings.FILE, REPORT_FILE, REPORT_PAGE_FILE, *(picture.file for picture in pictures)):
+    for file in (Findings.FILE, REPORT_FILE, REPORT_PAGE_FILE, *pictures):
         stage.log_artifact(folder / file)
     stage.headline(
         {name: findings.metrics[name] for name in findings.headline},

@@ -163,7 +163,6 @@ def _best(candidates: list[Candidate], training: Path) -> Candidate:
 
 
 def _write(target: Path, candidates: list[Candidate], best: Candidate, result: Choice, judge: Judge) -> None:
-    from components.select_checkpoint.curve import write_curve
     from gan_models.sampling.examples import save_examples
     from gan_models.sampling.generator import folder_files
 
@@ -178,13 +177,31 @@ def _write(target: Path, candidates: list[Candidate], best: Candidate, result: C
             info = candidate.info
             rows.writerow([info.step, candidate.score, str(info.collapsed).lower(), info.diversity])
     result.write(target)
-    write_curve(
-        target / SELECTION_CURVE_FILE,
-        steps=[candidate.info.step for candidate in candidates],
-        scores=[candidate.score for candidate in candidates],
-        collapsed=[not candidate.eligible for candidate in candidates],
-        best=result.step,
-        metric=result.metric,
-        better=best.metric.better,
-        references=result.references,
-    )
+    _write_curve(target / SELECTION_CURVE_FILE, candidates, best, result.references)
+
+
+def _write_curve(path: Path, candidates: list[Candidate], best: Candidate, references: int) -> None:
+    """Score by step as PNG: what was chosen and what was refused."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(6.4, 3.6), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    alive = [(one.info.step, one.score) for one in candidates if one.eligible]
+    refused = [(one.info.step, one.score) for one in candidates if not one.eligible and math.isfinite(one.score)]
+    axes.plot(*zip(*alive, strict=True), "o-", color="#33638d", label="checkpoints")
+    if refused:
+        axes.plot(*zip(*refused, strict=True), "x", color="#c0392b", markersize=9, mew=2, label="collapsed, refused")
+    chosen = f"chosen: step {best.info.step}, {best.score:.3g}"
+    axes.plot(best.info.step, best.score, "*", color="#e08e0b", markersize=17, label=chosen)
+    if min(score for _, score in alive + refused) > 0:
+        axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("training step")
+    axes.set_ylabel(best.name)
+    # Small samples raise every point of the curve by about the same: good to compare by, no value to quote.
+    title = f"{best.metric.better} is better; compare within the curve only ({references} real images)"
+    axes.set_title(title, fontsize=9)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.savefig(path)

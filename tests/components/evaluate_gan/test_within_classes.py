@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from components.evaluate_gan.measuring import find
+from components.evaluate_gan.measuring import find, notes_within_classes, plain_name
 from components.evaluate_gan.report import markdown
-from components.evaluate_gan.within_classes import notes_within_classes, plain_name
 from gan_models.data.shape import DataShape
 from gan_models.data.table import ImageTable
 from gan_models.families.building import build_generator
@@ -67,7 +66,7 @@ def test_every_class_gets_a_figure_and_real_images_one_beside_it(
         assert found.comparison_metrics[one.real.name] == one.real.value
         assert one.real.name.startswith(f"real-intra-FD-of-{one.class_name}-")
         assert one.generated.value > 2 * one.real.value  # an untrained generator
-    text = markdown("x", found)
+    text = markdown("x", found, {})
     assert "| Frechet distance within classes, mean (lower is better) |" in text
     assert "| Frechet distance within a class | generated (images) | real (images) |" in text
 
