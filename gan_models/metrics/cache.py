@@ -5,11 +5,11 @@ A cache that cannot be written is no reason to fail: then what was made is used 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -50,21 +50,14 @@ def cached_tensors(folder: Path, key: Mapping[str, Any], make: Callable[[], Tens
         return made
 
 
-@contextlib.contextmanager
-def _only_one(path: Path) -> Iterator[None]:
+def _only_one(path: Path) -> AbstractContextManager[object]:
     """Holds the lock of a cache file, or nothing where no lock can be had."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{path}.lock")
-        lock.acquire()
+        return FileLock(f"{path}.lock").acquire()
     except OSError as error:
         logger.warning("nothing is cached in %s: %s", path.parent, error)
-        yield
-        return
-    try:
-        yield
-    finally:
-        lock.release()
+        return nullcontext()
 
 
 def _read(path: Path, text: str) -> Tensors | None:

@@ -91,18 +91,15 @@ def _section(
         if "const" in field:
             yield Setting(key, value, _TAGS[name], " | ".join(names), default)
         elif isinstance(value, dict):
-            yield from _subsection(field, value, key)
+            meaning = field.get("description") or _summary(_form(field, value)[0])
+            yield Setting(key, None, meaning, "", None, is_section=True)
+            yield from _of_form(field, value, f"{key}.")
         else:
-            yield Setting(key, value, _meaning(field), _words(field), field.get("default", ...))
+            meaning = field.get("description") or _summary(_resolved(field))
+            yield Setting(key, value, meaning, _words(field), field.get("default", ...))
             for place, item in enumerate(value if isinstance(value, list) else ()):
                 if isinstance(item, dict):
                     yield from _of_form(field["items"], item, f"{key}.{place}.")
-
-
-def _subsection(field: Node, value: Mapping[str, Any], key: str) -> Iterator[Setting]:
-    node, _ = _form(field, value)
-    yield Setting(key, None, field.get("description") or _summary(node), "", None, is_section=True)
-    yield from _of_form(field, value, f"{key}.")
 
 
 def _of_form(field: Node, value: Mapping[str, Any], prefix: str) -> Iterator[Setting]:
@@ -118,10 +115,6 @@ def _form(field: Node, value: Mapping[str, Any]) -> tuple[Node, list[str]]:
     if not (forms := _forms(node)):
         return node, []
     return forms[value[node["discriminator"]["propertyName"]]], list(forms)
-
-
-def _meaning(field: Node) -> str:
-    return str(field.get("description") or _summary(_resolved(field)))
 
 
 def _summary(node: Node) -> str:

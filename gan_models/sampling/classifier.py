@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import yaml
@@ -21,17 +22,13 @@ from gan_models.sampling.generator import read_info
 CLASSIFIER_FILE = "classifier.safetensors"
 
 
-class LoadedClassifier:
-    """A classifier ready to ask.
+class LoadedClassifier(NamedTuple):
+    """A classifier ready to ask."""
 
-    Attributes:
-        class_names: position is the class.
-    """
-
-    def __init__(self, module: Discriminator, class_names: tuple[str, ...], device: torch.device) -> None:
-        self.module = module
-        self.class_names = class_names
-        self.device = device
+    module: Discriminator
+    class_names: tuple[str, ...]
+    """Position is the class."""
+    device: torch.device
 
     @torch.inference_mode()
     def probabilities(self, images: Tensor, *, batch_size: int = 256) -> Tensor:

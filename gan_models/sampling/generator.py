@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,23 +101,16 @@ class Samples(NamedTuple):
         return column[torch.arange(len(self.images), device=column.device) % len(column)].cpu()
 
 
+@dataclass(frozen=True, eq=False)
 class LoadedGenerator:
     """A generator ready to draw from."""
 
-    def __init__(
-        self,
-        module: Generator,
-        recipe: Recipe,
-        info: GeneratorInfo,
-        device: torch.device,
-        examples: Split | None = None,
-    ) -> None:
-        self.module = module
-        self.recipe = recipe
-        self.info = info
-        self.device = device
-        self.examples = examples
-        """Real images that came with the weights; used where `sample` is given none."""
+    module: Generator
+    recipe: Recipe
+    info: GeneratorInfo
+    device: torch.device
+    examples: Split | None = None
+    """Real images that came with the weights; used where `sample` is given none."""
 
     @property
     def task(self) -> Task:
@@ -158,7 +152,16 @@ class LoadedGenerator:
         except ValueError as error:
             raise RequestError(f"{self.info.recipe_name}: {error}") from None
         if truncation is not None:
-            inputs = self._truncated(inputs, truncation, stream)
+            if not truncation >= LEAST_THRESHOLD:
+                raise RequestError(
+                    f"truncation={truncation:g}: latents are cut off at a number of at least {LEAST_THRESHOLD}, "
+                    "such as 0.5"
+                )
+            if "latents" not in inputs:
+                raise RequestError(
+                    f"{self.info.recipe_name} takes no latents: there is nothing to truncate, leave it out"
+                )
+            inputs = inputs | {"latents": truncate(inputs["latents"], truncation, stream)}
         return self.synthesize(inputs, batch_size=batch_size)._replace(examples=examples)
 
     @torch.inference_mode()
@@ -169,15 +172,6 @@ class LoadedGenerator:
             part = {name: tensor[start : start + batch_size].to(self.device) for name, tensor in inputs.items()}
             parts.append(to_uint8(self.module(**part)).cpu())
         return Samples(torch.cat(parts), inputs)
-
-    def _truncated(self, inputs: Inputs, threshold: float, stream: torch.Generator) -> Inputs:
-        if not threshold >= LEAST_THRESHOLD:
-            raise RequestError(
-                f"truncation={threshold:g}: latents are cut off at a number of at least {LEAST_THRESHOLD}, such as 0.5"
-            )
-        if "latents" not in inputs:
-            raise RequestError(f"{self.info.recipe_name} takes no latents: there is nothing to truncate, leave it out")
-        return inputs | {"latents": truncate(inputs["latents"], threshold, stream)}
 
     def _check_labels(self, num: int, labels: Tensor | None) -> None:
         if labels is None:

@@ -102,7 +102,8 @@ def test_selection_and_evaluation_name_what_was_drawn(finished: Run) -> None:
         ]  # fmt: skip
     assert set(figures) <= set(finished.evaluation.headline)
     written = json.loads((finished.report / "metrics.json").read_text())
-    assert set(figures) - {task["name"] for task in written["tasks"]} <= {f"agreement-classifier-{count}"}
+    rows = {row["generated"]["name"] for row in written["further_rows"]}
+    assert set(figures) <= rows | {task["name"] for task in written["tasks"]}
     assert any("which is the reference too" in note for note in written["notes"])
     report = (finished.report / "report.md").read_text()
     assert "![pairs.png](pairs.png)" in report
