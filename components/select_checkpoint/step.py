@@ -163,8 +163,7 @@ def _best(candidates: list[Candidate], training: Path) -> Candidate:
 
 
 def _write(target: Path, candidates: list[Candidate], best: Candidate, result: Choice, judge: Judge) -> None:
-    from gan_models.sampling.examples import save_examples
-    from gan_models.sampling.generator import folder_files
+    from gan_models.sampling.generator import folder_files, save_examples
 
     for name in folder_files(best.folder):
         link_or_copy(best.folder / name, target / name)

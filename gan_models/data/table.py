@@ -52,6 +52,18 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
+    def rows(self, index: Tensor) -> Split:
+        """The images at `index` int64 [N], with what they carry."""
+        index = index.to(self.images.device)
+        labels, domains, captions = (
+            None if column is None else column[index] for column in (self.labels, self.domains, self.captions)
+        )
+        return Split(self.images[index], labels, [self.paths[row] for row in index.tolist()], domains, captions)
+
+    def first(self, count: int) -> Split:
+        """The first `count` images, or all."""
+        return self.rows(torch.arange(min(count, len(self))))
+
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
         """Images float32 [B, C, H, W] in [-1, 1] (channels_last) and labels int64 [B] at `index` int64 [B]."""
         index = index.to(self.images.device)

@@ -19,7 +19,6 @@ from gan_models.metrics.extraction import Bars, Extracted, FeatureExtractor, sil
 from gan_models.metrics.extractors import EXTRACTORS, Setting
 from gan_models.metrics.scores import metric_name
 from gan_models.recipes.schema import Evaluation
-from gan_models.sampling.examples import chosen
 from gan_models.sampling.generator import LoadedGenerator, Samples, load_generator
 
 _ORDER_SEED = 0  # which images stand for a split never depends on the run
@@ -159,7 +158,7 @@ class Judge:
     def examples(self, split: str) -> Split:
         """The images of a split, in `representative_order`, for generators that make images from real ones."""
         loaded = self.split(split)
-        return chosen(loaded, representative_order(len(loaded)))
+        return loaded.rows(representative_order(len(loaded)))
 
     def generated(self, samples: Samples, title: str = "features of generated images") -> Extracted:
         """Of what a generator drew.

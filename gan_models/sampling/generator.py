@@ -3,8 +3,9 @@
 generator.safetensors   weights of the moving-average generator
 recipe.yaml             the whole recipe, every default spelled out
 generator.json          `GeneratorInfo`
-classifier.safetensors  only of a semi-supervised training: its classifier (`gan_models.sampling.classifier`)
-examples.safetensors    only where images are made from real ones: a few of these (`gan_models.sampling.examples`)
+classifier.safetensors  only of a semi-supervised training: its classifier
+examples.safetensors    only where images are made from real ones: a few of these, so that it draws without the data:
+                        `images` uint8 [N, H, W, C] and, where the data has them, `labels`, `domains`, `captions`
 """
 
 from __future__ import annotations
@@ -24,17 +25,20 @@ from torch import Tensor
 
 from gan_models.atomic import new_folder
 from gan_models.data.shape import DataShape
-from gan_models.data.table import Split, to_uint8
+from gan_models.data.table import Split, to_float, to_uint8
 from gan_models.errors import RequestError
-from gan_models.families.building import build_generator
-from gan_models.families.interfaces import Generator, Inputs
+from gan_models.families.building import build_discriminator, build_generator
+from gan_models.families.interfaces import Discriminator, Generator, Inputs
 from gan_models.files import GENERATOR_FILES, INFO_FILE, RECIPE_FILE, WEIGHTS_FILE
 from gan_models.recipes.loading import parse_recipe
 from gan_models.recipes.schema import Recipe
-from gan_models.sampling.examples import load_examples
 from gan_models.sampling.latents import LEAST_THRESHOLD, truncate
 from gan_models.tasks import TASKS
 from gan_models.tasks.base import Task
+
+CLASSIFIER_FILE = "classifier.safetensors"
+EXAMPLES_FILE = "examples.safetensors"
+MOST_EXAMPLES = 64
 
 
 class GeneratorInfo(BaseModel):
@@ -182,6 +186,24 @@ class LoadedGenerator:
             raise RequestError(f"labels must be {num} numbers from 0 to {self.num_classes - 1}")
 
 
+class LoadedClassifier(NamedTuple):
+    """A classifier ready to ask."""
+
+    module: Discriminator
+    class_names: tuple[str, ...]
+    """Position is the class."""
+    device: torch.device
+
+    @torch.inference_mode()
+    def probabilities(self, images: Tensor, *, batch_size: int = 256) -> Tensor:
+        """float32 [N, K], of the classes given that an image is real, for images uint8 [N, H, W, C]."""
+        parts = [
+            self.module(to_float(part.to(self.device))).class_logits.float().softmax(1).cpu()
+            for part in torch.split(images, batch_size)
+        ]
+        return torch.cat(parts)
+
+
 def save_generator(
     folder: Path,
     weights: Mapping[str, Tensor],
@@ -196,6 +218,13 @@ def save_generator(
             save_file(whole, target / f"{file}.safetensors")
         (target / RECIPE_FILE).write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
         (target / INFO_FILE).write_text(info.model_dump_json(indent=2) + "\n")
+
+
+def save_examples(folder: Path, examples: Split) -> None:
+    """Writes the first images of `examples`, at most 64, into a generator folder."""
+    columns = {name: getattr(examples, name) for name in ("images", "labels", "domains", "captions")}
+    kept = {name: column[:MOST_EXAMPLES].cpu().contiguous() for name, column in columns.items() if column is not None}
+    save_file(kept, folder / EXAMPLES_FILE)
 
 
 def folder_files(folder: Path) -> list[str]:
@@ -225,12 +254,11 @@ def load_generator(folder: Path, device: torch.device | str = "cpu") -> LoadedGe
     info = read_info(folder)
     device = torch.device(device)
     try:
-        document = yaml.safe_load((folder / RECIPE_FILE).read_text())
+        recipe = _read_recipe(folder)
         weights = load_file(folder / WEIGHTS_FILE, device=str(device))
-        examples = load_examples(folder)
+        examples = _load_examples(folder)
     except (OSError, yaml.YAMLError, SafetensorError) as error:
         raise _damaged(folder, error) from None
-    recipe = parse_recipe(document, origin=str(folder / RECIPE_FILE))
     module = build_generator(recipe, info.shape).to(device)
     try:
         module.load_state_dict(weights)
@@ -238,6 +266,42 @@ def load_generator(folder: Path, device: torch.device | str = "cpu") -> LoadedGe
         raise _damaged(folder / WEIGHTS_FILE, error) from None
     module.to(memory_format=torch.channels_last)
     return LoadedGenerator(module.eval(), recipe, info, device, examples)
+
+
+def load_classifier(folder: Path, device: torch.device | str = "cpu") -> LoadedClassifier:
+    """Loads the classifier of a generator folder. Nothing is unpickled.
+
+    Raises:
+        RequestError: the folder is not a generator folder, holds no classifier, or is damaged.
+    """
+    info, device = read_info(folder), torch.device(device)
+    path = folder / CLASSIFIER_FILE
+    if not path.is_file():
+        raise RequestError(f"{folder} has no {CLASSIFIER_FILE}: only semi-supervised recipes such as sgan train one")
+    try:
+        module = build_discriminator(_read_recipe(folder), info.shape).to(device)
+        module.load_state_dict(load_file(path, device=str(device)))
+    except (OSError, yaml.YAMLError, SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RequestError(f"{path} is damaged ({reason}): train again, or take another checkpoint") from None
+    module.to(memory_format=torch.channels_last)
+    return LoadedClassifier(module.eval(), info.class_names, device)
+
+
+def _read_recipe(folder: Path) -> Recipe:
+    document = yaml.safe_load((folder / RECIPE_FILE).read_text())
+    return parse_recipe(document, origin=str(folder / RECIPE_FILE))
+
+
+def _load_examples(folder: Path) -> Split | None:
+    """The examples of a generator folder; None where it carries none. Raises SafetensorError for a damaged file."""
+    path = folder / EXAMPLES_FILE
+    if not path.is_file():
+        return None
+    columns = load_file(path)
+    images = columns["images"]
+    paths = [f"example-{number}" for number in range(len(images))]
+    return Split(images, columns.get("labels"), paths, columns.get("domains"), columns.get("captions"))
 
 
 def _damaged(path: Path, error: Exception) -> RequestError:

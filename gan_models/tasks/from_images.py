@@ -10,7 +10,6 @@ from torch import Tensor
 
 from gan_models.data.table import Split
 from gan_models.errors import RequestError
-from gan_models.sampling.examples import first
 from gan_models.sampling.generator import LoadedGenerator
 from gan_models.sampling.grids import enlargement, image_grid, side_by_side
 from gan_models.tasks.base import Asked, Picture, Task
@@ -34,7 +33,7 @@ class FromImages(Task):
         if generator.examples is None:
             yield Picture(file, f"no {file}: the generator folder carries no examples")
             return
-        columns = self.before_and_after(generator, first(generator.examples, _ROWS), seed)
+        columns = self.before_and_after(generator, generator.examples.first(_ROWS), seed)
         images = side_by_side(*columns.values())
         grid = image_grid(images, len(columns))
         yield Picture(file, f"{file}: columns are {', '.join(columns)}", grid, enlargement(images))
@@ -47,7 +46,7 @@ class FromImages(Task):
             raise RequestError(
                 f"{info.recipe_name} translates images and its folder carries none: name some with --input"
             )
-        examples = first(examples, asked.num)
+        examples = examples.first(asked.num)
         columns = self.before_and_after(generator, examples, asked.seed)
         abreast = max(1, _ACROSS // len(columns)) if len(examples) > 1 else 1
         grid = image_grid(side_by_side(*columns.values()), len(columns) * abreast)

@@ -14,8 +14,7 @@ from gan_models.games.base import Batch, build_game
 from gan_models.games.semi_supervised.game import SemiSupervisedGame, labelled_rows, supervised_loss, unsupervised_loss
 from gan_models.layers.heads import ClassesHead
 from gan_models.recipes import Recipe
-from gan_models.sampling.classifier import load_classifier
-from gan_models.sampling.generator import folder_files
+from gan_models.sampling.generator import folder_files, load_classifier
 from gan_models.training.loop import train
 
 Digits = tuple[Split, TableMetadata]
