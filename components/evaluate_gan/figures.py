@@ -12,19 +12,43 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from components.evaluate_gan.findings import Classes, TruncationPoint
+from components.evaluate_gan.findings import Classes, Findings, TruncationPoint
 from gan_models.metrics.judge import Judge
 from gan_models.metrics.material import Material
 from gan_models.metrics.neighbours import nearest
 from gan_models.sampling.grids import enlargement, image_grid, save_png, side_by_side
 
 _ROWS, _COLUMNS = 10, 10
+_PAIRS, _PAIRS_ACROSS = 30, 12  # images across
 _FIRST, _CLOSEST = 8, 8  # generated images whose neighbours are shown
 _NEIGHBOURS = 4
 _CANDIDATES = 16  # of each, by pixels, where not every training image has features
 _THUMBNAIL = 16  # pixels
 _THUMBNAILS_AT_A_TIME = 8192
 _BLUE = "#33638d"
+
+
+def write_pictures(folder: Path, findings: Findings, material: Material, judge: Judge) -> dict[str, str]:
+    """All that there is to show; returns what stands under each picture, by its file."""
+    samples = material.samples
+    pictures = {
+        "samples.png": "Samples. A row is a class where the generator is conditional.",
+        "nearest.png": "Top row: generated images, the first eight of the sample, then the eight that are nearest to a "
+        "training image. Below each: the training images nearest to it, by features. Copies would show here.",
+    }
+    write_samples(folder / "samples.png", samples.images, samples.labels)
+    write_nearest(folder / "nearest.png", material, judge)
+    if findings.classes is not None:
+        pictures["classes.png"] = "Classes of generated and of real images, as the classifier sees them."
+        write_classes(folder / "classes.png", findings.classes)
+    if samples.sources is not None and "images" in samples.inputs:
+        pictures["pairs.png"] = "Images of the reference split, what was made of each at its right."
+        pairs = side_by_side(samples.sources[:_PAIRS], samples.images[:_PAIRS])
+        save_png(image_grid(pairs, _PAIRS_ACROSS), folder / "pairs.png", scale=enlargement(pairs))
+    if findings.truncation:
+        pictures["truncation.png"] = "Latents cut off at falling thresholds: variety for quality."
+        write_truncation(folder / "truncation.png", findings.truncation)
+    return pictures
 
 
 def write_samples(path: Path, images: Tensor, labels: Tensor | None) -> None:
@@ -133,12 +157,3 @@ def _axes(path: Path, title: str, width: float, height: float) -> Iterator[Axes]
     axes.set_title(title, fontsize=9)
     yield axes
     figure.savefig(path)
-
-
-def source_rows(material: Material, rows: int) -> Tensor | None:
-    """Uint8 [2 rows, H, W, C]: an image and what was made of it, in turn; None where images were made from none."""
-    sources = material.samples.sources
-    if sources is None or "images" not in material.samples.inputs:
-        return None
-    count = min(rows, len(material.samples.images))
-    return side_by_side(sources[:count], material.samples.images[:count])

@@ -12,6 +12,7 @@ from PIL import Image
 
 from components.artifacts import Choice
 from components.evaluate_gan import step as evaluate_gan
+from components.evaluate_gan.findings import Findings
 from components.export_samples import step as export_samples
 from components.prepare_data import step as prepare_data
 from components.select_checkpoint import step as select_checkpoint
@@ -42,7 +43,7 @@ class Run(NamedTuple):
     report: Path
     export: Path
     selection: Choice
-    evaluation: evaluate_gan.Result
+    evaluation: Findings
 
 
 @pytest.fixture(scope="module", params=NAMES)
