@@ -19,7 +19,7 @@ from gan_models.recipes.schema import Export
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gan_models.sampling.generator import LoadedGenerator, Samples
+    from gan_models.sampling.generator import LoadedGenerator
     from gan_models.tasks.base import Picture
 
 _GRID_ROWS, _GRID_COLUMNS = 10, 10
@@ -61,7 +61,9 @@ def run(request: Request, stage: Stage) -> Exported:
             link_or_copy(request.report / Figures.FILE, target / Figures.FILE)
         bar.advance()
         samples = generator.sample(request.export.samples, seed=request.seed)
-        _write_images(samples, target)
+        (target / IMAGES_FOLDER).mkdir()
+        for index, image in enumerate(samples.images.numpy()):
+            save_png(image, target / IMAGES_FOLDER / f"{index:05d}.png")
         bar.advance()
         write_table(samples, generator.info, target / SAMPLES_FILE, IMAGES_FOLDER)
         bar.advance()
@@ -91,11 +93,8 @@ def _grid(generator: LoadedGenerator, seed: int) -> Tensor:
     """Uint8 [N, H, W, C]: ten images to a row; a row is a class where the generator is conditional (at most ten)."""
     import torch
 
-    labels = None
-    rows = _GRID_ROWS
-    if generator.num_classes:
-        rows = min(generator.num_classes, _GRID_ROWS)
-        labels = torch.arange(rows * _GRID_COLUMNS) // _GRID_COLUMNS
+    rows = min(generator.num_classes or _GRID_ROWS, _GRID_ROWS)
+    labels = torch.arange(rows * _GRID_COLUMNS) // _GRID_COLUMNS if generator.num_classes else None
     return generator.sample(rows * _GRID_COLUMNS, seed=seed, labels=labels).images
 
 
@@ -115,11 +114,3 @@ def _write_figures(generator: LoadedGenerator, request: Request, target: Path, s
         if picture.pixels is not None:
             save_png(picture.pixels, target / picture.file, scale=picture.scale)
     return [picture.file for picture in pictures if picture.pixels is not None]
-
-
-def _write_images(samples: Samples, target: Path) -> None:
-    from gan_models.sampling.grids import save_png
-
-    (target / IMAGES_FOLDER).mkdir()
-    for index, image in enumerate(samples.images.numpy()):
-        save_png(image, target / IMAGES_FOLDER / f"{index:05d}.png")

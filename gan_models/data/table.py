@@ -64,12 +64,6 @@ class Split:
         """The first `count` images, or all."""
         return self.rows(torch.arange(min(count, len(self))))
 
-    def batch(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Images float32 [B, C, H, W] in [-1, 1] (channels_last) and labels int64 [B] at `index` int64 [B]."""
-        index = index.to(self.images.device)
-        labels = None if self.labels is None else self.labels[index]
-        return to_float(self.images[index]), labels
-
 
 @dataclass(frozen=True)
 class ImageTable:

@@ -27,6 +27,10 @@ WEIGHTS_URL = (
 WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 # The same file under the names that torch-fidelity, and pytorch-fid and clean-fid, give it.
 WEIGHTS_FILES = ("weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth")
+_REMEDY = (
+    f"fetch {WEIGHTS_URL} where there is a network, and pass --set evaluation.inception_weights=PATH, "
+    "or choose another evaluation.extractor"
+)
 _CONNECT_SECONDS = 20.0
 
 
@@ -75,11 +79,11 @@ def inception_file(given: str | None, cache: Path, sha256: str = WEIGHTS_SHA256)
     if given is not None:
         path = Path(given).expanduser()
         if not path.is_file():
-            raise RequestError(f"evaluation.inception_weights: there is no file {path}; {_remedy()}")
+            raise RequestError(f"evaluation.inception_weights: there is no file {path}; {_REMEDY}")
         if (found := _sha256(path)) != sha256:
             raise RequestError(
                 f"evaluation.inception_weights: {path} is not the 2015 Inception network "
-                f"(SHA-256 {found[:8]}..., expected {sha256[:8]}...); {_remedy()}"
+                f"(SHA-256 {found[:8]}..., expected {sha256[:8]}...); {_REMEDY}"
             )
         return path
     downloads = Path(torch.hub.get_dir()) / "checkpoints"
@@ -98,18 +102,11 @@ def _download(path: Path, sha256: str) -> Path:
             if (found := _sha256(partial)) != sha256:
                 raise RequestError(
                     f"the 2015 Inception weights arrived altered (SHA-256 {found[:8]}..., expected {sha256[:8]}...); "
-                    f"{_remedy()}"
+                    f"{_REMEDY}"
                 )
     except OSError as error:  # URLError and time-outs are OSErrors, too
-        raise RequestError(f"the 2015 Inception weights can't be downloaded ({error}); {_remedy()}") from error
+        raise RequestError(f"the 2015 Inception weights can't be downloaded ({error}); {_REMEDY}") from error
     return path
-
-
-def _remedy() -> str:
-    return (
-        f"fetch {WEIGHTS_URL} where there is a network, and pass --set evaluation.inception_weights=PATH, "
-        "or choose another evaluation.extractor"
-    )
 
 
 def _sha256(path: Path) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from gan_models.errors import RequestError
+
 LEAST_THRESHOLD = 0.02
 """Below this nearly every number is drawn again and again, and the images are all but one."""
 
@@ -74,12 +76,12 @@ def rows(classes: Iterable[int], num: int) -> list[tuple[int, int, int]]:
     """Up to `num` different triples (a, b, c) of three classes each, every class taking its turn in every place.
 
     Raises:
-        ValueError: fewer than three classes.
+        RequestError: fewer than three classes.
     """
     classes = sorted(classes)
     count = len(classes)
     if count < 3:
-        raise ValueError(f"a - b + c needs three classes, and the generator's images show {count}")
+        raise RequestError(f"a - b + c needs three classes, and the generator's images show {count}")
     triples = []
     for turn in range(num):
         start, stride = turn % count, 1 + (turn // count) % (count - 1)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from gan_models.errors import RequestError
 from gan_models.sampling.latents import mean_latents, row_latents, rows
 
 
@@ -40,5 +41,5 @@ def test_triples_are_of_three_classes_and_use_all_of_them() -> None:
     assert all(len(set(triple)) == 3 for triple in chosen)
     for place in range(3):
         assert {triple[place] for triple in rows(classes, 4)} == classes
-    with pytest.raises(ValueError, match="show 2"):
+    with pytest.raises(RequestError, match="show 2"):
         rows({0, 2}, 6)
