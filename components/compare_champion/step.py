@@ -28,13 +28,10 @@ class Request(StageRequest):
     """Who against whom, judged how."""
 
     challenger: Path
-    """The generator folder of select_checkpoint."""
     champion: Path
-    """The folder of find_champion."""
     dataset: Path
     evaluation: Evaluation
     output: Path
-    """Folder to write: comparison.json."""
     cache_dir: Path = Field(default_factory=default_cache)
     seed: int
 

@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from components.evaluate_gan.findings import Classes, Findings, TruncationPoint
-from gan_models.metrics.judge import Judge
-from gan_models.metrics.material import Material
+from gan_models.metrics.judge import Judge, Material
 from gan_models.metrics.neighbours import nearest
 from gan_models.sampling.grids import enlargement, image_grid, save_png, side_by_side
 

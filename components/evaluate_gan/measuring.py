@@ -16,11 +16,9 @@ from components.evaluate_gan.findings import (
     WithinClasses,
 )
 from components.stage.environment import environment
-from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.extractors import EXTRACTORS
 from gan_models.metrics.intra_class import LEAST, ClassDistance, class_distances, class_labels
-from gan_models.metrics.judge import Judge
-from gan_models.metrics.material import Material
+from gan_models.metrics.judge import Judge, Material
 from gan_models.metrics.memorisation import memorisation
 from gan_models.metrics.metric import Comparison
 from gan_models.metrics.scores import METRICS, agreement, class_shares, confidence, score
@@ -30,16 +28,10 @@ _PLENTY = 10_000  # images, below which the bias of FD is worth a warning
 
 def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
     """All figures, with the notes that a reader needs to read them."""
-    seen = Comparison(
-        sample=material.generated,
-        reference=material.reference,
-        training=None if material.split == "train" else material.training,  # then nothing was held out
-        unseen=material.unseen,
-        own_classes=judge.knows_classes,
-        domains=judge.domains(material.samples, material.split, len(material.reference)),
-        asked=material.samples.inputs.get("labels") is not None,
-        k=k,
-    )
+    seen = judge.comparison(material.samples, material.generated, material.reference, material.split, k)
+    # Where the reference is of the training images, nothing was held out.
+    training = None if material.split == "train" else material.training
+    seen = replace(seen, training=training, unseen=material.unseen)
     real = replace(seen, sample=material.real)
     every = _rows(seen, real, judge, material.split)
     within = _within_classes(seen, real, judge, material.split)
@@ -231,21 +223,19 @@ def truncation_curve(material: Material, judge: Judge, thresholds: Sequence[floa
     """
     if not thresholds:
         return []
-    points = [_point(None, material.generated, material.reference)]
-    for threshold in sorted(set(thresholds), reverse=True):
-        samples = material.generator.sample(
-            len(material.samples.images),
-            seed=seed,
-            labels=material.samples.inputs.get("labels"),
-            examples=material.samples.examples,
-            truncation=threshold,
-        )
-        seen = judge.generated(samples, f"features at truncation {threshold:g}")
-        points.append(_point(threshold, seen, material.reference))
+    points = []
+    for threshold in (None, *sorted(set(thresholds), reverse=True)):
+        sample = material.generated
+        if threshold is not None:
+            samples = material.generator.sample(
+                len(material.samples.images),
+                seed=seed,
+                labels=material.samples.inputs.get("labels"),
+                examples=material.samples.examples,
+                truncation=threshold,
+            )
+            sample = judge.generated(samples, f"features at truncation {threshold:g}")
+        figures = score(Comparison(sample, material.reference), ("FD", "IS"))
+        inception = figures["IS"].value if "IS" in figures else None
+        points.append(TruncationPoint(threshold=threshold, fd=figures["FD"].value, inception_score=inception))
     return points
-
-
-def _point(threshold: float | None, sample: Extracted, reference: Extracted) -> TruncationPoint:
-    figures = score(Comparison(sample, reference), ("FD", "IS"))
-    inception = figures["IS"].value if "IS" in figures else None
-    return TruncationPoint(threshold=threshold, fd=figures["FD"].value, inception_score=inception)

@@ -23,12 +23,9 @@ class Request(StageRequest):
     """What to judge, and how."""
 
     generator: Path
-    """A generator folder."""
     dataset: Path
-    """The dataset folder that it was trained on."""
     evaluation: Evaluation
     output: Path
-    """Folder to write: metrics.json, report.md, report.html, figures."""
     cache_dir: Path = Field(default_factory=default_cache)
     seed: int
 
@@ -43,8 +40,7 @@ def run(request: Request, stage: Stage) -> Findings:
     from components.evaluate_gan.measuring import find, truncation_curve
     from components.evaluate_gan.report import markdown, page, short_markdown
     from gan_models.data.table import ImageTable
-    from gan_models.metrics.judge import Judge
-    from gan_models.metrics.material import collect
+    from gan_models.metrics.judge import Judge, collect
 
     evaluation = request.evaluation
     if evaluation.samples < 2:

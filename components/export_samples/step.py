@@ -29,11 +29,8 @@ class Request(StageRequest):
     """What to export, and where to."""
 
     generator: Path
-    """The generator folder of select_checkpoint."""
     report: Path
-    """The folder of evaluate_gan, whose figures go with the export."""
     dataset: Path
-    """The dataset folder that the generator was trained on."""
     export: Export
     output: Path
     cache_dir: Path = Field(default_factory=default_cache)

@@ -30,9 +30,7 @@ class Request(StageRequest):
     """What to choose from, and how."""
 
     training: Path
-    """The training folder of train_gan."""
     dataset: Path
-    """The dataset folder that it was trained on."""
     selection: Selection
     evaluation: Evaluation
     output: Path
@@ -124,18 +122,11 @@ def kept_generators(training: Path) -> list[Path]:
 
 def _scored(folder: Path, judge: Judge, split: str, reference: Extracted, request: Request) -> Candidate:
     """Every generator draws from the same latents, labels or images: what differs is the generator."""
-    from gan_models.metrics.metric import Comparison
     from gan_models.metrics.scores import METRICS, chosen_by
 
     generator, samples = judge.draw(folder, split, request.selection.samples, request.seed)
-    seen = Comparison(
-        sample=judge.generated(samples, title=""),
-        reference=reference,
-        own_classes=judge.knows_classes,
-        domains=judge.domains(samples, split, len(reference)),
-        asked="labels" in samples.inputs,
-        k=request.evaluation.neighbours,
-    )
+    features = judge.generated(samples, title="")
+    seen = judge.comparison(samples, features, reference, split, request.evaluation.neighbours)
     name, count = chosen_by(seen), len(samples.images)
     score = METRICS[name].of(seen)
     return Candidate(

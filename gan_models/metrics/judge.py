@@ -1,9 +1,13 @@
-"""An extractor at work on one data set: features of its real images, kept in the cache, and of generated ones."""
+"""An extractor at work on one data set: features of its real images, kept in the cache, and of generated ones.
+
+`collect` draws a sample and gathers everything that an evaluation compares it with.
+"""
 
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,10 +21,12 @@ from gan_models.metrics.choice import Choice, choose_extractor
 from gan_models.metrics.classifier import Classifier, Question
 from gan_models.metrics.extraction import Bars, Extracted, FeatureExtractor, silent
 from gan_models.metrics.extractors import EXTRACTORS, Setting
+from gan_models.metrics.metric import Comparison
 from gan_models.metrics.scores import metric_name
 from gan_models.recipes.schema import Evaluation
 from gan_models.sampling.generator import LoadedGenerator, Samples, load_generator
 
+_LEAST = 2  # images that have a spread
 _ORDER_SEED = 0  # which images stand for a split never depends on the run
 
 
@@ -31,7 +37,7 @@ def reference_split(metadata: TableMetadata, wanted: str) -> str:
         RequestError: no split holds two images.
     """
     for split in (wanted, "test", "validation", "train"):
-        if metadata.count(split) >= 2:
+        if metadata.count(split) >= _LEAST:
             return split
     raise RequestError(f"{metadata.source} has too few images to compare with: a split must hold at least 2")
 
@@ -148,12 +154,14 @@ class Judge:
             self.table, cache=self.cache / "classifiers", device=self.device, bars=self.bars, of=of
         )
 
-    def domains(self, samples: Samples, split: str, count: int) -> tuple[Tensor, Tensor] | None:
-        """Those that translations were asked for, int64 [N], and those of these real images, int64 [count]."""
-        targets, loaded = samples.inputs.get("domains"), self.split(split)
-        if targets is None or loaded.domains is None:
-            return None
-        return targets, loaded.domains[representative_order(len(loaded))[:count]]
+    def comparison(self, samples: Samples, sample: Extracted, reference: Extracted, split: str, k: int) -> Comparison:
+        """Of `samples`, with features `sample`, and the first images of `split`, with features `reference`."""
+        targets, real = samples.inputs.get("domains"), self.split(split).domains
+        domains = None
+        if targets is not None and real is not None:
+            domains = targets, real[representative_order(len(real))[: len(reference)]]
+        asked = "labels" in samples.inputs
+        return Comparison(sample, reference, own_classes=self.knows_classes, domains=domains, asked=asked, k=k)
 
     def examples(self, split: str) -> Split:
         """The images of a split, in `representative_order`, for generators that make images from real ones."""
@@ -201,3 +209,55 @@ class Judge:
         if examples is not None:
             num = min(num, generator.module.distinct(len(examples)) or num)
         return generator, generator.sample(num, seed=seed, labels=labels, examples=examples)
+
+
+class Material(NamedTuple):
+    """What an evaluation compares. N images were generated, R stand for the reference split."""
+
+    generator: LoadedGenerator
+    samples: Samples
+    """What was drawn, with what it was made from."""
+    generated: Extracted
+    """Features of that."""
+    split: str
+    """The reference split."""
+    reference: Extracted
+    """Of R of its images: N, or all where it holds fewer."""
+    training: Extracted
+    """Of the first training images in `representative_order`: of all where the extractor is quick, else at least N."""
+    real: Extracted
+    """Of those of them that are not in the reference: N, or all where there are fewer."""
+    unseen: Extracted | None
+    """Of validation images: neither trained on nor in the reference."""
+
+
+def collect(folder: Path, judge: Judge, num: int, seed: int) -> Material:
+    """Draws `num` images of a generator folder and extracts features of them and of real images.
+
+    Raises:
+        RequestError: the generator does not go with the data, or there are too few real images to compare with.
+    """
+    metadata = judge.table.metadata
+    split = reference_split(metadata, "test")
+    reference, training, real = _real_sets(judge, split, num)
+    if min(len(reference), len(real)) < _LEAST:
+        raise RequestError(
+            f"{metadata.source} has too few images: an evaluation compares at least {_LEAST} training images with "
+            f"{_LEAST} others"
+        )
+    validated = split == "test" and metadata.count("validation") >= _LEAST
+    unseen = judge.real("validation", num) if validated else None
+    generator, samples = judge.draw(folder, split, num, seed)
+    return Material(generator, samples, judge.generated(samples), split, reference, training, real, unseen)
+
+
+def _real_sets(judge: Judge, split: str, num: int) -> tuple[Extracted, Extracted, Extracted]:
+    """Features of the reference, of training images, and of the real images judged in the generator's place."""
+    total = judge.table.metadata.count("train")
+    if split != "train":
+        training = judge.real("train", total if judge.extractor.quick else num)
+        return judge.real(split, num), training, training.part(0, num)
+    # Nothing was held out: half of the training images stand for the reference, others for the generator.
+    references = min(num, total // 2)
+    training = judge.real("train", total if judge.extractor.quick else references + num)
+    return training.part(0, references), training, training.part(references, references + num)

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from gan_models.data.table import Split
     from gan_models.families.interfaces import Inputs
-    from gan_models.metrics.judge import Judge
-    from gan_models.metrics.material import Material
+    from gan_models.metrics.judge import Judge, Material
     from gan_models.sampling.generator import LoadedGenerator
     from gan_models.sampling.grids import Pixels
 

@@ -11,8 +11,7 @@ from gan_models.data.hints import geometric_counts, grey_of, mean_inside, place_
 from gan_models.data.table import Split, to_float, to_uint8
 from gan_models.families.colorization.networks import Colorizer
 from gan_models.families.interfaces import Inputs
-from gan_models.metrics.judge import Judge
-from gan_models.metrics.material import Material
+from gan_models.metrics.judge import Judge, Material
 from gan_models.sampling.generator import LoadedGenerator
 from gan_models.tasks.base import TaskFigure
 from gan_models.tasks.from_images import FromImages

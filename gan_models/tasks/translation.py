@@ -12,8 +12,7 @@ from gan_models.errors import RequestError
 from gan_models.families.interfaces import Generator, Inputs
 from gan_models.metrics.classifier import Classifier
 from gan_models.metrics.extraction import FeatureExtractor
-from gan_models.metrics.judge import Judge
-from gan_models.metrics.material import Material
+from gan_models.metrics.judge import Judge, Material
 from gan_models.metrics.scores import metric_name
 from gan_models.sampling.generator import LoadedGenerator, Samples
 from gan_models.tasks.base import TaskFigure

@@ -13,7 +13,7 @@ from components.evaluate_gan.findings import TruncationPoint
 from components.evaluate_gan.measuring import truncation_curve
 from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.frechet import frechet_distance
-from gan_models.metrics.material import Material
+from gan_models.metrics.judge import Material
 from gan_models.sampling.generator import Samples
 
 

@@ -13,8 +13,7 @@ from gan_models.data.shape import DataShape
 from gan_models.data.table import ImageTable
 from gan_models.families.building import build_generator
 from gan_models.metrics import intra_class
-from gan_models.metrics.judge import Judge
-from gan_models.metrics.material import Material, collect
+from gan_models.metrics.judge import Judge, Material, collect
 from gan_models.recipes import load_recipe
 from gan_models.recipes.schema import Evaluation
 from gan_models.sampling.generator import GeneratorInfo, save_generator
