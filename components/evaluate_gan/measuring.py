@@ -59,11 +59,7 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
         extractor=judge.extractor.describe(),
         extractor_choice=f"{judge.extractor.name}: {judge.choice.reason}",
         generated={"images": len(material.samples.images), **material.generator.info.model_dump(mode="json")},
-        reference={
-            "split": material.split,
-            "images": len(material.reference),
-            "of": metadata.count(material.split),
-        },
+        reference={"split": material.split, "images": len(material.reference), "of": metadata.count(material.split)},
         real_sample={"split": "train", "images": len(material.real), "of": metadata.count("train")},
         parameters=seen.parameters._asdict(),
         seed=seed,

@@ -59,6 +59,11 @@ class TableMetadata(BaseModel):
         return len(self.class_names)
 
     @property
+    def classes_in_use(self) -> int:
+        """Number of classes that training images are of."""
+        return sum(count > 0 for count in self.counts.get("train", {}).values()) if self.class_names else 0
+
+    @property
     def shape(self) -> DataShape:
         """What networks need to know."""
         return DataShape(self.image_shape, self.num_classes, len(self.domain_names), len(self.words), self.words)

@@ -106,13 +106,10 @@ class Classifier(FeatureExtractor):
             RequestError: the data has no labels (or domains), or only one that is in use.
         """
         metadata = table.metadata
+        kind, answers, in_use = "classes", metadata.num_classes, metadata.classes_in_use
         if of == "domains":
-            answers, in_use = len(metadata.domain_names), len(metadata.domain_names)
-        else:
-            answers = metadata.num_classes
-            in_use = sum(count > 0 for count in metadata.counts.get("train", {}).values()) if answers else 0
+            kind, answers, in_use = "domains", len(metadata.domain_names), len(metadata.domain_names)
         if in_use < 2:
-            kind = "classes" if of == "labels" else "domains"
             raise RequestError(f"a classifier can't be trained on {metadata.source}: it has no {of} of two {kind}")
         key = {"data": metadata.fingerprint, "code": hashlib.sha256(Path(__file__).read_bytes()).hexdigest(), "of": of}
         weights = cached_tensors(cache, key, lambda: _trained(table, torch.device(device), bars, of, answers))

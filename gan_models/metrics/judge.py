@@ -67,19 +67,11 @@ class Judge:
     choice: Choice
     _: KW_ONLY
     cache: Path
-    device: torch.device | str = "cpu"
     bars: Bars = silent
     _splits: dict[str, Split] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
-    def for_table(
-        cls,
-        table: ImageTable,
-        evaluation: Evaluation,
-        *,
-        cache: Path,
-        bars: Bars = silent,
-    ) -> Judge:
+    def for_table(cls, table: ImageTable, evaluation: Evaluation, *, cache: Path, bars: Bars = silent) -> Judge:
         """With the extractor that `evaluation` asks for, or the one that fits the data; on the GPU where there is one.
 
         Raises:
@@ -88,7 +80,7 @@ class Judge:
         choice = choose_extractor(evaluation.extractor, table.metadata)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         extractor = EXTRACTORS[choice.name].load(Setting(table, cache, evaluation.inception_weights, device, bars))
-        return cls(table, extractor, choice, cache=cache, device=device, bars=bars)
+        return cls(table, extractor, choice, cache=cache, bars=bars)
 
     def sentence(self) -> str:
         """What judges, and why; for a trained classifier also how good it is."""
@@ -124,7 +116,7 @@ class Judge:
             "count": count,
             "order": _ORDER_SEED,
             "extractor": self.extractor.describe(),
-            "device": torch.device(self.device).type,
+            "device": self.extractor.device.type,
             "torch": torch.__version__,
         }
 
@@ -151,7 +143,7 @@ class Judge:
             RequestError: the data has no two of them.
         """
         return Classifier.for_table(
-            self.table, cache=self.cache / "classifiers", device=self.device, bars=self.bars, of=of
+            self.table, cache=self.cache / "classifiers", device=self.extractor.device, bars=self.bars, of=of
         )
 
     def comparison(self, samples: Samples, sample: Extracted, reference: Extracted, split: str, k: int) -> Comparison:
@@ -190,7 +182,7 @@ class Judge:
         Raises:
             RequestError: the folder is damaged, or makes images of another shape or other classes than the data has.
         """
-        generator, metadata = load_generator(folder, self.device), self.table.metadata
+        generator, metadata = load_generator(folder, self.extractor.device), self.table.metadata
         info = generator.info
         if info.image_shape != metadata.image_shape:
             raise RequestError(
