@@ -90,8 +90,8 @@ def _grid(generator: LoadedGenerator, seed: int) -> Tensor:
     """Uint8 [N, H, W, C]: ten images to a row; a row is a class where the generator is conditional (at most ten)."""
     import torch
 
-    rows = min(generator.num_classes or _GRID_ROWS, _GRID_ROWS)
-    labels = torch.arange(rows * _GRID_COLUMNS) // _GRID_COLUMNS if generator.num_classes else None
+    rows = min(generator.module.num_classes or _GRID_ROWS, _GRID_ROWS)
+    labels = torch.arange(rows * _GRID_COLUMNS) // _GRID_COLUMNS if generator.module.num_classes else None
     return generator.sample(rows * _GRID_COLUMNS, seed=seed, labels=labels).images
 
 

@@ -69,7 +69,11 @@ def run(request: Request, stage: Stage) -> Choice:
 
     if request.selection.samples < 2:
         raise RequestError("selection.samples must be at least 2: one image has no spread to measure")
-    folders = kept_generators(request.training)
+    folders = sorted(file.parent for file in (request.training / GENERATORS_FOLDER).glob(f"step-*/{INFO_FILE}"))
+    if not folders:
+        raise RequestError(
+            f"{request.training} is not a training folder: it has no {GENERATORS_FOLDER}/step-*; run train_gan first"
+        )
     table = ImageTable.open(request.dataset)
     stage.log_params({"selection": request.selection, "evaluation": request.evaluation, "seed": request.seed})
     judge = Judge.for_table(table, request.evaluation, cache=request.cache_dir, bars=stage.progress)
@@ -104,20 +108,6 @@ def run(request: Request, stage: Stage) -> Choice:
         stage.log_artifact(request.output / file)
     stage.note(f"step {result.step} is the best of {result.candidates} checkpoints: {result.metric} {result.score:.3g}")
     return result
-
-
-def kept_generators(training: Path) -> list[Path]:
-    """The generator folders of a training folder, in the order of their steps.
-
-    Raises:
-        RequestError: there are none.
-    """
-    folders = sorted(file.parent for file in (training / GENERATORS_FOLDER).glob(f"step-*/{INFO_FILE}"))
-    if not folders:
-        raise RequestError(
-            f"{training} is not a training folder: it has no {GENERATORS_FOLDER}/step-*; run train_gan first"
-        )
-    return folders
 
 
 def _scored(folder: Path, judge: Judge, split: str, reference: Extracted, request: Request) -> Candidate:

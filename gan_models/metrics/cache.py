@@ -27,19 +27,14 @@ logger = logging.getLogger(__name__)
 Tensors = dict[str, Tensor]
 
 
-def digest(document: Mapping[str, Any]) -> str:
-    """A short name for everything in `document` (JSON values)."""
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]
-
-
 def cached_tensors(folder: Path, key: Mapping[str, Any], make: Callable[[], Tensors]) -> Tensors:
-    """What `make` returned for this `key`, read from `folder` when it is there; `make` runs once, however many ask.
+    """What `make` returned for this `key` (JSON values), from `folder` when it is there; made once, however many ask.
 
     The key is written into the file and compared when it is read, so neither a damaged file nor one of another key is
     ever used.
     """
     text = json.dumps(key, sort_keys=True)
-    path = folder / f"{digest(key)}.safetensors"
+    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.safetensors"
     if (found := _read(path, text)) is not None:
         return found
     with _only_one(path):

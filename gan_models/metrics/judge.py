@@ -190,7 +190,7 @@ class Judge:
                 f"{metadata.image_shape}: name the data set it was trained on"
             )
         labels = None
-        if generator.num_classes:
+        if generator.module.num_classes:
             if info.class_names != metadata.class_names:
                 raise RequestError(
                     f"{folder} was trained on {len(info.class_names)} classes that are not the "

@@ -121,11 +121,6 @@ class LoadedGenerator:
         """What it is for."""
         return TASKS[self.module.task]()
 
-    @property
-    def num_classes(self) -> int:
-        """K where the generator is conditional, else 0."""
-        return self.module.num_classes
-
     def sample(
         self,
         num: int,
@@ -148,7 +143,11 @@ class LoadedGenerator:
             RequestError: labels for an unconditional generator, labels it does not know, examples missing, or a
                 truncation where there are no latents.
         """
-        self._check_labels(num, labels)
+        classes = self.module.num_classes
+        if labels is not None and not classes:
+            raise RequestError(f"{self.info.recipe_name} is unconditional: it takes no labels")
+        if labels is not None and (len(labels) != num or int(labels.min()) < 0 or int(labels.max()) >= classes):
+            raise RequestError(f"labels must be {num} numbers from 0 to {classes - 1}")
         stream = torch.Generator().manual_seed(seed)
         examples = (examples or self.examples) if self.module.needs_examples else None
         try:
@@ -176,14 +175,6 @@ class LoadedGenerator:
             part = {name: tensor[start : start + batch_size].to(self.device) for name, tensor in inputs.items()}
             parts.append(to_uint8(self.module(**part)).cpu())
         return Samples(torch.cat(parts), inputs)
-
-    def _check_labels(self, num: int, labels: Tensor | None) -> None:
-        if labels is None:
-            return
-        if not self.num_classes:
-            raise RequestError(f"{self.info.recipe_name} is unconditional: it takes no labels")
-        if len(labels) != num or int(labels.min()) < 0 or int(labels.max()) >= self.num_classes:
-            raise RequestError(f"labels must be {num} numbers from 0 to {self.num_classes - 1}")
 
 
 class LoadedClassifier(NamedTuple):
