@@ -103,13 +103,16 @@ def others(count: int, dimensions: int) -> None:
         found = kid_features_to_metric(one, two, kid_subset_size=size, verbose=False)
         return {name: found[f"kernel_inception_distance_{name}"] for name in ("mean", "std")}
 
+    def isc() -> Figures:
+        return dict(zip(("mean", "std"), inception_score(one), strict=True))
+
     def isc_of_torch_fidelity() -> Figures:
         found = isc_features_to_metric(one)
         return {name: found[f"inception_score_{name}"] for name in ("mean", "std")}
 
     title = f"N={count} D={dimensions}"
     row(f"KID {title}, torch-fidelity", timed(kid), timed(kid_of_torch_fidelity))
-    row(f"IS  {title}, torch-fidelity", timed(lambda: inception_score(one)._asdict()), timed(isc_of_torch_fidelity))
+    row(f"IS  {title}, torch-fidelity", timed(isc), timed(isc_of_torch_fidelity))
     balls = timed(lambda: neighbourhoods(one, two)._asdict())
     row(f"precision..coverage {title}, prdc", balls, timed(lambda: compute_prdc(real, fake, nearest_k=5)))
 

@@ -28,7 +28,7 @@ from gan_models.averaging import ExponentialMovingAverage
 from gan_models.data.table import ImageTable, Split, to_uint8
 from gan_models.games.semi_supervised.game import SemiSupervisedGame, supervised_loss
 from gan_models.recipes import Recipe, load_recipe
-from gan_models.sampling.classifier import LoadedClassifier, load_classifier
+from gan_models.sampling.generator import LoadedClassifier, load_classifier
 from gan_models.training.loop import train
 
 

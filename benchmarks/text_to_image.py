@@ -25,9 +25,8 @@ from gan_models.data.table import ImageTable, Split, to_uint8
 from gan_models.families.stackgan.networks import StackGan
 from gan_models.metrics.classifier import Classifier
 from gan_models.metrics.frechet import frechet_distance
-from gan_models.metrics.judge import draw
 from gan_models.recipes import load_recipe
-from gan_models.sampling.generator import LoadedGenerator, Samples
+from gan_models.sampling.generator import LoadedGenerator, Samples, load_generator
 from gan_models.training.loop import train
 
 
@@ -101,7 +100,8 @@ def main() -> None:
             seed=options.seed, device=torch.device("cpu"), reporter=Lines(),
         )  # fmt: skip
         seconds, chosen = round(time.process_time() - began), max((folder / "generators").iterdir())
-    generator, samples = draw(chosen, table.metadata, options.samples, 0, examples=lambda: table.split("test"))
+    generator = load_generator(chosen)
+    samples = generator.sample(options.samples, seed=0, examples=table.split("test"))
     about = {"recipe": recipe.name, "data": recipe.data.source, "set": options.overrides, "seed": options.seed}
     measured = figures(generator, samples, table, options.work / "cache")
     print(json.dumps({**about, "cpu_seconds": seconds, "images": len(samples.images), **measured}, indent=2))

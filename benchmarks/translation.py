@@ -29,10 +29,10 @@ from components.stage.stage import RunContext, open_stage
 from gan_models.data.table import ImageTable
 from gan_models.games.colorization.spec import Colorization
 from gan_models.metrics.classifier import Classifier
-from gan_models.metrics.colours import measure_colours, measure_following
-from gan_models.metrics.translation import measure_translation
 from gan_models.recipes import Recipe, load_recipe
 from gan_models.sampling.generator import LoadedGenerator, Samples, load_generator
+from gan_models.tasks.colorization import measure_colours, measure_following
+from gan_models.tasks.translation import measure_translation
 from gan_models.training.loop import train
 
 

@@ -172,7 +172,7 @@ def run_recipe(name: str, options: Options, folder: Path) -> dict[str, Any]:
         "selected_step": generator.info.step,
         "collapsed": trained.collapsed,
         "conditional": recipe.conditional,
-        "headline": judged.headline,
+        "headline": {name: judged.metrics[name] for name in judged.headline},
         "judge": digits_verdict(selected, options),
         "threads": options.threads,
         "hardware": hardware(),

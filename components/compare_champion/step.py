@@ -17,11 +17,8 @@ from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Evaluation
 
 if TYPE_CHECKING:
-    import torch
-
     from gan_models.metrics.bootstrap import Difference
     from gan_models.metrics.extraction import Extracted
-    from gan_models.metrics.judge import Judge
 
 # Other draws than the checkpoint was selected by, as in the evaluation: its figure is met again here.
 _NOT_THE_SELECTION = 1
@@ -31,13 +28,10 @@ class Request(StageRequest):
     """Who against whom, judged how."""
 
     challenger: Path
-    """The generator folder of select_checkpoint."""
     champion: Path
-    """The folder of find_champion."""
     dataset: Path
     evaluation: Evaluation
     output: Path
-    """Folder to write: comparison.json."""
     cache_dir: Path = Field(default_factory=default_cache)
     seed: int
 
@@ -62,8 +56,6 @@ def run(request: Request, stage: Stage) -> Comparison:
 
 
 def _compare(request: Request, version: str, stage: Stage) -> Comparison:
-    import torch
-
     from gan_models.data.table import ImageTable
     from gan_models.metrics.bootstrap import difference, resamples_for
     from gan_models.metrics.judge import Judge, reference_split
@@ -71,14 +63,18 @@ def _compare(request: Request, version: str, stage: Stage) -> Comparison:
     from gan_models.metrics.scores import METRICS, chosen_by
 
     table = ImageTable.open(request.dataset)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    judge = Judge.for_table(table, request.evaluation, cache=request.cache_dir, device=device, bars=stage.progress)
+    judge = Judge.for_table(table, request.evaluation, cache=request.cache_dir, bars=stage.progress)
     stage.log_params({"evaluation": request.evaluation, "seed": request.seed, "champion": version})
     split = reference_split(table.metadata, "test")
-    reference = judge.real(split, judge.count(split, request.evaluation.samples))
-    challenger = _features(request.challenger, judge, split, request, device)
+    wanted, seed = request.evaluation.samples, request.seed + _NOT_THE_SELECTION
+    reference = judge.real(split, wanted)
+
+    def features(folder: Path) -> Extracted:
+        return judge.generated(judge.draw(folder, split, wanted, seed)[1])
+
+    challenger = features(request.challenger)
     try:
-        champion = _features(request.champion / GENERATOR_FOLDER, judge, split, request, device)
+        champion = features(request.champion / GENERATOR_FOLDER)
     except RequestError as error:  # of other classes, say: there is nothing to measure it by
         reason = (
             f"the champion, version {version}, cannot be judged on this data ({error}); promote by hand if it is due"
@@ -103,15 +99,6 @@ def _compare(request: Request, version: str, stage: Stage) -> Comparison:
             "resamples": float(found.resamples),
         },
     )
-
-
-def _features(folder: Path, judge: Judge, split: str, request: Request, device: torch.device) -> Extracted:
-    from gan_models.metrics.judge import draw
-
-    seed = request.seed + _NOT_THE_SELECTION
-    wanted = request.evaluation.samples
-    _, samples = draw(folder, judge.table.metadata, wanted, seed, device, lambda: judge.examples(split))
-    return judge.generated(samples)
 
 
 def _reason(metric: str, found: Difference, version: str) -> str:

@@ -9,23 +9,45 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from components.evaluate_gan.findings import Classes, TruncationPoint
-from components.evaluate_gan.material import Material
-from gan_models.metrics.judge import Judge
+from components.evaluate_gan.findings import Classes, Findings, TruncationPoint
+from gan_models.metrics.judge import Judge, Material
 from gan_models.metrics.neighbours import nearest
-from gan_models.sampling.grids import image_grid, save_png
+from gan_models.sampling.grids import enlargement, image_grid, save_png, side_by_side
 
 _ROWS, _COLUMNS = 10, 10
+_PAIRS, _PAIRS_ACROSS = 30, 12  # images across
 _FIRST, _CLOSEST = 8, 8  # generated images whose neighbours are shown
 _NEIGHBOURS = 4
 _CANDIDATES = 16  # of each, by pixels, where not every training image has features
 _THUMBNAIL = 16  # pixels
 _THUMBNAILS_AT_A_TIME = 8192
 _BLUE = "#33638d"
+
+
+def write_pictures(folder: Path, findings: Findings, material: Material, judge: Judge) -> dict[str, str]:
+    """All that there is to show; returns what stands under each picture, by its file."""
+    samples = material.samples
+    pictures = {
+        "samples.png": "Samples. A row is a class where the generator is conditional.",
+        "nearest.png": "Top row: generated images, the first eight of the sample, then the eight that are nearest to a "
+        "training image. Below each: the training images nearest to it, by features. Copies would show here.",
+    }
+    write_samples(folder / "samples.png", samples.images, samples.labels)
+    write_nearest(folder / "nearest.png", material, judge)
+    if findings.classes is not None:
+        pictures["classes.png"] = "Classes of generated and of real images, as the classifier sees them."
+        write_classes(folder / "classes.png", findings.classes)
+    if samples.sources is not None and "images" in samples.inputs:
+        pictures["pairs.png"] = "Images of the reference split, what was made of each at its right."
+        pairs = side_by_side(samples.sources[:_PAIRS], samples.images[:_PAIRS])
+        save_png(image_grid(pairs, _PAIRS_ACROSS), folder / "pairs.png", scale=enlargement(pairs))
+    if findings.truncation:
+        pictures["truncation.png"] = "Latents cut off at falling thresholds: variety for quality."
+        write_truncation(folder / "truncation.png", findings.truncation)
+    return pictures
 
 
 def write_samples(path: Path, images: Tensor, labels: Tensor | None) -> None:
@@ -35,7 +57,7 @@ def write_samples(path: Path, images: Tensor, labels: Tensor | None) -> None:
     else:
         rows = [torch.nonzero(labels == label)[:_COLUMNS, 0] for label in torch.unique(labels)[:_ROWS]]
         chosen = torch.cat([row for row in rows if len(row) == len(rows[0])])
-    save_png(image_grid(images[chosen], min(len(chosen), _COLUMNS)), path, scale=_scale(images))
+    save_png(image_grid(images[chosen], min(len(chosen), _COLUMNS)), path, scale=enlargement(images))
 
 
 def write_nearest(path: Path, material: Material, judge: Judge) -> None:
@@ -48,19 +70,20 @@ def write_nearest(path: Path, material: Material, judge: Judge) -> None:
     first = torch.arange(min(_FIRST, len(distances)))
     closest = torch.argsort(distances)[:_CLOSEST]
     chosen = torch.cat([first, closest])
-    below = training_neighbours(material.images[chosen], material.generated.features[chosen], material, judge)
-    grid = torch.cat([material.images[chosen][None], below.transpose(0, 1)]).flatten(0, 1)
-    save_png(image_grid(grid, len(chosen)), path, scale=_scale(grid))
+    below = training_neighbours(
+        material.samples.images[chosen], material.generated.features[chosen], material.training.features, judge
+    )
+    grid = torch.cat([material.samples.images[chosen][None], below.transpose(0, 1)]).flatten(0, 1)
+    save_png(image_grid(grid, len(chosen)), path, scale=enlargement(grid))
 
 
-def training_neighbours(images: Tensor, features: Tensor, material: Material, judge: Judge) -> Tensor:
+def training_neighbours(images: Tensor, features: Tensor, gallery: Tensor, judge: Judge) -> Tensor:
     """The training images [Q, 4, H, W, C] that are nearest, in features [Q, D], to Q generated images.
 
-    Every training image is searched: where only some of them have features, those of the others that are near in
-    pixels get features now.
+    Every training image is searched: where only the first have features, `gallery` [M, D], those of the others that are
+    near in pixels get features now.
     """
     training = judge.real_images("train", judge.table.metadata.count("train"))
-    gallery = material.training.features
     pool = training[: len(gallery)]
     if len(pool) < len(training):
         near = _near_in_pixels(images, training[len(pool) :]) + len(pool)
@@ -129,22 +152,7 @@ def write_truncation(path: Path, points: Sequence[TruncationPoint]) -> None:
 def _axes(path: Path, title: str, width: float, height: float) -> Iterator[Axes]:
     """To draw on; written as PNG when the block ends. Sizes in inches."""
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.set_title(title, fontsize=9)
     yield axes
     figure.savefig(path)
-
-
-def _scale(images: Tensor) -> int:
-    """Small images are enlarged to about 56 pixels."""
-    return max(1, 56 // images.shape[1])
-
-
-def source_rows(material: Material, rows: int) -> Tensor | None:
-    """Uint8 [2 rows, H, W, C]: an image and what was made of it, in turn; None where images were made from none."""
-    sources = material.samples.sources
-    if sources is None or "images" not in material.samples.inputs:
-        return None
-    count = min(rows, len(material.images))
-    return torch.stack([sources[:count], material.images[:count]], dim=1).flatten(0, 1)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from components.evaluate_gan.findings import Classes, Findings, Reading, Row, TruncationPoint
-from components.evaluate_gan.material import Material
-from components.evaluate_gan.within_classes import notes_within_classes, within_classes
+from components.evaluate_gan.findings import (
+    Classes,
+    ClassReading,
+    Findings,
+    Reading,
+    Row,
+    TruncationPoint,
+    WithinClasses,
+)
 from components.stage.environment import environment
-from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.extractors import EXTRACTORS
-from gan_models.metrics.judge import Judge
+from gan_models.metrics.intra_class import LEAST, ClassDistance, class_distances, class_labels
+from gan_models.metrics.judge import Judge, Material
 from gan_models.metrics.memorisation import memorisation
 from gan_models.metrics.metric import Comparison
 from gan_models.metrics.scores import METRICS, agreement, class_shares, confidence, score
@@ -21,19 +28,13 @@ _PLENTY = 10_000  # images, below which the bias of FD is worth a warning
 
 def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
     """All figures, with the notes that a reader needs to read them."""
-    seen = Comparison(
-        sample=material.generated,
-        reference=material.reference,
-        training=None if material.split == "train" else material.training,  # then nothing was held out
-        unseen=material.unseen,
-        own_classes=judge.knows_classes,
-        domains=judge.domains(material.samples, material.split, len(material.reference)),
-        asked=material.samples.inputs.get("labels") is not None,
-        k=k,
-    )
+    seen = judge.comparison(material.samples, material.generated, material.reference, material.split, k)
+    # Where the reference is of the training images, nothing was held out.
+    training = None if material.split == "train" else material.training
+    seen = replace(seen, training=training, unseen=material.unseen)
     real = replace(seen, sample=material.real)
-    every = _rows(seen, real, material, judge)
-    within = within_classes(seen, real, material, judge)
+    every = _rows(seen, real, judge, material.split)
+    within = _within_classes(seen, real, judge, material.split)
     by_class = [] if within is None else within.classes
     tasks = material.generator.task.measure(material, judge, seed)
     ours = [row.generated for row in every]
@@ -57,12 +58,8 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
         tasks=tasks,
         extractor=judge.extractor.describe(),
         extractor_choice=f"{judge.extractor.name}: {judge.choice.reason}",
-        generated={"images": len(material.images), **material.info.model_dump(mode="json")},
-        reference={
-            "split": material.split,
-            "images": len(material.reference),
-            "of": metadata.count(material.split),
-        },
+        generated={"images": len(material.samples.images), **material.generator.info.model_dump(mode="json")},
+        reference={"split": material.split, "images": len(material.reference), "of": metadata.count(material.split)},
         real_sample={"split": "train", "images": len(material.real), "of": metadata.count("train")},
         parameters=seen.parameters._asdict(),
         seed=seed,
@@ -72,31 +69,62 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
     )
 
 
-def _rows(seen: Comparison, real: Comparison, material: Material, judge: Judge) -> list[Row]:
+def _reading(metric: str, compared: Comparison | None, judge: Judge, split: str, prefix: str = "") -> Reading | None:
+    figure = None if compared is None else METRICS[metric].of(compared)
+    if compared is None or figure is None:
+        return None
+    images = len(compared.sample)
+    name = prefix + judge.name(metric, images, split if "reference" in METRICS[metric].needs else None)
+    return Reading(name=name, images=images, **figure._asdict())
+
+
+def _rows(seen: Comparison, real: Comparison, judge: Judge, split: str) -> list[Row]:
     """One for each metric that applies."""
     few = len(real.sample)
     matched = replace(seen, sample=seen.sample.part(0, few)) if few < len(seen.sample) else None
     beside = {"training": real, "reference": replace(seen, sample=seen.reference), "nothing": None}
-
-    def reading(name: str, compared: Comparison | None, prefix: str = "") -> Reading | None:
-        figure = None if compared is None else METRICS[name].of(compared)
-        if compared is None or figure is None:
-            return None
-        images, split = len(compared.sample), material.split if "reference" in METRICS[name].needs else None
-        full_name = prefix + judge.name(name, images, split)
-        return Reading(name=full_name, value=figure.value, std=figure.std, images=images)
-
     return [
         Row(
             metric=name,
             better=metric.better,
             generated=generated,
-            real=reading(name, beside[metric.beside], "real-"),
-            generated_at_real=reading(name, matched) if metric.beside == "training" else None,
+            real=_reading(name, beside[metric.beside], judge, split, "real-"),
+            generated_at_real=_reading(name, matched, judge, split) if metric.beside == "training" else None,
         )
         for name, metric in METRICS.items()
-        if (generated := reading(name, seen)) is not None
+        if (generated := _reading(name, seen, judge, split)) is not None
     ]
+
+
+def _within_classes(seen: Comparison, real: Comparison, judge: Judge, split: str) -> WithinClasses | None:
+    """None where the generator takes no classes, or the reference has none."""
+    if "asked" not in seen.has:
+        return None
+    names = judge.table.metadata.class_names
+
+    def reading(found: ClassDistance, prefix: str = "") -> Reading:
+        name = judge.name(f"intra-FD-of-{plain_name(found.label, names[found.label])}", found.images, split)
+        return Reading(name=prefix + name, value=found.distance, std=None, images=found.images)
+
+    ours = seen.shared(class_distances)
+    theirs = {found.label: reading(found, "real-") for found in real.shared(class_distances)}
+    left_out = class_labels(seen) - {found.label for found in ours}
+    return WithinClasses(
+        mean=_reading("intra-FD", seen, judge, split),
+        real_mean=_reading("intra-FD", real, judge, split, "real-"),
+        classes=[
+            ClassReading(class_name=names[one.label], generated=reading(one), real=theirs.get(one.label))
+            for one in ours
+        ],
+        left_out=[names[label] for label in sorted(left_out)],
+        least=LEAST,
+    )
+
+
+def plain_name(label: int, name: str) -> str:
+    """As MLflow takes it: few characters. What loses some gets its number, so that no two are alike."""
+    plain = re.sub(r"[^A-Za-z0-9._]+", "-", name)
+    return name if plain == name else f"{label}-{plain}".strip("-")
 
 
 def _classes(seen: Comparison, judge: Judge) -> Classes | None:
@@ -117,7 +145,7 @@ def _classes(seen: Comparison, judge: Judge) -> Classes | None:
 def _notes(material: Material, judge: Judge, seen: Comparison) -> list[str]:
     """What a reader must know to read the figures, for this sample, this data and this extractor."""
     name, extractor = judge.extractor.name, EXTRACTORS.get(judge.extractor.name)
-    count, references, real = len(material.images), len(material.reference), len(material.real)
+    count, references, real = len(material.samples.images), len(material.reference), len(material.real)
     notes = [
         f"Real images beside the generated ones: {real} of the train split, judged against the same {references} "
         f"images of the {material.split} split. No generator is expected to do better."
@@ -148,17 +176,36 @@ def _notes(material: Material, judge: Judge, seen: Comparison) -> list[str]:
             f"The images were made from {len(material.samples.examples)} images of the {material.split} split, which "
             "is the reference too: whatever is left as it was makes the distances smaller than for images from nothing."
         )
-    if material.info.data_fingerprint != judge.table.metadata.fingerprint:
+    if material.generator.info.data_fingerprint != judge.table.metadata.fingerprint:
         notes.append(
             "The generator was trained on other data than it is judged by: the memorisation figures do not apply."
         )
-    if material.info.collapsed:
+    if material.generator.info.collapsed:
         notes.append("The training marked this generator as collapsed.")
     return notes + [
         f"No {metric.title}: that means something from {metric.least} images on either side."
         for metric in METRICS.values()
         if seen.has.issuperset(metric.needs) and not metric.applies(seen)
     ]
+
+
+def notes_within_classes(found: WithinClasses | None) -> list[str]:
+    """What a reader must know of these figures."""
+    if found is None:
+        return []
+    notes = []
+    if found.classes:
+        notes.append(
+            "Frechet distances within classes are of few images each, so biased upwards more than the one over all: "
+            "read each beside that of real images of the class."
+        )
+    if found.left_out:
+        shown = ", ".join(found.left_out[:10]) + (", ..." if len(found.left_out) > 10 else "")
+        notes.append(
+            f"Frechet distance within classes: {len(found.left_out)} of {len(found.left_out) + len(found.classes)} "
+            f"classes have fewer than {found.least} images on one side and are left out ({shown}), and so is the mean."
+        )
+    return notes
 
 
 def truncation_curve(material: Material, judge: Judge, thresholds: Sequence[float], seed: int) -> list[TruncationPoint]:
@@ -172,21 +219,19 @@ def truncation_curve(material: Material, judge: Judge, thresholds: Sequence[floa
     """
     if not thresholds:
         return []
-    points = [_point(None, material.generated, material.reference)]
-    for threshold in sorted(set(thresholds), reverse=True):
-        samples = material.generator.sample(
-            len(material.images),
-            seed=seed,
-            labels=material.samples.inputs.get("labels"),
-            examples=material.samples.examples,
-            truncation=threshold,
-        )
-        seen = judge.generated(samples, f"features at truncation {threshold:g}")
-        points.append(_point(threshold, seen, material.reference))
+    points = []
+    for threshold in (None, *sorted(set(thresholds), reverse=True)):
+        sample = material.generated
+        if threshold is not None:
+            samples = material.generator.sample(
+                len(material.samples.images),
+                seed=seed,
+                labels=material.samples.inputs.get("labels"),
+                examples=material.samples.examples,
+                truncation=threshold,
+            )
+            sample = judge.generated(samples, f"features at truncation {threshold:g}")
+        figures = score(Comparison(sample, material.reference), ("FD", "IS"))
+        inception = figures["IS"].value if "IS" in figures else None
+        points.append(TruncationPoint(threshold=threshold, fd=figures["FD"].value, inception_score=inception))
     return points
-
-
-def _point(threshold: float | None, sample: Extracted, reference: Extracted) -> TruncationPoint:
-    figures = score(Comparison(sample, reference), ("FD", "IS"))
-    inception = figures["IS"].value if "IS" in figures else None
-    return TruncationPoint(threshold=threshold, fd=figures["FD"].value, inception_score=inception)

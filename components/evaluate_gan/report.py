@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
 
 from components.evaluate_gan.findings import Findings, Reading
 from gan_models.metrics.scores import METRICS
@@ -18,44 +17,45 @@ _STYLE = (
 )
 
 
-class Picture(NamedTuple):
-    """A figure of the report."""
-
-    file: str
-    caption: str
+Table = list[list[str]]
+"""A heading, then the lines."""
 
 
-def markdown(title: str, findings: Findings, pictures: Sequence[Picture] = ()) -> str:
-    """The report as Markdown; pictures are named by their files."""
-    blocks = [f"# {title}", comparison(findings), _markdown_table(findings), *_memorisation(findings)]
-    blocks += [_as_markdown(table) for table in _further_tables(findings)]
+def markdown(title: str, findings: Findings, pictures: Mapping[str, str]) -> str:
+    """The report as Markdown; `pictures` are files with what stands under them."""
+    blocks = [f"# {title}", *(part if isinstance(part, str) else _as_markdown(part) for part in _content(findings))]
     blocks.append("\n".join(f"- {note}" for note in findings.notes))
-    blocks += [f"![{picture.file}]({picture.file})\n\n{picture.caption}" for picture in pictures]
+    blocks += [f"![{file}]({file})\n\n{caption}" for file, caption in pictures.items()]
     return "\n\n".join(blocks) + "\n"
 
 
 def short_markdown(findings: Findings) -> str:
     """The table and what it compares: a part of the run's description."""
-    return f"{comparison(findings)}\n\n{_markdown_table(findings)}\n"
+    return f"{comparison(findings)}\n\n{_as_markdown(_table(findings))}\n"
 
 
-def page(title: str, findings: Findings, pictures: Sequence[Picture], folder: Path) -> str:
+def page(title: str, findings: Findings, pictures: Mapping[str, str], folder: Path) -> str:
     """The report as one HTML page that holds its pictures, which lie in `folder`."""
-    body = [f"<h1>{escape(title)}</h1>", f"<p>{escape(comparison(findings))}</p>", _as_html(_table(findings))]
-    body += [f"<p>{escape(text)}</p>" for text in _memorisation(findings)]
-    body += [_as_html(table) for table in _further_tables(findings)]
+    body = [f"<h1>{escape(title)}</h1>"]
+    body += [f"<p>{escape(part)}</p>" if isinstance(part, str) else _as_html(part) for part in _content(findings)]
     body.append(f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in findings.notes)}</ul>")
-    for picture in pictures:
-        data = base64.b64encode((folder / picture.file).read_bytes()).decode()
+    for file, caption in pictures.items():
+        data = base64.b64encode((folder / file).read_bytes()).decode()
         image = f'<img src="data:image/png;base64,{data}" alt="">'
-        body.append(f"<figure>{image}<figcaption>{escape(picture.caption)}</figcaption></figure>")
+        body.append(f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>\n"
     )
 
 
-def _as_html(table: Sequence[Sequence[str]]) -> str:
+def _content(findings: Findings) -> list[str | Table]:
+    """Paragraphs and tables in their order; notes and pictures come after them."""
+    tables = [_within_classes_table(findings), _truncation_table(findings)]
+    return [comparison(findings), _table(findings), *_memorisation(findings), *(table for table in tables if table)]
+
+
+def _as_html(table: Table) -> str:
     head, *lines = table
     return f"<table>{''.join([_html_row('th', head), *(_html_row('td', line) for line in lines)])}</table>"
 
@@ -91,8 +91,8 @@ def _memorisation(findings: Findings) -> list[str]:
     ]
 
 
-def _table(findings: Findings) -> list[list[str]]:
-    """A heading, then a line for each metric, then for each figure of a task; empty where there is no such figure."""
+def _table(findings: Findings) -> Table:
+    """A line for each metric, then for each figure of a task; empty where there is no such figure."""
     first = findings.rows[0]
     columns = [first.generated, first.generated_at_real, first.real]
     titles = ("generated ({})", "first {} generated", "real ({})")
@@ -111,8 +111,8 @@ def _table(findings: Findings) -> list[list[str]]:
     return [head, *lines]
 
 
-def _within_classes_table(findings: Findings) -> list[list[str]]:
-    """A heading, then a line for each class; empty where none was measured."""
+def _within_classes_table(findings: Findings) -> Table:
+    """A line for each class; empty where none was measured."""
     found = findings.within_classes
     if found is None or not found.classes:
         return []
@@ -141,14 +141,10 @@ def number(value: float, is_share: bool = False) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
-def _further_tables(findings: Findings) -> list[list[list[str]]]:
-    """What some generators have besides the table of all."""
-    tables = [_within_classes_table(findings), _truncation_table(findings) if findings.truncation else []]
-    return [table for table in tables if table]
-
-
-def _truncation_table(findings: Findings) -> list[list[str]]:
-    """A heading, then a line for each threshold, the generator as it is first."""
+def _truncation_table(findings: Findings) -> Table:
+    """A line for each threshold, the generator as it is first; empty where there is none."""
+    if not findings.truncation:
+        return []
     lines = [
         [
             "none" if point.threshold is None else f"{point.threshold:g}",
@@ -160,11 +156,7 @@ def _truncation_table(findings: Findings) -> list[list[str]]:
     return [["latents cut off at", METRICS["IS"].title, METRICS["FD"].title], *lines]
 
 
-def _markdown_table(findings: Findings) -> str:
-    return _as_markdown(_table(findings))
-
-
-def _as_markdown(table: Sequence[Sequence[str]]) -> str:
+def _as_markdown(table: Table) -> str:
     head, *lines = table
     rule = ["---", *["---:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *lines))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from components.artifacts import REPORT_FILE, REPORT_PAGE_FILE
 from components.evaluate_gan.findings import Findings
@@ -16,51 +15,32 @@ from gan_models.errors import RequestError
 from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Evaluation
 
-if TYPE_CHECKING:
-    from components.evaluate_gan.material import Material
-    from components.evaluate_gan.report import Picture
-    from gan_models.metrics.judge import Judge
-
 # The images that are judged are not those the checkpoint was selected by, which would flatter it.
 _NOT_THE_SELECTION = 1
-_PAIRS, _COLUMNS = 30, 12
 
 
 class Request(StageRequest):
     """What to judge, and how."""
 
     generator: Path
-    """A generator folder."""
     dataset: Path
-    """The dataset folder that it was trained on."""
     evaluation: Evaluation
     output: Path
-    """Folder to write: metrics.json, report.md, report.html, figures."""
     cache_dir: Path = Field(default_factory=default_cache)
     seed: int
 
 
-class Result(BaseModel):
-    """The generator's figures by their full names, all and those that go first."""
-
-    metrics: dict[str, float]
-    headline: dict[str, float]
-    extractor: str
-    split: str
-
-
-def run(request: Request, stage: Stage) -> Result:
-    """Measures, draws the figures and writes the report.
+def run(request: Request, stage: Stage) -> Findings:
+    """Measures, draws the figures and writes the report; returns what metrics.json holds.
 
     Raises:
         RequestError: generator and data do not go together, the extractor is not available, or images are too few.
     """
-    import torch
-
-    from components.evaluate_gan.material import collect
+    from components.evaluate_gan.figures import write_pictures
     from components.evaluate_gan.measuring import find, truncation_curve
+    from components.evaluate_gan.report import markdown, page, short_markdown
     from gan_models.data.table import ImageTable
-    from gan_models.metrics.judge import Judge
+    from gan_models.metrics.judge import Judge, collect
 
     evaluation = request.evaluation
     if evaluation.samples < 2:
@@ -71,73 +51,27 @@ def run(request: Request, stage: Stage) -> Result:
     stage.log_dataset(
         metadata.source, metadata.fingerprint, metadata.source, {"counts": metadata.counts}, context="evaluation"
     )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    judge = Judge.for_table(table, evaluation, cache=request.cache_dir, device=device, bars=stage.progress)
+    judge = Judge.for_table(table, evaluation, cache=request.cache_dir, bars=stage.progress)
     stage.note(judge.sentence())
     seed = request.seed + _NOT_THE_SELECTION
-    material = collect(request.generator, judge, evaluation.samples, seed, device)
+    material = collect(request.generator, judge, evaluation.samples, seed)
     with stage.progress("comparing", 2) as bar:
         findings = find(material, judge, k=evaluation.neighbours, seed=seed)
         findings.truncation = truncation_curve(material, judge, evaluation.truncations, seed)
         bar.advance()
         with new_folder(request.output) as target:
-            pictures = _write(target, findings, material, judge)
+            pictures = write_pictures(target, findings, material, judge)
+            title = f"Evaluation of {material.generator.info.recipe_name} on {metadata.source}"
+            findings.write(target)
+            write_text(target / REPORT_FILE, markdown(title, findings, pictures))
+            write_text(target / REPORT_PAGE_FILE, page(title, findings, pictures, target))
         bar.advance()
-    _tell(stage, request.output, findings, pictures)
-    return Result(
-        metrics=findings.metrics,
-        headline={name: findings.metrics[name] for name in findings.headline},
-        extractor=judge.extractor.name,
-        split=material.split,
-    )
-
-
-def _write(target: Path, findings: Findings, material: Material, judge: Judge) -> list[Picture]:
-    from components.evaluate_gan.figures import (
-        source_rows,
-        write_classes,
-        write_nearest,
-        write_samples,
-        write_truncation,
-    )
-    from components.evaluate_gan.report import Picture, markdown, page
-    from gan_models.sampling.grids import image_grid, save_png
-
-    pictures = [
-        Picture("samples.png", "Samples. A row is a class where the generator is conditional."),
-        Picture(
-            "nearest.png",
-            "Top row: generated images, the first eight of the sample, then the eight that are nearest to a training "
-            "image. Below each: the training images nearest to it, by features. Copies would show here.",
-        ),
-    ]
-    write_samples(target / pictures[0].file, material.images, material.labels)
-    write_nearest(target / pictures[1].file, material, judge)
-    if findings.classes is not None:
-        pictures.append(Picture("classes.png", "Classes of generated and of real images, as the classifier sees them."))
-        write_classes(target / pictures[2].file, findings.classes)
-    rows = source_rows(material, _PAIRS)
-    if rows is not None:
-        pictures.append(Picture("pairs.png", "Images of the reference split, what was made of each at its right."))
-        save_png(image_grid(rows, _COLUMNS), target / pictures[-1].file, scale=max(1, 56 // rows.shape[1]))
-    if findings.truncation:
-        pictures.append(Picture("truncation.png", "Latents cut off at falling thresholds: variety for quality."))
-        write_truncation(target / pictures[-1].file, findings.truncation)
-    title = f"Evaluation of {material.info.recipe_name} on {findings.data['source']}"
-    findings.write(target)
-    write_text(target / REPORT_FILE, markdown(title, findings, pictures))
-    write_text(target / REPORT_PAGE_FILE, page(title, findings, pictures, target))
-    return pictures
-
-
-def _tell(stage: Stage, folder: Path, findings: Findings, pictures: list[Picture]) -> None:
-    from components.evaluate_gan.report import short_markdown
-
     stage.log_metrics({**findings.metrics, **findings.comparison_metrics})
-    for file in (Findings.FILE, REPORT_FILE, REPORT_PAGE_FILE, *(picture.file for picture in pictures)):
-        stage.log_artifact(folder / file)
+    for file in (Findings.FILE, REPORT_FILE, REPORT_PAGE_FILE, *pictures):
+        stage.log_artifact(request.output / file)
     stage.headline(
         {name: findings.metrics[name] for name in findings.headline},
         short_markdown(findings),
-        tags={"extractor": findings.extractor["name"], "reference_split": findings.reference["split"]},
+        tags={"extractor": findings.extractor["name"], "reference_split": material.split},
     )
+    return findings

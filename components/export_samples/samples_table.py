@@ -9,11 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 from torch import Tensor
 
-from gan_models.data.captions import Vocabulary
 from gan_models.sampling.generator import GeneratorInfo, Samples
+from gan_models.sampling.grids import as_image
+from gan_models.tasks.text import captions_of
 
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -40,7 +40,7 @@ def write_table(samples: Samples, info: GeneratorInfo, path: Path, folder: str) 
             columns[name] = pa.array(numbers.tolist(), pa.int64())
             features[name] = {"_type": "ClassLabel", "names": list(names)}
     if "captions" in inputs:
-        columns["caption"] = pa.array(_texts(inputs["captions"], info.words), pa.string())
+        columns["caption"] = pa.array(captions_of(inputs["captions"], info), pa.string())
         features["caption"] = {"_type": "Value", "dtype": "string"}
     if "latents" in inputs:
         columns["latent"] = pa.array(inputs["latents"].tolist(), pa.list_(pa.float32()))
@@ -53,12 +53,6 @@ def write_table(samples: Samples, info: GeneratorInfo, path: Path, folder: str) 
 
 
 def _png(image: Tensor) -> bytes:
-    pixels = image.numpy()
     buffer = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, "png")
+    as_image(image.numpy()).save(buffer, "png")
     return buffer.getvalue()
-
-
-def _texts(captions: Tensor, words: tuple[str, ...]) -> list[str]:
-    vocabulary = Vocabulary(words)
-    return [vocabulary.decode(caption) for caption in captions.tolist()]

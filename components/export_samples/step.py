@@ -19,7 +19,7 @@ from gan_models.recipes.schema import Export
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gan_models.sampling.generator import LoadedGenerator, Samples
+    from gan_models.sampling.generator import LoadedGenerator
     from gan_models.tasks.base import Picture
 
 _GRID_ROWS, _GRID_COLUMNS = 10, 10
@@ -29,11 +29,8 @@ class Request(StageRequest):
     """What to export, and where to."""
 
     generator: Path
-    """The generator folder of select_checkpoint."""
     report: Path
-    """The folder of evaluate_gan, whose figures go with the export."""
     dataset: Path
-    """The dataset folder that the generator was trained on."""
     export: Export
     output: Path
     cache_dir: Path = Field(default_factory=default_cache)
@@ -50,8 +47,7 @@ def run(request: Request, stage: Stage) -> Exported:
     from components.export_samples.samples_table import write_table
     from gan_models.data.table_file import read_metadata
     from gan_models.sampling.generator import folder_files, load_generator
-    from gan_models.sampling.grids import image_grid, save_png
-    from gan_models.tasks.base import enlargement
+    from gan_models.sampling.grids import enlargement, image_grid, save_png
 
     generator = load_generator(request.generator)
     name = request.export.model_name or registry_name(generator.info.recipe_name, read_metadata(request.dataset).source)
@@ -62,7 +58,9 @@ def run(request: Request, stage: Stage) -> Exported:
             link_or_copy(request.report / Figures.FILE, target / Figures.FILE)
         bar.advance()
         samples = generator.sample(request.export.samples, seed=request.seed)
-        _write_images(samples, target)
+        (target / IMAGES_FOLDER).mkdir()
+        for index, image in enumerate(samples.images.numpy()):
+            save_png(image, target / IMAGES_FOLDER / f"{index:05d}.png")
         bar.advance()
         write_table(samples, generator.info, target / SAMPLES_FILE, IMAGES_FOLDER)
         bar.advance()
@@ -92,11 +90,8 @@ def _grid(generator: LoadedGenerator, seed: int) -> Tensor:
     """Uint8 [N, H, W, C]: ten images to a row; a row is a class where the generator is conditional (at most ten)."""
     import torch
 
-    labels = None
-    rows = _GRID_ROWS
-    if generator.num_classes:
-        rows = min(generator.num_classes, _GRID_ROWS)
-        labels = torch.arange(rows * _GRID_COLUMNS) // _GRID_COLUMNS
+    rows = min(generator.module.num_classes or _GRID_ROWS, _GRID_ROWS)
+    labels = torch.arange(rows * _GRID_COLUMNS) // _GRID_COLUMNS if generator.module.num_classes else None
     return generator.sample(rows * _GRID_COLUMNS, seed=seed, labels=labels).images
 
 
@@ -116,11 +111,3 @@ def _write_figures(generator: LoadedGenerator, request: Request, target: Path, s
         if picture.pixels is not None:
             save_png(picture.pixels, target / picture.file, scale=picture.scale)
     return [picture.file for picture in pictures if picture.pixels is not None]
-
-
-def _write_images(samples: Samples, target: Path) -> None:
-    from gan_models.sampling.grids import save_png
-
-    (target / IMAGES_FOLDER).mkdir()
-    for index, image in enumerate(samples.images.numpy()):
-        save_png(image, target / IMAGES_FOLDER / f"{index:05d}.png")

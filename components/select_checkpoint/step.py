@@ -20,8 +20,6 @@ from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Evaluation, Selection
 
 if TYPE_CHECKING:
-    import torch
-
     from gan_models.metrics.extraction import Extracted
     from gan_models.metrics.judge import Judge
     from gan_models.metrics.metric import Metric
@@ -32,9 +30,7 @@ class Request(StageRequest):
     """What to choose from, and how."""
 
     training: Path
-    """The training folder of train_gan."""
     dataset: Path
-    """The dataset folder that it was trained on."""
     selection: Selection
     evaluation: Evaluation
     output: Path
@@ -68,28 +64,28 @@ def run(request: Request, stage: Stage) -> Choice:
             are asked for.
         RunError: all of them have collapsed.
     """
-    import torch
-
     from gan_models.data.table import ImageTable
     from gan_models.metrics.judge import Judge, reference_split
 
     if request.selection.samples < 2:
         raise RequestError("selection.samples must be at least 2: one image has no spread to measure")
-    folders = kept_generators(request.training)
+    folders = sorted(file.parent for file in (request.training / GENERATORS_FOLDER).glob(f"step-*/{INFO_FILE}"))
+    if not folders:
+        raise RequestError(
+            f"{request.training} is not a training folder: it has no {GENERATORS_FOLDER}/step-*; run train_gan first"
+        )
     table = ImageTable.open(request.dataset)
     stage.log_params({"selection": request.selection, "evaluation": request.evaluation, "seed": request.seed})
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    judge = Judge.for_table(table, request.evaluation, cache=request.cache_dir, device=device, bars=stage.progress)
+    judge = Judge.for_table(table, request.evaluation, cache=request.cache_dir, bars=stage.progress)
     stage.note(judge.sentence())
     split = reference_split(table.metadata, "validation")
     if split != "validation":
         stage.note(f"the data has no validation images: checkpoints are selected on the {split} split")
-    references = judge.count(split, request.selection.samples)
-    reference = judge.real(split, references)
+    reference = judge.real(split, request.selection.samples)
     candidates = []
     with stage.progress("scoring checkpoints", len(folders)) as bar:
         for folder in folders:
-            candidates.append(candidate := _scored(folder, judge, split, reference, request, device))
+            candidates.append(candidate := _scored(folder, judge, split, reference, request))
             figures = {candidate.name: candidate.score, "diversity": candidate.info.diversity}
             stage.log_checkpoint(folder.name, candidate.info.step, figures)
             bar.advance(step=str(candidate.info.step), score=candidate.score)
@@ -101,7 +97,7 @@ def run(request: Request, stage: Stage) -> Choice:
         extractor=judge.extractor.name,
         split=split,
         samples=best.samples,
-        references=references,
+        references=len(reference),
         candidates=len(candidates),
         collapsed=sum(candidate.info.collapsed for candidate in candidates),
         extractor_details=judge.extractor.describe(),
@@ -114,38 +110,13 @@ def run(request: Request, stage: Stage) -> Choice:
     return result
 
 
-def kept_generators(training: Path) -> list[Path]:
-    """The generator folders of a training folder, in the order of their steps.
-
-    Raises:
-        RequestError: there are none.
-    """
-    folders = sorted(file.parent for file in (training / GENERATORS_FOLDER).glob(f"step-*/{INFO_FILE}"))
-    if not folders:
-        raise RequestError(
-            f"{training} is not a training folder: it has no {GENERATORS_FOLDER}/step-*; run train_gan first"
-        )
-    return folders
-
-
-def _scored(
-    folder: Path, judge: Judge, split: str, reference: Extracted, request: Request, device: torch.device
-) -> Candidate:
+def _scored(folder: Path, judge: Judge, split: str, reference: Extracted, request: Request) -> Candidate:
     """Every generator draws from the same latents, labels or images: what differs is the generator."""
-    from gan_models.metrics.judge import draw
-    from gan_models.metrics.metric import Comparison
     from gan_models.metrics.scores import METRICS, chosen_by
 
-    metadata, wanted = judge.table.metadata, request.selection.samples
-    generator, samples = draw(folder, metadata, wanted, request.seed, device, lambda: judge.examples(split))
-    seen = Comparison(
-        sample=judge.generated(samples, title=""),
-        reference=reference,
-        own_classes=judge.knows_classes,
-        domains=judge.domains(samples, split, len(reference)),
-        asked="labels" in samples.inputs,
-        k=request.evaluation.neighbours,
-    )
+    generator, samples = judge.draw(folder, split, request.selection.samples, request.seed)
+    features = judge.generated(samples, title="")
+    seen = judge.comparison(samples, features, reference, split, request.evaluation.neighbours)
     name, count = chosen_by(seen), len(samples.images)
     score = METRICS[name].of(seen)
     return Candidate(
@@ -173,9 +144,7 @@ def _best(candidates: list[Candidate], training: Path) -> Candidate:
 
 
 def _write(target: Path, candidates: list[Candidate], best: Candidate, result: Choice, judge: Judge) -> None:
-    from components.select_checkpoint.curve import write_curve
-    from gan_models.sampling.examples import save_examples
-    from gan_models.sampling.generator import folder_files
+    from gan_models.sampling.generator import folder_files, save_examples
 
     for name in folder_files(best.folder):
         link_or_copy(best.folder / name, target / name)
@@ -188,13 +157,31 @@ def _write(target: Path, candidates: list[Candidate], best: Candidate, result: C
             info = candidate.info
             rows.writerow([info.step, candidate.score, str(info.collapsed).lower(), info.diversity])
     result.write(target)
-    write_curve(
-        target / SELECTION_CURVE_FILE,
-        steps=[candidate.info.step for candidate in candidates],
-        scores=[candidate.score for candidate in candidates],
-        collapsed=[not candidate.eligible for candidate in candidates],
-        best=result.step,
-        metric=result.metric,
-        better=best.metric.better,
-        references=result.references,
-    )
+    _write_curve(target / SELECTION_CURVE_FILE, candidates, best, result.references)
+
+
+def _write_curve(path: Path, candidates: list[Candidate], best: Candidate, references: int) -> None:
+    """Score by step as PNG: what was chosen and what was refused."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(6.4, 3.6), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    alive = [(one.info.step, one.score) for one in candidates if one.eligible]
+    refused = [(one.info.step, one.score) for one in candidates if not one.eligible and math.isfinite(one.score)]
+    axes.plot(*zip(*alive, strict=True), "o-", color="#33638d", label="checkpoints")
+    if refused:
+        axes.plot(*zip(*refused, strict=True), "x", color="#c0392b", markersize=9, mew=2, label="collapsed, refused")
+    chosen = f"chosen: step {best.info.step}, {best.score:.3g}"
+    axes.plot(best.info.step, best.score, "*", color="#e08e0b", markersize=17, label=chosen)
+    if min(score for _, score in alive + refused) > 0:
+        axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("training step")
+    axes.set_ylabel(best.name)
+    # Small samples raise every point of the curve by about the same: good to compare by, no value to quote.
+    title = f"{best.metric.better} is better; compare within the curve only ({references} real images)"
+    axes.set_title(title, fontsize=9)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.savefig(path)

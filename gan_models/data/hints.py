@@ -58,10 +58,15 @@ def simulate_hints(images: Tensor, counts: Tensor, largest: int, stream: torch.G
 
 def place_hints(hints: Tensor, squares: Tensor, images: Tensor) -> Tensor:
     """`hints` with those squares (bool [B, 1, H, W]) filled with the mean colour of `images` in them."""
-    inside = squares.to(images.dtype)
-    means = (images * inside).sum((2, 3), keepdim=True) / inside.sum((2, 3), keepdim=True).clamp(min=1)
+    means = mean_inside(images, squares)
     told = torch.cat([torch.ones_like(means[:, :1]), means], dim=1)
     return torch.where(squares, told, hints)
+
+
+def mean_inside(images: Tensor, squares: Tensor) -> Tensor:
+    """Mean colours [B, 3, 1, 1] of `images` in squares, bool [B, 1, H, W]; 0 in one that is empty."""
+    inside = squares.to(images.dtype)
+    return (images * inside).sum((2, 3), keepdim=True) / inside.sum((2, 3), keepdim=True).clamp(min=1)
 
 
 def all_told(images: Tensor) -> Tensor:

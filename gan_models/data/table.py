@@ -5,7 +5,7 @@ Shapes: N images, B images in a batch, H height, W width, C channels (1 or 3).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,19 +52,25 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
-    def batch(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Images float32 [B, C, H, W] in [-1, 1] (channels_last) and labels int64 [B] at `index` int64 [B]."""
+    def rows(self, index: Tensor) -> Split:
+        """The images at `index` int64 [N], with what they carry."""
         index = index.to(self.images.device)
-        labels = None if self.labels is None else self.labels[index]
-        return to_float(self.images[index]), labels
+        labels, domains, captions = (
+            None if column is None else column[index] for column in (self.labels, self.domains, self.captions)
+        )
+        return Split(self.images[index], labels, [self.paths[row] for row in index.tolist()], domains, captions)
+
+    def first(self, count: int) -> Split:
+        """The first `count` images, or all."""
+        return self.rows(torch.arange(min(count, len(self))))
 
 
+@dataclass(frozen=True)
 class ImageTable:
     """A prepared data set: what `prepare_data` left in a folder."""
 
-    def __init__(self, folder: Path, metadata: TableMetadata) -> None:
-        self.folder = folder
-        self.metadata = metadata
+    folder: Path
+    metadata: TableMetadata
 
     @classmethod
     def open(cls, folder: Path) -> ImageTable:
@@ -91,7 +97,7 @@ class ImageTable:
             )
         pixels = np.empty((rows, metadata.height * metadata.width * metadata.channels), np.uint8)
         try:
-            columns = _read_rows(self.folder, name, pixels, _columns_of(metadata))
+            columns = _read_rows(self.folder, name, pixels, metadata)
             labels, domains, captions = (
                 None if column is None else torch.from_numpy(column).to(device)
                 for column in _numbered(columns, metadata)
@@ -102,12 +108,6 @@ class ImageTable:
         return Split(images.to(device), labels, columns["path"], domains, captions)
 
 
-def _columns_of(metadata: TableMetadata) -> list[str]:
-    """The columns beside the pixels that a table has something in."""
-    optional = {"label": metadata.class_names, "domain": metadata.domain_names, "caption": metadata.words}
-    return ["path", *(column for column, names in optional.items() if names)]
-
-
 def _numbered(columns: Mapping[str, list[Any]], metadata: TableMetadata) -> Iterator[np.ndarray | None]:
     """Labels int64 [N], domains int64 [N] and captions int64 [N, L], each None where the table has none."""
     yield np.asarray(columns["label"], np.int64) if "label" in columns else None
@@ -116,14 +116,19 @@ def _numbered(columns: Mapping[str, list[Any]], metadata: TableMetadata) -> Iter
     yield Vocabulary(metadata.words).encode_all(columns["caption"]) if metadata.words else None
 
 
-def _read_rows(folder: Path, split: str, pixels: np.ndarray, columns: Sequence[str]) -> dict[str, list[Any]]:
-    """Fill `pixels` [N, H*W*C] with the rows of a split, one row group at a time; returns N values of each column."""
+def _read_rows(folder: Path, split: str, pixels: np.ndarray, metadata: TableMetadata) -> dict[str, list[Any]]:
+    """Fill `pixels` [N, H*W*C] with the rows of a split, one row group at a time.
+
+    Returns:
+        N values of each other column that the table has something in.
+    """
     file, _ = open_parquet(folder)
-    found: dict[str, list[Any]] = {column: [] for column in columns}
+    there = {"path": True, "label": metadata.class_names, "domain": metadata.domain_names, "caption": metadata.words}
+    found: dict[str, list[Any]] = {column: [] for column, names in there.items() if names}
     done = 0
     with file:
         for group in range(file.metadata.num_row_groups):
-            table: pa.Table = file.read_row_group(group, columns=["pixels", "split", *columns], use_threads=False)
+            table: pa.Table = file.read_row_group(group, columns=["pixels", "split", *found], use_threads=False)
             # By way of lists: Arrow's comparisons and conversions to NumPy import pandas, for 0.4 s in every stage.
             chosen = np.flatnonzero([name == split for name in table.column("split").to_pylist()])
             if not len(chosen):

@@ -59,6 +59,11 @@ class TableMetadata(BaseModel):
         return len(self.class_names)
 
     @property
+    def classes_in_use(self) -> int:
+        """Number of classes that training images are of."""
+        return sum(count > 0 for count in self.counts.get("train", {}).values()) if self.class_names else 0
+
+    @property
     def shape(self) -> DataShape:
         """What networks need to know."""
         return DataShape(self.image_shape, self.num_classes, len(self.domain_names), len(self.words), self.words)
@@ -137,20 +142,9 @@ class _Fingerprint:
     def __init__(self) -> None:
         self._columns = [hashlib.sha256() for _ in range(5)]
 
-    def add(
-        self,
-        pixels: np.ndarray,
-        labels: Sequence[int | None],
-        splits: Sequence[str],
-        captions: Sequence[str | None],
-        domains: Sequence[str | None],
-    ) -> None:
-        numbers = np.array([-1 if label is None else label for label in labels], "<i8")
-        self._columns[0].update(np.ascontiguousarray(pixels).data)
-        self._columns[1].update(numbers.data)
-        self._columns[2].update(bytes(map(SPLITS.index, splits)))
-        for column, texts in zip(self._columns[3:], (captions, domains), strict=True):
-            column.update(_joined(texts))
+    def add(self, *columns: memoryview | bytes) -> None:
+        for column, content in zip(self._columns, columns, strict=True):
+            column.update(content)
 
     def hexdigest(self, shape: tuple[int, int, int], class_names: Sequence[str]) -> str:
         whole = hashlib.sha256(json.dumps([shape, list(class_names)]).encode())
@@ -218,7 +212,9 @@ class TableWriter:
         for caption, split in zip(captions, splits, strict=True):
             if caption is not None and split == "train":
                 self._words.update(split_words(caption))
-        self._fingerprint.add(rows, labels, splits, captions, domains)
+        numbers = np.array([-1 if label is None else label for label in labels], "<i8")
+        numbered_splits = bytes(map(SPLITS.index, splits))
+        self._fingerprint.add(rows.data, numbers.data, numbered_splits, _joined(captions), _joined(domains))
         column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(self._row_bytes), len(rows), [None, pa.py_buffer(rows)])
         columns = [
             column,

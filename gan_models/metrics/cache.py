@@ -5,11 +5,11 @@ A cache that cannot be written is no reason to fail: then what was made is used 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +27,14 @@ logger = logging.getLogger(__name__)
 Tensors = dict[str, Tensor]
 
 
-def digest(document: Mapping[str, Any]) -> str:
-    """A short name for everything in `document` (JSON values)."""
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]
-
-
 def cached_tensors(folder: Path, key: Mapping[str, Any], make: Callable[[], Tensors]) -> Tensors:
-    """What `make` returned for this `key`, read from `folder` when it is there; `make` runs once, however many ask.
+    """What `make` returned for this `key` (JSON values), from `folder` when it is there; made once, however many ask.
 
     The key is written into the file and compared when it is read, so neither a damaged file nor one of another key is
     ever used.
     """
     text = json.dumps(key, sort_keys=True)
-    path = folder / f"{digest(key)}.safetensors"
+    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.safetensors"
     if (found := _read(path, text)) is not None:
         return found
     with _only_one(path):
@@ -50,21 +45,14 @@ def cached_tensors(folder: Path, key: Mapping[str, Any], make: Callable[[], Tens
         return made
 
 
-@contextlib.contextmanager
-def _only_one(path: Path) -> Iterator[None]:
+def _only_one(path: Path) -> AbstractContextManager[object]:
     """Holds the lock of a cache file, or nothing where no lock can be had."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{path}.lock")
-        lock.acquire()
+        return FileLock(f"{path}.lock").acquire()
     except OSError as error:
         logger.warning("nothing is cached in %s: %s", path.parent, error)
-        yield
-        return
-    try:
-        yield
-    finally:
-        lock.release()
+        return nullcontext()
 
 
 def _read(path: Path, text: str) -> Tensors | None:

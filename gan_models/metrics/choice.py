@@ -66,7 +66,7 @@ def choose_extractor(requested: str, metadata: TableMetadata) -> Choice:
         RequestError: the request does not fit the data, or nothing that fits is installed.
     """
     check_extractor(requested)
-    labelled = _classes_to_tell_apart(metadata) >= 2
+    labelled = metadata.classes_in_use >= 2
     if requested != "auto":
         if EXTRACTORS[requested].needs_labels and not labelled:
             others = " or ".join(name for name, extractor in EXTRACTORS.items() if not extractor.needs_labels)
@@ -93,7 +93,3 @@ def choose_extractor(requested: str, metadata: TableMetadata) -> Choice:
         f"images without labels ({metadata.source}) need a ready-made extractor: "
         f"{automatic[ready_made[0]].remedy}, or set evaluation.extractor to {asked_for}"
     )
-
-
-def _classes_to_tell_apart(metadata: TableMetadata) -> int:
-    return sum(count > 0 for count in metadata.counts.get("train", {}).values()) if metadata.class_names else 0

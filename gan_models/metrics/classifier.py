@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from gan_models.data.table import to_float
 from gan_models.errors import RequestError
 from gan_models.metrics.cache import Tensors, cached_tensors
-from gan_models.metrics.extraction import Advance, Bars, Extracted, fold_batch_norm, in_batches, silent
+from gan_models.metrics.extraction import Bars, FeatureExtractor, fold_batch_norm, silent
 
 if TYPE_CHECKING:
     from gan_models.data.table import ImageTable, Split
@@ -60,11 +60,12 @@ class ClassifierNetwork(nn.Module):
         return features, self.head(features)
 
 
-class Classifier:
+class Classifier(FeatureExtractor):
     """The extractor `classifier`: 128 features, logits over the data set's classes."""
 
     name = "classifier"
     quick = True
+    batch = 512
 
     def __init__(self, weights: Tensors, shape: tuple[int, int, int], classes: int, device: torch.device | str) -> None:
         """A trained network from its state dict; `shape` is (C, H, W) of the images it was trained on."""
@@ -72,13 +73,22 @@ class Classifier:
         self.accuracy = {
             split: float(weights[f"accuracy.{split}"]) for split in _HELD_OUT if f"accuracy.{split}" in weights
         }
-        self._digest = _digest(state)
-        self._shape = shape
-        self._device = torch.device(device)
+        channels, height, width = shape
+        details = {
+            "weights_sha256": _digest(state),
+            "features": FEATURES,
+            "input": [channels, height, width],
+            "resize": f"area, to {_MAX_SIZE}x{_MAX_SIZE}" if height > _MAX_SIZE else "none",
+            "trained_on": "train split",
+            "accuracy": self.accuracy,
+        }
+        super().__init__(details, device)
         with torch.device("meta"):  # no random weights, and none of the caller's random numbers
-            network = ClassifierNetwork(shape[0], min(shape[1], _MAX_SIZE), classes)
+            network = ClassifierNetwork(channels, min(height, _MAX_SIZE), classes)
         network.load_state_dict(state, assign=True)
-        self._network = _folded(network.eval()).to(self._device).to(memory_format=torch.channels_last)
+        for block in network.eval().blocks:
+            fold_batch_norm(block, "0", "1")
+        self._network = network.requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)
 
     @classmethod
     def for_table(
@@ -96,32 +106,18 @@ class Classifier:
             RequestError: the data has no labels (or domains), or only one that is in use.
         """
         metadata = table.metadata
+        kind, answers, in_use = "classes", metadata.num_classes, metadata.classes_in_use
         if of == "domains":
-            answers, in_use = len(metadata.domain_names), len(metadata.domain_names)
-        else:
-            answers = metadata.num_classes
-            in_use = sum(count > 0 for count in metadata.counts.get("train", {}).values()) if answers else 0
+            kind, answers, in_use = "domains", len(metadata.domain_names), len(metadata.domain_names)
         if in_use < 2:
-            kind = "classes" if of == "labels" else "domains"
             raise RequestError(f"a classifier can't be trained on {metadata.source}: it has no {of} of two {kind}")
         key = {"data": metadata.fingerprint, "code": hashlib.sha256(Path(__file__).read_bytes()).hexdigest(), "of": of}
         weights = cached_tensors(cache, key, lambda: _trained(table, torch.device(device), bars, of, answers))
         return cls(weights, metadata.image_shape, answers, device)
 
-    def describe(self) -> dict[str, Any]:
-        channels, height, width = self._shape
-        return {
-            "name": self.name,
-            "weights_sha256": self._digest,
-            "features": FEATURES,
-            "input": [channels, height, width],
-            "resize": f"area, to {_MAX_SIZE}x{_MAX_SIZE}" if height > _MAX_SIZE else "none",
-            "trained_on": "train split",
-            "accuracy": self.accuracy,
-        }
-
-    def features_and_logits(self, images: Tensor, advance: Advance | None = None) -> Extracted:
-        return in_batches(images, 512, lambda batch: self._network(_network_input(batch.to(self._device))), advance)
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features, logits = self._network(_network_input(images))
+        return features, logits
 
 
 def _trained(table: ImageTable, device: torch.device, bars: Bars, of: Question, answers: int) -> Tensors:
@@ -194,13 +190,6 @@ def _accuracy(network: nn.Module, split: Split, of: Question) -> float:
     for images, labels in zip(torch.split(split.images, 512), torch.split(_answers(split, of), 512), strict=True):
         right += int((network(_network_input(images))[1].argmax(dim=1) == labels).sum())
     return right / len(split)
-
-
-def _folded(network: ClassifierNetwork) -> ClassifierNetwork:
-    """Batch norms folded into the convolutions before them: the same function, faster."""
-    for block in network.blocks:
-        fold_batch_norm(block, "0", "1")
-    return network.requires_grad_(False)
 
 
 def _digest(state: Tensors) -> str:

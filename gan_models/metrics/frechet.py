@@ -49,19 +49,6 @@ class Gaussian:
             factor = torch.linalg.qr(torch.cat([factor, block - mean]), mode="r").R
         return cls(mean, factor / (count - 1) ** 0.5)
 
-    @classmethod
-    def from_moments(cls, mean: Matrix, covariance: Matrix) -> Gaussian:
-        """The Gaussian with mean [D] and covariance [D, D] (symmetric, positive semi-definite), as published ones come.
-
-        Directions whose variance is below rounding of the largest are dropped: their sign is noise.
-        """
-        matrix = as_float64(covariance, "covariance")
-        variances, directions = torch.linalg.eigh((matrix + matrix.T) / 2)
-        rounding = len(matrix) * torch.finfo(torch.float64).eps * variances.abs().max()
-        kept = variances > rounding
-        factor = (directions[:, kept] * variances[kept].sqrt()).T
-        return cls(as_float64(torch.as_tensor(mean)[None], "mean")[0], factor)
-
     @property
     def trace(self) -> float:
         """Sum of the variances."""

@@ -12,14 +12,13 @@ import io
 import shutil
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gan_models.atomic import new_file
 from gan_models.errors import RequestError
-from gan_models.metrics.extraction import Advance, Extracted, fold_batch_norm, in_batches
+from gan_models.metrics.extraction import FeatureExtractor, fold_batch_norm
 
 FEATURES = 2048
 WEIGHTS_URL = (
@@ -28,11 +27,14 @@ WEIGHTS_URL = (
 WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 # The same file under the names that torch-fidelity, and pytorch-fid and clean-fid, give it.
 WEIGHTS_FILES = ("weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth")
+_REMEDY = (
+    f"fetch {WEIGHTS_URL} where there is a network, and pass --set evaluation.inception_weights=PATH, "
+    "or choose another evaluation.extractor"
+)
 _CONNECT_SECONDS = 20.0
-_BATCH = 32
 
 
-class Inception2015:
+class Inception2015(FeatureExtractor):
     """The extractor `inception-2015`: 2048 features, 1008 logits without bias (as the Inception Score uses them).
 
     Images are resized to 299x299 as TensorFlow 1 did it; grey ones are repeated to RGB.
@@ -44,34 +46,26 @@ class Inception2015:
     """
 
     name = "inception-2015"
-    quick = False
+    batch = 32
 
     def __init__(self, weights: Path, device: torch.device | str = "cpu", *, folded: bool = True) -> None:
-        self._device = torch.device(device)
-        self._digest = _sha256(weights)
-        self._folded = folded
-        network = _network(weights)
-        if folded:
-            _fold(network)
-            network.to(memory_format=torch.channels_last)
-        self._network = network.to(self._device)
-
-    def describe(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "weights_sha256": self._digest,
+        details = {
+            "weights_sha256": _sha256(weights),
             "features": FEATURES,
             "layer": "2048, logits_unbiased",
             "resize": "bilinear as in TensorFlow 1, to 299x299",
             "input": "(x - 128) / 128, grey repeated to RGB",
-            "precision": "float32, batch norm folded" if self._folded else "float32",
+            "precision": "float32, batch norm folded" if folded else "float32",
         }
+        super().__init__(details, device)
+        network = _network(weights)
+        if folded:
+            _fold(network)
+            network.to(memory_format=torch.channels_last)
+        self._network = network.to(self.device)
 
-    def features_and_logits(self, images: Tensor, advance: Advance | None = None) -> Extracted:
-        return in_batches(images, _BATCH, self._forward, advance)
-
-    def _forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        pixels = images.to(self._device).permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        pixels = images.permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
         features, logits = self._network(pixels.contiguous())
         return features, logits
 
@@ -85,11 +79,11 @@ def inception_file(given: str | None, cache: Path, sha256: str = WEIGHTS_SHA256)
     if given is not None:
         path = Path(given).expanduser()
         if not path.is_file():
-            raise RequestError(f"evaluation.inception_weights: there is no file {path}; {_remedy()}")
+            raise RequestError(f"evaluation.inception_weights: there is no file {path}; {_REMEDY}")
         if (found := _sha256(path)) != sha256:
             raise RequestError(
                 f"evaluation.inception_weights: {path} is not the 2015 Inception network "
-                f"(SHA-256 {found[:8]}..., expected {sha256[:8]}...); {_remedy()}"
+                f"(SHA-256 {found[:8]}..., expected {sha256[:8]}...); {_REMEDY}"
             )
         return path
     downloads = Path(torch.hub.get_dir()) / "checkpoints"
@@ -108,18 +102,11 @@ def _download(path: Path, sha256: str) -> Path:
             if (found := _sha256(partial)) != sha256:
                 raise RequestError(
                     f"the 2015 Inception weights arrived altered (SHA-256 {found[:8]}..., expected {sha256[:8]}...); "
-                    f"{_remedy()}"
+                    f"{_REMEDY}"
                 )
     except OSError as error:  # URLError and time-outs are OSErrors, too
-        raise RequestError(f"the 2015 Inception weights can't be downloaded ({error}); {_remedy()}") from error
+        raise RequestError(f"the 2015 Inception weights can't be downloaded ({error}); {_REMEDY}") from error
     return path
-
-
-def _remedy() -> str:
-    return (
-        f"fetch {WEIGHTS_URL} where there is a network, and pass --set evaluation.inception_weights=PATH, "
-        "or choose another evaluation.extractor"
-    )
 
 
 def _sha256(path: Path) -> str:

@@ -7,27 +7,20 @@ variety within a class, and grows with the number of images: read it beside the 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from gan_models.metrics.matrices import Matrix, as_float64
+from gan_models.metrics.metric import Score
 
 
-class InceptionScore(NamedTuple):
-    """`mean` and (population) standard deviation `std` over the splits; between 1 and the number of classes."""
-
-    mean: float
-    std: float
-
-
-def inception_score(logits: Matrix, *, splits: int = 10, shuffle: bool = True, seed: int = 2020) -> InceptionScore:
-    """Inception Score of class logits [N, K].
+def inception_score(logits: Matrix, *, splits: int = 10, seed: int = 2020) -> Score:
+    """Inception Score of class logits [N, K], between 1 and K: mean and (population) deviation over the splits.
 
     Args:
         splits: the images are scored in so many parts.
-        shuffle: take the images in an order drawn with `seed`, as torch-fidelity does: sorted ones would score too low.
+        seed: of the order that they are taken in, as torch-fidelity does: sorted ones would score too low.
 
     Raises:
         ValueError: fewer images than splits, or logits that are not finite.
@@ -36,9 +29,7 @@ def inception_score(logits: Matrix, *, splits: int = 10, shuffle: bool = True, s
     count = len(rows)
     if splits < 1 or count < splits:
         raise ValueError(f"{count} images can't be scored in {splits} splits")
-    if shuffle:
-        rows = rows[torch.from_numpy(np.random.RandomState(seed).permutation(count))]
-    log_p = rows.log_softmax(dim=1)
+    log_p = rows[torch.from_numpy(np.random.RandomState(seed).permutation(count))].log_softmax(dim=1)
     edges = [index * count // splits for index in range(splits + 1)]
     scores = []
     for start, end in pairwise(edges):
@@ -46,4 +37,4 @@ def inception_score(logits: Matrix, *, splits: int = 10, shuffle: bool = True, s
         # log p(y) from the logarithms: a class that no image comes near must not make 0 * log 0.
         marginal = part.logsumexp(dim=0) - float(np.log(end - start))
         scores.append(float((part.exp() * (part - marginal)).sum(dim=1).mean().exp()))
-    return InceptionScore(float(np.mean(scores)), float(np.std(scores)))
+    return Score(float(np.mean(scores)), float(np.std(scores)))

@@ -6,12 +6,13 @@ come near; class by class it may not.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from gan_models.metrics.extraction import Extracted
-from gan_models.metrics.frechet import frechet_distance
+    from gan_models.metrics.extraction import Extracted
+    from gan_models.metrics.metric import Comparison
 
 LEAST = 30
 """Images of a class on either side, below which a covariance says more about their number than about the class."""
@@ -36,6 +37,8 @@ def distances_within_classes(
         reference_labels: int64 [R], those of the reference.
         least: classes with fewer images on either side are left out.
     """
+    from gan_models.metrics.frechet import frechet_distance
+
     found = []
     for label in sorted(set(labels.tolist()) | set(reference_labels.tolist())):
         ours, theirs = sample.features[labels == label], reference.features[reference_labels == label]
@@ -44,15 +47,37 @@ def distances_within_classes(
     return found
 
 
-def distance_within_domains(generated: Extracted, targets: Tensor, real: Extracted, domains: Tensor) -> float:
-    """Mean over domains of the Frechet distance between images translated to it and real images of it.
+def class_distances(seen: Comparison) -> list[ClassDistance]:
+    """Of each class that has images enough: `distances_within_classes` of a comparison."""
+    sample, reference = seen.sample, seen.reference
+    assert sample.labels is not None
+    assert reference.labels is not None
+    return distances_within_classes(sample, sample.labels.cpu(), reference, reference.labels)
 
-    Domains with fewer than two images on either side are left out.
+
+def class_labels(seen: Comparison) -> set[int]:
+    """The classes that there are on either side."""
+    sides = (seen.sample.labels, seen.reference.labels)
+    return {label for labels in sides if labels is not None for label in labels.tolist()}
+
+
+def mean_within_classes(seen: Comparison) -> float | None:
+    """Over all classes, or nothing: a mean over some of them would be another figure under the same name."""
+    found = seen.shared(class_distances)
+    return sum(one.distance for one in found) / len(found) if len(found) == len(class_labels(seen)) else None
+
+
+def mean_within_domains(seen: Comparison) -> float:
+    """Between images translated to a domain and real images of it, mean over the domains with two of either.
+
+    Over all domains at once, images that were not translated at all would be the nearest.
 
     Raises:
         ValueError: no domain has two images on both sides.
     """
-    found = distances_within_classes(generated, targets, real, domains, least=2)
+    assert seen.domains is not None
+    targets, domains = seen.domains
+    found = distances_within_classes(seen.sample, targets, seen.reference, domains, least=2)
     if not found:
         raise ValueError("no domain has two translated and two real images to compare")
     return sum(one.distance for one in found) / len(found)

@@ -1,10 +1,13 @@
-"""An extractor at work on one data set: features of its real images, kept in the cache, and of generated ones."""
+"""An extractor at work on one data set: features of its real images, kept in the cache, and of generated ones.
+
+`collect` draws a sample and gathers everything that an evaluation compares it with.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,11 +21,12 @@ from gan_models.metrics.choice import Choice, choose_extractor
 from gan_models.metrics.classifier import Classifier, Question
 from gan_models.metrics.extraction import Bars, Extracted, FeatureExtractor, silent
 from gan_models.metrics.extractors import EXTRACTORS, Setting
+from gan_models.metrics.metric import Comparison
 from gan_models.metrics.scores import metric_name
 from gan_models.recipes.schema import Evaluation
-from gan_models.sampling.examples import chosen
 from gan_models.sampling.generator import LoadedGenerator, Samples, load_generator
 
+_LEAST = 2  # images that have a spread
 _ORDER_SEED = 0  # which images stand for a split never depends on the run
 
 
@@ -33,7 +37,7 @@ def reference_split(metadata: TableMetadata, wanted: str) -> str:
         RequestError: no split holds two images.
     """
     for split in (wanted, "test", "validation", "train"):
-        if metadata.count(split) >= 2:
+        if metadata.count(split) >= _LEAST:
             return split
     raise RequestError(f"{metadata.source} has too few images to compare with: a split must hold at least 2")
 
@@ -63,28 +67,20 @@ class Judge:
     choice: Choice
     _: KW_ONLY
     cache: Path
-    device: torch.device | str = "cpu"
     bars: Bars = silent
     _splits: dict[str, Split] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
-    def for_table(
-        cls,
-        table: ImageTable,
-        evaluation: Evaluation,
-        *,
-        cache: Path,
-        device: torch.device | str = "cpu",
-        bars: Bars = silent,
-    ) -> Judge:
-        """With the extractor that `evaluation` asks for, or the one that fits the data.
+    def for_table(cls, table: ImageTable, evaluation: Evaluation, *, cache: Path, bars: Bars = silent) -> Judge:
+        """With the extractor that `evaluation` asks for, or the one that fits the data; on the GPU where there is one.
 
         Raises:
             RequestError: the extractor does not fit the data or is not available.
         """
         choice = choose_extractor(evaluation.extractor, table.metadata)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
         extractor = EXTRACTORS[choice.name].load(Setting(table, cache, evaluation.inception_weights, device, bars))
-        return cls(table, extractor, choice, cache=cache, device=device, bars=bars)
+        return cls(table, extractor, choice, cache=cache, bars=bars)
 
     def sentence(self) -> str:
         """What judges, and why; for a trained classifier also how good it is."""
@@ -101,25 +97,26 @@ class Judge:
         """The full name of a figure by this extractor."""
         return metric_name(metric, self.extractor.name, count, split)
 
-    def count(self, split: str, at_most: int) -> int:
-        """How many images stand for a split: all, or `at_most` when it holds more."""
-        return min(self.table.metadata.count(split), at_most)
-
     def split(self, name: str) -> Split:
         """A split of the data, loaded once."""
         if name not in self._splits:
             self._splits[name] = self.table.split(name)
         return self._splits[name]
 
-    def real(self, split: str, count: int) -> Extracted:
-        """Of the first `count` images of a split in `representative_order`; features from the cache where possible."""
+    def real(self, split: str, at_most: int) -> Extracted:
+        """Of the first images of a split in `representative_order`, or of all; features from the cache where possible.
+
+        Args:
+            at_most: images, where the split holds more.
+        """
+        count = min(self.table.metadata.count(split), at_most)
         key = {
             "data": self.table.metadata.fingerprint,
             "split": split,
             "count": count,
             "order": _ORDER_SEED,
             "extractor": self.extractor.describe(),
-            "device": torch.device(self.device).type,
+            "device": self.extractor.device.type,
             "torch": torch.__version__,
         }
 
@@ -128,22 +125,16 @@ class Judge:
             return {"features": made.features} | ({} if made.logits is None else {"logits": made.logits})
 
         tensors = cached_tensors(self.cache / "features", key, make)
+        loaded = self.split(split)
+        labels = None if loaded.labels is None else loaded.labels[representative_order(len(loaded))[:count]]
         return Extracted(
-            tensors["features"],
-            tensors.get("logits"),
-            self.real_labels(split, count),
-            lambda: self.real_images(split, count),
+            tensors["features"], tensors.get("logits"), labels, load=lambda: self.real_images(split, count)
         )
 
     def real_images(self, split: str, count: int) -> Tensor:
         """The uint8 [count, H, W, C] images that `real` describes."""
         loaded = self.split(split)
         return loaded.images[representative_order(len(loaded))[:count]]
-
-    def real_labels(self, split: str, count: int) -> Tensor | None:
-        """The labels int64 [count] of these images."""
-        loaded = self.split(split)
-        return None if loaded.labels is None else loaded.labels[representative_order(len(loaded))[:count]]
 
     def classifier(self, of: Question) -> Classifier:
         """A classifier of the data's labels or domains, from the cache or trained now.
@@ -152,20 +143,22 @@ class Judge:
             RequestError: the data has no two of them.
         """
         return Classifier.for_table(
-            self.table, cache=self.cache / "classifiers", device=self.device, bars=self.bars, of=of
+            self.table, cache=self.cache / "classifiers", device=self.extractor.device, bars=self.bars, of=of
         )
 
-    def domains(self, samples: Samples, split: str, count: int) -> tuple[Tensor, Tensor] | None:
-        """Those that translations were asked for, int64 [N], and those of these real images, int64 [count]."""
-        targets, loaded = samples.inputs.get("domains"), self.split(split)
-        if targets is None or loaded.domains is None:
-            return None
-        return targets, loaded.domains[representative_order(len(loaded))[:count]]
+    def comparison(self, samples: Samples, sample: Extracted, reference: Extracted, split: str, k: int) -> Comparison:
+        """Of `samples`, with features `sample`, and the first images of `split`, with features `reference`."""
+        targets, real = samples.inputs.get("domains"), self.split(split).domains
+        domains = None
+        if targets is not None and real is not None:
+            domains = targets, real[representative_order(len(real))[: len(reference)]]
+        asked = "labels" in samples.inputs
+        return Comparison(sample, reference, own_classes=self.knows_classes, domains=domains, asked=asked, k=k)
 
     def examples(self, split: str) -> Split:
         """The images of a split, in `representative_order`, for generators that make images from real ones."""
         loaded = self.split(split)
-        return chosen(loaded, representative_order(len(loaded)))
+        return loaded.rows(representative_order(len(loaded)))
 
     def generated(self, samples: Samples, title: str = "features of generated images") -> Extracted:
         """Of what a generator drew.
@@ -180,39 +173,83 @@ class Judge:
         with (self.bars if title else silent)(title, len(images)) as bar:
             return self.extractor.features_and_logits(images, bar.advance)
 
+    def draw(self, folder: Path, split: str, num: int, seed: int) -> tuple[LoadedGenerator, Samples]:
+        """Loads a generator folder and draws `num` images to be judged against the data.
 
-def draw(
-    folder: Path,
-    metadata: TableMetadata,
-    num: int,
-    seed: int,
-    device: torch.device | str = "cpu",
-    examples: Callable[[], Split] | None = None,
-) -> tuple[LoadedGenerator, Samples]:
-    """Loads a generator folder and draws `num` images to be judged against the data that `metadata` describes.
+        A generator that makes images from real ones is given those of `split`, and draws fewer where it can make no
+        more different ones of them.
 
-    A generator that makes images from real ones is given `examples`, and draws fewer where it can make no more
-    different ones of them.
+        Raises:
+            RequestError: the folder is damaged, or makes images of another shape or other classes than the data has.
+        """
+        generator, metadata = load_generator(folder, self.extractor.device), self.table.metadata
+        info = generator.info
+        if info.image_shape != metadata.image_shape:
+            raise RequestError(
+                f"{folder} makes images of shape {info.image_shape}, {metadata.source} was prepared as "
+                f"{metadata.image_shape}: name the data set it was trained on"
+            )
+        labels = None
+        if generator.module.num_classes:
+            if info.class_names != metadata.class_names:
+                raise RequestError(
+                    f"{folder} was trained on {len(info.class_names)} classes that are not the "
+                    f"{len(metadata.class_names)} of {metadata.source}: name the data set it was trained on"
+                )
+            labels = proportional_labels(metadata, num, seed)
+        examples = self.examples(split) if generator.module.needs_examples else None
+        if examples is not None:
+            num = min(num, generator.module.distinct(len(examples)) or num)
+        return generator, generator.sample(num, seed=seed, labels=labels, examples=examples)
+
+
+class Material(NamedTuple):
+    """What an evaluation compares. N images were generated, R stand for the reference split."""
+
+    generator: LoadedGenerator
+    samples: Samples
+    """What was drawn, with what it was made from."""
+    generated: Extracted
+    """Features of that."""
+    split: str
+    """The reference split."""
+    reference: Extracted
+    """Of R of its images: N, or all where it holds fewer."""
+    training: Extracted
+    """Of the first training images in `representative_order`: of all where the extractor is quick, else at least N."""
+    real: Extracted
+    """Of those of them that are not in the reference: N, or all where there are fewer."""
+    unseen: Extracted | None
+    """Of validation images: neither trained on nor in the reference."""
+
+
+def collect(folder: Path, judge: Judge, num: int, seed: int) -> Material:
+    """Draws `num` images of a generator folder and extracts features of them and of real images.
 
     Raises:
-        RequestError: the folder is damaged, or makes images of another shape or other classes than the data has.
+        RequestError: the generator does not go with the data, or there are too few real images to compare with.
     """
-    generator = load_generator(folder, device)
-    info = generator.info
-    if info.image_shape != metadata.image_shape:
+    metadata = judge.table.metadata
+    split = reference_split(metadata, "test")
+    reference, training, real = _real_sets(judge, split, num)
+    if min(len(reference), len(real)) < _LEAST:
         raise RequestError(
-            f"{folder} makes images of shape {info.image_shape}, {metadata.source} was prepared as "
-            f"{metadata.image_shape}: name the data set it was trained on"
+            f"{metadata.source} has too few images: an evaluation compares at least {_LEAST} training images with "
+            f"{_LEAST} others"
         )
-    labels = None
-    if generator.num_classes:
-        if info.class_names != metadata.class_names:
-            raise RequestError(
-                f"{folder} was trained on {len(info.class_names)} classes that are not the "
-                f"{len(metadata.class_names)} of {metadata.source}: name the data set it was trained on"
-            )
-        labels = proportional_labels(metadata, num, seed)
-    given = examples() if examples is not None and generator.module.needs_examples else None
-    if given is not None:
-        num = min(num, generator.module.distinct(len(given)) or num)
-    return generator, generator.sample(num, seed=seed, labels=labels, examples=given)
+    validated = split == "test" and metadata.count("validation") >= _LEAST
+    unseen = judge.real("validation", num) if validated else None
+    generator, samples = judge.draw(folder, split, num, seed)
+    return Material(generator, samples, judge.generated(samples), split, reference, training, real, unseen)
+
+
+def _real_sets(judge: Judge, split: str, num: int) -> tuple[Extracted, Extracted, Extracted]:
+    """Features of the reference, of training images, and of the real images judged in the generator's place."""
+    total = judge.table.metadata.count("train")
+    if split != "train":
+        training = judge.real("train", total if judge.extractor.quick else num)
+        return judge.real(split, num), training, training.part(0, num)
+    # Nothing was held out: half of the training images stand for the reference, others for the generator.
+    references = min(num, total // 2)
+    training = judge.real("train", total if judge.extractor.quick else references + num)
+    return training.part(0, references), training, training.part(references, references + num)

@@ -8,38 +8,21 @@ Frechet distance it means the same at 500 images as at 50,000.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from gan_models.metrics.matrices import Matrix, as_float64, rows_per_block
-
-
-class KernelDistance(NamedTuple):
-    """`mean` and (population) standard deviation `std` over the subsets."""
-
-    mean: float
-    std: float
+from gan_models.metrics.metric import Score
 
 
 def kernel_distance(
-    generated: Matrix,
-    real: Matrix,
-    *,
-    subsets: int = 100,
-    subset_size: int = 1000,
-    degree: int = 3,
-    gamma: float | None = None,
-    offset: float = 1.0,
-    seed: int = 2020,
-) -> KernelDistance:
-    """Unbiased squared MMD of features [N, D] and [M, D], averaged over random subsets.
+    generated: Matrix, real: Matrix, *, subsets: int = 100, subset_size: int = 1000, seed: int = 2020
+) -> Score:
+    """Unbiased squared MMD of features [N, D] and [M, D]: mean and (population) deviation over random subsets.
 
     Args:
         subset_size: images drawn from either side for a subset, without replacement.
-        gamma: factor of the inner product; 1 / D by default.
         seed: of the subsets, which are those of torch-fidelity at equal seed and sizes.
 
     Raises:
@@ -50,34 +33,25 @@ def kernel_distance(
         raise ValueError(f"features of {x.shape[1]} and {y.shape[1]} dimensions can't be compared")
     if not 2 <= subset_size <= min(len(x), len(y)):
         raise ValueError(f"subsets of {subset_size} can't be drawn from {len(x)} generated and {len(y)} real images")
-    kernel = _Polynomial(degree, 1.0 / x.shape[1] if gamma is None else gamma, offset)
     draw = np.random.RandomState(seed)
     drawn = [[draw.choice(len(rows), subset_size, replace=False) for rows in (x, y)] for _ in range(subsets)]
     of_x, of_y = (torch.from_numpy(np.stack(rows)) for rows in zip(*drawn, strict=True))
     within = torch.zeros(subsets, dtype=torch.float64)
     for rows, members in ((x, of_x), (y, of_y)):
         # An image is never compared with itself: that makes the estimate unbiased.
-        within += _subset_sums(kernel, rows, members, rows, members) - kernel.of_itself(rows)[members].sum(dim=1)
-    across = _subset_sums(kernel, x, of_x, y, of_y)
+        of_itself = (rows.square().sum(dim=1) * (1.0 / rows.shape[1]) + 1.0).pow_(3)
+        within += _subset_sums(rows, members, rows, members) - of_itself[members].sum(dim=1)
+    across = _subset_sums(x, of_x, y, of_y)
     estimates = within / (subset_size * (subset_size - 1)) - 2.0 * across / subset_size**2
-    return KernelDistance(float(estimates.mean()), float(estimates.std(correction=0)))
+    return Score(float(estimates.mean()), float(estimates.std(correction=0)))
 
 
-class _Polynomial(NamedTuple):
-    degree: int
-    scale: float
-    offset: float
-
-    def between(self, x: Tensor, y: Tensor) -> Tensor:
-        """[N, M] for x [N, D] and y [M, D]."""
-        return torch.addmm(x.new_tensor(self.offset), x, y.T, alpha=self.scale).pow_(self.degree)
-
-    def of_itself(self, x: Tensor) -> Tensor:
-        """The diagonal [N] of `between(x, x)`."""
-        return (x.square().sum(dim=1) * self.scale + self.offset).pow_(self.degree)
+def _kernel(x: Tensor, y: Tensor) -> Tensor:
+    """[N, M] for x [N, D] and y [M, D]."""
+    return torch.addmm(x.new_tensor(1.0), x, y.T, alpha=1.0 / x.shape[1]).pow_(3)
 
 
-def _subset_sums(kernel: _Polynomial, x: Tensor, of_x: Tensor, y: Tensor, of_y: Tensor) -> Tensor:
+def _subset_sums(x: Tensor, of_x: Tensor, y: Tensor, of_y: Tensor) -> Tensor:
     """For each subset s, float64 [S]: the kernel summed over all pairs of x[of_x[s]] and y[of_y[s]].
 
     Overlapping subsets share their pairs: where that is less work, every pair of the whole sets is computed once, and
@@ -86,7 +60,7 @@ def _subset_sums(kernel: _Polynomial, x: Tensor, of_x: Tensor, y: Tensor, of_y: 
     subsets, size = of_x.shape
     dimensions = x.shape[1]
     if len(x) * len(y) * (dimensions + subsets) > subsets * size**2 * dimensions:
-        return torch.stack([kernel.between(x[one], y[two]).sum() for one, two in zip(of_x, of_y, strict=True)])
+        return torch.stack([_kernel(x[one], y[two]).sum() for one, two in zip(of_x, of_y, strict=True)])
     in_x, in_y = (
         torch.zeros(subsets, len(rows), dtype=torch.float64).scatter_(1, members, 1.0)
         for rows, members in ((x, of_x), (y, of_y))
@@ -94,5 +68,5 @@ def _subset_sums(kernel: _Polynomial, x: Tensor, of_x: Tensor, y: Tensor, of_y: 
     sums = torch.zeros(subsets, len(y), dtype=torch.float64)
     block = rows_per_block(len(y))
     for start in range(0, len(x), block):
-        sums += in_x[:, start : start + block] @ kernel.between(x[start : start + block], y)
+        sums += in_x[:, start : start + block] @ _kernel(x[start : start + block], y)
     return (sums * in_y).sum(dim=1)

@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gan_models.metrics.extractors import EXTRACTORS
+from gan_models.metrics.intra_class import mean_within_classes, mean_within_domains
 from gan_models.metrics.memorisation import memorisation
 from gan_models.metrics.metric import Comparison, Metric, Score
 from gan_models.plugins import Registry
 
 if TYPE_CHECKING:
     from gan_models.metrics.extraction import Extracted
-    from gan_models.metrics.intra_class import ClassDistance
     from gan_models.metrics.neighbours import Neighbourhoods
 
 
@@ -30,15 +30,14 @@ def _kernel(seen: Comparison) -> Score:
     from gan_models.metrics.kernel_distance import kernel_distance
 
     used, sides = seen.parameters, (seen.sample.features, seen.reference.features)
-    found = kernel_distance(*sides, subsets=used.kid_subsets, subset_size=used.kid_subset_size, seed=seen.seed)
-    return Score(*found)
+    return kernel_distance(*sides, subsets=used.kid_subsets, subset_size=used.kid_subset_size, seed=seen.seed)
 
 
 def _inception(seen: Comparison) -> Score:
     from gan_models.metrics.inception_score import inception_score
 
     assert seen.sample.logits is not None
-    return Score(*inception_score(seen.sample.logits, splits=seen.parameters.is_splits, seed=seen.seed))
+    return inception_score(seen.sample.logits, splits=seen.parameters.is_splits, seed=seen.seed)
 
 
 def _balls(seen: Comparison) -> Neighbourhoods:
@@ -68,37 +67,6 @@ def class_shares(images: Extracted) -> list[float]:
     return shares
 
 
-def class_distances(seen: Comparison) -> list[ClassDistance]:
-    """The Frechet distance within each class that has images enough."""
-    from gan_models.metrics.intra_class import distances_within_classes
-
-    sample, reference = seen.sample, seen.reference
-    assert sample.labels is not None
-    assert reference.labels is not None
-    return distances_within_classes(sample, sample.labels.cpu(), reference, reference.labels)
-
-
-def class_labels(seen: Comparison) -> set[int]:
-    """The classes that there are on either side."""
-    sides = (seen.sample.labels, seen.reference.labels)
-    return {label for labels in sides if labels is not None for label in labels.tolist()}
-
-
-def _mean_within_classes(seen: Comparison) -> float | None:
-    """Over all classes, or nothing: a mean over some of them would be another figure under the same name."""
-    found = seen.shared(class_distances)
-    return sum(one.distance for one in found) / len(found) if len(found) == len(class_labels(seen)) else None
-
-
-def _mean_within_domains(seen: Comparison) -> float:
-    """Over all domains at once, images that were not translated at all would be the nearest."""
-    from gan_models.metrics.intra_class import distance_within_domains
-
-    assert seen.domains is not None
-    targets, domains = seen.domains
-    return distance_within_domains(seen.sample, targets, seen.reference, domains)
-
-
 METRICS: Registry[Metric] = Registry(
     "metric",
     "gan_pipeline.metrics",
@@ -123,11 +91,11 @@ METRICS: Registry[Metric] = Registry(
             beside="reference", is_share=True, goes_first=False, in_terminal=False
         ),
         "intra-FD": Metric(
-            "Frechet distance within classes, mean", "lower", _mean_within_classes, needs=("reference", "asked"),
+            "Frechet distance within classes, mean", "lower", mean_within_classes, needs=("reference", "asked"),
             published="intra-FID", in_terminal=False
         ),
         "FD-within-domains": Metric(
-            "Frechet distance within each domain, mean over domains", "lower", _mean_within_domains,
+            "Frechet distance within each domain, mean over domains", "lower", mean_within_domains,
             needs=("reference", "domains"), beside="nothing", selects=True
         ),
         "FD-gap": Metric(

@@ -44,8 +44,7 @@ def migrate(document: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(game := migrated.get("game"), dict):
         migrated["game"] = _game(game)
     if isinstance(networks := migrated.get("networks"), dict):
-        players = {player: _network(player, networks[player]) for player in _players_in(networks)}
-        migrated["networks"] = {**networks, **players}
+        migrated["networks"] = {player: _network(player, section) for player, section in networks.items()}
     return migrated
 
 
@@ -66,20 +65,13 @@ def _game(game: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "loss": loss} if "loss" in game or len(loss) > 1 else rest
 
 
-def _players_in(networks: dict[str, Any]) -> list[str]:
-    return [player for player in ("generator", "discriminator") if isinstance(networks.get(player), dict)]
-
-
-def _network(player: str, section: dict[str, Any]) -> dict[str, Any]:
-    """Without the settings that its family does not have, where they said as much."""
-    name = str(section.get("family"))
+def _network(player: str, section: Any) -> Any:
+    """Without the settings that its family does not have, where they said as much; what is no player's as it is."""
+    name = str(section.get("family")) if isinstance(section, dict) else ""
     if name not in FAMILIES or player not in FAMILIES[name].players:
         return section
     known = FAMILIES[name].players[player].model_fields
-    own_norm = _OWN_NORM.get(name) if player == "generator" else None
-
-    def says_nothing(key: str, value: Any) -> bool:
-        plain = (own_norm,) if key == "norm" and own_norm else _PLAIN.get(key, ())
-        return key not in known and value in plain
-
-    return {key: value for key, value in section.items() if not says_nothing(key, value)}
+    plain = dict(_PLAIN)
+    if player == "generator" and name in _OWN_NORM:
+        plain["norm"] = (_OWN_NORM[name],)
+    return {key: value for key, value in section.items() if key in known or value not in plain.get(key, ())}

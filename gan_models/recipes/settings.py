@@ -79,37 +79,27 @@ def _forms(node: Node) -> dict[str, Node]:
     return {name: _resolved({"$ref": target}) for name, target in mapping.items()}
 
 
-def _section(
-    node: Node, values: Mapping[str, Any], prefix: str, names: Sequence[str] = (), default: Any = ...
-) -> Iterator[Setting]:
-    """Args: names: of the forms that the section could have instead. default: which of them it has by default."""
+def _section(field: Node, values: Mapping[str, Any], prefix: str) -> Iterator[Setting]:
+    node, names = _form(field, values)
     fields: Mapping[str, Node] = node["properties"]
+    tag = next((name for name in _TAGS if name in fields), "")
+    default = field["default"].get(tag, ...) if isinstance(field.get("default"), dict) else ...
     # What picks the section comes first, a base's fields before its own after that, sections in it last.
     order = {name: ("const" not in fields[name], bool(prefix) and isinstance(values[name], dict)) for name in fields}
     for name in sorted(fields, key=order.__getitem__):
-        field, value, key = fields[name], values[name], f"{prefix}{name}"
-        if "const" in field:
+        below, value, key = fields[name], values[name], f"{prefix}{name}"
+        if "const" in below:
             yield Setting(key, value, _TAGS[name], " | ".join(names), default)
         elif isinstance(value, dict):
-            yield from _subsection(field, value, key)
+            meaning = below.get("description") or _summary(_form(below, value)[0])
+            yield Setting(key, None, meaning, "", None, is_section=True)
+            yield from _section(below, value, f"{key}.")
         else:
-            yield Setting(key, value, _meaning(field), _words(field), field.get("default", ...))
+            meaning = below.get("description") or _summary(_resolved(below))
+            yield Setting(key, value, meaning, _words(below), below.get("default", ...))
             for place, item in enumerate(value if isinstance(value, list) else ()):
                 if isinstance(item, dict):
-                    yield from _of_form(field["items"], item, f"{key}.{place}.")
-
-
-def _subsection(field: Node, value: Mapping[str, Any], key: str) -> Iterator[Setting]:
-    node, _ = _form(field, value)
-    yield Setting(key, None, field.get("description") or _summary(node), "", None, is_section=True)
-    yield from _of_form(field, value, f"{key}.")
-
-
-def _of_form(field: Node, value: Mapping[str, Any], prefix: str) -> Iterator[Setting]:
-    node, names = _form(field, value)
-    tag = next((name for name in _TAGS if name in node["properties"]), "")
-    default = field["default"].get(tag, ...) if isinstance(field.get("default"), dict) else ...
-    yield from _section(node, value, prefix, names, default)
+                    yield from _section(below["items"], item, f"{key}.{place}.")
 
 
 def _form(field: Node, value: Mapping[str, Any]) -> tuple[Node, list[str]]:
@@ -118,10 +108,6 @@ def _form(field: Node, value: Mapping[str, Any]) -> tuple[Node, list[str]]:
     if not (forms := _forms(node)):
         return node, []
     return forms[value[node["discriminator"]["propertyName"]]], list(forms)
-
-
-def _meaning(field: Node) -> str:
-    return str(field.get("description") or _summary(_resolved(field)))
 
 
 def _summary(node: Node) -> str:

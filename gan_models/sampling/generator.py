@@ -3,14 +3,16 @@
 generator.safetensors   weights of the moving-average generator
 recipe.yaml             the whole recipe, every default spelled out
 generator.json          `GeneratorInfo`
-classifier.safetensors  only of a semi-supervised training: its classifier (`gan_models.sampling.classifier`)
-examples.safetensors    only where images are made from real ones: a few of these (`gan_models.sampling.examples`)
+classifier.safetensors  only of a semi-supervised training: its classifier
+examples.safetensors    only where images are made from real ones: a few of these, so that it draws without the data:
+                        `images` uint8 [N, H, W, C] and, where the data has them, `labels`, `domains`, `captions`
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,17 +25,20 @@ from torch import Tensor
 
 from gan_models.atomic import new_folder
 from gan_models.data.shape import DataShape
-from gan_models.data.table import Split, to_uint8
+from gan_models.data.table import Split, to_float, to_uint8
 from gan_models.errors import RequestError
-from gan_models.families.building import build_generator
-from gan_models.families.interfaces import Generator, Inputs
+from gan_models.families.building import build_discriminator, build_generator
+from gan_models.families.interfaces import Discriminator, Generator, Inputs
 from gan_models.files import GENERATOR_FILES, INFO_FILE, RECIPE_FILE, WEIGHTS_FILE
 from gan_models.recipes.loading import parse_recipe
 from gan_models.recipes.schema import Recipe
-from gan_models.sampling.examples import load_examples
-from gan_models.sampling.truncation import check_threshold, truncate
+from gan_models.sampling.latents import LEAST_THRESHOLD, truncate
 from gan_models.tasks import TASKS
 from gan_models.tasks.base import Task
+
+CLASSIFIER_FILE = "classifier.safetensors"
+EXAMPLES_FILE = "examples.safetensors"
+MOST_EXAMPLES = 64
 
 
 class GeneratorInfo(BaseModel):
@@ -100,33 +105,21 @@ class Samples(NamedTuple):
         return column[torch.arange(len(self.images), device=column.device) % len(column)].cpu()
 
 
+@dataclass(frozen=True, eq=False)
 class LoadedGenerator:
     """A generator ready to draw from."""
 
-    def __init__(
-        self,
-        module: Generator,
-        recipe: Recipe,
-        info: GeneratorInfo,
-        device: torch.device,
-        examples: Split | None = None,
-    ) -> None:
-        self.module = module
-        self.recipe = recipe
-        self.info = info
-        self.device = device
-        self.examples = examples
-        """Real images that came with the weights; used where `sample` is given none."""
+    module: Generator
+    recipe: Recipe
+    info: GeneratorInfo
+    device: torch.device
+    examples: Split | None = None
+    """Real images that came with the weights; used where `sample` is given none."""
 
     @property
     def task(self) -> Task:
         """What it is for."""
         return TASKS[self.module.task]()
-
-    @property
-    def num_classes(self) -> int:
-        """K where the generator is conditional, else 0."""
-        return self.module.num_classes
 
     def sample(
         self,
@@ -144,13 +137,17 @@ class LoadedGenerator:
             labels: int64 [num], for conditional generators; by default image i is of class i modulo K.
             examples: real images that a generator translates or whose captions it illustrates; by default those that
                 came with it.
-            truncation: latents beyond +-this are drawn again (`gan_models.sampling.truncation`).
+            truncation: latents beyond +-this are drawn again (`gan_models.sampling.latents`).
 
         Raises:
             RequestError: labels for an unconditional generator, labels it does not know, examples missing, or a
                 truncation where there are no latents.
         """
-        self._check_labels(num, labels)
+        classes = self.module.num_classes
+        if labels is not None and not classes:
+            raise RequestError(f"{self.info.recipe_name} is unconditional: it takes no labels")
+        if labels is not None and (len(labels) != num or int(labels.min()) < 0 or int(labels.max()) >= classes):
+            raise RequestError(f"labels must be {num} numbers from 0 to {classes - 1}")
         stream = torch.Generator().manual_seed(seed)
         examples = (examples or self.examples) if self.module.needs_examples else None
         try:
@@ -158,7 +155,16 @@ class LoadedGenerator:
         except ValueError as error:
             raise RequestError(f"{self.info.recipe_name}: {error}") from None
         if truncation is not None:
-            inputs = self._truncated(inputs, truncation, stream)
+            if not truncation >= LEAST_THRESHOLD:
+                raise RequestError(
+                    f"truncation={truncation:g}: latents are cut off at a number of at least {LEAST_THRESHOLD}, "
+                    "such as 0.5"
+                )
+            if "latents" not in inputs:
+                raise RequestError(
+                    f"{self.info.recipe_name} takes no latents: there is nothing to truncate, leave it out"
+                )
+            inputs = inputs | {"latents": truncate(inputs["latents"], truncation, stream)}
         return self.synthesize(inputs, batch_size=batch_size)._replace(examples=examples)
 
     @torch.inference_mode()
@@ -170,19 +176,23 @@ class LoadedGenerator:
             parts.append(to_uint8(self.module(**part)).cpu())
         return Samples(torch.cat(parts), inputs)
 
-    def _truncated(self, inputs: Inputs, threshold: float, stream: torch.Generator) -> Inputs:
-        check_threshold(threshold, "truncation")
-        if "latents" not in inputs:
-            raise RequestError(f"{self.info.recipe_name} takes no latents: there is nothing to truncate, leave it out")
-        return inputs | {"latents": truncate(inputs["latents"], threshold, stream)}
 
-    def _check_labels(self, num: int, labels: Tensor | None) -> None:
-        if labels is None:
-            return
-        if not self.num_classes:
-            raise RequestError(f"{self.info.recipe_name} is unconditional: it takes no labels")
-        if len(labels) != num or int(labels.min()) < 0 or int(labels.max()) >= self.num_classes:
-            raise RequestError(f"labels must be {num} numbers from 0 to {self.num_classes - 1}")
+class LoadedClassifier(NamedTuple):
+    """A classifier ready to ask."""
+
+    module: Discriminator
+    class_names: tuple[str, ...]
+    """Position is the class."""
+    device: torch.device
+
+    @torch.inference_mode()
+    def probabilities(self, images: Tensor, *, batch_size: int = 256) -> Tensor:
+        """float32 [N, K], of the classes given that an image is real, for images uint8 [N, H, W, C]."""
+        parts = [
+            self.module(to_float(part.to(self.device))).class_logits.float().softmax(1).cpu()
+            for part in torch.split(images, batch_size)
+        ]
+        return torch.cat(parts)
 
 
 def save_generator(
@@ -199,6 +209,13 @@ def save_generator(
             save_file(whole, target / f"{file}.safetensors")
         (target / RECIPE_FILE).write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
         (target / INFO_FILE).write_text(info.model_dump_json(indent=2) + "\n")
+
+
+def save_examples(folder: Path, examples: Split) -> None:
+    """Writes the first images of `examples`, at most 64, into a generator folder."""
+    columns = {name: getattr(examples, name) for name in ("images", "labels", "domains", "captions")}
+    kept = {name: column[:MOST_EXAMPLES].cpu().contiguous() for name, column in columns.items() if column is not None}
+    save_file(kept, folder / EXAMPLES_FILE)
 
 
 def folder_files(folder: Path) -> list[str]:
@@ -228,12 +245,11 @@ def load_generator(folder: Path, device: torch.device | str = "cpu") -> LoadedGe
     info = read_info(folder)
     device = torch.device(device)
     try:
-        document = yaml.safe_load((folder / RECIPE_FILE).read_text())
+        recipe = _read_recipe(folder)
         weights = load_file(folder / WEIGHTS_FILE, device=str(device))
-        examples = load_examples(folder)
+        examples = _load_examples(folder)
     except (OSError, yaml.YAMLError, SafetensorError) as error:
         raise _damaged(folder, error) from None
-    recipe = parse_recipe(document, origin=str(folder / RECIPE_FILE))
     module = build_generator(recipe, info.shape).to(device)
     try:
         module.load_state_dict(weights)
@@ -241,6 +257,42 @@ def load_generator(folder: Path, device: torch.device | str = "cpu") -> LoadedGe
         raise _damaged(folder / WEIGHTS_FILE, error) from None
     module.to(memory_format=torch.channels_last)
     return LoadedGenerator(module.eval(), recipe, info, device, examples)
+
+
+def load_classifier(folder: Path, device: torch.device | str = "cpu") -> LoadedClassifier:
+    """Loads the classifier of a generator folder. Nothing is unpickled.
+
+    Raises:
+        RequestError: the folder is not a generator folder, holds no classifier, or is damaged.
+    """
+    info, device = read_info(folder), torch.device(device)
+    path = folder / CLASSIFIER_FILE
+    if not path.is_file():
+        raise RequestError(f"{folder} has no {CLASSIFIER_FILE}: only semi-supervised recipes such as sgan train one")
+    try:
+        module = build_discriminator(_read_recipe(folder), info.shape).to(device)
+        module.load_state_dict(load_file(path, device=str(device)))
+    except (OSError, yaml.YAMLError, SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RequestError(f"{path} is damaged ({reason}): train again, or take another checkpoint") from None
+    module.to(memory_format=torch.channels_last)
+    return LoadedClassifier(module.eval(), info.class_names, device)
+
+
+def _read_recipe(folder: Path) -> Recipe:
+    document = yaml.safe_load((folder / RECIPE_FILE).read_text())
+    return parse_recipe(document, origin=str(folder / RECIPE_FILE))
+
+
+def _load_examples(folder: Path) -> Split | None:
+    """The examples of a generator folder; None where it carries none. Raises SafetensorError for a damaged file."""
+    path = folder / EXAMPLES_FILE
+    if not path.is_file():
+        return None
+    columns = load_file(path)
+    images = columns["images"]
+    paths = [f"example-{number}" for number in range(len(images))]
+    return Split(images, columns.get("labels"), paths, columns.get("domains"), columns.get("captions"))
 
 
 def _damaged(path: Path, error: Exception) -> RequestError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -12,6 +13,8 @@ from torch import Tensor
 from gan_models.atomic import new_file
 
 Pixels = NDArray[np.uint8]
+
+_SHOWN_PIXELS = 56  # a side
 
 
 def image_grid(images: Tensor, columns: int, *, gap: int = 2) -> Pixels:
@@ -30,9 +33,24 @@ def image_grid(images: Tensor, columns: int, *, gap: int = 2) -> Pixels:
     return grid
 
 
+def side_by_side(*columns: Tensor) -> Tensor:
+    """Columns of as many images each, [N, H, W, C], row by row: [N * columns, H, W, C]."""
+    return torch.stack(columns, dim=1).flatten(0, 1)
+
+
+def as_image(pixels: Pixels) -> Image.Image:
+    """Of uint8 [H, W, C], C 1 or 3."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def enlargement(images: Tensor) -> int:
+    """How many times small images [N, H, W, C] are enlarged in pictures, to about 56 pixels."""
+    return max(1, _SHOWN_PIXELS // images.shape[1])
+
+
 def save_png(pixels: Pixels, path: Path, *, scale: int = 1) -> None:
     """Writes uint8 [H, W, C] (C 1 or 3) as PNG, atomically, enlarged `scale` times without smoothing."""
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    image = as_image(pixels)
     if scale > 1:
         image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
     path.parent.mkdir(parents=True, exist_ok=True)

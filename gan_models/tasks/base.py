@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel
 
@@ -17,11 +17,9 @@ if TYPE_CHECKING:
 
     from gan_models.data.table import Split
     from gan_models.families.interfaces import Inputs
-    from gan_models.metrics.judge import Judge
-    from gan_models.sampling.generator import LoadedGenerator, Samples
+    from gan_models.metrics.judge import Judge, Material
+    from gan_models.sampling.generator import LoadedGenerator
     from gan_models.sampling.grids import Pixels
-
-_SHOWN_PIXELS = 56  # a side, to which small images are enlarged in pictures
 
 
 class Picture(NamedTuple):
@@ -66,28 +64,6 @@ class Asked(NamedTuple):
     """Reads images of the user's own, prepared as the generator's training images were."""
 
 
-class Drawn(Protocol):
-    """A sample, and what it is measured beside."""
-
-    @property
-    def generator(self) -> LoadedGenerator: ...
-
-    @property
-    def samples(self) -> Samples: ...
-
-    @property
-    def generated(self) -> Any:
-        """Features of the samples, `metrics.extraction.Extracted`."""
-
-    @property
-    def split(self) -> str:
-        """The reference split."""
-
-    @property
-    def reference(self) -> Any:
-        """Features of that, likewise."""
-
-
 class Task(ABC):
     """Made without arguments; keeps nothing."""
 
@@ -126,7 +102,7 @@ class Task(ABC):
         """What shows the task itself, beside the grid of samples that every generator has."""
         return iter(())
 
-    def measure(self, drawn: Drawn, judge: Judge, seed: int) -> list[TaskFigure]:
+    def measure(self, material: Material, judge: Judge, seed: int) -> list[TaskFigure]:
         """Figures of the task."""
         return []
 
@@ -144,11 +120,6 @@ class Task(ABC):
     @abstractmethod
     def answer(self, generator: LoadedGenerator, asked: Asked) -> Picture:
         """As `ask`, once what means nothing to the task has been refused."""
-
-
-def enlargement(images: Tensor) -> int:
-    """How many times small images [N, H, W, C] are enlarged in pictures, to about 56 pixels."""
-    return max(1, _SHOWN_PIXELS // images.shape[1])
 
 
 def columns_for(num: int, num_classes: int) -> int:

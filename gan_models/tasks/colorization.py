@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-from gan_models.data.hints import geometric_counts, grey_of, simulate_hints
+from gan_models.data.hints import geometric_counts, grey_of, mean_inside, place_hints, simulate_hints, with_luminance
 from gan_models.data.table import Split, to_float, to_uint8
 from gan_models.families.colorization.networks import Colorizer
 from gan_models.families.interfaces import Inputs
-from gan_models.metrics.colours import measure_colours, measure_following
-from gan_models.metrics.judge import Judge
+from gan_models.metrics.judge import Judge, Material
 from gan_models.sampling.generator import LoadedGenerator
-from gan_models.tasks.base import Drawn, TaskFigure
-from gan_models.tasks.from_images import BeforeAfter, FromImages
+from gan_models.tasks.base import TaskFigure
+from gan_models.tasks.from_images import FromImages
 
 _HINTS = 5
+HINT_COUNTS = (0, 1, 5, 20)
+_DIFFERENT = 0.1
+"""Colours that differ by less, as a share of the range of pixels, say nothing about who was followed."""
 
 
 class Colorization(FromImages):
@@ -36,7 +40,7 @@ class Colorization(FromImages):
         images, hints = inputs["images"], inputs["hints"]
         return torch.where(hints[:, :1] > 0, hints[:, 1:], images.expand(-1, hints.shape[1] - 1, -1, -1))
 
-    def before_and_after(self, generator: LoadedGenerator, examples: Split, seed: int) -> BeforeAfter:
+    def before_and_after(self, generator: LoadedGenerator, examples: Split, seed: int) -> dict[str, Tensor]:
         """In grey, coloured without hints, in grey with a few (of its own colours), coloured with these, the image."""
         images = to_float(examples.images).cpu()
         stream = torch.Generator().manual_seed(seed)
@@ -47,24 +51,22 @@ class Colorization(FromImages):
         without, told = (
             generator.synthesize({"images": grey, "hints": each}).images for each in (torch.zeros_like(hints), hints)
         )
-        return BeforeAfter.of(
-            {
-                "grey": to_uint8(grey.expand_as(images)),
-                "coloured": without,
-                "hints": to_uint8(shown),
-                "coloured with hints": told,
-                "true colours": to_uint8(images),
-            }
-        )
+        return {
+            "grey": to_uint8(grey.expand_as(images)),
+            "coloured": without,
+            "hints": to_uint8(shown),
+            "coloured with hints": told,
+            "true colours": to_uint8(images),
+        }
 
-    def measure(self, drawn: Drawn, judge: Judge, seed: int) -> list[TaskFigure]:
+    def measure(self, material: Material, judge: Judge, seed: int) -> list[TaskFigure]:
         """Distances to the true colours with more and more hints, and whether hints are followed."""
-        examples, largest = drawn.samples.examples, _colorizer(drawn.generator).hint_size
+        examples, largest = material.samples.examples, _colorizer(material.generator).hint_size
         assert examples is not None
         figures = []
-        for colours in measure_colours(drawn.generator, examples, largest, seed):
+        for colours in measure_colours(material.generator, examples, largest, seed):
             hints = "1 hint" if colours.hints == 1 else f"{colours.hints} hints"
-            about = f"{hints.replace(' ', '-')}-{drawn.split}-{len(examples)}"
+            about = f"{hints.replace(' ', '-')}-{material.split}-{len(examples)}"
             figures += [
                 TaskFigure(
                     name=f"colour-error-{about}",
@@ -80,7 +82,7 @@ class Colorization(FromImages):
                     goes_first=False,
                 ),
             ]
-        followed = measure_following(drawn.generator, examples, largest, seed)
+        followed = measure_following(material.generator, examples, largest, seed)
         if followed.images:
             figures.append(
                 TaskFigure(
@@ -97,3 +99,75 @@ class Colorization(FromImages):
 def _colorizer(generator: LoadedGenerator) -> Colorizer:
     assert isinstance(generator.module, Colorizer)
     return generator.module
+
+
+class Colours(NamedTuple):
+    """Distances to the true colours with so many hints."""
+
+    hints: int
+    error: float
+    """Mean absolute difference, as a share of the range of pixels."""
+    psnr: float
+    """Peak signal to noise ratio in dB, of the squared error over all images."""
+
+
+class Followed(NamedTuple):
+    """What happens where one hint tells another colour than the true one."""
+
+    share: float
+    """Of the images, those whose colour there is nearer to the hint than to the truth."""
+    error: float
+    """Mean absolute difference to the hint there, as a share of the range of pixels."""
+    images: int
+
+
+def measure_colours(generator: LoadedGenerator, examples: Split, largest: int, seed: int) -> list[Colours]:
+    """Distances for each of `HINT_COUNTS`; hints as a simulated user gives them, up to `largest` pixels a side."""
+    truth = to_float(examples.images).cpu()
+    figures = []
+    for count in HINT_COUNTS:
+        stream = torch.Generator().manual_seed(seed)
+        hints = simulate_hints(truth, torch.full((len(truth),), count), largest, stream)
+        drawn = generator.synthesize({"images": grey_of(truth), "hints": hints}).images
+        difference = (drawn.double() - examples.images.cpu().double()) / 255
+        psnr = -10 * torch.log10(difference.square().mean().clamp(min=1e-12))
+        figures.append(Colours(count, float(difference.abs().mean()), float(psnr)))
+    return figures
+
+
+def measure_following(generator: LoadedGenerator, examples: Split, largest: int, seed: int) -> Followed:
+    """One hint at the most colourful place of each image: the colour that another image has at its own.
+
+    The hint has the luminance of the place, so that it could be true; images whose partner has nearly the same colour
+    are left out.
+    """
+    truth = to_float(examples.images).cpu()
+    squares = _most_colourful(truth, largest)
+    order = torch.randperm(len(truth), generator=torch.Generator().manual_seed(seed))
+    own = mean_inside(truth, squares)
+    told = with_luminance(own[order], grey_of(own))
+    different = ((told - own).abs().mean((1, 2, 3)) / 2) > _DIFFERENT
+    if not different.any():
+        return Followed(0.0, 0.0, 0)
+    truth, squares, own, told = (tensor[different] for tensor in (truth, squares, own, told))
+    empty = truth.new_zeros(len(truth), 4, *truth.shape[2:])
+    hints = place_hints(empty, squares, told.expand_as(truth))
+    drawn = to_float(generator.synthesize({"images": grey_of(truth), "hints": hints}).images)
+    found = mean_inside(drawn, squares)
+    to_told, to_own = ((found - colour).abs().mean((1, 2, 3)) / 2 for colour in (told, own))
+    return Followed(float((to_told < to_own).double().mean()), float(to_told.mean()), len(truth))
+
+
+def _most_colourful(images: Tensor, largest: int) -> Tensor:
+    """bool [B, 1, H, W]: the square of `largest` pixels a side around the most colourful pixel, inside the image."""
+    height, width = images.shape[2:]
+    colourful = images.amax(1) - images.amin(1)
+    places = colourful.flatten(1).argmax(1)
+    rows, columns = places // width, places % width
+    return (_near(rows, largest, height)[:, :, None] & _near(columns, largest, width)[:, None, :])[:, None]
+
+
+def _near(places: Tensor, size: int, side: int) -> Tensor:
+    start = (places - size // 2).clamp(min=0, max=max(side - size, 0))
+    cells = torch.arange(side)
+    return (cells >= start[:, None]) & (cells < start[:, None] + size)

@@ -29,7 +29,7 @@ class Latent(Task):
     def answer(self, generator: LoadedGenerator, asked: Asked) -> Picture:
         labels = None if asked.labels is None else _classes(asked.labels, asked.num, generator.info.class_names)
         samples = generator.sample(asked.num, seed=asked.seed, labels=labels, truncation=asked.truncation)
-        every_class = generator.num_classes if labels is None else 0
+        every_class = generator.module.num_classes if labels is None else 0
         grid = image_grid(samples.images, columns_for(asked.num, every_class))
         return Picture("grid", f"{asked.num} images of {generator.info.called}", grid)
 

@@ -1,21 +1,27 @@
-"""Images from what a text says."""
+"""Images from what a text says: what a user's texts ask for, and pictures with their texts underneath."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from gan_models.data.captions import Vocabulary
 from gan_models.data.table import Split
-from gan_models.errors import RequestError
+from gan_models.errors import RequestError, unknown_name
 from gan_models.families.interfaces import Generator, Inputs
-from gan_models.sampling.generator import LoadedGenerator
+from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator
+from gan_models.sampling.grids import Pixels, as_image, image_grid
 from gan_models.tasks.base import Asked, Picture, Task, columns_for
-from gan_models.tasks.captioned import captioned_grid, captions_of, examples_of
 
 _ROWS, _COLUMNS = 5, 8
+_LEAST_WIDTH = 88  # pixels of a cell, so that a short caption fits in two lines
+_FONT_SIZE = 11
+_GAP = 6
 
 
 class Text(Task):
@@ -59,3 +65,65 @@ class Text(Task):
             samples.images, captions_of(samples.inputs["captions"], info), columns_for(asked.num, len(captions))
         )
         return Picture("grid", f"{asked.num} images of {info.called}", grid)
+
+
+def examples_of(texts: Sequence[str], info: GeneratorInfo) -> Split:
+    """Examples that carry these texts as captions, and black images that no text generator looks at.
+
+    Raises:
+        RequestError: a word that the generator has not learnt, or a text without words.
+    """
+    if not info.words:
+        raise RequestError(f"{info.recipe_name} was trained without captions: it cannot draw what a text says")
+    vocabulary = Vocabulary(info.words)
+    for text in texts:
+        for word in vocabulary.unknown(text):
+            raise unknown_name("word", word, info.words)
+        if not vocabulary.encode(text):
+            raise RequestError(f"caption {text!r} has no words; known: {', '.join(sorted(info.words))}")
+    channels, height, width = info.image_shape
+    images = torch.zeros(len(texts), height, width, channels, dtype=torch.uint8)
+    captions = torch.from_numpy(vocabulary.encode_all(texts))
+    return Split(images, None, list(texts), captions=captions)
+
+
+def captions_of(captions: Tensor, info: GeneratorInfo) -> list[str]:
+    """The texts of word numbers int64 [N, L]."""
+    vocabulary = Vocabulary(info.words)
+    return [vocabulary.decode(numbers) for numbers in captions.tolist()]
+
+
+def captioned_grid(images: Tensor, texts: Sequence[str], columns: int) -> Pixels:
+    """Uint8 images [N, H, W, C], `columns` to a row, enlarged to be read, each with its text underneath.
+
+    Returns:
+        uint8 [H', W', 3], black on white.
+    """
+    scale = -(-_LEAST_WIDTH // images.shape[2])
+    font = ImageFont.load_default(_FONT_SIZE)
+    lines = [_wrapped(text, font, scale * images.shape[2]) for text in texts]
+    line_height = sum(font.getmetrics()) if isinstance(font, ImageFont.FreeTypeFont) else _FONT_SIZE
+    strip = line_height * max(map(len, lines))
+    enlarged = images.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
+    width = enlarged.shape[2]
+    cells = []
+    for image, broken in zip(enlarged, lines, strict=True):
+        cell = Image.new("RGB", (width, enlarged.shape[1] + strip), "white")
+        cell.paste(as_image(image.numpy()), (0, 0))
+        for number, line in enumerate(broken):
+            place = ((width - font.getlength(line)) / 2, enlarged.shape[1] + number * line_height)
+            ImageDraw.Draw(cell).text(place, line, "black", font)
+        cells.append(torch.from_numpy(np.array(cell)))
+    return image_grid(torch.stack(cells), columns, gap=_GAP)
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
+    """A text in lines of at most `width` pixels; a longer word has a line for itself."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines

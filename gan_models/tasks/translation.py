@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -9,12 +11,12 @@ from gan_models.data.table import Split, to_float, to_uint8
 from gan_models.errors import RequestError
 from gan_models.families.interfaces import Generator, Inputs
 from gan_models.metrics.classifier import Classifier
-from gan_models.metrics.judge import Judge
+from gan_models.metrics.extraction import FeatureExtractor
+from gan_models.metrics.judge import Judge, Material
 from gan_models.metrics.scores import metric_name
-from gan_models.metrics.translation import measure_translation
-from gan_models.sampling.generator import LoadedGenerator
-from gan_models.tasks.base import Drawn, TaskFigure
-from gan_models.tasks.from_images import BeforeAfter, FromImages
+from gan_models.sampling.generator import LoadedGenerator, Samples
+from gan_models.tasks.base import TaskFigure
+from gan_models.tasks.from_images import FromImages
 
 _BY_DOMAINS = "domain-classifier"
 
@@ -41,50 +43,45 @@ class Translation(FromImages):
     def given(self, inputs: Inputs) -> Tensor | None:
         return inputs["images"]
 
-    def before_and_after(self, generator: LoadedGenerator, examples: Split, seed: int) -> BeforeAfter:
+    def before_and_after(self, generator: LoadedGenerator, examples: Split, seed: int) -> dict[str, Tensor]:
         """The image, then itself in every domain."""
         images = to_float(examples.images).cpu()
         columns = {"image": to_uint8(images)}
         for number, name in enumerate(generator.info.domain_names):
             domains = torch.full((len(images),), number)
             columns[name] = generator.synthesize({"images": images, "domains": domains}).images
-        return BeforeAfter.of(columns)
+        return columns
 
-    def measure(self, drawn: Drawn, judge: Judge, seed: int) -> list[TaskFigure]:
+    def measure(self, material: Material, judge: Judge, seed: int) -> list[TaskFigure]:
         """Whether the domain is reached, the rest kept, and the way back leads back."""
-        samples, split, count = drawn.samples, drawn.split, len(drawn.samples.images)
+        samples, split, count = material.samples, material.split, len(material.samples.images)
         domains, labels = judge.classifier(of="domains"), _classifier_of_labels(judge)
-        found = measure_translation(drawn.generator, samples, domains, labels)
-        figures = [
-            TaskFigure(
-                name=metric_name("domain-reached", _BY_DOMAINS, count),
-                title="translated images taken for the domain asked for",
-                value=found.reached,
-                real=domains.accuracy.get(split),
-                better="higher",
-                is_share=True,
-            )
-        ]
-        if found.kept is not None and labels is not None:
-            figures.append(
-                TaskFigure(
-                    name=metric_name("label-kept", labels.name, count),
-                    title="translated images taken for the class of the image they were made from",
-                    value=found.kept,
-                    real=labels.accuracy.get(split),
-                    better="higher",
-                    is_share=True,
-                )
-            )
-        figures.append(
-            TaskFigure(
-                name=f"cycle-error-{count}",
-                title="difference between an image and its translation back (share of the range of pixels)",
-                value=found.cycle_error,
-                better="lower",
-            )
+        found = measure_translation(material.generator, samples, domains, labels)
+        reached = TaskFigure(
+            name=metric_name("domain-reached", _BY_DOMAINS, count),
+            title="translated images taken for the domain asked for",
+            value=found.reached,
+            real=domains.accuracy.get(split),
+            better="higher",
+            is_share=True,
         )
-        return figures
+        cycle_error = TaskFigure(
+            name=f"cycle-error-{count}",
+            title="difference between an image and its translation back (share of the range of pixels)",
+            value=found.cycle_error,
+            better="lower",
+        )
+        if found.kept is None or labels is None:
+            return [reached, cycle_error]
+        kept = TaskFigure(
+            name=metric_name("label-kept", labels.name, count),
+            title="translated images taken for the class of the image they were made from",
+            value=found.kept,
+            real=labels.accuracy.get(split),
+            better="higher",
+            is_share=True,
+        )
+        return [reached, kept, cycle_error]
 
 
 def _classifier_of_labels(judge: Judge) -> Classifier | None:
@@ -95,3 +92,43 @@ def _classifier_of_labels(judge: Judge) -> Classifier | None:
         return judge.classifier(of="labels")
     except RequestError:
         return None
+
+
+class Translated(NamedTuple):
+    """Figures of translated images."""
+
+    reached: float
+    """Share of the images that a classifier of domains takes for the domain asked for."""
+    kept: float | None
+    """Share that a classifier of labels takes for the label of the image they were made from; None without labels."""
+    cycle_error: float
+    """Mean absolute difference of an image and its translation back, as a share of the range of pixels."""
+
+
+def measure_translation(
+    generator: LoadedGenerator, samples: Samples, domains: FeatureExtractor, labels: FeatureExtractor | None
+) -> Translated:
+    """Figures of `samples`, which `generator` made of examples with domains.
+
+    Args:
+        domains: a classifier of the data's domains.
+        labels: one of its labels, where it has any.
+    """
+    sources, source_domains = samples.sources, samples.source_domains
+    assert sources is not None
+    assert source_domains is not None
+    returned = generator.synthesize({"images": to_float(samples.images), "domains": source_domains}).images
+    kept = None
+    if labels is not None and samples.labels is not None:
+        kept = _share_named(labels, samples.images, samples.labels)
+    return Translated(
+        reached=_share_named(domains, samples.images, samples.inputs["domains"]),
+        kept=kept,
+        cycle_error=float((returned.double() - sources.cpu().double()).abs().mean() / 255),
+    )
+
+
+def _share_named(classifier: FeatureExtractor, images: Tensor, asked: Tensor) -> float:
+    logits = classifier.features_and_logits(images).logits
+    assert logits is not None
+    return float((logits.argmax(1) == asked.cpu()).double().mean())

@@ -8,7 +8,6 @@ from torch import Tensor
 from gan_models.data.table import Split, to_uint8
 from gan_models.families.interfaces import Generator, Inputs
 from gan_models.sampling.diversity import diversity
-from gan_models.sampling.examples import chosen
 from gan_models.tasks import TASKS
 
 _PER_CLASS = 8
@@ -42,7 +41,7 @@ class Probe:
         if generator.needs_examples:
             # Tables may be sorted by class; examples must not be all alike.
             order = torch.Generator().manual_seed(seed ^ _ORDER)
-            split = chosen(split, torch.randperm(len(split), generator=order)[: _UNCONDITIONAL + _WARM_UP])
+            split = split.rows(torch.randperm(len(split), generator=order)[: _UNCONDITIONAL + _WARM_UP])
         self.inputs = _to(device, generator.draw_inputs(count, stream, labels=labels, examples=split))
         self.labels = self.inputs.get("labels")
         self.warm_up = _to(device, generator.draw_inputs(_WARM_UP, stream, examples=split))

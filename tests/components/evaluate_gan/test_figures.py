@@ -6,44 +6,29 @@ import pytest
 import torch
 
 from components.evaluate_gan.figures import training_neighbours
-from components.evaluate_gan.material import Material
 from gan_models.data.table import ImageTable
 from gan_models.metrics.choice import Choice
-from gan_models.metrics.extraction import Advance, Extracted
+from gan_models.metrics.extraction import FeatureExtractor
 from gan_models.metrics.judge import Judge
-from gan_models.sampling.generator import GeneratorInfo, Samples
-
-INFO = GeneratorInfo(
-    recipe_name="dcgan", image_shape=(1, 8, 8), class_names=(), step=1, seed=0, data_fingerprint="f", diversity=1.0,
-    collapsed=False,
-)  # fmt: skip
 
 
-class Pixels:
+class Pixels(FeatureExtractor):
     """The pixels as features, slow by declaration."""
 
     name = "pixels"
-    quick = False
+    batch = 500
 
-    def describe(self) -> dict[str, object]:
-        return {"name": self.name}
-
-    def features_and_logits(self, images: torch.Tensor, advance: Advance | None = None) -> Extracted:
-        return Extracted(images.flatten(1).float(), None)
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return images.flatten(1).float(), None
 
 
 @pytest.mark.parametrize("extracted", [100, 1436])
 def test_copies_of_any_training_image_are_found(dataset: Path, tmp_path: Path, extracted: int) -> None:
-    judge = Judge(ImageTable.open(dataset), Pixels(), Choice("pixels", ""), cache=tmp_path)
+    judge = Judge(ImageTable.open(dataset), Pixels({}, "cpu"), Choice("pixels", ""), cache=tmp_path)
     training = judge.real_images("train", 1436)
     copies = training[[3, 700, 1400]]
-    features = judge.generated(Samples(copies, {}))
-    some = judge.real("train", extracted)
-    reference = judge.real("test", 50)
-    material = Material(
-        INFO, copies, None, features, "test", reference, some, some.part(0, 50), None, None, Samples(copies, {})
-    )
-    found = training_neighbours(copies, features.features, material, judge)
+    features = Pixels({}, "cpu").features_and_logits(copies).features
+    found = training_neighbours(copies, features, judge.real("train", extracted).features, judge)
     assert found.shape == (3, 4, 8, 8, 1)
     assert torch.equal(found[:, 0], copies)
     assert len(torch.unique(found.flatten(0, 1).flatten(1), dim=0)) == 12

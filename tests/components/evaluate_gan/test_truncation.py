@@ -10,10 +10,10 @@ from PIL import Image
 from components.evaluate_gan import figures
 from components.evaluate_gan.figures import write_truncation
 from components.evaluate_gan.findings import TruncationPoint
-from components.evaluate_gan.material import Material
 from components.evaluate_gan.measuring import truncation_curve
 from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.frechet import frechet_distance
+from gan_models.metrics.judge import Material
 from gan_models.sampling.generator import Samples
 
 
@@ -44,7 +44,7 @@ def material(generator: Drawing) -> Material:
     labels = torch.arange(40) % 4
     samples = Samples(torch.zeros(40, 2, 2, 1, dtype=torch.uint8), {"labels": labels})
     parts: dict[str, Any] = dict.fromkeys(Material._fields)
-    parts |= {"images": samples.images, "samples": samples, "generator": generator}
+    parts |= {"samples": samples, "generator": generator}
     parts |= {"generated": extracted(1), "reference": extracted(2)}
     return Material(**parts)
 

@@ -6,22 +6,17 @@ import functools
 from pathlib import Path
 
 import pytest
-import torch
 
-from components.evaluate_gan.material import Material, collect
-from components.evaluate_gan.measuring import find
+from components.evaluate_gan.measuring import find, notes_within_classes, plain_name
 from components.evaluate_gan.report import markdown
-from components.evaluate_gan.within_classes import notes_within_classes, plain_name
 from gan_models.data.shape import DataShape
 from gan_models.data.table import ImageTable
 from gan_models.families.building import build_generator
 from gan_models.metrics import intra_class
-from gan_models.metrics.judge import Judge
+from gan_models.metrics.judge import Judge, Material, collect
 from gan_models.recipes import load_recipe
 from gan_models.recipes.schema import Evaluation
 from gan_models.sampling.generator import GeneratorInfo, save_generator
-
-DEVICE = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +32,7 @@ def material(folder: Path, judge: Judge, recipe_name: str) -> Material:
         data_fingerprint=metadata.fingerprint, diversity=1.0, collapsed=False,
     )  # fmt: skip
     save_generator(folder, build_generator(recipe, DataShape((1, 8, 8), 10)).state_dict(), recipe, info)
-    return collect(folder, judge, 400, 1, DEVICE)
+    return collect(folder, judge, 400, 1)
 
 
 def test_digits_have_too_few_of_each_in_their_test_split_and_that_is_said(tmp_path: Path, judge: Judge) -> None:
@@ -70,7 +65,7 @@ def test_every_class_gets_a_figure_and_real_images_one_beside_it(
         assert found.comparison_metrics[one.real.name] == one.real.value
         assert one.real.name.startswith(f"real-intra-FD-of-{one.class_name}-")
         assert one.generated.value > 2 * one.real.value  # an untrained generator
-    text = markdown("x", found)
+    text = markdown("x", found, {})
     assert "| Frechet distance within classes, mean (lower is better) |" in text
     assert "| Frechet distance within a class | generated (images) | real (images) |" in text
 

@@ -13,8 +13,7 @@ from gan_models.data.table import Split
 from gan_models.families.building import build_generator
 from gan_models.recipes import load_recipe
 from gan_models.recipes.schema import Export
-from gan_models.sampling.examples import save_examples
-from gan_models.sampling.generator import GeneratorInfo, load_generator, save_generator
+from gan_models.sampling.generator import GeneratorInfo, load_generator, save_examples, save_generator
 
 WORDS = ("a", "red", "seven", "green")
 CAPTIONS = torch.tensor([[1, 2, 3], [1, 4, 3], [3, 0, 0]])

@@ -65,7 +65,8 @@ def test_reads_back_what_was_written(write: Write, tmp_path: Path) -> None:
 def test_batch_is_normalised_and_channels_last(write: Write, tmp_path: Path) -> None:
     write()
     split = ImageTable.open(tmp_path).split("train")
-    images, labels = split.batch(torch.tensor([3, 0]))
+    chosen = split.rows(torch.tensor([3, 0]))
+    images, labels = to_float(chosen.images), chosen.labels
     assert images.shape == (2, 3, 4, 4)
     assert images.dtype == torch.float32
     assert images.is_contiguous(memory_format=torch.channels_last)
@@ -79,7 +80,7 @@ def test_unlabelled_images_have_no_labels(write: Write, tmp_path: Path) -> None:
     split = ImageTable.open(tmp_path).split("train")
     assert metadata.counts["train"] == {"": 40}
     assert split.labels is None
-    assert split.batch(torch.tensor([0]))[1] is None
+    assert split.rows(torch.tensor([0])).labels is None
 
 
 def test_fingerprint_follows_content_not_layout(write: Write, tmp_path: Path) -> None:

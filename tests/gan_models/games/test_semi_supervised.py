@@ -8,14 +8,13 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from gan_models.data.table import Split, TableMetadata
+from gan_models.data.table import Split, TableMetadata, to_float
 from gan_models.errors import RequestError
 from gan_models.games.base import Batch, build_game
 from gan_models.games.semi_supervised.game import SemiSupervisedGame, labelled_rows, supervised_loss, unsupervised_loss
 from gan_models.layers.heads import ClassesHead
 from gan_models.recipes import Recipe
-from gan_models.sampling.classifier import load_classifier
-from gan_models.sampling.generator import folder_files
+from gan_models.sampling.generator import folder_files, load_classifier
 from gan_models.training.loop import train
 
 Digits = tuple[Split, TableMetadata]
@@ -71,7 +70,7 @@ def test_no_other_label_is_looked_at(digits: Digits, small_recipe: SmallRecipe) 
     weights = []
     for wrong in (False, True):
         game = started(recipe, digits)
-        images = digits[0].batch(torch.arange(16))[0]
+        images = to_float(digits[0].images[:16])
         labels = torch.zeros(16, dtype=torch.int64) if wrong else digits[0].labels[:16]
         torch.manual_seed(1)
         game.step(lambda images=images, labels=labels: Batch(images, labels), report=False)
@@ -83,7 +82,7 @@ def test_the_average_of_d_follows_its_weights_and_is_part_of_the_state(
     digits: Digits, small_recipe: SmallRecipe
 ) -> None:
     game = started(small_recipe("sgan"), digits)
-    images = digits[0].batch(torch.arange(16))[0]
+    images = to_float(digits[0].images[:16])
     expected = [parameter.detach().clone() for parameter in game.discriminator.parameters()]
     for step in range(1, 4):
         game.step(lambda: Batch(images), report=False)

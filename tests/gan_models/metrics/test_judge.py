@@ -48,11 +48,11 @@ def test_changed_data_under_the_same_name_are_not_answered_from_the_cache(tmp_pa
 
 
 def test_features_belong_to_the_images_and_labels_beside_them(judge: Judge) -> None:
-    images, labels, real = judge.real_images("test", 60), judge.real_labels("test", 60), judge.real("test", 60)
+    images, real = judge.real_images("test", 60), judge.real("test", 60)
     torch.testing.assert_close(judge.generated(Samples(images, {})).features, real.features)
-    assert labels is not None
+    assert real.labels is not None
     assert real.logits is not None
-    assert float((real.logits.argmax(1) == labels).float().mean()) > 0.9
+    assert float((real.logits.argmax(1) == real.labels).float().mean()) > 0.9
 
 
 def test_any_first_rows_are_a_random_sample_and_always_the_same() -> None:

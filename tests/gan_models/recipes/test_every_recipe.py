@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from gan_models.data.table import Split, TableMetadata
+from gan_models.data.table import Split, TableMetadata, to_float
 from gan_models.games.base import Batch, build_game
 from gan_models.recipes import Recipe
 from gan_models.sampling.generator import load_generator
@@ -48,7 +48,7 @@ def test_a_few_steps_change_both_players_and_stay_finite(
 
     def draw() -> Batch:
         index = torch.randint(0, len(split), (16,))
-        return Batch(split.batch(index)[0], None if labels is None else labels[index])
+        return Batch(to_float(split.images[index]), None if labels is None else labels[index])
 
     for _ in range(3):
         metrics = game.step(draw, report=True)

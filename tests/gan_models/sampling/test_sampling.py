@@ -14,7 +14,7 @@ from gan_models.recipes import load_recipe
 from gan_models.sampling.diversity import diversity
 from gan_models.sampling.generator import GeneratorInfo, load_generator, save_generator
 from gan_models.sampling.grids import image_grid, save_png
-from gan_models.sampling.interpolation import linear, spherical
+from gan_models.sampling.latents import linear, spherical
 
 
 def saved(folder: Path, name: str = "cgan-projection") -> Path:

@@ -11,7 +11,7 @@ from gan_models.errors import RequestError
 from gan_models.families.building import build_generator
 from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator
-from gan_models.sampling.truncation import truncate
+from gan_models.sampling.latents import truncate
 
 
 def drawn(threshold: float, seed: int = 1, shape: tuple[int, int] = (400, 50)) -> torch.Tensor:

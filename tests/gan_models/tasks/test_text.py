@@ -5,7 +5,7 @@ import torch
 
 from gan_models.errors import RequestError
 from gan_models.sampling.generator import GeneratorInfo
-from gan_models.tasks.captioned import captioned_grid, captions_of, examples_of
+from gan_models.tasks.text import captioned_grid, captions_of, examples_of
 
 INFO = GeneratorInfo(
     recipe_name="stackgan", image_shape=(3, 16, 16), class_names=(), words=("a", "red", "seven", "green"), step=1,
