@@ -29,9 +29,9 @@ class Unconditioned(nn.Sequential):
         return x
 
 
-def unconditioned_norm(kind: str, reference: int) -> NormFactory:
+def unconditioned_norm(kind: str) -> NormFactory:
     """The norm that a generator spec asks for, in blocks that pass a condition on."""
-    return lambda channels: Unconditioned(*generator_norm(kind, channels, reference))
+    return lambda channels: Unconditioned(*generator_norm(kind, channels))
 
 
 class UpBlock(nn.Module):

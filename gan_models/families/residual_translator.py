@@ -36,4 +36,4 @@ def norm_of(kind: str, *, affine: bool = False) -> Norm:
     """
     if kind == "instance" and affine:
         return lambda channels: [nn.InstanceNorm2d(channels, affine=True)]
-    return lambda channels: generator_norm(kind, channels, 0)
+    return lambda channels: generator_norm(kind, channels)

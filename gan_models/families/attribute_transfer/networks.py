@@ -12,7 +12,7 @@ from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
 from gan_models.families.attribute_transfer.spec import AttributeTransferDiscriminator, AttributeTransferGenerator
 from gan_models.families.building import Builder
-from gan_models.families.interfaces import Discriminator, Generator
+from gan_models.families.interfaces import Discriminator, Generator, ImageShape
 from gan_models.families.residual_translator import Residual, norm_of
 from gan_models.layers.attention import attention_after
 from gan_models.layers.normalization import discriminator_norm
@@ -29,7 +29,7 @@ class AttributeGenerator(Generator):
 
     task = "translation"
 
-    def __init__(self, spec: AttributeTransferGenerator, image_shape: tuple[int, int, int], num_domains: int) -> None:
+    def __init__(self, spec: AttributeTransferGenerator, image_shape: ImageShape, num_domains: int) -> None:
         super().__init__(("images", "domains"), num_domains=num_domains)
         channels, size, _ = image_shape
         norm, width, bias = norm_of(spec.norm, affine=True), spec.width, spec.norm == "none"
@@ -73,24 +73,20 @@ class PlainHead(nn.Module):
 class AttributeTransfer(Builder):
     """Both players."""
 
-    def generator(self, recipe: Recipe, shape: DataShape) -> AttributeGenerator:
+    def generator(self, spec: AttributeTransferGenerator, recipe: Recipe, shape: DataShape) -> AttributeGenerator:
         """Raises RequestError for data of fewer than two domains."""
         if shape.domains < 2:
             raise RequestError(
                 f"attribute-transfer translates between domains and the data has {shape.domains}: use a source with a "
                 "`domain` column of at least two values"
             )
-        spec = recipe.networks.generator
-        assert isinstance(spec, AttributeTransferGenerator)
         return AttributeGenerator(spec, shape.image, shape.domains)
 
-    def discriminator(self, recipe: Recipe, shape: DataShape) -> Discriminator:
+    def discriminator(self, spec: AttributeTransferDiscriminator, recipe: Recipe, shape: DataShape) -> Discriminator:
         """4x4 convolutions of stride 2, LeakyReLU(0.01); a head for patches and one for domains.
 
         Width 64, 6 layers, 128x128 RGB and 8 domains make the 44,786,624 parameters of the public code.
         """
-        spec = recipe.networks.discriminator
-        assert isinstance(spec, AttributeTransferDiscriminator)
         channels = shape.image[0]
         layers: list[nn.Module] = []
         sizes = spec.maps(shape.image[1])

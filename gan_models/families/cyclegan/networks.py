@@ -12,7 +12,7 @@ from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
 from gan_models.families.building import Builder
 from gan_models.families.cyclegan.spec import DOMAINS, CycleganDiscriminator, CycleganGenerator
-from gan_models.families.interfaces import Discriminator, DiscriminatorOutput, Generator
+from gan_models.families.interfaces import Discriminator, DiscriminatorOutput, Generator, ImageShape
 from gan_models.families.patches import patch_network
 from gan_models.families.residual_translator import Residual, norm_of
 from gan_models.layers.attention import attention_after
@@ -50,7 +50,7 @@ class TwoWayGenerator(Generator):
 
     task = "translation"
 
-    def __init__(self, spec: CycleganGenerator, image_shape: tuple[int, int, int]) -> None:
+    def __init__(self, spec: CycleganGenerator, image_shape: ImageShape) -> None:
         super().__init__(("images", "domains"), num_domains=DOMAINS)
         self.directions = Routed([direction(spec, *image_shape[:2]) for _ in range(DOMAINS)])
 
@@ -74,22 +74,17 @@ class TwoDomainDiscriminator(Discriminator):
 class Cyclegan(Builder):
     """Both players."""
 
-    def generator(self, recipe: Recipe, shape: DataShape) -> TwoWayGenerator:
+    initialise = staticmethod(SCHEMES["normal"])
+
+    def generator(self, spec: CycleganGenerator, recipe: Recipe, shape: DataShape) -> TwoWayGenerator:
         """Raises RequestError for data of another number of domains than two."""
         if shape.domains != DOMAINS:
             raise RequestError(
                 f"cyclegan translates between exactly {DOMAINS} domains and the data has {shape.domains}: use the "
                 "recipe attribute-transfer for more, or a source with two"
             )
-        spec = recipe.networks.generator
-        assert isinstance(spec, CycleganGenerator)
         return TwoWayGenerator(spec, shape.image)
 
-    def discriminator(self, recipe: Recipe, shape: DataShape) -> TwoDomainDiscriminator:
-        spec = recipe.networks.discriminator
-        assert isinstance(spec, CycleganDiscriminator)
+    def discriminator(self, spec: CycleganDiscriminator, recipe: Recipe, shape: DataShape) -> TwoDomainDiscriminator:
         trunks, heads = zip(*(patch_network(spec, shape.image) for _ in range(DOMAINS)), strict=True)
         return TwoDomainDiscriminator(Routed(trunks), Routed(heads))
-
-    def initialise(self, module: nn.Module) -> None:
-        SCHEMES["normal"](module)

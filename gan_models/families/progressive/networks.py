@@ -15,13 +15,11 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from gan_models.families.building import LatentBuilder
-from gan_models.families.interfaces import LatentGenerator, Trunk
+from gan_models.families.interfaces import ImageShape, LatentGenerator, Trunk
 from gan_models.families.progressive.spec import COARSEST, ProgressiveDiscriminator, ProgressiveGenerator, levels_of
 from gan_models.layers.equalized import HE, EqualizedConv2d, EqualizedLinear, reset
 from gan_models.layers.minibatch import MinibatchStdDev
-from gan_models.layers.pixel_norm import PixelNorm
-
-ImageShape = tuple[int, int, int]
+from gan_models.layers.normalization import PixelNorm
 
 
 class Stage(nn.Module):
@@ -60,10 +58,7 @@ def _recall(stage: nn.Module, _: object) -> None:
 class GrowingGenerator(LatentGenerator):
     """Pixel norm on the latent and after every convolution; nearest upsampling, then two 3x3 convolutions a level."""
 
-    def __init__(
-        self, spec: ProgressiveGenerator, latent: int, num_classes: int, image_shape: ImageShape, *, one_hot: bool
-    ) -> None:
-        super().__init__(latent, num_classes, one_hot=one_hot)
+    def build(self, spec: ProgressiveGenerator, image_shape: ImageShape) -> None:
         channels, self.size, _ = image_shape
         levels = levels_of(self.size)
         widths = spec.widths(levels)

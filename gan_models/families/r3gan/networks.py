@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu
 
 from gan_models.families.building import LatentBuilder
-from gan_models.families.interfaces import LatentGenerator, Trunk
+from gan_models.families.interfaces import ImageShape, LatentGenerator, Trunk
 from gan_models.families.r3gan.spec import R3ganDiscriminator, R3ganGenerator, Stages
 from gan_models.families.resolutions import plan
 from gan_models.layers.attention import attention_after
 
-ImageShape = tuple[int, int, int]
 _SLOPE = 0.2
 _GAIN = sqrt(2.0 / (1.0 + _SLOPE**2))  # keeps the variance through the leaky ReLU (He et al. 2015)
 _CONVOLUTIONS = 3  # of a block
@@ -83,10 +82,7 @@ class GenerativeBasis(nn.Module):
 class R3ganImageGenerator(LatentGenerator):
     """A basis at the coarsest map and `blocks` residual blocks at each map, doubling in between."""
 
-    def __init__(
-        self, spec: R3ganGenerator, latent: int, num_classes: int, image_shape: ImageShape, *, one_hot: bool
-    ) -> None:
-        super().__init__(latent, num_classes, one_hot=one_hot)
+    def build(self, spec: R3ganGenerator, image_shape: ImageShape) -> None:
         channels, size, _ = image_shape
         base, doublings = plan(size, spec.family)
         widths = _widths(spec, doublings)[::-1]
