@@ -13,8 +13,9 @@ from gan_models.errors import RequestError
 from gan_models.families.attribute_transfer.spec import AttributeTransferDiscriminator, AttributeTransferGenerator
 from gan_models.families.building import Builder
 from gan_models.families.interfaces import Discriminator, Generator, ImageShape
-from gan_models.families.residual_translator import Residual, norm_of
+from gan_models.families.translation import norm_of, residual_translator
 from gan_models.layers.attention import attention_after
+from gan_models.layers.heads import ConvolutionalHead
 from gan_models.layers.normalization import discriminator_norm
 from gan_models.recipes.schema import Recipe
 
@@ -31,22 +32,10 @@ class AttributeGenerator(Generator):
 
     def __init__(self, spec: AttributeTransferGenerator, image_shape: ImageShape, num_domains: int) -> None:
         super().__init__(("images", "domains"), num_domains=num_domains)
-        channels, size, _ = image_shape
-        norm, width, bias = norm_of(spec.norm, affine=True), spec.width, spec.norm == "none"
-
-        def block(layer: nn.Module, outputs: int) -> list[nn.Module]:
-            return [layer, *norm(outputs), nn.ReLU(inplace=True)]
-
-        layers = block(nn.Conv2d(channels + num_domains, width, 7, 1, 3, bias=bias), width)
-        for _ in range(spec.halvings):
-            layers += block(nn.Conv2d(width, 2 * width, 4, 2, 1, bias=bias), 2 * width)
-            size, width = size // 2, 2 * width
-            layers += attention_after(size, width, spec.attention)
-        layers += [Residual(width, norm, bias=bias, padding="zeros") for _ in range(spec.blocks)]
-        for _ in range(spec.halvings):
-            layers += block(nn.ConvTranspose2d(width, width // 2, 4, 2, 1, bias=bias), width // 2)
-            width //= 2
-        self.layers = nn.Sequential(*layers, nn.Conv2d(width, channels, 7, 1, 3, bias=bias), nn.Tanh())
+        norm, bias = norm_of(spec.norm, affine=True), spec.norm == "none"
+        self.layers = residual_translator(
+            spec, image_shape, norm, planes=num_domains, kernel=4, padding="zeros", bias=bias, last_bias=bias
+        )
 
     def forward(self, images: Tensor, domains: Tensor) -> Tensor:
         """Images float [B, C, H, W] in [-1, 1] and target domains int64 [B] -> images of these domains."""
@@ -55,19 +44,6 @@ class AttributeGenerator(Generator):
         planes = planes[:, :, None, None].expand(-1, -1, *images.shape[2:])
         translated: Tensor = self.layers(torch.cat([images, planes], dim=1))
         return translated
-
-
-class PlainHead(nn.Module):
-    """A convolution without bias: patches' logits [B, H, W], or the logits [B, K] of what the whole map shows."""
-
-    def __init__(self, channels: int, outputs: int, kernel: int) -> None:
-        super().__init__()
-        self.outputs = outputs
-        self.layer = nn.Conv2d(channels, outputs, kernel, 1, 1 if outputs == 1 else 0, bias=False)
-
-    def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
-        logits: Tensor = self.layer(features)
-        return logits.squeeze(1) if self.outputs == 1 else logits.flatten(1)
 
 
 class AttributeTransfer(Builder):
@@ -96,5 +72,6 @@ class AttributeTransfer(Builder):
             layers += [nn.Conv2d(channels, width, 4, 2, 1), *norm, nn.LeakyReLU(_SLOPE, inplace=True)]
             layers += attention_after(size, width, spec.attention)
             channels = width
-        patches, domains = PlainHead(channels, 1, 3), PlainHead(channels, shape.domains, sizes[-1])
+        patches = ConvolutionalHead(channels, 1, 3, bias=False)
+        domains = ConvolutionalHead(channels, shape.domains, sizes[-1], bias=False)
         return Discriminator(nn.Sequential(*layers), patches, classifier=domains)

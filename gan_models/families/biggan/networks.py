@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from gan_models.families.biggan.spec import BigganDiscriminator, BigganGenerator, downs
+from gan_models.families.biggan.spec import BigganDiscriminator, BigganGenerator
 from gan_models.families.building import LatentBuilder
 from gan_models.families.interfaces import ImageShape, LatentGenerator, Trunk
 from gan_models.families.residual import UpBlocks, down_trunk
-from gan_models.families.resolutions import plan
 from gan_models.layers.initialization import SCHEMES
 
 # Channels of the maps from the coarsest, in units of `width`: the public code's 128x128, 64x64 and 32x32 networks.
@@ -61,7 +60,7 @@ class BigganImageGenerator(LatentGenerator):
 
     def build(self, spec: BigganGenerator, image_shape: ImageShape) -> None:
         channels, size, _ = image_shape
-        base, doublings = plan(size, spec.family)
+        base, doublings = spec.plan(size)
         self.chunks = _chunks(self.latent, doublings + 1)
         widths = [spec.width * factor for factor in _UP.get(doublings, (_SMALL,) * (doublings + 1))]
         shared = spec.embedding if self.num_classes else 0
@@ -97,7 +96,7 @@ class Biggan(LatentBuilder):
     def trunk(self, spec: BigganDiscriminator, image_shape: ImageShape) -> Trunk:
         """Halving blocks, then one that keeps the coarsest map at 128x128, two that keep twice it at 32x32 and less."""
         channels, size, _ = image_shape
-        halvings = downs(size)
-        factors = _DOWN.get(plan(size, spec.family).doublings, (_SMALL,) * (halvings + 2))
+        halvings = spec.halvings(size)
+        factors = _DOWN.get(spec.plan(size).doublings, (_SMALL,) * (halvings + 2))
         widths = [channels, *(spec.width * factor for factor in factors)]
         return down_trunk(widths, size, halvings, wide=True, norm=spec.norm, attention=spec.attention)

@@ -15,8 +15,7 @@ from gan_models.errors import RequestError
 from gan_models.families.building import Builder
 from gan_models.families.colorization.spec import ColorizationDiscriminator, ColorizationGenerator
 from gan_models.families.interfaces import Discriminator, Generator
-from gan_models.families.patches import patch_network
-from gan_models.families.residual_translator import Norm, norm_of
+from gan_models.families.translation import Norm, norm_of, patch_network
 from gan_models.games.colorization.spec import Colorization as ColorizationRules
 from gan_models.layers.attention import attention_after
 from gan_models.layers.initialization import SCHEMES

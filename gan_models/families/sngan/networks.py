@@ -23,8 +23,8 @@ from gan_models.families.residual import (
     down_trunk,
     unconditioned_norm,
 )
-from gan_models.families.resolutions import map_widths, plan
-from gan_models.families.sngan.spec import SnganDiscriminator, SnganGenerator, downs
+from gan_models.families.resolutions import map_widths
+from gan_models.families.sngan.spec import SnganDiscriminator, SnganGenerator
 from gan_models.layers.initialization import SCHEMES
 from gan_models.layers.normalization import ConditionalBatchNorm2d
 
@@ -34,7 +34,7 @@ class SnganImageGenerator(LatentGenerator):
 
     def build(self, spec: SnganGenerator, image_shape: ImageShape) -> None:
         channels, size, _ = image_shape
-        base, doublings = plan(size, spec.family)
+        base, doublings = spec.plan(size)
         widths = map_widths(spec.width, doublings)
         plain: NormFactory = unconditioned_norm(spec.norm)
         by_class = self.num_classes and not self.one_hot
@@ -61,8 +61,8 @@ class Sngan(LatentBuilder):
     def trunk(self, spec: SnganDiscriminator, image_shape: ImageShape) -> Trunk:
         """Halving blocks down to twice the coarsest map, as in the 32x32 network, and two that keep it."""
         channels, size, _ = image_shape
-        halvings = downs(size)
-        finest_first = map_widths(spec.width, plan(size, spec.family).doublings)[::-1]
+        halvings = spec.halvings(size)
+        finest_first = map_widths(spec.width, spec.plan(size).doublings)[::-1]
         widths = [channels, *finest_first[:halvings], spec.width, spec.width]
         return down_trunk(widths, size, halvings, wide=False, norm=spec.norm, attention=spec.attention)
 
