@@ -23,7 +23,7 @@ from gan_models.errors import RequestError
 from gan_models.families.building import Builder
 from gan_models.families.interfaces import Generator
 from gan_models.families.stackgan.spec import StackganGenerator, sizes_down_from
-from gan_models.families.stackgan.text_encoder import build_text_encoder
+from gan_models.families.stackgan.text import build_text_encoder
 from gan_models.layers.attention import attention_after
 from gan_models.layers.initialization import SCHEMES, gains_around_one
 from gan_models.layers.normalization import generator_norm

@@ -17,8 +17,7 @@ from gan_models.data.shape import DataShape
 from gan_models.families.building import LatentBuilder, builder
 from gan_models.families.interfaces import Discriminator
 from gan_models.families.stackgan.networks import Drawing, StackGan, augmentation_divergence
-from gan_models.families.stackgan.text_encoder import TextEncoder, build_text_encoder
-from gan_models.families.stackgan.text_head import TextHead
+from gan_models.families.stackgan.text import TextEncoder, TextHead, build_text_encoder
 from gan_models.games.base import Batch, Game, Judged, Loss, Made
 from gan_models.games.text.spec import TextToImage
 from gan_models.recipes.schema import Recipe
