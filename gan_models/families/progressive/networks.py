@@ -17,7 +17,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 from gan_models.families.building import LatentBuilder
 from gan_models.families.interfaces import ImageShape, LatentGenerator, Trunk
 from gan_models.families.progressive.spec import COARSEST, ProgressiveDiscriminator, ProgressiveGenerator, levels_of
-from gan_models.layers.equalized import HE, EqualizedConv2d, EqualizedLinear, reset
+from gan_models.layers.equalized import HE, EqualizedConv2d, EqualizedLinear
 from gan_models.layers.minibatch import MinibatchStdDev
 from gan_models.layers.normalization import PixelNorm
 
@@ -79,7 +79,8 @@ class GrowingGenerator(LatentGenerator):
             first: Tensor = self.to_image[0](features)
             return first
         grown: Tensor = self.to_image[level](self.blocks[level - 1](features))
-        return grown if alpha >= 1.0 else torch.lerp(doubled(self.to_image[level - 1](features)), grown, alpha)
+        before = self.to_image[level - 1](features)
+        return grown if alpha >= 1.0 else torch.lerp(interpolate(before, scale_factor=2), grown, alpha)
 
     def draw_at_stage(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images [B, C, `stage.size`, `stage.size`], not clamped: what the game is played with."""
@@ -126,11 +127,6 @@ class GrowingTrunk(nn.Module):
         return seen
 
 
-def doubled(images: Tensor) -> Tensor:
-    """[B, C, H, W] -> [B, C, 2H, 2W], each pixel four times."""
-    return interpolate(images, scale_factor=2)
-
-
 class Progressive(LatentBuilder):
     """Both players."""
 
@@ -144,7 +140,7 @@ class Progressive(LatentBuilder):
     def initialise(self, module: nn.Module) -> None:
         """N(0, 1) and zero biases, appendix A.1; the scale is applied at run time."""
         if isinstance(module, EqualizedLinear | EqualizedConv2d):
-            reset(module)
+            module.reset_parameters()
 
 
 class _FirstBlock(nn.Module):

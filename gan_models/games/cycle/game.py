@@ -10,10 +10,11 @@ from torch import Tensor
 
 from gan_models.data.shape import DataShape
 from gan_models.families.cyclegan.spec import DOMAINS
-from gan_models.games.base import Batch, Game, Judged, Loss, Made, Stateful
+from gan_models.games.base import Batch, Game, Loss, Made, Stateful
 from gan_models.games.cycle.spec import Cycle
 from gan_models.meter import Meter
 from gan_models.recipes.schema import Recipe
+from gan_models.regularizers import Round
 
 
 class ImagePool:
@@ -95,13 +96,13 @@ class CycleGame(Game[Cycle]):
             fake[chosen] = pool.query(fake[chosen])
         return super().move_discriminator(batch, made._replace(images=fake), report=report)
 
-    def discriminator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+    def discriminator_loss(self, batch: Batch, made: Made, judged: Round) -> Loss:
         real = by_domain((judged.real_logits - 1).square(), domains_of(batch))
         # Halved, so that D is slow beside G (section 4).
         loss = 0.5 * (real + by_domain(judged.fake_logits.square(), others(batch)))
         return loss, {"D/loss": loss.detach(), **self.accuracy(judged, 0.5)}
 
-    def generator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+    def generator_loss(self, batch: Batch, made: Made, judged: Round) -> Loss:
         own = domains_of(batch)
         with self.precision():
             returned = self.generator(made.images, own)
