@@ -66,8 +66,13 @@ class LatentBuilder(Builder, ABC):
         channels, height, width = shape.image
         planes = shape.classes if conditioning == "concat" else 0
         trunk = self.trunk(spec, (channels + planes, height, width))
-        minibatch, extra_channels, extra_features = _minibatch(spec, trunk)
-        features = (trunk.channels + extra_channels) * trunk.positions + extra_features
+        features, kind = trunk.channels * trunk.positions, spec.get("minibatch", "none")
+        minibatch: nn.Module | None = None
+        if kind == "stddev" and not trunk.has_stddev:
+            minibatch, features = MinibatchStdDev(), features + trunk.positions
+        elif kind == "discrimination":
+            minibatch = MinibatchDiscrimination(features)
+            features += minibatch.kernels
         head: nn.Module
         if conditioning == "projection":
             head = ProjectionHead(trunk.channels, trunk.positions, shape.classes)
@@ -96,14 +101,3 @@ def build_discriminator(recipe: Recipe, shape: DataShape) -> Discriminator:
     spec = recipe.networks.discriminator
     family = builder(spec.family)
     return family.finish(family.discriminator(spec, recipe, shape), spec)
-
-
-def _minibatch(spec: PlayerSpec, trunk: Trunk) -> tuple[nn.Module | None, int, int]:
-    """The layer in front of the heads, and how many channels or features it adds."""
-    kind = spec.get("minibatch", "none")
-    if kind == "stddev" and not trunk.has_stddev:
-        return MinibatchStdDev(), 1, 0
-    if kind == "discrimination":
-        layer = MinibatchDiscrimination(trunk.channels * trunk.positions)
-        return layer, 0, layer.kernels
-    return None, 0, 0

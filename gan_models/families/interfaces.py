@@ -171,17 +171,14 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
         if self.label_planes:
-            images = torch.cat([images, _label_planes(images, labels, self.label_planes)], dim=1)
+            if labels is None:
+                raise ValueError("this discriminator is conditional: pass labels")
+            # Planes [B, K, H, W], that of the class of ones and the rest of zeros (Mirza, Osindero 2014).
+            one_hot = nn.functional.one_hot(labels, self.label_planes).to(images.dtype)
+            planes = one_hot[:, :, None, None].expand(-1, -1, *images.shape[2:])
+            images = torch.cat([images, planes], dim=1)
         features = self.trunk(images)
         seen = features if self.minibatch is None else self.minibatch(features)
         class_logits = None if self.classifier is None else self.classifier(seen)
         judged = class_logits if isinstance(self.head, ClassesHead) else seen
         return DiscriminatorOutput(self.head(judged, labels), features, class_logits)
-
-
-def _label_planes(images_BCHW: Tensor, labels_B: Tensor | None, classes: int) -> Tensor:
-    """The class as `classes` planes [B, K, H, W], one of ones and the rest of zeros (Mirza, Osindero 2014)."""
-    if labels_B is None:
-        raise ValueError("this discriminator is conditional: pass labels")
-    one_hot = nn.functional.one_hot(labels_B, classes).to(images_BCHW.dtype)
-    return one_hot[:, :, None, None].expand(-1, -1, *images_BCHW.shape[2:])

@@ -10,6 +10,8 @@ stage's own size, which is what D at that stage looks at.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
@@ -49,8 +51,7 @@ class Stage(nn.Module):
         return COARSEST << self.level
 
 
-def _recall(stage: nn.Module, _: object) -> None:
-    assert isinstance(stage, Stage)
+def _recall(stage: Any, _: object) -> None:
     level, alpha = stage.values.tolist()
     stage.level, stage.alpha = int(level), alpha
 
