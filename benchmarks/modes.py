@@ -31,7 +31,7 @@ from gan_models.games.adversarial.game import AdversarialGame
 from gan_models.games.base import Batch
 from gan_models.layers.heads import LinearHead
 from gan_models.layers.minibatch import MinibatchDiscrimination, MinibatchStdDev
-from gan_models.layers.spectral import add_spectral_norm
+from gan_models.layers.normalization import add_spectral_norm
 from gan_models.metrics.distributions import earth_movers, histogram, jensen_shannon, kullback_leibler, total_variation
 from gan_models.recipes.schema import Recipe
 from gan_models.regularizers import Round

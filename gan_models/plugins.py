@@ -10,27 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar, cast
+from pkgutil import resolve_name
+from typing import Generic, TypeVar, cast
 
 from gan_models.errors import RequestError, unknown_name
 
-GROUPS = tuple(
-    f"gan_pipeline.{kind}"
-    for kind in (
-        "families",
-        "games",
-        "losses",
-        "regularizers",
-        "tasks",
-        "metrics",
-        "sources",
-        "stages",
-        "engines",
-        "trackers",
-    )
-)
+_KINDS = ("families", "games", "losses", "regularizers", "tasks", "metrics", "sources", "stages", "engines", "trackers")
+GROUPS = tuple(f"gan_pipeline.{kind}" for kind in _KINDS)
 
 T = TypeVar("T")
 
@@ -80,7 +67,7 @@ class Registry(Mapping[str, T], Generic[T]):
     def _load(self, name: str) -> T:
         if name in self._own:
             own = self._own[name]
-            return cast(T, _attribute(own)) if isinstance(own, str) else own
+            return cast(T, resolve_name(own)) if isinstance(own, str) else own
         point = self._added[name]
         try:
             return cast(T, point.load())
@@ -117,8 +104,3 @@ def _points() -> dict[str, tuple[EntryPoint, ...]]:
 
 def _package(point: EntryPoint) -> str:
     return f"{point.dist.name}=={point.dist.version}" if point.dist else point.value
-
-
-def _attribute(place: str) -> Any:
-    module, _, name = place.partition(":")
-    return getattr(import_module(module), name)

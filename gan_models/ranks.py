@@ -120,22 +120,6 @@ def _grouped() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
-class _Sum(torch.autograd.Function):
-    """The sum over ranks; so is its derivative's."""
-
-    @staticmethod
-    def forward(context: Any, value: Tensor) -> Tensor:
-        total = value.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:
-        total = gradient.clone()
-        dist.all_reduce(total)
-        return total
-
-
 class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
     """Batch norm with the statistics of all ranks' rows; on any device, unlike `nn.SyncBatchNorm`.
 
@@ -151,12 +135,14 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
         """[B, C, ...] -> the same shape."""
         if not (self.training and self.shared and _grouped()):
             return super().forward(x)
+        from torch.distributed.nn.functional import all_reduce
+
         each, rest = x.float(), [0, *range(2, x.dim())]
         rows = x.numel() // x.shape[1] * count()
         places = (1, -1, *(1 for _ in rest[1:]))
-        mean: Tensor = _Sum.apply(each.sum(rest)) / rows
+        mean: Tensor = all_reduce(each.sum(rest)) / rows  # type: ignore[no-untyped-call]
         centred = each - mean.view(places)
-        variance: Tensor = _Sum.apply(centred.square().sum(rest)) / rows
+        variance: Tensor = all_reduce(centred.square().sum(rest)) / rows  # type: ignore[no-untyped-call]
         self._remember(mean.detach(), variance.detach() * (rows / max(1, rows - 1)))
         normal = centred * torch.rsqrt(variance + self.eps).view(places)
         if self.affine:

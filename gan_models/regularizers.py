@@ -27,7 +27,8 @@ Images = Literal["", "real", "fake", "between"]
 
 @dataclass(frozen=True)
 class Round:
-    """What is on the table when a player's loss is taken: images [B, C, H, W], labels [B], D and what it said.
+    """What is on the table when a player's loss is taken: images [B, C, H, W] as D saw them, what it was told
+    of them, and what it said, with logits in fp32.
 
     In G's move `real_output` is None: D has not looked at the real images since it moved.
     """
@@ -40,6 +41,16 @@ class Round:
     labels: Tensor | None
     real_output: DiscriminatorOutput | None
     fake_output: DiscriminatorOutput
+
+    @property
+    def real_logits(self) -> Tensor:
+        """Of D's own move."""
+        assert self.real_output is not None
+        return self.real_output.logits
+
+    @property
+    def fake_logits(self) -> Tensor:
+        return self.fake_output.logits
 
     @property
     def network(self) -> nn.Module:
@@ -117,8 +128,7 @@ class R1(Regularizer):
     differentiates: ClassVar[Images] = "real"
 
     def value(self, round_: Round) -> Tensor:
-        assert round_.real_output is not None
-        return 0.5 * _squared_gradient_norms(round_.real_output.logits, round_.real).mean()
+        return 0.5 * _squared_gradient_norms(round_.real_logits, round_.real).mean()
 
 
 class R2(Regularizer):
@@ -128,7 +138,7 @@ class R2(Regularizer):
     differentiates: ClassVar[Images] = "fake"
 
     def value(self, round_: Round) -> Tensor:
-        return 0.5 * _squared_gradient_norms(round_.fake_output.logits, round_.fake).mean()
+        return 0.5 * _squared_gradient_norms(round_.fake_logits, round_.fake).mean()
 
 
 class SlopePenalty(Regularizer):
@@ -187,8 +197,7 @@ class Drift(Regularizer):
     name: Literal["drift"] = "drift"
 
     def value(self, round_: Round) -> Tensor:
-        assert round_.real_output is not None
-        return round_.real_output.logits.float().square().mean()
+        return round_.real_logits.float().square().mean()
 
 
 class FeatureMatching(Regularizer):

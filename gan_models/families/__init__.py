@@ -1,17 +1,4 @@
-"""Families of networks, a folder each: `spec.py` (its sections of a recipe, no PyTorch), `networks.py`.
-
-mlp                 multilayer perceptrons (Goodfellow et al. 2014)
-dcgan               strided and transposed convolutions (Radford, Metz, Chintala 2016)
-sngan               residual networks; with attention, SAGAN (Miyato et al. 2018; Zhang et al. 2019)
-sngan-cnn           plain and strided convolutions in turn (Miyato et al. 2018)
-biggan              residual networks that hear class and latent everywhere (Brock et al. 2019)
-r3gan               residual networks without normalisation (Huang et al. 2024)
-progressive         growing networks (Karras et al. 2018)
-cyclegan            translators between two domains (Zhu et al. 2017)
-attribute-transfer  one translator for any number of domains (Choi et al. 2018)
-colorization        U-Net and PatchGAN on colours (Zhang et al. 2017; Isola et al. 2017)
-stackgan            text to image in two stages (Zhang et al. 2017)
-"""
+"""Families of networks, a folder each: `spec.py` (its sections of a recipe, no PyTorch), `networks.py`."""
 
 from __future__ import annotations
 
@@ -19,17 +6,17 @@ from gan_models.families.base import Family
 from gan_models.plugins import Registry
 
 _NAMES = (
-    "mlp",
-    "dcgan",
-    "sngan",
-    "sngan-cnn",
-    "biggan",
-    "r3gan",
-    "progressive",
-    "cyclegan",
-    "attribute-transfer",
-    "colorization",
-    "stackgan",
+    "mlp",  # multilayer perceptrons (Goodfellow et al. 2014)
+    "dcgan",  # strided and transposed convolutions (Radford, Metz, Chintala 2016)
+    "sngan",  # residual networks; with attention, SAGAN (Miyato et al. 2018; Zhang et al. 2019)
+    "sngan-cnn",  # plain and strided convolutions in turn (Miyato et al. 2018)
+    "biggan",  # residual networks that hear class and latent everywhere (Brock et al. 2019)
+    "r3gan",  # residual networks without normalisation (Huang et al. 2024)
+    "progressive",  # growing networks (Karras et al. 2018)
+    "cyclegan",  # translators between two domains (Zhu et al. 2017)
+    "attribute-transfer",  # one translator for any number of domains (Choi et al. 2018)
+    "colorization",  # U-Net and PatchGAN on colours (Zhang et al. 2017; Isola et al. 2017)
+    "stackgan",  # text to image in two stages (Zhang et al. 2017)
 )
 
 FAMILIES: Registry[Family] = Registry(

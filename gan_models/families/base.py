@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from gan_models.errors import RequestError
+from gan_models.families.resolutions import Plan, plan
 from gan_models.sections import PositiveInt, Section
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ GeneratorNorm = Annotated[
         description="normalisation of G's hidden layers; virtual and reference: statistics of a fixed reference batch "
         "(Salimans et al. 2016)"
     ),
+]
+TranslatorNorm = Annotated[
+    Literal["batch", "instance", "none"], Field(description="normalisation of G's hidden layers")
 ]
 DiscriminatorNorm = Annotated[
     Literal["none", "batch", "layer", "instance"],
@@ -71,6 +75,10 @@ class PlayerSpec(Section):
         """A setting, or what stands for it in a family that does not have it."""
         return getattr(self, setting) if setting in type(self).model_fields else otherwise
 
+    def plan(self, size: int) -> Plan:
+        """How a coarse map doubles to `size`; raises RequestError where none does."""
+        return plan(size, self.family)
+
     def maps(self, size: int) -> Sequence[int]:
         """Sizes of the feature maps that attention may follow, for images of `size` pixels a side."""
         return ()
@@ -112,27 +120,38 @@ class DiscriminatorSpec(PlayerSpec):
     player: ClassVar[Literal["generator", "discriminator"]] = "discriminator"
 
 
-class ConvolutionalGenerator(GeneratorSpec):
-    """Base of generators that double a small map until it is an image."""
+class ConvolutionalSpec(PlayerSpec):
+    """What all networks of convolutions can be told."""
 
-    norm: GeneratorNorm = "batch"
+    norm: str = "none"
     spectral_norm: SpectralNorm = False
     attention: Maps = ()
     init: Init = "family"
 
 
-class TranslatorSpec(GeneratorSpec):
+class ConvolutionalGenerator(ConvolutionalSpec, GeneratorSpec):
+    """Base of generators that double a small map until it is an image."""
+
+    norm: GeneratorNorm = "batch"
+
+    def maps(self, size: int) -> Sequence[int]:
+        return self.plan(size).maps[1:]
+
+
+class StridedGenerator(ConvolutionalGenerator):
+    """Base of generators of transposed convolutions."""
+
+    width: PositiveInt = Field(64, description="channels of the last hidden layer; doubles towards the latent")
+    max_width: MaxWidth = 512
+
+
+class TranslatorSpec(ConvolutionalSpec, GeneratorSpec):
     """Base of generators that are given images."""
 
     hears: ClassVar[tuple[str, ...]] = ()
     deaf: ClassVar[str] = "{family} takes images, not class labels: leave the conditioning section out"
 
-    norm: Annotated[Literal["batch", "instance", "none"], Field(description="normalisation of G's hidden layers")] = (
-        "instance"
-    )
-    spectral_norm: SpectralNorm = False
-    attention: Maps = ()
-    init: Init = "family"
+    norm: TranslatorNorm = "instance"
 
 
 class ResidualTranslator(TranslatorSpec):
@@ -140,6 +159,7 @@ class ResidualTranslator(TranslatorSpec):
 
     width: PositiveInt = Field(64, description="channels at full resolution; doubles at each halving of the image")
     halvings: PositiveInt = Field(2, description="how often the image is halved before the residual blocks")
+    blocks: PositiveInt = Field(6, description="residual blocks")
 
     def maps(self, size: int) -> Sequence[int]:
         if size % (1 << self.halvings) or size >> self.halvings < 2:
@@ -150,19 +170,26 @@ class ResidualTranslator(TranslatorSpec):
         return [size >> level for level in range(1, self.halvings + 1)]
 
 
-class ImageDiscriminator(DiscriminatorSpec):
+class ImageDiscriminator(ConvolutionalSpec, DiscriminatorSpec):
     """Base of discriminators of convolutions."""
 
     norm: DiscriminatorNorm = "none"
-    spectral_norm: SpectralNorm = False
-    attention: Maps = ()
-    init: Init = "family"
 
 
 class ConvolutionalDiscriminator(ImageDiscriminator):
     """Base of discriminators that judge an image as a whole, beside its neighbours where asked for."""
 
     minibatch: Minibatch = "none"
+
+    def maps(self, size: int) -> Sequence[int]:
+        return self.plan(size).maps[:-1]
+
+
+class StridedDiscriminator(ConvolutionalDiscriminator):
+    """Base of discriminators of strided convolutions."""
+
+    width: PositiveInt = Field(64, description="channels of the first layer; doubles at each halving of the image")
+    max_width: MaxWidth = 512
 
 
 class PatchDiscriminator(ImageDiscriminator):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from importlib import import_module
+from collections.abc import Callable
+from pkgutil import resolve_name
 from typing import Any, ClassVar, TypeVar
 
 from torch import nn
@@ -11,11 +12,11 @@ from torch import nn
 from gan_models.data.shape import DataShape
 from gan_models.families import FAMILIES
 from gan_models.families.base import PlayerSpec
-from gan_models.families.interfaces import Discriminator, Generator, LatentGenerator, Trunk
+from gan_models.families.interfaces import Discriminator, Generator, ImageShape, LatentGenerator, Trunk
 from gan_models.layers.heads import ClassesHead, LinearHead, ProjectionHead
 from gan_models.layers.initialization import SCHEMES
 from gan_models.layers.minibatch import MinibatchDiscrimination, MinibatchStdDev
-from gan_models.layers.spectral import add_spectral_norm
+from gan_models.layers.normalization import add_spectral_norm
 from gan_models.recipes.schema import Recipe
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -28,14 +29,14 @@ class Builder:
     RequestError. A family without one of the players is never asked for it.
     """
 
-    def generator(self, recipe: Recipe, shape: DataShape) -> Generator:
-        raise LookupError(f"{recipe.networks.generator.family} has no generator")
+    initialise: Callable[[nn.Module], None] = staticmethod(lambda module: None)
+    """The paper's first weights, for `nn.Module.apply`; here: what PyTorch drew."""
 
-    def discriminator(self, recipe: Recipe, shape: DataShape) -> Discriminator:
-        raise LookupError(f"{recipe.networks.discriminator.family} has no discriminator")
+    def generator(self, spec: Any, recipe: Recipe, shape: DataShape) -> Generator:
+        raise LookupError(f"{spec.family} has no generator")
 
-    def initialise(self, module: nn.Module) -> None:
-        """The paper's first weights, for `nn.Module.apply`; here: what PyTorch drew."""
+    def discriminator(self, spec: Any, recipe: Recipe, shape: DataShape) -> Discriminator:
+        raise LookupError(f"{spec.family} has no discriminator")
 
     def finish(self, network: Network, spec: PlayerSpec) -> Network:
         """Initialises a network as its spec says, and puts spectral norm on what is left standing."""
@@ -50,26 +51,28 @@ class LatentBuilder(Builder, ABC):
     """For generators of latents and labels: heads, conditioning and minibatch statistics are put around a trunk."""
 
     network: ClassVar[type[LatentGenerator]]
-    """Called with (spec, latent, classes, image shape, one_hot=...)."""
 
     @abstractmethod
-    def trunk(self, spec: Any, image_shape: tuple[int, int, int]) -> Trunk:
+    def trunk(self, spec: Any, image_shape: ImageShape) -> Trunk:
         """The discriminator without its heads; `image_shape` counts label planes as channels."""
 
-    def generator(self, recipe: Recipe, shape: DataShape) -> Generator:
-        make: Any = self.network
+    def generator(self, spec: Any, recipe: Recipe, shape: DataShape) -> Generator:
         classes = shape.classes if recipe.conditional else 0
         one_hot = recipe.conditioning.generator == "one-hot"
-        made: Generator = make(recipe.networks.generator, recipe.networks.latent, classes, shape.image, one_hot=one_hot)
-        return made
+        return self.network(spec, recipe.networks.latent, classes, shape.image, one_hot=one_hot)
 
-    def discriminator(self, recipe: Recipe, shape: DataShape) -> Discriminator:
-        spec, conditioning = recipe.networks.discriminator, recipe.conditioning.discriminator
+    def discriminator(self, spec: Any, recipe: Recipe, shape: DataShape) -> Discriminator:
+        conditioning = recipe.conditioning.discriminator
         channels, height, width = shape.image
         planes = shape.classes if conditioning == "concat" else 0
         trunk = self.trunk(spec, (channels + planes, height, width))
-        minibatch, extra_channels, extra_features = _minibatch(spec, trunk)
-        features = (trunk.channels + extra_channels) * trunk.positions + extra_features
+        features, kind = trunk.channels * trunk.positions, spec.get("minibatch", "none")
+        minibatch: nn.Module | None = None
+        if kind == "stddev" and not trunk.has_stddev:
+            minibatch, features = MinibatchStdDev(), features + trunk.positions
+        elif kind == "discrimination":
+            minibatch = MinibatchDiscrimination(features)
+            features += minibatch.kernels
         head: nn.Module
         if conditioning == "projection":
             head = ProjectionHead(trunk.channels, trunk.positions, shape.classes)
@@ -82,8 +85,7 @@ class LatentBuilder(Builder, ABC):
 
 def builder(family: str) -> Builder:
     """The builder of a family."""
-    module, _, name = FAMILIES[family].networks.partition(":")
-    made: Builder = getattr(import_module(module), name)()
+    made: Builder = resolve_name(FAMILIES[family].networks)()
     return made
 
 
@@ -91,22 +93,11 @@ def build_generator(recipe: Recipe, shape: DataShape) -> Generator:
     """The recipe's generator, freshly initialised; raises RequestError for data that it cannot be made for."""
     spec = recipe.networks.generator
     family = builder(spec.family)
-    return family.finish(family.generator(recipe, shape), spec)
+    return family.finish(family.generator(spec, recipe, shape), spec)
 
 
 def build_discriminator(recipe: Recipe, shape: DataShape) -> Discriminator:
     """The recipe's discriminator with the heads that its conditioning and its game ask for; errors as above."""
     spec = recipe.networks.discriminator
     family = builder(spec.family)
-    return family.finish(family.discriminator(recipe, shape), spec)
-
-
-def _minibatch(spec: PlayerSpec, trunk: Trunk) -> tuple[nn.Module | None, int, int]:
-    """The layer in front of the heads, and how many channels or features it adds."""
-    kind = spec.get("minibatch", "none")
-    if kind == "stddev" and not trunk.has_stddev:
-        return MinibatchStdDev(), 1, 0
-    if kind == "discrimination":
-        layer = MinibatchDiscrimination(trunk.channels * trunk.positions)
-        return layer, 0, layer.kernels
-    return None, 0, 0
+    return family.finish(family.discriminator(spec, recipe, shape), spec)

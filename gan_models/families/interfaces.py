@@ -6,17 +6,21 @@ Shape suffixes in model code: B batch, Z latent, K classes, F features, C channe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from gan_models.families.base import GeneratorSpec
 from gan_models.layers.heads import ClassesHead
+from gan_models.layers.normalization import REFERENCE_NORMS, REFERENCE_ROWS
 from gan_models.tasks import TASKS
 
 if TYPE_CHECKING:
     from gan_models.data.table import Split
 
+ImageShape = tuple[int, int, int]
+"""(C, H, W)."""
 Inputs = dict[str, Tensor]
 """What one call of a generator is given: its tensors by name, equally many rows each."""
 
@@ -78,20 +82,30 @@ class LatentGenerator(Generator, ABC):
 
     Where a normalisation layer needs a reference batch (Salimans et al. 2016, section 3.5), `reference` latents are
     drawn once, kept with the weights, and sent through the network in front of every batch.
+
+    Args:
+        one_hot: whether the class is joined to the latent.
     """
 
     task = "latent"
     reference_latents: Tensor
     reference_labels: Tensor
 
-    def __init__(self, latent: int, num_classes: int, *, one_hot: bool = True, reference: int = 0) -> None:
+    def __init__(
+        self, spec: GeneratorSpec, latent: int, num_classes: int, image_shape: ImageShape, *, one_hot: bool
+    ) -> None:
         inputs = ("latents", "labels") if num_classes else ("latents",)
         super().__init__(inputs, latent=latent, num_classes=num_classes)
         self.one_hot = one_hot and num_classes > 0
-        self.reference = reference
-        if reference:
-            self.register_buffer("reference_latents", torch.randn(reference, latent))
-            self.register_buffer("reference_labels", torch.arange(reference) % max(1, num_classes))
+        self.reference = REFERENCE_ROWS if spec.get("norm", "none") in REFERENCE_NORMS else 0
+        if self.reference:
+            self.register_buffer("reference_latents", torch.randn(self.reference, latent))
+            self.register_buffer("reference_labels", torch.arange(self.reference) % max(1, num_classes))
+        self.build(spec, image_shape)
+
+    @abstractmethod
+    def build(self, spec: Any, image_shape: ImageShape) -> None:
+        """Makes the layers, called once."""
 
     @property
     def joined(self) -> int:
@@ -157,17 +171,14 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
         if self.label_planes:
-            images = torch.cat([images, _label_planes(images, labels, self.label_planes)], dim=1)
+            if labels is None:
+                raise ValueError("this discriminator is conditional: pass labels")
+            # Planes [B, K, H, W], that of the class of ones and the rest of zeros (Mirza, Osindero 2014).
+            one_hot = nn.functional.one_hot(labels, self.label_planes).to(images.dtype)
+            planes = one_hot[:, :, None, None].expand(-1, -1, *images.shape[2:])
+            images = torch.cat([images, planes], dim=1)
         features = self.trunk(images)
         seen = features if self.minibatch is None else self.minibatch(features)
         class_logits = None if self.classifier is None else self.classifier(seen)
         judged = class_logits if isinstance(self.head, ClassesHead) else seen
         return DiscriminatorOutput(self.head(judged, labels), features, class_logits)
-
-
-def _label_planes(images_BCHW: Tensor, labels_B: Tensor | None, classes: int) -> Tensor:
-    """The class as `classes` planes [B, K, H, W], one of ones and the rest of zeros (Mirza, Osindero 2014)."""
-    if labels_B is None:
-        raise ValueError("this discriminator is conditional: pass labels")
-    one_hot = nn.functional.one_hot(labels_B, classes).to(images_BCHW.dtype)
-    return one_hot[:, :, None, None].expand(-1, -1, *images_BCHW.shape[2:])

@@ -42,6 +42,11 @@ def plan(size: int, family: str) -> Plan:
     return Plan(size >> doublings, doublings)
 
 
+def doubled_widths(width: int, most: int, count: int) -> list[int]:
+    """Channels of `count` maps from the finest to the coarsest, twice as many at each halving, at most `most`."""
+    return [min(most, width << level) for level in range(count)]
+
+
 def map_widths(width: int, doublings: int) -> list[int]:
     """Channels of each map from the coarsest to the finest, `doublings` + 1 of them.
 

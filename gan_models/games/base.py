@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from importlib import import_module
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pkgutil import resolve_name
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 import torch
@@ -15,7 +15,7 @@ from gan_models.augmentations import augment
 from gan_models.data.shape import DataShape
 from gan_models.data.table import Split, to_float
 from gan_models.families.building import build_discriminator, build_generator
-from gan_models.families.interfaces import Discriminator, DiscriminatorOutput, Generator
+from gan_models.families.interfaces import Discriminator, Generator
 from gan_models.games.spec import GameSpec
 from gan_models.meter import Meter
 from gan_models.recipes.schema import Optimizer, Recipe
@@ -66,25 +66,6 @@ class Made(NamedTuple):
     def detached(self) -> Made:
         """The same images without a way back to G."""
         return self._replace(images=self.images.detach())
-
-
-class Judged(NamedTuple):
-    """Images as D saw them, and what it said; logits in fp32. In G's move it is not asked about real ones."""
-
-    real: Tensor
-    fake: Tensor
-    real_output: DiscriminatorOutput | None
-    fake_output: DiscriminatorOutput
-
-    @property
-    def real_logits(self) -> Tensor:
-        """Of D's own move."""
-        assert self.real_output is not None
-        return self.real_output.logits
-
-    @property
-    def fake_logits(self) -> Tensor:
-        return self.fake_output.logits
 
 
 Loss = tuple[Tensor, dict[str, Tensor]]
@@ -141,11 +122,11 @@ class Game(Generic[Rules]):
         """What D is told of real images."""
         return None
 
-    def discriminator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+    def discriminator_loss(self, batch: Batch, made: Made, judged: Round) -> Loss:
         """Of D's own move, without regularizers."""
         raise LookupError(f"{type(self).__name__} has no loss for D")
 
-    def generator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+    def generator_loss(self, batch: Batch, made: Made, judged: Round) -> Loss:
         """Of G's move, without regularizers."""
         raise LookupError(f"{type(self).__name__} has no loss for G")
 
@@ -205,33 +186,42 @@ class Game(Generic[Rules]):
         return figures.means()
 
     def begin_step(self) -> None:
-        """Networks into training mode, learning rates of this step."""
+        """Networks into training mode; learning rates, a function of the step: there is no scheduler to save."""
         self.generator.train()
         self.discriminator.train()
-        self._set_learning_rates()
+        specs, total = self.recipe.optimizers, self.recipe.training.steps
+        start = specs.decay_from * total
+        factor = 1.0 if self.steps < start else (total - self.steps) / (total - start)
+        for player, optimizer in self.optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = getattr(specs, player).lr * factor
 
     def move_discriminator(self, batch: Batch, made: Made, *, report: bool) -> dict[str, Tensor]:
         """D's gradient step; figures of it."""
         judged = self.judge(batch, made)
         loss, figures = self.discriminator_loss(batch, made, judged)
-        figures |= self.move(loss, self._round("discriminator", judged, self.told(batch)), report=report)
+        figures |= self.move(loss, judged, report=report)
         self.discriminator_moved()
         return figures
 
     def move_generator(self, batch: Batch, made: Made, *, report: bool) -> dict[str, Tensor]:
         """G's gradient step; figures of it."""
-        with self.discriminator_as_it_is():
+        # D only passes the gradient on: its weights' own would be thrown away.
+        self.discriminator.requires_grad_(False)
+        try:
             judged = self.judge_generated(batch, made)
             loss, figures = self.generator_loss(batch, made, judged)
-            return figures | self.move(loss, self._round("generator", judged, made.told), report=report)
+            return figures | self.move(loss, judged, report=report)
+        finally:
+            self.discriminator.requires_grad_(True)
 
-    def judge(self, batch: Batch, made: Made) -> Judged:
+    def judge(self, batch: Batch, made: Made) -> Round:
         """D on real and generated images in its own move.
 
         Two passes, not one of both joined: batch norm must see real and generated images apart, as in DCGAN. A second
         derivative through bf16 layers is too coarse to penalise.
         """
-        differentiated = self._differentiated()
+        differentiated = {term.differentiates for term in self.due_terms("discriminator")}
         real, fake = (
             images.detach().requires_grad_() if name in differentiated else images
             for name, images in (("real", self.augmented(batch.images)), ("fake", self.augmented(made.images)))
@@ -240,15 +230,17 @@ class Game(Generic[Rules]):
             real_output = self.discriminator(real, self.told(batch))
         with self.precision(enabled="fake" not in differentiated):
             fake_output = self.discriminator(fake, made.told)
-        return Judged(real, fake, real_output.in_fp32(), fake_output.in_fp32())
+        players, outputs = (self.generator, self.discriminator), (real_output.in_fp32(), fake_output.in_fp32())
+        return Round("discriminator", *players, real, fake, self.told(batch), *outputs)
 
-    def judge_generated(self, batch: Batch, made: Made) -> Judged:
+    def judge_generated(self, batch: Batch, made: Made) -> Round:
         """D on generated images in G's move."""
         fake = self.augmented(made.images)
         real = self.augmented(batch.images) if self.compares_with_real() else batch.images
         with self.precision():
             output = self.discriminator(fake, made.told)
-        return Judged(real, fake, None, output.in_fp32())
+        players = (self.generator, self.discriminator)
+        return Round("generator", *players, real, fake, made.told, None, output.in_fp32())
 
     def move(self, loss: Tensor, round_: Round, *, report: bool) -> dict[str, Tensor]:
         """The player's gradient step on its loss and regularizers; figures of both."""
@@ -263,7 +255,8 @@ class Game(Generic[Rules]):
         loss.backward()  # type: ignore[no-untyped-call]
         ranks.average_gradients(round_.network)
         if report:
-            figures[f"{prefix}/gradient_norm"] = gradient_norm(round_.network)
+            gradients = [each.grad for each in round_.network.parameters() if each.grad is not None]
+            figures[f"{prefix}/gradient_norm"] = torch.nn.utils.get_total_norm(gradients).detach()
         optimizer.step()
         for term in self.terms:
             if term.joins == player:
@@ -294,7 +287,7 @@ class Game(Generic[Rules]):
         """Images as D sees them."""
         return augment(images, self.rules.augmentations)
 
-    def accuracy(self, judged: Judged, boundary: float = 0.0) -> dict[str, Tensor]:
+    def accuracy(self, judged: Round, boundary: float = 0.0) -> dict[str, Tensor]:
         """Shares of real and of generated images that D takes for what they are."""
         return {
             "D/accuracy_real": (judged.real_logits.detach() > boundary).float().mean(),
@@ -305,15 +298,6 @@ class Game(Generic[Rules]):
         """Autocast to bf16 where the recipe allows it."""
         bf16 = enabled and self.recipe.training.precision == "bf16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
-
-    @contextmanager
-    def discriminator_as_it_is(self) -> Iterator[None]:
-        """For G's move: D only passes the gradient on, its own weight gradients would be thrown away."""
-        self.discriminator.requires_grad_(False)
-        try:
-            yield
-        finally:
-            self.discriminator.requires_grad_(True)
 
     # --- state
 
@@ -327,28 +311,6 @@ class Game(Generic[Rules]):
             part.load_state_dict(state[name])
         self.steps = state["steps"]
 
-    def _round(self, player: Player, judged: Judged, labels: Tensor | None) -> Round:
-        """What the regularizers of a player's move see."""
-        outputs = (judged.real_output, judged.fake_output)
-        return Round(player, self.generator, self.discriminator, judged.real, judged.fake, labels, *outputs)
-
-    def _differentiated(self) -> set[str]:
-        """The images whose gradient a due term of D needs: `real`, `fake`, `between`."""
-        return {term.differentiates for term in self.due_terms("discriminator") if term.differentiates}
-
-    def _set_learning_rates(self) -> None:
-        """A pure function of the step, so that there is no scheduler to save."""
-        specs, total = self.recipe.optimizers, self.recipe.training.steps
-        start = specs.decay_from * total
-        factor = 1.0 if self.steps < start else (total - self.steps) / (total - start)
-        pairs = (
-            (self.optimizers["generator"], specs.generator),
-            (self.optimizers["discriminator"], specs.discriminator),
-        )
-        for optimizer, spec in pairs:
-            for group in optimizer.param_groups:
-                group["lr"] = spec.lr * factor
-
 
 def build_game(recipe: Recipe, shape: DataShape, device: torch.device) -> Game[Any]:
     """The recipe's game with networks freshly initialised from torch's global random state.
@@ -356,8 +318,7 @@ def build_game(recipe: Recipe, shape: DataShape, device: torch.device) -> Game[A
     Raises:
         RequestError: data that its networks cannot be made for.
     """
-    module, _, name = recipe.game.played_by.partition(":")
-    game: Game[Any] = getattr(import_module(module), name)(recipe, shape, device)
+    game: Game[Any] = resolve_name(recipe.game.played_by)(recipe, shape, device)
     return game
 
 
@@ -368,9 +329,3 @@ def make_optimizer(spec: Optimizer, network: nn.Module) -> torch.optim.Optimizer
         # 0.99 and 1e-8 are PyTorch's, which the public WGAN code leaves as they are.
         return torch.optim.RMSprop(parameters, lr=spec.lr)
     return torch.optim.Adam(parameters, lr=spec.lr, betas=spec.betas, fused=True)
-
-
-def gradient_norm(network: nn.Module) -> Tensor:
-    """Euclidean norm of all gradients together, 0-d."""
-    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    return torch.nn.utils.get_total_norm(gradients).detach()

@@ -7,6 +7,7 @@ that scale: Adam's steps do not depend on a parameter's size, so every weight le
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear
@@ -15,21 +16,29 @@ HE = math.sqrt(2.0)
 """The gain in front of a rectifier (He et al. 2015); 1 where none follows."""
 
 
-class EqualizedLinear(nn.Linear):
+class _Equalized(nn.Module):
+    weight: Tensor
+    bias: Any
+
+    def reset_parameters(self) -> None:
+        """Weights from N(0, 1), biases 0."""
+        nn.init.normal_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+
+class EqualizedLinear(_Equalized, nn.Linear):
     """[B, inputs] -> [B, outputs] by W gain / sqrt(inputs) and a bias starting at 0."""
 
     def __init__(self, inputs: int, outputs: int, *, gain: float = 1.0, bias: bool = True) -> None:
         self.scale = gain / math.sqrt(inputs)
         super().__init__(inputs, outputs, bias=bias)
 
-    def reset_parameters(self) -> None:
-        reset(self)
-
     def forward(self, features: Tensor) -> Tensor:
         return linear(features, self.weight * self.scale, self.bias)
 
 
-class EqualizedConv2d(nn.Conv2d):
+class EqualizedConv2d(_Equalized, nn.Conv2d):
     """A convolution of stride 1 that keeps the size, [B, inputs, H, W] -> [B, outputs, H, W], as above.
 
     fan_in = inputs * size^2.
@@ -39,15 +48,5 @@ class EqualizedConv2d(nn.Conv2d):
         self.scale = gain / math.sqrt(inputs * size * size)
         super().__init__(inputs, outputs, size, padding=size // 2)
 
-    def reset_parameters(self) -> None:
-        reset(self)
-
     def forward(self, features: Tensor) -> Tensor:
         return conv2d(features, self.weight * self.scale, self.bias, padding=self.padding)
-
-
-def reset(layer: EqualizedLinear | EqualizedConv2d) -> None:
-    """Weights from N(0, 1), biases 0."""
-    nn.init.normal_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)

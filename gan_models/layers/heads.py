@@ -27,6 +27,22 @@ def flat(features: Tensor) -> Tensor:
     return features.permute(0, 2, 3, 1).flatten(1) if features.dim() == 4 else features.flatten(1)
 
 
+class ConvolutionalHead(nn.Module):
+    """A convolution: patches' logits [B, H, W], or with several outputs the logits [B, K] of what the whole map shows.
+
+    [B, F, H, W] -> [B, H - 1, W - 1] with the usual kernel of 4x4 pixels.
+    """
+
+    def __init__(self, channels: int, outputs: int = 1, kernel: int = 4, *, bias: bool = True) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.layer = nn.Conv2d(channels, outputs, kernel, 1, 1 if outputs == 1 else 0, bias=bias)
+
+    def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
+        logits: Tensor = self.layer(features)
+        return logits.squeeze(1) if self.outputs == 1 else logits.flatten(1)
+
+
 class ClassesHead(nn.Module):
     """The real/fake logit Z = log sum exp of the K class logits: [B, K] -> [B] (Salimans et al. 2016, section 5).
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from torch import nn
 
-_WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)
+WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)
 
 
 def _scheme(fill: Callable[..., object], *arguments: float) -> Callable[[nn.Module], None]:
     def initialise(module: nn.Module) -> None:
-        if isinstance(module, _WEIGHTED):
+        if isinstance(module, WEIGHTED):
             fill(module.weight, *arguments)
             bias = getattr(module, "bias", None)
             if bias is not None:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from gan_models.layers.initialization import WEIGHTED
 
 REFERENCE_ROWS = 64
 """Size of the reference batch; the paper leaves it open."""
+REFERENCE_NORMS = ("virtual", "reference")
+"""What a generator spec's `norm` calls the layers that need one."""
 
 
 class ReferenceBatchNorm(nn.Module):
@@ -67,11 +72,27 @@ class ConditionalBatchNorm2d(nn.Module):
         return torch.addcmul(bias[:, :, None, None], gain[:, :, None, None], normal)
 
 
-def generator_norm(kind: str, channels: int, reference: int, *, flat: bool = False) -> list[nn.Module]:
+class PixelNorm(nn.Module):
+    """b = a / sqrt(mean over channels of a^2 + eps): at every place the feature vector gets length sqrt(C).
+
+    Karras et al. 2018, "Progressive Growing of GANs", section 4.2.
+    """
+
+    def __init__(self, eps: float = 1e-8) -> None:
+        super().__init__()
+        self.eps = eps
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, C, ...] -> the same shape."""
+        # The mean in fp32, where eps is more than a rounding error; the features stay in their type.
+        power = features.float().square().mean(1, keepdim=True)
+        return features * torch.rsqrt(power + self.eps).to(features.dtype)
+
+
+def generator_norm(kind: str, channels: int, *, flat: bool = False) -> list[nn.Module]:
     """The normalisation layer that a generator spec's `norm` asks for, as a list to splice into a Sequential.
 
     Args:
-        reference: rows of the reference batch, for `virtual` and `reference`.
         flat: features [B, C] instead of feature maps [B, C, H, W].
     """
     if kind == "none":
@@ -80,7 +101,7 @@ def generator_norm(kind: str, channels: int, reference: int, *, flat: bool = Fal
         return [nn.BatchNorm1d(channels) if flat else nn.BatchNorm2d(channels)]
     if kind == "instance":
         return [nn.InstanceNorm2d(channels)]
-    return [ReferenceBatchNorm(channels, reference, virtual=kind == "virtual")]
+    return [ReferenceBatchNorm(channels, REFERENCE_ROWS, virtual=kind == "virtual")]
 
 
 def discriminator_norm(kind: str, channels: int, size: int = 0) -> list[nn.Module]:
@@ -93,3 +114,14 @@ def discriminator_norm(kind: str, channels: int, size: int = 0) -> list[nn.Modul
         return [nn.InstanceNorm2d(channels)]
     # One group is layer norm over channels and places, with a gain for each channel (as WGAN-GP's critics use).
     return [nn.GroupNorm(1, channels)]
+
+
+def add_spectral_norm(network: nn.Module) -> None:
+    """Divides every weight of linear, convolution and embedding layers by its largest singular value, in place.
+
+    One power iteration for each training forward, none in eval mode; the gradient flows through sigma but not through
+    the vectors of the iteration (Miyato et al. 2018, section 2.1 and appendix A).
+    """
+    for module in list(network.modules()):
+        if isinstance(module, WEIGHTED) and not hasattr(module, "parametrizations"):
+            spectral_norm(module, dim=1 if isinstance(module, nn.ConvTranspose2d) else 0)

@@ -7,7 +7,6 @@ checkpoints/step-00000500/manifest.json   SHA-256 of state.pt and the identity o
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from gan_models.atomic import new_file, new_folder, write_text
 from gan_models.errors import RequestError
@@ -73,8 +72,8 @@ class Checkpoints:
             RequestError: the folder holds the checkpoints of another training.
         """
         for path in sorted(self.folder.glob("step-*"), reverse=True):
-            manifest = _read_manifest(path)
-            if manifest is None or not _is_whole(path, manifest):
+            manifest = _manifest_of_whole(path)
+            if manifest is None:
                 note(f"checkpoint {path} is damaged: going back to the one before it")
                 continue
             self._check_identity(path, manifest.identity)
@@ -99,16 +98,13 @@ class Checkpoints:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _read_manifest(path: Path) -> _Manifest | None:
+def _manifest_of_whole(path: Path) -> _Manifest | None:
+    """The manifest of a checkpoint; None where that or the state is damaged."""
     try:
-        return _Manifest.model_validate(json.loads((path / MANIFEST_FILE).read_text()))
-    except (OSError, ValueError, ValidationError):
+        manifest = _Manifest.model_validate_json((path / MANIFEST_FILE).read_bytes())
+        return manifest if _sha256(path / STATE_FILE) == manifest.sha256 else None
+    except (OSError, ValueError):
         return None
-
-
-def _is_whole(path: Path, manifest: _Manifest) -> bool:
-    state = path / STATE_FILE
-    return state.is_file() and _sha256(state) == manifest.sha256
 
 
 def _sha256(path: Path) -> str:

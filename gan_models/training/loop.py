@@ -184,39 +184,38 @@ def check_data(recipe: Recipe, split: Split, metadata: TableMetadata) -> None:
         raise RequestError(f"{metadata.source} leaves {len(split)} image to train on: a GAN needs at least 2")
 
 
+@dataclass
 class _Training:
-    def __init__(
-        self,
-        recipe: Recipe,
-        split: Split,
-        metadata: TableMetadata,
-        folder: Path,
-        seed: int,
-        device: torch.device,
-        reporter: Reporter,
-        start: Start | None,
-        keep_discriminator: bool,
-    ) -> None:
-        self.recipe, self.settings, self.reporter = recipe, recipe.training, reporter
-        self.split, self.metadata, self.folder, self.seed, self.device = split, metadata, folder, seed, device
-        self.keep_discriminator = keep_discriminator
+    recipe: Recipe
+    split: Split
+    metadata: TableMetadata
+    folder: Path
+    seed: int
+    device: torch.device
+    reporter: Reporter
+    start: Start | None
+    keep_discriminator: bool
+
+    def __post_init__(self) -> None:
+        recipe, start = self.recipe, self.start
+        self.settings = recipe.training
         identity = Identity(
             recipe_name=recipe.name,
             recipe_digest=recipe_digest(recipe),
-            data_fingerprint=metadata.fingerprint,
-            seed=seed,
+            data_fingerprint=self.metadata.fingerprint,
+            seed=self.seed,
             start=start.digest if start else "",
             state_format=STATE_FORMAT,
         )
-        self.checkpoints = Checkpoints(folder / CHECKPOINTS_FOLDER, identity)
-        self.sampler = EpochSampler(len(split), self.settings.batch_size, seed)
-        torch.manual_seed(seed)
-        self.game = build_game(recipe, metadata.shape, device)
-        self.game.prepare(split, seed)
+        self.checkpoints = Checkpoints(self.folder / CHECKPOINTS_FOLDER, identity)
+        self.sampler = EpochSampler(len(self.split), self.settings.batch_size, self.seed)
+        torch.manual_seed(self.seed)
+        self.game = build_game(recipe, self.metadata.shape, self.device)
+        self.game.prepare(self.split, self.seed)
         if start is not None:
             begin_with(start, self.game)
         self.average = ExponentialMovingAverage(self.game.generator, self.settings.ema)
-        self.probe = Probe(self.game.generator, split, seed)
+        self.probe = Probe(self.game.generator, self.split, self.seed)
         self.meter = Meter()
         self.progress = _Progress(threads=torch.get_num_threads())
         self.saved: dict[str, Stateful] = {
@@ -224,7 +223,7 @@ class _Training:
             "average": self.average,
             "meter": self.meter,
             "progress": self.progress,
-            "random": _RandomState(device),
+            "random": _RandomState(self.device),
         }
         steps, keep = self.settings.steps, min(self.settings.keep, self.settings.steps)
         self.kept_steps = {round(steps * (index + 1) / keep) for index in range(keep)}

@@ -11,7 +11,7 @@ from gan_models.errors import RequestError
 from gan_models.families.interfaces import Discriminator
 from gan_models.games.base import build_game
 from gan_models.layers.heads import LinearHead
-from gan_models.layers.spectral import add_spectral_norm
+from gan_models.layers.normalization import add_spectral_norm
 from gan_models.recipes import load_recipe
 from gan_models.regularizers import (
     R1,

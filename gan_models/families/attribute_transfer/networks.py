@@ -12,9 +12,10 @@ from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
 from gan_models.families.attribute_transfer.spec import AttributeTransferDiscriminator, AttributeTransferGenerator
 from gan_models.families.building import Builder
-from gan_models.families.interfaces import Discriminator, Generator
-from gan_models.families.residual_translator import Residual, norm_of
+from gan_models.families.interfaces import Discriminator, Generator, ImageShape
+from gan_models.families.translation import norm_of, residual_translator
 from gan_models.layers.attention import attention_after
+from gan_models.layers.heads import ConvolutionalHead
 from gan_models.layers.normalization import discriminator_norm
 from gan_models.recipes.schema import Recipe
 
@@ -29,24 +30,12 @@ class AttributeGenerator(Generator):
 
     task = "translation"
 
-    def __init__(self, spec: AttributeTransferGenerator, image_shape: tuple[int, int, int], num_domains: int) -> None:
+    def __init__(self, spec: AttributeTransferGenerator, image_shape: ImageShape, num_domains: int) -> None:
         super().__init__(("images", "domains"), num_domains=num_domains)
-        channels, size, _ = image_shape
-        norm, width, bias = norm_of(spec.norm, affine=True), spec.width, spec.norm == "none"
-
-        def block(layer: nn.Module, outputs: int) -> list[nn.Module]:
-            return [layer, *norm(outputs), nn.ReLU(inplace=True)]
-
-        layers = block(nn.Conv2d(channels + num_domains, width, 7, 1, 3, bias=bias), width)
-        for _ in range(spec.halvings):
-            layers += block(nn.Conv2d(width, 2 * width, 4, 2, 1, bias=bias), 2 * width)
-            size, width = size // 2, 2 * width
-            layers += attention_after(size, width, spec.attention)
-        layers += [Residual(width, norm, bias=bias, padding="zeros") for _ in range(spec.blocks)]
-        for _ in range(spec.halvings):
-            layers += block(nn.ConvTranspose2d(width, width // 2, 4, 2, 1, bias=bias), width // 2)
-            width //= 2
-        self.layers = nn.Sequential(*layers, nn.Conv2d(width, channels, 7, 1, 3, bias=bias), nn.Tanh())
+        norm, bias = norm_of(spec.norm, affine=True), spec.norm == "none"
+        self.layers = residual_translator(
+            spec, image_shape, norm, planes=num_domains, kernel=4, padding="zeros", bias=bias, last_bias=bias
+        )
 
     def forward(self, images: Tensor, domains: Tensor) -> Tensor:
         """Images float [B, C, H, W] in [-1, 1] and target domains int64 [B] -> images of these domains."""
@@ -57,40 +46,23 @@ class AttributeGenerator(Generator):
         return translated
 
 
-class PlainHead(nn.Module):
-    """A convolution without bias: patches' logits [B, H, W], or the logits [B, K] of what the whole map shows."""
-
-    def __init__(self, channels: int, outputs: int, kernel: int) -> None:
-        super().__init__()
-        self.outputs = outputs
-        self.layer = nn.Conv2d(channels, outputs, kernel, 1, 1 if outputs == 1 else 0, bias=False)
-
-    def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
-        logits: Tensor = self.layer(features)
-        return logits.squeeze(1) if self.outputs == 1 else logits.flatten(1)
-
-
 class AttributeTransfer(Builder):
     """Both players."""
 
-    def generator(self, recipe: Recipe, shape: DataShape) -> AttributeGenerator:
+    def generator(self, spec: AttributeTransferGenerator, recipe: Recipe, shape: DataShape) -> AttributeGenerator:
         """Raises RequestError for data of fewer than two domains."""
         if shape.domains < 2:
             raise RequestError(
                 f"attribute-transfer translates between domains and the data has {shape.domains}: use a source with a "
                 "`domain` column of at least two values"
             )
-        spec = recipe.networks.generator
-        assert isinstance(spec, AttributeTransferGenerator)
         return AttributeGenerator(spec, shape.image, shape.domains)
 
-    def discriminator(self, recipe: Recipe, shape: DataShape) -> Discriminator:
+    def discriminator(self, spec: AttributeTransferDiscriminator, recipe: Recipe, shape: DataShape) -> Discriminator:
         """4x4 convolutions of stride 2, LeakyReLU(0.01); a head for patches and one for domains.
 
         Width 64, 6 layers, 128x128 RGB and 8 domains make the 44,786,624 parameters of the public code.
         """
-        spec = recipe.networks.discriminator
-        assert isinstance(spec, AttributeTransferDiscriminator)
         channels = shape.image[0]
         layers: list[nn.Module] = []
         sizes = spec.maps(shape.image[1])
@@ -100,5 +72,6 @@ class AttributeTransfer(Builder):
             layers += [nn.Conv2d(channels, width, 4, 2, 1), *norm, nn.LeakyReLU(_SLOPE, inplace=True)]
             layers += attention_after(size, width, spec.attention)
             channels = width
-        patches, domains = PlainHead(channels, 1, 3), PlainHead(channels, shape.domains, sizes[-1])
+        patches = ConvolutionalHead(channels, 1, 3, bias=False)
+        domains = ConvolutionalHead(channels, shape.domains, sizes[-1], bias=False)
         return Discriminator(nn.Sequential(*layers), patches, classifier=domains)

@@ -17,7 +17,6 @@ class AttributeTransferGenerator(ResidualTranslator):
     """One residual network that is told the attribute to give to the image (Choi et al. 2018)."""
 
     family: Literal["attribute-transfer"] = "attribute-transfer"
-    blocks: PositiveInt = Field(6, description="residual blocks")
 
 
 class AttributeTransferDiscriminator(ImageDiscriminator):

@@ -7,20 +7,18 @@ have the 70.4 and 88.0 million parameters of the paper's public code. Without cl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from gan_models.families.biggan.spec import BigganDiscriminator, BigganGenerator, downs
+from gan_models.families.biggan.spec import BigganDiscriminator, BigganGenerator
 from gan_models.families.building import LatentBuilder
-from gan_models.families.interfaces import LatentGenerator, Trunk
+from gan_models.families.interfaces import ImageShape, LatentGenerator, Trunk
 from gan_models.families.residual import UpBlocks, down_trunk
-from gan_models.families.resolutions import plan
 from gan_models.layers.initialization import SCHEMES
 
-ImageShape = tuple[int, int, int]
 # Channels of the maps from the coarsest, in units of `width`: the public code's 128x128, 64x64 and 32x32 networks.
 _UP = {5: (16, 16, 8, 4, 2, 1), 4: (16, 16, 8, 4, 2)}
 _DOWN = {5: (1, 2, 4, 8, 16, 16), 4: (1, 2, 4, 8, 16)}
@@ -60,19 +58,16 @@ class BigganImageGenerator(LatentGenerator):
     A latent that the chunks do not divide has longer chunks first.
     """
 
-    def __init__(
-        self, spec: BigganGenerator, latent: int, num_classes: int, image_shape: ImageShape, *, one_hot: bool
-    ) -> None:
-        super().__init__(latent, num_classes, one_hot=one_hot)
+    def build(self, spec: BigganGenerator, image_shape: ImageShape) -> None:
         channels, size, _ = image_shape
-        base, doublings = plan(size, spec.family)
-        self.chunks = _chunks(latent, doublings + 1)
+        base, doublings = spec.plan(size)
+        self.chunks = _chunks(self.latent, doublings + 1)
         widths = [spec.width * factor for factor in _UP.get(doublings, (_SMALL,) * (doublings + 1))]
-        shared = spec.embedding if num_classes else 0
-        self.embedding = ClassEmbedding(num_classes, shared) if num_classes else None
+        shared = spec.embedding if self.num_classes else 0
+        self.embedding = ClassEmbedding(self.num_classes, shared) if shared else None
         self.coarse_shape = (widths[0], base, base)
         self.project = nn.Linear(self.chunks[0], widths[0] * base * base)
-        norms = [_vector_norm(chunk + shared) for chunk in self.chunks[1:]]
+        norms = [partial(VectorBatchNorm2d, features=chunk + shared) for chunk in self.chunks[1:]]
         self.blocks = UpBlocks(widths, base, norms, spec.attention)
         self.norm = nn.BatchNorm2d(widths[-1])
         self.last = nn.Conv2d(widths[-1], channels, 3, padding=1)
@@ -92,23 +87,16 @@ def _chunks(latent: int, count: int) -> list[int]:
     return [latent // count + (index < latent % count) for index in range(count)]
 
 
-def _vector_norm(features: int) -> Callable[[int], nn.Module]:
-    return lambda channels: VectorBatchNorm2d(channels, features)
-
-
 class Biggan(LatentBuilder):
     """Both players."""
 
     network = BigganImageGenerator
+    initialise = staticmethod(SCHEMES["orthogonal"])  # everywhere (section 3)
 
     def trunk(self, spec: BigganDiscriminator, image_shape: ImageShape) -> Trunk:
         """Halving blocks, then one that keeps the coarsest map at 128x128, two that keep twice it at 32x32 and less."""
         channels, size, _ = image_shape
-        halvings = downs(size)
-        factors = _DOWN.get(plan(size, spec.family).doublings, (_SMALL,) * (halvings + 2))
+        halvings = spec.halvings(size)
+        factors = _DOWN.get(spec.plan(size).doublings, (_SMALL,) * (halvings + 2))
         widths = [channels, *(spec.width * factor for factor in factors)]
         return down_trunk(widths, size, halvings, wide=True, norm=spec.norm, attention=spec.attention)
-
-    def initialise(self, module: nn.Module) -> None:
-        """Orthogonal everywhere (section 3)."""
-        SCHEMES["orthogonal"](module)

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from gan_models.errors import RequestError
 from gan_models.families.base import ConvolutionalDiscriminator, Family, GeneratorSpec, Init, Maps, SpectralNorm
-from gan_models.families.resolutions import plan
 from gan_models.sections import PositiveInt
 
 if TYPE_CHECKING:
@@ -33,11 +32,11 @@ class BigganGenerator(GeneratorSpec):
     embedding: PositiveInt = Field(128, description="dimensions of the class embedding that all blocks share")
 
     def maps(self, size: int) -> Sequence[int]:
-        return plan(size, self.family).maps[1:]
+        return self.plan(size).maps[1:]
 
     def check(self, recipe: Recipe) -> None:
         super().check(recipe)
-        chunks, latent = len(plan(recipe.data.size, self.family).maps), recipe.networks.latent
+        chunks, latent = len(self.plan(recipe.data.size).maps), recipe.networks.latent
         if latent < chunks:
             raise RequestError(
                 f"networks.latent={latent}: biggan cuts the latent into {chunks} chunks at this size: set it to at "
@@ -52,13 +51,12 @@ class BigganDiscriminator(ConvolutionalDiscriminator):
     width: PositiveInt = Field(96, description="the unit of channels: 16 at the coarsest of 128x128, 4 at all of 32x32")
 
     def maps(self, size: int) -> Sequence[int]:
-        return plan(size, self.family).maps[::-1][1 : downs(size) + 1]
+        return self.plan(size).maps[::-1][1 : self.halvings(size) + 1]
 
-
-def downs(size: int) -> int:
-    """How often D halves an image."""
-    doublings = plan(size, "biggan").doublings
-    return doublings if doublings in _ALL_DOWN else max(1, doublings - 1)
+    def halvings(self, size: int) -> int:
+        """How often it halves an image."""
+        doublings = self.plan(size).doublings
+        return doublings if doublings in _ALL_DOWN else max(1, doublings - 1)
 
 
 FAMILY = Family(BigganGenerator, BigganDiscriminator, "gan_models.families.biggan.networks:Biggan")

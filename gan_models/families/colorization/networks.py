@@ -15,8 +15,7 @@ from gan_models.errors import RequestError
 from gan_models.families.building import Builder
 from gan_models.families.colorization.spec import ColorizationDiscriminator, ColorizationGenerator
 from gan_models.families.interfaces import Discriminator, Generator
-from gan_models.families.patches import patch_network
-from gan_models.families.residual_translator import Norm, norm_of
+from gan_models.families.translation import Norm, norm_of, patch_network
 from gan_models.games.colorization.spec import Colorization as ColorizationRules
 from gan_models.layers.attention import attention_after
 from gan_models.layers.initialization import SCHEMES
@@ -83,22 +82,18 @@ class Colorizer(Generator):
 class Colorization(Builder):
     """Both players."""
 
-    def generator(self, recipe: Recipe, shape: DataShape) -> Colorizer:
+    initialise = staticmethod(SCHEMES["normal"])
+
+    def generator(self, spec: ColorizationGenerator, recipe: Recipe, shape: DataShape) -> Colorizer:
         """Raises RequestError for grey images, which have no colours to learn."""
         channels, size, _ = shape.image
         if channels != 3:
             raise RequestError(
                 "colorization learns from colour images: set data.channels=rgb and use a source with colours"
             )
-        spec, game = recipe.networks.generator, recipe.game
-        assert isinstance(spec, ColorizationGenerator)
+        game = recipe.game
         assert isinstance(game, ColorizationRules)
         return Colorizer(spec, size, game.hint_end, game.hint_size)
 
-    def discriminator(self, recipe: Recipe, shape: DataShape) -> Discriminator:
-        spec = recipe.networks.discriminator
-        assert isinstance(spec, ColorizationDiscriminator)
+    def discriminator(self, spec: ColorizationDiscriminator, recipe: Recipe, shape: DataShape) -> Discriminator:
         return Discriminator(*patch_network(spec, shape.image))
-
-    def initialise(self, module: nn.Module) -> None:
-        SCHEMES["normal"](module)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from gan_models.errors import RequestError
-from gan_models.families.base import DiscriminatorNorm, Family, MaxWidth, PatchDiscriminator, TranslatorSpec
+from gan_models.families.base import (
+    DiscriminatorNorm,
+    Family,
+    MaxWidth,
+    PatchDiscriminator,
+    TranslatorNorm,
+    TranslatorSpec,
+)
 from gan_models.sections import PositiveInt
 
 _LEAST_MAP = 2
@@ -18,9 +25,7 @@ class ColorizationGenerator(TranslatorSpec):
     """A U-Net from the grey image and the colour hints to the colours (after Zhang et al. 2017, Isola et al. 2017)."""
 
     family: Literal["colorization"] = "colorization"
-    norm: Annotated[Literal["batch", "instance", "none"], Field(description="normalisation of G's hidden layers")] = (
-        "batch"
-    )
+    norm: TranslatorNorm = "batch"
     width: PositiveInt = Field(64, description="channels at full resolution; doubles at each halving of the image")
     max_width: MaxWidth = 512
     halvings: PositiveInt = Field(4, description="how often the image is halved, at most; a 2x2 map is not")

@@ -6,53 +6,64 @@ reflection padding; weights from N(0, 0.02).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 
 from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
 from gan_models.families.building import Builder
 from gan_models.families.cyclegan.spec import DOMAINS, CycleganDiscriminator, CycleganGenerator
-from gan_models.families.interfaces import Discriminator, DiscriminatorOutput, Generator
-from gan_models.families.patches import patch_network
-from gan_models.families.residual_translator import Residual, norm_of
-from gan_models.layers.attention import attention_after
+from gan_models.families.interfaces import Discriminator, DiscriminatorOutput, Generator, ImageShape
+from gan_models.families.translation import norm_of, patch_network, residual_translator
 from gan_models.layers.initialization import SCHEMES
-from gan_models.layers.routing import Routed
 from gan_models.recipes.schema import Recipe
 
 
-def direction(spec: CycleganGenerator, channels: int, size: int) -> nn.Sequential:
-    """One direction: images [B, C, size, size] in [-1, 1] to images of the other domain.
+class Routed(nn.Module):
+    """Branch `numbers[i]` sees image i: equal to running each branch on its own images, in any order."""
 
-    Width 64, 9 blocks and RGB make the published 11,378,179 parameters.
-    """
-    norm, width = norm_of(spec.norm), spec.width
-    bias = spec.norm != "batch"  # as the public code: none in front of batch norm, although instance norm undoes it too
+    def __init__(self, branches: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
 
-    def block(layer: nn.Module, outputs: int) -> list[nn.Module]:
-        return [layer, *norm(outputs), nn.ReLU(inplace=True)]
+    def forward(self, x: Tensor, numbers: Tensor) -> Tensor:
+        """[B, ...] and int64 [B] in 0..branches-1 -> [B, ...]; a branch without images is not run."""
+        if torch.compiler.is_compiling():
+            return self._all(x, numbers)
+        order = torch.argsort(numbers, stable=True)
+        counts: list[int] = torch.bincount(numbers, minlength=len(self.branches)).tolist()
+        parts = torch.split(x[order], counts)
+        made = [branch(part) for branch, part in zip(self.branches, parts, strict=True) if len(part)]
+        return torch.cat(made)[torch.argsort(order)]
 
-    layers = block(nn.Conv2d(channels, width, 7, 1, 3, bias=bias, padding_mode="reflect"), width)
-    for _ in range(spec.halvings):
-        layers += block(nn.Conv2d(width, 2 * width, 3, 2, 1, bias=bias), 2 * width)
-        size, width = size // 2, 2 * width
-        layers += attention_after(size, width, spec.attention)
-    layers += [Residual(width, norm, bias=bias, padding="reflect") for _ in range(spec.blocks)]
-    for _ in range(spec.halvings):
-        layers += block(nn.ConvTranspose2d(width, width // 2, 3, 2, 1, output_padding=1, bias=bias), width // 2)
-        size, width = size * 2, width // 2
-    last = nn.Conv2d(width, channels, 7, 1, 3, padding_mode="reflect")
-    return nn.Sequential(*layers, last, nn.Tanh())
+    def _all(self, x: Tensor, numbers: Tensor) -> Tensor:
+        """Every branch on every image: a traced program cannot depend on how many images go where."""
+        outputs: Tensor = self.branches[0](x)
+        for number, branch in enumerate(self.branches[1:], 1):
+            chosen = (numbers == number).reshape(-1, *(1 for _ in outputs.shape[1:]))
+            outputs = torch.where(chosen, branch(x), outputs)
+        return outputs
 
 
 class TwoWayGenerator(Generator):
-    """Both directions; an image goes through the one that leads to the domain it is to have."""
+    """Both directions; an image goes through the one that leads to the domain it is to have.
+
+    Width 64, 9 blocks and RGB make the published 11,378,179 parameters of each.
+    """
 
     task = "translation"
 
-    def __init__(self, spec: CycleganGenerator, image_shape: tuple[int, int, int]) -> None:
+    def __init__(self, spec: CycleganGenerator, image_shape: ImageShape) -> None:
         super().__init__(("images", "domains"), num_domains=DOMAINS)
-        self.directions = Routed([direction(spec, *image_shape[:2]) for _ in range(DOMAINS)])
+        # As the public code: none in front of batch norm, although instance norm undoes it too.
+        norm, bias = norm_of(spec.norm), spec.norm != "batch"
+        directions = (
+            residual_translator(spec, image_shape, norm, kernel=3, padding="reflect", bias=bias, last_bias=True)
+            for _ in range(DOMAINS)
+        )
+        self.directions = Routed(list(directions))
 
     def forward(self, images: Tensor, domains: Tensor) -> Tensor:
         """Images float [B, C, H, W] in [-1, 1] and target domains int64 [B] -> images of these domains."""
@@ -74,22 +85,17 @@ class TwoDomainDiscriminator(Discriminator):
 class Cyclegan(Builder):
     """Both players."""
 
-    def generator(self, recipe: Recipe, shape: DataShape) -> TwoWayGenerator:
+    initialise = staticmethod(SCHEMES["normal"])
+
+    def generator(self, spec: CycleganGenerator, recipe: Recipe, shape: DataShape) -> TwoWayGenerator:
         """Raises RequestError for data of another number of domains than two."""
         if shape.domains != DOMAINS:
             raise RequestError(
                 f"cyclegan translates between exactly {DOMAINS} domains and the data has {shape.domains}: use the "
                 "recipe attribute-transfer for more, or a source with two"
             )
-        spec = recipe.networks.generator
-        assert isinstance(spec, CycleganGenerator)
         return TwoWayGenerator(spec, shape.image)
 
-    def discriminator(self, recipe: Recipe, shape: DataShape) -> TwoDomainDiscriminator:
-        spec = recipe.networks.discriminator
-        assert isinstance(spec, CycleganDiscriminator)
+    def discriminator(self, spec: CycleganDiscriminator, recipe: Recipe, shape: DataShape) -> TwoDomainDiscriminator:
         trunks, heads = zip(*(patch_network(spec, shape.image) for _ in range(DOMAINS)), strict=True)
         return TwoDomainDiscriminator(Routed(trunks), Routed(heads))
-
-    def initialise(self, module: nn.Module) -> None:
-        SCHEMES["normal"](module)

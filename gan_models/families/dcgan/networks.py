@@ -9,37 +9,39 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from gan_models.families.base import StridedGenerator
 from gan_models.families.building import LatentBuilder
 from gan_models.families.dcgan.spec import DcganDiscriminator, DcganGenerator
-from gan_models.families.interfaces import LatentGenerator, Trunk
-from gan_models.families.resolutions import plan
+from gan_models.families.interfaces import ImageShape, LatentGenerator, Trunk
+from gan_models.families.resolutions import doubled_widths
 from gan_models.layers.attention import attention_after
 from gan_models.layers.initialization import SCHEMES, gains_around_one
-from gan_models.layers.normalization import REFERENCE_ROWS, discriminator_norm, generator_norm
+from gan_models.layers.normalization import discriminator_norm, generator_norm
 
-ImageShape = tuple[int, int, int]
+
+def doubling_layers(spec: StridedGenerator, widths: list[int], base: int) -> list[nn.Module]:
+    """4x4 transposed convolutions of stride 2 from a map of `base` pixels, norm-ReLU after each."""
+    layers: list[nn.Module] = []
+    for level, (inputs, outputs) in enumerate(pairwise(widths), 1):
+        layers.append(nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=spec.norm == "none"))
+        layers += [*generator_norm(spec.norm, outputs), nn.ReLU(inplace=True)]
+        layers += attention_after(base << level, outputs, spec.attention)
+    return layers
 
 
 class DcganImageGenerator(LatentGenerator):
     """A dense projection to the coarsest map, then 4x4 transposed convolutions of stride 2."""
 
-    def __init__(
-        self, spec: DcganGenerator, latent: int, num_classes: int, image_shape: ImageShape, *, one_hot: bool
-    ) -> None:
-        reference = REFERENCE_ROWS if spec.norm in ("virtual", "reference") else 0
-        super().__init__(latent, num_classes, one_hot=one_hot, reference=reference)
+    def build(self, spec: DcganGenerator, image_shape: ImageShape) -> None:
         channels, size, _ = image_shape
-        base, doublings = plan(size, spec.family)
-        widths = [min(spec.max_width, spec.width << level) for level in reversed(range(doublings))]
+        base, doublings = spec.plan(size)
+        widths = doubled_widths(spec.width, spec.max_width, doublings)[::-1]
         self.coarse_shape = (base, base, widths[0])
         # The paper's first layer, a convolution on a 1x1 map, written as the matrix product that it is.
         self.project = nn.Linear(self.joined, widths[0] * base * base, bias=spec.norm == "none")
-        layers = [*generator_norm(spec.norm, widths[0], reference), nn.ReLU(inplace=True)]
+        layers = [*generator_norm(spec.norm, widths[0]), nn.ReLU(inplace=True)]
         layers += attention_after(base, widths[0], spec.attention)
-        for level, (inputs, outputs) in enumerate(pairwise(widths), 1):
-            layers.append(nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=spec.norm == "none"))
-            layers += [*generator_norm(spec.norm, outputs, reference), nn.ReLU(inplace=True)]
-            layers += attention_after(base << level, outputs, spec.attention)
+        layers += doubling_layers(spec, widths, base)
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh())
 
     def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
@@ -57,8 +59,8 @@ class Dcgan(LatentBuilder):
     def trunk(self, spec: DcganDiscriminator, image_shape: ImageShape) -> Trunk:
         """4x4 convolutions of stride 2 down to the coarsest map."""
         channels, size, _ = image_shape
-        base, doublings = plan(size, spec.family)
-        widths = [channels, *(min(spec.max_width, spec.width << level) for level in range(doublings))]
+        base, doublings = spec.plan(size)
+        widths = [channels, *doubled_widths(spec.width, spec.max_width, doublings)]
         layers: list[nn.Module] = []
         for level, (inputs, outputs) in enumerate(pairwise(widths)):
             map_size = size >> (level + 1)

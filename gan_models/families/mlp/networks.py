@@ -7,27 +7,21 @@ from math import prod
 from torch import Tensor, nn
 
 from gan_models.families.building import LatentBuilder
-from gan_models.families.interfaces import LatentGenerator, Trunk
+from gan_models.families.interfaces import ImageShape, LatentGenerator, Trunk
 from gan_models.families.mlp.spec import MlpDiscriminator, MlpGenerator
-from gan_models.layers.normalization import REFERENCE_ROWS, discriminator_norm, generator_norm
-
-ImageShape = tuple[int, int, int]
+from gan_models.layers.normalization import discriminator_norm, generator_norm
 
 
 class MlpImageGenerator(LatentGenerator):
     """Linear-BatchNorm-ReLU blocks, then Linear-tanh to the image."""
 
-    def __init__(
-        self, spec: MlpGenerator, latent: int, num_classes: int, image_shape: ImageShape, *, one_hot: bool
-    ) -> None:
-        reference = REFERENCE_ROWS if spec.norm in ("virtual", "reference") else 0
-        super().__init__(latent, num_classes, one_hot=one_hot, reference=reference)
+    def build(self, spec: MlpGenerator, image_shape: ImageShape) -> None:
         self.image_shape = image_shape
         layers: list[nn.Module] = []
         inputs = self.joined
         for width in spec.widths:
             layers.append(nn.Linear(inputs, width, bias=spec.norm == "none"))
-            layers += [*generator_norm(spec.norm, width, reference, flat=True), nn.ReLU(inplace=True)]
+            layers += [*generator_norm(spec.norm, width, flat=True), nn.ReLU(inplace=True)]
             inputs = width
         self.layers = nn.Sequential(*layers, nn.Linear(inputs, prod(image_shape)), nn.Tanh())
 

@@ -10,18 +10,18 @@ stage's own size, which is what D at that stage looks at.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from gan_models.families.building import LatentBuilder
-from gan_models.families.interfaces import LatentGenerator, Trunk
+from gan_models.families.interfaces import ImageShape, LatentGenerator, Trunk
 from gan_models.families.progressive.spec import COARSEST, ProgressiveDiscriminator, ProgressiveGenerator, levels_of
-from gan_models.layers.equalized import HE, EqualizedConv2d, EqualizedLinear, reset
+from gan_models.layers.equalized import HE, EqualizedConv2d, EqualizedLinear
 from gan_models.layers.minibatch import MinibatchStdDev
-from gan_models.layers.pixel_norm import PixelNorm
-
-ImageShape = tuple[int, int, int]
+from gan_models.layers.normalization import PixelNorm
 
 
 class Stage(nn.Module):
@@ -51,8 +51,7 @@ class Stage(nn.Module):
         return COARSEST << self.level
 
 
-def _recall(stage: nn.Module, _: object) -> None:
-    assert isinstance(stage, Stage)
+def _recall(stage: Any, _: object) -> None:
     level, alpha = stage.values.tolist()
     stage.level, stage.alpha = int(level), alpha
 
@@ -60,10 +59,7 @@ def _recall(stage: nn.Module, _: object) -> None:
 class GrowingGenerator(LatentGenerator):
     """Pixel norm on the latent and after every convolution; nearest upsampling, then two 3x3 convolutions a level."""
 
-    def __init__(
-        self, spec: ProgressiveGenerator, latent: int, num_classes: int, image_shape: ImageShape, *, one_hot: bool
-    ) -> None:
-        super().__init__(latent, num_classes, one_hot=one_hot)
+    def build(self, spec: ProgressiveGenerator, image_shape: ImageShape) -> None:
         channels, self.size, _ = image_shape
         levels = levels_of(self.size)
         widths = spec.widths(levels)
@@ -84,7 +80,8 @@ class GrowingGenerator(LatentGenerator):
             first: Tensor = self.to_image[0](features)
             return first
         grown: Tensor = self.to_image[level](self.blocks[level - 1](features))
-        return grown if alpha >= 1.0 else torch.lerp(doubled(self.to_image[level - 1](features)), grown, alpha)
+        before = self.to_image[level - 1](features)
+        return grown if alpha >= 1.0 else torch.lerp(interpolate(before, scale_factor=2), grown, alpha)
 
     def draw_at_stage(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images [B, C, `stage.size`, `stage.size`], not clamped: what the game is played with."""
@@ -131,11 +128,6 @@ class GrowingTrunk(nn.Module):
         return seen
 
 
-def doubled(images: Tensor) -> Tensor:
-    """[B, C, H, W] -> [B, C, 2H, 2W], each pixel four times."""
-    return interpolate(images, scale_factor=2)
-
-
 class Progressive(LatentBuilder):
     """Both players."""
 
@@ -149,7 +141,7 @@ class Progressive(LatentBuilder):
     def initialise(self, module: nn.Module) -> None:
         """N(0, 1) and zero biases, appendix A.1; the scale is applied at run time."""
         if isinstance(module, EqualizedLinear | EqualizedConv2d):
-            reset(module)
+            module.reset_parameters()
 
 
 class _FirstBlock(nn.Module):

@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu
 
 from gan_models.families.building import LatentBuilder
-from gan_models.families.interfaces import LatentGenerator, Trunk
+from gan_models.families.interfaces import ImageShape, LatentGenerator, Trunk
 from gan_models.families.r3gan.spec import R3ganDiscriminator, R3ganGenerator, Stages
-from gan_models.families.resolutions import plan
+from gan_models.families.resolutions import doubled_widths
 from gan_models.layers.attention import attention_after
 
-ImageShape = tuple[int, int, int]
 _SLOPE = 0.2
 _GAIN = sqrt(2.0 / (1.0 + _SLOPE**2))  # keeps the variance through the leaky ReLU (He et al. 2015)
 _CONVOLUTIONS = 3  # of a block
@@ -83,13 +82,10 @@ class GenerativeBasis(nn.Module):
 class R3ganImageGenerator(LatentGenerator):
     """A basis at the coarsest map and `blocks` residual blocks at each map, doubling in between."""
 
-    def __init__(
-        self, spec: R3ganGenerator, latent: int, num_classes: int, image_shape: ImageShape, *, one_hot: bool
-    ) -> None:
-        super().__init__(latent, num_classes, one_hot=one_hot)
+    def build(self, spec: R3ganGenerator, image_shape: ImageShape) -> None:
         channels, size, _ = image_shape
-        base, doublings = plan(size, spec.family)
-        widths = _widths(spec, doublings)[::-1]
+        base, doublings = spec.plan(size)
+        widths = doubled_widths(spec.width, spec.max_width, doublings + 1)[::-1]
         layers: list[nn.Module] = [GenerativeBasis(self.joined, widths[0], base)]
         for level, width in enumerate(widths):
             if level:
@@ -111,8 +107,8 @@ class R3gan(LatentBuilder):
     def trunk(self, spec: R3ganDiscriminator, image_shape: ImageShape) -> Trunk:
         """The generator's mirror image; the coarsest map is summed over places with learnt weights for each channel."""
         channels, size, _ = image_shape
-        base, doublings = plan(size, spec.family)
-        widths = _widths(spec, doublings)
+        base, doublings = spec.plan(size)
+        widths = doubled_widths(spec.width, spec.max_width, doublings + 1)
         layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 1, bias=False)]
         for level, width in enumerate(widths):
             layers += _stage(spec, width, len(widths))
@@ -132,14 +128,6 @@ class R3gan(LatentBuilder):
             for convolution in (module.widen, module.mix):
                 nn.init.normal_(convolution.weight, 0.0, module.gain * convolution.weight[0].numel() ** -0.5)
             nn.init.zeros_(module.narrow.weight)
-
-
-def _widths(spec: Stages, doublings: int) -> list[int]:
-    """Channels of the maps from the image's own to the coarsest.
-
-    768 throughout is the authors' CIFAR-10 network, 128 up to 1024 theirs for 256x256.
-    """
-    return [min(spec.max_width, spec.width << level) for level in range(doublings + 1)]
 
 
 def _stage(spec: Stages, width: int, stages: int) -> list[nn.Module]:

@@ -7,16 +7,25 @@ from typing import Literal
 
 from pydantic import Field
 
-from gan_models.families.base import DiscriminatorSpec, Family, GeneratorSpec, Init, Maps, MaxWidth, Minibatch
-from gan_models.families.resolutions import plan
-from gan_models.sections import PositiveInt, Section
+from gan_models.families.base import (
+    DiscriminatorSpec,
+    Family,
+    GeneratorSpec,
+    Init,
+    Maps,
+    MaxWidth,
+    Minibatch,
+    PlayerSpec,
+)
+from gan_models.sections import PositiveInt
 
 
-class Stages(Section):
+class Stages(PlayerSpec):
     """Residual blocks at each map, in both players."""
 
     attention: Maps = ()
     init: Init = "family"
+    # 768 throughout is the authors' CIFAR-10 network, 128 up to 1024 theirs for 256x256.
     width: PositiveInt = Field(768, description="channels of the image's own map; doubles at each halving of the image")
     max_width: MaxWidth = 768
     blocks: PositiveInt = Field(2, description="residual blocks at each map")
@@ -24,7 +33,7 @@ class Stages(Section):
     group: PositiveInt = Field(32, description="channels of each group of the 3x3 convolutions, about")
 
     def maps(self, size: int) -> Sequence[int]:
-        return plan(size, "r3gan").maps
+        return self.plan(size).maps
 
 
 class R3ganGenerator(Stages, GeneratorSpec):

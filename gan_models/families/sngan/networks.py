@@ -8,13 +8,13 @@ each image the network of Miyato, Koyama 2018: conditional batch norm in G, proj
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from gan_models.families.building import LatentBuilder
-from gan_models.families.interfaces import LatentGenerator, Trunk
+from gan_models.families.interfaces import ImageShape, LatentGenerator, Trunk
 from gan_models.families.residual import (
     DownBlock,
     NormFactory,
@@ -23,27 +23,22 @@ from gan_models.families.residual import (
     down_trunk,
     unconditioned_norm,
 )
-from gan_models.families.resolutions import map_widths, plan
-from gan_models.families.sngan.spec import SnganDiscriminator, SnganGenerator, downs
+from gan_models.families.resolutions import map_widths
+from gan_models.families.sngan.spec import SnganDiscriminator, SnganGenerator
 from gan_models.layers.initialization import SCHEMES
-from gan_models.layers.normalization import REFERENCE_ROWS, ConditionalBatchNorm2d
-
-ImageShape = tuple[int, int, int]
+from gan_models.layers.normalization import ConditionalBatchNorm2d
 
 
 class SnganImageGenerator(LatentGenerator):
     """A dense layer to the coarsest map, UpBlocks, then norm-ReLU-convolution-tanh."""
 
-    def __init__(
-        self, spec: SnganGenerator, latent: int, num_classes: int, image_shape: ImageShape, *, one_hot: bool
-    ) -> None:
-        reference = REFERENCE_ROWS if spec.norm in ("virtual", "reference") else 0
-        super().__init__(latent, num_classes, one_hot=one_hot, reference=reference)
+    def build(self, spec: SnganGenerator, image_shape: ImageShape) -> None:
         channels, size, _ = image_shape
-        base, doublings = plan(size, spec.family)
+        base, doublings = spec.plan(size)
         widths = map_widths(spec.width, doublings)
-        plain: NormFactory = unconditioned_norm(spec.norm, reference)
-        norm = _class_norm(num_classes) if num_classes and not one_hot else plain
+        plain: NormFactory = unconditioned_norm(spec.norm)
+        by_class = self.num_classes and not self.one_hot
+        norm = partial(ConditionalBatchNorm2d, num_classes=self.num_classes) if by_class else plain
         self.coarse_shape = (widths[0], base, base)
         self.project = nn.Linear(self.joined, widths[0] * base * base)
         self.blocks = UpBlocks(widths, base, [norm] * doublings, spec.attention)
@@ -58,10 +53,6 @@ class SnganImageGenerator(LatentGenerator):
         return images
 
 
-def _class_norm(num_classes: int) -> Callable[[int], nn.Module]:
-    return lambda channels: ConditionalBatchNorm2d(channels, num_classes)
-
-
 class Sngan(LatentBuilder):
     """Both players."""
 
@@ -70,8 +61,8 @@ class Sngan(LatentBuilder):
     def trunk(self, spec: SnganDiscriminator, image_shape: ImageShape) -> Trunk:
         """Halving blocks down to twice the coarsest map, as in the 32x32 network, and two that keep it."""
         channels, size, _ = image_shape
-        halvings = downs(size)
-        finest_first = map_widths(spec.width, plan(size, spec.family).doublings)[::-1]
+        halvings = spec.halvings(size)
+        finest_first = map_widths(spec.width, spec.plan(size).doublings)[::-1]
         widths = [channels, *finest_first[:halvings], spec.width, spec.width]
         return down_trunk(widths, size, halvings, wide=False, norm=spec.norm, attention=spec.attention)
 

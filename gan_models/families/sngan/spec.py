@@ -9,7 +9,6 @@ from pydantic import Field
 
 from gan_models.errors import RequestError
 from gan_models.families.base import ConvolutionalDiscriminator, ConvolutionalGenerator, Family
-from gan_models.families.resolutions import plan
 from gan_models.sections import PositiveInt
 
 if TYPE_CHECKING:
@@ -23,9 +22,6 @@ class SnganGenerator(ConvolutionalGenerator):
 
     family: Literal["sngan"] = "sngan"
     width: PositiveInt = Field(256, description="channels of maps up to 32 pixels or so; halves at each doubling more")
-
-    def maps(self, size: int) -> Sequence[int]:
-        return plan(size, self.family).maps[1:]
 
     def check(self, recipe: Recipe) -> None:
         super().check(recipe)
@@ -43,12 +39,11 @@ class SnganDiscriminator(ConvolutionalDiscriminator):
     width: PositiveInt = Field(128, description="channels of the last blocks; fewer at maps over 32 pixels")
 
     def maps(self, size: int) -> Sequence[int]:
-        return plan(size, self.family).maps[::-1][1 : downs(size) + 1]
+        return self.plan(size).maps[::-1][1 : self.halvings(size) + 1]
 
-
-def downs(size: int) -> int:
-    """How often D halves an image: down to twice the coarsest map, as in the 32x32 network."""
-    return max(1, plan(size, "sngan").doublings - 1)
+    def halvings(self, size: int) -> int:
+        """How often it halves an image: down to twice the coarsest map, as in the 32x32 network."""
+        return max(1, self.plan(size).doublings - 1)
 
 
 FAMILY = Family(SnganGenerator, SnganDiscriminator, "gan_models.families.sngan.networks:Sngan")

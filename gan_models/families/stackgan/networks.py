@@ -23,7 +23,7 @@ from gan_models.errors import RequestError
 from gan_models.families.building import Builder
 from gan_models.families.interfaces import Generator
 from gan_models.families.stackgan.spec import StackganGenerator, sizes_down_from
-from gan_models.families.stackgan.text_encoder import build_text_encoder
+from gan_models.families.stackgan.text import build_text_encoder
 from gan_models.layers.attention import attention_after
 from gan_models.layers.initialization import SCHEMES, gains_around_one
 from gan_models.layers.normalization import generator_norm
@@ -75,7 +75,7 @@ class FirstStage(nn.Module):
         sizes = sizes_down_from(size)
         widths = [min(spec.max_width, spec.width << level) for level in range(len(sizes))][::-1]
         self.coarse_shape = (widths[0], sizes[-1], sizes[-1])
-        norm = generator_norm(spec.norm, widths[0], 0)
+        norm = generator_norm(spec.norm, widths[0])
         self.project = nn.Linear(latent + spec.augmentation, widths[0] * sizes[-1] ** 2, bias=not norm)
         layers = [*norm, nn.ReLU(inplace=True), *attention_after(sizes[-1], widths[0], spec.attention)]
         for (inputs, outputs), map_size in zip(pairwise(widths), sizes[-2::-1], strict=True):
@@ -101,7 +101,7 @@ class SecondStage(nn.Module):
         widths = [min(spec.max_width, spec.width << level) for level in range(len(sizes))]
         reading: list[nn.Module] = [nn.Conv2d(channels, widths[1], 3, padding=1), nn.ReLU(inplace=True)]
         for inputs, outputs in pairwise(widths[1:]):
-            norm = generator_norm(spec.norm, outputs, 0)
+            norm = generator_norm(spec.norm, outputs)
             reading += [nn.Conv2d(inputs, outputs, 4, 2, 1, bias=not norm), *norm, nn.ReLU(inplace=True)]
         self.reading = nn.Sequential(*reading)
         layers = _convolution(widths[-1] + spec.augmentation, widths[-1], spec)
@@ -188,12 +188,10 @@ class StackGan(Generator):
 class Stackgan(Builder):
     """The generator with both stages and their text encoder; its discriminators are the game's."""
 
-    def generator(self, recipe: Recipe, shape: DataShape) -> StackGan:
+    def generator(self, spec: StackganGenerator, recipe: Recipe, shape: DataShape) -> StackGan:
         """Raises RequestError where captions are missing."""
         if not shape.words:
             raise RequestError("stackgan draws what a text says, but the data has no captions: use one with captions")
-        spec = recipe.networks.generator
-        assert isinstance(spec, StackganGenerator)
         return StackGan(spec, recipe.networks.latent, shape)
 
     def initialise(self, module: nn.Module) -> None:
@@ -210,7 +208,7 @@ class Stackgan(Builder):
 
 
 def _convolution(inputs: int, outputs: int, spec: StackganGenerator) -> list[nn.Module]:
-    norm = generator_norm(spec.norm, outputs, 0)
+    norm = generator_norm(spec.norm, outputs)
     return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=not norm), *norm, nn.ReLU(inplace=True)]
 
 

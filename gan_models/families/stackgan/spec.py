@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from gan_models.families.base import Family, GeneratorSpec, Init, Maps, MaxWidth, SpectralNorm
+from gan_models.families.base import ConvolutionalSpec, Family, GeneratorSpec, MaxWidth
 from gan_models.families.resolutions import SIZES as ALL_SIZES
 from gan_models.families.resolutions import check_size
 from gan_models.sections import PositiveInt
@@ -25,7 +25,7 @@ def sizes_down_from(size: int) -> list[int]:
     return sizes
 
 
-class StackganGenerator(GeneratorSpec):
+class StackganGenerator(ConvolutionalSpec, GeneratorSpec):
     """Text to image in two stages, the first at half the size (Zhang et al. 2017)."""
 
     hears: ClassVar[tuple[str, ...]] = ()
@@ -33,9 +33,6 @@ class StackganGenerator(GeneratorSpec):
 
     family: Literal["stackgan"] = "stackgan"
     norm: Literal["batch", "none"] = Field("batch", description="normalisation of G's hidden layers")
-    spectral_norm: SpectralNorm = False
-    attention: Maps = ()
-    init: Init = "family"
     width: PositiveInt = Field(32, description="channels of each stage's last layer; doubles at each halving of maps")
     max_width: MaxWidth = 256
     text_encoder: Literal["gru", "sentence-transformers"] = Field(

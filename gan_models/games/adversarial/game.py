@@ -10,7 +10,8 @@ from torch.nn.functional import cross_entropy
 
 from gan_models.families.interfaces import Inputs
 from gan_models.games.adversarial.spec import AdversarialSpec
-from gan_models.games.base import Batch, Game, Judged, Loss, Made
+from gan_models.games.base import Batch, Game, Loss, Made
+from gan_models.regularizers import Round
 
 Rules = TypeVar("Rules", bound=AdversarialSpec)
 
@@ -46,7 +47,7 @@ class AdversarialGame(Game[Rules]):
     def compares_with_real(self) -> bool:
         return self.rules.loss.relativistic or super().compares_with_real()
 
-    def discriminator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+    def discriminator_loss(self, batch: Batch, made: Made, judged: Round) -> Loss:
         loss = adversarial = self.rules.loss.discriminator(judged.real_logits, judged.fake_logits)
         figures = {"D/loss": adversarial.detach(), **self._judgement(adversarial.detach(), judged)}
         assert judged.real_output is not None
@@ -59,7 +60,7 @@ class AdversarialGame(Game[Rules]):
             figures["D/class_loss"] = classes.detach()
         return loss, figures
 
-    def generator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+    def generator_loss(self, batch: Batch, made: Made, judged: Round) -> Loss:
         real_logits = judged.fake_logits.new_empty(0)
         if self.rules.loss.relativistic:
             with torch.no_grad(), self.precision():
@@ -73,7 +74,7 @@ class AdversarialGame(Game[Rules]):
             figures["G/class_loss"] = classes.detach()
         return loss, figures
 
-    def _judgement(self, adversarial: Tensor, judged: Judged) -> dict[str, Tensor]:
+    def _judgement(self, adversarial: Tensor, judged: Round) -> dict[str, Tensor]:
         """How well D tells real from generated, in the terms of its loss."""
         if self.rules.loss.critic:
             return {"D/wasserstein": -adversarial}

@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, l1_loss
 
 from gan_models.games.attribute_transfer.spec import AttributeTransfer
-from gan_models.games.base import Batch, Game, Judged, Loss, Made
+from gan_models.games.base import Batch, Game, Loss, Made
+from gan_models.regularizers import Round
 
 
 class AttributeTransferGame(Game[AttributeTransfer]):
@@ -25,7 +26,7 @@ class AttributeTransferGame(Game[AttributeTransfer]):
             fake: Tensor = self.generator(batch.images, targets)
         return Made(fake.float(), asked=targets)
 
-    def discriminator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+    def discriminator_loss(self, batch: Batch, made: Made, judged: Round) -> Loss:
         adversarial = self.rules.loss.discriminator(judged.real_logits, judged.fake_logits)
         assert judged.real_output is not None
         assert judged.real_output.class_logits is not None
@@ -36,7 +37,7 @@ class AttributeTransferGame(Game[AttributeTransfer]):
             figures["D/wasserstein"] = -adversarial.detach()
         return adversarial + self.rules.classification * domain, figures
 
-    def generator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+    def generator_loss(self, batch: Batch, made: Made, judged: Round) -> Loss:
         output = judged.fake_output
         adversarial = self.rules.loss.generator(output.logits, output.logits.new_empty(0))
         assert output.class_logits is not None

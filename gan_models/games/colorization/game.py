@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.nn.functional import l1_loss
 
 from gan_models.data.hints import all_told, geometric_counts, grey_of, simulate_hints
-from gan_models.games.base import Batch, Game, Judged, Loss, Made
+from gan_models.games.base import Batch, Game, Loss, Made
 from gan_models.games.colorization.spec import Colorization
+from gan_models.regularizers import Round
 
 
 class ColorizationGame(Game[Colorization]):
@@ -28,11 +29,11 @@ class ColorizationGame(Game[Colorization]):
         revealed = (torch.rand(len(images)) < self.rules.reveal).to(images.device)
         return torch.where(revealed[:, None, None, None], all_told(images), hints)
 
-    def discriminator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+    def discriminator_loss(self, batch: Batch, made: Made, judged: Round) -> Loss:
         loss = self.rules.loss.discriminator(judged.real_logits, judged.fake_logits)
         return loss, {"D/loss": loss.detach(), **self.accuracy(judged, self.rules.loss.boundary)}
 
-    def generator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+    def generator_loss(self, batch: Batch, made: Made, judged: Round) -> Loss:
         adversarial = self.rules.loss.generator(judged.fake_logits, judged.fake_logits.new_empty(0))
         distance = l1_loss(made.images, batch.images)
         loss = self.rules.adversarial * adversarial + self.rules.l1 * distance

@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gan_models.data.shape import DataShape
 from gan_models.families.cyclegan.spec import DOMAINS
-from gan_models.games.base import Batch, Game, Judged, Loss, Made, Stateful
-from gan_models.games.cycle.image_pool import ImagePool
+from gan_models.games.base import Batch, Game, Loss, Made, Stateful
 from gan_models.games.cycle.spec import Cycle
 from gan_models.meter import Meter
 from gan_models.recipes.schema import Recipe
+from gan_models.regularizers import Round
+
+
+class ImagePool:
+    """Keeps `size` generated images; once it is full, half of the images asked about are swapped for kept ones.
+
+    Shrivastava et al. 2017, section 2.3. As in CycleGAN's public code: until it is full every image is kept and given
+    back; afterwards, with probability 1/2, a random kept image is given back and the new one takes its place.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._images: list[Tensor] = []
+
+    def query(self, images: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W], some of them older; random numbers from torch's global state on the CPU."""
+        if not self.size:
+            return images
+        given = []
+        for image in images.detach():
+            if len(self._images) < self.size:
+                self._images.append(image.clone())
+                given.append(image)
+            elif float(torch.rand(())) > 0.5:
+                place = int(torch.randint(self.size, ()))
+                given.append(self._images[place])
+                self._images[place] = image.clone()
+            else:
+                given.append(image)
+        return torch.stack(given) if given else images
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"images": self._images}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._images = list(state["images"])
 
 
 class CycleGame(Game[Cycle]):
@@ -60,13 +96,13 @@ class CycleGame(Game[Cycle]):
             fake[chosen] = pool.query(fake[chosen])
         return super().move_discriminator(batch, made._replace(images=fake), report=report)
 
-    def discriminator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+    def discriminator_loss(self, batch: Batch, made: Made, judged: Round) -> Loss:
         real = by_domain((judged.real_logits - 1).square(), domains_of(batch))
         # Halved, so that D is slow beside G (section 4).
         loss = 0.5 * (real + by_domain(judged.fake_logits.square(), others(batch)))
         return loss, {"D/loss": loss.detach(), **self.accuracy(judged, 0.5)}
 
-    def generator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+    def generator_loss(self, batch: Batch, made: Made, judged: Round) -> Loss:
         own = domains_of(batch)
         with self.precision():
             returned = self.generator(made.images, own)

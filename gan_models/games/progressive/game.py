@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, interpolate
 
 from gan_models.data.shape import DataShape
 from gan_models.families.interfaces import Inputs
-from gan_models.families.progressive.networks import GrowingGenerator, GrowingTrunk, doubled
+from gan_models.families.progressive.networks import GrowingGenerator, GrowingTrunk
 from gan_models.families.progressive.spec import COARSEST
 from gan_models.games.adversarial.game import AdversarialGame
 from gan_models.games.base import Batch
@@ -24,20 +24,21 @@ class ProgressiveGame(AdversarialGame[Progressive]):
     The moments of the optimizers belong to the networks of one size: they start anew at each next one.
     """
 
+    generator: GrowingGenerator
+
     def __init__(self, recipe: Recipe, shape: DataShape, device: torch.device) -> None:
         super().__init__(recipe, shape, device)
-        generator, trunk = self.generator, self.discriminator.trunk
-        assert isinstance(generator, GrowingGenerator)
+        trunk = self.discriminator.trunk
         assert isinstance(trunk, GrowingTrunk)
-        self.growing_generator, self.growing_trunk = generator, trunk
+        self.trunk = trunk
         self.schedule = schedule_of(recipe, shape.image[1])
 
     def step(self, draw: Callable[[], Batch], *, report: bool) -> dict[str, Tensor]:
         level, alpha = self.schedule.stage(self.steps)
         if self.steps > 0 and self.schedule.stage(self.steps - 1)[0] != level:
             self.begin_learning()
-        self.growing_generator.stage.enter(level, alpha)
-        self.growing_trunk.stage.enter(level, alpha)
+        self.generator.stage.enter(level, alpha)
+        self.trunk.stage.enter(level, alpha)
         figures = {"stage/size": float(COARSEST << level), "stage/alpha": alpha}
         return super().step(draw, report=report) | {
             name: torch.full((), value, device=self.device) for name, value in figures.items()
@@ -48,7 +49,7 @@ class ProgressiveGame(AdversarialGame[Progressive]):
         return batch._replace(images=at_stage(batch.images, level, alpha))
 
     def generate(self, inputs: Inputs) -> Tensor:
-        return self.growing_generator.draw_at_stage(**inputs)
+        return self.generator.draw_at_stage(**inputs)
 
 
 def at_stage(images: Tensor, level: int, alpha: float) -> Tensor:
@@ -57,4 +58,4 @@ def at_stage(images: Tensor, level: int, alpha: float) -> Tensor:
     The fade mixes an image with itself at half the size (the authors' public code).
     """
     seen = avg_pool2d(images, images.shape[2] // (COARSEST << level))
-    return seen if alpha >= 1.0 else torch.lerp(doubled(avg_pool2d(seen, 2)), seen, alpha)
+    return seen if alpha >= 1.0 else torch.lerp(interpolate(avg_pool2d(seen, 2), scale_factor=2), seen, alpha)

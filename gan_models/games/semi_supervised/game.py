@@ -17,9 +17,10 @@ from gan_models.averaging import ExponentialMovingAverage
 from gan_models.data.shape import DataShape
 from gan_models.data.table import Split, to_float
 from gan_models.errors import RequestError
-from gan_models.games.base import Batch, Game, Judged, Loss, Made, Stateful
+from gan_models.games.base import Batch, Game, Loss, Made, Stateful
 from gan_models.games.semi_supervised.spec import SemiSupervised
 from gan_models.recipes.schema import Recipe
+from gan_models.regularizers import Round
 
 CLASSIFIER = "classifier"
 """The name under which the loop keeps D beside the generator."""
@@ -53,7 +54,7 @@ class SemiSupervisedGame(Game[SemiSupervised]):
             fake: Tensor = self.generator(self.draw_latents(len(batch.images)))
         return Made(fake.float())
 
-    def discriminator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+    def discriminator_loss(self, batch: Batch, made: Made, judged: Round) -> Loss:
         chosen = torch.randperm(len(self.labelled.images), device=self.device)[: len(batch.images)]
         assert self.labelled.labels is not None
         labels = self.labelled.labels[chosen]
@@ -68,7 +69,7 @@ class SemiSupervisedGame(Game[SemiSupervised]):
             **self.accuracy(judged),
         }
 
-    def generator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+    def generator_loss(self, batch: Batch, made: Made, judged: Round) -> Loss:
         # The non-saturating loss on the logit of "real", which Z is.
         adversarial = softplus(-judged.fake_logits).mean()
         return self.rules.adversarial * adversarial, {"G/loss": adversarial.detach()}

@@ -17,11 +17,11 @@ from gan_models.data.shape import DataShape
 from gan_models.families.building import LatentBuilder, builder
 from gan_models.families.interfaces import Discriminator
 from gan_models.families.stackgan.networks import Drawing, StackGan, augmentation_divergence
-from gan_models.families.stackgan.text_encoder import TextEncoder, build_text_encoder
-from gan_models.families.stackgan.text_head import TextHead
-from gan_models.games.base import Batch, Game, Judged, Loss, Made
+from gan_models.families.stackgan.text import TextEncoder, TextHead, build_text_encoder
+from gan_models.games.base import Batch, Game, Loss, Made
 from gan_models.games.text.spec import TextToImage
 from gan_models.recipes.schema import Recipe
+from gan_models.regularizers import Round
 
 
 class TextToImageGame(Game[TextToImage]):
@@ -32,6 +32,8 @@ class TextToImageGame(Game[TextToImage]):
     second. G's encoder learns from G's loss in stage I. Nothing is shared, so D's condition cannot be moved by G.
     """
 
+    generator: StackGan
+
     def __init__(self, recipe: Recipe, shape: DataShape, device: torch.device) -> None:
         self.text: TextEncoder | None = None
         super().__init__(recipe, shape, device)
@@ -40,43 +42,49 @@ class TextToImageGame(Game[TextToImage]):
         self.switch = max(1, min(round(self.rules.first_stage * steps), steps - 1))
 
     def make_discriminator(self) -> Discriminator:
-        """The one of the stage in training."""
+        """The one of the stage in training: the trunk of any family, with a head that reads the text."""
         if self.text is None:
-            self.text = build_text_encoder(self.stages.spec, self.shape)
-        return build_text_discriminator(self.recipe, self.shape, self.stages.stage, self.text)
-
-    @property
-    def stages(self) -> StackGan:
-        """The generator."""
-        assert isinstance(self.generator, StackGan)
-        return self.generator
+            self.text = build_text_encoder(self.generator.spec, self.shape)
+        spec = self.recipe.networks.discriminator
+        channels, height, width = self.shape.image
+        scale = 2 if self.generator.stage == 1 else 1
+        family = builder(spec.family)
+        assert isinstance(family, LatentBuilder)
+        trunk = family.trunk(spec, (channels, height // scale, width // scale))
+        head = TextHead(trunk.channels, trunk.positions, self.text, self.rules.condition, spec.get("norm", "none"))
+        # Set aside while the rest gets its first weights: the encoder has learnt ones from stage II on, and under a
+        # DCGAN's N(0, 0.02) a text would be too faint to be seen for long.
+        reading, head.reading = head.reading, nn.Identity()
+        discriminator = family.finish(Discriminator(trunk.layers, head), spec)
+        head.reading = reading
+        return discriminator
 
     def begin_step(self) -> None:
-        if self.steps >= self.switch and self.stages.stage == 1:
+        if self.steps >= self.switch and self.generator.stage == 1:
             self._begin_second_stage()
         super().begin_step()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        if state["steps"] > self.switch and self.stages.stage == 1:
+        if state["steps"] > self.switch and self.generator.stage == 1:
             self._begin_second_stage()
         super().load_state_dict(state)
 
     def prepared(self, batch: Batch) -> Batch:
         """Real images at the size of the stage in training: stage I's are means over 2x2 pixels."""
-        return batch if self.stages.stage == 2 else batch._replace(images=avg_pool2d(batch.images, 2))
+        return batch if self.generator.stage == 2 else batch._replace(images=avg_pool2d(batch.images, 2))
 
     def synthesize(self, batch: Batch) -> Made:
         """From the text of the real image."""
         assert batch.captions is not None
         with self.precision():
-            drawing = self.stages.draw(self.draw_latents(len(batch.images)), batch.captions)
+            drawing = self.generator.draw(self.draw_latents(len(batch.images)), batch.captions)
         images, mean, log_variance = Drawing(*(part.float() for part in drawing))
         return Made(images, batch.captions, penalty=augmentation_divergence(mean, log_variance))
 
     def told(self, batch: Batch) -> Tensor | None:
         return batch.captions
 
-    def discriminator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+    def discriminator_loss(self, batch: Batch, made: Made, judged: Round) -> Loss:
         assert batch.captions is not None
         assert judged.real_output is not None
         others, differ = mismatched(batch.captions)
@@ -87,7 +95,7 @@ class TextToImageGame(Game[TextToImage]):
         figures = {"D/loss": loss.detach(), "D/accuracy_mismatched": (wrong.detach() < 0).float().mean()}
         return loss, figures | self.accuracy(judged)
 
-    def generator_loss(self, batch: Batch, made: Made, judged: Judged) -> Loss:
+    def generator_loss(self, batch: Batch, made: Made, judged: Round) -> Loss:
         adversarial = softplus(-judged.fake_logits).mean()
         assert made.penalty is not None
         figures = {"G/loss": adversarial.detach(), "G/divergence": made.penalty.detach()}
@@ -95,7 +103,7 @@ class TextToImageGame(Game[TextToImage]):
 
     def _begin_second_stage(self) -> None:
         """Freezes stage I; a discriminator of the full size and fresh optimizers, as the paper trains stage II."""
-        self.stages.begin_second_stage()
+        self.generator.begin_second_stage()
         self.discriminator = self.make_discriminator().to(self.device).to(memory_format=torch.channels_last)
         self.begin_learning()
 
@@ -120,21 +128,3 @@ def matching_loss(real: Tensor, fake: Tensor, wrong: Tensor, differ: Tensor, wei
     """
     mismatch = (softplus(wrong) * differ).sum() / differ.sum().clamp(min=1)
     return softplus(-real).mean() + (1.0 - weight) * softplus(fake).mean() + weight * mismatch
-
-
-def build_text_discriminator(recipe: Recipe, shape: DataShape, stage: int, text: TextEncoder) -> Discriminator:
-    """The trunk of any family for a stage's image size, with a head that reads the text with the given encoder."""
-    spec, game = recipe.networks.discriminator, recipe.game
-    assert isinstance(game, TextToImage)
-    channels, height, width = shape.image
-    scale = 2 if stage == 1 else 1
-    family = builder(spec.family)
-    assert isinstance(family, LatentBuilder)
-    trunk = family.trunk(spec, (channels, height // scale, width // scale))
-    head = TextHead(trunk.channels, trunk.positions, text, game.condition, spec.get("norm", "none"))
-    # Set aside while the rest gets its first weights: the encoder has learnt ones from stage II on, and under a DCGAN's
-    # N(0, 0.02) a text would be too faint to be seen for long.
-    reading, head.reading = head.reading, nn.Identity()
-    discriminator = family.finish(Discriminator(trunk.layers, head), spec)
-    head.reading = reading
-    return discriminator

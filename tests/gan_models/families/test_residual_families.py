@@ -109,7 +109,7 @@ def test_a_down_block_that_keeps_its_shape_keeps_its_input() -> None:
 
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_an_up_block_is_what_the_paper_draws(norm: str) -> None:
-    block = UpBlock(3, 5, unconditioned_norm(norm, 0))
+    block = UpBlock(3, 5, unconditioned_norm(norm))
     x = torch.randn(2, 3, 4, 4)
     before = x.clone()
     y = interpolate(relu(block.norm_in(x)), scale_factor=2.0)

@@ -12,8 +12,7 @@ from gan_models.data.table import Split
 from gan_models.errors import RequestError
 from gan_models.families.building import build_generator
 from gan_models.families.stackgan.networks import ConditioningAugmentation, StackGan, augmentation_divergence
-from gan_models.families.stackgan.text_encoder import RecurrentTextEncoder
-from gan_models.families.stackgan.text_head import TextHead
+from gan_models.families.stackgan.text import RecurrentTextEncoder, TextHead
 from gan_models.recipes import load_recipe
 
 NARROW = ["networks.generator.width=4", "networks.generator.augmentation=6", "networks.latent=5"]

@@ -12,8 +12,7 @@ from gan_models.data.shape import DataShape
 from gan_models.data.table import Split, TableMetadata
 from gan_models.errors import RequestError
 from gan_models.games.base import Batch, Made, build_game
-from gan_models.games.cycle.game import by_domain
-from gan_models.games.cycle.image_pool import ImagePool
+from gan_models.games.cycle.game import ImagePool, by_domain
 from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import load_generator
 from gan_models.training.loop import Stopped, check_data, train

@@ -137,7 +137,7 @@ def test_the_stages_are_a_function_of_the_step() -> None:
         before = {key: value.clone() for key, value in played.generator.named_parameters()}
         metrics = played.step(batch, report=True)
         assert all(torch.isfinite(value) for value in metrics.values())
-        stages.append(played.stages.stage)
+        stages.append(played.generator.stage)
         after = dict(played.generator.named_parameters())
         changed = {key.partition(".")[0] for key in before if not torch.equal(before[key], after[key])}
         assert changed == ({"text", "first"} if stages[-1] == 1 else {"second"})

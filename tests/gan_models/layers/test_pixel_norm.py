@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gan_models.layers.pixel_norm import PixelNorm
+from gan_models.layers.normalization import PixelNorm
 
 
 @pytest.mark.parametrize("shape", [(3, 7), (3, 7, 4, 5)])

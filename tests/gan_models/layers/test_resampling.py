@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import avg_pool2d, conv2d, interpolate
 
-from gan_models.layers.resampling import DownConv2d, UpConv2d
+from gan_models.families.residual import DownConv2d, UpConv2d
 
 
 def test_doubling_and_convolving_in_one_is_exact() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gan_models.layers.spectral import add_spectral_norm
+from gan_models.layers.normalization import add_spectral_norm
 
 LAYERS = {
     "linear": (nn.Linear(7, 5), (3, 7)),

@@ -1,4 +1,4 @@
-"""Text encoders: captions as word numbers [B, L] to one embedding [B, T] each.
+"""How texts are read: encoders of captions, and the head of a discriminator that judges pairs of image and text.
 
 Shape suffixes: B batch, L words, T width of the embedding.
 """
@@ -15,6 +15,8 @@ from gan_models.data.captions import Vocabulary
 from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
 from gan_models.families.stackgan.spec import StackganGenerator
+from gan_models.layers.heads import LinearHead
+from gan_models.layers.normalization import discriminator_norm
 
 
 class TextEncoder(nn.Module):
@@ -91,3 +93,34 @@ def build_text_encoder(spec: StackganGenerator, shape: DataShape) -> TextEncoder
     if spec.text_encoder == "sentence-transformers":
         return SentenceEncoder(shape.vocabulary, spec.text_model)
     return RecurrentTextEncoder(shape.words, spec.text_width)
+
+
+class TextHead(nn.Module):
+    """How well an image and a text go together (Zhang et al. 2017, section 3.3): one logit of both, [B].
+
+    The text's embedding is compressed by a dense layer and joined to the features at every position; a 1x1 convolution,
+    written as the dense layer over positions that it is, sees both.
+
+    Args:
+        text: captions int64 [B, L] to embeddings [B, T], `width` T.
+        condition: dimensions that the embedding is compressed to.
+        norm: of the joint layer, as a discriminator spec has it.
+    """
+
+    def __init__(self, channels: int, positions: int, text: TextEncoder, condition: int, norm: str) -> None:
+        super().__init__()
+        self.reading: nn.Module = nn.Sequential(text, nn.Linear(text.width, condition), nn.LeakyReLU(0.2))
+        normed = discriminator_norm(norm, channels)
+        self.join = nn.Linear(channels + condition, channels, bias=not normed)
+        self.layers = nn.Sequential(*normed, nn.LeakyReLU(0.2))
+        self.linear = LinearHead(channels * positions)
+
+    def forward(self, features: Tensor, captions: Tensor | None = None) -> Tensor:
+        if captions is None:
+            raise ValueError("this discriminator judges pairs of image and text: pass captions")
+        places = (features.flatten(2) if features.dim() > 2 else features[:, :, None]).transpose(1, 2)  # [B, P, C]
+        condition = self.reading(captions).to(features.dtype)
+        joined = self.join(torch.cat([places, condition[:, None].expand(-1, places.shape[1], -1)], dim=2))
+        seen = self.layers(joined.flatten(0, 1)).unflatten(0, joined.shape[:2])
+        logits: Tensor = self.linear(seen)
+        return logits
