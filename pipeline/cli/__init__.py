@@ -1,4 +1,4 @@
-"""The `gan-pipeline` command: what can be asked, with which options.
+"""The `gan-pipeline` command: what can be asked, with which options, and what comes of it.
 
 Only typer is imported here; each command imports what it needs when it is called, so that `--help` answers at once.
 A wrong request ends in one sentence on standard error and exit code 2, a failed run in one and exit code 1, an

@@ -1,1 +1,1 @@
-"""What the commands of `gan-pipeline` do, one file for each family of commands."""
+"""The work behind the longer commands of `gan-pipeline`: runs, what is tracked, the registry of models."""
