@@ -160,7 +160,7 @@ def project_step(system: System, batch_size: int, precision: str) -> tuple[Calla
     sampler, counter, numbers = EpochSampler(IMAGES, batch_size, seed=0), itertools.count(), itertools.count(1)
 
     def step() -> None:
-        game.step(lambda: Batch(*split.batch(sampler.indices(next(counter)))), report=False)
+        game.step(lambda: Batch.of(split, sampler.indices(next(counter)), frozenset()), report=False)
         average.update(game.generator, next(numbers))
 
     return step, (_count(game.generator), _count(game.discriminator))  # type: ignore[attr-defined]

@@ -84,7 +84,7 @@ def project_step(batch_size: int, precision: str) -> Callable[[], None]:
     numbers = itertools.count(1)
 
     def step() -> None:
-        game.step(lambda: Batch(*split.batch(sampler.indices(next(counter)))), report=False)
+        game.step(lambda: Batch.of(split, sampler.indices(next(counter)), frozenset()), report=False)
         average.update(game.generator, next(numbers))
 
     return step
