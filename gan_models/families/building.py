@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pkgutil import resolve_name
 from typing import Any, ClassVar, TypeVar
@@ -47,14 +46,14 @@ class Builder:
         return network
 
 
-class LatentBuilder(Builder, ABC):
+class LatentBuilder(Builder):
     """For generators of latents and labels: heads, conditioning and minibatch statistics are put around a trunk."""
 
     network: ClassVar[type[LatentGenerator]]
 
-    @abstractmethod
     def trunk(self, spec: Any, image_shape: ImageShape) -> Trunk:
         """The discriminator without its heads; `image_shape` counts label planes as channels."""
+        raise LookupError(f"{spec.family} has no discriminator")
 
     def generator(self, spec: Any, recipe: Recipe, shape: DataShape) -> Generator:
         classes = shape.classes if recipe.conditional else 0
