@@ -57,7 +57,7 @@ def test_no_figure_is_lost_or_doubled_whatever_the_server_does(
         with pytest.raises(RequestError, match="--allowed-hosts"):
             tracker_of(server.uri).check(server.uri)
         refused = relay.drain(30)
-        assert "refuses" in refused.reason
+        assert "refuses" in refused.sentence
         assert refused.entries > 10
         server.kill()
 
