@@ -58,10 +58,7 @@ class Batch:
 
 
 class Source(ABC):
-    """Images of one place. Nothing is decoded here, and never all of it is in memory.
-
-    A kind of source writes `batch`, or `batches` where it cannot take any rows in any order.
-    """
+    """Images of one place. Nothing is decoded here, and never all of it is in memory."""
 
     name: str = ""
     """As the user wrote it."""
@@ -79,16 +76,9 @@ class Source(ABC):
     ignored: Sequence[tuple[str, str]] = ()
     """(path, reason) of what lies there and does not claim to be an image."""
 
+    @abstractmethod
     def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
         """Images in a fixed order, at most `items` a batch; `rows` (ascending positions) asks for some only."""
-        rows = range(self.total) if rows is None else rows
-        items = min(items, self.most_items)
-        for start in range(0, len(rows), items):
-            yield self.batch(rows[start : start + items])
-
-    def batch(self, rows: Sequence[int]) -> Batch:
-        """The images at `rows`."""
-        raise NotImplementedError
 
     def sample(self, count: int) -> Iterator[Item]:
         """About `count` images spread over the source, for a first look."""
@@ -99,7 +89,21 @@ class Source(ABC):
             yield from batch.items
 
 
-class DrawnSource(Source):
+class RowSource(Source):
+    """One that takes any of its rows in any order."""
+
+    def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
+        rows = range(self.total) if rows is None else rows
+        items = min(items, self.most_items)
+        for start in range(0, len(rows), items):
+            yield self.batch(rows[start : start + items])
+
+    @abstractmethod
+    def batch(self, rows: Sequence[int]) -> Batch:
+        """The images at `rows`."""
+
+
+class DrawnSource(RowSource):
     """Images that are made when they are asked for, each a pure function of its row; paths are `<place>/<row>`."""
 
     place: str
@@ -132,6 +136,7 @@ def reading(source: str) -> Iterator[None]:
     """Errors while a source is read, as one sentence that blames the source and not what is written from it."""
     try:
         yield
+    # NotImplementedError: zipfile, of a method of compression that it does not know.
     except (OSError, EOFError, ValueError, NotImplementedError, zlib.error, zipfile.BadZipFile) as error:
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
         raise RunError(f"{source} could not be read: {reason}; is it damaged, or being changed?") from error

@@ -12,6 +12,7 @@ from components.prepare_data.sources.base import (
     SPLIT_NAMES,
     Batch,
     PathKind,
+    RowSource,
     Source,
     SourceName,
     files_below,
@@ -29,7 +30,7 @@ SIDECARS = frozenset(
 )
 
 
-class FolderSource(Source):
+class FolderSource(RowSource):
     """All image files below a folder, in the order of their paths.
 
     Folders `train`, `val` (`valid`, `validation`) and `test` at the top are splits when nothing else lies there and

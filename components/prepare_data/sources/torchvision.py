@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.prepare_data.sources.base import SPLIT_NAMES, Batch, Source, SourceKind, SourceName, carrying
+from components.prepare_data.sources.base import SPLIT_NAMES, Batch, RowSource, Source, SourceKind, SourceName, carrying
 from gan_models.errors import RequestError, RunError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "gan-pipeline") / "torchvision"
 
 
-class TorchvisionSource(Source):
+class TorchvisionSource(RowSource):
     """A data set class of torchvision, with the splits that its constructor offers.
 
     Raises:
