@@ -26,7 +26,7 @@ from PIL import Image
 
 from components.prepare_data.decoding import DIGEST_BYTES, Target
 from components.prepare_data.inspection import channels_of, look_at
-from components.prepare_data.sources import open_source
+from components.prepare_data.sources import parse_source
 from components.prepare_data.splits import DIGEST_TYPE, assign_splits
 from components.prepare_data.table_building import build_table
 from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter
@@ -36,7 +36,7 @@ ROWS = 1024
 
 
 def project(options: Data, folder: Path, workers: int | None) -> TableMetadata:
-    source = open_source(options.source)
+    source = parse_source(options.source).open()
     target = Target(options.size, channels_of(look_at(source)), options.resize, options.fit)
     return build_table(source, target, options, folder, lambda done, bad: None, workers).metadata
 

@@ -82,6 +82,7 @@ class RunContext(BaseModel):
         """Where the run's journals lie."""
         return Path(self.state_dir) / "tracking" / self.run_id
 
-    def log_path(self, stage: str) -> Path:
-        """The log file of a stage."""
-        return Path(self.state_dir) / "logs" / f"{stage}.log"
+    @property
+    def logs(self) -> Path:
+        """Where the log of each stage lies, as `<stage>.log`."""
+        return Path(self.state_dir) / "logs"

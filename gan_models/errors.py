@@ -28,7 +28,13 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> RequestError:
     "unknown recipe 'dcgam': did you mean 'dcgan'? Known: dcgan, vanilla"
     """
     names = sorted(known)
-    by_lower_case = {known_name.lower(): known_name for known_name in names}
-    near = get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.5)
-    hint = f"did you mean {by_lower_case[near[0]]!r}? " if near else ""
+    near = nearest(name, names)
+    hint = f"did you mean {near!r}? " if near else ""
     return RequestError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name closest to a misspelt one, whatever its case; "" when none is close."""
+    folded = {each.casefold(): each for each in known}
+    near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    return folded[near[0]] if near else ""

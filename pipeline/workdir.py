@@ -21,8 +21,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from components.redaction import redact
 from components.stage.failures import failure_of
 from gan_models.atomic import write_text
 from gan_models.errors import RequestError
@@ -51,6 +52,11 @@ class RunRecord(BaseModel):
     ended: str = ""
     metrics: dict[str, float] = {}
     occasion: str = Field("", description="what it was started for, such as a time of a schedule; once for each")
+
+    @field_validator("tracking_uri")
+    @classmethod
+    def _without_password(cls, uri: str) -> str:
+        return uri if redact(uri) == uri else ""
 
 
 class WorkDirectory:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,12 +44,11 @@ def run(request: Request, stage: Stage) -> Exported:
         RequestError: the generator folder is damaged.
     """
     from components.export_samples.samples_table import write_table
-    from gan_models.data.table_file import read_metadata
     from gan_models.sampling.generator import folder_files, load_generator
     from gan_models.sampling.grids import enlargement, image_grid, save_png
 
     generator = load_generator(request.generator)
-    name = request.export.model_name or registry_name(generator.info.recipe_name, read_metadata(request.dataset).source)
+    name = request.export.model_name or generator.recipe.registry_name
     with new_folder(request.output) as target, stage.progress("exporting", 5) as bar:
         for file in folder_files(request.generator):
             link_or_copy(request.generator / file, target / file)
@@ -74,16 +72,6 @@ def run(request: Request, stage: Stage) -> Exported:
         stage.log_artifact(request.output / file)
     stage.log_generator(request.generator, name)
     return result
-
-
-def registry_name(recipe: str, source: str) -> str:
-    """A name the MLflow registry takes: recipe and data, without the characters that mean something in a path.
-
-    >>> registry_name("dcgan", "folder:/data/my cats")
-    'dcgan-my-cats'
-    """
-    last = source.rstrip("/").rpartition(":")[2].rpartition("/")[2]
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{recipe}-{last}").strip("-")
 
 
 def _grid(generator: LoadedGenerator, seed: int) -> Tensor:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from components.prepare_data.decoding import Item, is_grey, open_image, reason_of
-from components.prepare_data.sources import open_source, parse_source
+from components.prepare_data.sources import parse_source
 from components.prepare_data.sources.base import Source, reading
 from gan_models.recipes.schema import Data
 
@@ -55,13 +55,14 @@ def inspect(source: str, options: Data | None = None) -> Inspection:
         RunError: it could not be downloaded.
     """
     options = options or Data()
-    opened = open_source(source)
+    name = parse_source(source)
+    opened = name.open()
     looks = look_at(opened)
     seen = [look for look in looks if not look.problem]
     sizes = Counter(f"{look.width}x{look.height}" for look in seen)
     return Inspection(
         source=source,
-        kind=parse_source(source).kind,
+        kind=name.kind,
         images=opened.total,
         classes=list(opened.class_names),
         domains=list(opened.domain_names),

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from components.prepare_data.decoding import Target
 from components.prepare_data.inspection import channels_of, look_at
-from components.prepare_data.sources import open_source, short_name
+from components.prepare_data.sources import parse_source
 from components.prepare_data.sources.base import Source
 from components.prepare_data.splits import DUPLICATES_FILE
 from components.prepare_data.table_building import QUARANTINE_FILE, Import, build_table
@@ -66,7 +66,7 @@ def run(request: Request, stage: Stage) -> Result:
     """
     started = time.monotonic()
     options, output = request.data, request.output
-    source = open_source(options.source)
+    source = parse_source(options.source).open()
     if source.total == 1:
         raise RequestError(f"{options.source} holds one image only: give at least a few hundred to learn from")
     with _writing_to(output), new_folder(output) as folder:
@@ -204,7 +204,7 @@ def _tell(stage: Stage, request: Request, built: Import, result: Result) -> None
     for name in (SUMMARY_FILE, QUARANTINE_FILE, DUPLICATES_FILE):
         stage.log_artifact(folder / name, "data")
     profile = {"image_shape": metadata.image_shape, "classes": metadata.num_classes, "splits": result.splits}
-    name = short_name(metadata.source)
+    name = parse_source(metadata.source).short
     stage.log_dataset(name, metadata.fingerprint, metadata.source, profile, "training")
     stage.headline({}, f"**Data** `{name}`: {'; '.join(notes)}")
 

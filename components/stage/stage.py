@@ -57,7 +57,7 @@ class Stage:
     def __init__(self, name: str, context: RunContext, events: EventLog, stop: StopSignal) -> None:
         self.name = name
         self.context = context
-        self.log_path = context.log_path(name)
+        self.log_path = context.logs / f"{name}.log"
         self._journal: Journal | None = None  # where the run is tracked
         self._events = events
         self._stop = stop
@@ -325,7 +325,7 @@ def run_component(name: str, call: Callable[[Stage], T], run: str | Mapping[str,
             atexit.register(_leave_at_once)
         return result
     except (Exception, KeyboardInterrupt) as error:
-        failure = failure_of(error, context.log_path(name) if context else None)
+        failure = failure_of(error, context.logs / f"{name}.log" if context else None)
         print(f"{name}: {failure.sentence}", file=sys.stderr, flush=True)  # noqa: T201
         raise SystemExit(failure.exit_code) from None
 

@@ -103,7 +103,11 @@ class Tracker(ABC):
 
     def champions(self, uri: str) -> Champions:
         """The registry of models of the store at `uri`; RequestError where it keeps none."""
-        raise RequestError(
+        raise self.without_models(uri)
+
+    def without_models(self, uri: str) -> RequestError:
+        """What to tell somebody who needs them."""
+        return RequestError(
             f"{self.name} at {redact(uri)} keeps no registry of models, where the champion of a retraining is kept: "
             "give --tracking-uri an MLflow store"
         )
@@ -141,8 +145,14 @@ def champions_of(uri: str) -> Champions:
     return tracker_of(uri).champions(uri)
 
 
-def check_champions(uri: str) -> None:
-    """Raises RequestError where the tracker of an address keeps no models; asks nobody."""
+def no_answer(uri: str) -> str:
+    """How a sentence begins about a store that is away."""
+    return f"no tracking server answers at {redact(uri)}"
+
+
+def check_tracking(uri: str, with_models: bool = False) -> Answer:
+    """As `Tracker.check`; RequestError, too, where models are needed and the tracker keeps none."""
     tracker = tracker_of(uri)
-    if not tracker.keeps_models:
-        tracker.champions(uri)
+    if with_models and not tracker.keeps_models:
+        raise tracker.without_models(uri)
+    return tracker.check(uri)

@@ -26,6 +26,7 @@ from gan_models.recipes.loading import parse_recipe
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 GENERATOR_FOLDER = "generator"
+BY_HAND = "by hand"
 _WAIT_SECONDS = 0.5
 
 Decision = Literal["promoted", "kept", "rolled back", ""]
@@ -108,6 +109,44 @@ class Champions(ABC):
         if version is not None and version not in [each.version for each in found]:
             raise unknown_name(f"version of {model}", version, [each.version for each in found])
         return found
+
+    def promote(self, model: str, version: str | None = None) -> str:
+        """Makes a version the champion, by hand; default: the newest. Returns a sentence on it.
+
+        RequestError where there is no such version, or it is no generator of ours.
+        """
+        versions = self.require(model, version)
+        chosen = next(each for each in versions if version in (None, each.version))
+        champion = with_alias(versions)
+        if champion is not None and champion.version == chosen.version:
+            return f"version {chosen.version} of {model} is the champion already"
+        lineage = self.lineage(chosen)
+        if lineage is None:
+            raise RequestError(f"version {chosen.version} of {model} is no generator of gan-pipeline: promote another")
+        against, figures = champion.version if champion else "", chosen.verdict.figures
+        verdict = Verdict(decision="promoted", reason=BY_HAND, against=against, at=now(), figures=figures)
+        self.judge(chosen, verdict, lineage)
+        before = f", version {against} was" if against else ""
+        return f"version {chosen.version} of {model} is the champion now{before}"
+
+    def roll_back(self, model: str) -> str:
+        """Gives the alias back to the version that held it before; RequestError where none did. Returns a sentence."""
+        versions = self.require(model)
+        champion = with_alias(versions)
+        if champion is None:
+            raise RequestError(f"{model} has no champion, so there is nothing to take back")
+        before = next((each for each in versions if each.version == champion.verdict.against), None)
+        if before is None:
+            raise RequestError(
+                f"version {champion.version} of {model} is its first champion: name another with `gan-pipeline models "
+                f"promote {model} --version N`"
+            )
+        reason = f"taken back for version {champion.version}"
+        again = before.verdict.model_copy(update={"decision": "promoted", "at": now(), "reason": reason})
+        self.judge(before, again, before.lineage)
+        taken_back = champion.verdict.model_copy(update={"decision": "rolled back", "at": now(), "reason": BY_HAND})
+        self.judge(champion, taken_back, champion.lineage)
+        return f"version {before.version} of {model} is the champion again, version {champion.version} was"
 
     def await_version(self, model: str, run_id: str, seconds: float) -> Version:
         """The version that a pipeline run registered; it is sent by another process, perhaps only now.

@@ -6,14 +6,13 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from gan_models.errors import RequestError, unknown_name
+from gan_models.errors import RequestError, nearest, unknown_name
 from gan_models.recipes.migration import migrate
 from gan_models.recipes.schema import MODEL_SECTIONS, Recipe
 from gan_models.recipes.settings import locate
@@ -140,8 +139,8 @@ def _sentence(error: ValidationError) -> str:
     key, known = locate(problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        near = get_close_matches(key.rpartition(".")[2], known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        near = nearest(key.rpartition(".")[2], known)
+        hint = f"did you mean {near!r}? " if near else ""
         text = f"unknown key {key!r}: {hint}Known there: {', '.join(sorted(known))}"
     elif problem["type"] == "missing":
         text = f"{key} is missing"
@@ -156,6 +155,6 @@ def _sentence(error: ValidationError) -> str:
         text = f"{key or 'recipe'}: {message[0].lower()}{message[1:]}{shown}"
         if problem["type"] == "literal_error":
             choices = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
-            near = get_close_matches(str(value), choices, n=1, cutoff=0.5)
-            text += f": did you mean {near[0]!r}?" if near else ""
+            near = nearest(str(value), choices)
+            text += f": did you mean {near!r}?" if near else ""
     return text if len(problems) == 1 else f"{text} (and {len(problems) - 1} more)"

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -198,6 +199,13 @@ class Recipe(Section):
         if self.conditional:
             needed.add("labels")
         return frozenset(needed)
+
+    @property
+    def registry_name(self) -> str:
+        """What its generators are called in a registry of models, unless `export.model_name` says: recipe and data,
+        without the characters that mean something in a path."""
+        last = self.data.source.rstrip("/").rpartition(":")[2].rpartition("/")[2]
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{self.name}-{last}").strip("-")
 
     def check(self) -> None:
         """Refuses parts that do not go together; each part knows what it cannot stand beside.

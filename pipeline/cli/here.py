@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, TrackingOption, takes_request
+from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, takes_request
 from pipeline.cli.recipes import recipes_app
 from pipeline.cli.sample import sample
 
@@ -125,29 +125,6 @@ def _class_text(classes: list[str]) -> str:
 
 def _counts(counts: Mapping[str, int], sample: int) -> str:
     return f"{', '.join(f'{name} ({count})' for name, count in counts.items())} of {sample} looked at"
-
-
-@app.command()
-def ui(
-    port: Annotated[int, Option("--port", "-p", metavar="PORT", min=1, max=65535)] = 5000,
-    workdir: Annotated[Path | None, Option(metavar="DIR", help="Show the store that this run is tracked in.")] = None,
-    tracking_uri: TrackingOption = None,
-) -> int:
-    """Serve the MLflow UI on the store of the runs, until Ctrl-C."""
-    from pipeline.commands.tracking import ui_command
-
-    return ui_command(port, workdir, tracking_uri)
-
-
-@app.command()
-def sync(
-    workdir: Annotated[Path, Argument(metavar="WORKDIR", help="A run's work directory.")],
-    tracking_uri: TrackingOption = None,
-) -> int:
-    """Send to MLflow what could not be sent while its server was away."""
-    from pipeline.commands.tracking import sync_command
-
-    return sync_command(workdir, tracking_uri)
 
 
 @app.command()

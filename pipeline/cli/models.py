@@ -1,13 +1,24 @@
-"""The commands of the model registry. Each imports what it needs when it is called."""
+"""`gan-pipeline models`: the registry's champions, what they came from, and changes by hand.
+
+Each command imports what it needs when it is called.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
+from gan_models.errors import RunError
 from pipeline.cli.options import JsonOption, TrackingOption
+
+if TYPE_CHECKING:
+    from components.tracking.champions import Champions, Version
 
 app = typer.Typer()
 models_app = typer.Typer(help="Look at registered generators, and say which is the champion.", rich_markup_mode=None)
@@ -18,37 +29,121 @@ ModelName = Annotated[str, Argument(metavar="NAME", help="Of the registered mode
 @models_app.command("list")
 def list_(tracking_uri: TrackingOption = None, as_json: JsonOption = False) -> int:
     """All models with their champions and what these were made from."""
-    from pipeline.commands.models import list_command
+    from components.tracking.champions import with_alias
 
-    return list_command(tracking_uri, as_json)
+    registry = _registry(tracking_uri)
+    models = {name: registry.versions(name) for name in registry.models()}
+    if as_json:
+        _print_json(models)
+        return 0
+    if not models:
+        typer.echo("nothing is registered yet: `gan-pipeline run` registers what it trains", err=True)
+        return 0
+    rows: list[tuple[str, ...]] = []
+    for name, versions in models.items():
+        count, champion = str(len(versions)), with_alias(versions)
+        if champion is None:
+            rows.append((name, "none", count))
+            continue
+        lineage = registry.lineage(champion)
+        made_of = (lineage.recipe, lineage.data_fingerprint[:8]) if lineage else ("", "")
+        figure = next((f"{each} {value:.4g}" for each, value in champion.verdict.figures.items()), "")
+        rows.append((name, champion.version, count, *made_of, figure, champion.verdict.at[:16].replace("T", " ")))
+    _table(("model", "champion", "versions", "recipe", "data", "figure", "since"), rows)
+    return 0
 
 
-@models_app.command("show")
+@models_app.command()
 def show(model: ModelName, tracking_uri: TrackingOption = None, as_json: JsonOption = False) -> int:
     """The champion's figures and lineage, and all versions with what was decided about them."""
-    from pipeline.commands.models import show_command
+    from components.tracking.champions import with_alias
 
-    return show_command(model, tracking_uri, as_json)
+    registry = _registry(tracking_uri)
+    versions = registry.require(model)
+    champion = with_alias(versions)
+    if champion is not None and champion.lineage is None:
+        champion.lineage = registry.lineage(champion)
+    if as_json:
+        _print_json({"model": model, "versions": versions})
+        return 0
+    if champion is None:
+        typer.echo(f"{model} has no champion yet: `gan-pipeline models promote {model}` makes its newest version one")
+    else:
+        _show_champion(champion)
+    rows = [
+        (
+            each.version,
+            ", ".join(each.aliases),
+            each.verdict.decision,
+            each.lineage.data_fingerprint[:8] if each.lineage else "",
+            each.run_id[:8],
+            each.verdict.reason,
+        )
+        for each in versions
+    ]
+    _table(("version", "alias", "decision", "data", "run", "why"), rows)
+    return 0
 
 
-@models_app.command("promote")
+@models_app.command()
 def promote(
     model: ModelName,
     version: Annotated[str | None, Option(metavar="N", help="[default: the newest]")] = None,
     tracking_uri: TrackingOption = None,
 ) -> int:
     """Make a version the champion by hand."""
-    from pipeline.commands.models import promote_command
+    typer.echo(_registry(tracking_uri).promote(model, version))
+    return 0
 
-    return promote_command(model, version, tracking_uri)
 
-
-@models_app.command("rollback")
+@models_app.command()
 def rollback(model: ModelName, tracking_uri: TrackingOption = None) -> int:
     """Give the champion's place back to the version that held it before."""
-    from pipeline.commands.models import rollback_command
+    typer.echo(_registry(tracking_uri).roll_back(model))
+    return 0
 
-    return rollback_command(model, tracking_uri)
+
+def _registry(tracking_uri: str | None) -> Champions:
+    from components.tracking.backend import champions_of, check_tracking, tracker_of
+    from pipeline.request.plan import RUNS_FOLDER, tracking_address
+
+    uri = tracking_address(tracking_uri, Path(RUNS_FOLDER).resolve())
+    tracker_of(uri).check_exists(uri)
+    if check_tracking(uri) == "away":
+        raise RunError("the tracking server does not answer: try again when it is back")
+    return champions_of(uri)
+
+
+def _show_champion(champion: Version) -> None:
+    typer.echo(f"champion   version {champion.version} of {champion.model}, since {champion.verdict.at or 'unknown'}")
+    if champion.lineage is not None:
+        made = champion.lineage
+        typer.echo(f"recipe     {made.recipe} ({made.recipe_digest}), seed {made.seed}, step {made.step}")
+        typer.echo(f"data       {made.data_fingerprint}")
+    typer.echo(f"run        {champion.run_id or 'unknown'} (in MLflow: {champion.mlflow_run_id or 'unknown'})")
+    typer.echo(f"because    {champion.verdict.reason or 'unknown'}")
+    for name, value in champion.verdict.figures.items():
+        typer.echo(f"           {name} {value:.4g}")
+    typer.echo("")
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*titles, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    console = Console(file=sys.stdout, highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 200
+    console.print(table)
+
+
+def _print_json(value: object) -> None:
+    from pydantic_core import to_jsonable_python
+
+    typer.echo(json.dumps(to_jsonable_python(value), ensure_ascii=False))
 
 
 app.add_typer(models_app, name="models")

@@ -73,7 +73,7 @@ def _kept_here(request: Request, schedule: str) -> Request:
     Raises:
         RequestError: a request that cannot be.
     """
-    from components.prepare_data.sources import absolute_source
+    from components.prepare_data.sources import parse_source
     from components.redaction import redact
     from pipeline.request.plan import RUNS_FOLDER, make_plan, tracking_address
 
@@ -88,7 +88,7 @@ def _kept_here(request: Request, schedule: str) -> Request:
     absolute = {
         "workdir": workdir,
         "recipe": str(Path(recipe).expanduser().resolve()) if recipe and Path(recipe).is_file() else recipe,
-        "data": absolute_source(request.data) if request.data else None,
+        "data": parse_source(request.data).absolute if request.data else None,
         "tracking_uri": tracking_address(uri, workdir.parent) if uri else None,
     }
     return request.model_copy(update=absolute)

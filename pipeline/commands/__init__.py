@@ -1,1 +1,1 @@
-"""The work behind the longer commands of `gan-pipeline`: runs, what is tracked, the registry of models."""
+"""The work behind `gan-pipeline run` and `retrain`."""

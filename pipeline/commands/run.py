@@ -18,7 +18,7 @@ from components.context import PIPELINE, RunContext
 from components.evaluate_gan.findings import Findings
 from components.redaction import redact
 from components.stage.failures import Interrupted
-from components.tracking.backend import check_champions, tracker_of
+from components.tracking.backend import check_tracking, no_answer
 from gan_models.errors import RequestError, RunError
 from pipeline.definitions.stages import run_titles, titles_of
 from pipeline.request.plan import Place, Plan, make_place, make_plan
@@ -90,9 +90,7 @@ def _run(request: Request, report: Report) -> Tell:
     report.workdir = str(place.workdir)
     retrains = request.command == "retrain"
     launch = ENGINES.find(request.engine, "--engine").ready(request.image)
-    if retrains:
-        check_champions(place.tracking_uri)
-    reachable = tracker_of(place.tracking_uri).check(place.tracking_uri)
+    reachable = check_tracking(place.tracking_uri, with_models=retrains)
     if retrains:
         report.decided = {**report.decided, "model": plan.recipe.export.model_name or ""}
         if reachable == "away":
@@ -165,7 +163,7 @@ def continue_or_begin(workdir: WorkDirectory, plan: Plan, place: Place, *, anew:
         source=plan.recipe.data.source,
         seed=plan.seed,
         experiment=place.experiment,
-        tracking_uri=place.tracking_uri if redact(place.tracking_uri) == place.tracking_uri else "",
+        tracking_uri=place.tracking_uri,
         code_version=plan.code_version,
         started=_now(),
         occasion=occasion,
@@ -256,11 +254,8 @@ def _drain(relay: Relay, seconds: float) -> None:
 def say_what(record: RunRecord, place: Place, away: bool) -> None:
     typer.echo(f"{record.name}: {record.recipe} on {record.source}, seed {record.seed}, in {place.workdir}", err=True)
     if away:
-        typer.echo(
-            f"no tracking server answers at {redact(place.tracking_uri)}: what is logged waits on disk and is sent "
-            "when it is back",
-            err=True,
-        )
+        waits = "what is logged waits on disk and is sent when it is back"
+        typer.echo(f"{no_answer(place.tracking_uri)}: {waits}", err=True)
 
 
 def _now() -> str:

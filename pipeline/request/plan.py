@@ -14,15 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.export_samples.step import registry_name
-from components.prepare_data.sources import (
-    absolute_source,
-    carried_by,
-    parse_source,
-    short_name,
-    source_version,
-    toys_with,
-)
+from components.prepare_data.sources import parse_source, toys_with
 from components.tracking.backend import default_address, tracker_of
 from gan_models.errors import RequestError
 from gan_models.metrics.choice import check_evaluation
@@ -121,9 +113,9 @@ def make_plan(request: Request, elsewhere: Elsewhere | None = None) -> Plan:
     else:
         parameters = compiled_parameters(request.pipeline)
         recipe, seed = read_parameters(parameters, str(request.pipeline))
-    source = recipe.data.source
-    unseen = parse_source(source).path if elsewhere is not None else None
-    carried = recipe.needs if unseen else carried_by(source)
+    source = parse_source(recipe.data.source)
+    unseen = source.path if elsewhere is not None else None
+    carried = recipe.needs if unseen else source.carried()
     if request.recipe is None and request.pipeline is None:
         if unseen:
             raise RequestError(f"whether {source} has labels cannot be seen from here: name a --recipe")
@@ -132,18 +124,17 @@ def make_plan(request: Request, elsewhere: Elsewhere | None = None) -> Plan:
     _check_needs(recipe, carried)
     if elsewhere is None:
         check_evaluation(recipe.evaluation)
+    place, version = recipe.data.source, UNSEEN
     if unseen and elsewhere:  # the first stage there says what is wrong with them
-        elsewhere.check(unseen, source)
-        version = UNSEEN
+        elsewhere.check(unseen, place)
     else:
-        source = absolute_source(source)
-        if "python3" in source:
+        place, version = source.absolute, source.digest()
+        if "python3" in place:
             raise RequestError(
-                f"kfp.local replaces the word python3 wherever it stands in a path, so it would not find {source}: "
+                f"kfp.local replaces the word python3 wherever it stands in a path, so it would not find {place}: "
                 "rename or link it"
             )
-        version = source_version(source)
-    return Plan(_named(_at_place(recipe, source, elsewhere), request), seed, version, code_version())
+    return Plan(_named(_at_place(recipe, place, elsewhere), request), seed, version, code_version())
 
 
 def make_place(plan: Plan, request: Request, environment: Mapping[str, str] = os.environ) -> Place:
@@ -171,7 +162,7 @@ def default_name(plan: Plan) -> str:
     settings = {key: value for key, value in plan.parameters().items() if not key.endswith("_version")}
     digest = hashlib.sha256(plain_json(settings).encode()).hexdigest()[:6]
     source = plan.recipe.data.source
-    return f"{slug(plan.recipe.name)}-{slug(short_name(source)) or slug(source)}-{plan.seed}-{digest}"
+    return f"{slug(plan.recipe.name)}-{slug(parse_source(source).short) or slug(source)}-{plan.seed}-{digest}"
 
 
 def slug(text: str) -> str:
@@ -237,7 +228,7 @@ def _named(recipe: Recipe, request: Request) -> Recipe:
     """A retraining's recipe with the registered model that it is for."""
     if request.command == "run":
         return recipe
-    name = request.model or recipe.export.model_name or registry_name(recipe.name, recipe.data.source)
+    name = request.model or recipe.export.model_name or recipe.registry_name
     if not _MODEL_NAME.fullmatch(name):
         raise RequestError(f"--model {name!r}: MLflow takes any name without / and :")
     return recipe.model_copy(update={"export": recipe.export.model_copy(update={"model_name": name})})

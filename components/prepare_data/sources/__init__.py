@@ -9,7 +9,6 @@ A source is written `kind` or `kind:rest`:
     parquet:<path>                        a file or folder in the convention of public data hubs
     npz:<path>                            NumPy arrays
 
-Whatever takes a source's name here raises RequestError where there is no such source, as `parse_source` does.
 A kind is one `SourceKind` (`base.py`); ours are listed in `SOURCES`, packages add theirs.
 """
 
@@ -18,8 +17,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from components.prepare_data.sources.base import SPLIT_NAMES as SPLIT_NAMES
-from components.prepare_data.sources.base import Source, SourceKind, SourceName, nearest, reading
-from gan_models.errors import RequestError
+from components.prepare_data.sources.base import SourceKind, SourceName
+from gan_models.errors import RequestError, nearest
 from gan_models.plugins import Registry
 
 _HERE = "components.prepare_data.sources"
@@ -44,7 +43,7 @@ def forms() -> list[str]:
 
 
 def parse_source(text: str) -> SourceName:
-    """Take a source's name apart; nothing is opened.
+    """A source by its name; nothing is opened.
 
     Raises:
         RequestError: there is no such kind of source, or none of that name, with the nearest right spelling.
@@ -56,7 +55,7 @@ def parse_source(text: str) -> SourceName:
         hint = f"did you mean {guess!r}? " if guess else ""
         raise RequestError(f"unknown data source {text!r}: {hint}Known: {', '.join(forms())}")
     kind.check(text, rest)
-    return SourceName(name, rest, Path(rest).expanduser() if kind.at_path else None)
+    return SourceName(name, rest, Path(rest).expanduser() if kind.at_path else None, kind)
 
 
 def _guess(text: str) -> str:
@@ -74,63 +73,7 @@ def _guess(text: str) -> str:
     return bare.get(nearest(text, bare), "")
 
 
-def absolute_source(text: str) -> str:
-    """The same source, meaning the same in every working directory."""
-    name = parse_source(text)
-    return f"{name.kind}:{name.path.absolute()}" if name.path else text
-
-
-def source_version(text: str) -> str:
-    """A cheap digest that changes when the source's content does, for cache keys; no image is opened.
-
-    For files: relative paths, sizes and modification times. For data inside packages, fetched or drawn by them: the
-    packages' versions.
-
-    Raises:
-        RequestError: unknown source, or nothing is there.
-    """
-    name = parse_source(text)
-    return SOURCES[name.kind].version(name)
-
-
-def carried_by(text: str) -> frozenset[str]:
-    """What the images of a source come with: `labels`, `domains`, `captions`; nothing is decoded or downloaded.
-
-    Raises:
-        RequestError: there is no such source, or nothing usable in it.
-        RunError: it could not be read.
-    """
-    name = parse_source(text)
-    with reading(text):
-        return SOURCES[name.kind].carries(name)
-
-
 def toys_with(what: str) -> list[str]:
     """The data sets by name, here without a download, whose images carry `labels`, `domains` or `captions`."""
     here = [f"{kind}:{name}" for kind, its in SOURCES.items() if not its.needs_network for name in its.names]
-    return [text for text in here if what in carried_by(text)]
-
-
-def needs_network(text: str) -> bool:
-    """Whether it must be downloaded, by a stage with a network (and PyTorch)."""
-    return SOURCES[parse_source(text).kind].needs_network
-
-
-def short_name(text: str) -> str:
-    """What to call the data set in a line of text: `CIFAR10`, `ring`, `cats` for folder:/data/cats."""
-    name = parse_source(text)
-    return SOURCES[name.kind].short_name(name)
-
-
-def open_source(text: str) -> Source:
-    """Open a source: count its images, learn its classes and splits; no image is decoded.
-
-    Raises:
-        RequestError: it is unknown, absent, or not in the form that its kind asks for.
-        RunError: it could not be downloaded or read.
-    """
-    name = parse_source(text)
-    with reading(text):
-        opened = SOURCES[name.kind].open(name)
-    opened.name = text
-    return opened
+    return [text for text in here if what in parse_source(text).carried()]

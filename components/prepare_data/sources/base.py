@@ -14,13 +14,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gan_models.errors import RequestError, RunError
+from gan_models.errors import RequestError, RunError, nearest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -149,15 +148,50 @@ def rows_within(rows: np.ndarray, start: int, count: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SourceName:
-    """A data source, taken apart: `torchvision:MNIST` is kind torchvision, rest MNIST."""
+    """A data source, taken apart: `torchvision:MNIST` is kind torchvision, rest MNIST. Made by `parse_source`.
+
+    What is asked of it raises RequestError where nothing usable is there, RunError where it cannot be read.
+    """
 
     kind: str
-    rest: str = ""
-    path: Path | None = field(default=None, compare=False)
+    rest: str
+    path: Path | None = field(compare=False)
     """Where it lies; None for what lies at no path."""
+    known: SourceKind = field(compare=False, repr=False)
+    """What there is to know of its kind."""
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.rest}" if self.rest else self.kind
+
+    @property
+    def absolute(self) -> str:
+        """The same source, meaning the same in every working directory."""
+        return f"{self.kind}:{self.path.absolute()}" if self.path else str(self)
+
+    @property
+    def short(self) -> str:
+        """What to call the data set in a line of text: `CIFAR10`, `ring`, `cats` for folder:/data/cats."""
+        return self.known.short_name(self)
+
+    def carried(self) -> frozenset[str]:
+        """What its images come with: `labels`, `domains`, `captions`; nothing is decoded or downloaded."""
+        with reading(str(self)):
+            return self.known.carries(self)
+
+    def digest(self) -> str:
+        """Changes when its content does, for cache keys; no image is opened.
+
+        For files: relative paths, sizes and modification times. For data inside packages, fetched or drawn by them: the
+        packages' versions.
+        """
+        return self.known.version(self)
+
+    def open(self) -> Source:
+        """Counts its images, learns its classes and splits; no image is decoded."""
+        with reading(str(self)):
+            opened = self.known.open(self)
+        opened.name = str(self)
+        return opened
 
 
 class SourceKind(ABC):
@@ -278,13 +312,6 @@ def releases(packages: Iterable[str], name: SourceName) -> str:
                 f"data source {str(name)!r} needs the package {package}: pip install {package}"
             ) from None
     return "_".join(known)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name closest to a misspelt one, whatever its case; "" when none is close."""
-    folded = {each.casefold(): each for each in known}
-    near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
-    return folded[near[0]] if near else ""
 
 
 def files_below(root: Path) -> list[str]:

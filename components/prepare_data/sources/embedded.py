@@ -98,4 +98,4 @@ DIGITS = _Embedded("sklearn", "datasets/data/digits.csv.gz", 8, 255.0 / 16.0, pa
 
 def open_mnist_5k() -> EmbeddedSource:
     """The digits that toys are made of."""
-    return MNIST_5K.open(SourceName("mnist-5k"))
+    return MNIST_5K.open(SourceName("mnist-5k", "", None, MNIST_5K))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.context import RunContext
-from components.prepare_data.sources import needs_network, parse_source
+from components.prepare_data.sources import parse_source
 from components.redaction import redact
 from components.stage.progress import EVENTS_VARIABLE
 from components.stage.stopping import PARENT_VARIABLE, STANDARD_INPUT
@@ -81,10 +81,9 @@ class StageImages:
         """
         read, torch, network = [], stage.gpus != "none", stage.network
         if stage.reads_source:
-            text = json.loads(str(arguments["data"]))["source"]
-            source = parse_source(text)
+            source = parse_source(json.loads(str(arguments["data"]))["source"])
             read += [source.path] if source.path else []
-            if needs_network(text):  # what downloads needs torch too
+            if source.known.needs_network:  # what downloads needs torch too
                 torch = network = True
         elif weights := json.loads(str(arguments["evaluation"]))["inception_weights"]:
             read.append(Path(weights))

@@ -20,7 +20,7 @@ from gan_models.sampling.generator import GeneratorInfo, load_generator, save_ge
 
 def export(tmp_path: Path, dataset: Path, recipe_name: str) -> Path:
     torch.manual_seed(0)
-    recipe = load_recipe(recipe_name, ["networks.generator.width=4"])
+    recipe = load_recipe(recipe_name, ["networks.generator.width=4", "data.source=digits"])
     info = GeneratorInfo(
         recipe_name=recipe_name, image_shape=(1, 8, 8), class_names=tuple("0123456789"), step=6, seed=0,
         data_fingerprint="f", diversity=1.0, collapsed=False,
@@ -69,4 +69,4 @@ def test_pictures_have_ten_rows_of_classes_and_the_walks(tmp_path: Path, dataset
     [("mnist-5k", "dcgan-mnist-5k"), ("folder:/a/my cats/", "dcgan-my-cats"), ("torchvision:CIFAR10", "dcgan-CIFAR10")],
 )
 def test_registry_names_are_plain(source: str, name: str) -> None:
-    assert step.registry_name("dcgan", source) == name
+    assert load_recipe("dcgan", [f"data.source={source}"]).registry_name == name

@@ -144,7 +144,7 @@ def test_a_failed_component_leaves_a_sentence_a_code_and_a_traceback_in_the_log(
 def test_an_unforeseen_error_names_its_log(context: RunContext, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run_component("train_gan", lambda stage: 1 / 0, run=context.model_dump_json())  # type: ignore[arg-type, return-value]
-    assert str(context.log_path("train_gan")) in capfd.readouterr().err
+    assert str(context.logs / "train_gan.log") in capfd.readouterr().err
 
 
 def test_a_component_returns_what_its_stage_returns(context: RunContext) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from components.context import RunContext
 from components.stage.stage import open_stage
 from components.tracking import backend
-from components.tracking.backend import champions_of, check_champions, tracker_of
+from components.tracking.backend import champions_of, check_tracking, tracker_of
 from components.tracking.relay import Relay
 from gan_models import plugins
 from gan_models.errors import RequestError
@@ -74,10 +75,10 @@ def test_a_place_that_is_away_is_a_sentence_and_costs_nothing(lines: None, tmp_p
 
 def test_a_retraining_needs_a_tracker_that_keeps_models(lines: None, tmp_path: Path) -> None:
     uri = f"lines:{tmp_path / 'runs.jsonl'}"
-    for refuses in (check_champions, champions_of):
+    for refuses in (partial(check_tracking, with_models=True), champions_of):
         with pytest.raises(RequestError, match=r"the file of lines at .* keeps no registry of models"):
             refuses(uri)
-    check_champions("sqlite:////nowhere/mlflow.db")
+    assert check_tracking(f"sqlite:///{tmp_path}/mlflow.db", with_models=True) == "reachable"
     with pytest.raises(RequestError, match="a retraining needs MLflow, which keeps the champion"):
         champions_of("")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from components.prepare_data.sources import carried_by, short_name
+from components.prepare_data.sources import parse_source
 from gan_models.errors import RequestError
 from gan_models.games.adversarial.spec import Adversarial
 from pipeline.request.plan import Plan, default_name, make_place, make_plan, read_parameters, slug, tracking_address
@@ -59,13 +59,13 @@ def test_what_images_carry(images: Path, tmp_path: Path) -> None:
     pq.write_table(
         pa.table({"image": [picture] * 2, "caption": ["a", "b"], "domain": ["x", "y"]}), tmp_path / "a.parquet"
     )
-    assert carried_by("mnist-5k") == carried_by("toy:ring") == {"labels"}
-    assert carried_by("torchvision:MNIST") == {"labels"}
-    assert carried_by("torchvision:CelebA") == set()
-    assert carried_by("toy:shapes") == {"labels", "domains", "captions"}
-    assert carried_by("toy:inverted-digits") == {"labels", "domains"}
-    assert carried_by(f"parquet:{tmp_path}/a.parquet") == {"domains", "captions"}
-    assert carried_by(f"folder:{images}") == set()
+    assert parse_source("mnist-5k").carried() == parse_source("toy:ring").carried() == {"labels"}
+    assert parse_source("torchvision:MNIST").carried() == {"labels"}
+    assert parse_source("torchvision:CelebA").carried() == set()
+    assert parse_source("toy:shapes").carried() == {"labels", "domains", "captions"}
+    assert parse_source("toy:inverted-digits").carried() == {"labels", "domains"}
+    assert parse_source(f"parquet:{tmp_path}/a.parquet").carried() == {"domains", "captions"}
+    assert parse_source(f"folder:{images}").carried() == set()
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_a_relative_database_means_the_one_of_this_folder(tmp_path: Path, monkey
     ],
 )
 def test_short_names_of_sources(source: str, short: str) -> None:
-    assert slug(short_name(source)) == short
+    assert slug(parse_source(source).short) == short
 
 
 def test_slugs_are_safe_names() -> None:

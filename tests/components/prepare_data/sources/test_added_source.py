@@ -24,10 +24,10 @@ print(result.model_dump_json())
 """
 ASKING = """
 import json
-from components.prepare_data.sources import carried_by, forms, needs_network, parse_source, short_name, source_version
+from components.prepare_data.sources import forms, parse_source
 text = "stripes:300"
-print(json.dumps([sorted(carried_by(text)), forms()[-1], needs_network(text), parse_source(text).path is None,
-                  short_name(text), source_version(text).partition("-")[0]]))
+print(json.dumps([sorted(parse_source(text).carried()), forms()[-1], parse_source(text).known.needs_network, parse_source(text).path is None,
+                  parse_source(text).short, parse_source(text).digest().partition("-")[0]]))
 """
 
 

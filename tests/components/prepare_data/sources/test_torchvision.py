@@ -10,7 +10,7 @@ from PIL import Image
 
 from components.prepare_data.decode_pool import DecodePool
 from components.prepare_data.decoding import BadImageError, Target
-from components.prepare_data.sources import open_source
+from components.prepare_data.sources import parse_source
 from components.prepare_data.sources.torchvision import TorchvisionSource, cache_folder
 from gan_models.errors import RunError
 
@@ -62,7 +62,7 @@ def test_class_names_are_the_data_sets(cache: Path) -> None:
 
 
 def test_fake_data_is_the_same_on_every_core() -> None:
-    source = open_source("torchvision:FakeData")
+    source = parse_source("torchvision:FakeData").open()
     assert source.total == 1000
     assert source.class_names == tuple("0123456789")
     assert source.given_splits == frozenset()

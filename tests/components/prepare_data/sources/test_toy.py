@@ -9,7 +9,7 @@ import pytest
 
 from components.prepare_data.decoding import Target
 from components.prepare_data.inspection import inspect
-from components.prepare_data.sources import open_source, toy_images
+from components.prepare_data.sources import parse_source, toy_images
 from components.prepare_data.sources.embedded import open_mnist_5k
 from components.prepare_data.sources.toy_catalogue import TOYS
 from components.prepare_data.sources.toy_images import DIGIT_WORDS, ToySource, counterparts, open_toy
@@ -29,7 +29,7 @@ def mnist() -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("name", TOYS)
 def test_every_toy_imports(prepare: Prepare, name: str) -> None:
     result, table = prepare(f"toy:{name}", size=16, max_images=300, validation=0.1)
-    source = open_source(f"toy:{name}")
+    source = parse_source(f"toy:{name}").open()
     assert isinstance(source, ToySource)
     assert source.total == (20_000 if name == "stacked-mnist" else 5_000)
     assert (result.images, result.bad, result.leaks) == (300, 0, 0)

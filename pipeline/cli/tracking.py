@@ -1,4 +1,7 @@
-"""`gan-pipeline ui` and `sync`: looking at what is tracked, and sending what could not be sent."""
+"""`gan-pipeline ui` and `sync`: looking at what is tracked, and sending what could not be sent.
+
+Each command imports what it needs when it is called.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +11,35 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from components.redaction import redact
-from components.tracking.backend import tracker_of
 from gan_models.errors import RequestError, RunError
-from pipeline.commands.run import context_of
-from pipeline.request.plan import RUNS_FOLDER, tracking_address
-from pipeline.workdir import RunRecord, WorkDirectory
+from pipeline.cli.options import TrackingOption
 
+if TYPE_CHECKING:
+    from pipeline.workdir import RunRecord
+
+app = typer.Typer()
 HOST = "127.0.0.1"
 START_SECONDS = 90.0
 SYNC_SECONDS = 300.0
 
 
-def ui_command(port: int, workdir: Path | None, tracking_uri: str | None) -> int:
-    """Serves the MLflow UI until it is interrupted; prints its address and opens nothing."""
+@app.command()
+def ui(
+    port: Annotated[int, Option("--port", "-p", metavar="PORT", min=1, max=65535)] = 5000,
+    workdir: Annotated[Path | None, Option(metavar="DIR", help="Show the store that this run is tracked in.")] = None,
+    tracking_uri: TrackingOption = None,
+) -> int:
+    """Serve the MLflow UI on the store of the runs, until Ctrl-C."""
+    from components.tracking.backend import check_tracking, tracker_of
+    from pipeline.request.plan import RUNS_FOLDER, tracking_address
+
     if workdir is not None:
         tracking_uri = tracking_uri or _record(workdir).tracking_uri or None
     uri = tracking_address(tracking_uri, workdir.resolve().parent if workdir else Path(RUNS_FOLDER))
@@ -35,9 +48,32 @@ def ui_command(port: int, workdir: Path | None, tracking_uri: str | None) -> int
         typer.echo(f"these runs are on a tracking server, which has its own UI: {redact(uri)}")
         return 0
     tracker_of(uri).check_exists(uri)
-    tracker_of(uri).check(uri)
+    check_tracking(uri)
     _check_port(port)
-    return _serve(uri, port)
+    command, variables = tracker_of(uri).ui_server(uri, HOST, port)
+    typer.echo(f"starting the MLflow UI on {redact(uri)} ...", err=True)
+    return _serve(command, variables, f"http://{HOST}:{port}")
+
+
+@app.command()
+def sync(
+    workdir: Annotated[Path, Argument(metavar="WORKDIR", help="A run's work directory.")],
+    tracking_uri: TrackingOption = None,
+) -> int:
+    """Send to MLflow what could not be sent while its server was away."""
+    from components.tracking.relay import Relay
+    from pipeline.commands.run import context_of
+    from pipeline.request.plan import tracking_address
+    from pipeline.workdir import WorkDirectory
+
+    record = _record(workdir)
+    uri = tracking_address(tracking_uri or record.tracking_uri or None, workdir.resolve().parent)
+    _check_answer(uri)
+    with Relay(context_of(record, WorkDirectory(workdir.resolve()), uri)) as relay:
+        if pending := relay.drain(SYNC_SECONDS):
+            raise RunError(pending.sentence)
+    typer.echo(f"all of {record.name} is in {redact(uri)}", err=True)
+    return 0
 
 
 def _check_port(port: int) -> None:
@@ -51,13 +87,10 @@ def _check_port(port: int) -> None:
             raise RequestError(f"port {port} is in use: choose another with --port, as in --port {port + 1}") from None
 
 
-def _serve(uri: str, port: int) -> int:
-    # The address goes through the environment: a password in it would show in the list of processes.
-    command, variables = tracker_of(uri).ui_server(uri, HOST, port)
+def _serve(command: list[str], variables: dict[str, str], address: str) -> int:
+    # The store goes through the environment: a password in it would show in the list of processes.
     environment = {**os.environ, **variables}
     environment.pop("MLFLOW_TRACKING_URI", None)
-    address = f"http://{HOST}:{port}"
-    typer.echo(f"starting the MLflow UI on {redact(uri)} ...", err=True)
     server = subprocess.Popen(
         command,
         env=environment,
@@ -83,6 +116,8 @@ def _serve(uri: str, port: int) -> int:
 
 
 def _await_health(server: subprocess.Popen[bytes], address: str) -> None:
+    import urllib.request
+
     # A deadline, for a server that neither ends nor answers must not be waited for without end.
     deadline = time.monotonic() + START_SECONDS
     while server.poll() is None:
@@ -107,26 +142,16 @@ def _end_group(server: subprocess.Popen[bytes]) -> None:
             server.wait()
 
 
-def sync_command(workdir: Path, tracking_uri: str | None) -> int:
-    """Sends the journals of the runs in a work directory; 0 when all has arrived."""
-    from components.tracking.relay import Relay
-
-    record = _record(workdir)
-    uri = tracking_address(tracking_uri or record.tracking_uri or None, workdir.resolve().parent)
-    _check_answer(uri)
-    with Relay(context_of(record, WorkDirectory(workdir.resolve()), uri)) as relay:
-        if pending := relay.drain(SYNC_SECONDS):
-            raise RunError(pending.sentence)
-    typer.echo(f"all of {record.name} is in {redact(uri)}", err=True)
-    return 0
-
-
 def _check_answer(uri: str) -> None:
-    if tracker_of(uri).check(uri) == "away":
-        raise RunError(f"no tracking server answers at {redact(uri)}: try again when it is back")
+    from components.tracking.backend import check_tracking, no_answer
+
+    if check_tracking(uri) == "away":
+        raise RunError(f"{no_answer(uri)}: try again when it is back")
 
 
 def _record(workdir: Path) -> RunRecord:
+    from pipeline.workdir import WorkDirectory
+
     record = WorkDirectory(workdir.resolve()).record()
     if record is None:
         raise RequestError(f"{workdir} is no work directory of gan-pipeline: there is no run.json in it")
