@@ -4,8 +4,6 @@ A stage's output is a folder. A `Document` in it is written and read here and no
 writes cannot disagree. Formats of the library (the image table, generator folders) are the library's: `gan_models`.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 

@@ -1,7 +1,5 @@
 """Which process is meant, long after: by its number and its start, for numbers are given out again."""
 
-from __future__ import annotations
-
 import os
 
 import psutil

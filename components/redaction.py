@@ -1,7 +1,5 @@
 """Keeps passwords out of everything that is written down."""
 
-from __future__ import annotations
-
 import re
 
 # scheme://user:password@host, also inside a longer text

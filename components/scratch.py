@@ -3,8 +3,6 @@
 A killed process removes nothing. Each folder's name says whose it is, so that the next one can clear away after it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -1,7 +1,5 @@
 """Writing files and folders whole or not at all, whatever dies in between."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The moving average of a network's weights: of the generator, that is what gets judged and exported."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping
 from typing import TypeVar

@@ -3,8 +3,6 @@
 Both carry one sentence that names the place, the offending value and the remedy, and are shown without a traceback.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from difflib import get_close_matches
 

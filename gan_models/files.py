@@ -1,7 +1,5 @@
 """Names of the files and folders that the library writes, for all who look for them. Needs no PyTorch."""
 
-from __future__ import annotations
-
 # A generator folder (gan_models.sampling.generator).
 WEIGHTS_FILE = "generator.safetensors"
 RECIPE_FILE = "recipe.yaml"

@@ -1,7 +1,5 @@
 """Means of figures that are measured now and then, read only when somebody looks."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -6,8 +6,6 @@ A package adds a loss, say, by a line of its own `pyproject.toml`, and nothing h
     my-loss = "my_package.losses:MyLoss"
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points

@@ -1,7 +1,5 @@
 """What all sections of a recipe have in common, the number types they are made of, and sections of several forms."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, Union
 

@@ -1,7 +1,5 @@
 """What a finished run shows: the table of figures, and where everything lies."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterator
 from pathlib import Path

@@ -4,8 +4,6 @@ That is the source, and the names and versions of the packages that add to it. T
 changed code never gets yesterday's results back, whether the package is installed from a wheel or edited in place.
 """
 
-from __future__ import annotations
-
 import hashlib
 from functools import cache
 from importlib import metadata

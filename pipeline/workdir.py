@@ -10,8 +10,6 @@
 The stages keep further state here, such as training checkpoints.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import tempfile

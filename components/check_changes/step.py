@@ -1,7 +1,5 @@
 """Decides whether there is anything to train: the data or the recipe must differ from the champion's."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What an evaluation found, as it is written to metrics.json."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic import BaseModel, Field

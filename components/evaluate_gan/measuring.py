@@ -1,7 +1,5 @@
 """From features to findings: every figure of the generator, and what real images get in its place."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The report that people read: the same content as Markdown (a file, a run's description) and as one HTML page."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Mapping, Sequence
 from html import escape

@@ -1,7 +1,5 @@
 """Judges a generator: every figure beside what real images get when they are judged in the same way."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from pydantic import Field

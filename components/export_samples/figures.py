@@ -1,7 +1,5 @@
 """Figures of what a generator's latents mean: walks between them and sums of them. For generators that take latents."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

@@ -1,7 +1,5 @@
 """`samples.parquet`: the images with what they were made from, in the convention of public data hubs."""
 
-from __future__ import annotations
-
 import io
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Fetches the champion from the registry: its generator folder, with what it was made from."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from components.artifacts import Champion, Judged

@@ -1,7 +1,5 @@
 """Tells a webhook how a retraining ended. Never fails the run, and never lets the webhook's address be seen."""
 
-from __future__ import annotations
-
 import json
 import os
 import time

@@ -8,8 +8,6 @@ square), and the square is resized. Large images are shrunk cheaply first (JPEG'
 less than three times the target, which Pillow documents as indistinguishable from resampling at full size.
 """
 
-from __future__ import annotations
-
 import gc
 import io
 import math

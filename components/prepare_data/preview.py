@@ -1,7 +1,5 @@
 """The preview of a prepared data set: a few images of each class, enlarged, with the names of the classes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ A split is decided by an image's own pixels: equal images always land together, 
 others are added, so that what a generator was trained on never turns up in a later test split.
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

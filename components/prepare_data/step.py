@@ -1,7 +1,5 @@
 """The stage prepare_data: any image source becomes one table of square uint8 images, with splits and a fingerprint."""
 
-from __future__ import annotations
-
 import errno
 import time
 from collections.abc import Iterator

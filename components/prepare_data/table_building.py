@@ -1,7 +1,5 @@
 """From a source to an image table: decode on all cores, assign splits, find duplicates, take out leaks."""
 
-from __future__ import annotations
-
 import csv
 import math
 from collections.abc import Callable, Iterator, Sequence

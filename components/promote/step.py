@@ -1,7 +1,5 @@
 """Gives the registry's alias `champion` to the challenger where the comparison says so, and keeps why in both cases."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Literal

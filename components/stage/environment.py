@@ -1,7 +1,5 @@
 """What a run was made with, so that it can be made again: versions, threads, device, revision of the source."""
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess

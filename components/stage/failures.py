@@ -1,7 +1,5 @@
 """From an exception to the one sentence that the user sees, and the exit code."""
 
-from __future__ import annotations
-
 import errno
 from dataclasses import dataclass
 from pathlib import Path

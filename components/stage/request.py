@@ -1,7 +1,5 @@
 """What a stage is asked for, and how a KFP component hands that over: folders by their paths, settings as JSON."""
 
-from __future__ import annotations
-
 import json
 from types import ModuleType
 from typing import Any, get_origin

@@ -11,8 +11,6 @@ append to a journal on disk (components.tracking.journal), so no server can slow
 Importing this module costs pydantic and nothing heavier; mlflow is imported by the relay alone.
 """
 
-from __future__ import annotations
-
 import atexit
 import json
 import logging

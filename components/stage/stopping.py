@@ -7,8 +7,6 @@ own watching thread. In a container it cannot see who started it; there its stan
 and ends with it, or when the starter wants a stop.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

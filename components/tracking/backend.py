@@ -4,8 +4,6 @@ A package adds one for its own scheme by an entry point of the group `gan_pipeli
 everything that is particular to it lies in `components.tracking.mlflow`; nothing here imports it.
 """
 
-from __future__ import annotations
-
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

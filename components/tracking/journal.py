@@ -16,8 +16,6 @@ A line is written by one `write`, so a process that dies leaves at most one torn
 the journal is opened again and ignored by readers.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

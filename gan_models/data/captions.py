@@ -5,8 +5,6 @@ Word number i + 1 is `words[i]` and 0 is "no word", so an embedding of captions 
 padding. Words outside the vocabulary are left out: there is no number for them, and nothing to learn one from.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence

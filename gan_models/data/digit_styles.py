@@ -3,8 +3,6 @@
 Images are uint8; shapes: N images, H height, W width. Needs no PyTorch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

@@ -6,8 +6,6 @@ Image Colorization with Learned Deep Priors"), section 3.1: the number of hints 
 around the middle of the image with a standard deviation of a quarter of its side.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

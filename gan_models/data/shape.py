@@ -1,7 +1,5 @@
 """What networks need to know of the data they are built for. Needs no PyTorch."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

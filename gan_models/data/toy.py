@@ -3,8 +3,6 @@
 Shapes: N points, M modes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise

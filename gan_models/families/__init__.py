@@ -1,7 +1,5 @@
 """Families of networks, a folder each: `spec.py` (its sections of a recipe, no PyTorch), `networks.py`."""
 
-from __future__ import annotations
-
 from gan_models.families.base import Family
 from gan_models.plugins import Registry
 

@@ -1,7 +1,5 @@
 """From a recipe's `networks` section to networks: what the builders of all families have in common."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pkgutil import resolve_name
 from typing import Any, ClassVar, TypeVar

@@ -3,8 +3,6 @@
 No activation here works in place: at the head of a block that would also change what the shortcut carries.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 

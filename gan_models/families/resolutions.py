@@ -1,7 +1,5 @@
 """Which square sizes convolutions make: a coarsest map of 4 to 7 pixels, doubled some times. Needs no PyTorch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """What translation networks are made of: residual translators (Johnson, Alahi, Fei-Fei 2016) and PatchGANs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Literal

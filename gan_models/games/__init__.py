@@ -3,8 +3,6 @@
 The loop (`gan_models.training.loop`) knows nothing of GANs beyond `games.base.Game`.
 """
 
-from __future__ import annotations
-
 from gan_models.games.spec import GameSpec
 from gan_models.plugins import Registry
 

@@ -1,7 +1,5 @@
 """Self-attention over the positions of a feature map (Zhang et al. 2019, "Self-Attention GANs", section 3)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d

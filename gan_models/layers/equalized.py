@@ -4,8 +4,6 @@ Weights are drawn from N(0, 1) and scaled at run time by He's constant, gain / s
 that scale: Adam's steps do not depend on a parameter's size, so every weight learns at the same relative speed.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

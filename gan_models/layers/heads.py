@@ -1,7 +1,5 @@
 """What turns a discriminator's features into logits."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 

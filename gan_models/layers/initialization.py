@@ -1,7 +1,5 @@
 """Weight initialisations, each for `nn.Module.apply`; biases start at zero."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from torch import nn

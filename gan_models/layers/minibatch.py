@@ -1,7 +1,5 @@
 """What a discriminator may learn of an image's neighbours in the batch, so that a collapse gives itself away."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

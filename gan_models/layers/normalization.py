@@ -1,7 +1,5 @@
 """Normalisation layers beyond PyTorch's own."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm

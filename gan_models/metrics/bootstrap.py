@@ -1,7 +1,5 @@
 """How sure one is that a generator is nearer to the real images than another one (Efron 1979, the bootstrap)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import replace

@@ -3,8 +3,6 @@
 A cache that cannot be written is no reason to fail: then what was made is used and forgotten.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

@@ -3,8 +3,6 @@
 Three are of probabilities on the same bins (arrays of any equal shape that sum to 1), the fourth of samples.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ Architecture and weights come inside two packages of the extra `efficientnet`. T
 published FIDs, which all use the 2015 Inception network.
 """
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

@@ -5,8 +5,6 @@ pytorch-fid or an earlier run left them, or downloaded; their SHA-256 is checked
 them is unpickled but tensors.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import shutil

@@ -4,8 +4,6 @@ High when each image is clearly of one class and the classes are even. It sees n
 variety within a class, and grows with the number of images: read it beside the others.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import numpy as np

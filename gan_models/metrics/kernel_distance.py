@@ -6,8 +6,6 @@ The estimate is unbiased: equal distributions give 0 on average, so it may come 
 Frechet distance it means the same at 500 images as at 50,000.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

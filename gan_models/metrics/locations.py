@@ -1,7 +1,5 @@
 """Where things are kept that are made or fetched once for all runs."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What every figure on features accepts, and how it is computed: float64, whatever the extractor's precision."""
 
-from __future__ import annotations
-
 from typing import TypeAlias
 
 import numpy as np

@@ -8,8 +8,6 @@ can't blow up theirs.
 Distances are computed a block of rows at a time, in float64, so memory grows with N, not with its square.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

@@ -3,8 +3,6 @@
 Importing this package costs pydantic and PyYAML, not torch.
 """
 
-from __future__ import annotations
-
 from gan_models.recipes.loading import load_recipe, model_document, recipe_digest, recipe_names, recipe_text
 from gan_models.recipes.schema import Recipe
 

@@ -1,7 +1,5 @@
 """From a recipe's name or path and `a.b=c` overrides to a validated `Recipe`."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

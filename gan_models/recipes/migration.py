@@ -4,8 +4,6 @@ Values are moved, and left out where they are what the present form has without 
 what no longer has a place to be judged in.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What can be set, read from the recipe's JSON schema: where a key stands, what it means, what it may be."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple

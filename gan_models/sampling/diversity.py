@@ -1,7 +1,5 @@
 """How much samples differ from each other: the early sign of mode collapse."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -8,8 +8,6 @@ examples.safetensors    only where images are made from real ones: a few of thes
                         `images` uint8 [N, H, W, C] and, where the data has them, `labels`, `domains`, `captions`
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Images put side by side, and written as PNG."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

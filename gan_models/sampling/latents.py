@@ -5,8 +5,6 @@ Truncation (Brock, Donahue, Simonyan 2019, section 3.1) trades variety for fidel
 added and subtracted: a - b + c.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 import torch

@@ -8,8 +8,6 @@
 A generator says which it is for by its `task`.
 """
 
-from __future__ import annotations
-
 from gan_models.plugins import Registry
 from gan_models.tasks.base import Task
 

@@ -1,7 +1,5 @@
 """Colours for grey images, led by hints at a few pixels (Zhang et al. 2017)."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """What tasks have in common that make images from images: rows of before and after."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar

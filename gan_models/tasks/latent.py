@@ -1,7 +1,5 @@
 """Images from noise, and a class where the generator takes one."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

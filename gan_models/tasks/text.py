@@ -1,7 +1,5 @@
 """Images from what a text says: what a user's texts ask for, and pictures with their texts underneath."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Images of one domain from those of another."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -4,8 +4,6 @@ checkpoints/step-00000500/state.pt        tensors and plain values (torch.load w
 checkpoints/step-00000500/manifest.json   SHA-256 of state.pt and the identity of the training it belongs to
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

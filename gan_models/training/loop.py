@@ -4,8 +4,6 @@ It knows nothing of GANs beyond `gan_models.games.base.Game`. On the CPU the res
 seed and thread count: a training that was killed and resumed equals one that was not, bit for bit.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import math

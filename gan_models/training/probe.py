@@ -1,7 +1,5 @@
 """The fixed latents a training is watched by: the same at every tick, so that grids and diversity can be compared."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -4,8 +4,6 @@ Optimizers, the moving average and the schedule of learning rates begin anew: it
 own in `Identity`, and it is a pure function of the starting weights as well.
 """
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,8 +5,6 @@ A wrong request ends in one sentence on standard error and exit code 2, a failed
 interrupted one in 3.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from contextlib import suppress

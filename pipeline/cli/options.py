@@ -9,8 +9,6 @@ A command that takes a request, or the settings of a cluster, names the options 
 and `--help` shows them where the parameter stands. Only typer is imported here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from inspect import Parameter, Signature, signature
 from pathlib import Path

@@ -4,8 +4,6 @@ Takes the run on, which only one process can; does it; writes down how it ended.
 ended, so a scheduler may come and go meanwhile.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable, Mapping

@@ -3,8 +3,6 @@
 Nothing here imports kfp or mlflow, so a wrong request is refused at once.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -5,8 +5,6 @@ comes twice, the first time; where it is left out, when the clock goes on (03:00
 due whenever the clock shows it.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 from cronsim import CronSim, CronSimError

@@ -8,8 +8,6 @@ A run is a process of its own (pipeline.cli.scheduled) that outlives this one wh
 how it ended; a scheduler that comes back leaves it alone. SIGTERM stops the runs too, which go on at the next start.
 """
 
-from __future__ import annotations
-
 import logging
 import signal
 import subprocess

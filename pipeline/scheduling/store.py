@@ -11,8 +11,6 @@ A due time is written down by the scheduler, or by the command that changes the 
 whether it is run or skipped is for the scheduler to say.
 """
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence

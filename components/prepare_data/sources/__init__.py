@@ -12,8 +12,6 @@ A source is written `kind` or `kind:rest`:
 A kind is one `SourceKind` (`base.py`); ours are listed in `SOURCES`, packages add theirs.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from components.prepare_data.sources.base import SPLIT_NAMES as SPLIT_NAMES

@@ -6,8 +6,6 @@ Shapes: [N, H, W], [N, H, W, C] or [N, C, H, W] with C in 1, 3, 4. Values: 8 or 
 [-1, 1] or [0, 255]. Image arrays are read from the archive piece by piece.
 """
 
-from __future__ import annotations
-
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ optional `caption` (or `text`) and `domain`, strings; optional `split`. Class na
 Without a `split` column, files named `train...`, `validation...` or `test...` in a folder are those splits.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Sequence

@@ -3,8 +3,6 @@
 `cat/1.png` is of class cat; `train/cat/1.png` also brings its split.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

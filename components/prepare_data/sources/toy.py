@@ -1,7 +1,5 @@
 """The kind `toy:<name>`."""
 
-from __future__ import annotations
-
 from components.prepare_data.sources.base import Source, SourceKind, SourceName, carrying, releases
 from components.prepare_data.sources.toy_catalogue import TOYS
 

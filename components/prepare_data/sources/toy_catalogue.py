@@ -1,7 +1,5 @@
 """The data sets that are drawn here, with what their images carry known without drawing any."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

@@ -11,8 +11,6 @@ Drawn with fixed seeds, so that equal requests make equal tables. Digits are tho
 two domains show a version: the domains are not paired.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Sequence
 from math import cos, pi, radians, sin

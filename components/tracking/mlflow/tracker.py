@@ -4,8 +4,6 @@ mlflow itself is imported by what sends, reads and registers, not here: a wrong 
 started.
 """
 
-from __future__ import annotations
-
 import base64
 import http.client
 import json

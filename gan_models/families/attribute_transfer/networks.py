@@ -3,8 +3,6 @@
 Networks of the paper's appendix, tables 4 and 5. Weights as PyTorch initialises them, which the public code leaves.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """StarGAN's networks (Choi et al. 2018), as a recipe names them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

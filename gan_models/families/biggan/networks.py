@@ -5,8 +5,6 @@ batch norms take gain and bias from its chunk and the embedding. With `width` 96
 have the 70.4 and 88.0 million parameters of the paper's public code. Without classes the chunks alone are heard.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch

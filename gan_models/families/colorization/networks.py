@@ -4,8 +4,6 @@ The generator is a U-Net (Ronneberger et al. 2015) that sees the hints at full r
 PatchGAN of Isola et al. 2017. Weights from N(0, 0.02), as in the latter.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

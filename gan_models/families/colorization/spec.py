@@ -1,7 +1,5 @@
 """Networks that colour grey images (Zhang et al. 2017; Isola et al. 2017), as a recipe names them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

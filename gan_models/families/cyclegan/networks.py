@@ -4,8 +4,6 @@ Networks of the paper's appendix 7.2: c7s1-64, d128, d256, nine residual blocks,
 reflection padding; weights from N(0, 0.02).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

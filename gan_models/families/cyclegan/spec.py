@@ -1,7 +1,5 @@
 """CycleGAN's networks (Zhu et al. 2017), as a recipe names them."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

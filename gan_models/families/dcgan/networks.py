@@ -3,8 +3,6 @@
 Batch norm everywhere but in G's output and D's input; ReLU in G, LeakyReLU(0.2) in D; weights from N(0, 0.02).
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """DCGAN's networks (Radford, Metz, Chintala 2016), as a recipe names them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

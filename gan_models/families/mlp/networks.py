@@ -1,7 +1,5 @@
 """The multilayer perceptrons of the first GAN (Goodfellow et al. 2014), for square images of any size."""
 
-from __future__ import annotations
-
 from math import prod
 
 from torch import Tensor, nn

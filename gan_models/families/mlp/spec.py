@@ -1,7 +1,5 @@
 """The perceptrons of the first GAN (Goodfellow et al. 2014), as a recipe names them."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

@@ -8,8 +8,6 @@ In the loop and afterwards a generator makes images of the full size at every st
 stage's own size, which is what D at that stage looks at.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -3,8 +3,6 @@
 Pixel norm, the equalised learning rate and weights from N(0, 1) are what they are: nothing can be set about them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

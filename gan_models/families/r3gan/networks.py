@@ -6,8 +6,6 @@ inverted bottleneck, bilinear resampling, and the initialisation that stands in 
 project; the authors' are unbounded.
 """
 
-from __future__ import annotations
-
 from math import sqrt
 
 import torch

@@ -1,7 +1,5 @@
 """R3GAN's networks (Huang et al. 2024), as a recipe names them: no normalisation, spectral norm neither."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

@@ -6,8 +6,6 @@ past 32 pixels the width halves with each doubling. With attention it is SAGAN (
 each image the network of Miyato, Koyama 2018: conditional batch norm in G, projection in D.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 from torch import Tensor, nn

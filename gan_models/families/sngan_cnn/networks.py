@@ -1,7 +1,5 @@
 """The standard CNN of SNGAN (Miyato et al. 2018, appendix B.4, table 3)."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from gan_models.families.building import LatentBuilder

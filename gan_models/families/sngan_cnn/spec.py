@@ -1,7 +1,5 @@
 """The standard CNN of SNGAN (Miyato et al. 2018), as a recipe names it."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from gan_models.families.base import Family, StridedDiscriminator, StridedGenerator

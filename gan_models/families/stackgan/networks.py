@@ -10,8 +10,6 @@ G cannot move it to please D, and D's matching of texts and images cannot be und
 Shape suffixes: B batch, L words, T text embedding, Z latent, E condition, C channels, H W height and width.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 from typing import NamedTuple
 

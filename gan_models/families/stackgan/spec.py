@@ -1,7 +1,5 @@
 """StackGAN's generator (Zhang et al. 2017), as a recipe names it; its discriminator is of any family."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 

@@ -3,8 +3,6 @@
 Shape suffixes: B batch, L words, T width of the embedding.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

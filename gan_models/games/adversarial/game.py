@@ -1,7 +1,5 @@
 """The two-player game of Goodfellow et al. 2014: D and G move in turn, by gradient steps on their own losses."""
 
-from __future__ import annotations
-
 from typing import TypeVar
 
 import torch

@@ -1,7 +1,5 @@
 """StarGAN's game (Choi et al. 2018, section 3): translation to any domain by one generator."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, l1_loss

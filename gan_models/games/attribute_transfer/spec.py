@@ -1,7 +1,5 @@
 """The settings of StarGAN's game (Choi et al. 2018, section 3)."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from pydantic import Field

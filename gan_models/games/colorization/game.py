@@ -1,8 +1,6 @@
 """Colorization with hints: adversarial loss beside the distance to the true colours (Zhang et al. 2017; Isola et al.
 2017)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import l1_loss

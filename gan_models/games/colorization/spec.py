@@ -1,7 +1,5 @@
 """The settings of colorization with hints (Zhang et al. 2017; Isola et al. 2017)."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """CycleGAN's game (Zhu et al. 2017, section 3): unpaired images of two domains."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

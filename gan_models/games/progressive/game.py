@@ -1,7 +1,5 @@
 """Progressive growing (Karras et al. 2018, section 2 and appendix A.1): the adversarial game at doubling sizes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

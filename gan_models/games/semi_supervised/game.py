@@ -4,8 +4,6 @@ D has K logits l. With Z = log sum exp l an image is real with probability e^Z /
 whose last logit, "generated", is fixed at 0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

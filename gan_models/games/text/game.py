@@ -4,8 +4,6 @@ D's loss has three parts: real images with their own texts, real images with ano
 the texts they were asked for; only the first count as real (the matching-aware discriminator of Reed et al. 2016).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Known traps of Kubeflow Pipelines, found in a compiled pipeline before it is sent anywhere."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping

@@ -10,8 +10,6 @@ what is there. The hand-over keeps its distance from the times that either is du
 seconds to notice.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import time

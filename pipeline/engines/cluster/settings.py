@@ -4,8 +4,6 @@ A key of the file's section `[cluster]` is an option without its dashes in front
 In the environment it is GAN_PIPELINE_CLUSTER_NODE_SELECTOR, and blanks are between what may be given several times.
 """
 
-from __future__ import annotations
-
 import os
 import tomllib
 from collections.abc import Mapping

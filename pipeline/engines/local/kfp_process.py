@@ -6,8 +6,6 @@ to draw, to track and to pass on signals. `pipeline.engines.local` starts it, wi
 request, and the work directory, which tells whose engine it is.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys
