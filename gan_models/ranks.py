@@ -53,11 +53,7 @@ def wanted(recipe: Recipe, gpus: int) -> int:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[None]:
-    """While inside: a member of the group that torchrun's environment describes; NCCL between GPUs, else Gloo.
-
-    Raises:
-        RunError: another member is gone.
-    """
+    """While inside: a member of torchrun's group, NCCL between GPUs, else Gloo. RunError where another is gone."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return

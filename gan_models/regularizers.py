@@ -80,11 +80,7 @@ class Regularizer(Section):
         return self.belongs_to if self.player == "auto" else self.player
 
     def check(self, recipe: Recipe) -> None:
-        """Refuses what it does not go with.
-
-        Raises:
-            RequestError: with the reason and the remedy.
-        """
+        """Refuses what it does not go with: RequestError with the reason and the remedy."""
         if [(term.name, term.joins) for term in recipe.regularizers].count((self.name, self.joins)) > 1:
             raise RequestError(
                 f"regularizer {self.name!r} is named twice for the {self.joins}: name it once, with one weight"
@@ -211,8 +207,7 @@ class FeatureMatching(Regularizer):
 
         with torch.no_grad():
             real = round_.discriminator(round_.real, round_.labels).features.float().mean(0)
-        distance: Tensor = (round_.fake_output.features.float().mean(0) - real).square().sum()
-        return distance
+        return (round_.fake_output.features.float().mean(0) - real).square().sum()
 
 
 class HistoricalAveraging(Regularizer):

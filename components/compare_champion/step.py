@@ -37,11 +37,7 @@ class Request(StageRequest):
 
 
 def run(request: Request, stage: Stage) -> Comparison:
-    """Measures both generators and decides.
-
-    Raises:
-        RequestError: the challenger does not go with the data, or images are too few.
-    """
+    """Measures both and decides; RequestError where the challenger does not fit the data, or images are too few."""
     champion = Champion.read(request.champion)
     if champion.version:
         result = _compare(request, champion.version, stage)

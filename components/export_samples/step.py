@@ -38,11 +38,7 @@ class Request(StageRequest):
 
 
 def run(request: Request, stage: Stage) -> Exported:
-    """Draws the samples and writes the export folder.
-
-    Raises:
-        RequestError: the generator folder is damaged.
-    """
+    """Draws the samples and writes the export folder; RequestError where the generator folder is damaged."""
     from components.export_samples.samples_table import write_table
     from gan_models.sampling.generator import folder_files, load_generator
     from gan_models.sampling.grids import enlargement, image_grid, save_png

@@ -69,11 +69,7 @@ class _Worker:
         self._sending, self._reading = threading.Lock(), threading.Lock()
 
     def decode(self, items: Sequence[Item], target: Target) -> Decoded:
-        """What the process makes of a batch.
-
-        Raises:
-            WorkerDiedError: the process ended before it answered.
-        """
+        """What the process makes of a batch; WorkerDiedError where it ended before it answered."""
         try:
             with self._sending:
                 pickle.dump((items, target), self._requests, pickle.HIGHEST_PROTOCOL)
@@ -133,11 +129,7 @@ class DecodePool:
         self._threads = ThreadPoolExecutor(THREADS_FOR_A_WORKER * self._seats, thread_name_prefix="decode")
 
     def decode(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, Decoded], None, None]:
-        """Pairs of a batch and its outcome.
-
-        Raises:
-            RunError: decoder processes cannot be started, or die whatever they are given.
-        """
+        """Pairs of a batch and its outcome; RunError where decoders cannot be started, or die whatever they get."""
         waiting: deque[tuple[Batch, Future[Decoded]]] = deque()
         for number, batch in enumerate(batches):
             waiting.append((batch, self._threads.submit(self._decode, batch, number % self._seats)))

@@ -113,11 +113,7 @@ class Look:
 
 
 def look_at(source: Source, count: int = SAMPLE_IMAGES) -> list[Look]:
-    """About `count` images spread over the source.
-
-    Raises:
-        RunError: the source cannot be read.
-    """
+    """About `count` images spread over the source; RunError where it cannot be read."""
     with reading(source.name), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about doubtful image files: importing them gives a reason
         return [_look(item) for item in source.sample(count)]

@@ -87,11 +87,7 @@ class Lead:
 
 
 def outcome_of(word: Event) -> Outcome:
-    """What the lead's last word means.
-
-    Raises:
-        RequestError, RunError, Stopped: as a training in one process.
-    """
+    """What the lead's last word means; RequestError, RunError, Stopped as of a training in one process."""
     from gan_models.training.loop import Outcome, Stopped
 
     if word["kind"] == "stopped":

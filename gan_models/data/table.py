@@ -74,19 +74,11 @@ class ImageTable:
 
     @classmethod
     def open(cls, folder: Path) -> ImageTable:
-        """Open a dataset folder; only the metadata is read.
-
-        Raises:
-            RequestError: the folder holds no image table, or a damaged one.
-        """
+        """Of a dataset folder; only metadata is read. RequestError where there is no table, or a damaged one."""
         return cls(Path(folder), read_metadata(folder))
 
     def split(self, name: str, device: torch.device | str = "cpu") -> Split:
-        """Load one split into one uint8 tensor on `device`.
-
-        Raises:
-            RequestError: the split is empty or unknown, or the table is damaged.
-        """
+        """One split as one uint8 tensor on `device`; RequestError where it is empty or unknown, or damaged."""
         metadata = self.metadata
         rows = metadata.count(name)
         if rows == 0:

@@ -89,11 +89,7 @@ class TableMetadata(BaseModel):
 
 
 def open_parquet(folder: Path) -> tuple[pq.ParquetFile, TableMetadata]:
-    """The open table of a dataset folder and its metadata; no pixel is read.
-
-    Raises:
-        RequestError: the folder holds no image table, or a damaged one.
-    """
+    """The open table of a dataset folder; no pixel is read. RequestError where there is none, or a damaged one."""
     path = Path(folder) / IMAGES_FILE
     if not path.is_file():
         raise RequestError(f"{folder} is not a prepared data set: it has no {IMAGES_FILE}; run prepare_data first")
@@ -110,11 +106,7 @@ def open_parquet(folder: Path) -> tuple[pq.ParquetFile, TableMetadata]:
 
 
 def read_metadata(folder: Path) -> TableMetadata:
-    """Metadata of a dataset folder, without loading its images (and without PyTorch).
-
-    Raises:
-        RequestError: the folder holds no image table, or a damaged one.
-    """
+    """Of a dataset folder, without its images and PyTorch; RequestError where there is no table, or a damaged one."""
     file, metadata = open_parquet(folder)
     file.close()
     return metadata

@@ -84,11 +84,7 @@ class PlayerSpec(Section):
         return ()
 
     def check(self, recipe: Recipe) -> None:
-        """Refuses what the network cannot be built with.
-
-        Raises:
-            RequestError: with the place, the value and the remedy.
-        """
+        """Refuses what the network cannot be built with: RequestError with place, value and remedy."""
         maps = set(self.maps(recipe.data.size))
         asked: tuple[int, ...] = self.get("attention", ())
         if found := set(asked) - maps:

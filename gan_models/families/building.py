@@ -82,8 +82,7 @@ class LatentBuilder(Builder):
 
 def builder(family: str) -> Builder:
     """The builder of a family."""
-    made: Builder = resolve_name(FAMILIES[family].networks)()
-    return made
+    return resolve_name(FAMILIES[family].networks)()
 
 
 def build_generator(recipe: Recipe, shape: DataShape) -> Generator:

@@ -76,8 +76,7 @@ class UpBlock(nn.Module):
         residual = self.conv_in(relu(self.norm_in(x, condition)))
         residual = self.conv_out(relu(self.norm_out(residual, condition)))
         # A 1x1 convolution and nearest-neighbour doubling may change places; this way round is four times cheaper.
-        summed: Tensor = residual + interpolate(self.shortcut(x), scale_factor=2.0)
-        return summed
+        return residual + interpolate(self.shortcut(x), scale_factor=2.0)
 
 
 class UpBlocks(nn.Module):
@@ -138,8 +137,7 @@ class DownBlock(nn.Module):
         residual = x if self.first else relu(self.norm_in(x))
         residual = self.conv_out(relu(self.norm_out(self.conv_in(residual))))
         # As in UpBlock: the mean of the pixels first is the same, and cheaper.
-        summed: Tensor = residual + self.shortcut(avg_pool2d(x, 2) if self.down else x)
-        return summed
+        return residual + self.shortcut(avg_pool2d(x, 2) if self.down else x)
 
 
 class SumPool(nn.Module):

@@ -31,8 +31,7 @@ class Residual(nn.Module):
         self.layers = nn.Sequential(conv(), *norm(channels), nn.ReLU(inplace=True), conv(), *norm(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        changed: Tensor = x + self.layers(x)
-        return changed
+        return x + self.layers(x)
 
 
 def norm_of(kind: str, *, affine: bool = False) -> Norm:

@@ -318,8 +318,7 @@ def build_game(recipe: Recipe, shape: DataShape, device: torch.device) -> Game[A
     Raises:
         RequestError: data that its networks cannot be made for.
     """
-    game: Game[Any] = resolve_name(recipe.game.played_by)(recipe, shape, device)
-    return game
+    return resolve_name(recipe.game.played_by)(recipe, shape, device)
 
 
 def make_optimizer(spec: Optimizer, network: nn.Module) -> torch.optim.Optimizer:

@@ -41,11 +41,7 @@ class GameSpec(Section):
     """Whether its state is equal on all ranks; else it keeps image pools or stages of its own in each process."""
 
     def check(self, recipe: Recipe) -> None:
-        """Refuses networks that it does not train.
-
-        Raises:
-            RequestError: with the place, the value and the remedy.
-        """
+        """Refuses networks that it does not train: RequestError with place, value and remedy."""
         for spec in (recipe.networks.generator, recipe.networks.discriminator):
             only = FAMILIES[spec.family].game
             if only and only != self.kind:

@@ -28,8 +28,7 @@ class SelfAttention2d(nn.Module):
         # No division by sqrt(C/8): the paper's attention is not scaled.
         seen = nn.functional.scaled_dot_product_attention(queries, keys, values, scale=1.0)
         seen = seen.transpose(1, 2).reshape(features.shape[0], -1, *features.shape[2:])
-        attended: Tensor = features + self.gamma.to(features.dtype) * self.out(seen)
-        return attended
+        return features + self.gamma.to(features.dtype) * self.out(seen)
 
 
 def attention_after(size: int, channels: int, sizes: tuple[int, ...]) -> list[nn.Module]:

@@ -66,5 +66,4 @@ class ProjectionHead(nn.Module):
         if labels is None:
             raise ValueError("this discriminator is conditional: pass labels")
         pooled = features.flatten(2).sum(2) if features.dim() > 2 else features
-        logits: Tensor = self.linear(features) + (self.embedding(labels) * pooled).sum(1)
-        return logits
+        return self.linear(features) + (self.embedding(labels) * pooled).sum(1)

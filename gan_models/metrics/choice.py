@@ -23,11 +23,7 @@ class Choice(NamedTuple):
 
 
 def check_extractor(requested: str) -> None:
-    """Refuses a request that no data can make good.
-
-    Raises:
-        RequestError: an unknown name, or an extractor that is not installed.
-    """
+    """Refuses what no data can make good: RequestError for a name unknown, or an extractor not installed."""
     if requested == "auto":
         return
     if requested not in EXTRACTORS:

@@ -31,11 +31,7 @@ class Gaussian:
 
     @classmethod
     def of(cls, features: Matrix) -> Gaussian:
-        """The Gaussian of features [N, D].
-
-        Raises:
-            ValueError: fewer than two rows, or values that are not finite.
-        """
+        """The Gaussian of features [N, D]; ValueError for fewer than two rows, or values that are not finite."""
         rows = as_float64(features)
         count, dimensions = rows.shape
         if count < 2:

@@ -31,11 +31,7 @@ _ORDER_SEED = 0  # which images stand for a split never depends on the run
 
 
 def reference_split(metadata: TableMetadata, wanted: str) -> str:
-    """The split that images are compared with: the wanted one, or the next best that holds at least two images.
-
-    Raises:
-        RequestError: no split holds two images.
-    """
+    """The wanted split to compare with, or the next best of at least two images; RequestError where there is none."""
     for split in (wanted, "test", "validation", "train"):
         if metadata.count(split) >= _LEAST:
             return split
@@ -72,11 +68,7 @@ class Judge:
 
     @classmethod
     def for_table(cls, table: ImageTable, evaluation: Evaluation, *, cache: Path, bars: Bars = silent) -> Judge:
-        """With the extractor that `evaluation` asks for, or the one that fits the data; on the GPU where there is one.
-
-        Raises:
-            RequestError: the extractor does not fit the data or is not available.
-        """
+        """With the extractor asked for, or that fits the data, on a GPU if any; RequestError where there is none."""
         choice = choose_extractor(evaluation.extractor, table.metadata)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         extractor = EXTRACTORS[choice.name].load(Setting(table, cache, evaluation.inception_weights, device, bars))
@@ -137,11 +129,7 @@ class Judge:
         return loaded.images[representative_order(len(loaded))[:count]]
 
     def classifier(self, of: Question) -> Classifier:
-        """A classifier of the data's labels or domains, from the cache or trained now.
-
-        Raises:
-            RequestError: the data has no two of them.
-        """
+        """Of the data's labels or domains, from the cache or trained now; RequestError where it has no two."""
         return Classifier.for_table(
             self.table, cache=self.cache / "classifiers", device=self.extractor.device, bars=self.bars, of=of
         )

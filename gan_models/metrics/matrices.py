@@ -15,11 +15,7 @@ BLOCK_BYTES = 64 << 20
 
 
 def as_float64(matrix: Matrix, name: str = "features") -> Tensor:
-    """The matrix as float64 [N, D] on the CPU.
-
-    Raises:
-        ValueError: it is not a matrix, or holds NaN or Inf.
-    """
+    """The matrix as float64 [N, D] on the CPU; ValueError for anything else than a matrix, or with NaN or Inf."""
     tensor = torch.as_tensor(matrix).detach().to("cpu", torch.float64)
     if tensor.dim() != 2:
         raise ValueError(f"{name} must be a matrix [N, D], got shape {list(tensor.shape)}")

@@ -95,8 +95,7 @@ class Comparison:
         """What `make` finds in this comparison, worked out once however many metrics ask for it."""
         if make not in self._made:
             self._made[make] = make(self)
-        found: T = self._made[make]
-        return found
+        return self._made[make]
 
 
 @dataclass(frozen=True)

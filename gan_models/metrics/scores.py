@@ -63,8 +63,7 @@ def class_shares(images: Extracted) -> list[float]:
     """Of each class, the share of the images that are taken for it."""
     assert images.logits is not None
     seen, classes = images.logits.argmax(dim=1), images.logits.shape[1]
-    shares: list[float] = (seen.bincount(minlength=classes).double() / len(images)).tolist()
-    return shares
+    return (seen.bincount(minlength=classes).double() / len(images)).tolist()
 
 
 METRICS: Registry[Metric] = Registry(

@@ -33,11 +33,7 @@ _OF_LOSSES = {
 
 
 def migrate(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The same recipe in the present form; one that is in it comes back as it is.
-
-    Raises:
-        RequestError: a setting of another loss than the recipe's.
-    """
+    """The same recipe in the present form, or as it is; RequestError for a setting of another loss than its own."""
     migrated = dict(document)
     if isinstance(game := migrated.get("game"), dict):
         migrated["game"] = _game(game)

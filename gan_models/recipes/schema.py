@@ -208,11 +208,7 @@ class Recipe(Section):
         return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{self.name}-{last}").strip("-")
 
     def check(self) -> None:
-        """Refuses parts that do not go together; each part knows what it cannot stand beside.
-
-        Raises:
-            RequestError: with the place, the value and the remedy.
-        """
+        """Refuses parts that do not go together, each by itself: RequestError with place, value and remedy."""
         self.networks.generator.check(self)
         self.networks.discriminator.check(self)
         self.game.check(self)

@@ -235,11 +235,7 @@ def read_info(folder: Path) -> GeneratorInfo:
 
 
 def load_generator(folder: Path, device: torch.device | str = "cpu") -> LoadedGenerator:
-    """Loads a generator folder for drawing. Nothing is unpickled.
-
-    Raises:
-        RequestError: the folder is not a generator folder, or is damaged.
-    """
+    """Loads a generator folder; nothing is unpickled. RequestError where it is none, or is damaged."""
     info = read_info(folder)
     device = torch.device(device)
     try:
@@ -258,11 +254,7 @@ def load_generator(folder: Path, device: torch.device | str = "cpu") -> LoadedGe
 
 
 def load_classifier(folder: Path, device: torch.device | str = "cpu") -> LoadedClassifier:
-    """Loads the classifier of a generator folder. Nothing is unpickled.
-
-    Raises:
-        RequestError: the folder is not a generator folder, holds no classifier, or is damaged.
-    """
+    """Of a generator folder; nothing is unpickled. RequestError where there is no classifier, or a damaged one."""
     info, device = read_info(folder), torch.device(device)
     path = folder / CLASSIFIER_FILE
     if not path.is_file():

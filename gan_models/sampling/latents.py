@@ -71,11 +71,7 @@ def mean_latents(latents: Tensor, probabilities: Tensor, *, sure: float = 0.9, l
 
 
 def rows(classes: Iterable[int], num: int) -> list[tuple[int, int, int]]:
-    """Up to `num` different triples (a, b, c) of three classes each, every class taking its turn in every place.
-
-    Raises:
-        RequestError: fewer than three classes.
-    """
+    """Up to `num` triples (a, b, c) of three classes, each in every place in turn; RequestError for fewer classes."""
     classes = sorted(classes)
     count = len(classes)
     if count < 3:

@@ -107,11 +107,7 @@ class Task(ABC):
         return []
 
     def ask(self, generator: LoadedGenerator, asked: Asked) -> Picture:
-        """What was asked for, as one picture.
-
-        Raises:
-            RequestError: something that this generator cannot be asked for.
-        """
+        """What was asked for, as one picture; RequestError where it cannot be asked of this generator."""
         for name, sentence in self.foreign.items():
             if getattr(asked, name) not in (None, ()) and name not in self.takes:
                 raise RequestError(sentence.format(recipe=generator.info.recipe_name))

@@ -66,11 +66,7 @@ class Text(Task):
 
 
 def examples_of(texts: Sequence[str], info: GeneratorInfo) -> Split:
-    """Examples that carry these texts as captions, and black images that no text generator looks at.
-
-    Raises:
-        RequestError: a word that the generator has not learnt, or a text without words.
-    """
+    """Black images with these texts as captions; RequestError for a word that was not learnt, or no words."""
     if not info.words:
         raise RequestError(f"{info.recipe_name} was trained without captions: it cannot draw what a text says")
     vocabulary = Vocabulary(info.words)

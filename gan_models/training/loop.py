@@ -158,11 +158,7 @@ def train(
 
 
 def check_data(recipe: Recipe, split: Split, metadata: TableMetadata) -> None:
-    """Refuses data that a recipe cannot be trained on.
-
-    Raises:
-        RequestError: labels needed and absent, or too few images for a batch.
-    """
+    """Refuses data that a recipe cannot be trained on: RequestError for what is absent, or too few images."""
     if "labels" in recipe.needs and split.labels is None:
         raise RequestError(
             f"recipe {recipe.name!r} is conditional, but {metadata.source} has no labels: "

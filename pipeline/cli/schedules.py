@@ -68,11 +68,7 @@ def ensure(
 
 
 def _kept_here(request: Request, schedule: str) -> Request:
-    """The request with every place absolute, and nothing that is to be kept secret.
-
-    Raises:
-        RequestError: a request that cannot be.
-    """
+    """The request with every place absolute; RequestError where it cannot be, or holds what is to be kept secret."""
     from components.prepare_data.sources import parse_source
     from components.redaction import redact
     from pipeline.request.plan import RUNS_FOLDER, make_plan, tracking_address

@@ -29,11 +29,7 @@ class Chain:
         self.tasks: dict[str, PipelineTask] = {}
 
     def add(self, *names: str) -> PipelineTask:
-        """Adds stages, each as soon as all that it needs is there; the task of the last one.
-
-        Raises:
-            RequestError: one asks for what there is not, or gives what another gives already.
-        """
+        """Adds stages as what they need is there; the last one's task. RequestError: it never is, or is given twice."""
         waiting = list(names)
         while waiting:
             ready = next((name for name in waiting if not self._missing(name)), None)

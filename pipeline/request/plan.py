@@ -169,11 +169,7 @@ def slug(text: str) -> str:
 
 
 def compiled_parameters(path: Path) -> dict[str, Any]:
-    """The defaults of a compiled pipeline's parameters.
-
-    Raises:
-        RequestError: there is no such file, or it holds no pipeline.
-    """
+    """The defaults of a compiled pipeline's parameters; RequestError where there is no such file, or no pipeline."""
     import yaml
 
     try:
@@ -189,11 +185,7 @@ def compiled_parameters(path: Path) -> dict[str, Any]:
 
 
 def read_parameters(parameters: Mapping[str, Any], origin: str) -> tuple[Recipe, int]:
-    """The recipe and the seed behind the parameters of a training pipeline.
-
-    Raises:
-        RequestError: they are not those of one.
-    """
+    """Recipe and seed behind the parameters of a training pipeline; RequestError where they are not of one."""
     try:
         sections = {name: json.loads(parameters[name]) for name in _SECTIONS}
         document = {**json.loads(parameters["model"]), **sections}

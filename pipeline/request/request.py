@@ -81,11 +81,7 @@ class Request(BaseModel):
             )
 
     def recipe_overrides(self) -> list[str]:
-        """What it says of the recipe, as `section.key=value`.
-
-        Raises:
-            RequestError: two sources.
-        """
+        """What it says of the recipe, as `section.key=value`; RequestError for two sources."""
         if self.data is None:
             return list(self.overrides)
         if any(override.partition("=")[0].strip() == "data.source" for override in self.overrides):

@@ -44,11 +44,7 @@ class LocalScheduler:
         self._stop = threading.Event()
 
     def serve(self) -> None:
-        """Until SIGTERM or SIGINT.
-
-        Raises:
-            RequestError: another scheduler serves this store.
-        """
+        """Until SIGTERM or SIGINT; RequestError where another scheduler serves this store."""
         try:
             lock = self._store.lock.acquire()
         except Timeout:

@@ -81,11 +81,7 @@ class Schedule(BaseModel):
 
 
 def make_schedule(**fields: object) -> Schedule:
-    """A schedule from what was typed.
-
-    Raises:
-        RequestError: a name, a time or a time zone that cannot be.
-    """
+    """A schedule from what was typed; RequestError for a name, a time or a time zone that cannot be."""
     try:
         return Schedule.model_validate(fields)
     except ValidationError as error:

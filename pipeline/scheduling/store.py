@@ -170,11 +170,7 @@ class ScheduleStore:
             return [Kept(**row) for row in database.execute("SELECT * FROM schedules ORDER BY name")]
 
     def find(self, name: str) -> Kept:
-        """One schedule.
-
-        Raises:
-            RequestError: there is none of that name.
-        """
+        """One schedule; RequestError where there is none of that name."""
         with self._open() as database:
             return _require(database, name)
 
@@ -223,11 +219,7 @@ class ScheduleStore:
                 _decide(database, row["name"], moment, grace)
 
     def run_now(self, name: str) -> str:
-        """Claims a run outside of the times of its schedule; returns its number.
-
-        Raises:
-            RequestError: there is no such schedule, or a run of it has not ended.
-        """
+        """Claims a run outside of its times; its number. RequestError where there is none, or a run not ended."""
         with self._writing() as database:
             kept = _require(database, name)
             if active := _active(database, name):

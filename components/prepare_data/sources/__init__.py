@@ -41,11 +41,7 @@ def forms() -> list[str]:
 
 
 def parse_source(text: str) -> SourceName:
-    """A source by its name; nothing is opened.
-
-    Raises:
-        RequestError: there is no such kind of source, or none of that name, with the nearest right spelling.
-    """
+    """A source by its name; nothing is opened. RequestError where there is none, with the nearest right spelling."""
     name, colon, rest = text.partition(":")
     kind = SOURCES.get(name)
     if kind is None or (colon and not kind.rest):

@@ -298,11 +298,7 @@ def carrying(labels: object, domains: object = (), captions: object = False) -> 
 
 
 def releases(packages: Iterable[str], name: SourceName) -> str:
-    """The installed versions of packages, as `numpy-2.1.0_pillow-11.0.0`.
-
-    Raises:
-        RequestError: one is not installed, and the source needs it.
-    """
+    """Installed versions, as `numpy-2.1.0_pillow-11.0.0`; RequestError where the source lacks a package."""
     known = []
     for package in packages:
         try:

@@ -59,11 +59,7 @@ class _Embedded(SourceKind):
         return frozenset({"labels"})
 
     def open(self, name: SourceName) -> EmbeddedSource:
-        """Read the digits.
-
-        Raises:
-            RequestError: the package that holds them is not installed.
-        """
+        """Reads the digits; RequestError where the package that holds them is not installed."""
         import numpy as np
 
         table = self._table()

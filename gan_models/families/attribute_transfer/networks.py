@@ -40,8 +40,7 @@ class AttributeGenerator(Generator):
         # By comparison, not by one_hot, which a traced program cannot take for any batch.
         planes = (domains[:, None] == torch.arange(self.num_domains, device=domains.device)).to(images.dtype)
         planes = planes[:, :, None, None].expand(-1, -1, *images.shape[2:])
-        translated: Tensor = self.layers(torch.cat([images, planes], dim=1))
-        return translated
+        return self.layers(torch.cat([images, planes], dim=1))
 
 
 class AttributeTransfer(Builder):

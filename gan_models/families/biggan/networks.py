@@ -76,8 +76,7 @@ class BigganImageGenerator(LatentGenerator):
             classes_BF = self.embedding(labels_B).to(z_BZ.dtype)
             others = [torch.cat([classes_BF, chunk], dim=1) for chunk in others]
         features = self.blocks(self.project(first).unflatten(1, self.coarse_shape), others)
-        images: Tensor = self.last(relu(self.norm(features))).tanh()
-        return images
+        return self.last(relu(self.norm(features))).tanh()
 
 
 def _chunks(latent: int, count: int) -> list[int]:

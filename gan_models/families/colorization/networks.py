@@ -56,8 +56,7 @@ class UNet(nn.Module):
             x = down(x)
         for up in self.up:
             x = torch.cat([up(x), passed.pop()], dim=1)
-        drawn: Tensor = self.last(x)
-        return drawn
+        return self.last(x)
 
 
 class Colorizer(Generator):

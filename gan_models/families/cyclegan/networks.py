@@ -65,8 +65,7 @@ class TwoWayGenerator(Generator):
 
     def forward(self, images: Tensor, domains: Tensor) -> Tensor:
         """Images float [B, C, H, W] in [-1, 1] and target domains int64 [B] -> images of these domains."""
-        translated: Tensor = self.directions(images, domains)
-        return translated
+        return self.directions(images, domains)
 
 
 class TwoDomainDiscriminator(Discriminator):

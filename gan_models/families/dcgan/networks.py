@@ -45,8 +45,7 @@ class DcganImageGenerator(LatentGenerator):
     def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
         # Channels last from the start, as the convolutions want them: nothing is copied into another order.
         coarse_BHWC = self.project(z_BZ).unflatten(1, self.coarse_shape)
-        images: Tensor = self.layers(coarse_BHWC.permute(0, 3, 1, 2))
-        return images
+        return self.layers(coarse_BHWC.permute(0, 3, 1, 2))
 
 
 class Dcgan(LatentBuilder):

@@ -24,8 +24,7 @@ class MlpImageGenerator(LatentGenerator):
         self.layers = nn.Sequential(*layers, nn.Linear(inputs, prod(image_shape)), nn.Tanh())
 
     def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
-        images: Tensor = self.layers(z_BZ).unflatten(1, self.image_shape)
-        return images
+        return self.layers(z_BZ).unflatten(1, self.image_shape)
 
 
 class Mlp(LatentBuilder):

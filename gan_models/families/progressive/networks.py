@@ -75,8 +75,7 @@ class GrowingGenerator(LatentGenerator):
         for block in self.blocks[: max(0, level - 1)]:
             features = block(features)
         if level == 0:
-            first: Tensor = self.to_image[0](features)
-            return first
+            return self.to_image[0](features)
         grown: Tensor = self.to_image[level](self.blocks[level - 1](features))
         before = self.to_image[level - 1](features)
         return grown if alpha >= 1.0 else torch.lerp(interpolate(before, scale_factor=2), grown, alpha)
@@ -122,8 +121,7 @@ class GrowingTrunk(nn.Module):
                 features = torch.lerp(self.from_image[level - 1](avg_pool2d(images, 2)), features, alpha)
         for block in reversed(self.blocks[: max(0, level - 1)]):
             features = block(features)
-        seen: Tensor = self.last(features)
-        return seen
+        return self.last(features)
 
 
 class Progressive(LatentBuilder):
@@ -158,8 +156,7 @@ class _FirstBlock(nn.Module):
 
     def forward(self, z_BZ: Tensor) -> Tensor:
         coarse = self.project(z_BZ).unflatten(1, (self.width, COARSEST, COARSEST))
-        features: Tensor = self.after(coarse + self.bias[:, None, None].to(coarse.dtype))
-        return features
+        return self.after(coarse + self.bias[:, None, None].to(coarse.dtype))
 
 
 def _convolution(inputs: int, outputs: int, size: int) -> nn.Sequential:

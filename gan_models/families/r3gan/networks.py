@@ -45,8 +45,7 @@ class InvertedBottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         hidden = leaky_relu(self.widen(x), _SLOPE)
         hidden = leaky_relu(self.mix(hidden), _SLOPE)
-        mixed: Tensor = x + self.narrow(hidden)
-        return mixed
+        return x + self.narrow(hidden)
 
 
 class Resample(nn.Module):
@@ -60,8 +59,7 @@ class Resample(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.up:
             return interpolate(self.change(x), scale_factor=2.0, mode="bilinear", align_corners=False)
-        halved: Tensor = self.change(avg_pool2d(x, 2))  # which bilinear halving comes to
-        return halved
+        return self.change(avg_pool2d(x, 2))  # which bilinear halving comes to
 
 
 class GenerativeBasis(nn.Module):
@@ -93,8 +91,7 @@ class R3ganImageGenerator(LatentGenerator):
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], channels, 1, bias=False), nn.Tanh())
 
     def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
-        images: Tensor = self.layers(z_BZ)
-        return images
+        return self.layers(z_BZ)
 
 
 class R3gan(LatentBuilder):

@@ -47,8 +47,7 @@ class SnganImageGenerator(LatentGenerator):
     def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
         coarse = self.project(z_BZ).unflatten(1, self.coarse_shape)
         features = self.blocks(coarse, [labels_B] * len(self.blocks.blocks))
-        images: Tensor = self.last(relu(self.norm(features))).tanh()
-        return images
+        return self.last(relu(self.norm(features))).tanh()
 
 
 class Sngan(LatentBuilder):

@@ -25,8 +25,7 @@ class SnganCnnImageGenerator(LatentGenerator):
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], channels, 3, padding=1), nn.Tanh())
 
     def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
-        images: Tensor = self.layers(self.project(z_BZ).unflatten(1, self.coarse_shape))
-        return images
+        return self.layers(self.project(z_BZ).unflatten(1, self.coarse_shape))
 
 
 class SnganCnn(LatentBuilder):

@@ -158,11 +158,11 @@ class StackGan(Generator):
         """
         z, first_noise, second_noise = torch.split(latents, self.parts, dim=1)
         if self.stage == 1:
-            return self.first(self.text(captions), z, first_noise)  # type: ignore[no-any-return]
+            return self.first(self.text(captions), z, first_noise)
         with torch.no_grad():
             text = self.text(captions)
             coarse = self.first(text, z, first_noise).images
-        return self.second(coarse, text, second_noise)  # type: ignore[no-any-return]
+        return self.second(coarse, text, second_noise)
 
     def enlarged(self, latents: Tensor, captions: Tensor) -> Tensor:
         """Stage I's pictures at the full size, by bilinear interpolation."""

@@ -83,11 +83,7 @@ def _sentence_model(name: str) -> Any:
 
 
 def build_text_encoder(spec: StackganGenerator, shape: DataShape) -> TextEncoder:
-    """The encoder that a spec names, for the data's vocabulary.
-
-    Raises:
-        RequestError: its package is not installed.
-    """
+    """The encoder that a spec names, for the data's vocabulary; RequestError where its package is not installed."""
     if spec.text_encoder == "sentence-transformers":
         return SentenceEncoder(shape.vocabulary, spec.text_model)
     return RecurrentTextEncoder(shape.words, spec.text_width)
@@ -120,5 +116,4 @@ class TextHead(nn.Module):
         condition = self.reading(captions).to(features.dtype)
         joined = self.join(torch.cat([places, condition[:, None].expand(-1, places.shape[1], -1)], dim=2))
         seen = self.layers(joined.flatten(0, 1)).unflatten(0, joined.shape[:2])
-        logits: Tensor = self.linear(seen)
-        return logits
+        return self.linear(seen)

@@ -27,8 +27,7 @@ class AdversarialGame(Game[Rules]):
 
     def generate(self, inputs: Inputs) -> Tensor:
         """Generated images as the players see them."""
-        images: Tensor = self.generator(**inputs)
-        return images
+        return self.generator(**inputs)
 
     def told(self, batch: Batch) -> Tensor | None:
         return batch.labels

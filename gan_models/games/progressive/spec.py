@@ -67,11 +67,7 @@ class Progressive(AdversarialSpec):
 
 
 def schedule_of(recipe: Recipe, size: int) -> Schedule:
-    """The recipe's schedule up to images of `size` pixels.
-
-    Raises:
-        RequestError: the phases do not fit into the training.
-    """
+    """The recipe's schedule up to images of `size` pixels; RequestError where the phases do not fit in."""
     rules, training = recipe.game, recipe.training
     assert isinstance(rules, Progressive)
     levels = levels_of(size)

@@ -94,11 +94,7 @@ def unsupervised_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def labelled_rows(labels: np.ndarray, classes: int, per_class: int, seed: int) -> np.ndarray:
-    """Positions int64 of `per_class` images of each class, drawn without replacement.
-
-    Raises:
-        RequestError: a class has fewer.
-    """
+    """Positions int64 of `per_class` images of each class, drawn without replacement; RequestError for too few."""
     order = np.random.default_rng([seed, _STREAM]).permutation(len(labels))
     members = [order[labels[order] == number][:per_class] for number in range(classes)]
     few = min(map(len, members))

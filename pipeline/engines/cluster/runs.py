@@ -79,11 +79,7 @@ class ClusterRuns:
         return f"{base.rstrip('/')}/#/runs/details/{run.id}"
 
     def submit(self, submission: Submission) -> Run:
-        """Starts a run; never sent twice.
-
-        Raises:
-            RequestError, RunError: as `ClusterClient.call`.
-        """
+        """Starts a run, never sent twice; errors as of `ClusterClient.call`."""
         from kfp_server_api import V2beta1Run, V2beta1RuntimeConfig
 
         body = V2beta1Run(
@@ -134,11 +130,7 @@ class ClusterRuns:
         return map(_run, self.client.pages("list the runs", list_runs, "runs", sort_by="created_at desc", **named))
 
     def find(self, name: str) -> Run:
-        """A run by its id, or the latest of that name.
-
-        Raises:
-            RequestError: there is none, with the nearest name.
-        """
+        """A run by its id, or the latest of that name; RequestError where there is none, with the nearest."""
         if _ID.fullmatch(name):
             return self.get(name)
         namespace = self.client.connection.namespace
@@ -167,11 +159,7 @@ class ClusterRuns:
         self.client.call("retry the run", self.client.kfp.runs.run_service_retry_run, run.id)
 
     def log(self, run: Run, task: Task) -> str:
-        """What a stage has printed so far.
-
-        Raises:
-            RequestError: it has not started, was taken from the cache, or its log is gone.
-        """
+        """What a stage has printed; RequestError where it has not started, was cached, or its log is gone."""
         if not task.pods:
             why = "was taken from the cache" if task.state == "SKIPPED" else "has not started"
             raise RequestError(f"{task.title} of {run.name} {why}: it has no log")

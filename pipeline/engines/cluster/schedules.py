@@ -63,11 +63,7 @@ class ClusterSchedules:
         self._client = self._runs.client
 
     def ensure(self, schedule: Schedule) -> Change:
-        """Makes it so; see the module for how.
-
-        Raises:
-            RequestError: a time zone that is not the cluster's, or a request that cannot be built.
-        """
+        """As the module says; RequestError for a time zone not the cluster's, or a request that cannot be built."""
         self._check_timezone(schedule)
         submission = build_submission(Request.parse(schedule.request), self._settings)
         digest = _digest(schedule, submission, self._settings.connection.service_account)
@@ -104,11 +100,7 @@ class ClusterSchedules:
         self._do("enable", self._one(name))
 
     def run_now(self, name: str) -> str:
-        """Starts one run outside of its times; returns its id.
-
-        Raises:
-            RequestError: one of its runs has not ended yet.
-        """
+        """Starts one run outside of its times; its id. RequestError where a run of it has not ended yet."""
         from kfp_server_api import V2beta1Run
 
         kept = self._one(name)
@@ -212,11 +204,7 @@ class ClusterSchedules:
         return self._all(filter=name_filter(name))
 
     def _one(self, name: str) -> _Kept:
-        """The newest of that name.
-
-        Raises:
-            RequestError: there is none, with the nearest one.
-        """
+        """The newest of that name; RequestError where there is none, with the nearest."""
         if found := self._find(name):
             return found[-1]
         names = {kept.schedule.name for kept in self._all()}

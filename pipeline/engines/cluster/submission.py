@@ -52,11 +52,7 @@ class Submission:
 
 
 def build_submission(request: Request, settings: ClusterSettings) -> Submission:
-    """The pipeline that is asked for, compiled for a cluster, with its arguments.
-
-    Raises:
-        RequestError: whatever is wrong with it.
-    """
+    """What is asked for, compiled for a cluster, with its arguments; RequestError for whatever is wrong with it."""
     if request.workdir or request.tracking_uri:
         raise RequestError(
             "a cluster keeps its runs on its volume and is told of MLflow by gan-pipeline.toml: leave out "

@@ -49,11 +49,7 @@ Result = TypeAdapter(dict[str, Path])
 
 
 def run_pipeline(request: EngineRequest, stages: Stages) -> dict[str, Path]:
-    """Runs the pipeline to its end.
-
-    Raises:
-        RuntimeError: a stage failed; it has said why in its own words, on the events file and in the log.
-    """
+    """Runs the pipeline; RuntimeError where a stage failed, which has said why on the events file and in the log."""
     from kfp import components, local
 
     # kfp.local deletes its workspace after every pipeline, so it gets one that nobody misses.
