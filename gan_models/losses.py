@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from gan_models.plugins import Registry
-from gan_models.sections import Section
+from gan_models.sections import Section, by_tag
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -158,16 +158,5 @@ def _softplus(logits: Tensor) -> Tensor:
     return softplus(logits)
 
 
-LOSSES: Registry[type[Loss]] = Registry(
-    "game.loss",
-    "gan_pipeline.losses",
-    {
-        "minimax": Minimax,
-        "non-saturating": NonSaturating,
-        "maximum-likelihood": MaximumLikelihood,
-        "least-squares": LeastSquares,
-        "wasserstein": Wasserstein,
-        "hinge": Hinge,
-        "relativistic": Relativistic,
-    },
-)
+_OWN = (Minimax, NonSaturating, MaximumLikelihood, LeastSquares, Wasserstein, Hinge, Relativistic)
+LOSSES: Registry[type[Loss]] = Registry("game.loss", "gan_pipeline.losses", by_tag("name", *_OWN))

@@ -39,11 +39,7 @@ def share(rows: Tensor) -> Tensor:
 
 
 def wanted(recipe: Recipe, gpus: int) -> int:
-    """How many processes a training takes: as many as asked for, else one for each GPU where they can share the work.
-
-    Raises:
-        RequestError: so many as asked for cannot share it.
-    """
+    """Processes that a training takes: those asked for, else one for each GPU. RequestError: they cannot share it."""
     asked = recipe.training.ranks
     if asked is not None:
         recipe.check_ranks(asked)

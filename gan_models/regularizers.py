@@ -13,7 +13,7 @@ from pydantic import Field, PrivateAttr
 
 from gan_models.errors import RequestError
 from gan_models.plugins import Registry
-from gan_models.sections import NonNegativeFloat, PositiveInt, Section
+from gan_models.sections import NonNegativeFloat, PositiveInt, Section, by_tag
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -305,18 +305,8 @@ def _squared_gradient_norms(logits: Tensor, images: Tensor) -> Tensor:
     return gradient.square().flatten(1).sum(1)
 
 
-REGULARIZERS: Registry[type[Regularizer]] = Registry(
-    "regularizer",
-    "gan_pipeline.regularizers",
-    {
-        "r1": R1,
-        "r2": R2,
-        "gradient-penalty": GradientPenalty,
-        "zero-centred-gradient-penalty": ZeroCentredGradientPenalty,
-        "dragan": Dragan,
-        "drift": Drift,
-        "feature-matching": FeatureMatching,
-        "historical-averaging": HistoricalAveraging,
-        "orthogonal": Orthogonal,
-    },
+_OWN = (
+    *(R1, R2, GradientPenalty, ZeroCentredGradientPenalty, Dragan, Drift),
+    *(FeatureMatching, HistoricalAveraging, Orthogonal),
 )
+REGULARIZERS: Registry[type[Regularizer]] = Registry("regularizer", "gan_pipeline.regularizers", by_tag("name", *_OWN))

@@ -1,7 +1,7 @@
 """What all sections of a recipe have in common, the number types they are made of, and sections of several forms."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, TypeVar, Union
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -15,10 +15,18 @@ PositiveFloat = Annotated[float, Field(gt=0.0)]
 NonNegativeFloat = Annotated[float, Field(ge=0.0)]
 
 
+Form = TypeVar("Form", bound="Section")
+
+
 class Section(BaseModel):
     """Base of all sections: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def by_tag(tag: str, *forms: type[Form]) -> dict[str, type[Form]]:
+    """Forms of a section by the value that their field `tag` always has."""
+    return {form.model_fields[tag].default: form for form in forms}
 
 
 def one_of(forms: Mapping[str, type[Section]], tag: str, *, kind: str, default: str = "") -> Any:

@@ -31,11 +31,7 @@ def choose_words(counts: Counter[str], max_words: int = MAX_WORDS) -> tuple[str,
 
 
 class Vocabulary:
-    """Texts to word numbers and back.
-
-    Args:
-        words: as in `TableMetadata.words`.
-    """
+    """Texts to word numbers and back, of `words` as in `TableMetadata.words`."""
 
     def __init__(self, words: Sequence[str]) -> None:
         self.words = tuple(words)

@@ -109,11 +109,7 @@ def _numbered(columns: Mapping[str, list[Any]], metadata: TableMetadata) -> Iter
 
 
 def _read_rows(folder: Path, split: str, pixels: np.ndarray, metadata: TableMetadata) -> dict[str, list[Any]]:
-    """Fill `pixels` [N, H*W*C] with the rows of a split, one row group at a time.
-
-    Returns:
-        N values of each other column that the table has something in.
-    """
+    """Fills `pixels` [N, H*W*C] with a split's rows, by row group; N values of each other column in use."""
     file, _ = open_parquet(folder)
     there = {"path": True, "label": metadata.class_names, "domain": metadata.domain_names, "caption": metadata.words}
     found: dict[str, list[Any]] = {column: [] for column, names in there.items() if names}

@@ -225,11 +225,7 @@ class TableWriter:
         self._pending, self._pending_rows = [], 0
 
     def close(self, class_names: Sequence[str], source: str, options: dict[str, Any]) -> TableMetadata:
-        """Write the footer with the metadata and flush the file to disk.
-
-        Raises:
-            ValueError: some rows have a domain and some have none.
-        """
+        """Writes the footer, flushes the file to disk; ValueError where some rows have a domain and some none."""
         self._flush()
         domain_names = sorted(name for name in self._domains if name is not None)
         if domain_names and self._domains[None]:

@@ -6,18 +6,16 @@ Shape suffixes in model code: B batch, Z latent, K classes, F features, C channe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from gan_models.data.table import Split
 from gan_models.families.base import GeneratorSpec
 from gan_models.layers.heads import ClassesHead
 from gan_models.layers.normalization import REFERENCE_NORMS, REFERENCE_ROWS
 from gan_models.tasks import TASKS
-
-if TYPE_CHECKING:
-    from gan_models.data.table import Split
 
 ImageShape = tuple[int, int, int]
 """(C, H, W)."""

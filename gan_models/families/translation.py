@@ -35,11 +35,7 @@ class Residual(nn.Module):
 
 
 def norm_of(kind: str, *, affine: bool = False) -> Norm:
-    """Layers that a spec's `norm` asks for.
-
-    Args:
-        affine: instance norm with a gain and a bias for each channel.
-    """
+    """Layers that a spec's `norm` asks for; `affine`: instance norm with gain and bias for each channel."""
     if kind == "instance" and affine:
         return lambda channels: [nn.InstanceNorm2d(channels, affine=True)]
     return lambda channels: generator_norm(kind, channels)

@@ -313,11 +313,7 @@ class Game(Generic[Rules]):
 
 
 def build_game(recipe: Recipe, shape: DataShape, device: torch.device) -> Game[Any]:
-    """The recipe's game with networks freshly initialised from torch's global random state.
-
-    Raises:
-        RequestError: data that its networks cannot be made for.
-    """
+    """The recipe's game, networks drawn from torch's global random state; RequestError for data that cannot fit."""
     return resolve_name(recipe.game.played_by)(recipe, shape, device)
 
 

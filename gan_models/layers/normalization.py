@@ -88,11 +88,7 @@ class PixelNorm(nn.Module):
 
 
 def generator_norm(kind: str, channels: int, *, flat: bool = False) -> list[nn.Module]:
-    """The normalisation layer that a generator spec's `norm` asks for, as a list to splice into a Sequential.
-
-    Args:
-        flat: features [B, C] instead of feature maps [B, C, H, W].
-    """
+    """Layers that a generator spec's `norm` asks for; `flat`: of features [B, C], not maps [B, C, H, W]."""
     if kind == "none":
         return []
     if kind == "batch":

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_models.data.table import to_float
+from gan_models.data.table import ImageTable, Split, to_float
 from gan_models.errors import RequestError
 from gan_models.metrics.cache import Tensors, cached_tensors
 from gan_models.metrics.extraction import Bars, FeatureExtractor, fold_batch_norm, silent
-
-if TYPE_CHECKING:
-    from gan_models.data.table import ImageTable, Split
 
 Question = Literal["labels", "domains"]
 """What of an image the classifier names."""

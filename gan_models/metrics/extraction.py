@@ -63,12 +63,7 @@ class Extracted:
 
 
 class FeatureExtractor(ABC):
-    """Images to features.
-
-    Args:
-        details: what `describe` says besides the name.
-        device: where images are sent.
-    """
+    """Images to features, on `device`; `details` are what `describe` says besides the name."""
 
     name: ClassVar[str]
     """As it appears in the names of metrics."""

@@ -149,11 +149,7 @@ class Judge:
         return loaded.rows(representative_order(len(loaded)))
 
     def generated(self, samples: Samples, title: str = "features of generated images") -> Extracted:
-        """Of what a generator drew.
-
-        Args:
-            title: of the progress bar; empty: none, there is one around this.
-        """
+        """Of what a generator drew; `title` is the progress bar's, empty where there is one around this."""
         found = self._extract(samples.images, title)
         return replace(found, labels=samples.labels, load=lambda: samples.images)
 
@@ -212,11 +208,7 @@ class Material(NamedTuple):
 
 
 def collect(folder: Path, judge: Judge, num: int, seed: int) -> Material:
-    """Draws `num` images of a generator folder and extracts features of them and of real images.
-
-    Raises:
-        RequestError: the generator does not go with the data, or there are too few real images to compare with.
-    """
+    """Draws `num` images, extracts features of them and of real ones; RequestError where those do not fit, or lack."""
     metadata = judge.table.metadata
     split = reference_split(metadata, "test")
     reference, training, real = _real_sets(judge, split, num)

@@ -112,11 +112,7 @@ METRICS: Registry[Metric] = Registry(
 
 
 def score(seen: Comparison, metrics: Iterable[str] = METRICS) -> dict[str, Score]:
-    """Every figure that applies, by its metric. Small sets lower the `parameters` rather than fail.
-
-    Raises:
-        ValueError: the two sides have features of different extractors, or features that are not finite.
-    """
+    """Every figure that applies; small sets lower the `parameters`. ValueError: other features, NaN or Inf."""
     found = {name: METRICS[name].of(seen) for name in metrics}
     return {name: figure for name, figure in found.items() if figure is not None}
 

@@ -39,11 +39,7 @@ def explain(recipe: Recipe) -> Iterator[Setting]:
 
 
 def locate(place: Sequence[str | int]) -> tuple[str, list[str]]:
-    """Where a problem of a validation is: the key as `--set` takes it, and what is known beside it.
-
-    Args:
-        place: pydantic's path, which names the form of a section too.
-    """
+    """The key as `--set` takes it, and what is known beside it; `place` is pydantic's path, forms of sections in it."""
     node, known, keys = _schema(), list(_schema()["properties"]), []
     for part in place:
         forms = _forms(node)

@@ -16,11 +16,7 @@ _SHOWN_PIXELS = 56  # a side
 
 
 def image_grid(images: Tensor, columns: int, *, gap: int = 2) -> Pixels:
-    """Tiles uint8 images [N, H, W, C] row by row, `columns` to a row, `gap` white pixels between them.
-
-    Returns:
-        uint8 [H', W', C]; cells left over in the last row are white.
-    """
+    """Tiles uint8 [N, H, W, C], `columns` to a row, `gap` white pixels between: [H', W', C], cells left over white."""
     count, height, width, channels = images.shape
     rows = -(-count // columns)
     grid = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), 255, dtype=np.uint8)

@@ -88,11 +88,7 @@ def captions_of(captions: Tensor, info: GeneratorInfo) -> list[str]:
 
 
 def captioned_grid(images: Tensor, texts: Sequence[str], columns: int) -> Pixels:
-    """Uint8 images [N, H, W, C], `columns` to a row, enlarged to be read, each with its text underneath.
-
-    Returns:
-        uint8 [H', W', 3], black on white.
-    """
+    """Uint8 images [N, H, W, C], `columns` to a row, enlarged, each with its text under it: [H', W', 3], on white."""
     scale = -(-_LEAST_WIDTH // images.shape[2])
     font = ImageFont.load_default(_FONT_SIZE)
     lines = [_wrapped(text, font, scale * images.shape[2]) for text in texts]

@@ -36,11 +36,7 @@ class Start:
 
 
 def read_start(folder: Path, recipe: Recipe, metadata: TableMetadata) -> Start:
-    """The weights in a generator folder, for a training of `recipe` on the data that `metadata` describes.
-
-    Raises:
-        RequestError: they are of networks of other shapes, or the folder is damaged.
-    """
+    """Weights in a generator folder, for a training of `recipe` on such data; RequestError: other shapes, or damage."""
     before = load_generator(folder)
     differing = [name for name in _SAME if getattr(before.recipe, name) != getattr(recipe, name)]
     if before.info.shape != metadata.shape:

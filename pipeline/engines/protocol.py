@@ -6,22 +6,18 @@ A package adds one by an entry point that names an object as `Engine` describes 
     nice = "my_package.nice:ENGINE"
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 from components.context import RunContext
 from components.stage.failures import Interrupted
 from gan_models.errors import RequestError, RunError
 from gan_models.plugins import Registry
 from pipeline.definitions.stages import Definition
+from pipeline.scheduling.schedule import Scheduler
 from pipeline.workdir import WorkDirectory
-
-if TYPE_CHECKING:
-    from pipeline.scheduling.schedule import Scheduler
 
 
 @dataclass(frozen=True)

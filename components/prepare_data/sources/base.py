@@ -268,11 +268,7 @@ class PathKind(SourceKind):
         return short or name.kind
 
     def existing(self, name: SourceName) -> Path:
-        """The path of a source that is there.
-
-        Raises:
-            RequestError: nothing is there, or a file where a folder must be (or the other way round).
-        """
+        """Its path; RequestError where nothing is there, or a file where a folder must be (or the other way round)."""
         path = Path(name.rest).expanduser()
         wrong = self.refusal(path) if path.exists() else f"there is nothing at {path.absolute()}"
         if wrong:
@@ -311,11 +307,7 @@ def releases(packages: Iterable[str], name: SourceName) -> str:
 
 
 def files_below(root: Path) -> list[str]:
-    """Relative paths of all files below a folder, sorted; hidden files and folders are passed over, links followed.
-
-    Raises:
-        RequestError: the folder cannot be read.
-    """
+    """Relative paths of all files below, sorted, without hidden ones, links followed; RequestError: unreadable."""
     return sorted(_files_below(root, "", frozenset()))
 
 

@@ -7,21 +7,18 @@ torch, and the values that `split=` takes differ from class to class.
 from __future__ import annotations
 
 import inspect
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.prepare_data.sources.base import SPLIT_NAMES, Batch, RowSource, Source, SourceKind, SourceName, carrying
 from gan_models.errors import RequestError, RunError
+from gan_models.metrics.locations import default_cache
 
 if TYPE_CHECKING:
     from components.prepare_data.decoding import Item
-
-CACHE_VARIABLE = "GAN_PIPELINE_CACHE"
 
 
 @dataclass(frozen=True)
@@ -50,49 +47,28 @@ def _split(*names: str, **more: Any) -> Arrangement:
     return Arrangement("split", {SPLIT_NAMES.get(name, "train"): name for name in names}, **more)
 
 
-CATALOGUE: dict[str, Arrangement] = {
-    "CIFAR10": _flag(),
-    "CIFAR100": _flag(),
+_ARRANGEMENTS: dict[str, Arrangement] = {
+    **dict.fromkeys(("CIFAR10", "CIFAR100", "FashionMNIST", "KMNIST", "MNIST", "QMNIST"), _flag()),
+    **dict.fromkeys(("Caltech101", "Caltech256", "EuroSAT", "FakeData", "Omniglot", "SUN397"), Arrangement()),
+    **dict.fromkeys(("Food101", "LFWPeople", "STL10", "StanfordCars"), _split("train", "test")),
+    **dict.fromkeys(("ImageNet", "Imagenette"), _split("train", "val")),
+    **dict.fromkeys(("DTD", "FGVCAircraft", "Flowers102", "RenderedSST2"), _split("train", "val", "test")),
     "CLEVRClassification": _split("train", "val"),  # its test images have no labels
-    "Caltech101": Arrangement(),
-    "Caltech256": Arrangement(),
     "CelebA": _split("train", "valid", "test", options={"target_type": []}, labelled=False),
     "Country211": _split("train", "valid", "test"),
-    "DTD": _split("train", "val", "test"),
     "EMNIST": _flag(options={"split": "balanced"}),
-    "EuroSAT": Arrangement(),
     "FER2013": _split("train", "test", classes=("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")),
-    "FGVCAircraft": _split("train", "val", "test"),
-    "FakeData": Arrangement(),
-    "FashionMNIST": _flag(),
-    "Flowers102": _split("train", "val", "test"),
-    "Food101": _split("train", "test"),
     "GTSRB": _split("train", "test", classes=_numbers(43)),
     "INaturalist": Arrangement("version", {"train": "2021_train_mini", "validation": "2021_valid"}),
-    "ImageNet": _split("train", "val"),
-    "Imagenette": _split("train", "val"),
-    "KMNIST": _flag(),
-    "LFWPeople": _split("train", "test"),
     "LSUN": Arrangement("classes", {"train": "train", "validation": "val"}),
-    "MNIST": _flag(),
-    "Omniglot": Arrangement(),
     "OxfordIIITPet": _split("trainval", "test"),
     "PCAM": _split("train", "val", "test", classes=("normal", "tumour")),
     "Places365": _split("train-standard", "val", options={"small": True}),
-    "QMNIST": _flag(),
-    "RenderedSST2": _split("train", "val", "test"),
     "SEMEION": Arrangement(classes=_numbers(10)),
-    "STL10": _split("train", "test"),
-    "SUN397": Arrangement(),
     "SVHN": _split("train", "test", classes=_numbers(10)),
-    "StanfordCars": _split("train", "test"),
     "USPS": _flag(classes=_numbers(10)),
 }
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: $GAN_PIPELINE_CACHE, or ~/.cache/gan-pipeline; below it `torchvision`."""
-    return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "gan-pipeline") / "torchvision"
+CATALOGUE = dict(sorted(_ARRANGEMENTS.items()))
 
 
 class TorchvisionSource(RowSource):
@@ -168,7 +144,7 @@ def _construct(name: str, arrangement: Arrangement, value: Any) -> Any:
         options[arrangement.argument] = value
     if name == "FakeData":
         return kind(**options)
-    root = cache_folder()
+    root = default_cache() / "torchvision"
     root.mkdir(parents=True, exist_ok=True)
     # EMNIST and QMNIST pass `download` on without naming it.
     known = inspect.signature(kind).parameters

@@ -207,15 +207,10 @@ class StyledDigitSource(ToySource):
 
 def open_toy(name: str) -> ToySource:
     """One of `TOYS`; nothing is drawn yet."""
-    if name == "ring":
-        return DotSource(RING)
-    if name == "grid":
-        return DotSource(GRID)
-    if name == "stacked-mnist":
-        return StackedSource()
-    if name == "shapes":
-        return ShapeSource()
-    return StyledDigitSource(name)
+    if name in ("ring", "grid"):
+        return DotSource(RING if name == "ring" else GRID)
+    made = {"stacked-mnist": StackedSource, "shapes": ShapeSource}.get(name)
+    return made() if made else StyledDigitSource(name)
 
 
 def counterparts(source: ToySource, paths: Sequence[str], domain: str, target: Target) -> np.ndarray:

@@ -18,11 +18,7 @@ from gan_models.layers.normalization import discriminator_norm
 
 
 class TextEncoder(nn.Module):
-    """Captions int64 [B, L], word numbers with 0 after the end, to embeddings float32 [B, T].
-
-    Attributes:
-        width: T.
-    """
+    """Captions int64 [B, L], word numbers with 0 after the end, to embeddings float32 [B, `width`]."""
 
     width: int
 

@@ -1,16 +1,11 @@
 """Kubeflow Pipelines as an engine: its runs are begun by `gan-pipeline submit` and go on without this machine."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gan_models.errors import RequestError
 from pipeline.engines.protocol import Engine, Launch
-
-if TYPE_CHECKING:
-    from pipeline.scheduling.schedule import Scheduler
+from pipeline.scheduling.schedule import Scheduler
 
 
 class ClusterEngine(Engine):

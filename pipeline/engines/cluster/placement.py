@@ -198,11 +198,7 @@ class Placement(BaseModel):
         )
 
     def apply(self, task: PipelineTask, cache_preparation: bool) -> None:
-        """Places one task of a pipeline.
-
-        Args:
-            cache_preparation: whether an earlier run that was asked for the same data may stand for it.
-        """
+        """Places one task; `cache_preparation`: an earlier run that was asked for the same data may stand for it."""
         from kfp import kubernetes
 
         component = task.component_spec.name

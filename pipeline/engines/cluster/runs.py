@@ -1,7 +1,5 @@
 """Runs on a cluster: submitted, listed, followed, stopped, retried."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -9,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -17,9 +15,7 @@ from gan_models.errors import RequestError, RunError, unknown_name
 from pipeline.definitions.stages import titles_of
 from pipeline.engines.cluster.client import PAGE, ClusterClient, NotFoundError
 from pipeline.engines.cluster.settings import Connection
-
-if TYPE_CHECKING:
-    from pipeline.engines.cluster.submission import Submission
+from pipeline.engines.cluster.submission import Submission
 
 ENDED = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 POLL_SECONDS = 5.0
@@ -112,11 +108,7 @@ class ClusterRuns:
         return str(found[0].experiment_id) if found else ""
 
     def list(self, limit: int, every_experiment: bool = False, schedule: str = "") -> list[Run]:
-        """The latest runs, newest first.
-
-        Args:
-            schedule: only those that this recurring run started.
-        """
+        """The latest runs, newest first; `schedule`: only those that this recurring run started."""
         named = {"namespace": self.client.connection.namespace}
         if not every_experiment:
             named = {"experiment_id": self.experiment(make=False)}

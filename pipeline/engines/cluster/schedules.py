@@ -51,11 +51,7 @@ class _Kept:
 
 
 class ClusterSchedules:
-    """The schedules of one namespace; a `pipeline.scheduling.schedule.Scheduler`.
-
-    Args:
-        note: called with a sentence when something takes a while.
-    """
+    """The schedules of one namespace, a `Scheduler`; `note` is told in a sentence when something takes a while."""
 
     def __init__(self, settings: ClusterSettings, note: Callable[[str], None] = lambda sentence: None) -> None:
         self._settings, self._note = settings, note

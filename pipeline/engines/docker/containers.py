@@ -66,11 +66,7 @@ class ContainerOptions(BaseModel):
 
 
 class StageContainers:
-    """Runs one container after the other, until it is told to stop; a `pipeline.engines.local.processes.Stages`.
-
-    Args:
-        options: as `ContainerOptions`.
-    """
+    """Runs one container after the other, until it is told to stop: a `Stages` with `ContainerOptions`."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = ContainerOptions.model_validate(options)

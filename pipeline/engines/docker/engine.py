@@ -74,11 +74,7 @@ class StageImages:
                 _remove_leftovers(client, job.workdir.root, seconds=0)
 
     def options_of(self, stage: Stage, arguments: Mapping[str, str | int | bool]) -> StageOptions:
-        """What the container of a stage is given.
-
-        Args:
-            arguments: of the pipeline.
-        """
+        """What the container of a stage is given, in a pipeline of these arguments."""
         read, torch, network = [], stage.gpus != "none", stage.network
         if stage.reads_source:
             source = parse_source(json.loads(str(arguments["data"]))["source"])

@@ -11,8 +11,6 @@ Ctrl-C reaches only the command line, which asks kfp_process to stop the stage (
 the same, orderly way. Whoever dies by SIGKILL takes its children along within a second or two.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -23,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 
@@ -37,10 +35,8 @@ from gan_models.errors import RequestError, RunError
 from pipeline.engines.local.kfp_process import EngineRequest, Result
 from pipeline.engines.local.processes import POLL_SECONDS, StageProcesses, Stages, is_stage
 from pipeline.engines.protocol import Engine, Job, Launch, Outcome
+from pipeline.scheduling.schedule import Scheduler
 from pipeline.workdir import WorkDirectory
-
-if TYPE_CHECKING:
-    from pipeline.scheduling.schedule import Scheduler
 
 LEFTOVER_SECONDS = 30.0
 

@@ -25,9 +25,9 @@ print(result.model_dump_json())
 ASKING = """
 import json
 from components.prepare_data.sources import forms, parse_source
-text = "stripes:300"
-print(json.dumps([sorted(parse_source(text).carried()), forms()[-1], parse_source(text).known.needs_network, parse_source(text).path is None,
-                  parse_source(text).short, parse_source(text).digest().partition("-")[0]]))
+source = parse_source("stripes:300")
+print(json.dumps([sorted(source.carried()), forms()[-1], source.known.needs_network, source.path is None,
+                  source.short, source.digest().partition("-")[0]]))
 """
 
 

@@ -11,8 +11,9 @@ from PIL import Image
 from components.prepare_data.decode_pool import DecodePool
 from components.prepare_data.decoding import BadImageError, Target
 from components.prepare_data.sources import parse_source
-from components.prepare_data.sources.torchvision import TorchvisionSource, cache_folder
+from components.prepare_data.sources.torchvision import TorchvisionSource
 from gan_models.errors import RunError
+from gan_models.metrics.locations import default_cache
 
 TRAIN = np.random.default_rng(0).integers(0, 256, (12, 28, 28), np.uint8)
 TEST = np.random.default_rng(1).integers(0, 256, (4, 28, 28), np.uint8)
@@ -21,7 +22,7 @@ TEST = np.random.default_rng(1).integers(0, 256, (4, 28, 28), np.uint8)
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GAN_PIPELINE_CACHE", str(tmp_path / "cache"))
-    return cache_folder()
+    return default_cache() / "torchvision"
 
 
 def write_mnist(folder: Path) -> None:
