@@ -6,9 +6,9 @@ changed code never gets yesterday's results back, whether the package is install
 
 import hashlib
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 
+from components.stage.environment import package_version as installed_version
 from gan_models.plugins import installed
 
 _PROJECT = Path(__file__).resolve().parent.parent
@@ -19,10 +19,7 @@ _SUFFIXES = {".py", ".yaml"}
 
 def package_version() -> str:
     """The installed distribution's version, or `unknown` when the source is used without installing it."""
-    try:
-        return metadata.version("gan-pipeline")
-    except metadata.PackageNotFoundError:
-        return "unknown"
+    return installed_version("gan-pipeline") or "unknown"
 
 
 @cache

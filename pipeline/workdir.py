@@ -109,11 +109,7 @@ class WorkDirectory:
 
 @contextmanager
 def open_workdir(root: Path) -> Iterator[WorkDirectory]:
-    """Makes the folder where needed and holds its lock.
-
-    Raises:
-        RequestError: it cannot be written, is no work directory, another run is using it, or the disk is nearly full.
-    """
+    """Makes the folder, holds its lock; RequestError: unwritable, no work directory, in use, or the disk is full."""
     _check_place(root)
     with _sentence_for(root):
         root.mkdir(parents=True, exist_ok=True)

@@ -24,8 +24,7 @@ class Row(BaseModel):
     """One metric of `METRICS`: the generator's figure, and what real images get in its place."""
 
     metric: str
-    better: str
-    """"lower" or "higher", or the value that is best."""
+    better: str  # "lower" or "higher", or the value that is best
     generated: Reading
     real: Reading | None
     generated_at_real: Reading | None
@@ -38,13 +37,11 @@ class Classes(BaseModel):
     names: list[str]
     generated_shares: list[float]
     real_shares: list[float]
-    confidence: float
-    """Mean probability of the likeliest class."""
+    confidence: float  # mean probability of the likeliest class
     real_confidence: float
     agreement: float | None
     """Share of the images that are of the class that was asked for; None where the generator is unconditional."""
-    real_agreement: float
-    """The same for real images and their labels: the classifier's accuracy."""
+    real_agreement: float  # the same for real images and their labels: the classifier's accuracy
 
 
 class ClassReading(BaseModel):
@@ -58,12 +55,10 @@ class ClassReading(BaseModel):
 class WithinClasses(BaseModel):
     """See `gan_models.metrics.intra_class`."""
 
-    mean: Reading | None
-    """Over all classes; None where one is left out."""
+    mean: Reading | None  # over all classes; None where one is left out
     real_mean: Reading | None
     classes: list[ClassReading]
-    left_out: list[str]
-    """Classes with fewer than `least` generated or real images."""
+    left_out: list[str]  # classes with fewer than `least` generated or real images
     least: int
 
 
@@ -73,8 +68,7 @@ class TruncationPoint(BaseModel):
     threshold: float | None
     """Latents beyond it are drawn again; None for the generator as it is, whose figures go first everywhere."""
     fd: float
-    inception_score: float | None
-    """None where the extractor has no classes."""
+    inception_score: float | None  # None where the extractor has no classes
 
 
 class Findings(Figures):
@@ -82,16 +76,12 @@ class Findings(Figures):
 
     comparison_metrics: dict[str, float]
     """Those of real images (`real-...`), and the generator's at as many images where that is another number."""
-    rows: list[Row]
-    """Of metrics that training images are judged by, too."""
-    further_rows: list[Row] = Field([])
-    """Of the others, whose real images are those of the reference, or none."""
+    rows: list[Row]  # of metrics that training images are judged by, too
+    further_rows: list[Row] = Field([])  # of the others, whose real images are those of the reference, or none
     memorisation: Memorisation | None
     classes: Classes | None
-    within_classes: WithinClasses | None = None
-    """For generators that are asked for classes."""
-    tasks: list[TaskFigure] = Field([])
-    """Figures of translations and colorizations."""
+    within_classes: WithinClasses | None = None  # for generators that are asked for classes
+    tasks: list[TaskFigure] = Field([])  # figures of translations and colorizations
     truncation: list[TruncationPoint] = Field([])
     """Where the recipe asks for it, by falling threshold, the generator as it is first."""
     extractor_choice: str

@@ -15,8 +15,7 @@ _STYLE = (
 )
 
 
-Table = list[list[str]]
-"""A heading, then the lines."""
+Table = list[list[str]]  # a heading, then the lines
 
 
 def markdown(title: str, findings: Findings, pictures: Mapping[str, str]) -> str:

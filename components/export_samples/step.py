@@ -32,8 +32,7 @@ class Request(StageRequest):
     dataset: Path
     export: Export
     output: Path
-    cache_dir: Path = Field(default_factory=default_cache)
-    """Where the evaluation keeps the classifier that it trained."""
+    cache_dir: Path = Field(default_factory=default_cache)  # where the evaluation keeps the classifier that it trained
     seed: int
 
 

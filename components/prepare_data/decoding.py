@@ -65,16 +65,11 @@ class Target:
 class Decoded:
     """The outcome of a batch: the usable images, and the reasons for the others."""
 
-    kept: list[int] = field(default_factory=list)
-    """Positions in the batch of the images in `pixels`, ascending."""
-    pixels: bytes = b""
-    """uint8 [len(kept), size, size, channels], HWC order."""
-    digests: bytes = b""
-    """A hash of each kept image's pixels, DIGEST_BYTES each."""
-    reasons: list[tuple[int, str]] = field(default_factory=list)
-    """(position, why) of the images that cannot be used."""
-    coloured: int = 0
-    """Kept images that lost their colours because the target is grey."""
+    kept: list[int] = field(default_factory=list)  # positions in the batch of the images in `pixels`, ascending
+    pixels: bytes = b""  # uint8 [len(kept), size, size, channels], HWC order
+    digests: bytes = b""  # a hash of each kept image's pixels, DIGEST_BYTES each
+    reasons: list[tuple[int, str]] = field(default_factory=list)  # (position, why) of the images that cannot be used
+    coloured: int = 0  # kept images that lost their colours because the target is grey
 
 
 def decode_batch(items: Sequence[Item], target: Target) -> Decoded:
@@ -129,11 +124,7 @@ def _decode(item: Item, target: Target) -> tuple[Image.Image, bool]:
 
 
 def open_image(item: Item) -> Image.Image:
-    """Open an encoded image (nothing but its header is read yet), refusing what would not fit into memory.
-
-    Raises:
-        BadImageError: absent, empty, of no known format, or larger than Pillow's limit against decompression bombs.
-    """
+    """Opens an image, its header alone; BadImageError: absent, empty, unknown, or over Pillow's limit of pixels."""
     if isinstance(item, BadImageError):
         raise item
     if isinstance(item, Image.Image):
@@ -165,18 +156,18 @@ def _all_formats() -> tuple[str, ...]:
 
 def reason_of(error: Exception) -> str:
     """A decoder's error in a few words, the same on every machine (no memory addresses, no paths)."""
-    if isinstance(error, BadImageError):
-        return str(error)
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image of a known format"
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"too large: more pixels than the limit of {Image.MAX_IMAGE_PIXELS}"
-    if isinstance(error, FileNotFoundError):
-        return "the file is gone (or is a link to nothing)"
-    if isinstance(error, PermissionError):
-        return "no permission to read the file"
-    if isinstance(error, MemoryError):
-        return "too large: not enough memory to decode it"
+    reasons = {
+        BadImageError: str(error),
+        UnidentifiedImageError: "not an image of a known format",
+        Image.DecompressionBombError: (bomb := f"too large: more pixels than the limit of {Image.MAX_IMAGE_PIXELS}"),
+        Image.DecompressionBombWarning: bomb,
+        FileNotFoundError: "the file is gone (or is a link to nothing)",
+        PermissionError: "no permission to read the file",
+        MemoryError: "too large: not enough memory to decode it",
+    }
+    for kind, reason in reasons.items():
+        if isinstance(error, kind):
+            return reason
     text = " ".join(str(error).split())[:200]
     return f"damaged: {text}" if text and " at 0x" not in text else f"damaged: {type(error).__name__}"
 

@@ -24,24 +24,17 @@ class Inspection(BaseModel):
 
     source: str
     kind: str
-    images: int
-    """Images that the source claims to have; some may turn out unreadable."""
+    images: int  # images that the source claims to have; some may turn out unreadable
     classes: list[str]
     domains: list[str]
     captions: bool
     splits: list[str]
-    channels: str
-    """`grey` or `rgb`: what data.channels=auto would choose."""
-    sample: int
-    """Images looked at."""
-    sizes: dict[str, int]
-    """The most frequent sizes of the sample, `WIDTHxHEIGHT`: images."""
-    modes: dict[str, int]
-    """Pillow modes of the sample: images."""
-    ignored: int
-    """Files that are no images by their names."""
-    problems: list[str]
-    """Sentences about what may surprise."""
+    channels: str  # `grey` or `rgb`: what data.channels=auto would choose
+    sample: int  # images looked at
+    sizes: dict[str, int]  # the most frequent sizes of the sample, `WIDTHxHEIGHT`: images
+    modes: dict[str, int]  # Pillow modes of the sample: images
+    ignored: int  # files that are no images by their names
+    problems: list[str]  # sentences about what may surprise
 
 
 def inspect(source: str, options: Data | None = None) -> Inspection:
@@ -108,8 +101,7 @@ class Look:
     width: int = 0
     height: int = 0
     grey: bool = False
-    problem: str = ""
-    """Why it cannot be opened; everything else is unknown then."""
+    problem: str = ""  # why it cannot be opened; everything else is unknown then
 
 
 def look_at(source: Source, count: int = SAMPLE_IMAGES) -> list[Look]:

@@ -73,10 +73,8 @@ class Duplicate:
     """A row that equals an earlier one, pixel by pixel."""
 
     row: int
-    first: int
-    """The row it equals: the first of those in the earliest split."""
-    removed: bool
-    """Whether it lies in a later split than `first`: a leak."""
+    first: int  # the row it equals: the first of those in the earliest split
+    removed: bool  # whether it lies in a later split than `first`: a leak
 
 
 def find_duplicates(table: Path, digests: np.ndarray) -> tuple[list[Duplicate], int]:

@@ -32,8 +32,7 @@ class Request(StageRequest):
     """What to import, how, and where to."""
 
     data: Data
-    output: Path
-    """The dataset folder: appears whole, or not at all."""
+    output: Path  # the dataset folder: appears whole, or not at all
 
 
 class Result(BaseModel):
@@ -145,18 +144,12 @@ def _check_splits(built: Import, source: Source, options: Data) -> None:
 def _summary(built: Import) -> dict[str, Any]:
     """Content of summary.json: everything about the data set that is not a pixel."""
     metadata = built.metadata
+    same = ("source", "fingerprint", "images", "height", "width", "channels", "splits", "counts", "options")
     return {
-        "source": metadata.source,
-        "fingerprint": metadata.fingerprint,
-        "images": metadata.images,
-        "height": metadata.height,
-        "width": metadata.width,
-        "channels": metadata.channels,
+        **{name: getattr(metadata, name) for name in same},
         "classes": list(metadata.class_names),
         "domains": list(metadata.domain_names),
         "words": len(metadata.words),
-        "splits": metadata.splits,
-        "counts": metadata.counts,
         "bad": built.bad,
         "ignored": len(built.source.ignored),
         "colour_made_grey": built.coloured,
@@ -165,22 +158,17 @@ def _summary(built: Import) -> dict[str, Any]:
             "across_splits_removed": built.leaks,
             "with_different_labels": built.conflicts,
         },
-        "options": metadata.options,
     }
 
 
 def _result(built: Import, seconds: float) -> Result:
     metadata = built.metadata
+    same = ("images", "splits", "height", "width", "channels", "fingerprint")
     return Result(
-        images=metadata.images,
-        splits=metadata.splits,
+        **{name: getattr(metadata, name) for name in same},
         classes=metadata.num_classes,
         domains=len(metadata.domain_names),
         words=len(metadata.words),
-        height=metadata.height,
-        width=metadata.width,
-        channels=metadata.channels,
-        fingerprint=metadata.fingerprint,
         bad=built.bad,
         duplicates=built.duplicates,
         leaks=built.leaks,

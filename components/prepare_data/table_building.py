@@ -32,8 +32,7 @@ ITEMS_FOR_A_WORKER = 64  # fewer do not pay for starting another process
 
 T = TypeVar("T")
 
-Report = Callable[[int, int], None]
-"""Called after each batch with the images done so far, and how many of them are bad."""
+Report = Callable[[int, int], None]  # called after each batch with the images done so far, and how many of them are bad
 
 
 @dataclass
@@ -44,22 +43,17 @@ class Import:
     options: Data
     total: int
     writer: TableWriter
-    quarantine: Callable[[tuple[str, str]], Any]
-    """Lists path and reason of an image that cannot be used."""
+    quarantine: Callable[[tuple[str, str]], Any]  # lists path and reason of an image that cannot be used
     preview: Preview
-    digests: bytearray = field(default_factory=bytearray, repr=False)
-    """The hashes of the rows, DIGEST_TYPE each."""
+    digests: bytearray = field(default_factory=bytearray, repr=False)  # the hashes of the rows, DIGEST_TYPE each
     done: int = 0
     bad: int = 0
     first_bad: str = ""
-    coloured: int = 0
-    """Colour images that became grey."""
+    coloured: int = 0  # colour images that became grey
     metadata: TableMetadata = field(init=False)
     duplicates: int = 0
-    leaks: int = 0
-    """Duplicates across splits, removed from the later split."""
-    conflicts: int = 0
-    """Groups of equal images that carry different labels."""
+    leaks: int = 0  # duplicates across splits, removed from the later split
+    conflicts: int = 0  # groups of equal images that carry different labels
 
     def add(self, batch: Batch, decoded: Decoded) -> None:
         """Put one decoded batch where it belongs: rows into the table, the rest into quarantine."""

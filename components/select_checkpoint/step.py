@@ -33,8 +33,7 @@ class Request(StageRequest):
     dataset: Path
     selection: Selection
     evaluation: Evaluation
-    output: Path
-    """The chosen generator folder to write, with the reasons for the choice beside it."""
+    output: Path  # the chosen generator folder to write, with the reasons for the choice beside it
     cache_dir: Path = Field(default_factory=default_cache)
     seed: int
 
@@ -46,8 +45,7 @@ class Candidate(NamedTuple):
     info: GeneratorInfo
     score: float
     metric: Metric
-    name: str
-    """The full name of the score."""
+    name: str  # the full name of the score
     samples: int
     needs_examples: bool
 

@@ -38,8 +38,7 @@ class Job(BaseModel):
     dataset: Path
     folder: Path
     seed: int
-    start: Path | None = None
-    """A generator folder whose weights to begin with."""
+    start: Path | None = None  # a generator folder whose weights to begin with
     keep_discriminator: bool = False
 
     def train(self, device: torch.device, reporter: Reporter) -> Outcome:
@@ -67,8 +66,7 @@ class Lead:
     """The lead, as the stage that started it sees it by the file SAID."""
 
     def __init__(self, said: Path, reporter: Reporter) -> None:
-        self.word: Event | None = None
-        """On how the training ended; None until it is said."""
+        self.word: Event | None = None  # on how the training ended; None until it is said
         self._reader = EventReader(said)
         self._reporter = reporter
 
@@ -99,11 +97,7 @@ def outcome_of(word: Event) -> Outcome:
 
 
 def train_together(job: Job, count: int, reporter: Reporter) -> Outcome:
-    """Trains `job` in `count` processes, one for each GPU where there are any; resumes as one process does.
-
-    Raises:
-        RequestError, RunError, Stopped: as a training in one process; RunError too when a process died.
-    """
+    """In `count` processes, one for each GPU if any; resumes and errs as one does. RunError: one has died."""
     with scratch_folder() as scratch:
         asked, said, log = (scratch / name for name in ("job.json", "said.jsonl", "torchrun.log"))
         asked.write_text(job.model_dump_json(), encoding="utf-8")

@@ -43,13 +43,10 @@ class Request(StageRequest):
 
     model: dict[str, Any]
     """The recipe's name, description and the sections that decide the weights (`gan_models.recipes.model_document`)."""
-    dataset: Path
-    """A dataset folder of prepare_data."""
-    output: Path
-    """The training folder to write: generators/, samples/, history.csv, training.json."""
+    dataset: Path  # a dataset folder of prepare_data
+    output: Path  # the training folder to write: generators/, samples/, history.csv, training.json
     seed: int
-    state_dir: Path | None = None
-    """What outlives this process; default: the work directory of the stage's run."""
+    state_dir: Path | None = None  # what outlives this process; default: the work directory of the stage's run
     champion: Path | None = None
     """A folder of find_champion; its generator, where there is one that fits, is what the training starts from."""
     warm_start: bool = False

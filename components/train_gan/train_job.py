@@ -55,8 +55,7 @@ class Nodes(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     count: int
-    gpus: int
-    """Of each node."""
+    gpus: int  # of each node
     accelerator: str
     image: str
     pvc: str

@@ -12,10 +12,8 @@ from itertools import takewhile
 
 import numpy as np
 
-MAX_WORDS = 10_000
-"""A vocabulary's bound: rarer words than the 10,000th are too rare to be learnt."""
-MAX_LENGTH = 64
-"""Words of a caption that are kept."""
+MAX_WORDS = 10_000  # a vocabulary's bound: rarer words than the 10,000th are too rare to be learnt
+MAX_LENGTH = 64  # words of a caption that are kept
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 
 

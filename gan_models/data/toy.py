@@ -17,8 +17,7 @@ class Mixture:
 
     name: str
     centres: tuple[tuple[float, float], ...]
-    deviation: float
-    """Standard deviation of each mode along each axis."""
+    deviation: float  # standard deviation of each mode along each axis
 
     def draw(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Points float32 [N, 2] and the mode that each was drawn from, int64 [N]; a pure function of the arguments."""

@@ -156,11 +156,7 @@ def down_trunk(
     norm: str = "none",
     attention: tuple[int, ...] = (),
 ) -> Trunk:
-    """A discriminator of DownBlocks with `widths[0]` image channels, halving in the first `downs` blocks.
-
-    Args:
-        wide: whether a block widens in its first convolution (BigGAN) or in its second (SNGAN).
-    """
+    """DownBlocks from `widths[0]` image channels on; the first `downs` halve, `wide` ones widen first (BigGAN)."""
     layers: list[nn.Module] = []
     for level, (inputs, outputs) in enumerate(pairwise(widths)):
         first, down = level == 0, level < downs

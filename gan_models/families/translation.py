@@ -15,8 +15,7 @@ from gan_models.layers.normalization import discriminator_norm, generator_norm
 Norm = Callable[[int], list[nn.Module]]
 Padding = Literal["zeros", "reflect"]
 
-_WIDEST = 8
-"""A PatchGAN's width grows to so many times that of the first layer."""
+_WIDEST = 8  # a PatchGAN's width grows to so many times that of the first layer
 
 
 class Residual(nn.Module):

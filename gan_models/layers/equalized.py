@@ -10,8 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear
 
-HE = math.sqrt(2.0)
-"""The gain in front of a rectifier (He et al. 2015); 1 where none follows."""
+HE = math.sqrt(2.0)  # the gain in front of a rectifier (He et al. 2015); 1 where none follows
 
 
 class _Equalized(nn.Module):

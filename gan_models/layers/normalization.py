@@ -6,10 +6,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_models.layers.initialization import WEIGHTED
 
-REFERENCE_ROWS = 64
-"""Size of the reference batch; the paper leaves it open."""
-REFERENCE_NORMS = ("virtual", "reference")
-"""What a generator spec's `norm` calls the layers that need one."""
+REFERENCE_ROWS = 64  # size of the reference batch; the paper leaves it open
+REFERENCE_NORMS = ("virtual", "reference")  # what a generator spec's `norm` calls the layers that need one
 
 
 class ReferenceBatchNorm(nn.Module):

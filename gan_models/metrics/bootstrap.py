@@ -25,11 +25,9 @@ class Difference(NamedTuple):
     first: float
     second: float
     value: float
-    error: float
-    """Standard error over the resamples."""
+    error: float  # standard error over the resamples
     low: float
-    high: float
-    """The 95 % interval: value -+ 1.96 errors."""
+    high: float  # the 95 % interval: value -+ 1.96 errors
     resamples: int
 
 

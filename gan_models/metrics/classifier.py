@@ -20,8 +20,7 @@ from gan_models.errors import RequestError
 from gan_models.metrics.cache import Tensors, cached_tensors
 from gan_models.metrics.extraction import Bars, FeatureExtractor, fold_batch_norm, silent
 
-Question = Literal["labels", "domains"]
-"""What of an image the classifier names."""
+Question = Literal["labels", "domains"]  # what of an image the classifier names
 
 FEATURES = 128
 _WIDTHS = (16, 32, 48, 48, FEATURES)
@@ -97,11 +96,7 @@ class Classifier(FeatureExtractor):
         bars: Bars = silent,
         of: Question = "labels",
     ) -> Classifier:
-        """The classifier of a data set: from the cache, or trained now (seconds on two cores).
-
-        Raises:
-            RequestError: the data has no labels (or domains), or only one that is in use.
-        """
+        """Of a data set, from the cache or trained now (seconds on two cores); RequestError for under two classes."""
         metadata = table.metadata
         kind, answers, in_use = "classes", metadata.num_classes, metadata.classes_in_use
         if of == "domains":

@@ -24,10 +24,8 @@ _ROWS_AT_A_TIME = 8192
 class Gaussian:
     """Mean and covariance of a set of features, the covariance as a factor."""
 
-    mean: Tensor
-    """float64 [D]."""
-    factor: Tensor
-    """float64 [R, D] with `factor.T @ factor` the (unbiased) covariance; R <= D or the number of images."""
+    mean: Tensor  # float64 [D]
+    factor: Tensor  # float64 [R, D] with `factor.T @ factor` the (unbiased) covariance; R <= D or the number of images
 
     @classmethod
     def of(cls, features: Matrix) -> Gaussian:

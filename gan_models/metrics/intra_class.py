@@ -23,8 +23,7 @@ class ClassDistance(NamedTuple):
 
     label: int
     distance: float
-    images: int
-    """Of the sample."""
+    images: int  # of the sample
 
 
 def distances_within_classes(

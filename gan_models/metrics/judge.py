@@ -96,11 +96,7 @@ class Judge:
         return self._splits[name]
 
     def real(self, split: str, at_most: int) -> Extracted:
-        """Of the first images of a split in `representative_order`, or of all; features from the cache where possible.
-
-        Args:
-            at_most: images, where the split holds more.
-        """
+        """Of the first `at_most` images of a split in `representative_order`; from the cache where possible."""
         count = min(self.table.metadata.count(split), at_most)
         key = {
             "data": self.table.metadata.fingerprint,
@@ -191,20 +187,14 @@ class Material(NamedTuple):
     """What an evaluation compares. N images were generated, R stand for the reference split."""
 
     generator: LoadedGenerator
-    samples: Samples
-    """What was drawn, with what it was made from."""
-    generated: Extracted
-    """Features of that."""
-    split: str
-    """The reference split."""
-    reference: Extracted
-    """Of R of its images: N, or all where it holds fewer."""
+    samples: Samples  # what was drawn, with what it was made from
+    generated: Extracted  # features of that
+    split: str  # the reference split
+    reference: Extracted  # of R of its images: N, or all where it holds fewer
     training: Extracted
     """Of the first training images in `representative_order`: of all where the extractor is quick, else at least N."""
-    real: Extracted
-    """Of those of them that are not in the reference: N, or all where there are fewer."""
-    unseen: Extracted | None
-    """Of validation images: neither trained on nor in the reference."""
+    real: Extracted  # of those of them that are not in the reference: N, or all where there are fewer
+    unseen: Extracted | None  # of validation images: neither trained on nor in the reference
 
 
 def collect(folder: Path, judge: Judge, num: int, seed: int) -> Material:

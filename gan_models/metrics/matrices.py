@@ -7,11 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Matrix: TypeAlias = Tensor | NDArray[np.floating]
-"""N rows of D features (or K logits), NumPy or PyTorch."""
+Matrix: TypeAlias = Tensor | NDArray[np.floating]  # N rows of D features (or K logits), NumPy or PyTorch
 
-BLOCK_BYTES = 64 << 20
-"""A block of pairwise values is at most this large: memory does not grow with the square of N."""
+BLOCK_BYTES = 64 << 20  # a block of pairwise values is at most this large: memory does not grow with the square of N
 
 
 def as_float64(matrix: Matrix, name: str = "features") -> Tensor:

@@ -20,10 +20,8 @@ class Memorisation:
     about 1 or more when nothing is memorised, near 0 for copies.
     """
 
-    images: int
-    """Of the held-out and of the training images that `to_training`, `to_held_out` and the gaps are of."""
-    searched: int
-    """Training images among which the nearest was looked for."""
+    images: int  # of the held-out and of the training images that `to_training`, `to_held_out` and the gaps are of
+    searched: int  # training images among which the nearest was looked for
     to_training: float
     to_held_out: float
     gap: float

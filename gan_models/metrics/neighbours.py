@@ -20,14 +20,10 @@ from gan_models.metrics.matrices import Matrix, as_float64, rows_per_block
 class Neighbourhoods(NamedTuple):
     """All four, for the price of one pass: shares from 0 to 1, but for density."""
 
-    precision: float
-    """Generated images within the real manifold: are they plausible?"""
-    recall: float
-    """Real images within the generated manifold: is everything there?"""
-    density: float
-    """Real balls around a generated image, divided by k; may exceed 1."""
-    coverage: float
-    """Share of the real balls that hold a generated image."""
+    precision: float  # generated images within the real manifold: are they plausible?
+    recall: float  # real images within the generated manifold: is everything there?
+    density: float  # real balls around a generated image, divided by k; may exceed 1
+    coverage: float  # share of the real balls that hold a generated image
 
 
 class Nearest(NamedTuple):
@@ -68,11 +64,7 @@ def neighbourhoods(generated: Matrix, real: Matrix, *, k: int = 5) -> Neighbourh
 
 
 def nearest(queries: Matrix, gallery: Matrix, *, k: int = 1) -> Nearest:
-    """The k rows of gallery [M, D] that are nearest to each row of queries [N, D], by Euclidean distance.
-
-    Raises:
-        ValueError: different D, k above M, or values that are not finite.
-    """
+    """The k rows of gallery [M, D] nearest to each of queries [N, D]; ValueError: other D, k > M, NaN or Inf."""
     rows, others = _centred(queries, gallery)
     if not 1 <= k <= len(others):
         raise ValueError(f"{len(others)} images have no {k} nearest neighbours")

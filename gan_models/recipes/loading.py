@@ -31,11 +31,7 @@ def recipe_text(name: str) -> str:
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
-    """Reads a built-in recipe or a YAML file and applies overrides such as `training.steps=500`.
-
-    Raises:
-        RequestError: unknown recipe, key or value; the sentence names the key and the nearest right spelling.
-    """
+    """A built-in recipe or YAML file with overrides; RequestError: unknown recipe, key, value, and the nearest."""
     path = _recipe_path(name_or_path)
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))

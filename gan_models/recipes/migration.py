@@ -19,8 +19,7 @@ _PLAIN: dict[str, tuple[Any, ...]] = {
     "init": ("family",),
 }
 """Settings that every network had, with the values by which one that cannot do it said so."""
-_OWN_NORM = {"biggan": "batch"}
-"""Families whose norm could be named, though there was no other."""
+_OWN_NORM = {"biggan": "batch"}  # families whose norm could be named, though there was no other
 _OF_LOSSES = {
     "label_smoothing": (
         0.0,

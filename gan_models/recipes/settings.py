@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 from gan_models.recipes.schema import Recipe
 
-Node = Mapping[str, Any]
-"""A part of the JSON schema."""
+Node = Mapping[str, Any]  # a part of the JSON schema
 _TAGS = {
     "family": "which networks; each family has settings of its own",
     "kind": "which procedure a training step follows; each has settings of its own",
@@ -21,15 +20,11 @@ _TYPES = {"boolean": "true or false", "integer": "a whole number", "number": "a 
 class Setting(NamedTuple):
     """One leaf of a recipe, or a whole section where `value` is None and `allowed` is empty."""
 
-    key: str
-    """As `--set` takes it."""
-    value: Any
-    """In this recipe, as plain data."""
+    key: str  # as `--set` takes it
+    value: Any  # in this recipe, as plain data
     meaning: str
-    allowed: str
-    """Which values can be set, in words."""
-    default: Any
-    """What holds when a recipe leaves it out; `...` where a recipe must say it."""
+    allowed: str  # which values can be set, in words
+    default: Any  # what holds when a recipe leaves it out; `...` where a recipe must say it
     is_section: bool = False
 
 

@@ -45,14 +45,11 @@ class GeneratorInfo(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     recipe_name: str
-    image_shape: tuple[int, int, int]
-    """(C, H, W)."""
+    image_shape: tuple[int, int, int]  # (C, H, W)
     class_names: tuple[str, ...]
     """Names of the classes it was trained with; a conditional generator takes their positions as labels."""
-    domain_names: tuple[str, ...] = ()
-    """Names of the domains it was trained with."""
-    words: tuple[str, ...] = ()
-    """The vocabulary of the captions it was trained with."""
+    domain_names: tuple[str, ...] = ()  # names of the domains it was trained with
+    words: tuple[str, ...] = ()  # the vocabulary of the captions it was trained with
     step: int
     seed: int
     data_fingerprint: str
@@ -111,8 +108,7 @@ class LoadedGenerator:
     recipe: Recipe
     info: GeneratorInfo
     device: torch.device
-    examples: Split | None = None
-    """Real images that came with the weights; used where `sample` is given none."""
+    examples: Split | None = None  # real images that came with the weights; used where `sample` is given none
 
     @property
     def task(self) -> Task:
@@ -179,8 +175,7 @@ class LoadedClassifier(NamedTuple):
     """A classifier ready to ask."""
 
     module: Discriminator
-    class_names: tuple[str, ...]
-    """Position is the class."""
+    class_names: tuple[str, ...]  # position is the class
     device: torch.device
 
     @torch.inference_mode()

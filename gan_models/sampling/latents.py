@@ -12,8 +12,7 @@ from torch import Tensor
 
 from gan_models.errors import RequestError
 
-LEAST_THRESHOLD = 0.02
-"""Below this nearly every number is drawn again and again, and the images are all but one."""
+LEAST_THRESHOLD = 0.02  # below this nearly every number is drawn again and again, and the images are all but one
 
 
 def truncate(latents: Tensor, threshold: float, stream: torch.Generator) -> Tensor:

@@ -16,8 +16,7 @@ from gan_models.tasks.from_images import FromImages
 
 _HINTS = 5
 HINT_COUNTS = (0, 1, 5, 20)
-_DIFFERENT = 0.1
-"""Colours that differ by less, as a share of the range of pixels, say nothing about who was followed."""
+_DIFFERENT = 0.1  # colours that differ by less, as a share of the range of pixels, say nothing about who was followed
 
 
 class Colorization(FromImages):
@@ -103,19 +102,15 @@ class Colours(NamedTuple):
     """Distances to the true colours with so many hints."""
 
     hints: int
-    error: float
-    """Mean absolute difference, as a share of the range of pixels."""
-    psnr: float
-    """Peak signal to noise ratio in dB, of the squared error over all images."""
+    error: float  # mean absolute difference, as a share of the range of pixels
+    psnr: float  # peak signal to noise ratio in dB, of the squared error over all images
 
 
 class Followed(NamedTuple):
     """What happens where one hint tells another colour than the true one."""
 
-    share: float
-    """Of the images, those whose colour there is nearer to the hint than to the truth."""
-    error: float
-    """Mean absolute difference to the hint there, as a share of the range of pixels."""
+    share: float  # of the images, those whose colour there is nearer to the hint than to the truth
+    error: float  # mean absolute difference to the hint there, as a share of the range of pixels
     images: int
 
 

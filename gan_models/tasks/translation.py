@@ -95,8 +95,7 @@ def _classifier_of_labels(judge: Judge) -> Classifier | None:
 class Translated(NamedTuple):
     """Figures of translated images."""
 
-    reached: float
-    """Share of the images that a classifier of domains takes for the domain asked for."""
+    reached: float  # share of the images that a classifier of domains takes for the domain asked for
     kept: float | None
     """Share that a classifier of labels takes for the label of the image they were made from; None without labels."""
     cycle_error: float

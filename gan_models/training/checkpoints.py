@@ -32,10 +32,8 @@ class Identity(BaseModel):
     recipe_digest: str
     data_fingerprint: str
     seed: int
-    start: str = ""
-    """Digest of the weights it began with; empty: random ones."""
-    state_format: int = 1
-    """Of what is saved; a manifest that does not say is of the first."""
+    start: str = ""  # digest of the weights it began with; empty: random ones
+    state_format: int = 1  # of what is saved; a manifest that does not say is of the first
 
 
 class _Manifest(BaseModel):

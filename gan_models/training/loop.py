@@ -68,12 +68,9 @@ class Outcome:
     """What a finished training left in its folder."""
 
     steps: int
-    seconds: float
-    """Time spent training, over all the processes that took part."""
-    collapsed: bool
-    """Whether any tick after the warm-up saw a collapse."""
-    unhealthy_steps: tuple[int, ...]
-    """Ticks at which a loss was NaN or infinite (only with `on_nan: flag`)."""
+    seconds: float  # time spent training, over all the processes that took part
+    collapsed: bool  # whether any tick after the warm-up saw a collapse
+    unhealthy_steps: tuple[int, ...]  # ticks at which a loss was NaN or infinite (only with `on_nan: flag`)
     last_metrics: dict[str, float]
 
 
@@ -119,8 +116,7 @@ class _RandomState:
 class _Pace:
     """How fast it goes since a moment."""
 
-    batches: int
-    """Drawn until then."""
+    batches: int  # drawn until then
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -287,10 +283,7 @@ class _Training:
     def _keep(self, step: int, snapshot: Generator, share: float) -> None:
         info = GeneratorInfo(
             recipe_name=self.recipe.name,
-            image_shape=self.metadata.image_shape,
-            class_names=self.metadata.class_names,
-            domain_names=self.metadata.domain_names,
-            words=self.metadata.words,
+            **{name: getattr(self.metadata, name) for name in ("image_shape", "class_names", "domain_names", "words")},
             step=step,
             seed=self.seed,
             data_fingerprint=self.metadata.fingerprint,

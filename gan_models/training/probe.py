@@ -6,6 +6,7 @@ from torch import Tensor
 from gan_models.data.table import Split, to_uint8
 from gan_models.families.interfaces import Generator, Inputs
 from gan_models.sampling.diversity import diversity
+from gan_models.sampling.grids import side_by_side
 from gan_models.tasks import TASKS
 
 _PER_CLASS = 8
@@ -55,8 +56,7 @@ class Probe:
         before = self.task.given(self.inputs)
         if before is None:
             return drawn
-        shown = to_uint8(before).expand_as(drawn)
-        return torch.stack((shown, drawn), dim=1).flatten(0, 1)
+        return side_by_side(to_uint8(before).expand_as(drawn), drawn)
 
     def _real_diversity(self, split: Split, stream: torch.Generator) -> float:
         order = torch.randperm(len(split), generator=stream).to(split.images.device)

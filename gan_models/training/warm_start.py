@@ -20,8 +20,7 @@ from gan_models.recipes import Recipe
 from gan_models.sampling.generator import load_generator
 
 DISCRIMINATOR_FILE = "discriminator.safetensors"
-_SAME = ("networks", "conditioning")
-"""The sections of a recipe that decide the shapes of the weights."""
+_SAME = ("networks", "conditioning")  # the sections of a recipe that decide the shapes of the weights
 
 
 @dataclass(frozen=True)
@@ -29,10 +28,8 @@ class Start:
     """Weights to begin with."""
 
     generator: dict[str, Tensor]
-    discriminator: dict[str, Tensor] | None
-    """None where the folder holds none: D then begins with random weights."""
-    digest: str
-    """16 hex digits over the files they came from."""
+    discriminator: dict[str, Tensor] | None  # None where the folder holds none: D then begins with random weights
+    digest: str  # 16 hex digits over the files they came from
 
 
 def read_start(folder: Path, recipe: Recipe, metadata: TableMetadata) -> Start:

@@ -88,8 +88,7 @@ class ProgressBoard:
         self._reader = reader
         self._console = Console(file=file, stderr=file is None, highlight=False)
         self.rows = {name: Row(title) for name, title in (titles or titles_of("training")).items()}
-        self.errors: list[Event] = []
-        """{"stage", "sentence", "exit_code", "log"}; the first is the cause."""
+        self.errors: list[Event] = []  # {"stage", "sentence", "exit_code", "log"}; the first is the cause
         self._live: Live | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="progress-board", daemon=True)

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
 import typer
@@ -19,6 +18,7 @@ from components.evaluate_gan.findings import Findings
 from components.redaction import redact
 from components.stage.failures import Interrupted
 from components.tracking.backend import check_tracking, no_answer
+from components.tracking.champions import now
 from gan_models.errors import RequestError, RunError
 from pipeline.definitions.stages import run_titles, titles_of
 from pipeline.request.plan import Place, Plan, make_place, make_plan
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 DRAIN_SECONDS = {"reachable": 120.0, "away": 5.0}
 """How long a finished run waits for MLflow, by whether the store answered at the start."""
 UNFINISHED_DRAIN_SECONDS = 15.0
-QUIET_SECONDS = 5.0
-"""How long it waits without a word."""
+QUIET_SECONDS = 5.0  # how long it waits without a word
 
 Tell = Callable[[TextIO], None]
 
@@ -49,8 +48,7 @@ class Report:
     metrics: Mapping[str, float] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
-    decided: Mapping[str, str] = field(default_factory=dict)
-    """By a retraining; its keys stand beside the others."""
+    decided: Mapping[str, str] = field(default_factory=dict)  # by a retraining; its keys stand beside the others
 
     def line(self) -> str:
         fields = {key: value for key, value in vars(self).items() if key != "decided" and (key != "error" or value)}
@@ -165,7 +163,7 @@ def continue_or_begin(workdir: WorkDirectory, plan: Plan, place: Place, *, anew:
         experiment=place.experiment,
         tracking_uri=place.tracking_uri,
         code_version=plan.code_version,
-        started=_now(),
+        started=now(),
         occasion=occasion,
     )
     if before is not None and same:
@@ -207,11 +205,11 @@ def kept(workdir: WorkDirectory, record: RunRecord) -> Iterator[None]:
         yield
     except BaseException as error:
         record.status = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
-        record.sentence, record.ended = redact(str(error)), _now()
+        record.sentence, record.ended = redact(str(error)), now()
         with suppress(OSError):  # a full disk, say, is what is being reported
             workdir.write_record(record)
         raise
-    record.status, record.ended = "finished", _now()
+    record.status, record.ended = "finished", now()
     workdir.write_record(record)
 
 
@@ -256,7 +254,3 @@ def say_what(record: RunRecord, place: Place, away: bool) -> None:
     if away:
         waits = "what is logged waits on disk and is sent when it is back"
         typer.echo(f"{no_answer(place.tracking_uri)}: {waits}", err=True)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -15,8 +15,7 @@ from pipeline.definitions.stages import Definition
 
 Command = Literal["run", "retrain"]
 MAX_SEED = 2**31 - 1  # KFP carries whole numbers as doubles, torch and numpy as 32 or 64 bits: all agree up to here
-RETRAINING = {"model", "webhook_env", "force", "warm_start"}
-"""Fields that only a retraining has."""
+RETRAINING = {"model", "webhook_env", "force", "warm_start"}  # fields that only a retraining has
 
 
 class Request(BaseModel):

@@ -42,11 +42,7 @@ def normalise_cron(cron: str) -> str:
 
 
 def next_due(cron: str, after: datetime) -> datetime:
-    """The first time after a moment that a normalised cron is due at.
-
-    Args:
-        after: in the time zone of the cron, as is what is returned; without one, on a clock that is never changed.
-    """
+    """When a normalised cron is due next after a moment, in its zone; without one, on an unchanging clock."""
     start = _moment(after).replace(second=0, microsecond=0) - timedelta(seconds=1)
     seconds = sorted(_values(cron)["second"])
     for minute in CronSim(_minutes(cron), start if after.tzinfo is None else start.astimezone(after.tzinfo)):

@@ -32,11 +32,7 @@ _logger = logging.getLogger("gan_pipeline.scheduler")
 
 
 class LocalScheduler:
-    """Serves one store until it is told to stop.
-
-    Args:
-        runner: the command that does a run; it is given the store and the number of the run.
-    """
+    """Serves one store until told to stop; `runner` does a run, given the store and the run's number."""
 
     def __init__(self, store: ScheduleStore, *, runner: Sequence[str] = RUNNER, grace: float = GRACE_SECONDS) -> None:
         self._store, self._runner, self._grace = store, runner, grace

@@ -24,19 +24,14 @@ class Schedule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
-    """Lower-case letters, digits and dashes, at most 52."""
+    name: str  # lower-case letters, digits and dashes, at most 52
     cron: str | None = None
     """Six fields, seconds first; given with five, the seconds are 0. Sunday is 0. As in every cron, a time that
     restricts both day of the month and day of the week is due when either fits."""
-    every: int | None = None
-    """Seconds from one run to the next, in place of cron."""
-    timezone: str = "UTC"
-    """An IANA name; what the fields of cron are in."""
-    paused: bool = False
-    """Of a schedule that is new: an existing one stays paused, or not, when it is changed."""
-    request: dict[str, JsonValue] = Field(default_factory=dict)
-    """The arguments of a run or of a retraining."""
+    every: int | None = None  # seconds from one run to the next, in place of cron
+    timezone: str = "UTC"  # an IANA name; what the fields of cron are in
+    paused: bool = False  # of a schedule that is new: an existing one stays paused, or not, when it is changed
+    request: dict[str, JsonValue] = Field(default_factory=dict)  # the arguments of a run or of a retraining
 
     @field_validator("name")
     @classmethod
@@ -95,23 +90,18 @@ class ScheduledRun(BaseModel):
     """One run that a schedule has started, or should have."""
 
     id: str = Field(coerce_numbers_to_str=True)
-    state: str
-    """As the engine calls it."""
+    state: str  # as the engine calls it
     due: datetime | None = None
     ended: datetime | None = None
-    sentence: str = ""
-    """Why it failed, or was skipped."""
+    sentence: str = ""  # why it failed, or was skipped
 
 
 class ScheduleStatus(BaseModel):
     """A schedule as it is kept."""
 
-    schedule: Schedule
-    """`paused` says how it is now."""
-    next_run: datetime | None = None
-    """None: paused, or not known before it is due."""
-    runs: list[ScheduledRun] = []
-    """The latest, newest first."""
+    schedule: Schedule  # `paused` says how it is now
+    next_run: datetime | None = None  # None: paused, or not known before it is due
+    runs: list[ScheduledRun] = []  # the latest, newest first
 
 
 class Scheduler(Protocol):

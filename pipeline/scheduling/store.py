@@ -26,10 +26,8 @@ from components.processes import is_alive
 from gan_models.errors import RequestError, unknown_name
 from pipeline.scheduling.schedule import Change, Schedule, ScheduledRun, ScheduleStatus
 
-ATTEMPTS = 5
-"""A run whose process dies this often is given up."""
-GRACE_SECONDS = 3600.0
-"""A run that is found to be due this much later is still started; later than that it is skipped."""
+ATTEMPTS = 5  # a run whose process dies this often is given up
+GRACE_SECONDS = 3600.0  # a run that is found to be due this much later is still started; later than that it is skipped
 BUSY_SECONDS = 30.0
 _SHOWN_RUNS = 20
 _PAUSED = "the schedule was paused before it began"
@@ -100,8 +98,7 @@ class ScheduleStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.lock = FileLock(f"{path}.lock", timeout=0)
-        """Of the scheduler that serves it."""
+        self.lock = FileLock(f"{path}.lock", timeout=0)  # of the scheduler that serves it
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with self._open() as database:
@@ -162,17 +159,13 @@ class ScheduleStore:
         return [_status(kept) for kept in self.kept()]
 
     def show(self, name: str) -> ScheduleStatus:
-        return _status(self.find(name), self.runs(name))
+        with self._open() as database:
+            return _status(_require(database, name), self.runs(name))
 
     def kept(self) -> Sequence[Kept]:
         """All schedules, by name."""
         with self._open() as database:
             return [Kept(**row) for row in database.execute("SELECT * FROM schedules ORDER BY name")]
-
-    def find(self, name: str) -> Kept:
-        """One schedule; RequestError where there is none of that name."""
-        with self._open() as database:
-            return _require(database, name)
 
     def pause(self, name: str, now: datetime | None = None) -> None:
         """From now on nothing is due, and what has not begun is skipped; a run that has begun goes on."""
@@ -207,11 +200,7 @@ class ScheduleStore:
         return min([*dues, *(datetime.fromisoformat(row["due"]) for row in undecided)], default=None)
 
     def record_due(self, now: datetime | None = None, *, grace: float = GRACE_SECONDS) -> None:
-        """Writes down what has come due, and whether it is to be run; what is there already is left as it is.
-
-        Args:
-            grace: what is found to be due so many seconds late is still run.
-        """
+        """Writes down what has come due, and whether it is run: up to `grace` seconds late. The rest stays."""
         moment = now or _now()
         with self._writing() as database:
             for row in database.execute("SELECT * FROM schedules WHERE paused IS NULL").fetchall():

@@ -213,11 +213,7 @@ class SourceKind(ABC):
         """Count its images, learn its classes and splits; no image is decoded."""
 
     def check(self, text: str, rest: str) -> None:
-        """Refuse what cannot stand behind the colon; nothing is opened.
-
-        Raises:
-            RequestError: with `text`, the source as the user wrote it, and what is right.
-        """
+        """Refuses what cannot stand behind the colon: RequestError with `text`, as written, and what is right."""
         kind = text.partition(":")[0]
         if self.names and rest not in self.names:
             near = nearest(rest, self.names)

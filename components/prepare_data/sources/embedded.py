@@ -48,11 +48,9 @@ class _Embedded(SourceKind):
     """Digits in a numeric table without header: a row is an image of `side` x `side` values, and its label."""
 
     module: str
-    inside: str
-    """The file of the module that holds them."""
+    inside: str  # the file of the module that holds them
     side: int
-    scale: float
-    """From its values to 0..255."""
+    scale: float  # from its values to 0..255
     packages: tuple[str, ...]
 
     def carries(self, name: SourceName) -> frozenset[str]:

@@ -28,11 +28,7 @@ SAMPLED_GROUPS = 16
 
 
 class ParquetSource(Source):
-    """One Parquet file, or all below a folder in the order of their names; read row group by row group.
-
-    Raises:
-        RequestError: no Parquet file, a damaged one, a column missing or of the wrong type, an unknown split.
-    """
+    """One Parquet file, or all below a folder by name; RequestError: none, damaged, or columns that cannot be."""
 
     def __init__(self, root: Path) -> None:
         self._root = root if root.is_dir() else root.parent

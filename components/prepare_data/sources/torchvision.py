@@ -29,8 +29,7 @@ class Arrangement:
     splits: Mapping[str, Any] = field(default_factory=dict)
     """Our split name -> the data set's; empty when it comes undivided."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    classes: tuple[str, ...] = ()
-    """Class names, where the data set does not tell them."""
+    classes: tuple[str, ...] = ()  # class names, where the data set does not tell them
     labelled: bool = True
 
 

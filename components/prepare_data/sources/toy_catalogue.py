@@ -7,12 +7,10 @@ from dataclasses import dataclass
 class Toy:
     """What is known of a toy data set beforehand; each has labels."""
 
-    packages: tuple[str, ...]
-    """Whose releases may change its pixels."""
+    packages: tuple[str, ...]  # whose releases may change its pixels
     domains: tuple[str, ...] = ()
     captions: bool = False
-    version: int = 1
-    """Goes up when its pixels, labels, domains or captions change."""
+    version: int = 1  # goes up when its pixels, labels, domains or captions change
 
 
 TOYS = {

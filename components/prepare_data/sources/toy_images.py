@@ -89,8 +89,7 @@ class StackedSource(ToySource):
 
 SHAPES = ("circle", "cross", "square", "star", "triangle")
 COLOURS = {"red": (255, 48, 48), "green": (48, 220, 48), "blue": (64, 96, 255), "yellow": (255, 224, 32)}
-SIZES = {"small": 0.13, "large": 0.24}
-"""Distance from the centre to the corners, as a share of the side."""
+SIZES = {"small": 0.13, "large": 0.24}  # distance from the centre to the corners, as a share of the side
 PLACES = {
     "in the middle": (0.5, 0.5),
     "on the left": (0.29, 0.5),
@@ -130,8 +129,7 @@ class ShapeSource(ToySource):
     """
 
     SIDE = 128
-    FINER = 2
-    """Drawn this many times larger, then averaged: smooth edges."""
+    FINER = 2  # drawn this many times larger, then averaged: smooth edges
     SEED = 20_140_610
 
     def __init__(self) -> None:

@@ -14,8 +14,7 @@ from gan_models.sections import PositiveInt
 if TYPE_CHECKING:
     from gan_models.recipes.schema import Recipe
 
-_ALL_DOWN = (4, 5)
-"""Doublings of the public code's 64x64 and 128x128 networks, all of which D undoes."""
+_ALL_DOWN = (4, 5)  # doublings of the public code's 64x64 and 128x128 networks, all of which D undoes
 
 
 class BigganGenerator(GeneratorSpec):

@@ -21,10 +21,8 @@ class Schedule(NamedTuple):
     """Hold 4x4, fade in 8x8, hold it, ... up to `levels`, which is held to the end; a pure function of the step."""
 
     levels: int
-    hold: int
-    """Steps of each hold but the last."""
-    fade: int
-    """Steps of each fade."""
+    hold: int  # steps of each hold but the last
+    fade: int  # steps of each fade
 
     def stage(self, step: int) -> tuple[int, float]:
         """(level, alpha) at a step counted from 0; a fade starts at alpha = 0."""

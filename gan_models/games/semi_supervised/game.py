@@ -20,8 +20,7 @@ from gan_models.games.semi_supervised.spec import SemiSupervised
 from gan_models.recipes.schema import Recipe
 from gan_models.regularizers import Round
 
-CLASSIFIER = "classifier"
-"""The name under which the loop keeps D beside the generator."""
+CLASSIFIER = "classifier"  # the name under which the loop keeps D beside the generator
 
 _STATISTICS_IMAGES = 512
 # Keeps the choice of labels apart from the order of batches, which shares the seed.

@@ -21,10 +21,8 @@ from pipeline.engines.cluster.settings import Connection
 if TYPE_CHECKING:
     from kfp.client import Client
 
-PAGE = 100
-"""Of a listing."""
-ANSWER_SECONDS = 30
-"""To connect, and again for each part of an answer."""
+PAGE = 100  # of a listing
+ANSWER_SECONDS = 30  # to connect, and again for each part of an answer
 REPEATS, REPEAT_WAIT = 3, 0.5
 """Of requests that change nothing; the wait is doubled each time. All others are sent once."""
 REPEATED = (429, 502, 503, 504)

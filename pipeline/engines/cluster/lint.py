@@ -5,10 +5,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-MAX_BYTES = 1_000_000
-"""Kubernetes refuses objects above 1.5 MB, and KFP puts the pipeline in one with other things."""
-MAX_VALUE = 100_000
-"""A longer argument does not fit on a stage's command line."""
+MAX_BYTES = 1_000_000  # Kubernetes refuses objects above 1.5 MB, and KFP puts the pipeline in one with other things
+MAX_VALUE = 100_000  # a longer argument does not fit on a stage's command line
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "STRING": (str,),

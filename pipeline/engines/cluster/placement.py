@@ -16,8 +16,7 @@ from pipeline.definitions.stages import Stage, stage_of
 if TYPE_CHECKING:
     from kfp.dsl import PipelineTask
 
-UNKNOWN = Stage(component="", title="")
-"""A task that is none of our stages needs nothing."""
+UNKNOWN = Stage(component="", title="")  # a task that is none of our stages needs nothing
 RUN_LABEL = "pipeline/runid"
 """Set by KFP on every pod of a run: the same over retries, another one for each run of a schedule."""
 OWN_LABELS, STAGE_LABEL = {"app.kubernetes.io/part-of": "gan-pipeline"}, "gan-pipeline/stage"
@@ -93,11 +92,7 @@ def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
 
 
 def parse_toleration(text: str) -> dict[str, str]:
-    """As in a pod's manifest: of `key`, `key:effect`, `key=value` or `key=value:effect`, as kubectl writes taints.
-
-    Raises:
-        ValueError: it is none of these.
-    """
+    """As in a manifest, of `key`, `key:effect`, `key=value` or `key=value:effect`; ValueError for all else."""
     pair, colon, effect = text.partition(":")
     key, equals, value = pair.partition("=")
     if not _QUALIFIED.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
@@ -139,31 +134,23 @@ class Placement(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    image: Image
-    """With a tag other than latest, or a digest."""
+    image: Image  # with a tag other than latest, or a digest
     gpus: int = Field(0, ge=0, le=MAX_GPUS)
     """Of the training stage, on each of its nodes; the stages after it get one if there is any."""
     nodes: int = Field(1, ge=1, le=MAX_NODES)
     """Of the training stage: with several it has no GPU itself and makes a Kubeflow TrainJob that has them."""
-    accelerator: Resource = "nvidia.com/gpu"
-    """The resource that a GPU is to Kubernetes."""
-    node_selector: tuple[Label, ...] = ()
-    """`label=value`, of the stages that get a GPU; of all when there are none."""
-    toleration: tuple[Annotated[str, _checked(parse_toleration, "")], ...] = ()
-    """For the same stages."""
-    pvc: ObjectName | None = None
-    """A PersistentVolumeClaim for checkpoints, journals, logs and caches."""
+    accelerator: Resource = "nvidia.com/gpu"  # the resource that a GPU is to Kubernetes
+    node_selector: tuple[Label, ...] = ()  # `label=value`, of the stages that get a GPU; of all when there are none
+    toleration: tuple[Annotated[str, _checked(parse_toleration, "")], ...] = ()  # for the same stages
+    pvc: ObjectName | None = None  # a PersistentVolumeClaim for checkpoints, journals, logs and caches
     mount: MountPath = "/state"
     secret: tuple[Annotated[str, _checked(parse_secret, "")], ...] = ()
     pull_secret: tuple[ObjectName, ...] = ()
-    shm: Quantity = "2Gi"
-    """Of /dev/shm, for stages with a GPU; it counts against the memory of the pod."""
+    shm: Quantity = "2Gi"  # of /dev/shm, for stages with a GPU; it counts against the memory of the pod
     retries: int | None = Field(None, ge=0, le=MAX_RETRIES)
     """Of the training stage, with back-off; default: 3 with a PVC to go on from, else none."""
-    timeout_hours: float = Field(48, gt=0, le=24 * 30)
-    """Of one attempt at training."""
-    label: tuple[Label, ...] = ()
-    """`label=value` of every pod."""
+    timeout_hours: float = Field(48, gt=0, le=24 * 30)  # of one attempt at training
+    label: tuple[Label, ...] = ()  # `label=value` of every pod
 
     @model_validator(mode="after")
     def _check_nodes(self) -> Placement:

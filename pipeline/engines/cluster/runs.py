@@ -19,8 +19,7 @@ from pipeline.engines.cluster.submission import Submission
 
 ENDED = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 POLL_SECONDS = 5.0
-SILENT_SECONDS = 600.0
-"""A server may be away for so long before `follow` gives up; the run goes on either way."""
+SILENT_SECONDS = 600.0  # a server may be away for so long before `follow` gives up; the run goes on either way
 _EQUALS = 1  # of KFP's filters
 _INNER = re.compile(r"root|.*-driver|executor.*|(condition|condition-branches|for-loop|exit-handler)-\d+")
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -29,14 +28,12 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class Task(BaseModel):
     """One stage of a run."""
 
-    name: str
-    """Of the component, such as `train-gan`."""
+    name: str  # of the component, such as `train-gan`
     state: str
     started: datetime | None = None
     ended: datetime | None = None
     error: str = ""
-    pods: tuple[str, ...] = ()
-    """Names under which the server keeps its logs, the latest attempt last."""
+    pods: tuple[str, ...] = ()  # names under which the server keeps its logs, the latest attempt last
 
     @property
     def title(self) -> str:
@@ -57,8 +54,7 @@ class Run(BaseModel):
     created: datetime | None = None
     ended: datetime | None = None
     error: str = ""
-    schedule: str = ""
-    """The id of the recurring run that started it."""
+    schedule: str = ""  # the id of the recurring run that started it
     tasks: tuple[Task, ...] = ()
 
 

@@ -31,10 +31,8 @@ from pipeline.scheduling.cron import next_due
 from pipeline.scheduling.schedule import Change, Schedule, ScheduledRun, ScheduleStatus
 
 SHOWN_RUNS = 5
-DISTANCE_SECONDS = 15
-"""Of a hand-over from any time that is due."""
-LONGEST_WAIT_SECONDS = 60
-"""For such a moment: with a run every few seconds there is none."""
+DISTANCE_SECONDS = 15  # of a hand-over from any time that is due
+LONGEST_WAIT_SECONDS = 60  # for such a moment: with a run every few seconds there is none
 _TITLE = "Schedule of gan-pipeline"
 
 
@@ -45,8 +43,7 @@ class _Kept:
     id: str
     schedule: Schedule
     digest: str
-    enable: bool
-    """Whether it was to be enabled once it had taken over."""
+    enable: bool  # whether it was to be enabled once it had taken over
     raw: Any
 
 

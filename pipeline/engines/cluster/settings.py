@@ -35,16 +35,11 @@ class Connection(BaseModel):
     host: str | None = None
     """Of the API or its UI; default: KF_PIPELINES_ENDPOINT, the cluster this runs in, or the one of kubectl."""
     namespace: Namespace = "kubeflow"
-    experiment: str = Field(EXPERIMENT, min_length=1, max_length=255)
-    """In Kubeflow and in MLflow."""
-    tracking_uri: str = ""
-    """As the pods reach it; empty: runs are not tracked unless Kubeflow's MLflow plugin does."""
-    service_account: ObjectName | None = None
-    """That the pods run as."""
-    token_file: Path | None = None
-    """Holds a bearer token; read again for every request."""
-    ui_host: str | None = None
-    """For links, where the UI is not at `host`."""
+    experiment: str = Field(EXPERIMENT, min_length=1, max_length=255)  # in Kubeflow and in MLflow
+    tracking_uri: str = ""  # as the pods reach it; empty: runs are not tracked unless Kubeflow's MLflow plugin does
+    service_account: ObjectName | None = None  # that the pods run as
+    token_file: Path | None = None  # holds a bearer token; read again for every request
+    ui_host: str | None = None  # for links, where the UI is not at `host`
     timezone: str = "UTC"
     """That the cluster reads cron expressions in: CRON_SCHEDULE_TIMEZONE of its schedule controller."""
 
@@ -83,8 +78,7 @@ class ClusterSettings:
     """All settings, with where each came from."""
 
     connection: Connection
-    values: Mapping[str, Any]
-    """Of `Placement`, those that were given."""
+    values: Mapping[str, Any]  # of `Placement`, those that were given
     image_digest: str | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 

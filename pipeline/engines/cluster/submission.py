@@ -45,8 +45,7 @@ class Submission:
     """What is sent to run a pipeline once."""
 
     name: str
-    about: str
-    """For people: recipe, source, seed."""
+    about: str  # for people: recipe, source, seed
     pipeline: ClusterPipeline
     arguments: Mapping[str, Any]
 

@@ -53,13 +53,11 @@ class StageOptions(BaseModel):
 class ContainerOptions(BaseModel):
     """How the containers of a run are made."""
 
-    stages: dict[str, StageOptions]
-    """By the name of the stage's function."""
+    stages: dict[str, StageOptions]  # by the name of the stage's function
     workdir: Path
     cache: Path
     events: Path
-    user: str
-    """`uid:gid`; what the stages write belongs to it."""
+    user: str  # `uid:gid`; what the stages write belongs to it
     groups: list[int]
     environment: dict[str, str]
     security: list[str]

@@ -44,12 +44,9 @@ class StageImages:
     """What the stages are run in."""
 
     cpu: str
-    gpu: str
-    """Holds torch."""
-    devices: bool = False
-    """Whether containers can be given GPUs."""
-    user: str = ""
-    """`uid:gid` for what the stages write to belong to the caller."""
+    gpu: str  # holds torch
+    devices: bool = False  # whether containers can be given GPUs
+    user: str = ""  # `uid:gid` for what the stages write to belong to the caller
     security: list[str] = field(default_factory=list)
 
     def run(self, job: Job) -> Outcome:
@@ -97,11 +94,7 @@ class DockerEngine(Engine):
     """Stages are containers of this machine, from images that hold the code of this command line."""
 
     def ready(self, image: str | None) -> Launch:
-        """The default for `image` are those of `make images`, the small one where torch is not used.
-
-        Raises:
-            RequestError: no engine answers, or it lacks an image, or the image holds other code.
-        """
+        """`image`: else those of `make images`. RequestError: no engine, no such image, or one of other code."""
         release = package_version()
         cpu, gpu = (image, image) if image else (f"gan-pipeline-cpu:{release}", f"gan-pipeline-gpu:{release}")
         with closing(_client()) as client:

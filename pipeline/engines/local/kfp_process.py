@@ -37,15 +37,12 @@ class EngineRequest(BaseModel):
     arguments: dict[str, str | int | bool]
     pipeline_root: Path
     cache_root: Path
-    result: Path
-    """Where the output artifacts' places go, as `Result`."""
-    stages: str
-    """A class as `Stages` describes it, as "module:class"; it is made from `options`."""
+    result: Path  # where the output artifacts' places go, as `Result`
+    stages: str  # a class as `Stages` describes it, as "module:class"; it is made from `options`
     options: dict[str, Any]
 
 
-Result = TypeAdapter(dict[str, Path])
-"""The place of each output artifact."""
+Result = TypeAdapter(dict[str, Path])  # the place of each output artifact
 
 
 def run_pipeline(request: EngineRequest, stages: Stages) -> dict[str, Path]:
