@@ -125,7 +125,9 @@ class LoadedGenerator:
         truncation: float | None = None,
         batch_size: int = 256,
     ) -> Samples:
-        """Draws `num` images, quantised to uint8. Equal arguments give equal images, whatever the batch size.
+        """Draws `num` images, quantised to uint8, from the same inputs whatever the batch size.
+
+        Equal arguments give equal images; at another batch size a processor's kernels may round to the next level.
 
         Args:
             labels: int64 [num], for conditional generators; by default image i is of class i modulo K.

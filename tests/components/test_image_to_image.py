@@ -150,7 +150,9 @@ def test_an_exported_folder_draws_without_the_data(finished: Run) -> None:
     generator = load_generator(finished.export)
     samples = generator.sample(5, seed=1)
     assert samples.images.shape == (5, 16, 16, 3)
-    assert torch.equal(samples.images, generator.sample(5, seed=1, batch_size=2).images)
+    # Kernels that a processor chooses by the size of a batch round differently: by one of the 256 levels at most.
+    others = generator.sample(5, seed=1, batch_size=2).images
+    assert (samples.images.int() - others.int()).abs().max() <= 1
     assert samples.labels is not None
 
 

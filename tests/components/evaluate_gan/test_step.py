@@ -196,7 +196,7 @@ def test_a_generator_that_learnt_its_training_images_by_heart_is_caught(
 def test_few_memorised_images_cover_little(
     evaluate: Evaluate, remember: Callable[[str, int], None], tmp_path: Path
 ) -> None:
-    remember("train", 40)
+    remember("train", 20)
     evaluate()
     figures = {row["metric"]: row for row in written(tmp_path)["rows"]}
     assert figures["precision"]["generated"]["value"] > 0.8
