@@ -4,6 +4,7 @@ A stage's output is a folder. A `Document` in it is written and read here and no
 writes cannot disagree. Formats of the library (the image table, generator folders) are the library's: `gan_models`.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -176,3 +177,41 @@ def read_outcome(context: RunContext) -> Outcome | None:
 def clear_outcome(context: RunContext) -> None:
     """Before a run, so that what an earlier attempt decided is not taken for what this one does."""
     (Path(context.state_dir) / Outcome.FILE).unlink(missing_ok=True)
+
+
+class StageFailure(Document):
+    """What a stage that failed said, below the work directory: for who tells how the run ended, in a pod of its own."""
+
+    FILE = "failure.json"
+    WHAT = "the failure"
+
+    run_id: str
+    stage: str
+    sentence: str
+
+    @staticmethod
+    def folder(context: RunContext, stage: str) -> Path:
+        """Of one stage."""
+        return Path(context.state_dir) / "failures" / stage
+
+    @classmethod
+    def clear(cls, context: RunContext, stage: str) -> None:
+        """Before an attempt. A folder that cannot be reached has none; the stage itself will say why."""
+        with suppress(OSError):
+            (cls.folder(context, stage) / cls.FILE).unlink(missing_ok=True)
+
+    def keep(self, context: RunContext) -> None:
+        """Where `of` finds it; not where the disk is full or read-only: that may be the failure."""
+        with suppress(OSError):
+            folder = self.folder(context, self.stage)
+            folder.mkdir(parents=True, exist_ok=True)
+            self.write(folder)
+
+    @classmethod
+    def of(cls, context: RunContext) -> Self | None:
+        """That of this very run; None where no stage said anything."""
+        for path in sorted(cls.folder(context, "").glob(f"*/{cls.FILE}")):
+            with suppress(RunError):
+                if (failure := cls.read(path.parent)).run_id == context.run_id:
+                    return failure
+        return None

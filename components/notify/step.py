@@ -6,16 +6,15 @@ import time
 import urllib.error
 import urllib.request
 from http.client import HTTPException
-from pathlib import Path
 from typing import Any
 
-from components.artifacts import read_outcome
+from components.artifacts import StageFailure, read_outcome
 from components.redaction import redact
-from components.stage.progress import EVENTS_VARIABLE, EventReader
 from components.stage.request import StageRequest
 from components.stage.stage import Stage
 
 _TOLD = {"model", "version", "champion", "figures"}
+SUCCESS = ("COMPLETE", "SUCCEEDED")
 TRIES, WAIT_SECONDS, TIMEOUT_SECONDS = 3, 1.0, 10.0
 
 
@@ -23,7 +22,7 @@ class Request(StageRequest):
     """How the pipeline ended, and where to tell it."""
 
     webhook_env: str  # name of the environment variable that holds the webhook's address; empty: nobody is told
-    state: str  # SUCCEEDED, or how else Kubeflow calls the end
+    state: str  # how Kubeflow calls the end: COMPLETE on a server, SUCCEEDED in the local runner
     error: str = ""
 
 
@@ -50,9 +49,9 @@ def run(request: Request, stage: Stage) -> bool:
 def _message(request: Request, stage: Stage) -> dict[str, Any]:
     """`text` is what chat services show; the rest is for programs."""
     outcome = read_outcome(stage.context)
-    failed = request.state != "SUCCEEDED"
+    failed = request.state not in SUCCESS
     event = "failed" if failed else outcome.decision if outcome else "finished"
-    sentence = _failure(request) if failed else outcome.sentence if outcome else "the retraining has finished"
+    sentence = _failure(request, stage) if failed else outcome.sentence if outcome else "the retraining has finished"
     return {
         "text": redact(f"{stage.context.name}: {sentence}"),
         "event": event,
@@ -62,12 +61,10 @@ def _message(request: Request, stage: Stage) -> dict[str, Any]:
     }
 
 
-def _failure(request: Request) -> str:
-    """What the failed stage said, where its events are at hand, else what Kubeflow says."""
-    if path := os.environ.get(EVENTS_VARIABLE):
-        for event in EventReader(Path(path)).read():
-            if event["kind"] == "error":
-                return f"failed in {event['stage']}: {event['sentence']}"
+def _failure(request: Request, stage: Stage) -> str:
+    """What the failed stage said, where that is at hand, else what Kubeflow says: often nothing but the state."""
+    if said := StageFailure.of(stage.context):
+        return f"failed in {said.stage}: {said.sentence}"
     return f"failed: {request.error or request.state}"
 
 

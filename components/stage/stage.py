@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from components.artifacts import StageFailure
 from components.context import DESCRIBED, DESCRIPTION_FILE, PIPELINE, RunContext
 from components.redaction import redact
 from components.stage.environment import environment
@@ -314,6 +315,7 @@ def run_component(name: str, call: Callable[[Stage], T], run: str | Mapping[str,
     stop = StopSignal()
     try:
         context = RunContext.from_environment(run)
+        StageFailure.clear(context, name)
         context.check_image()
         parent = watch_parent(os.environ.get(PARENT_VARIABLE, ""))
         with stop_on_signals(stop), parent, open_stage(name, context, stop) as stage:
@@ -324,6 +326,8 @@ def run_component(name: str, call: Callable[[Stage], T], run: str | Mapping[str,
         return result
     except (Exception, KeyboardInterrupt) as error:
         failure = failure_of(error, context.logs / f"{name}.log" if context else None)
+        if context is not None:
+            StageFailure(run_id=context.run_id, stage=name, sentence=failure.sentence).keep(context)
         print(f"{name}: {failure.sentence}", file=sys.stderr, flush=True)  # noqa: T201
         raise SystemExit(failure.exit_code) from None
 

@@ -14,7 +14,8 @@ from components.artifacts import Outcome
 from components.context import RunContext
 from components.notify import step
 from components.stage.progress import EVENTS_VARIABLE
-from components.stage.stage import open_stage
+from components.stage.stage import Stage, open_stage, run_component
+from gan_models.errors import RunError
 
 SECRET = "hook-5f2c"
 
@@ -60,15 +61,35 @@ def test_a_promotion(hook: type[Hook], tmp_path: Path) -> None:
     assert (message["event"], message["model"], message["version"]) == ("promoted", "faces", "2")
 
 
-def test_a_failure_says_what_the_stage_said(hook: type[Hook], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    events = tmp_path / "events.jsonl"
-    events.write_text(
-        json.dumps({"t": 0, "stage": "train_gan", "kind": "error", "sentence": "the disk is full"}) + "\n"
-    )
-    monkeypatch.setenv(EVENTS_VARIABLE, str(events))
+@pytest.mark.parametrize("state", ["COMPLETE", "SUCCEEDED"])
+def test_what_kubeflow_calls_success(hook: type[Hook], tmp_path: Path, state: str) -> None:
+    tell(tmp_path, state)
+    assert hook.got[0]["event"] == "finished"
+    assert hook.got[0]["text"] == "faces: the retraining has finished"
+
+
+def test_a_failure_says_what_the_stage_said(hook: type[Hook], tmp_path: Path) -> None:
+    """In another process, with Kubeflow's word for it and no error: a server gives none."""
+
+    def fail(stage: Stage) -> None:
+        raise RunError("the disk is full")
+
+    run = {"run_id": "r1", "name": "faces", "state_dir": str(tmp_path)}
+    with pytest.raises(SystemExit):
+        run_component("train_gan", fail, run=run)
     tell(tmp_path, "FAILED")
     assert hook.got[0]["event"] == "failed"
     assert hook.got[0]["text"] == "faces: failed in train_gan: the disk is full"
+    assert run_component("train_gan", lambda stage: None, run=run) is None
+    tell(tmp_path, "FAILED")
+    assert hook.got[1]["text"] == "faces: failed: FAILED", "a later attempt got over it"
+
+
+def test_the_failure_of_another_run_is_not_told(hook: type[Hook], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        run_component("train_gan", lambda stage: 1 / 0, run={"run_id": "r0", "state_dir": str(tmp_path)})
+    tell(tmp_path, "FAILED", error="pod deleted")
+    assert hook.got[0]["text"] == "faces: failed: pod deleted"
 
 
 def test_the_outcome_of_another_run_is_not_told(hook: type[Hook], tmp_path: Path) -> None:
