@@ -41,6 +41,7 @@ class RunContext(BaseModel):
     titles: dict[str, str] = Field({}, description="what people call the stages, in their order")
     parent_run_id: str = Field("", description="MLflow's id of a parent run that somebody else made (KFP's plugin)")
     code_version: str = Field("", description="of the command that compiled the pipeline for a cluster's images")
+    schedule: dict[str, Any] = Field({}, description="what a schedule of a cluster keeps of itself; nothing to a stage")
 
     @classmethod
     def from_environment(cls, defaults: str | Mapping[str, Any] = "") -> RunContext:

@@ -178,7 +178,10 @@ def _line(task: Task) -> str:
     """A stage as `run` draws it."""
     took = f": {int(task.seconds // 60)}:{int(task.seconds % 60):02d}" if task.seconds is not None else ""
     state = "" if task.state in ("RUNNING", "SUCCEEDED") else f" ({task.state.lower()})"
-    return f"{_MARKS.get(task.state, '·')} {task.title}{state}{took}{f': {task.error}' if task.error else ''}"
+    tries = len(task.pods)
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(tries % 10 if tries // 10 % 10 != 1 else 0, "th")
+    attempt = f", {tries}{ending} attempt" if tries > 1 else ""
+    return f"{_MARKS.get(task.state, '·')} {task.title}{attempt}{state}{took}{f': {task.error}' if task.error else ''}"
 
 
 def _report(runs: ClusterRuns, run: Run) -> dict[str, Any]:

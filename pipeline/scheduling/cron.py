@@ -41,11 +41,17 @@ def normalise_cron(cron: str) -> str:
     return normalised
 
 
-def next_due(cron: str, after: datetime) -> datetime:
-    """When a normalised cron is due next after a moment, in its zone; without one, on an unchanging clock."""
+def next_due(cron: str, after: datetime, both_with_star: bool = False) -> datetime:
+    """When a normalised cron is due next after a moment, in its zone; without one, on an unchanging clock.
+
+    Args:
+        both_with_star: as Kubeflow reads it: of the two kinds of day both are wanted where one starts with a star.
+    """
     start = _moment(after).replace(second=0, microsecond=0) - timedelta(seconds=1)
     seconds = sorted(_values(cron)["second"])
-    for minute in CronSim(_minutes(cron), start if after.tzinfo is None else start.astimezone(after.tzinfo)):
+    for minute in CronSim(
+        _minutes(cron, both_with_star), start if after.tzinfo is None else start.astimezone(after.tzinfo)
+    ):
         for due in (minute.replace(second=second) for second in seconds):
             if _moment(due) > _moment(after):  # in the second of two equal hours, those of the first are past
                 return due
@@ -57,12 +63,13 @@ def _moment(time: datetime) -> datetime:
     return time if time.tzinfo is None else time.astimezone(UTC)
 
 
-def _minutes(cron: str) -> str:
+def _minutes(cron: str, both_with_star: bool = False) -> str:
     """Five fields for cronsim, which knows no `?` and mends changes of the clock only for hours that are listed."""
     fields = []
     for (kind, values), text in zip(_values(cron).items(), cron.split(), strict=True):
         every = len(values) == 24 if kind == "hour" else text in ("*", "?") and kind != "minute"
-        fields.append("*" if every else ",".join(map(str, sorted(values))))
+        starred = both_with_star and kind.startswith("day") and text.startswith("*")
+        fields.append("*" if every else text if starred else ",".join(map(str, sorted(values))))
     return " ".join(fields[1:])
 
 

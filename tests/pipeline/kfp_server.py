@@ -2,12 +2,15 @@
 
 It answers with the models of `kfp_server_api` and refuses what the real one refuses: fields that the public schema does
 not have, values of a wrong type, pipelines that are none, parameters that a pipeline has not, crons that cannot be,
-schedules without a pipeline version. Nothing is executed: the stages of a run move on each time somebody looks.
+schedules without a pipeline version, a namespace where the server has none. It hurts where the real one does: texts
+too long for a column, schedules that take their runs along, missed times. Nothing is executed: the stages of a run move
+on each time somebody looks.
 
+    KfpServer(multi_user=True)                               # experiments belong to namespaces
     server.faults.append(Fault("POST", r"/runs$", "500"))    # once; "hang", "drop" and "html" are other ways to fail
     server.token = "s3cret"                                  # 401 for everybody else
     server.fails_at = "train-gan"                            # runs made from now on
-    server.tick(moment)                                      # starts what is due in that second
+    server.tick(moment)                                      # starts what is owed by then
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import json
 import re
 import threading
 import uuid
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,9 +33,14 @@ from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from tests.pipeline.kfp_workflows import NEVER, ScheduledWorkflow, Workflow
+
 API = "/apis/v2beta1"
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
-STAGES = ("prepare-data", "train-gan", "select-checkpoint", "evaluate-gan", "export-samples")
+COLUMN = 255
+"""Characters of a text in the server's tables."""
+OWN_NAMESPACE = "kubeflow"
+"""Of a server for one user: its answers name it, its experiments belong to none."""
 _NATIVE: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
@@ -70,17 +79,23 @@ class Fault:
 class KfpServer:
     """Use as a context manager; `address` is its host."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, multi_user: bool = False) -> None:
+        self.multi_user = multi_user
         self.experiments: dict[str, api.V2beta1Experiment] = {}
         self.runs: dict[str, api.V2beta1Run] = {}
         self.schedules: dict[str, api.V2beta1RecurringRun] = {}
+        self.workflows: dict[str, Workflow] = {}
+        """What Kubernetes has of the runs, by their ids."""
+        self.scheduled: dict[str, ScheduledWorkflow] = {}
+        """What Kubernetes has of the schedules, by name: these start runs, known to the server or not."""
         self.logs: dict[str, bytes] = {}
+        """By the name of the pod, of those that have ended: they are archived."""
         self.requests: list[tuple[str, str]] = []
         self.faults: list[Fault] = []
         self.token = ""
         self.namespaces: set[str] | None = None
         self.fails_at = ""
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.now = datetime.now(UTC)
         self.page_limit = 100
         self._lock = threading.RLock()
         self._over = threading.Event()
@@ -107,27 +122,32 @@ class KfpServer:
         return [path for each, path in self.requests if each == method]
 
     def tick(self, moment: datetime) -> None:
-        """Starts a run of every enabled schedule that is due in the second of a moment and has none running."""
-        from pipeline.scheduling.cron import next_due
+        """What the controller does by a moment: each that is enabled, with no run under way, starts what it owes."""
+        self.now = max(self.now, moment)
+        for scheduled in list(self.scheduled.values()):
+            due = scheduled.due(moment) if scheduled.enabled else None
+            if due is None or self.under_way(scheduled.name):
+                continue
+            scheduled.last, scheduled.started = due, scheduled.started + 1
+            recurring = scheduled.recurring
+            name = f"{scheduled.name}-{scheduled.started}-{zlib.crc32(scheduled.name.encode())}"
+            run = api.V2beta1Run(
+                display_name=name,
+                experiment_id=recurring.experiment_id,
+                pipeline_spec=recurring.pipeline_spec,
+                runtime_config=recurring.runtime_config,
+                recurring_run_id=scheduled.uid,
+                scheduled_at=due,
+            )
+            self._add_run(run, Workflow(name, scheduled.name, fails_at=self.fails_at))
 
-        for schedule in list(self.schedules.values()):
-            cron = schedule.trigger.cron_schedule
-            busy = [
-                run
-                for run in self.runs.values()
-                if run.recurring_run_id == schedule.recurring_run_id and run.state not in ENDED
-            ]
-            is_due = cron and next_due(cron.cron, moment - timedelta(seconds=1)) == moment
-            if schedule.mode == "ENABLE" and is_due and not busy:
-                self._add_run(
-                    api.V2beta1Run(
-                        display_name=f"{schedule.display_name} {moment:%H:%M:%S}",
-                        experiment_id=schedule.experiment_id,
-                        pipeline_spec=schedule.pipeline_spec,
-                        runtime_config=schedule.runtime_config,
-                        recurring_run_id=schedule.recurring_run_id,
-                    )
-                )
+    def under_way(self, owner: str) -> list[str]:
+        """Runs of a schedule's own object that have not ended."""
+        owned = [key for key, workflow in self.workflows.items() if workflow.owner == owner]
+        return [key for key in owned if self.runs[key].state not in ENDED]
+
+    def workflow(self, run: Any) -> Workflow:
+        return self.workflows[run.run_id]
 
     # -- HTTP ------------------------------------------------------------------------------------------------------
 
@@ -174,7 +194,7 @@ class KfpServer:
 
     def _route(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> Any:
         routes: list[tuple[str, str, Callable[..., Any]]] = [
-            ("GET", rf"{API}/healthz", lambda: api.V2beta1GetHealthzResponse(multi_user=False)),
+            ("GET", rf"{API}/healthz", lambda: api.V2beta1GetHealthzResponse(multi_user=self.multi_user)),
             ("GET", rf"{API}/experiments", lambda: self._experiments(query)),
             ("POST", rf"{API}/experiments", lambda: self._make_experiment(body)),
             ("GET", rf"{API}/runs", lambda: self._list_runs(query)),
@@ -185,7 +205,7 @@ class KfpServer:
             ("GET", rf"{API}/recurringruns", lambda: self._list_schedules(query)),
             ("POST", rf"{API}/recurringruns", lambda: self._make_schedule(body)),
             ("GET", rf"{API}/recurringruns/([^/:]+)", lambda key: self._get(self.schedules, key)),
-            ("DELETE", rf"{API}/recurringruns/([^/:]+)", self._delete_schedule),
+            ("DELETE", rf"{API}/recurringruns/([^/:]+)", lambda key: self._delete_schedule(key, query)),
             ("POST", rf"{API}/recurringruns/([^/:]+):enable", lambda key: self._switch(key, "ENABLE")),
             ("POST", rf"{API}/recurringruns/([^/:]+):disable", lambda key: self._switch(key, "DISABLE")),
             ("GET", r"/apis/v1alpha1/runs/([^/:]+)/nodes/([^/:]+)/log", self._log),
@@ -209,6 +229,7 @@ class KfpServer:
             raise RefusedError(400, "Invalid input error: Experiment name is empty")
         if any(each.display_name == made.display_name for each in self.experiments.values()):
             raise RefusedError(409, f"Already exist error: experiment {made.display_name} already exists")
+        made.namespace = (made.namespace or "") if self.multi_user else ""
         made.experiment_id, made.created_at = str(uuid.uuid4()), self._moment()
         self.experiments[made.experiment_id] = made
         return made
@@ -216,9 +237,10 @@ class KfpServer:
     # -- runs ------------------------------------------------------------------------------------------------------
 
     def _list_runs(self, query: Mapping[str, str]) -> Any:
-        self._check_namespace(query.get("namespace"))
         if "namespace" not in query and "experiment_id" not in query:
             raise RefusedError(400, "Invalid input error: either the namespace or the experiment is needed")
+        if "experiment_id" not in query:
+            self._check_namespace(query.get("namespace"))
         runs = [run for run in self.runs.values() if query.get("experiment_id") in (None, run.experiment_id)]
         found, token = self._page(runs, query)
         return api.V2beta1ListRunsResponse(runs=found, next_page_token=token)
@@ -228,58 +250,64 @@ class KfpServer:
         self._check_pipeline(run)
         if run.experiment_id not in self.experiments:
             raise RefusedError(404, f"ResourceNotFoundError: Experiment {run.experiment_id} not found")
-        return self._add_run(run)
+        self._check_columns(run)
+        for known in self.runs.values() if run.recurring_run_id else ():
+            if (known.recurring_run_id, known.display_name) == (run.recurring_run_id, run.display_name):
+                return known  # taken for the same request, sent twice
+        owner = next((each.name for each in self.scheduled.values() if each.uid == run.recurring_run_id), "")
+        name = f"gan-training-{uuid.uuid4().hex[:5]}"
+        return self._add_run(run, Workflow(name, owner, fails_at=self.fails_at))
 
-    def _add_run(self, run: Any) -> Any:
-        run.run_id, run.created_at, run.state = str(uuid.uuid4()), self._moment(), "PENDING"
-        run.finished_at = datetime(1970, 1, 1, tzinfo=UTC)
-        tasks = [
-            api.V2beta1PipelineTaskDetail(run_id=run.run_id, display_name=name, state="RUNNING", pod_name=f"pod-{name}")
-            for name in ("root", "root-driver")
-        ]
-        run.run_details = api.V2beta1RunDetails(task_details=tasks)
-        run.plugins_input = {"fails_at": {"stage": self.fails_at}} if self.fails_at else {}
-        self.runs[run.run_id] = run
+    def _add_run(self, run: Any, workflow: Workflow) -> Any:
+        run.run_id, run.created_at, run.finished_at = str(uuid.uuid4()), self._moment(), NEVER
+        self._enter(run, "PENDING")
+        self.runs[run.run_id], self.workflows[run.run_id] = run, workflow
         return run
 
     def _look_at_run(self, key: str) -> Any:
-        """Hands it out, a little further than last time: a stage is entered, then left."""
+        """Hands it out, a little further than last time; one whose workflow is gone stays as it was, for ever."""
         run = self._get(self.runs, key)
+        workflow = self.workflows.get(key)
+        if workflow is None:
+            return run
         if run.state in ("PENDING", "RUNNING"):
-            self._move_on(run)
+            self.now += timedelta(seconds=1)
+            self._enter(run, workflow.move_on(self.now))
+            self._keep_logs(workflow)
+            if run.state == "FAILED":
+                run.error = api.GoogleRpcStatus(code=2, message=f"{workflow.fails_at} failed")
         elif run.state == "CANCELING":
-            run.state, run.finished_at = "CANCELED", self._moment()
-        return run
-
-    def _move_on(self, run: Any) -> None:
-        tasks = run.run_details.task_details
-        running = [task for task in tasks if task.display_name in STAGES and task.state == "RUNNING"]
-        fails_at = (run.plugins_input or {}).get("fails_at", {}).get("stage")
-        if not running:
-            done = [task.display_name for task in tasks if task.state == "SUCCEEDED"]
-            stage = next(name for name in STAGES if name not in done)
-            tasks[:] = [task for task in tasks if task.display_name != stage]
-            pod = f"{run.run_id[:5]}-{stage}"
-            tasks += _nodes(run.run_id, stage, pod, self._moment())
-            run.state = "RUNNING"
-            self.logs[pod] = f"{stage}: at work\n".encode() + b"\xff"
-            return
-        for task in [each for each in tasks if each.state == "RUNNING" and not each.display_name.startswith("root")]:
-            task.end_time = self._moment()
-            task.state = "FAILED" if running[0].display_name == fails_at else "SUCCEEDED"
-        if running[0].state == "FAILED":
-            running[0].error = api.GoogleRpcStatus(code=2, message="main: Error (exit code 1)")
-            run.state, run.error = "FAILED", api.GoogleRpcStatus(code=2, message=f"{fails_at} failed")
-        elif running[0].display_name == STAGES[-1]:
-            run.state = "SUCCEEDED"
+            workflow.stop(self.now)
+            self._keep_logs(workflow)
+            self._enter(run, "FAILED")  # as 2.17 calls it
         if run.state in ENDED:
             run.finished_at = self._moment()
+        run.run_details = api.V2beta1RunDetails(task_details=workflow.details(key))
+        return run
+
+    def _enter(self, run: Any, state: str) -> None:
+        """The history of states has one line for each that was seen."""
+        if run.state != state:
+            run.state = state
+            run.state_history = [
+                *(run.state_history or []),
+                api.V2beta1RuntimeStatus(update_time=self.now, state=state),
+            ]
+
+    def _keep_logs(self, workflow: Workflow) -> None:
+        """Archives those of the pods that have ended."""
+        for stage, attempts in workflow.pods.items():
+            for number, attempt in enumerate(attempts):
+                if attempt.state != "RUNNING":
+                    self.logs.setdefault(workflow.pod(stage, number), f"{stage}: at work\n".encode() + b"\xff")
 
     def _terminate(self, key: str) -> Any:
         run = self._get(self.runs, key)
         if run.state in ENDED:
             raise RefusedError(400, f"Invalid input error: Failed to terminate the run {key}. State is {run.state}")
-        run.state = "CANCELING"
+        if key not in self.workflows:
+            raise RefusedError(500, f"InternalServerError: Failed to terminate the run {key}: workflow not found")
+        self._enter(run, "CANCELING")
         return {}
 
     def _retry(self, key: str) -> Any:
@@ -288,15 +316,19 @@ class KfpServer:
             raise RefusedError(
                 400, f"Bad request error: Failed to retry the run {key}. Only failed runs can be retried"
             )
-        run.state, run.error, run.plugins_input = "RUNNING", None, {}
-        run.finished_at = datetime(1970, 1, 1, tzinfo=UTC)
+        run.error, run.finished_at = None, NEVER
+        self._enter(run, "RUNNING")
+        self.workflow(run).fails_at = ""
         return {}
 
     def _log(self, run_id: str, pod: str) -> bytes:
+        """200 is sent before the log is read: what goes wrong then is the body."""
         self._get(self.runs, run_id)
-        if pod not in self.logs:
-            raise RefusedError(404, f"pods {pod!r} not found")
-        return self.logs[pod]
+        if pod in self.logs:
+            return self.logs[pod]
+        where = "" if not self.multi_user else self.experiments[self.runs[run_id].experiment_id].namespace
+        message = f"error getting logs of pod {pod!r} in namespace {where!r}: not found"
+        return json.dumps({"error_message": message, "error_details": f"{message}: stack"}).encode()
 
     # -- schedules -------------------------------------------------------------------------------------------------
 
@@ -321,20 +353,50 @@ class KfpServer:
             _check_cron(trigger.cron_schedule.cron or "")
         elif int(trigger.periodic_schedule.interval_second or 0) < 1:
             raise RefusedError(400, "Invalid input error: Found invalid period schedule interval")
+        belongs = self.experiments[made.experiment_id].namespace
+        if made.namespace and made.namespace != belongs:
+            raise RefusedError(
+                400,
+                f"Invalid input error: Experiment {made.experiment_id} belongs to namespace {belongs!r} instead of "
+                f"{made.namespace!r}",
+            )
         made.recurring_run_id, made.created_at = str(uuid.uuid4()), self._moment()
-        made.status = f"{made.mode}D"
+        made.namespace, made.status = belongs or OWN_NAMESPACE, f"{made.mode}D"
+        # Kubernetes comes before the tables, and nothing is rolled back.
+        name = f"{re.sub('[^a-z0-9-]', '', made.display_name.lower())[:25]}{made.recurring_run_id[:5]}"
+        enabled = made.mode == "ENABLE"
+        self.scheduled[name] = ScheduledWorkflow(name, made.recurring_run_id, made, made.created_at, enabled)
+        self._check_columns(made)
         self.schedules[made.recurring_run_id] = made
         return made
 
     def _switch(self, key: str, mode: str) -> Any:
         schedule = self._get(self.schedules, key)
         schedule.mode, schedule.status = mode, f"{mode}D"
+        self._object(key).enabled = mode == "ENABLE"
         return {}
 
-    def _delete_schedule(self, key: str) -> Any:
+    def _object(self, key: str) -> ScheduledWorkflow:
+        return next(each for each in self.scheduled.values() if each.uid == key)
+
+    def _delete_schedule(self, key: str, query: Mapping[str, str]) -> Any:
+        """Its own object goes, and all that this owns with it: each workflow that it started, unless it is orphaned."""
         self._get(self.schedules, key)
-        del self.schedules[key]
+        name = self._object(key).name
+        del self.schedules[key], self.scheduled[name]
+        for run_id, workflow in list(self.workflows.items()):
+            if workflow.owner == name and query.get("propagation_policy") == "ORPHAN":
+                workflow.owner = ""
+            elif workflow.owner == name:
+                del self.workflows[run_id]
         return {}
+
+    def _check_columns(self, made: Any) -> None:
+        for column in ("display_name", "description", "service_account"):
+            if len(getattr(made, column) or "") > COLUMN:
+                raise RefusedError(
+                    500, f"InternalServerError: Error 1406: Data too long for column {column!r} at row 1"
+                )
 
     # -- what the schema says --------------------------------------------------------------------------------------
 
@@ -361,6 +423,8 @@ class KfpServer:
         _check_arguments(spec, arguments)
 
     def _check_namespace(self, namespace: str | None) -> None:
+        if self.multi_user and not namespace:
+            raise RefusedError(400, "Invalid input error: a namespace is needed in multi-user mode")
         if self.namespaces is not None and namespace not in self.namespaces:
             raise RefusedError(403, f"PermissionDenied: not authorized in {namespace!r}")
 
@@ -382,7 +446,7 @@ class KfpServer:
         return found[start:end], str(end) if end < len(found) else ""
 
     def _moment(self) -> datetime:
-        self.now += timedelta(seconds=1)
+        self.now += timedelta(milliseconds=1)
         return self.now
 
 
@@ -415,18 +479,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Silence."""
-
-
-def _nodes(run_id: str, stage: str, pod: str, now: datetime) -> list[Any]:
-    """As the real server lists a container stage: a group, its driver, its executor."""
-    make = api.V2beta1PipelineTaskDetail
-    common = {"run_id": run_id, "start_time": now, "end_time": datetime(1970, 1, 1, tzinfo=UTC)}
-    child = api.PipelineTaskDetailChildTask(pod_name=pod)
-    return [
-        make(display_name=f"{stage}-driver", state="SUCCEEDED", pod_name=f"{pod}-driver", **common),
-        make(display_name=stage, state="RUNNING", pod_name=f"{pod}-group", child_tasks=[child], **common),
-        make(display_name="executor", state="RUNNING", pod_name=pod, **common),
-    ]
 
 
 def _check_schema(value: Any, kind: str, place: str) -> None:

@@ -113,11 +113,11 @@ class ClusterClient:
             raise self._stranger()
         return answer
 
-    def pages(self, doing: str, method: Callable[..., Any], key: str, **named: Any) -> Iterator[Any]:
-        """All that a listing has, from as many requests as it takes; `key` is what its answers call them."""
+    def pages(self, doing: str, method: Callable[..., Any], key: str, size: int = PAGE, **named: Any) -> Iterator[Any]:
+        """All that a listing has, `size` at a time, for each is sent whole; `key` is what its answers call them."""
         token = ""
         while True:
-            page = self.call(doing, method, page_size=PAGE, page_token=token, **named)
+            page = self.call(doing, method, page_size=size, page_token=token, **named)
             yield from getattr(page, key) or []
             if not (token := page.next_page_token or ""):
                 return

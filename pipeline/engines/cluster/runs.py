@@ -4,24 +4,27 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
 from gan_models.errors import RequestError, RunError, unknown_name
 from pipeline.definitions.stages import titles_of
-from pipeline.engines.cluster.client import PAGE, ClusterClient, NotFoundError
+from pipeline.engines.cluster.client import PAGE, ClusterClient
 from pipeline.engines.cluster.settings import Connection
 from pipeline.engines.cluster.submission import Submission
 
+SHOWN = 20
 ENDED = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 POLL_SECONDS = 5.0
 SILENT_SECONDS = 600.0  # a server may be away for so long before `follow` gives up; the run goes on either way
 _EQUALS = 1  # of KFP's filters
-_INNER = re.compile(r"root|.*-driver|executor.*|(condition|condition-branches|for-loop|exit-handler)-\d+")
+_INNER = re.compile(r"|root|.*-driver|executor|.*\(\d+\)|(condition|condition-branches|for-loop|exit-handler)-\d+")
+_IMPLEMENTATION = "system-container-impl"  # Argo's template of a stage's pod: part of the pod's name, not of its node's
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -33,11 +36,8 @@ class Task(BaseModel):
     started: datetime | None = None
     ended: datetime | None = None
     error: str = ""
-    pods: tuple[str, ...] = ()  # names under which the server keeps its logs, the latest attempt last
-
-    @property
-    def title(self) -> str:
-        return titles_of("training").get(self.name.replace("-", "_"), self.name)
+    title: str = ""  # as people know it
+    pods: tuple[str, ...] = ()  # of its attempts, the latest last
 
     @property
     def seconds(self) -> float | None:
@@ -54,7 +54,8 @@ class Run(BaseModel):
     created: datetime | None = None
     ended: datetime | None = None
     error: str = ""
-    schedule: str = ""  # the id of the recurring run that started it
+    schedule: str = ""  # the name of the one that it is of
+    due: datetime | None = None  # when that wanted it
     tasks: tuple[Task, ...] = ()
 
 
@@ -85,7 +86,7 @@ class ClusterRuns:
 
     def start(self, doing: str, body: Any) -> Run:
         """Sends a `V2beta1Run`."""
-        return _run(self.client.call(doing, self.client.kfp.runs.run_service_create_run, body))
+        return self._run(self.client.call(doing, self.client.kfp.runs.run_service_create_run, body))
 
     def experiment(self, make: bool = True) -> str:
         """The id of the experiment of the settings; made when there is none. "" without `make`."""
@@ -104,41 +105,71 @@ class ClusterRuns:
         return str(found[0].experiment_id) if found else ""
 
     def list(self, limit: int, every_experiment: bool = False, schedule: str = "") -> list[Run]:
-        """The latest runs, newest first; `schedule`: only those that this recurring run started."""
+        """The latest runs, newest first; `schedule`: only those of that name, whatever made it."""
         named = {"namespace": self.client.connection.namespace}
         if not every_experiment:
             named = {"experiment_id": self.experiment(make=False)}
             if not named["experiment_id"]:
                 return []
-        return [*islice((run for run in self._all(**named) if schedule in ("", run.schedule)), limit)]
+        found = self._all(size=min(limit, PAGE), **named)
+        return [*islice((run for run in found if schedule in ("", run.schedule)), limit)]
 
-    def _all(self, **named: Any) -> Iterator[Run]:
+    def _all(self, size: int = SHOWN, **named: Any) -> Iterator[Run]:
         """Newest first."""
-        list_runs = self.client.kfp.runs.run_service_list_runs
-        return map(_run, self.client.pages("list the runs", list_runs, "runs", sort_by="created_at desc", **named))
+        listed = self.client.kfp.runs.run_service_list_runs
+        found = self.client.pages("list the runs", listed, "runs", size, sort_by="created_at desc", **named)
+        return map(self._run, found)
 
     def find(self, name: str) -> Run:
-        """A run by its id, or the latest of that name; RequestError where there is none, with the nearest."""
+        """By its id, or the latest of that name or schedule; RequestError where there is none, with the nearest."""
         if _ID.fullmatch(name):
             return self.get(name)
         namespace = self.client.connection.namespace
-        run = next(self._all(namespace=namespace, filter=name_filter(name)), None)
-        if run is None:
-            names = {each.name for each in self.list(PAGE, every_experiment=True)}
-            if names:
-                raise unknown_name("run", name, names)
-            raise RequestError(f"there is no run {name!r}, nor any other in {namespace!r}: check --namespace")
-        return self.get(run.id)
+        run = next(self._all(1, namespace=namespace, filter=name_filter(name)), None)
+        latest = [] if run else self.list(PAGE, every_experiment=True)
+        run = run or next((each for each in latest if name in (each.name, each.schedule)), None)
+        if run is not None:
+            return self.get(run.id)
+        if latest:
+            raise unknown_name("run", name, {each.name for each in latest})
+        raise RequestError(f"there is no run {name!r}, nor any other in {namespace!r}: check --namespace")
 
     def get(self, identity: str) -> Run:
         """A run by its id, with its stages."""
-        return _run(self.client.call("show the run", self.client.kfp.runs.run_service_get_run, identity))
+        return self._run(self.client.call("show the run", self.client.kfp.runs.run_service_get_run, identity))
+
+    def _run(self, raw: Any) -> Run:
+        kept = schedule_of(raw)
+        schedule, due = str(kept.get("schedule", {}).get("name", "")), _moment(raw.scheduled_at)
+        zone = ZoneInfo(self.client.connection.timezone)
+        return Run(
+            id=raw.run_id,
+            # What a schedule starts is named by Kubernetes.
+            name=f"{schedule} {due.astimezone(zone):%Y-%m-%d %H:%M}"
+            if schedule and due
+            else raw.display_name or raw.run_id,
+            state=_state(raw),
+            created=raw.created_at,
+            ended=_moment(raw.finished_at),
+            error=_error(raw.error),
+            schedule=schedule,
+            due=due,
+            tasks=tuple(_tasks(raw.run_details.task_details or [] if raw.run_details else [])),
+        )
 
     def stop(self, run: Run) -> None:
         """Raises RequestError: it has ended already."""
         if run.state in ENDED:
             raise RequestError(f"the run {run.name} has ended already ({run.state.lower()}): there is nothing to stop")
-        self.client.call("stop the run", self.client.kfp.runs.run_service_terminate_run, run.id)
+        try:
+            self.client.call("stop the run", self.client.kfp.runs.run_service_terminate_run, run.id)
+        except RunError as error:
+            if "not found" not in str(error):
+                raise
+            raise RequestError(
+                f"the run {run.name} reads {run.state.lower()} and will for ever: what did its work is gone from the "
+                "cluster, so there is nothing to stop"
+            ) from None
 
     def retry(self, run: Run) -> None:
         """Runs what failed once more, in the same run. Raises RequestError: it did not fail."""
@@ -147,18 +178,18 @@ class ClusterRuns:
         self.client.call("retry the run", self.client.kfp.runs.run_service_retry_run, run.id)
 
     def log(self, run: Run, task: Task) -> str:
-        """What a stage has printed; RequestError where it has not started, was cached, or its log is gone."""
+        """What a stage has printed; RequestError where it has none, RunError where the server cannot give it."""
         if not task.pods:
             why = "was taken from the cache" if task.state == "SKIPPED" else "has not started"
             raise RequestError(f"{task.title} of {run.name} {why}: it has no log")
-        path = f"/apis/v1alpha1/runs/{run.id}/nodes/{task.pods[-1]}/log"
-        try:
-            return self.client.get_text("read the log", path)
-        except NotFoundError:
-            raise RequestError(
-                f"the log of {task.title} is no longer there: pods are removed after a while, "
-                "but the volume keeps logs/ of every run"
-            ) from None
+        text = self.client.get_text("read the log", f"/apis/v1alpha1/runs/{run.id}/nodes/{task.pods[-1]}/log")
+        if said := error_in(text):
+            remedy = "pods are removed after a while, but the volume keeps logs/ of every run"
+            if task.state == "RUNNING":
+                asked = f"kubectl logs --follow {task.pods[-1]} --container main"
+                remedy = f"a server for one user gives it when the stage has ended, until then: {asked}"
+            raise RunError(f"the server cannot give the log of {task.title} ({said}): {remedy}")
+        return text
 
     def follow(self, identity: str, say: Callable[[Task | str], None]) -> Run:
         """Waits for the end of a run.
@@ -170,7 +201,7 @@ class ClusterRuns:
         Raises:
             RunError: the server was away for too long.
         """
-        seen: dict[str, str] = {}
+        seen: dict[str, tuple[str, int]] = {}
         silent_since: float | None = None
         while True:
             try:
@@ -186,8 +217,9 @@ class ClusterRuns:
                     say("the server answers again")
                 silent_since = None
                 for task in run.tasks:
-                    if seen.get(task.name) != task.state:
-                        seen[task.name] = task.state
+                    now = (task.state, len(task.pods))
+                    if task.started and seen.get(task.name) != now:
+                        seen[task.name] = now
                         say(task)
                 if run.state in ENDED:
                     return run
@@ -199,47 +231,65 @@ def name_filter(name: str) -> str:
     return json.dumps({"predicates": [{"operation": _EQUALS, "key": "display_name", "stringValue": name}]})
 
 
-def _run(run: Any) -> Run:
-    details = run.run_details.task_details if run.run_details else None
-    return Run(
-        id=run.run_id,
-        name=run.display_name or run.run_id,
-        state=run.state or "PENDING",
-        created=run.created_at,
-        ended=_moment(run.finished_at),
-        error=_error(run.error),
-        schedule=run.recurring_run_id or "",
-        tasks=tuple(_tasks(details or [])),
-    )
+def schedule_of(raw: Any) -> dict[str, Any]:
+    """What a schedule keeps of itself, in the parameter `run` of all that it starts; empty where there is none."""
+    try:
+        parameters = raw.runtime_config.parameters
+        return dict(json.loads(parameters["run"]).get("schedule") or {})
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return {}
 
 
-def _tasks(details: list[Any]) -> Iterator[Task]:
-    """The stages among the nodes of a run: KFP lists its own drivers, executors and groups with them."""
-    by_pod = {task.pod_name: task for task in details if task.pod_name}
-    for task in details:
-        name = task.display_name or ""
-        if not name or _INNER.fullmatch(name):
-            continue
+def error_in(text: str) -> str:
+    """What went wrong with a log: the server says 200 before it reads one, and puts an error in its place."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return ""
+    return str(document.get("error_message", "")) if isinstance(document, dict) else ""
+
+
+def _state(raw: Any) -> str:
+    """As the server has it, but a run that was stopped is not called failed, which 2.17 does."""
+    passed = [each.state for each in raw.state_history or []]
+    return "CANCELED" if raw.state == "FAILED" and passed[-2:] == ["CANCELING", "FAILED"] else raw.state or "PENDING"
+
+
+def _tasks(details: Sequence[Any]) -> Iterator[Task]:
+    """The stages among some thirty nodes, in their order: drivers, groups and what is put around retries are Argo's."""
+    nodes = {each.pod_name: each for each in details if each.pod_name}
+    ours = {each.display_name: each for each in details if not _INNER.fullmatch(each.display_name or "")}
+    retrains = "find-champion" in ours
+    titles = titles_of("retraining" if retrains else "training")
+    order = {name.replace("_", "-"): place for place, name in enumerate(titles)}
+    for name in sorted(ours, key=lambda name: order.get(name, len(order))):
+        node = ours[name]
+        pods = [*_pods(node, nodes)]
         yield Task(
             name=name,
-            state=task.state or "PENDING",
-            started=_moment(task.start_time),
-            ended=_moment(task.end_time),
-            error=_error(task.error),
-            pods=tuple(_pods(task, by_pod)),
+            title=titles.get(name.replace("-", "_"), name),
+            state=node.state or "PENDING",
+            started=_moment(node.start_time),
+            ended=_moment(node.end_time),
+            error=_error(node.error) or (_error(pods[-1].error) if pods else ""),
+            pods=tuple(map(_pod_name, pods)),
         )
 
 
-def _pods(task: Any, by_pod: Mapping[str, Any]) -> Iterator[str]:
-    """The leaves below a node, which are the ones with a log."""
-    children = [child.pod_name for child in task.child_tasks or [] if child.pod_name]
-    if not children and task.pod_name:
-        yield task.pod_name
-    for pod in children:
-        if pod not in by_pod:
-            yield pod
-        elif not (by_pod[pod].display_name or "").endswith("-driver"):
-            yield from _pods(by_pod[pod], by_pod)
+def _pods(node: Any, nodes: Mapping[str, Any]) -> Iterator[Any]:
+    """The nodes of a stage's pods: leaves below its own, attempt by attempt, without its driver's."""
+    if (node.display_name or "").endswith("-driver"):
+        return
+    children = [nodes[each.pod_name] for each in node.child_tasks or [] if each.pod_name in nodes]
+    for child in children:
+        yield from _pods(child, nodes)
+    if not children and (node.display_name or "").startswith("executor"):
+        yield node
+
+
+def _pod_name(node: Any) -> str:
+    workflow, _, mark = node.pod_name.rpartition("-")
+    return f"{workflow}-{_IMPLEMENTATION}-{mark}"
 
 
 def _moment(time: datetime | None) -> datetime | None:

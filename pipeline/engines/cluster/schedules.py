@@ -1,36 +1,38 @@
 """Schedules on a cluster: recurring runs of Kubeflow Pipelines.
 
-KFP cannot edit a recurring run. A changed schedule is therefore a new one that takes over from the old:
+KFP cannot edit a recurring run, and one that is enabled after a pause starts the latest time that it missed. So
+whatever changes a schedule, `resume` too, makes a new one that takes over from the old:
 
     1. the new one is made, disabled, with a note of whether it is to be enabled
-    2. the old one is disabled, 3. the new one enabled, 4. the old one deleted
+    2. the old one is disabled, 3. the new one enabled, 4. the old one deleted; what it has started is left alone
 
-At no time are both enabled, and whoever comes after an `ensure` that was cut off finds what is left to be done from
-what is there. The hand-over keeps its distance from the times that either is due at, since the controller needs some
-seconds to notice.
+At no time are both enabled, and whoever comes after a change that was cut off finds what is left to be done from what
+is there: the newest says what was meant. The hand-over waits for the end of a run under way, of which the new one would
+not know, and keeps its distance from the times that either is due at, since the controller needs seconds to notice.
+The note travels in the parameter `run` of all that is started: a description holds 255 characters.
 """
 
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from gan_models.errors import RequestError, unknown_name
-from pipeline.engines.cluster.client import PAGE
-from pipeline.engines.cluster.runs import ENDED, ClusterRuns, name_filter
+from gan_models.errors import RequestError, RunError, unknown_name
+from pipeline.engines.cluster.runs import ENDED, POLL_SECONDS, ClusterRuns, name_filter, schedule_of
 from pipeline.engines.cluster.settings import ClusterSettings
 from pipeline.engines.cluster.submission import Submission, build_submission
 from pipeline.request.request import Request
 from pipeline.scheduling.cron import next_due
 from pipeline.scheduling.schedule import Change, Schedule, ScheduledRun, ScheduleStatus
 
-SHOWN_RUNS = 5
+SHOWN_RUNS, LOOKED_AT = 5, 20
+COLUMN = 255  # characters of a text in KFP's tables: a longer one is refused when half of it is done
 DISTANCE_SECONDS = 15  # of a hand-over from any time that is due
 LONGEST_WAIT_SECONDS = 60  # for such a moment: with a run every few seconds there is none
 _TITLE = "Schedule of gan-pipeline"
@@ -64,51 +66,52 @@ class ClusterSchedules:
         if [kept.digest for kept in found] == [digest]:
             return "unchanged"
         if not found:
-            self._create(schedule, submission, digest, enable=not schedule.paused, enabled=not schedule.paused)
+            self._create(self._body(schedule, submission, digest, enable=not schedule.paused), not schedule.paused)
         elif digest not in [kept.digest for kept in found]:
             self._await_quiet(schedule, *(kept.schedule for kept in found))
             # A hand-over that was cut off may have left all of them disabled: the newest knows what was meant.
             enable = not found[0].schedule.paused if len(found) == 1 else found[-1].enable
-            self._create(schedule, submission, digest, enable, enabled=False)
-        self._settle(schedule.name, digest)
+            self._create(self._body(schedule, submission, digest, enable), enabled=False)
+        self._settle(schedule.name)
         return "changed" if found else "created"
 
     def list(self) -> list[ScheduleStatus]:
         newest = {kept.schedule.name: kept for kept in self._all()}
-        return [_status(newest[name]) for name in sorted(newest)]
+        return [self._status(newest[name]) for name in sorted(newest)]
 
     def show(self, name: str) -> ScheduleStatus:
         kept = self._one(name)
         runs = [
-            ScheduledRun(id=run.id, state=run.state, due=run.created, ended=run.ended, sentence=run.error)
-            for run in self._runs.list(SHOWN_RUNS, every_experiment=True, schedule=kept.id)
+            ScheduledRun(id=run.id, state=run.state, due=run.due or run.created, ended=run.ended, sentence=run.error)
+            for run in self._runs.list(SHOWN_RUNS, every_experiment=True, schedule=name)
         ]
-        return _status(kept).model_copy(update={"runs": runs})
+        return self._status(kept).model_copy(update={"runs": runs})
 
     def pause(self, name: str) -> None:
-        self._do("disable", self._one(name))
+        self._do("disable", self._settled(name))
 
     def resume(self, name: str) -> None:
         """From the next time that is due on: what was due in between is not made up for."""
-        self._do("enable", self._one(name))
+        kept = self._settled(name)
+        if kept.schedule.paused:
+            self._await_quiet(kept.schedule)
+            self._create(_copy(kept, enable=True), enabled=False)
+            self._settle(name)
 
     def run_now(self, name: str) -> str:
         """Starts one run outside of its times; its id. RequestError where a run of it has not ended yet."""
         from kfp_server_api import V2beta1Run
 
         kept = self._one(name)
-        for run in self._runs.list(PAGE, every_experiment=True, schedule=kept.id):
-            if run.state not in ENDED:
-                raise RequestError(
-                    f"the run {run.name} of {name} has not ended yet, and they never overlap: wait for it"
-                )
+        if busy := self._under_way(name):
+            raise RequestError(f"the run {busy} of {name} has not ended yet, and they never overlap: wait for it")
         body = V2beta1Run(
             experiment_id=kept.raw.experiment_id,
-            display_name=f"{name} by hand",
+            # Of equal names the server makes one run.
+            display_name=f"{name} by hand {datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3],
             pipeline_spec=kept.raw.pipeline_spec,
             runtime_config=kept.raw.runtime_config,
             service_account=kept.raw.service_account,
-            recurring_run_id=kept.id,
         )
         return self._runs.start("start the run", body).id
 
@@ -119,9 +122,8 @@ class ClusterSchedules:
 
     # -- the hand-over ----------------------------------------------------------------------------------------------
 
-    def _create(self, schedule: Schedule, submission: Submission, digest: str, enable: bool, enabled: bool) -> None:
+    def _body(self, schedule: Schedule, submission: Submission, digest: str, enable: bool) -> Any:
         from kfp_server_api import (
-            RecurringRunMode,
             V2beta1CronSchedule,
             V2beta1PeriodicSchedule,
             V2beta1RecurringRun,
@@ -134,50 +136,72 @@ class ClusterSchedules:
         else:
             trigger = V2beta1Trigger(periodic_schedule=V2beta1PeriodicSchedule(interval_second=str(schedule.every)))
         about = {"digest": digest, "enable": enable, "schedule": schedule.model_dump(mode="json")}
-        body = V2beta1RecurringRun(
+        return V2beta1RecurringRun(
             experiment_id=self._runs.experiment(),
-            namespace=self._client.connection.namespace,
             display_name=schedule.name,
-            description=f"{_TITLE}: {submission.about}\n{json.dumps(about, sort_keys=True)}",
+            description=f"{_TITLE}: {submission.about}"[:COLUMN],
             pipeline_spec=submission.pipeline.body,
-            runtime_config=V2beta1RuntimeConfig(parameters=dict(submission.arguments)),
+            runtime_config=V2beta1RuntimeConfig(parameters=_remembering(submission.arguments, about)),
             service_account=self._client.connection.service_account,
             trigger=trigger,
-            mode=RecurringRunMode.ENABLE if enabled else RecurringRunMode.DISABLE,
             no_catchup=True,
             max_concurrency="1",
         )
-        api = self._client.kfp.recurring_runs
-        self._client.call("make the schedule", api.recurring_run_service_create_recurring_run, body)
 
-    def _settle(self, name: str, digest: str) -> None:
-        """Leaves one recurring run of a name: the oldest that is as wanted, unless somebody else has made a newer."""
-        found = self._find(name)
-        wanted = [kept for kept in found if kept.digest == digest]
-        if not wanted:  # somebody else has deleted or changed it meanwhile
-            return
-        keep = wanted[0]
-        others = [
-            kept
-            for kept in found
-            if kept.id != keep.id and (kept.digest == digest or kept.raw.created_at <= keep.raw.created_at)
-        ]
+    def _create(self, body: Any, enabled: bool) -> None:
+        from kfp_server_api import RecurringRunMode
+
+        body.mode = RecurringRunMode.ENABLE if enabled else RecurringRunMode.DISABLE
+        api = self._client.kfp.recurring_runs
+        try:
+            self._client.call("make the schedule", api.recurring_run_service_create_recurring_run, body)
+        except RunError as error:
+            # Kubernetes comes before the server's tables, and nothing is rolled back.
+            look = f"kubectl get scheduledworkflows -n {self._client.connection.namespace}"
+            raise RunError(f"{error}; Kubernetes may hold one by now that the server does not know: {look}") from None
+
+    def _settle(self, name: str) -> None:
+        """Leaves one recurring run of a name: the newest, which says what was meant."""
+        *others, keep = self._find(name)
         for other in others:
-            self._do("disable", other)
-        if others and keep.enable:
+            if not other.schedule.paused:
+                self._do("disable", other)
+        if others and keep.enable and keep.schedule.paused:
+            if keep.schedule.due_after(keep.raw.created_at, keep.raw.created_at) <= datetime.now(UTC):
+                self._await_quiet(keep.schedule)  # it owes a time by now, and would start it at once
+                self._create(_copy(keep, enable=True), enabled=False)
+                *others, keep = self._find(name)
             self._do("enable", keep)
         for other in others:
             self._do("delete", other)
 
+    def _settled(self, name: str) -> _Kept:
+        """The one of that name, once a change that was cut off is finished; RequestError where there is none."""
+        self._one(name)
+        self._settle(name)
+        return self._one(name)
+
     def _await_quiet(self, *schedules: Schedule) -> None:
-        """Waits while one of them is due, or has just been."""
-        end = time.monotonic() + LONGEST_WAIT_SECONDS
-        said = False
-        while time.monotonic() < end and any(_is_near(schedule) for schedule in schedules):
-            if not said:
-                self._note(f"{schedules[0].name} is due about now: waiting for a quiet moment to change it")
-                said = True
-            time.sleep(1)
+        """Waits for the end of a run under way, and while one of them is due or has just been."""
+        end, said = time.monotonic() + LONGEST_WAIT_SECONDS, ""
+        name = schedules[0].name
+        while True:
+            if busy := self._under_way(name):
+                end = time.monotonic() + LONGEST_WAIT_SECONDS
+                sentence = f"the run {busy} is under way: {name} changes when it has ended (Ctrl-C leaves it as it is)"
+            elif time.monotonic() < end and any(_is_near(schedule) for schedule in schedules):
+                sentence = f"{name} is due about now: waiting for a quiet moment to change it"
+            else:
+                return
+            if sentence != said:
+                self._note(sentence)
+                said = sentence
+            time.sleep(POLL_SECONDS if busy else 1)
+
+    def _under_way(self, name: str) -> str:
+        """A run of the schedule that has not ended, by its name; "" where there is none."""
+        runs = self._runs.list(LOOKED_AT, every_experiment=True, schedule=name)
+        return next((run.name for run in runs if run.state not in ENDED), "")
 
     # -- the server ---------------------------------------------------------------------------------------------------
 
@@ -209,8 +233,19 @@ class ClusterSchedules:
 
     def _do(self, what: Literal["enable", "disable", "delete"], kept: _Kept) -> None:
         doing = {"enable": "resume", "disable": "pause"}.get(what, what)
-        api = self._client.kfp.recurring_runs
-        self._client.call(f"{doing} the schedule", getattr(api, f"recurring_run_service_{what}_recurring_run"), kept.id)
+        method = getattr(self._client.kfp.recurring_runs, f"recurring_run_service_{what}_recurring_run")
+        # Kubernetes would take all runs that it ever started along, one under way among them.
+        named = {"propagation_policy": "ORPHAN"} if what == "delete" else {}
+        self._client.call(f"{doing} the schedule", method, kept.id, **named)
+
+    def _status(self, kept: _Kept) -> ScheduleStatus:
+        schedule, following = kept.schedule, None
+        if schedule.cron and not schedule.paused:
+            zone = ZoneInfo(schedule.timezone)
+            following = next_due(schedule.cron, _clock(schedule), both_with_star=True).replace(tzinfo=zone)
+        elif not schedule.paused:
+            following = schedule.due_after(datetime.now(UTC), kept.raw.created_at)
+        return ScheduleStatus(schedule=schedule, next_run=following)
 
     def _check_timezone(self, schedule: Schedule) -> None:
         zone = self._settings.connection.timezone
@@ -237,7 +272,7 @@ def _is_near(schedule: Schedule) -> bool:
     if schedule.cron is None:
         return False
     now, distance = _clock(schedule), timedelta(seconds=DISTANCE_SECONDS)
-    return next_due(schedule.cron, now - distance - timedelta(seconds=1)) <= now + distance
+    return next_due(schedule.cron, now - distance - timedelta(seconds=1), both_with_star=True) <= now + distance
 
 
 def _clock(schedule: Schedule) -> datetime:
@@ -245,15 +280,32 @@ def _clock(schedule: Schedule) -> datetime:
     return datetime.now(ZoneInfo(schedule.timezone)).replace(tzinfo=None)
 
 
+def _remembering(arguments: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a pipeline whose `run` carries the note."""
+    run = {**json.loads(arguments["run"]), "schedule": about}
+    return {**arguments, "run": json.dumps(run, sort_keys=True)}
+
+
+def _copy(kept: _Kept, enable: bool) -> Any:
+    """The same recurring run, to be made anew: it owes no time that the old one missed."""
+    from kfp_server_api import V2beta1RecurringRun, V2beta1RuntimeConfig
+
+    same = ("experiment_id", "display_name", "description", "pipeline_spec", "service_account", "trigger")
+    parameters = _remembering(kept.raw.runtime_config.parameters, {**schedule_of(kept.raw), "enable": enable})
+    return V2beta1RecurringRun(
+        **{name: getattr(kept.raw, name) for name in same},
+        runtime_config=V2beta1RuntimeConfig(parameters=parameters),
+        no_catchup=True,
+        max_concurrency="1",
+    )
+
+
 def _kept(raw: Any) -> _Kept | None:
     """None: somebody else's."""
-    title, _, about = (raw.description or "").partition("\n")
-    if not title.startswith(_TITLE):
-        return None
+    fields = schedule_of(raw)
     try:
-        fields = json.loads(about)
         schedule = Schedule.model_validate(fields["schedule"])
-    except (ValueError, KeyError, ValidationError):
+    except (KeyError, ValidationError):
         return None
     enabled = (raw.mode or raw.status) in ("ENABLE", "ENABLED")
     return _Kept(
@@ -263,10 +315,3 @@ def _kept(raw: Any) -> _Kept | None:
         enable=bool(fields.get("enable", True)),
         raw=raw,
     )
-
-
-def _status(kept: _Kept) -> ScheduleStatus:
-    schedule, following = kept.schedule, None
-    if schedule.cron and not schedule.paused:  # of an interval only the controller knows
-        following = next_due(schedule.cron, _clock(schedule)).replace(tzinfo=ZoneInfo(schedule.timezone))
-    return ScheduleStatus(schedule=schedule, next_run=following)

@@ -15,6 +15,7 @@ import pytest
 from pipeline.definitions.stages import run_titles
 from pipeline.versions import code_version
 from tests.pipeline.kfp_server import API, Fault, KfpServer
+from tests.pipeline.kfp_workflows import STAGES
 
 IMAGE = "registry.example/gan-pipeline:0.1.0"
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
@@ -74,7 +75,51 @@ def test_wait_ends_as_badly_as_the_run(ask: Callable, server: KfpServer) -> None
     assert "✗ 2 train (failed): 0:01: main: Error (exit code 1)" in answer.err
     report = json.loads(answer.out)
     assert (report["state"], report["error"]) == ("FAILED", "train-gan failed")
-    assert report["stages"][-1]["name"] == "train-gan"
+    states = {stage["name"]: stage["state"] for stage in report["stages"]}
+    assert states == dict(zip(STAGES, ["SUCCEEDED", "FAILED", "PENDING", "PENDING", "PENDING"], strict=True))
+
+
+def test_stages_are_in_their_order_and_nothing_of_argo_is_shown(ask: Callable, server: KfpServer) -> None:
+    """The server gives some thirty nodes, in no order."""
+    ask("submit", *TINY, "--image", IMAGE, "--name", "night")
+    run = only_run(server)
+    for _ in range(3):
+        shown = ask("runs", "show", "night").out.splitlines()
+    assert len(run.run_details.task_details) > 15
+    assert shown[0] == "night: running"
+    assert shown[1:-1] == [
+        *("✓ 1 prepare data: 0:01", "▸ 2 train"),
+        *("· 3 select checkpoint (pending)", "· 4 evaluate (pending)", "· 5 export (pending)"),
+    ]
+
+
+def test_attempts_are_counted(ask: Callable, server: KfpServer) -> None:
+    ask("submit", *TINY, "--image", IMAGE, "--name", "night")
+    workflow = server.workflow(only_run(server))
+    for _ in range(3):
+        workflow.move_on(server.now)
+    for _ in range(2):
+        workflow.lose_pod(server.now)
+    assert "2 train, 3rd attempt" in ask("runs", "show", "night").out
+
+
+def test_a_run_whose_work_is_gone_is_told_as_that(ask: Callable, server: KfpServer) -> None:
+    ask("submit", *TINY, "--image", IMAGE, "--name", "night")
+    ask("runs", "show", "night")
+    server.workflows.clear()
+    stopped = ask("runs", "stop", "night")
+    assert (stopped.code, "reads running and will for ever" in stopped.sentence) == (2, True)
+
+
+def test_the_log_of_a_stage_at_work(ask: Callable, server: KfpServer) -> None:
+    """A server for one user cannot give it, and says so with a 200."""
+    ask("submit", *TINY, "--image", IMAGE, "--name", "night")
+    answer = ask("runs", "logs", "night", "--stage", "prepare-data")
+    assert (answer.code, answer.out) == (1, "")
+    assert "the server cannot give the log of 1 prepare data (error getting logs of pod" in answer.sentence
+    assert "kubectl logs --follow" in answer.sentence
+    waiting = ask("runs", "logs", "night", "--stage", "export-samples")
+    assert (waiting.code, "5 export of night has not started" in waiting.sentence) == (2, True)
 
 
 def test_waiting_outlives_a_server_that_is_away(ask: Callable, server: KfpServer) -> None:
@@ -119,6 +164,7 @@ def test_stop_and_continue(ask: Callable, server: KfpServer) -> None:
     assert ask("runs", "stop", "night").code == 0
     assert only_run(server).state == "CANCELING"
     assert ask("runs", "show", "night").out.startswith("night: canceled")
+    assert only_run(server).state == "FAILED", "as a server of 2.17 calls it"
     assert ask("runs", "retry", "night", "--wait").code == 0
 
 
@@ -158,7 +204,8 @@ def test_no_run_anywhere_and_no_log_yet(ask: Callable, server: KfpServer) -> Non
 def test_a_log_that_is_gone(ask: Callable, server: KfpServer) -> None:
     ask("submit", *TINY, "--image", IMAGE, "--name", "night", "--wait")
     server.logs.clear()
-    assert "pods are removed after a while" in ask("runs", "logs", "night").sentence
+    answer = ask("runs", "logs", "night")
+    assert (answer.code, "pods are removed after a while" in answer.sentence) == (1, True)
 
 
 # -- what is refused before anything is sent ---------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 import pytest
 
 from gan_models.errors import RequestError, RunError
+from pipeline.engines.cluster.runs import ClusterRuns
 from pipeline.engines.cluster.schedules import ClusterSchedules
 from pipeline.engines.cluster.settings import ClusterSettings, read_settings
 from pipeline.engines.cluster.submission import Submission, build_submission
 from pipeline.request.request import Request
 from pipeline.scheduling.schedule import Schedule, Scheduler, make_schedule
 from tests.pipeline.kfp_server import API, Fault, KfpServer
+from tests.pipeline.kfp_workflows import cron_times
 
 IMAGE = "registry.example/gan-pipeline:0.1.0"
 TINY = {"recipe": "dcgan", "data": "digits", "overrides": ["training.steps=20"]}
@@ -39,6 +42,7 @@ def build() -> Callable[[Request, ClusterSettings], Submission]:
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[KfpServer]:
     monkeypatch.setattr("pipeline.engines.cluster.client.REPEAT_WAIT", 0.01)
     monkeypatch.setattr("pipeline.engines.cluster.schedules._is_near", lambda schedule: False)
+    monkeypatch.setattr("pipeline.engines.cluster.schedules.POLL_SECONDS", 0.01)
     with KfpServer() as server:
         yield server
 
@@ -62,6 +66,17 @@ def nightly(**changes: Any) -> Schedule:
 def only(server: KfpServer) -> Any:
     (kept,) = server.schedules.values()
     return kept
+
+
+def end(server: KfpServer) -> None:
+    """Every run that is under way ends well."""
+    for run in server.runs.values():
+        run.state = "SUCCEEDED"
+
+
+def at(server: KfpServer, days: int, hour: int = 2, minute: int = 0) -> datetime:
+    """A time of a day that is so far from the server's today."""
+    return server.now.replace(hour=hour, minute=minute, second=0, microsecond=0) + timedelta(days=days)
 
 
 def test_a_new_schedule_is_as_kubeflow_wants_it(server: KfpServer, schedules: Scheduler) -> None:
@@ -123,7 +138,7 @@ CHANGES = [("POST", r"/recurringruns$"), ("POST", ":disable$"), ("POST", ":enabl
 @pytest.mark.parametrize("kind", ["500", "done"])
 @pytest.mark.parametrize(
     ("cut", "paused"),
-    [(cut, paused) for cut in CHANGES for paused in (False, True) if not (paused and ":enable" in cut[1])],
+    [(cut, paused) for cut in CHANGES for paused in (False, True) if not (paused and "able" in cut[1])],
 )
 def test_a_change_that_is_cut_off_anywhere_is_finished_by_the_next(
     server: KfpServer, schedules: Scheduler, cut: tuple[str, str], kind: str, paused: bool
@@ -141,12 +156,12 @@ def test_a_change_that_is_cut_off_anywhere_is_finished_by_the_next(
 
 def test_no_run_is_lost_or_doubled_by_edits(server: KfpServer, schedules: Scheduler) -> None:
     """A run every ten seconds, edited between any two, half of the edits cut off."""
-    start = datetime(2026, 3, 1, tzinfo=UTC)
+    start = at(server, 1)
+    server.now = start - timedelta(seconds=1)
     schedules.ensure(nightly(cron="*/10 * * * * *"))
     for second in range(120):
         server.tick(start + timedelta(seconds=second))
-        for run in server.runs.values():
-            run.state = "SUCCEEDED"
+        end(server)
         if second % 10 == 5:
             if second % 20 == 5:
                 server.faults.append(Fault(*CHANGES[second // 20 % 4], "done"))
@@ -156,20 +171,182 @@ def test_no_run_is_lost_or_doubled_by_edits(server: KfpServer, schedules: Schedu
                     schedules.ensure(nightly(cron="*/10 * * * * *", request=request))
                 except RunError:
                     continue
-    assert sorted(run.display_name[-8:] for run in server.runs.values()) == [
-        f"00:{second // 60:02d}:{second % 60:02d}" for second in range(0, 120, 10)
-    ]
+    due = [start + timedelta(seconds=second) for second in range(0, 120, 10)]
+    assert sorted(run.scheduled_at for run in server.runs.values()) == due
 
 
 def test_two_who_ensure_the_same_at_once_leave_one(server: KfpServer, schedules: Scheduler) -> None:
+    """Both have found none, and so made one."""
+    import requests
+    from kfp_server_api import ApiClient
+
     schedules.ensure(nightly())
-    (first,) = server.schedules.values()
-    twin = type(first)(**{name: getattr(first, name) for name in first.openapi_types})
-    twin.recurring_run_id = "twin"
-    server.schedules["twin"] = twin
+    body = ApiClient().sanitize_for_serialization(only(server))
+    assert requests.post(f"{server.address}{API}/recurringruns", json={**body, "namespace": ""}, timeout=10).ok
+    assert len(server.scheduled) == 2
     schedules.ensure(nightly())
-    assert only(server).recurring_run_id == first.recurring_run_id
     assert only(server).mode == "ENABLE"
+    assert [each.enabled for each in server.scheduled.values()] == [True]
+
+
+@pytest.mark.parametrize("multi_user", [False, True])
+def test_a_server_for_one_user_and_one_for_many(
+    monkeypatch: pytest.MonkeyPatch, build: Callable[[Request, ClusterSettings], Submission], multi_user: bool
+) -> None:
+    """For one user, experiments belong to no namespace: a body that names one is refused."""
+    monkeypatch.setattr("pipeline.engines.cluster.schedules.build_submission", build)
+    monkeypatch.setattr("pipeline.engines.cluster.schedules._is_near", lambda schedule: False)
+    with KfpServer(multi_user=multi_user) as server:
+        schedules = ClusterSchedules(settings_for(server, namespace="team"))
+        assert schedules.ensure(nightly()) == "created"
+        assert schedules.ensure(nightly(cron="0 0 3 * * *")) == "changed"
+        assert schedules.ensure(nightly(cron="0 0 3 * * *")) == "unchanged"
+        schedules.pause("nightly")
+        schedules.resume("nightly")
+        schedules.run_now("nightly")
+        (kept,) = schedules.list()
+        assert (kept.schedule.name, kept.schedule.paused) == ("nightly", False)
+        assert server.experiments[only(server).experiment_id].namespace == ("team" if multi_user else "")
+
+
+def test_a_request_of_any_length_fits_the_tables(server: KfpServer) -> None:
+    """A description holds 255 characters: a longer one is refused when Kubernetes has the schedule already."""
+    schedules = ClusterSchedules(settings_for(server))
+    overrides = [f"training.steps={number}" for number in range(10, 90)]
+    request = {**TINY, "overrides": overrides, "name": "n" * 60}
+    assert schedules.ensure(nightly(name="n" * 40, request=request)) == "created"
+    assert schedules.show("n" * 40).schedule.request["overrides"] == overrides
+    assert len(only(server).description) <= 255
+    assert len(server.scheduled) == 1
+
+
+def test_what_the_server_lost_halfway_is_said(
+    server: KfpServer, schedules: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.engines.cluster.schedules.COLUMN", 300)
+    monkeypatch.setattr("pipeline.engines.cluster.schedules._TITLE", "t" * 300)
+    with pytest.raises(RunError, match="Kubernetes may hold one by now that the server does not know: kubectl get"):
+        schedules.ensure(nightly())
+    assert (len(server.schedules), len(server.scheduled)) == (0, 1)
+
+
+def test_resume_starts_nothing_that_was_missed(server: KfpServer, schedules: Scheduler) -> None:
+    schedules.ensure(nightly())
+    schedules.pause("nightly")
+    server.tick(at(server, 3, hour=12))
+    assert server.runs == {}
+    schedules.resume("nightly")
+    server.tick(at(server, 0, hour=12, minute=1))
+    assert server.runs == {}
+    server.tick(at(server, 1))
+    assert [run.scheduled_at for run in server.runs.values()] == [at(server, 0)]
+
+
+def test_enabling_by_other_means_owes_the_latest_missed_time(server: KfpServer, schedules: Scheduler) -> None:
+    """What the controller does, and `resume` keeps from happening."""
+    schedules.ensure(nightly(paused=True))
+    server.tick(at(server, 3, hour=12))
+    server.scheduled[next(iter(server.scheduled))].enabled = True
+    server.tick(at(server, 0, hour=12, minute=1))
+    assert [run.scheduled_at for run in server.runs.values()] == [at(server, 0)]
+
+
+def test_a_change_waits_for_the_run_under_way(
+    server: KfpServer, build: Callable[[Request, ClusterSettings], Submission], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.engines.cluster.schedules.build_submission", build)
+    said: list[str] = []
+
+    def note(sentence: str) -> None:
+        assert len(server.schedules) == 1
+        said.append(sentence)
+
+    schedules = ClusterSchedules(settings_for(server), note)
+    schedules.ensure(nightly())
+    server.tick(at(server, 1))
+    (run,) = server.runs.values()
+    passed = iter(range(100))
+    monkeypatch.setattr(
+        "pipeline.engines.cluster.schedules.time.sleep", lambda seconds: end(server) if next(passed) == 3 else None
+    )
+    assert schedules.ensure(nightly(cron="0 0 3 * * *")) == "changed"
+    assert (len(said), "is under way: nightly changes when it has ended" in said[0]) == (1, True)
+    assert (run.run_id in server.workflows, len(server.schedules)) == (True, 1), "it is still there"
+
+
+def test_delete_leaves_the_run_under_way(server: KfpServer, schedules: Scheduler) -> None:
+    schedules.ensure(nightly())
+    server.tick(at(server, 1))
+    (run,) = server.runs.values()
+    schedules.delete("nightly")
+    assert server.schedules == {} == server.scheduled
+    assert run.run_id in server.workflows
+
+
+def test_a_run_is_called_by_its_schedule_and_when_it_was_due(server: KfpServer, schedules: Scheduler) -> None:
+    schedules.ensure(nightly())
+    server.tick(at(server, 1))
+    (raw,) = server.runs.values()
+    assert raw.display_name.count("-") > 1, "what Kubernetes calls it"
+    runs = ClusterRuns(settings_for(server).connection)
+    (listed,) = runs.list(5, every_experiment=True)
+    assert listed.name == f"nightly {at(server, 0):%Y-%m-%d %H:%M}"
+    assert (runs.find("nightly").id, runs.find(listed.name).id) == (raw.run_id, raw.run_id)
+    assert schedules.show("nightly").runs[0].due == at(server, 0)
+
+
+def test_runs_of_earlier_ids_are_known(server: KfpServer, schedules: Scheduler) -> None:
+    schedules.ensure(nightly())
+    server.tick(at(server, 1))
+    end(server)
+    schedules.ensure(nightly(cron="0 0 3 * * *"))
+    server.tick(at(server, 1, hour=3))
+    assert len({run.recurring_run_id for run in server.runs.values()}) == 2
+    assert len(schedules.show("nightly").runs) == 2
+    with pytest.raises(RequestError, match="has not ended yet"):
+        schedules.run_now("nightly")
+
+
+def test_run_now_twice_runs_twice(server: KfpServer, schedules: Scheduler) -> None:
+    schedules.ensure(nightly())
+    first = schedules.run_now("nightly")
+    end(server)
+    assert schedules.run_now("nightly") != first
+    assert len(server.runs) == 2
+
+
+def test_equal_names_of_one_schedule_are_one_run(server: KfpServer, schedules: Scheduler) -> None:
+    """What the server does with them: so `run-now` gives each its own."""
+    import requests
+    from kfp_server_api import ApiClient
+
+    schedules.ensure(nightly())
+    kept = ApiClient().sanitize_for_serialization(only(server))
+    fields = ("experiment_id", "pipeline_spec", "runtime_config", "recurring_run_id", "display_name")
+    body = {name: kept[name] for name in fields}
+    first, second = (requests.post(f"{server.address}{API}/runs", json=body, timeout=10).json() for _ in range(2))
+    assert first["run_id"] == second["run_id"]
+
+
+def test_an_interval_says_when_it_runs_next(server: KfpServer, schedules: Scheduler) -> None:
+    schedules.ensure(nightly(cron=None, every=3600))
+    shown = schedules.show("nightly").next_run
+    assert shown == only(server).created_at + timedelta(seconds=3600)
+
+
+@pytest.mark.parametrize(
+    ("cron", "weekday_alone"),
+    [("0 0 2 */2 * MON", False), ("0 0 2 1-31 * MON", True), ("0 0 2 * * MON", False), ("0 0 2 13 * MON", True)],
+)
+def test_days_are_counted_as_the_server_counts_them(
+    server: KfpServer, schedules: Scheduler, cron: str, weekday_alone: bool
+) -> None:
+    """Of the month and of the week: either will do, unless one begins with a star; `*/2` is a star."""
+    schedules.ensure(nightly(cron=cron))
+    following = schedules.show("nightly").next_run
+    assert following == cron_times(cron, server.now, server.now + timedelta(days=40))[0]
+    days = cron_times(cron, server.now, server.now + timedelta(days=400))
+    assert any(day.isoweekday() != 1 for day in days) is weekday_alone
 
 
 def test_a_change_keeps_away_from_times_that_are_due(monkeypatch: pytest.MonkeyPatch, server: KfpServer) -> None:
@@ -185,7 +362,7 @@ def test_a_change_keeps_away_from_times_that_are_due(monkeypatch: pytest.MonkeyP
 def test_list_show_and_run_now(server: KfpServer, schedules: Scheduler) -> None:
     for name in ("weekly", "nightly"):
         schedules.ensure(nightly(name=name))
-    server.tick(datetime(2026, 3, 1, 2, tzinfo=UTC))
+    server.tick(at(server, 1))
     assert [each.schedule.name for each in schedules.list()] == ["nightly", "weekly"]
     shown = schedules.show("nightly")
     assert shown.schedule == nightly()
@@ -196,16 +373,9 @@ def test_list_show_and_run_now(server: KfpServer, schedules: Scheduler) -> None:
         schedules.run_now("nightly")
     server.runs[shown.runs[0].id].state = "SUCCEEDED"
     made = server.runs[schedules.run_now("nightly")]
-    assert made.display_name == "nightly by hand"
+    assert made.display_name.startswith("nightly by hand ")
     assert made.runtime_config.parameters["seed"] == 0
     assert schedules.show("nightly").runs[0].id == made.run_id
-
-
-def test_delete_leaves_the_runs(server: KfpServer, schedules: Scheduler) -> None:
-    schedules.ensure(nightly())
-    schedules.run_now("nightly")
-    schedules.delete("nightly")
-    assert (server.schedules, len(server.runs)) == ({}, 1)
 
 
 def test_names_that_are_not_there(server: KfpServer, schedules: Scheduler) -> None:
@@ -219,7 +389,8 @@ def test_names_that_are_not_there(server: KfpServer, schedules: Scheduler) -> No
 
 def test_recurring_runs_of_others_are_left_alone(server: KfpServer, schedules: Scheduler) -> None:
     schedules.ensure(nightly())
-    only(server).description = "made by hand"
+    parameters = only(server).runtime_config.parameters
+    parameters["run"] = json.dumps({**json.loads(parameters["run"]), "schedule": {}})
     assert schedules.list() == []
     schedules.ensure(nightly())
     assert len(server.schedules) == 2
@@ -227,17 +398,25 @@ def test_recurring_runs_of_others_are_left_alone(server: KfpServer, schedules: S
 
 def test_a_recurring_run_of_before_is_read(server: KfpServer, schedules: Scheduler) -> None:
     schedules.ensure(nightly())
-    only(server).description = (
-        "Schedule of gan-pipeline: dcgan on digits, seed 0\n"
-        '{"digest": "0123456789abcdef", "enable": true, "schedule": {"cron": "0 0 2 * * *", "every": null, "name": '
-        '"nightly", "paused": false, "request": {"command": "retrain", "data": "digits", "force": true, "model": '
-        '"faces", "name": "nightly", "overrides": ["training.steps=20"], "recipe": "dcgan", "seed": 3, "warm_start": '
-        'true, "webhook_env": "HOOK"}, "timezone": "UTC"}}'
-    )
-    request = Request.parse(schedules.show("nightly").schedule.request)
-    assert (request.command, request.seed, request.model, request.webhook_env) == ("retrain", 3, "faces", "HOOK")
-    assert (request.overrides, request.force, request.warm_start) == (("training.steps=20",), True, True)
-    assert schedules.ensure(nightly(request=request.document())) == "changed"
+    request = {
+        **{
+            "command": "retrain",
+            "data": "digits",
+            "force": True,
+            "model": "faces",
+            "name": "nightly",
+            "recipe": "dcgan",
+        },
+        **{"overrides": ["training.steps=20"], "seed": 3, "warm_start": True, "webhook_env": "HOOK"},
+    }
+    times = {"cron": "0 0 2 * * *", "every": None, "name": "nightly", "paused": False, "timezone": "UTC"}
+    note = {"digest": "0123456789abcdef", "enable": True, "schedule": {**times, "request": request}}
+    parameters = only(server).runtime_config.parameters
+    parameters["run"] = json.dumps({**json.loads(parameters["run"]), "schedule": note})
+    read = Request.parse(schedules.show("nightly").schedule.request)
+    assert (read.command, read.seed, read.model, read.webhook_env) == ("retrain", 3, "faces", "HOOK")
+    assert (read.overrides, read.force, read.warm_start) == (("training.steps=20",), True, True)
+    assert schedules.ensure(nightly(request=read.document())) == "changed"
     parameters = only(server).runtime_config.parameters
     assert (parameters["model_name"], parameters["force"], parameters["warm_start"]) == ("faces", True, True)
 
