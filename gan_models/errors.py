@@ -19,6 +19,10 @@ class RunError(Exception):
     exit_code = 1
 
 
+class LostError(RunError):
+    """Something took a process away that would have gone on: the same again continues from its checkpoint."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> RequestError:
     """A sentence for a misspelt name, with the nearest right spelling first.
 

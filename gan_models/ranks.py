@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from gan_models.errors import RunError
+from gan_models.errors import LostError
 
 if TYPE_CHECKING:
     from gan_models.recipes.schema import Recipe
@@ -49,7 +49,7 @@ def wanted(recipe: Recipe, gpus: int) -> int:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[None]:
-    """While inside: a member of torchrun's group, NCCL between GPUs, else Gloo. RunError where another is gone."""
+    """While inside: a member of torchrun's group, NCCL between GPUs, else Gloo. LostError where another is gone."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
@@ -59,7 +59,7 @@ def joined(device: torch.device) -> Iterator[None]:
         yield
     except RuntimeError as error:
         if any(word in str(error).lower() for word in ("gloo", "nccl")):  # all that they have in common
-            raise RunError(
+            raise LostError(
                 "a training process lost another one (killed, or out of memory?): the same command continues"
             ) from error
         raise

@@ -4,22 +4,27 @@ SIGTERM and SIGINT ask for a stop. A stage that polls `Stage.stop_requested` (tr
 state and raises `Interrupted` by itself; elsewhere, when it does not poll for a while after the signal, and at the
 second signal, `Interrupted` is raised where the stage is. A stage whose starter died is told in the same way, by its
 own watching thread. In a container it cannot see who started it; there its standard input is held open by the starter
-and ends with it, or when the starter wants a stop.
+and ends with it, or when the starter wants a stop. On another machine it can see but a file that the starter changes.
 """
 
 import os
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 from components.processes import is_alive
 from components.stage.failures import Interrupted
+from gan_models.atomic import write_text
 
 PARENT_VARIABLE = "GAN_PIPELINE_PARENT"
 STANDARD_INPUT = "stdin"  # in place of a parent's mark: stop when standard input ends
+BEAT = "beat:"  # likewise, before the path of a file: stop when nobody is `beating` there
+BEAT_SECONDS, BEAT_LIMIT_SECONDS = 5.0, 45.0  # network volumes show a change late
 WATCH_SECONDS = 0.25
 POLL_IS_ALIVE_SECONDS = 5.0  # a stage that polled this recently will probably notice by itself
 PATIENCE_SECONDS = 10.0  # how long it has for that
@@ -79,7 +84,8 @@ def watch_parent(mark: str) -> Iterator[None]:
     """While inside: when the process `mark` names is gone, ask this one to stop, and end it if it does not.
 
     Args:
-        mark: `parent_mark()` of the process that started this one, or STANDARD_INPUT; empty: nobody to watch.
+        mark: `parent_mark()` of the process that started this one, STANDARD_INPUT, or BEAT and a file's path; empty:
+            nobody to watch.
     """
     if not mark:
         yield
@@ -93,10 +99,45 @@ def watch_parent(mark: str) -> Iterator[None]:
         over.set()
 
 
+@contextmanager
+def beating(file: Path) -> Iterator[None]:
+    """While inside, a file changes all the time: whoever watches it knows that this process is alive."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while True:
+            with suppress(OSError):  # a volume that is away; whoever watches is patient
+                file.parent.mkdir(parents=True, exist_ok=True)
+                write_text(file, uuid.uuid4().hex)
+            if over.wait(BEAT_SECONDS):
+                return
+
+    thread = threading.Thread(target=beat, name="beat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _until_silent(file: Path, over: threading.Event) -> None:
+    """Returns when a file has not changed for a while, by this machine's clock alone."""
+    seen, changed = "", time.monotonic()
+    while time.monotonic() - changed < BEAT_LIMIT_SECONDS:
+        with suppress(OSError, ValueError):
+            if (beat := file.read_text(encoding="utf-8")) != seen:
+                seen, changed = beat, time.monotonic()
+        if over.wait(min(BEAT_SECONDS, BEAT_LIMIT_SECONDS) / 2):
+            return
+
+
 def _watch(mark: str, over: threading.Event) -> None:
     if mark == STANDARD_INPUT:
         while os.read(0, 1024):
             pass
+    elif mark.startswith(BEAT):
+        _until_silent(Path(mark.removeprefix(BEAT)), over)
     else:
         while is_alive(mark):
             if over.wait(WATCH_SECONDS):

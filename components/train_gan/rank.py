@@ -21,7 +21,7 @@ from components.scratch import scratch_folder
 from components.stage.failures import failure_of
 from components.stage.progress import Event, EventLog, EventReader
 from components.stage.stopping import PARENT_VARIABLE, StopSignal, stop_on_signals, watch_parent
-from gan_models.errors import RequestError, RunError
+from gan_models.errors import LostError, RequestError, RunError
 
 if TYPE_CHECKING:
     import torch
@@ -85,11 +85,13 @@ class Lead:
 
 
 def outcome_of(word: Event) -> Outcome:
-    """What the lead's last word means; RequestError, RunError, Stopped as of a training in one process."""
+    """What the lead's last word means; RequestError, RunError, Stopped as of a training in one process, LostError."""
     from gan_models.training.loop import Outcome, Stopped
 
     if word["kind"] == "stopped":
         raise Stopped(word["step"])
+    if word["kind"] == "error" and word.get("lost"):
+        raise LostError(word["sentence"])
     if word["kind"] == "error":
         raise (RequestError if word["exit_code"] == RequestError.exit_code else RunError)(word["sentence"])
     fields = word["outcome"]
@@ -97,15 +99,16 @@ def outcome_of(word: Event) -> Outcome:
 
 
 def train_together(job: Job, count: int, reporter: Reporter) -> Outcome:
-    """In `count` processes, one for each GPU if any; resumes and errs as one does. RunError: one has died."""
+    """In `count` processes, one for each GPU if any; resumes and errs as one does. LostError: one has died."""
     with scratch_folder() as scratch:
         asked, said, log = (scratch / name for name in ("job.json", "said.jsonl", "torchrun.log"))
         asked.write_text(job.model_dump_json(), encoding="utf-8")
-        command = [
-            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count),
-            "--log-dir", str(scratch), "-m", "components.train_gan.rank", str(asked), str(said),
+        torchrun = [
+            "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "--log-dir", str(scratch)
         ]  # fmt: skip
-        environment = {**os.environ, PARENT_VARIABLE: parent_mark()}
+        program = ["-m", "components.train_gan.rank", str(asked), str(said)]
+        command = [sys.executable, *(torchrun if count > 1 else ()), *program]
+        environment = {**os.environ, "RANK": "0", "LOCAL_RANK": "0", PARENT_VARIABLE: parent_mark()}
         with log.open("wb") as output:
             processes = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
@@ -124,7 +127,7 @@ def train_together(job: Job, count: int, reporter: Reporter) -> Outcome:
         word = lead.listen()
         if word is None:
             tail = " ".join(log.read_text(encoding="utf-8", errors="replace").split()[-40:])
-            raise RunError(f"a training process ended without a word (killed, or out of memory?): {tail}")
+            raise LostError(f"a training process ended without a word (killed, or out of memory?): {tail}")
         return outcome_of(word)
 
 
@@ -158,7 +161,9 @@ def main(job_file: str, said_file: str) -> int:
         return 0
     except Exception as error:
         failure = failure_of(error, None)
-        said.write("error", sentence=failure.sentence, exit_code=failure.exit_code)
+        # What nobody raised on purpose (CUDA, NCCL, a disk that is full) may be over the next time.
+        lost = isinstance(error, LostError) or not isinstance(error, RequestError | RunError)
+        said.write("error", sentence=failure.sentence, exit_code=failure.exit_code, lost=lost)
         raise
 
 

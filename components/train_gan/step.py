@@ -11,6 +11,7 @@ import hashlib
 import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,8 +104,10 @@ def _train(request: Request, recipe: Recipe, folder: Path, start: Start | None, 
     import torch
 
     from components.train_gan.rank import Job, train_together
+    from components.train_gan.supervisor import keep_training, restarts_allowed
     from components.train_gan.train_job import Nodes, train_on_nodes
     from gan_models import ranks
+    from gan_models.training.loop import CHECKPOINTS_FOLDER
 
     job = Job(
         recipe=recipe.model_dump(mode="json"),
@@ -114,13 +117,16 @@ def _train(request: Request, recipe: Recipe, folder: Path, start: Start | None, 
         start=request.champion and Champion.generator(request.champion) if start else None,
         keep_discriminator=request.warm_start,
     )
+    restarts = restarts_allowed()
     if nodes := Nodes.from_environment():
         nodes.check(recipe)
-        return train_on_nodes(job, nodes, reporter)
-    count = ranks.wanted(recipe, torch.cuda.device_count())
-    if count == 1:
-        return job.train(torch.device("cuda" if torch.cuda.is_available() else "cpu"), reporter)
-    return train_together(job, count, reporter)
+        train = partial(train_on_nodes, job, nodes, reporter)
+    else:
+        count = ranks.wanted(recipe, torch.cuda.device_count())
+        if count == 1 and not restarts:
+            return job.train(torch.device("cuda" if torch.cuda.is_available() else "cpu"), reporter)
+        train = partial(train_together, job, count, reporter)
+    return keep_training(train, folder / CHECKPOINTS_FOLDER, restarts, reporter)
 
 
 def _start(request: Request, recipe: Recipe, metadata: TableMetadata, stage: Stage) -> Start | None:

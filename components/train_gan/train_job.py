@@ -2,7 +2,11 @@
 
 The nodes meet on the volume: what they need lies in a folder below the training's state, and there the lead writes what
 the stage must hear. The TrainJob is named after the state folder, so that whoever trains there finds the one that is
-there already; it is deleted when the lead has had its word, when a stop is asked for, or with this pod.
+there already; it is deleted when the lead has had its word, or when a stop is asked for.
+
+A launcher that dies runs no handler, and its pod stays when a run is stopped: Kubernetes would let the nodes train on.
+That is why they watch a file that the launcher changes all the time: when it has not for `BEAT_LIMIT_SECONDS`, they
+save and end. Nothing has to work for that but the nodes themselves.
 """
 
 from __future__ import annotations
@@ -20,10 +24,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from components.stage.failures import Interrupted
+from components.stage.progress import EventReader
+from components.stage.stopping import BEAT, PARENT_VARIABLE, beating
 from components.tracking.journal import link_or_copy, remove
 from components.train_gan.rank import Job, Lead, outcome_of
 from gan_models.atomic import new_folder, write_text
-from gan_models.errors import RequestError, RunError
+from gan_models.errors import LostError, RequestError, RunError
 
 if TYPE_CHECKING:
     from kubernetes.client import CustomObjectsApi
@@ -39,7 +45,7 @@ RUNTIME = "torch-distributed"  # comes with Kubeflow Trainer; tells torchrun of 
 NODE = "node"  # what that runtime calls its job and its container
 MANAGER = "gan-pipeline/launcher"
 DIGEST = "gan-pipeline/digest"  # annotation: of all that was asked for
-MEETING_FOLDER = "nodes"
+MEETING_FOLDER, BEAT_FILE = "nodes", "beat"
 
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 10.0  # between two questions to Kubernetes
@@ -162,17 +168,19 @@ def train_on_nodes(job: Job, nodes: Nodes, reporter: Reporter, jobs: TrainJobs |
         jobs: where; default: in this pod's namespace.
 
     Raises:
-        RequestError, RunError, Stopped: as a training in one process; RunError too when the TrainJob failed or is gone.
+        RequestError, RunError, Stopped: as a training in one process.
+        LostError: the TrainJob failed, or is gone.
         Interrupted: a stop was asked for before the nodes were at work.
     """
     train_job = _TrainJob(jobs or TrainJobs.in_cluster(), job_name(job.folder), reporter)
     meeting = job.folder / MEETING_FOLDER
     job = _on_the_volume(job, meeting)
-    try:
-        word = train_job.follow(Lead(train_job.begin(job, nodes), reporter))
-    finally:
-        with suppress(RequestError, RunError):  # then it goes with this pod
-            train_job.clear_away()
+    with beating(meeting / BEAT_FILE):
+        try:
+            word = train_job.follow(Lead(train_job.begin(job, nodes), reporter))
+        finally:
+            with suppress(RequestError, RunError):  # then its nodes notice that nobody beats
+                train_job.clear_away()
     outcome = outcome_of(word)
     remove(meeting)
     return outcome
@@ -212,6 +220,12 @@ def _conditions(there: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def _is_over(there: dict[str, Any], said: Path) -> bool:
+    """Whether it has nothing more to tell: it failed, or has saved and stopped when nobody followed it."""
+    words = [event["kind"] for event in EventReader(said).read()]
+    return "Failed" in _conditions(there) or words[-1:] == ["stopped"]
+
+
 class _TrainJob:
     """The TrainJob that trains in a state folder; what is worth knowing of it is said once."""
 
@@ -233,9 +247,10 @@ class _TrainJob:
             metadata = there["metadata"]
             same = metadata.get("annotations", {}).get(DIGEST) == digest
             going = "deletionTimestamp" in metadata
-            if same and not going and "Failed" not in _conditions(there):
+            said = Path(there["spec"]["trainer"]["command"][-1])
+            if same and not going and not _is_over(there, said):
                 self._note(f"TrainJob {self._name} is there; following it")
-                return Path(there["spec"]["trainer"]["command"][-1])
+                return said
             if not going:
                 self._jobs.delete(self._name)
             self._note(f"waiting until the pods of an earlier TrainJob {self._name} have ended")
@@ -244,7 +259,7 @@ class _TrainJob:
             time.sleep(POLL_SECONDS)
 
     def follow(self, lead: Lead) -> Event:
-        """Passes on what the lead says; returns its last word. Raises RequestError, RunError, Interrupted."""
+        """Passes on what the lead says; returns its last word. Raises RequestError, LostError, Interrupted."""
         stopping, why, look_at, give_up_at = False, "", 0.0, float("inf")
         while True:
             if word := lead.listen():
@@ -253,7 +268,7 @@ class _TrainJob:
             if now >= give_up_at:
                 if stopping:
                     raise Interrupted
-                raise RunError(f"the TrainJob {self._name} {why}")
+                raise LostError(f"the TrainJob {self._name} {why}")
             if self._reporter.stop_requested() and not stopping:
                 with suppress(UnreachableError):
                     self._jobs.delete(self._name)  # its pods are told to stop, and save
@@ -303,6 +318,7 @@ def manifest(name: str, digest: str, asked: Path, said: Path, nodes: Nodes) -> d
     The nodes get neither secrets nor a right in Kubernetes: they read and write the volume alone.
     """
     patch = {"name": NODE, "template": {"spec": {"template": _pod(nodes)}}}
+    variables = {**nodes.variables, PARENT_VARIABLE: f"{BEAT}{asked.with_name(BEAT_FILE)}"}
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "TrainJob",
@@ -314,7 +330,7 @@ def manifest(name: str, digest: str, asked: Path, said: Path, nodes: Nodes) -> d
                 "command": [
                     "python3", "-m", "torch.distributed.run", "-m", "components.train_gan.rank", str(asked), str(said)
                 ],
-                "env": [{"name": key, "value": value} for key, value in nodes.variables.items()],
+                "env": [{"name": key, "value": value} for key, value in variables.items()],
                 "numNodes": nodes.count,
                 "numProcPerNode": nodes.gpus,
                 "resourcesPerNode": {"limits": {nodes.accelerator: str(nodes.gpus)}},
@@ -343,6 +359,12 @@ def _pod(nodes: Nodes) -> dict[str, Any]:
             "containers": [
                 {
                     "name": NODE,
+                    # With a pod that is not root: what the profile `restricted` asks of each container.
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
                     "volumeMounts": [
                         {"name": "state", "mountPath": nodes.mount},
                         {"name": "shm", "mountPath": "/dev/shm"},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from components.context import RUN_ID_VARIABLE
+from components.train_gan.supervisor import RESTARTS_VARIABLE
 from components.train_gan.train_job import NODES_VARIABLE, POD_NAME_VARIABLE, POD_UID_VARIABLE, Nodes
 from gan_models.metrics.locations import CACHE_VARIABLE
 from pipeline.definitions.stages import Stage, stage_of
@@ -22,7 +23,8 @@ RUN_LABEL = "pipeline/runid"
 OWN_LABELS, STAGE_LABEL = {"app.kubernetes.io/part-of": "gan-pipeline"}, "gan-pipeline/stage"
 TRACKING_KEYS = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 MAX_GPUS, MAX_NODES, MAX_RETRIES = 64, 64, 10
-RETRY_WAIT, RETRY_FACTOR, RETRY_LONGEST_WAIT = "60s", 2.0, "3600s"
+RETRY_WAIT_SECONDS, RETRY_FACTOR = 60, 2.0
+RESTARTS = 5  # of the training inside its pod, in a row without a new checkpoint
 OTHER_STAGES_HOURS = 12
 
 _LABEL_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
@@ -212,7 +214,14 @@ class Placement(BaseModel):
             task.set_env_variable(CACHE_VARIABLE, f"{self.mount}/cache")
         kubernetes.set_timeout(task, round((self.timeout_hours if stage.resumes else OTHER_STAGES_HOURS) * 3600))
         if stage.resumes and self.training_retries:
-            task.set_retry(self.training_retries, RETRY_WAIT, RETRY_FACTOR, RETRY_LONGEST_WAIT)
+            task.set_env_variable(RESTARTS_VARIABLE, str(RESTARTS))
+            task.set_retry(self.training_retries, f"{RETRY_WAIT_SECONDS}s", RETRY_FACTOR, f"{self._retry_seconds}s")
+
+    @property
+    def _retry_seconds(self) -> int:
+        """Since the first attempt; no wait, as KFP's words have it: at its end an attempt under way is ended too."""
+        waits = sum(RETRY_WAIT_SECONDS * RETRY_FACTOR**number for number in range(self.training_retries))
+        return round((self.training_retries + 1) * self.timeout_hours * 3600 + waits)
 
     def _give_devices(self, task: PipelineTask, gpus: int) -> None:
         from kfp import kubernetes

@@ -59,6 +59,7 @@ def start(body: str, tmp_path: Path, **environment: str) -> subprocess.Popen[str
             sys.path.insert(0, {str(REPO)!r})
             import components.stage.stopping as stopping
             stopping.HARD_EXIT_SECONDS = stopping.PATIENCE_SECONDS = 0.5
+            stopping.BEAT_SECONDS, stopping.BEAT_LIMIT_SECONDS = 0.1, 1.5
             from components.stage.stage import Interrupted, run_component
             """
         )
@@ -130,3 +131,31 @@ def test_the_second_request_does_not_wait_for_a_poll() -> None:
     assert stop.requested
     with pytest.raises(Interrupted):
         stop.request()
+
+
+BEATING = """
+import sys, time
+from pathlib import Path
+import components.stage.stopping as stopping
+stopping.BEAT_SECONDS = 0.1
+with stopping.beating(Path(sys.argv[1])):
+    time.sleep(60)
+"""
+
+
+def test_a_stage_on_another_machine_ends_when_nobody_beats_any_more(tmp_path: Path) -> None:
+    """What its starter runs on its way out does not count: it is killed."""
+    beat = tmp_path / "meeting" / "beat"
+    starter = subprocess.Popen([sys.executable, "-c", BEATING, str(beat)], cwd=REPO)
+    try:
+        while not beat.exists():
+            time.sleep(0.01)
+        process = start(POLLING, tmp_path, GAN_PIPELINE_PARENT=f"beat:{beat}")
+        time.sleep(2.5)
+        assert process.poll() is None, "longer than it would wait for a beat"
+    finally:
+        starter.kill()
+        starter.wait()
+    out, err = process.communicate(timeout=20)
+    assert (out, process.returncode) == ("saved\n", 3)
+    assert "interrupted at step 12" in err

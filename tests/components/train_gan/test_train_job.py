@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from pydantic import ValidationError
 
 from components.artifacts import Training
 from components.stage.stage import Interrupted, RunContext, open_stage
-from components.train_gan import step, train_job
+from components.train_gan import step, supervisor, train_job
 from components.train_gan.rank import Job
+from components.train_gan.supervisor import keep_training
 from components.train_gan.train_job import Nodes, TrainJobs, job_name, manifest, train_on_nodes
 from gan_models.errors import RequestError, RunError
 from gan_models.recipes import load_recipe, model_document
@@ -62,11 +64,15 @@ log.write("tick", step=5, metrics={{"G/loss": 0.7}}, grid="grid.png")
 if does == "wait":
     log.write("note", text="at work")
     time.sleep(60)
+if does == "stop":
+    stop()
+if does == "lose":
+    log.write("error", sentence="a training process lost another one", exit_code=1, lost=True)
 if does == "refuse":
     log.write("error", sentence="training.lr=9: too much", exit_code=2)
 if does == "succeed":
     log.write("outcome", outcome={OUTCOME!r})
-sys.exit(does in ("die", "refuse"))
+sys.exit(does in ("die", "lose", "refuse"))
 """
 
 
@@ -154,6 +160,24 @@ def test_the_manifest_is_a_train_job(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {mount.mount_path for mount in pod.containers[0].volume_mounts} == {"/state", "/dev/shm"}
     assert (pod.node_selector, pod.tolerations[0].value) == ({"gpu": "a100"}, "yes")
     assert pod.image_pull_secrets[0].name == "registry-login"
+
+
+def test_the_nodes_meet_the_restricted_profile() -> None:
+    """Of Kubernetes' PodSecurity; a container has to say so itself, and the refusal would be seen in events alone."""
+    made = manifest("train-gan-1", "abc", Path("/state/job.json"), Path("/state/said.jsonl"), NODES)
+    (job,) = made["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    pod = job["template"]["spec"]["template"]["spec"]
+    assert pod["securityContext"] == {"runAsNonRoot": True}
+    assert pod["containers"][0]["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def test_the_nodes_watch_the_launcher() -> None:
+    made = manifest("train-gan-1", "abc", Path("/state/nodes/job.json"), Path("/state/nodes/said.jsonl"), NODES)
+    assert {"name": "GAN_PIPELINE_PARENT", "value": "beat:/state/nodes/beat"} in made["spec"]["trainer"]["env"]
 
 
 def test_the_models_would_notice_a_wrong_manifest() -> None:
@@ -252,6 +276,40 @@ def test_a_launcher_that_is_tried_again_follows_the_one_that_is_there(
     assert train_on_nodes(job, NODES, told, server.jobs()).steps == 20
     assert (len(server.created), told.steps) == (1, [5])
     assert told.notes == [f"TrainJob {job_name(job.folder)} is there; following it"]
+
+
+def test_one_that_saved_and_ended_when_nobody_followed_is_continued_by_another(
+    server: TrainJobServer, doing: Doing, job: Job
+) -> None:
+    """The run was stopped: its launcher is dead, its nodes have noticed, and now the run is retried."""
+    doing.plan = ["stop", "succeed"]
+    launch(server, job)
+    for process in server._processes[job_name(job.folder)]:
+        process.wait()
+    assert train_on_nodes(job, NODES, Told(), server.jobs()).steps == 20
+    assert len(server.created) == 2
+
+
+def test_while_it_is_followed_the_launcher_beats(server: TrainJobServer, doing: Doing, job: Job) -> None:
+    doing.plan = ["wait"]
+    beat, seen = job.folder / train_job.MEETING_FOLDER / train_job.BEAT_FILE, []
+    told = Told(stop_at="at work")
+    told.stop_requested = lambda: told.heard.is_set() and (seen.append(beat.is_file()) or True)  # type: ignore[method-assign]
+    with pytest.raises(Stopped):
+        train_on_nodes(job, NODES, told, server.jobs())
+    assert seen[0]
+
+
+def test_nodes_that_are_lost_are_replaced_without_a_retry_of_the_stage(
+    server: TrainJobServer, doing: Doing, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "WAIT_SECONDS", 0.01)
+    doing.plan = ["die", "lose", "succeed"]
+    told = Told()
+    train = partial(train_on_nodes, job, NODES, told, server.jobs())
+    assert keep_training(train, job.folder / "checkpoints", 3, told).steps == 20
+    assert len(server.created) == 3
+    assert sum("started again from the beginning" in note for note in told.notes) == 2
 
 
 @pytest.mark.parametrize("why", ["failed", "asked for something else"])

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from components.context import RunContext
+from components.train_gan.supervisor import RESTARTS_VARIABLE
 from gan_models.errors import RequestError
 from pipeline.definitions.training import training_pipeline
 from pipeline.engines.cluster.lint import lint
@@ -86,6 +87,21 @@ def test_only_preparation_is_cached_and_only_training_retried(compiled: ClusterP
     assert [name for name in STAGES if "retryPolicy" in tasks[name]] == ["train-gan"]
     assert tasks["train-gan"]["retryPolicy"]["maxRetryCount"] == 3
     assert tasks["train-gan"]["retryPolicy"]["backoffFactor"] == 2.0
+
+
+def test_the_time_for_retries_ends_no_attempt(compiled: ClusterPipeline) -> None:
+    """`backoffMaxDuration` counts from the first attempt, and whatever is under way at its end is killed."""
+    policy = compiled.spec["root"]["dag"]["tasks"]["train-gan"]["retryPolicy"]
+    attempt = int(settings(compiled)["train-gan"]["activeDeadlineSeconds"])
+    waits = sum(60 * 2**number for number in range(policy["maxRetryCount"]))
+    assert int(policy["backoffMaxDuration"].removesuffix("s")) >= attempt * (policy["maxRetryCount"] + 1) + waits
+
+
+def test_the_training_is_supervised_where_it_can_go_on(compiled: ClusterPipeline) -> None:
+    given = {
+        name: {each["name"]: each["value"] for each in box.get("env", [])} for name, box in containers(compiled).items()
+    }
+    assert [name for name, env in given.items() if RESTARTS_VARIABLE in env] == ["train-gan"]
 
 
 def test_gpus_go_where_they_are_of_use_with_shared_memory_and_nodes(compiled: ClusterPipeline) -> None:
