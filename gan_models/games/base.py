@@ -24,6 +24,13 @@ from gan_models.regularizers import Player, Regularizer, Round
 Rules = TypeVar("Rules", bound=GameSpec)
 
 
+def computes_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for bf16. Without, each product is converted: 15 times as slow on AVX2."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.backends.cpu.get_cpu_capability().startswith(("AVX512", "SVE"))
+
+
 class Stateful(Protocol):
     """Something that goes into a checkpoint."""
 
@@ -295,8 +302,8 @@ class Game(Generic[Rules]):
         }
 
     def precision(self, *, enabled: bool = True) -> AbstractContextManager[Any]:
-        """Autocast to bf16 where the recipe allows it."""
-        bf16 = enabled and self.recipe.training.precision == "bf16"
+        """Autocast to bf16 where the recipe allows it and the device computes in it."""
+        bf16 = enabled and self.recipe.training.precision == "bf16" and computes_bf16(self.device)
         return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
 
     # --- state

@@ -122,7 +122,9 @@ class Training(Section):
     steps: PositiveInt = Field(description="generator steps")
     batch_size: Annotated[int, Field(ge=2)] = Field(64, description="real images, and generated ones, of each step")
     precision: Literal["bf16", "fp32"] = Field(
-        "bf16", description="bf16: matrix products and convolutions in half precision, weights and losses in fp32"
+        "bf16",
+        description="bf16: matrix products and convolutions in half precision, weights and losses in fp32; where the "
+        "device has no instructions for it, all is in fp32",
     )
     ema: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.999, description="decay of the generator's moving average")
     tick: PositiveInt = Field(100, description="steps between reports: metrics, sample grid, health check")

@@ -25,7 +25,7 @@ from gan_models.data.table import EpochSampler, Split, TableMetadata
 from gan_models.errors import RequestError, RunError
 from gan_models.families.interfaces import Generator
 from gan_models.files import GENERATORS_FOLDER, HISTORY_FILE, SAMPLES_FOLDER
-from gan_models.games.base import Batch, Stateful, build_game
+from gan_models.games.base import Batch, Stateful, build_game, computes_bf16
 from gan_models.meter import Meter
 from gan_models.recipes import Recipe, recipe_digest
 from gan_models.sampling.diversity import diversity
@@ -219,6 +219,8 @@ class _Training:
         self.kept_steps = {round(steps * (index + 1) / keep) for index in range(keep)}
 
     def run(self) -> Outcome:
+        if self.settings.precision == "bf16" and not computes_bf16(self.device):
+            self.reporter.note("this processor has no instructions for bf16: training in fp32, which is faster on it")
         self._resume()
         self.saved_at = self.counted_until = time.monotonic()
         self.tick_pace = self.shown_pace = _Pace(self.progress.batches)

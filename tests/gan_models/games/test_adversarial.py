@@ -5,7 +5,7 @@ import torch
 
 from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
-from gan_models.games.base import Batch, Game, Made, build_game
+from gan_models.games.base import Batch, Game, Made, build_game, computes_bf16
 from gan_models.recipes import load_recipe
 
 SMALL = ["networks.generator.width=4", "networks.discriminator.width=4", "training.precision=fp32"]
@@ -100,13 +100,28 @@ def test_regularizers_enter_the_losses_only_when_due() -> None:
 
 
 @pytest.mark.parametrize("name", ["vanilla", "dcgan", "cgan-projection"])
-def test_bf16_and_fp32_take_nearly_the_same_first_step(name: str) -> None:
+def test_bf16_and_fp32_take_nearly_the_same_first_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gan_models.games.base.computes_bf16", lambda device: True)  # slowly, where it does not
     losses = []
     for precision in ("bf16", "fp32"):
         played = game(name, f"training.precision={precision}")
         torch.manual_seed(1)
         losses.append(played.step(lambda: batch(name), report=False)["D/loss"].item())
     assert losses[0] == pytest.approx(losses[1], rel=2e-2)
+    assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_bf16_is_for_devices_that_compute_in_it(supported: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gan_models.games.base.computes_bf16", lambda device: supported)
+    with game("dcgan", "training.precision=bf16").precision():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == (torch.bfloat16 if supported else torch.float32)
+
+
+@pytest.mark.parametrize(("capability", "computes"), [("AVX2", False), ("DEFAULT", False), ("AVX512", True)])
+def test_which_processors_do(capability: str, computes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
+    assert computes_bf16(torch.device("cpu")) is computes
 
 
 CRITIC = ["game.loss=wasserstein", "game.weight_clip=0.01"]

@@ -149,6 +149,18 @@ def test_nan_stops_the_run_and_keeps_the_healthy_checkpoint(digits: Digits, tmp_
         assert all(torch.isfinite(value) for value in sums.values())
 
 
+def test_a_processor_without_bf16_is_told_of(digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for where in ("games.base", "training.loop"):
+        monkeypatch.setattr(f"gan_models.{where}.computes_bf16", lambda device: False)
+    bf16, fp32 = Recorder(), Recorder()
+    run("vanilla", digits, tmp_path / "bf16", "training.precision=bf16", recorder=bf16)
+    run("vanilla", digits, tmp_path / "fp32", "training.precision=fp32", recorder=fp32)
+    assert [note for note in bf16.notes if "no instructions for bf16: training in fp32" in note]
+    assert not [note for note in fp32.notes if "bf16" in note]
+    first, second = weights(tmp_path / "bf16"), weights(tmp_path / "fp32")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
 def test_nan_can_be_flagged_instead(digits: Digits, tmp_path: Path) -> None:
     recorder = Recorder()
     outcome = run(
