@@ -10,6 +10,7 @@ from pydantic import Field
 from components.artifacts import GRID_FILE, IMAGES_FOLDER, SAMPLES_FILE, Exported, Figures
 from components.stage.request import StageRequest
 from components.stage.stage import Stage
+from components.tracking.champions import Lineage
 from components.tracking.journal import link_or_copy
 from gan_models.atomic import new_folder
 from gan_models.metrics.locations import default_cache
@@ -65,8 +66,16 @@ def run(request: Request, stage: Stage) -> Exported:
         result.write(target)
     for file in (GRID_FILE, SAMPLES_FILE, *figures):
         stage.log_artifact(request.output / file)
-    stage.log_generator(request.generator, name)
+    stage.log_generator(request.generator, name, Lineage.of_folder(request.generator), _headline(request.report))
     return result
+
+
+def _headline(report: Path) -> dict[str, float]:
+    """The figures that go first, of the evaluation; none where it was left out."""
+    if not (report / Figures.FILE).is_file():
+        return {}
+    figures = Figures.read(report)
+    return {name: figures.metrics[name] for name in figures.headline}
 
 
 def _grid(generator: LoadedGenerator, seed: int) -> Tensor:

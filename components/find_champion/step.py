@@ -6,9 +6,10 @@ from components.artifacts import Champion, Judged
 from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.backend import champions_of
-from components.tracking.champions import GENERATOR_FOLDER, Champions, Lineage, Version, with_alias
+from components.tracking.champions import GENERATOR_FOLDER, Champions, Lineage, Verdict, Version, now, with_alias
 from gan_models.atomic import new_folder
 from gan_models.errors import RequestError
+from gan_models.metrics.scores import deciding
 
 
 class Request(StageRequest):
@@ -19,7 +20,7 @@ class Request(StageRequest):
 
 
 def run(request: Request, stage: Stage) -> Champion:
-    """Downloads the champion, if there is one.
+    """Downloads the champion, if there is one. Without, the best of what is registered becomes it first.
 
     Raises:
         RequestError: nothing is tracked, or nothing that keeps models, so there is no registry.
@@ -27,6 +28,9 @@ def run(request: Request, stage: Stage) -> Champion:
     """
     registry = champions_of(stage.context.tracking_uri)
     versions = registry.versions(request.model_name)
+    if with_alias(versions) is None and (best := _best(registry, versions, stage.context.run_id)):
+        _crown(registry, best, stage)
+        versions = registry.versions(request.model_name)
     champion = _champion(versions, stage.context.run_id)
     with new_folder(request.output) as target:
         result = Champion(model=request.model_name)
@@ -41,6 +45,34 @@ def run(request: Request, stage: Stage) -> Champion:
         result.write(target)
     stage.note(f"version {result.version} of {result.model}" if result.version else f"{result.model} has none yet")
     return result
+
+
+def _best(registry: Champions, versions: list[Version], run_id: str) -> Version | None:
+    """The one to beat where none has the alias: of the newest one's data, by the figure that generators are chosen by.
+
+    The newest where it has no such figure. This run's own is out, and what was taken back.
+    """
+    left = [v for v in versions if v.run_id != run_id and v.verdict.decision != "rolled back"]
+    newest = next((v for v in left if registry.lineage(v)), None)
+    figure = deciding(newest.verdict.figures) if newest else ""
+    if newest is None or newest.lineage is None or not figure:
+        return newest
+    data = newest.lineage.data_fingerprint
+    rivals = [v for v in left if v.lineage and v.lineage.data_fingerprint == data and figure in v.verdict.figures]
+    return min(rivals, key=lambda v: v.verdict.figures[figure])
+
+
+def _crown(registry: Champions, best: Version, stage: Stage) -> None:
+    """A first retraining has to beat what there is."""
+    figure = deciding(best.verdict.figures)
+    value = f", {figure} {best.verdict.figures[figure]:.4g}" if figure else ""
+    reason = f"the best that was registered before the first retraining{value}"
+    registry.judge(
+        best,
+        Verdict(decision="promoted", reason=reason, at=now(), figures=best.verdict.figures),
+        registry.lineage(best),
+    )
+    stage.note(f"version {best.version} of {best.model} is the champion now: {reason}")
 
 
 def _champion(versions: list[Version], run_id: str) -> Version | None:

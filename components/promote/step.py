@@ -8,7 +8,7 @@ from components.artifacts import Comparison, Exported, Figures, Outcome
 from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.backend import champions_of
-from components.tracking.champions import Lineage, Verdict, now
+from components.tracking.champions import Lineage, Verdict, now, with_alias
 
 WAIT_VARIABLE = "GAN_PIPELINE_REGISTRY_SECONDS"
 WAIT_SECONDS = 300.0
@@ -36,21 +36,28 @@ def run(request: Request, stage: Stage) -> Outcome:
     model = Exported.read(request.samples).registered_name
     seconds = float(os.environ.get(WAIT_VARIABLE, WAIT_SECONDS))
     version = registry.await_version(model, stage.context.run_id, seconds)
+    number = version.version
+    # MLflow cannot compare and swap: what is decided by hand between this look and the move, a moment, is lost.
+    champion = with_alias(registry.versions(model))
+    held = champion.version if champion else ""
+    promote, reason = compared.promote, compared.reason
+    if promote and held not in (compared.champion, number):
+        change = f"from version {compared.champion or 'none'} to {held or 'none'}"
+        promote, reason = False, f"not compared with it: the champion changed {change} while it was made"
     found = Figures.read(request.report)
     headline = {name: found.metrics[name] for name in found.headline}
     figures = {**headline, **{f"comparison/{name}": value for name, value in compared.figures.items()}}
-    decision: Literal["promoted", "kept"] = "promoted" if compared.promote else "kept"
-    verdict = Verdict(decision=decision, reason=compared.reason, against=compared.champion, at=now(), figures=figures)
+    decision: Literal["promoted", "kept"] = "promoted" if promote else "kept"
+    verdict = Verdict(decision=decision, reason=reason, against=compared.champion, at=now(), figures=figures)
     lineage = Lineage.of_folder(request.selected)
     registry.judge(version, verdict, lineage)
-    number = version.version
     outcome = Outcome(
         run_id=stage.context.run_id,
         decision=decision,
-        sentence=_sentence(model, number, compared),
+        sentence=_sentence(model, number, verdict, held),
         model=model,
         version=number,
-        champion=number if compared.promote else compared.champion,
+        champion=number if promote else held,
         figures=figures,
         artifacts=request.model_dump(include={"dataset", "selected", "report", "samples"}),
     )
@@ -63,10 +70,11 @@ def run(request: Request, stage: Stage) -> Outcome:
     return outcome
 
 
-def _sentence(model: str, version: str, compared: Comparison) -> str:
-    if compared.promote:
-        return f"version {version} of {model} is the champion now: {compared.reason}"
-    stays = f"version {compared.champion} of {model} stays the champion"
-    if "difference" in compared.figures:
-        return f"{stays}; version {version} is {compared.reason}"
-    return f"{stays}: {compared.reason}"  # the two could not be compared
+def _sentence(model: str, version: str, verdict: Verdict, held: str) -> str:
+    """`held`: the version that was the champion until now."""
+    if verdict.decision == "promoted":
+        return f"version {version} of {model} is the champion now: {verdict.reason}"
+    stays = f"version {held} of {model} stays the champion" if held else f"{model} stays without a champion"
+    if held != verdict.against or "comparison/difference" in verdict.figures:
+        return f"{stays}; version {version} is {verdict.reason}"
+    return f"{stays}: {verdict.reason}"  # the two could not be compared

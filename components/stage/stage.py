@@ -33,6 +33,7 @@ from components.stage.environment import environment
 from components.stage.failures import Failure, Interrupted, failure_of
 from components.stage.progress import EventLog, Progress, show_progress
 from components.stage.stopping import PARENT_VARIABLE, StopSignal, stop_on_signals, watch_parent
+from components.tracking.champions import Lineage
 from components.tracking.journal import Journal, last_kind
 from gan_models.atomic import write_json
 from gan_models.errors import RunError
@@ -46,6 +47,8 @@ PARAM_LENGTH = 5900  # MLflow cuts a value at 6,000 characters
 KEY_LENGTH = 240  # and a name at 250
 
 OWN_LOGGERS = ("gan_pipeline", "gan_models", "components", "pipeline")
+
+NONE: Mapping[str, float] = {}
 
 T = TypeVar("T")
 
@@ -123,8 +126,16 @@ class Stage:
         """
         self._append("checkpoint", name=name, step=int(step), values=_floats(metrics))
 
-    def log_generator(self, folder: Path, registered_name: str) -> None:
+    def log_generator(
+        self,
+        folder: Path,
+        registered_name: str,
+        lineage: Lineage | None = None,
+        figures: Mapping[str, float] | None = None,
+    ) -> None:
         """Log and register a generator folder; `mlflow.pytorch.load_model("models:/NAME/1")` then draws samples.
+
+        The version carries what it was made from and its figures, so that a retraining can compare with it.
 
         MLflow registers a torch.export program of the generator's own inputs that needs no code of this project. Takes
         about 3 s, here, not in the process that sends.
@@ -135,7 +146,10 @@ class Stage:
 
         with self._journal.new_copy("generator") as target:
             tracker_of(self.context.tracking_uri).pack_generator(Path(folder), target)
-        self._append("generator", name=registered_name, file=target.name)
+        origin = lineage.model_dump(mode="json") if lineage else None
+        self._append(
+            "generator", name=registered_name, file=target.name, lineage=origin, figures=_floats(figures or {})
+        )
 
     # -- for MLflow: the run of the whole pipeline ------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ What needs PyTorch is imported when a figure is computed, so names and direction
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from gan_models.metrics.extractors import EXTRACTORS
@@ -120,6 +120,17 @@ def score(seen: Comparison, metrics: Iterable[str] = METRICS) -> dict[str, Score
 def chosen_by(seen: Comparison) -> str:
     """The metric that generators are chosen by when they are compared like this."""
     return [name for name, metric in METRICS.items() if metric.selects and metric.applies(seen)][-1]
+
+
+def deciding(figures: Collection[str]) -> str:
+    """Of full names, that of the figure generators are chosen by (lower is better); "" where there is none.
+
+    >>> deciding(["IS-classifier-5000", "FD-classifier-test-5000"])
+    'FD-classifier-test-5000'
+    """
+    selecting = [name for name, metric in METRICS.items() if metric.selects]
+    wanted = [each for name in reversed(selecting) for each in (name, METRICS[name].published) if each]
+    return next((name for start in wanted for name in figures if name.startswith(f"{start}-")), "")
 
 
 def metric_name(metric: str, extractor: str, count: int, split: str | None = None) -> str:

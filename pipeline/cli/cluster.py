@@ -12,7 +12,7 @@ import typer
 from typer import Argument, Option
 
 from gan_models.errors import RequestError, unknown_name
-from pipeline.cli.options import WHAT, JsonOption, takes_request, takes_settings
+from pipeline.cli.options import WHAT, JsonOption, WaitOption, takes_request, takes_settings
 
 if TYPE_CHECKING:
     from pipeline.engines.cluster.runs import ClusterRuns, Run, Task
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 runs_app = typer.Typer(help="What runs on a cluster, and how it goes.", rich_markup_mode=None)
 
-WaitOption = Annotated[bool, Option("--wait", help="Follow the stages, and end as the run does.")]
 RunArgument = Annotated[str, Argument(metavar="RUN", help="The id of a run, or the name of the latest such.")]
 _MARKS = {"SUCCEEDED": "✓", "FAILED": "✗", "CANCELED": "✗", "SKIPPED": "↷", "RUNNING": "▸"}
 
@@ -37,6 +36,11 @@ _MARKS = {"SUCCEEDED": "✓", "FAILED": "✗", "CANCELED": "✗", "SKIPPED": "�
 @takes_settings()
 def submit(request: Request, settings: ClusterSettings, wait: WaitOption = False, as_json: JsonOption = False) -> int:
     """Run the training pipeline on a cluster; all options below --pipeline also from gan-pipeline.toml."""
+    return start(request, settings, wait, as_json)
+
+
+def start(request: Request, settings: ClusterSettings, wait: bool, as_json: bool) -> int:
+    """Starts a training or a retraining there, and says where it can be seen."""
     from pipeline.engines.cluster.submission import build_submission
 
     made = build_submission(request, settings)
@@ -64,7 +68,7 @@ def list_runs(
 ) -> int:
     """The latest runs, newest first."""
     runs = _connect(settings)
-    found = runs.list(limit, every)
+    found = runs.list(limit, every, archived=False)
     if as_json:
         typer.echo(json.dumps([_report(runs, run) for run in found]))
         return 0
@@ -100,12 +104,18 @@ def logs(
         str | None,
         Option(metavar="STAGE", help="Such as train-gan. [default: the one that failed, else the latest]"),
     ] = None,
+    attempt: Annotated[int | None, Option(metavar="N", help="Of the stage, from 1. [default: the latest]")] = None,
+    follow: Annotated[bool, Option("--follow", "-f", help="Go on until the stage has ended.")] = False,
     *,
     settings: ClusterSettings,
 ) -> int:
     """What a stage has printed."""
     runs, found = _find(settings, run)
-    typer.echo(runs.log(found, _chosen(found, stage)).rstrip("\n"))
+    chosen = _chosen(found, stage)
+    if follow and attempt is None:
+        runs.follow_log(found, chosen.name, lambda text: typer.echo(text, nl=False))
+    else:
+        typer.echo(runs.log(found, chosen, attempt).rstrip("\n"))
     return 0
 
 
@@ -141,6 +151,44 @@ def retry(run: RunArgument, wait: WaitOption = False, *, settings: ClusterSettin
     runs.retry(found)
     typer.echo(runs.link(found))
     return 0 if not wait or _follow(runs, found.id).state == "SUCCEEDED" else 1
+
+
+@runs_app.command()
+@takes_settings("host", "namespace")
+def clone(
+    run: RunArgument,
+    name: Annotated[
+        str | None, Option(metavar="NAME", help="Of the new run. [default: that of the old, and -again]")
+    ] = None,
+    wait: WaitOption = False,
+    *,
+    settings: ClusterSettings,
+) -> int:
+    """Start the same once more, in a state folder of its own."""
+    runs, found = _find(settings, run)
+    made = runs.clone(found, name or f"{found.name}-again")
+    typer.echo(runs.link(made))
+    return 0 if not wait or _follow(runs, made.id).state == "SUCCEEDED" else 1
+
+
+@runs_app.command()
+@takes_settings("host", "namespace")
+def archive(run: RunArgument, settings: ClusterSettings) -> int:
+    """Leave a run out of the list; its page stays."""
+    runs, found = _find(settings, run)
+    runs.archive(found)
+    typer.echo(f"{found.name} is archived", err=True)
+    return 0
+
+
+@runs_app.command()
+@takes_settings("host", "namespace")
+def delete(run: RunArgument, settings: ClusterSettings) -> int:
+    """Remove a run that has ended from Kubeflow; the volume and MLflow keep what they have of it."""
+    runs, found = _find(settings, run)
+    runs.delete(found)
+    typer.echo(f"{found.name} is deleted", err=True)
+    return 0
 
 
 def _connect(settings: ClusterSettings) -> ClusterRuns:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, takes_request
+from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, WaitOption, takes_request
 from pipeline.cli.recipes import recipes_app
 from pipeline.cli.sample import sample
 
@@ -32,12 +32,28 @@ def run(request: Request, as_json: JsonOption = False) -> int:
 
 
 @app.command()
-@takes_request("retrain", *WHAT, *WHERE, *RETRAINING)
-def retrain(request: Request, as_json: JsonOption = False) -> int:
+@takes_request(
+    "retrain",
+    *WHAT,
+    *WHERE,
+    *RETRAINING,
+    engine=Option("local", metavar="local|cluster", help="Where it is done; a cluster as gan-pipeline.toml says."),
+)
+def retrain(request: Request, wait: WaitOption = False, as_json: JsonOption = False) -> int:
     """Train anew if data or recipe changed since the champion; promote the new generator if it is better."""
-    from pipeline.commands.run import run_command
+    from gan_models.errors import RequestError
+    from pipeline.engines.protocol import ENGINES
 
-    return run_command(request, as_json)
+    if request.engine == "docker":
+        raise RequestError("--engine docker: retrainings are done by --engine local or cluster")
+    if ENGINES.find(request.engine, "--engine").here:
+        from pipeline.commands.run import run_command
+
+        return run_command(request, as_json)
+    from pipeline.cli.cluster import start
+    from pipeline.engines.cluster.settings import read_settings
+
+    return start(request, read_settings({}), wait, as_json)
 
 
 @app.command("compile")

@@ -30,6 +30,7 @@ SetOption = Annotated[
 TRACKING = "The MLflow store. [default: MLFLOW_TRACKING_URI, else a SQLite file beside the runs]"
 TrackingOption = Annotated[str | None, Option("--tracking-uri", metavar="URI", help=TRACKING)]
 JsonOption = Annotated[bool, Option("--json", help="End standard output with one line of JSON.")]
+WaitOption = Annotated[bool, Option("--wait", help="On a cluster: follow the stages, and end as the run does.")]
 
 
 class RequestOptions:
@@ -127,12 +128,12 @@ def takes_request(command: str, *fields: str, **words: Any) -> Callable[[Entry],
 
 
 def takes_settings(*keys: str) -> Callable[[Entry], Entry]:
-    """Fills a command's parameter `settings`; without keys: from all `ClusterOptions`."""
+    """Fills a command's parameter `settings`; without keys: from all `ClusterOptions`, to start pods."""
 
     def make(given: dict[str, Any]) -> object:
         from pipeline.engines.cluster.settings import read_settings
 
-        return read_settings(given)
+        return read_settings(given, submits=not keys)
 
     return _taking("settings", ClusterOptions, dict.fromkeys(keys or vars(ClusterOptions)["__annotations__"]), make)
 

@@ -202,6 +202,8 @@ class KfpServer:
             ("GET", rf"{API}/runs/([^/:]+)", self._look_at_run),
             ("POST", rf"{API}/runs/([^/:]+):terminate", self._terminate),
             ("POST", rf"{API}/runs/([^/:]+):retry", self._retry),
+            ("POST", rf"{API}/runs/([^/:]+):archive", self._archive),
+            ("DELETE", rf"{API}/runs/([^/:]+)", self._delete_run),
             ("GET", rf"{API}/recurringruns", lambda: self._list_schedules(query)),
             ("POST", rf"{API}/recurringruns", lambda: self._make_schedule(body)),
             ("GET", rf"{API}/recurringruns/([^/:]+)", lambda key: self._get(self.schedules, key)),
@@ -319,6 +321,17 @@ class KfpServer:
         run.error, run.finished_at = None, NEVER
         self._enter(run, "RUNNING")
         self.workflow(run).fails_at = ""
+        return {}
+
+    def _archive(self, key: str) -> Any:
+        self._get(self.runs, key).storage_state = "ARCHIVED"
+        return {}
+
+    def _delete_run(self, key: str) -> Any:
+        """With its workflow, at work or not."""
+        self._get(self.runs, key)
+        del self.runs[key]
+        self.workflows.pop(key, None)
         return {}
 
     def _log(self, run_id: str, pod: str) -> bytes:

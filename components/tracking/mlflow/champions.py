@@ -79,15 +79,20 @@ class MlflowChampions(Champions):
     def judge(self, version: Version, verdict: Verdict, lineage: Lineage | None) -> None:
         with self._sentences():
             name, number = version.model, version.version
-            if lineage is not None:
-                self._client.set_model_version_tag(name, number, _LINEAGE_TAG, lineage.model_dump_json())
-            self._client.set_model_version_tag(name, number, _VERDICT_TAG, verdict.model_dump_json())
+            for tag, text in version_tags(verdict, lineage).items():
+                self._client.set_model_version_tag(name, number, tag, text)
             if verdict.decision == "promoted":
                 self._client.set_registered_model_alias(name, CHAMPION, number)
                 if str(self._aliases(name).get(CHALLENGER)) == number:
                     self._client.delete_registered_model_alias(name, CHALLENGER)
             elif verdict.decision == "kept":
                 self._client.set_registered_model_alias(name, CHALLENGER, number)
+
+
+def version_tags(verdict: Verdict, lineage: Lineage | None) -> dict[str, str]:
+    """How a version carries what is known of it; lineage first, so that a verdict never stands without."""
+    origin = {_LINEAGE_TAG: lineage.model_dump_json()} if lineage else {}
+    return {**origin, _VERDICT_TAG: verdict.model_dump_json()}
 
 
 def _all(search: Callable[..., Any]) -> list[Any]:

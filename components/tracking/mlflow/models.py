@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.tracking.champions import Lineage, Verdict
 from components.tracking.journal import Entry, link_or_copy, sending_folder
+from components.tracking.mlflow.champions import version_tags
 from components.tracking.mlflow.client import tolerating
 from components.tracking.mlflow.generator_program import DESCRIPTION
 from components.tracking.mlflow.runs import RUN_TAG, PipelineRuns
@@ -60,6 +62,8 @@ def log_generator(runs: PipelineRuns, run_id: str, entry: Entry, path: Path) -> 
     quoted = name.replace("'", "''")
     if not client.search_model_versions(f"name = '{quoted}' and run_id = '{run_id}'"):
         source = model.artifact_location
+        lineage = Lineage.model_validate(entry["lineage"]) if entry.get("lineage") else None
+        tags |= version_tags(Verdict(figures=entry.get("figures", {})), lineage)
         client.create_model_version(name, source, run_id, tags, await_creation_for=0, model_id=model.model_id)
 
 

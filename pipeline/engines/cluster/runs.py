@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,7 @@ from pipeline.definitions.stages import titles_of
 from pipeline.engines.cluster.client import PAGE, ClusterClient
 from pipeline.engines.cluster.settings import Connection
 from pipeline.engines.cluster.submission import Submission
+from pipeline.request.plan import slug
 
 SHOWN = 20
 ENDED = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
@@ -56,6 +58,7 @@ class Run(BaseModel):
     error: str = ""
     schedule: str = ""  # the name of the one that it is of
     due: datetime | None = None  # when that wanted it
+    archived: bool = False
     tasks: tuple[Task, ...] = ()
 
 
@@ -104,7 +107,7 @@ class ClusterRuns:
             found = [self.client.call("make the experiment", api.experiment_service_create_experiment, wanted)]
         return str(found[0].experiment_id) if found else ""
 
-    def list(self, limit: int, every_experiment: bool = False, schedule: str = "") -> list[Run]:
+    def list(self, limit: int, every_experiment: bool = False, schedule: str = "", archived: bool = True) -> list[Run]:
         """The latest runs, newest first; `schedule`: only those of that name, whatever made it."""
         named = {"namespace": self.client.connection.namespace}
         if not every_experiment:
@@ -112,7 +115,8 @@ class ClusterRuns:
             if not named["experiment_id"]:
                 return []
         found = self._all(size=min(limit, PAGE), **named)
-        return [*islice((run for run in found if schedule in ("", run.schedule)), limit)]
+        wanted = (run for run in found if schedule in ("", run.schedule) and (archived or not run.archived))
+        return [*islice(wanted, limit)]
 
     def _all(self, size: int = SHOWN, **named: Any) -> Iterator[Run]:
         """Newest first."""
@@ -154,6 +158,7 @@ class ClusterRuns:
             error=_error(raw.error),
             schedule=schedule,
             due=due,
+            archived=raw.storage_state == "ARCHIVED",
             tasks=tuple(_tasks(raw.run_details.task_details or [] if raw.run_details else [])),
         )
 
@@ -177,19 +182,88 @@ class ClusterRuns:
             raise RequestError(f"the run {run.name} is {run.state.lower()}: only one that failed can be retried")
         self.client.call("retry the run", self.client.kfp.runs.run_service_retry_run, run.id)
 
-    def log(self, run: Run, task: Task) -> str:
-        """What a stage has printed; RequestError where it has none, RunError where the server cannot give it."""
+    def clone(self, run: Run, name: str) -> Run:
+        """Starts the same once more: pipeline and arguments as they were sent then, whatever the code is today."""
+        from kfp_server_api import V2beta1Run, V2beta1RuntimeConfig
+
+        raw = self.client.call("show the run", self.client.kfp.runs.run_service_get_run, run.id)
+        about = {**json.loads(raw.runtime_config.parameters["run"]), "name": name}
+        about.pop("schedule", None)
+        if "state_dir" in about:
+            about["state_dir"] = str(Path(about["state_dir"]).with_name(slug(name)))
+        body = V2beta1Run(
+            experiment_id=raw.experiment_id,
+            display_name=name,
+            pipeline_spec=raw.pipeline_spec,
+            runtime_config=V2beta1RuntimeConfig(
+                parameters={**raw.runtime_config.parameters, "run": json.dumps(about, sort_keys=True)}
+            ),
+            service_account=raw.service_account,
+        )
+        return self.start("clone the run", body)
+
+    def archive(self, run: Run) -> None:
+        """Out of the list, no more."""
+        self.client.call("archive the run", self.client.kfp.runs.run_service_archive_run, run.id)
+
+    def delete(self, run: Run) -> None:
+        """From the server; volume and MLflow keep theirs. Raises RequestError: it has not ended."""
+        if run.state not in ENDED:
+            raise RequestError(f"the run {run.name} is {run.state.lower()}: stop it first (`gan-pipeline runs stop`)")
+        self.client.call("delete the run", self.client.kfp.runs.run_service_delete_run, run.id)
+
+    def log(self, run: Run, task: Task, attempt: int | None = None) -> str:
+        """What a stage has printed.
+
+        Args:
+            attempt: which of the stage's, from 1; default: the latest.
+
+        Raises:
+            RequestError: it has not begun, or has no such attempt.
+            RunError: the server cannot give it.
+        """
         if not task.pods:
             why = "was taken from the cache" if task.state == "SKIPPED" else "has not started"
             raise RequestError(f"{task.title} of {run.name} {why}: it has no log")
-        text = self.client.get_text("read the log", f"/apis/v1alpha1/runs/{run.id}/nodes/{task.pods[-1]}/log")
+        if attempt is not None and not 1 <= attempt <= len(task.pods):
+            raise RequestError(f"--attempt {attempt}: {task.title} of {run.name} has {len(task.pods)}")
+        pod = task.pods[-1 if attempt is None else attempt - 1]
+        text = self.client.get_text("read the log", f"/apis/v1alpha1/runs/{run.id}/nodes/{pod}/log")
         if said := error_in(text):
             remedy = "pods are removed after a while, but the volume keeps logs/ of every run"
             if task.state == "RUNNING":
-                asked = f"kubectl logs --follow {task.pods[-1]} --container main"
+                asked = f"kubectl logs --follow {pod} --container main"
                 remedy = f"a server for one user gives it when the stage has ended, until then: {asked}"
             raise RunError(f"the server cannot give the log of {task.title} ({said}): {remedy}")
         return text
+
+    def follow_log(self, run: Run, name: str, show: Callable[[str], None]) -> None:
+        """Passes on what a stage prints until it ends; from a server that gives no log before that, all at its end.
+
+        Args:
+            name: of the stage's component.
+            show: called with what is new.
+
+        Raises:
+            RunError: the server cannot give the log of a stage that has ended.
+        """
+        shown = 0
+        while True:
+            run = self.get(run.id)
+            task = next(task for task in run.tasks if task.name == name)
+            over = run.state in ENDED or task.state in ENDED
+            try:
+                text = self.log(run, task) if task.pods or over else ""
+            except RunError:
+                if over:
+                    raise
+                text = ""
+            if len(text) > shown:
+                show(text[shown:])
+                shown = len(text)
+            if over:
+                return
+            time.sleep(POLL_SECONDS)
 
     def follow(self, identity: str, say: Callable[[Task | str], None]) -> Run:
         """Waits for the end of a run.

@@ -93,13 +93,18 @@ class ClusterSettings:
 
 
 def read_settings(
-    flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ, folder: Path | None = None
+    flags: Mapping[str, Any],
+    environment: Mapping[str, str] = os.environ,
+    folder: Path | None = None,
+    *,
+    submits: bool = True,
 ) -> ClusterSettings:
     """The settings for a command.
 
     Args:
         flags: what was typed; None and empty lists were not.
         folder: where `gan-pipeline.toml` is looked for; default: the current one.
+        submits: whether pods are to be started: what only they need is else not looked at.
 
     Raises:
         RequestError: an unknown key, with the nearest right one, or a value that cannot be.
@@ -112,6 +117,8 @@ def read_settings(
     origins |= {key: f"--{key.replace('_', '-')}" for key in given}
     digest = values.pop("image_digest", None)
     connection = {key: values.pop(key) for key in list(values) if key in Connection.model_fields}
+    if not submits:
+        connection.pop("tracking_uri", None)
     return ClusterSettings(_validated(Connection, connection, origins), values, digest, origins)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from components.find_champion import step as find
 from components.promote import step
 from components.stage.stage import open_stage
 from components.tracking.champions import Lineage, Verdict, with_alias
-from components.tracking.mlflow.champions import MlflowChampions
+from components.tracking.mlflow.champions import MlflowChampions, version_tags
 from components.tracking.mlflow.client import connect, sqlite_uri
 from components.tracking.mlflow.runs import RUN_TAG
 from gan_models.errors import RequestError, RunError
@@ -105,6 +106,34 @@ def test_a_difference_of_nothing_is_a_difference(decide) -> None:
     assert decide(False, difference=0.0).sentence == "version 1 of faces stays the champion; version 2 is worse"
 
 
+@pytest.mark.parametrize("by_hand", ["another", "none"])
+def test_a_decision_by_hand_in_between_stands(
+    decide, registry: MlflowChampions, store: str, by_hand: str, tmp_path: Path
+) -> None:
+    """The challenger is better than version 1, which is not the champion any more."""
+    client = connect(store)
+    client.delete_registered_model_alias("faces", "champion")
+    if by_hand == "another":
+        write_generator(tmp_path / "third" / "generator", "third")
+        made = client.create_model_version("faces", (tmp_path / "third").as_uri(), await_creation_for=0)
+        client.set_registered_model_alias("faces", "champion", made.version)
+    try:
+        outcome = decide(True)
+        champion = with_alias(registry.versions("faces"))
+        new = next(each for each in registry.versions("faces") if each.run_id == "new")
+    finally:
+        if by_hand == "another":
+            client.delete_model_version("faces", made.version)
+    assert outcome.decision == new.verdict.decision == "kept"
+    assert (
+        (champion.version if champion else "")
+        == outcome.champion
+        == (str(made.version) if by_hand == "another" else "")
+    )
+    assert new.verdict.against == "1", "it was not measured against the one of today"
+    assert "not compared with it: the champion changed from version 1" in outcome.sentence
+
+
 def find_champion(store: str, folder: Path, run: str) -> Champion:
     context = RunContext(run_id=run, state_dir=str(folder / "state"), tracking_uri=store, relay="external")
     with open_stage("find_champion", context) as stage:
@@ -155,6 +184,58 @@ def test_what_is_known_of_files_that_are_gone_is_what_was_written_down(
     finally:
         folder.with_name("gone").rename(folder)
     assert judged.lineage == new.lineage
+
+
+FIGURE = "FD-classifier-test-5000"
+
+
+@pytest.fixture
+def registered(tmp_path: Path) -> Callable[..., str]:
+    """A store with a model of versions that a training registers: each of some data, with a figure or none."""
+
+    def registered(*versions: tuple[str, float | None]) -> str:
+        client = connect(uri := sqlite_uri(tmp_path / "registered.db"))
+        client.create_registered_model("faces")
+        for number, (data, figure) in enumerate(versions):
+            folder = write_generator(tmp_path / str(number) / "generator", data)
+            figures = {} if figure is None else {FIGURE: figure, "IS-classifier-5000": 100.0 * number}
+            tags = {RUN_TAG: f"run-{number}", **version_tags(Verdict(figures=figures), Lineage.of_folder(folder))}
+            client.create_model_version("faces", folder.parent.as_uri(), tags=tags, await_creation_for=0)
+        return uri
+
+    return registered
+
+
+@pytest.mark.parametrize(
+    ("versions", "best"),
+    [
+        ([("a", 0.40), ("a", 16.44)], "1"),
+        ([("b", 0.40), ("a", 16.44), ("a", 17.0)], "2"),
+        ([("a", None), ("a", None)], "2"),
+        ([("a", 0.40), ("a", None)], "2"),
+    ],
+)
+def test_the_best_that_is_registered_is_the_one_to_beat(
+    registered: Callable[..., str], tmp_path: Path, versions: list[tuple[str, float | None]], best: str
+) -> None:
+    """Of equal data, by the figure that generators are chosen by; the newest where there is none."""
+    store = registered(*versions)
+    found = find_champion(store, tmp_path, "a retraining")
+    champion = with_alias(MlflowChampions(store).versions("faces"))
+    assert champion is not None
+    assert (found.version, champion.version) == (best, best)
+    assert "the best that was registered before the first retraining" in champion.verdict.reason
+    assert find_champion(store, tmp_path / "again", "a retraining").version == best
+
+
+def test_its_own_version_and_what_was_taken_back_are_no_champions(
+    registered: Callable[..., str], tmp_path: Path
+) -> None:
+    store = registered(("a", 0.4), ("a", 0.5))
+    registry = MlflowChampions(store)
+    first = registry.versions("faces")[-1]
+    registry.judge(first, Verdict(decision="rolled back"), first.lineage)
+    assert find_champion(store, tmp_path, "run-1").version == ""
 
 
 def test_no_model_of_that_name_is_no_champion_yet(store: str, tmp_path: Path) -> None:

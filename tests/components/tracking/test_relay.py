@@ -17,6 +17,8 @@ from components.context import RunContext
 from components.stage.stage import PIPELINE, open_stage
 from components.tracking import relay as relay_module
 from components.tracking.backend import Trouble
+from components.tracking.champions import Lineage
+from components.tracking.mlflow.champions import MlflowChampions
 from components.tracking.mlflow.client import connect, trouble_of
 from components.tracking.mlflow.runs import RUN_TAG, STAGE_TAG
 from components.tracking.mlflow.sender import MlflowSender
@@ -350,12 +352,15 @@ def test_the_registered_generator_draws_samples(tracked: RunContext, tmp_path: P
     save_generator(folder, module.state_dict(), recipe, info)
     for _ in range(2):  # a resumed export repeats itself
         with open_stage("export_samples", tracked) as stage:
-            stage.log_generator(folder, "cgan: digits/16")
+            stage.log_generator(folder, "cgan: digits/16", Lineage.of_folder(folder), {"FD-classifier-test-10": 1.5})
         drain(tracked)
 
     client = connect(tracked.tracking_uri)
     (version,) = client.search_model_versions("name = 'cgan- digits-16'")
     assert version.run_id == runs_of(tracked)["export_samples"].info.run_id
+    (registered,) = MlflowChampions(tracked.tracking_uri).versions("cgan- digits-16")
+    assert registered.lineage == Lineage.of_folder(folder)
+    assert (registered.verdict.decision, registered.verdict.figures) == ("", {"FD-classifier-test-10": 1.5})
     mlflow.set_tracking_uri(tracked.tracking_uri)
     loaded = mlflow.pytorch.load_model("models:/cgan- digits-16/1")
     latents, labels = torch.randn(7, recipe.networks.latent), torch.arange(7)

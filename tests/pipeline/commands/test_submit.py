@@ -159,6 +159,67 @@ def test_list_show_logs_stop_retry(ask: Callable, server: KfpServer) -> None:
     assert "only one that failed can be retried" in ask("runs", "retry", "night").sentence
 
 
+def test_clone_archive_delete(ask: Callable, server: KfpServer) -> None:
+    ask("submit", *TINY, "--image", IMAGE, "--pvc", "state", "--name", "night", "--wait")
+    first = only_run(server)
+    assert ask("runs", "clone", "night", "--wait").code == 0
+    second = next(run for run in server.runs.values() if run is not first)
+    assert second.display_name == "night-again"
+    assert second.pipeline_spec == first.pipeline_spec
+    was, now = (dict(run.runtime_config.parameters) for run in (first, second))
+    was, now = ({**each, "run": json.loads(each["run"])} for each in (was, now))
+    assert now.pop("run") == {**was.pop("run"), "name": "night-again", "state_dir": "/state/runs/night-again"}
+    assert was == now
+    assert ask("runs", "archive", "night").code == 0
+    assert [line.split()[1] for line in ask("runs", "list").out.splitlines()] == ["night-again"]
+    assert ask("runs", "delete", "night-again").code == 0
+    assert list(server.runs) == [first.run_id]
+    ask("submit", *TINY, "--image", IMAGE, "--name", "at-work")
+    refused = ask("runs", "delete", "at-work")
+    assert (refused.code, "stop it first" in refused.sentence, len(server.runs)) == (2, True, 2)
+
+
+def test_a_retraining_is_submitted_once(ask: Callable, server: KfpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GAN_PIPELINE_CLUSTER_IMAGE", IMAGE)
+    answer = ask("retrain", *TINY, "--engine", "cluster", "--model", "faces", "--force")
+    assert answer.code == 0, answer.err
+    run = only_run(server)
+    assert answer.out == f"{server.address}/#/runs/details/{run.run_id}\n"
+    parameters = run.runtime_config.parameters
+    assert (parameters["model_name"], parameters["force"]) == ("faces", True)
+    assert "comp-find-champion" in run.pipeline_spec["pipeline_spec"]["components"]
+    assert "--workdir" in ask("retrain", *TINY, "--engine", "cluster", "--workdir", "here").sentence
+    assert "retrainings are done by" in ask("retrain", *TINY, "--engine", "docker").sentence
+
+
+def test_looking_asks_for_nothing_that_only_pods_need(
+    ask: Callable, server: KfpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask("submit", *TINY, "--image", IMAGE, "--name", "night")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert ask("runs", "list").code == 0
+    assert ask("runs", "show", "night").code == 0
+    assert "pods cannot reach it" in ask("submit", *TINY, "--image", IMAGE).sentence
+
+
+def test_logs_of_every_attempt_and_as_they_come(ask: Callable, server: KfpServer) -> None:
+    ask("submit", *TINY, "--image", IMAGE, "--name", "night")
+    workflow = server.workflow(only_run(server))
+    for _ in range(3):
+        workflow.move_on(server.now)
+    workflow.lose_pod(server.now)
+    followed = ask("runs", "logs", "night", "--stage", "train-gan", "--follow")
+    assert (followed.code, followed.out.startswith("train-gan: at work")) == (0, True)
+    server.logs[workflow.pod("train-gan", 0)] = b"the first\n"
+    assert ask("runs", "logs", "night", "--stage", "train-gan", "--attempt", 1).out == "the first\n"
+    refused = ask("runs", "logs", "night", "--stage", "train-gan", "--attempt", 3)
+    assert (refused.code, "--attempt 3: 2 train of night has 2" in refused.sentence) == (2, True)
+    ask("runs", "show", "night")
+    server.runs[only_run(server).run_id].state = "FAILED"
+    server.logs.clear()
+    assert ask("runs", "logs", "night", "--stage", "train-gan", "--follow").code == 1
+
+
 def test_stop_and_continue(ask: Callable, server: KfpServer) -> None:
     ask("submit", *TINY, "--image", IMAGE, "--name", "night")
     assert ask("runs", "stop", "night").code == 0
