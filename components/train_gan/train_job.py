@@ -63,6 +63,8 @@ class Nodes(BaseModel):
     count: int
     gpus: int  # of each node
     accelerator: str
+    cpu: str  # of each node, as it asks for
+    memory: str
     image: str
     pvc: str
     mount: str
@@ -333,7 +335,10 @@ def manifest(name: str, digest: str, asked: Path, said: Path, nodes: Nodes) -> d
                 "env": [{"name": key, "value": value} for key, value in variables.items()],
                 "numNodes": nodes.count,
                 "numProcPerNode": nodes.gpus,
-                "resourcesPerNode": {"limits": {nodes.accelerator: str(nodes.gpus)}},
+                "resourcesPerNode": {
+                    "limits": {nodes.accelerator: str(nodes.gpus)},
+                    "requests": {"cpu": nodes.cpu, "memory": nodes.memory},
+                },
             },
             "runtimePatches": [
                 {"manager": MANAGER, "trainingRuntimeSpec": {"template": {"spec": {"replicatedJobs": [patch]}}}}

@@ -32,6 +32,7 @@ _SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 _QUALIFIED = re.compile(rf"({_SUBDOMAIN}/)?{_LABEL_NAME}")
 _LABEL_VALUE = re.compile(rf"({_LABEL_NAME})?")
 _QUANTITY = re.compile(r"[1-9][0-9]*(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?")
+_CORES = re.compile(r"[1-9][0-9]*m?|[0-9]+\.[0-9]+")
 _REPOSITORY = r"[a-z0-9]+([._-]+[a-z0-9]+)*"
 _IMAGE = re.compile(
     rf"([A-Za-z0-9.-]+(:[0-9]+)?/)?{_REPOSITORY}(/{_REPOSITORY})*(:[\w][\w.-]{{0,127}})?(@sha256:[0-9a-f]{{64}})?"
@@ -87,6 +88,7 @@ MountPath = Annotated[
     ),
 ]
 Quantity = Annotated[str, _checked(_QUANTITY.fullmatch, " is no size: write one such as 512Mi or 2Gi")]
+Cores = Annotated[str, _checked(_CORES.fullmatch, " is no number of cores: write one such as 2 or 500m")]
 
 
 def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
@@ -142,6 +144,8 @@ class Placement(BaseModel):
     nodes: int = Field(1, ge=1, le=MAX_NODES)
     """Of the training stage: with several it has no GPU itself and makes a Kubeflow TrainJob that has them."""
     accelerator: Resource = "nvidia.com/gpu"  # the resource that a GPU is to Kubernetes
+    cpu: Cores = "1"  # that every pod asks for; without, a quota refuses it and it is the first to be evicted
+    memory: Quantity = "4Gi"  # likewise
     node_selector: tuple[Label, ...] = ()  # `label=value`, of the stages that get a GPU; of all when there are none
     toleration: tuple[Annotated[str, _checked(parse_toleration, "")], ...] = ()  # for the same stages
     pvc: ObjectName | None = None  # a PersistentVolumeClaim for checkpoints, journals, logs and caches
@@ -177,7 +181,7 @@ class Placement(BaseModel):
         if self.nodes == 1 or not self.pvc:
             return None
         return Nodes(
-            **self.model_dump(include={"gpus", "accelerator", "image", "pvc", "mount", "shm"}),
+            **self.model_dump(include={"gpus", "accelerator", "cpu", "memory", "image", "pvc", "mount", "shm"}),
             count=self.nodes,
             node_selector=_pairs(self.node_selector),
             tolerations=list(map(parse_toleration, self.toleration)),
@@ -193,6 +197,7 @@ class Placement(BaseModel):
         component = task.component_spec.name
         stage = stage_of(component) or UNKNOWN
         task.set_container_image(self.image)
+        task.set_cpu_request(self.cpu).set_memory_request(self.memory)
         task.set_caching_options(enable_caching=cache_preparation and stage.reads_source)
         kubernetes.set_security_context(task, run_as_non_root=True)
         kubernetes.use_field_path_as_env(task, RUN_ID_VARIABLE, f"metadata.labels['{RUN_LABEL}']")

@@ -32,6 +32,8 @@ NODES = Nodes(
     count=2,
     gpus=4,
     accelerator="nvidia.com/gpu",
+    cpu="8",
+    memory="32Gi",
     image="registry.example/gan-pipeline-gpu:1",
     pvc="gan-state",
     mount="/state",
@@ -150,7 +152,10 @@ def test_the_manifest_is_a_train_job(monkeypatch: pytest.MonkeyPatch) -> None:
     assert model.metadata.owner_references[0].uid == "1234"
     trainer = model.spec.trainer
     assert (trainer.num_nodes, trainer.num_proc_per_node, trainer.image) == (2, 4, NODES.image)
-    assert made["spec"]["trainer"]["resourcesPerNode"] == {"limits": {"nvidia.com/gpu": "4"}}
+    assert made["spec"]["trainer"]["resourcesPerNode"] == {
+        "limits": {"nvidia.com/gpu": "4"},
+        "requests": {"cpu": "8", "memory": "32Gi"},
+    }
     assert trainer.command[1:] == [
         "-m", "torch.distributed.run", "-m", "components.train_gan.rank", "/state/job.json", "/state/said.jsonl"
     ]  # fmt: skip

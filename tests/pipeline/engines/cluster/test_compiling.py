@@ -89,6 +89,13 @@ def test_only_preparation_is_cached_and_only_training_retried(compiled: ClusterP
     assert tasks["train-gan"]["retryPolicy"]["backoffFactor"] == 2.0
 
 
+def test_every_pod_asks_for_cpu_and_memory(compiled: ClusterPipeline) -> None:
+    """A quota refuses those that do not."""
+    for container in containers(compiled).values():
+        assert container["resources"]["resourceCpuRequest"] == "1"
+        assert container["resources"]["resourceMemoryRequest"] == "4Gi"
+
+
 def test_the_time_for_retries_ends_no_attempt(compiled: ClusterPipeline) -> None:
     """`backoffMaxDuration` counts from the first attempt, and whatever is under way at its end is killed."""
     policy = compiled.spec["root"]["dag"]["tasks"]["train-gan"]["retryPolicy"]
