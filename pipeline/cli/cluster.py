@@ -23,6 +23,7 @@ app = typer.Typer()
 runs_app = typer.Typer(help="What runs on a cluster, and how it goes.", rich_markup_mode=None)
 
 RunArgument = Annotated[str, Argument(metavar="RUN", help="The id of a run, or the name of the latest such.")]
+cluster_app = typer.Typer(help="Look at a cluster before submitting to it.", rich_markup_mode=None)
 _MARKS = {"SUCCEEDED": "✓", "FAILED": "✗", "CANCELED": "✗", "SKIPPED": "↷", "RUNNING": "▸"}
 
 
@@ -239,4 +240,22 @@ def _report(runs: ClusterRuns, run: Run) -> dict[str, Any]:
     return {**fields, "link": runs.link(run), "stages": stages}
 
 
+@cluster_app.command()
+@takes_settings()
+def check(settings: ClusterSettings, as_json: JsonOption = False) -> int:
+    """Whether the cluster has what a run needs; nothing is sent or changed. Ends with 1 where something is wrong."""
+    from pipeline.engines.cluster.check import check_cluster
+
+    found = []
+    for finding in check_cluster(settings):
+        found.append(finding)
+        if not as_json:
+            mark = {"ok": "✓", "wrong": "✗", "unknown": "?"}[finding.state]
+            typer.echo(f"{mark} {finding.what}: {finding.sentence}  [{finding.source}]")
+    if as_json:
+        typer.echo(json.dumps([vars(finding) for finding in found]))
+    return int(any(finding.state == "wrong" for finding in found))
+
+
 app.add_typer(runs_app, name="runs")
+app.add_typer(cluster_app, name="cluster")

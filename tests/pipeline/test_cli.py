@@ -43,11 +43,9 @@ COMMANDS = [
     ["version"],
     ["submit"],
     ["runs"],
-    ["runs", "list"],
-    ["runs", "show"],
-    ["runs", "logs"],
-    ["runs", "stop"],
-    ["runs", "retry"],
+    *(["runs", name] for name in ("list", "show", "logs", "stop", "retry", "clone", "archive", "delete")),
+    ["cluster"],
+    ["cluster", "check"],
 ]
 HEAVY = ("torch", "kfp", "mlflow", "pyarrow", "numpy", "pandas", "sklearn", "matplotlib", "cronsim")
 

@@ -1,0 +1,197 @@
+"""Whether a cluster has what a run needs: asked before anything is sent, and nothing is changed by asking.
+
+The answers come from KFP's health page and API, and from the API of Kubernetes where this machine has access to it.
+What cannot be seen from here is unknown, with what it would take.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+
+from components.train_gan.train_job import GROUP, PLURAL
+from gan_models.errors import RequestError
+from pipeline.engines.cluster.placement import Placement, parse_secret
+from pipeline.engines.cluster.runs import ClusterRuns
+from pipeline.engines.cluster.settings import ClusterSettings
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
+OLDEST = (2, 16)  # of KFP: older ones take a schedule's runs along when it is deleted
+SECONDS = 15
+CONTROLLER = "workflow-controller-configmap"  # of Argo; what all workflows have by default is in it
+RETRY_LINE = "spec: {templateDefaults: {retryStrategy: {retryPolicy: Always}}}"
+_NO_ACCESS = "needs access to the Kubernetes API (kubectl's settings)"
+
+State = Literal["ok", "wrong", "unknown"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a run needs."""
+
+    what: str
+    state: State
+    sentence: str  # what was seen; the remedy where it is wrong, what it would take where it is unknown
+    source: str  # who says so
+
+
+def check_cluster(settings: ClusterSettings) -> Iterator[Finding]:
+    """Everything in turn; RequestError, RunError where the server itself cannot be asked."""
+    runs, connection = ClusterRuns(settings.connection), settings.connection
+    health = json.loads(runs.client.get_text("ask how it is", "/apis/v2beta1/healthz"))
+    shared = bool(health.get("multi_user"))
+    yield _version(str(health.get("tag_name") or "unknown"))
+    pods_in = f"pods run in {connection.namespace}" if shared else "pods run in the server's own namespace"
+    hint = "" if shared else f"; claim, secrets and roles are looked for in {connection.namespace}: is it that?"
+    yield Finding("mode", "ok", f"{'for many users' if shared else 'for one user'}: {pods_in}{hint}", "health answer")
+    there = "is there" if runs.experiment(make=False) else "will be made"
+    yield Finding("experiment", "ok", f"{connection.experiment} {there}", "KFP's API")
+    try:
+        placement = settings.placement()
+    except RequestError as error:
+        yield Finding("placement", "wrong", str(error), "settings")
+        return
+    pinned = "@sha256:" in placement.image
+    advice = "" if pinned else "; a tag can be moved: image_digest pins it"
+    yield Finding("image", "ok", f"{placement.image}{advice}", "settings")
+    yield from _Kubernetes(connection.namespace, connection.service_account, shared).findings(placement)
+
+
+def _version(tag: str) -> Finding:
+    found = re.match(r"v?(\d+)\.(\d+)", tag)
+    wanted = ".".join(map(str, OLDEST))
+    if found is None:
+        return Finding("server", "unknown", f"says version {tag!r}; {wanted} or newer is needed", "health answer")
+    if (int(found[1]), int(found[2])) < OLDEST:
+        return Finding("server", "wrong", f"version {tag}: update it to {wanted} or newer", "health answer")
+    return Finding("server", "ok", f"version {tag}", "health answer")
+
+
+class _Kubernetes:
+    """What the API of Kubernetes says of one namespace."""
+
+    def __init__(self, namespace: str, account: str | None, shared: bool) -> None:
+        self._namespace = namespace
+        self._account = account or ("default-editor" if shared else "pipeline-runner")  # KFP's own
+        self._server = "kubeflow" if shared else namespace
+
+    @cached_property
+    def _client(self) -> ApiClient:
+        from kubernetes import client, config
+
+        configuration = client.Configuration()
+        try:
+            config.load_kube_config(client_configuration=configuration)
+        except config.ConfigException:
+            config.load_incluster_config(configuration)
+        configuration.retries = False
+        return client.ApiClient(configuration)
+
+    def findings(self, placement: Placement) -> Iterator[Finding]:
+        from kubernetes import client
+
+        if placement.pvc:
+            yield self._ask("claim", lambda: self._claim(placement))
+        for text in placement.secret:
+            name = parse_secret(text)[0]
+            yield self._ask(f"secret {name}", partial(self._secret, text))
+        if placement.nodes > 1:
+            yield self._ask("role", self._role)
+        yield self._ask("quota", lambda: self._quota(placement, client.CoreV1Api(self._client)))
+        yield self._ask("retry policy", lambda: self._retry_policy(client.CoreV1Api(self._client)))
+
+    def _ask(self, what: str, look: Callable[[], tuple[State, str]]) -> Finding:
+        from kubernetes import config
+        from kubernetes.client import ApiException
+        from urllib3.exceptions import HTTPError
+
+        source = "Kubernetes API"
+        try:
+            return Finding(what, *look(), source)
+        except config.ConfigException:
+            return Finding(what, "unknown", _NO_ACCESS, source)
+        except (HTTPError, OSError) as error:
+            return Finding(what, "unknown", f"the Kubernetes API does not answer: {type(error).__name__}", source)
+        except ApiException as error:
+            if error.status == 404:
+                return Finding(what, "wrong", f"is not there in the namespace {self._namespace}: make it first", source)
+            return Finding(what, "unknown", f"the Kubernetes API does not let you look ({error.status})", source)
+
+    def _claim(self, placement: Placement) -> tuple[State, str]:
+        from kubernetes.client import CoreV1Api
+
+        claim = CoreV1Api(self._client).read_namespaced_persistent_volume_claim(
+            placement.pvc, self._namespace, _request_timeout=SECONDS
+        )
+        modes = claim.spec.access_modes or []
+        said = f"{placement.pvc} is {claim.status.phase}, {', '.join(modes)}, class {claim.spec.storage_class_name}"
+        if placement.nodes > 1 and "ReadWriteMany" not in modes:
+            return "wrong", f"{said}: {placement.nodes} nodes need one that is ReadWriteMany"
+        if claim.status.phase == "Lost":
+            return "wrong", f"{said}: its volume is gone, make the claim anew"
+        return "ok", said
+
+    def _secret(self, text: str) -> tuple[State, str]:
+        from kubernetes.client import CoreV1Api
+
+        name, keys, optional = parse_secret(text)
+        kept = CoreV1Api(self._client).read_namespaced_secret(name, self._namespace, _request_timeout=SECONDS)
+        there = sorted(key for key in keys if key in (kept.data or {}))
+        missing = sorted(keys.keys() - set(there))
+        if missing and (not optional or not there):
+            return "wrong", f"lacks {', '.join(missing)}: pods would not start, or be told nothing"
+        return "ok", f"has {', '.join(there)}"
+
+    def _role(self) -> tuple[State, str]:
+        from kubernetes import client
+
+        user = f"system:serviceaccount:{self._namespace}:{self._account}"
+        for verb in ("get", "create", "delete"):
+            attributes = {"group": GROUP, "resource": PLURAL, "verb": verb, "namespace": self._namespace}
+            review = client.V1SubjectAccessReview(
+                spec=client.V1SubjectAccessReviewSpec(
+                    user=user, resource_attributes=client.V1ResourceAttributes(**attributes)
+                )
+            )
+            asked = client.AuthorizationV1Api(self._client).create_subject_access_review
+            if not asked(review, _request_timeout=SECONDS).status.allowed:
+                remedy = "kubectl apply -f infra/kustomize/base/access.yaml"
+                return "wrong", f"{self._account} may not {verb} {PLURAL}.{GROUP}: {remedy}"
+        return "ok", f"{self._account} may make {PLURAL}.{GROUP}"
+
+    def _quota(self, placement: Placement, core: Any) -> tuple[State, str]:
+        quotas = core.list_namespaced_resource_quota(self._namespace, _request_timeout=SECONDS).items
+        wanted = placement.gpus * placement.nodes
+        for quota in quotas:
+            limit = (quota.spec.hard or {}).get(f"requests.{placement.accelerator}")
+            if limit is not None and int(limit) < wanted:
+                return (
+                    "wrong",
+                    f"{quota.metadata.name} allows {limit} of {placement.accelerator}: ask for fewer than {wanted}",
+                )
+        names = ", ".join(quota.metadata.name for quota in quotas)
+        asks = f"each pod asks for cpu {placement.cpu}, memory {placement.memory}"
+        return "ok", f"{names}: {asks}; Argo's own containers need requests too" if names else f"none; {asks}"
+
+    def _retry_policy(self, core: Any) -> tuple[State, str]:
+        found = core.read_namespaced_config_map(CONTROLLER, self._server, _request_timeout=SECONDS)
+        defaults = yaml.safe_load((found.data or {}).get("workflowDefaults") or "{}")
+        policy = defaults
+        for key in ("spec", "templateDefaults", "retryStrategy", "retryPolicy"):
+            policy = policy.get(key) or {} if isinstance(policy, dict) else {}
+        remedy = f"in {CONTROLLER} of {self._server}, workflowDefaults: {RETRY_LINE}"
+        match policy:
+            case "Always":
+                return "ok", "Always: lost pods and those killed for memory are started again"
+            case "OnError":
+                return "ok", f"OnError: lost pods are started again, one killed for memory is not; for that, {remedy}"
+            case _:
+                return "wrong", f"{policy or 'none'}: a pod that is preempted ends the run; {remedy}"
