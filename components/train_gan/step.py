@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import shutil
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,9 @@ from components.stage.progress import Progress
 from components.stage.request import StageRequest
 from components.stage.stage import Interrupted, Stage
 from components.tracking.journal import link_or_copy
+from components.train_gan.supervisor import keep_training, restarts_allowed
 from gan_models.atomic import new_folder
-from gan_models.errors import RequestError
+from gan_models.errors import RequestError, RunError
 from gan_models.files import GENERATORS_FOLDER, HISTORY_FILE, SAMPLES_FOLDER
 from gan_models.recipes import Recipe, model_document, recipe_digest
 from gan_models.recipes.loading import parse_recipe
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 # A killed run's own training process may need this long to notice and to write its last checkpoint.
 _LOCK_SECONDS = 30.0
+_LOCK_PATIENCE_SECONDS = 1800.0  # on a cluster, where the other one may be a pod that is being given up
 _GRID_SERIES = "samples"
 
 
@@ -73,7 +76,7 @@ def run(request: Request, stage: Stage) -> Training:
     digest = start.digest if start else ""
     state_dir = request.state_dir or Path(stage.context.state_dir)
     folder = state_folder(state_dir, recipe, metadata.fingerprint, request.seed, request.code_version, digest)
-    with _only_here(folder), stage.progress("training", recipe.training.steps) as bar:
+    with _only_here(folder, stage), stage.progress("training", recipe.training.steps) as bar:
         stage.log_params({**model_document(recipe), "seed": request.seed, **({"start": digest} if digest else {})})
         source, counts = metadata.source, {"counts": metadata.counts}
         stage.log_dataset(source, metadata.fingerprint, source, counts, context="training")
@@ -104,7 +107,6 @@ def _train(request: Request, recipe: Recipe, folder: Path, start: Start | None, 
     import torch
 
     from components.train_gan.rank import Job, train_together
-    from components.train_gan.supervisor import keep_training, restarts_allowed
     from components.train_gan.train_job import Nodes, train_on_nodes
     from gan_models import ranks
     from gan_models.training.loop import CHECKPOINTS_FOLDER
@@ -189,15 +191,40 @@ class _StageReporter:
         return self._stage.stop_requested
 
 
-def _only_here(folder: Path) -> AbstractContextManager[Any]:
-    """Holds the folder's lock while entered, so that two processes never train in it at once."""
+@contextmanager
+def _only_here(folder: Path, stage: Stage) -> Iterator[None]:
+    """Holds the folder's lock while entered, so that two processes never train in it at once.
+
+    A second attempt of a pod that is cut off from its cluster waits for the first to end, and may be tried again.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    lock, waits = FileLock(folder / ".lock"), restarts_allowed() > 0
     try:
-        return FileLock(folder / ".lock").acquire(timeout=_LOCK_SECONDS)
+        lock.acquire(timeout=_LOCK_SECONDS)
     except Timeout:
-        raise RequestError(
-            f"another process is training in {folder}: wait for it, or use another work directory"
-        ) from None
+        sentence = f"another process is training in {folder}"
+        if not waits:
+            raise RequestError(f"{sentence}: wait for it, or use another work directory") from None
+        stage.note(f"{sentence}: waiting until it has ended")
+        _await(lock, sentence, stage)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _await(lock: FileLock, sentence: str, stage: Stage) -> None:
+    end = time.monotonic() + _LOCK_PATIENCE_SECONDS
+    while True:
+        try:
+            lock.acquire(timeout=1.0)
+        except Timeout:
+            if stage.stop_requested:
+                raise Interrupted from None
+            if time.monotonic() > end:
+                raise RunError(f"{sentence}, still: see whether an earlier pod of it is alive") from None
+        else:
+            return
 
 
 def _publish(folder: Path, output: Path, result: Training) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +115,50 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(Stage, "note", lambda self, sentence: noted.append(sentence))
     monkeypatch.setenv(RESTARTS_VARIABLE, "3")
     return noted
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[Callable[[], None]]:
+    """Another process trains in the folder, until what is given is called."""
+    lock = str(folder / ".lock")
+    code = f"from filelock import FileLock; x = FileLock({lock!r}); x.acquire(); print(1, flush=True); input()"
+    holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    try:
+        yield holder.kill
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+def test_a_second_attempt_waits_for_the_first(
+    tmp_path: Path, noted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step, "_LOCK_SECONDS", 0.1)
+    with (
+        held(tmp_path) as end,
+        open_stage("train_gan", RunContext(state_dir=str(tmp_path))) as stage,
+    ):
+        threading.Timer(1.5, end).start()
+        with step._only_here(tmp_path, stage):
+            assert noted == [f"another process is training in {tmp_path}: waiting until it has ended"]
+
+
+@pytest.mark.parametrize(("restarts", "kind"), [("3", RunError), ("0", RequestError)])
+def test_one_that_does_not_end_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restarts: str, kind: type[Exception]
+) -> None:
+    monkeypatch.setenv(RESTARTS_VARIABLE, restarts)
+    for name in ("_LOCK_SECONDS", "_LOCK_PATIENCE_SECONDS"):
+        monkeypatch.setattr(step, name, 0.1)
+    with (
+        held(tmp_path),
+        open_stage("train_gan", RunContext(state_dir=str(tmp_path))) as stage,
+        pytest.raises(kind, match="another process is training in"),
+        step._only_here(tmp_path, stage),
+    ):
+        pass
 
 
 @pytest.mark.slow
