@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 from zoneinfo import ZoneInfo
@@ -125,6 +125,26 @@ def show(
     return 0
 
 
+@schedule_app.command("health")
+def health(
+    engine: EngineOption = "local",
+    store: StoreOption = None,
+    grace: Annotated[str, Option(metavar="TIME", help="How much later than due is late.")] = "10m",
+    as_json: JsonOption = False,
+) -> int:
+    """Whether all schedules do what they say; ends with 1 where one is late, or its last run failed or was skipped."""
+    schedules, patience = _schedules(engine, store), timedelta(seconds=seconds_of(grace, "--grace"))
+    found = {}
+    for status in schedules.list():
+        name = status.schedule.name
+        found[name] = [*schedules.show(name).troubles(datetime.now(UTC), patience)]
+        if not as_json:
+            typer.echo(f"{'✗' if found[name] else '✓'} {name}: {'; '.join(found[name]) or _next_run(status)}")
+    if as_json:
+        typer.echo(json.dumps(found))
+    return int(any(found.values()))
+
+
 @schedule_app.command("pause")
 def pause(schedule: ScheduleName, engine: EngineOption = "local", store: StoreOption = None) -> int:
     """No further runs until `resume`; one that is under way is not touched."""
@@ -183,7 +203,7 @@ def scheduler(
     return 0
 
 
-def seconds_of(text: str) -> int:
+def seconds_of(text: str, option: str = "--every") -> int:
     """Of `90s`, `30m`, `6h`, `7d`; a bare number is of seconds.
 
     >>> seconds_of("6h")
@@ -191,7 +211,7 @@ def seconds_of(text: str) -> int:
     """
     found = re.fullmatch(r"(\d+)([smhd]?)", text.strip().lower())
     if found is None:
-        raise RequestError(f"--every {text!r}: expected a number and s, m, h or d, as in 30m or 7d")
+        raise RequestError(f"{option} {text!r}: expected a number and s, m, h or d, as in 30m or 7d")
     return int(found[1]) * _UNITS[found[2] or "s"]
 
 

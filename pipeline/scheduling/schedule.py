@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
@@ -16,6 +16,7 @@ from pipeline.scheduling.cron import next_due, normalise_cron
 Change = Literal["created", "changed", "unchanged"]
 
 MIN_SECONDS, MAX_SECONDS = 1, 366 * 24 * 3600
+_BAD = ("failed", "skipped", "canceled")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?")  # 63 is Kubernetes' limit; KFP appends to it
 
 
@@ -101,7 +102,16 @@ class ScheduleStatus(BaseModel):
 
     schedule: Schedule  # `paused` says how it is now
     next_run: datetime | None = None  # None: paused, or not known before it is due
+    overdue: datetime | None = None  # a time that has passed, and nothing was started or skipped for it
     runs: list[ScheduledRun] = []  # the latest, newest first
+
+    def troubles(self, now: datetime, grace: timedelta) -> Iterator[str]:
+        """What is wrong, a sentence each: nothing happened `grace` after it was due, or the last run was no success."""
+        if self.overdue is not None and now - self.overdue > grace:
+            yield f"late: was due {self.overdue:%Y-%m-%d %H:%M:%S %Z}, and nothing has started it"
+        last = next((run for run in self.runs if run.ended or run.state.lower() in _BAD), None)
+        if last is not None and last.state.lower() in _BAD:
+            yield f"run {last.id} {last.state.lower()}{f': {last.sentence}' if last.sentence else ''}"
 
 
 class Scheduler(Protocol):

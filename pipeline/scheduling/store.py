@@ -286,10 +286,11 @@ def first_due(kept: Kept, after: datetime) -> datetime:
 
 
 def _status(kept: Kept, runs: Sequence[ScheduledRun] = ()) -> ScheduleStatus:
-    paused = kept.paused is not None
+    paused, undecided = kept.paused is not None, first_due(kept, kept.since)
     return ScheduleStatus(
         schedule=kept.schedule.model_copy(update={"paused": paused}),
         next_run=None if paused else first_due(kept, _now()),
+        overdue=undecided if not paused and undecided <= _now() else None,
         runs=list(runs),
     )
 

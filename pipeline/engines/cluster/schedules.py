@@ -85,7 +85,11 @@ class ClusterSchedules:
             ScheduledRun(id=run.id, state=run.state, due=run.due or run.created, ended=run.ended, sentence=run.error)
             for run in self._runs.list(SHOWN_RUNS, every_experiment=True, schedule=name)
         ]
-        return self._status(kept).model_copy(update={"runs": runs})
+        status = self._status(kept).model_copy(update={"runs": runs})
+        since = max([kept.raw.created_at, *(run.due for run in runs if run.due)])
+        idle = not kept.schedule.paused and all(run.state in ENDED for run in runs)
+        undecided = _due_after(kept.schedule, since, since)
+        return status.model_copy(update={"overdue": undecided if idle and undecided <= datetime.now(UTC) else None})
 
     def pause(self, name: str) -> None:
         self._do("disable", self._settled(name))
@@ -167,7 +171,7 @@ class ClusterSchedules:
             if not other.schedule.paused:
                 self._do("disable", other)
         if others and keep.enable and keep.schedule.paused:
-            if keep.schedule.due_after(keep.raw.created_at, keep.raw.created_at) <= datetime.now(UTC):
+            if _due_after(keep.schedule, keep.raw.created_at, keep.raw.created_at) <= datetime.now(UTC):
                 self._await_quiet(keep.schedule)  # it owes a time by now, and would start it at once
                 self._create(_copy(keep, enable=True), enabled=False)
                 *others, keep = self._find(name)
@@ -239,12 +243,8 @@ class ClusterSchedules:
         self._client.call(f"{doing} the schedule", method, kept.id, **named)
 
     def _status(self, kept: _Kept) -> ScheduleStatus:
-        schedule, following = kept.schedule, None
-        if schedule.cron and not schedule.paused:
-            zone = ZoneInfo(schedule.timezone)
-            following = next_due(schedule.cron, _clock(schedule), both_with_star=True).replace(tzinfo=zone)
-        elif not schedule.paused:
-            following = schedule.due_after(datetime.now(UTC), kept.raw.created_at)
+        schedule = kept.schedule
+        following = None if schedule.paused else _due_after(schedule, datetime.now(UTC), kept.raw.created_at)
         return ScheduleStatus(schedule=schedule, next_run=following)
 
     def _check_timezone(self, schedule: Schedule) -> None:
@@ -273,6 +273,15 @@ def _is_near(schedule: Schedule) -> bool:
         return False
     now, distance = _clock(schedule), timedelta(seconds=DISTANCE_SECONDS)
     return next_due(schedule.cron, now - distance - timedelta(seconds=1), both_with_star=True) <= now + distance
+
+
+def _due_after(schedule: Schedule, moment: datetime, anchor: datetime) -> datetime:
+    """As `Schedule.due_after`, by Kubeflow's reading of a cron: on an unchanging clock, and with its star."""
+    if schedule.cron is None:
+        return schedule.due_after(moment, anchor)
+    zone = ZoneInfo(schedule.timezone)
+    on_the_wall = moment.astimezone(zone).replace(tzinfo=None)
+    return next_due(schedule.cron, on_the_wall, both_with_star=True).replace(tzinfo=zone)
 
 
 def _clock(schedule: Schedule) -> datetime:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
+from pipeline.scheduling.schedule import make_schedule
+from pipeline.scheduling.store import ScheduleStore
 
 REQUEST = ["--data", "digits", "--set", "data.size=8"]
 
@@ -37,6 +41,25 @@ def test_a_life(nightly: Callable) -> None:
     assert "has not ended yet" in nightly("schedule", "run-now", "nightly").sentence
     assert nightly("schedule", "delete", "nightly").code == 0
     assert nightly("schedule", "show", "nightly").code == 2
+
+
+def test_health(nightly: Callable, tmp_path: Path) -> None:
+    healthy = nightly("schedule", "health")
+    assert (healthy.code, healthy.out.startswith("✓ nightly: ")) == (0, True)
+    store = ScheduleStore(tmp_path / "runs" / "schedules.db")
+    past = datetime.now(UTC) - timedelta(days=2)
+    store.ensure(make_schedule(name="hourly", every=3600), now=past)
+    late = nightly("schedule", "health")
+    assert late.code == 1
+    assert f"✗ hourly: late: was due {past + timedelta(hours=1):%Y-%m-%d %H:%M}" in late.out
+    assert nightly("schedule", "health", "--grace", "7d").code == 0
+    store.record_due()
+    skipped = nightly("schedule", "health", "--json")
+    assert skipped.code == 1
+    assert "skipped: the scheduler was not running" in json.loads(skipped.out)["hourly"][0]
+    nightly("schedule", "pause", "nightly")
+    assert json.loads(nightly("schedule", "health", "--json").out)["nightly"] == []
+    assert "--grace 'soon': expected a number" in nightly("schedule", "health", "--grace", "soon").sentence
 
 
 def test_places_are_absolute_for_the_scheduler_runs_elsewhere(ask: Callable, images: Path, tmp_path: Path) -> None:

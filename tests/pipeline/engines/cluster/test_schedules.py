@@ -307,6 +307,26 @@ def test_runs_of_earlier_ids_are_known(server: KfpServer, schedules: Scheduler) 
         schedules.run_now("nightly")
 
 
+def test_health(server: KfpServer, schedules: Scheduler) -> None:
+    server.now = datetime.now(UTC) - timedelta(days=3)
+    schedules.ensure(nightly())
+    grace = timedelta(minutes=10)
+
+    def troubles() -> list[str]:
+        return [*schedules.show("nightly").troubles(datetime.now(UTC), grace)]
+
+    assert troubles()[0].startswith("late: was due ")
+    server.tick(datetime.now(UTC))
+    assert troubles() == [], "one is under way"
+    (run,) = server.runs.values()
+    run.state = "FAILED"
+    assert troubles() == [f"run {run.run_id} failed"]
+    end(server)
+    assert troubles() == []
+    schedules.pause("nightly")
+    assert schedules.show("nightly").overdue is None
+
+
 def test_run_now_twice_runs_twice(server: KfpServer, schedules: Scheduler) -> None:
     schedules.ensure(nightly())
     first = schedules.run_now("nightly")
