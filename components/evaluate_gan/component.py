@@ -1,7 +1,7 @@
 """The KFP definition of the stage: a typed signature and one call."""
 
 from kfp import dsl
-from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
+from kfp.dsl import HTML, Artifact, Dataset, Input, Markdown, Metrics, Model, Output
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
@@ -14,6 +14,8 @@ def evaluate_gan(
     run: str,
     metrics: Output[Metrics],
     report: Output[Artifact],
+    page: Output[HTML],
+    summary: Output[Markdown],
 ) -> None:
     """Judges a generator by the test split, with real images judged in the same way beside it.
 
@@ -26,11 +28,16 @@ def evaluate_gan(
         run: where the run is tracked and keeps its state, as JSON; empty: the process environment says.
         metrics: the figures, as Kubeflow shows them.
         report: metrics.json, report.md, report.html and the figures.
+        page: report.html, and
+        summary: the headline, as Kubeflow's own page shows them; a folder shows nothing there.
     """
     import json
+    import shutil
     from pathlib import Path
 
+    from components.artifacts import REPORT_PAGE_FILE
     from components.evaluate_gan import step
+    from components.evaluate_gan.report import short_markdown
     from components.stage.request import run_step
 
     result = run_step(
@@ -40,4 +47,6 @@ def evaluate_gan(
         metrics.log_metric(name, value)
     # An artifact without a file is one that kfp.local's cache takes for lost.
     Path(metrics.path).write_text(json.dumps(result.metrics), encoding="utf-8")
+    shutil.copyfile(Path(report.path, REPORT_PAGE_FILE), page.path)
+    Path(summary.path).write_text(short_markdown(result), encoding="utf-8")
     report.metadata.update(result.metrics)

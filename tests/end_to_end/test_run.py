@@ -124,6 +124,9 @@ def test_everything_is_where_the_report_says(first: Ended) -> None:
     assert len(list((samples / "images").glob("*.png"))) == 8
     assert pq.read_table(samples / "samples.parquet").num_rows == 8
     assert (artifacts["evaluation"] / "report.md").is_file()
+    shown = artifacts["evaluation"].resolve().parent  # by Kubeflow's own page
+    assert (shown / "page").read_text() == (artifacts["evaluation"] / "report.html").read_text()
+    assert "| metric |" in (shown / "summary").read_text()
     assert (artifacts["training"] / "history.csv").is_file()
     assert (artifacts["generator"] / "generator.safetensors").is_file()
 
