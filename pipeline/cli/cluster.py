@@ -121,6 +121,8 @@ def logs(
 
 
 def _chosen(run: Run, stage: str | None) -> Task:
+    if not run.tasks:
+        raise RequestError(f"no stage of {run.name} has begun yet ({run.state.lower()}): there is no log")
     if stage is not None:
         by_name = {task.name: task for task in run.tasks}
         wanted = stage.replace("_", "-")

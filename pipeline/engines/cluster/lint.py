@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 MAX_BYTES = 1_000_000  # Kubernetes refuses objects above 1.5 MB, and KFP puts the pipeline in one with other things
-MAX_VALUE = 100_000  # a longer argument does not fit on a stage's command line
+MAX_VALUE = 100_000  # of all arguments together: a stage's command line has them in one word of at most 128 KiB
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "STRING": (str,),
@@ -55,6 +55,10 @@ def _about_arguments(spec: Mapping[str, Any], arguments: Mapping[str, Any]) -> I
             yield f"its parameter {name!r} is of type {definition['parameterType']}, not {type(given).__name__}"
         elif len(json.dumps(given)) > MAX_VALUE:
             yield f"the value of its parameter {name!r} is longer than {MAX_VALUE // 1000} kB"
+    sizes = [len(json.dumps(given)) for given in arguments.values()]
+    if max(sizes, default=0) <= MAX_VALUE < sum(sizes):
+        most = MAX_VALUE // 1000
+        yield f"its arguments are {sum(sizes) // 1000} kB together, and a stage's command line takes {most}"
 
 
 def _about_executors(spec: Mapping[str, Any], platform: Mapping[str, Any]) -> Iterator[str]:

@@ -258,8 +258,10 @@ def test_no_run_anywhere_and_no_log_yet(ask: Callable, server: KfpServer) -> Non
     assert "there is no run 'night', nor any other" in ask("runs", "show", "night").sentence
     ask("submit", *TINY, "--image", IMAGE, "--name", "night")
     run = only_run(server)
-    run.state = "SKIPPED"
-    assert "no stage of night has started yet" in ask("runs", "logs", "night").sentence
+    server.workflows.clear()
+    for stage in ((), ("--stage", "trian")):
+        assert "no stage of night has begun yet" in ask("runs", "logs", "night", *stage).sentence
+    assert run.state == "PENDING"
 
 
 def test_a_log_that_is_gone(ask: Callable, server: KfpServer) -> None:

@@ -256,6 +256,10 @@ TRAPS = {
     "type": (argue(seed="1"), "its parameter 'seed' is of type NUMBER_INTEGER, not str"),
     "truth": (argue(seed=True), "not bool"),
     "too long": (argue(model="x" * 100_001), "longer than 100 kB"),
+    "too long together": (
+        argue(model="x" * 60_000, data="y" * 60_000),
+        "kB together, and a stage's command line takes",
+    ),
     "too large": (
         argue(**dict.fromkeys(("data", "model", "selection"), "x" * 99_000), export="\N{SNOWMAN}" * 120_000),
         "kB",
