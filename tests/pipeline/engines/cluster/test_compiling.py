@@ -14,6 +14,7 @@ import yaml
 
 from components.context import RunContext
 from components.train_gan.supervisor import RESTARTS_VARIABLE
+from components.train_gan.train_job import manifest
 from gan_models.errors import RequestError
 from pipeline.definitions.training import training_pipeline
 from pipeline.engines.cluster.lint import lint
@@ -94,6 +95,16 @@ def test_every_pod_asks_for_cpu_and_memory(compiled: ClusterPipeline) -> None:
     for container in containers(compiled).values():
         assert container["resources"]["resourceCpuRequest"] == "1"
         assert container["resources"]["resourceMemoryRequest"] == "4Gi"
+
+
+def test_a_queue_of_kueue_is_a_label_of_pods_and_nodes() -> None:
+    queue = "kueue.x-k8s.io/queue-name"
+    placement = Placement(image=IMAGE, gpus=1, nodes=2, pvc="state", label=(f"{queue}=team",))
+    nodes = placement.training_nodes()
+    assert nodes is not None
+    assert nodes.labels[queue] == "team"
+    made = manifest("train-gan-1", "abc", Path("/job.json"), Path("/said.jsonl"), nodes)
+    assert made["metadata"]["labels"][queue] == "team"
 
 
 def test_the_time_for_retries_ends_no_attempt(compiled: ClusterPipeline) -> None:
