@@ -92,7 +92,7 @@ class Trial:
         found: dict[str, list[datetime]] = {}
         for kept in self.store.kept():
             due = first_due(kept, kept.anchor)
-            while due <= moment:
+            while due and due <= moment:
                 found.setdefault(kept.schedule.name, []).append(due)
                 due = first_due(kept, due)
         return found

@@ -44,6 +44,8 @@ def ensure(
     cron: Annotated[str | None, Option(metavar="FIELDS", help="As in '30 2 * * *'; six fields: seconds first.")] = None,
     every: Annotated[str | None, Option(metavar="TIME", help="As in 90s, 30m, 6h or 7d, in place of --cron.")] = None,
     timezone: Annotated[str, Option(metavar="ZONE", help="Of --cron, as in Europe/Berlin.")] = "UTC",
+    start: Annotated[str | None, Option(metavar="TIME", help="Not before, as in 2027-01-31T02:00.")] = None,
+    end: Annotated[str | None, Option(metavar="TIME", help="Not after.")] = None,
     command: Annotated[Command, Option(help="What is done.")] = "retrain",
     paused: Annotated[bool, Option("--paused", help="A new schedule waits for `resume`.")] = False,
     *,
@@ -59,7 +61,7 @@ def ensure(
     request = request.model_copy(update={"command": command, "name": request.name or schedule})
     if ENGINES.find(engine, "--engine").here:  # a cluster checks what it is to run when it compiles it
         request = _kept_here(request, schedule)
-    times = {"cron": cron, "every": seconds, "timezone": timezone, "paused": paused}
+    times = {"cron": cron, "every": seconds, "timezone": timezone, "start": start, "end": end, "paused": paused}
     made = make_schedule(name=schedule, **times, request=request.document())
     schedules = _schedules(engine, store)
     change = schedules.ensure(made)
@@ -228,7 +230,9 @@ def _store_file(path: Path | None) -> Path:
 
 
 def _times(schedule: Schedule) -> str:
-    return f"{schedule.cron} {schedule.timezone}" if schedule.cron else f"every {schedule.every} s"
+    times = f"{schedule.cron} {schedule.timezone}" if schedule.cron else f"every {schedule.every} s"
+    begin = f", from {_when(schedule.start, schedule.timezone)}" if schedule.start else ""
+    return f"{times}{begin}{f', until {_when(schedule.end, schedule.timezone)}' if schedule.end else ''}"
 
 
 def _when(moment: datetime, timezone: str) -> str:
@@ -236,7 +240,9 @@ def _when(moment: datetime, timezone: str) -> str:
 
 
 def _next_run(status: ScheduleStatus) -> str:
-    return _when(status.next_run, status.schedule.timezone) if status.next_run else "paused"
+    if status.next_run:
+        return _when(status.next_run, status.schedule.timezone)
+    return "paused" if status.schedule.paused else "ended"
 
 
 app.add_typer(schedule_app, name="schedule")

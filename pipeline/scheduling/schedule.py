@@ -8,7 +8,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from gan_models.errors import RequestError
 from pipeline.scheduling.cron import next_due, normalise_cron
@@ -31,6 +40,8 @@ class Schedule(BaseModel):
     restricts both day of the month and day of the week is due when either fits."""
     every: int | None = None  # seconds from one run to the next, in place of cron
     timezone: str = "UTC"  # an IANA name; what the fields of cron are in
+    start: datetime | None = None  # not due before; without a time zone, in that of the schedule
+    end: datetime | None = None  # not due after
     paused: bool = False  # of a schedule that is new: an existing one stays paused, or not, when it is changed
     request: dict[str, JsonValue] = Field(default_factory=dict)  # the arguments of a run or of a retraining
 
@@ -62,18 +73,39 @@ class Schedule(BaseModel):
             raise ValueError(f"{name!r} is no time zone: use an IANA name such as Europe/Berlin, or UTC") from None
         return name
 
+    @field_validator("start", "end")
+    @classmethod
+    def _with_zone(cls, moment: datetime | None, info: ValidationInfo) -> datetime | None:
+        if moment is None or moment.tzinfo is not None:
+            return moment
+        return moment.replace(tzinfo=ZoneInfo(info.data.get("timezone", "UTC"))).astimezone(UTC)
+
     @model_validator(mode="after")
     def _one_of_two(self) -> Schedule:
         if (self.cron is None) == (self.every is None):
             raise ValueError("give one of --cron and --every")
+        if self.start and self.end and self.end < self.start:
+            raise ValueError("--end is before --start")
         return self
 
-    def due_after(self, moment: datetime, anchor: datetime) -> datetime:
-        """The first time that it is due after a moment, in UTC; intervals are counted from `anchor`."""
-        if self.cron is not None:
-            return next_due(self.cron, moment.astimezone(ZoneInfo(self.timezone))).astimezone(UTC)
-        every = timedelta(seconds=self.every or MIN_SECONDS)
-        return anchor + max(1, (moment - anchor) // every + 1) * every
+    def due_after(self, moment: datetime, anchor: datetime) -> datetime | None:
+        """The first time that it is due after a moment, in UTC; intervals are counted from `anchor`, or the start.
+
+        None: it has come to its end.
+        """
+        if self.every is not None:
+            anchor, every = max(filter(None, (anchor, self.start))), timedelta(seconds=self.every)
+            return self.within(anchor + max(1, (moment - anchor) // every + 1) * every)
+        since = self.not_before(moment).astimezone(ZoneInfo(self.timezone))
+        return self.within(next_due(self.cron or "", since).astimezone(UTC))
+
+    def not_before(self, moment: datetime) -> datetime:
+        """The moment, or the last one before the start."""
+        return moment if self.start is None else max(moment, self.start - timedelta(seconds=1))
+
+    def within(self, due: datetime) -> datetime | None:
+        """None: it is after the end."""
+        return None if self.end and due > self.end else due
 
 
 def make_schedule(**fields: object) -> Schedule:
@@ -101,7 +133,7 @@ class ScheduleStatus(BaseModel):
     """A schedule as it is kept."""
 
     schedule: Schedule  # `paused` says how it is now
-    next_run: datetime | None = None  # None: paused, or not known before it is due
+    next_run: datetime | None = None  # None: paused, or it has come to its end
     overdue: datetime | None = None  # a time that has passed, and nothing was started or skipped for it
     runs: list[ScheduledRun] = []  # the latest, newest first
 

@@ -197,7 +197,8 @@ class ScheduleStore:
         with self._open() as database:
             undecided = database.execute("SELECT due FROM runs WHERE state = 'due'").fetchall()
         dues = [first_due(kept, kept.since) for kept in self.kept() if kept.paused is None]
-        return min([*dues, *(datetime.fromisoformat(row["due"]) for row in undecided)], default=None)
+        decided = (datetime.fromisoformat(row["due"]) for row in undecided)
+        return min([*filter(None, dues), *decided], default=None)
 
     def record_due(self, now: datetime | None = None, *, grace: float = GRACE_SECONDS) -> None:
         """Writes down what has come due, and whether it is run: up to `grace` seconds late. The rest stays."""
@@ -281,7 +282,7 @@ class ScheduleStore:
             return [ScheduledRun(**row) for row in rows]
 
 
-def first_due(kept: Kept, after: datetime) -> datetime:
+def first_due(kept: Kept, after: datetime) -> datetime | None:
     return kept.schedule.due_after(after, kept.anchor)
 
 
@@ -290,7 +291,7 @@ def _status(kept: Kept, runs: Sequence[ScheduledRun] = ()) -> ScheduleStatus:
     return ScheduleStatus(
         schedule=kept.schedule.model_copy(update={"paused": paused}),
         next_run=None if paused else first_due(kept, _now()),
-        overdue=undecided if not paused and undecided <= _now() else None,
+        overdue=undecided if not paused and undecided and undecided <= _now() else None,
         runs=list(runs),
     )
 
@@ -299,7 +300,7 @@ def _write_dues(database: sqlite3.Connection, kept: Kept, until: datetime) -> No
     """Writes down what has come due until a moment, by the times as they are before it."""
     name, request = kept.schedule.name, json.dumps(kept.schedule.request)
     due = first_due(kept, kept.since)
-    while kept.paused is None and due <= until:
+    while kept.paused is None and due and due <= until:
         row = (name, _text(due), request)
         database.execute("INSERT OR IGNORE INTO runs (schedule, due, state, request) VALUES (?, ?, 'due', ?)", row)
         due = first_due(kept, due)
@@ -357,7 +358,7 @@ def _require(database: sqlite3.Connection, name: str) -> Kept:
 
 
 def _times(schedule: Schedule) -> tuple[object, ...]:
-    return schedule.cron, schedule.every, schedule.timezone
+    return schedule.cron, schedule.every, schedule.timezone, schedule.start, schedule.end
 
 
 def _now() -> datetime:

@@ -146,13 +146,15 @@ class ScheduledWorkflow:
 
     def due(self, now: datetime) -> datetime | None:
         """The time that is owed by now: without catching up, the latest of all that were missed."""
-        since, trigger = self.last or self.created, self.recurring.trigger
+        trigger = self.recurring.trigger
+        times = trigger.periodic_schedule or trigger.cron_schedule
+        since = self.last or times.start_time or self.created  # a start that has passed owes what was due since
+        until = min(now, times.end_time or now)
         if trigger.periodic_schedule is not None:
-            interval = timedelta(seconds=int(trigger.periodic_schedule.interval_second))
-            periods = (now - since) // interval
-            return since + periods * interval if periods else None
-        times = cron_times(trigger.cron_schedule.cron, since, now)
-        return max(times, default=None)
+            interval = timedelta(seconds=int(times.interval_second))
+            periods = (until - since) // interval
+            return since + periods * interval if periods > 0 else None
+        return max(cron_times(times.cron, since, until), default=None)
 
 
 _LIMITS = ((0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 6))

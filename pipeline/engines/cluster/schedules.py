@@ -89,7 +89,8 @@ class ClusterSchedules:
         since = max([kept.raw.created_at, *(run.due for run in runs if run.due)])
         idle = not kept.schedule.paused and all(run.state in ENDED for run in runs)
         undecided = _due_after(kept.schedule, since, since)
-        return status.model_copy(update={"overdue": undecided if idle and undecided <= datetime.now(UTC) else None})
+        late = idle and undecided is not None and undecided <= datetime.now(UTC)
+        return status.model_copy(update={"overdue": undecided if late else None})
 
     def pause(self, name: str) -> None:
         self._do("disable", self._settled(name))
@@ -127,18 +128,8 @@ class ClusterSchedules:
     # -- the hand-over ----------------------------------------------------------------------------------------------
 
     def _body(self, schedule: Schedule, submission: Submission, digest: str, enable: bool) -> Any:
-        from kfp_server_api import (
-            V2beta1CronSchedule,
-            V2beta1PeriodicSchedule,
-            V2beta1RecurringRun,
-            V2beta1RuntimeConfig,
-            V2beta1Trigger,
-        )
+        from kfp_server_api import V2beta1RecurringRun, V2beta1RuntimeConfig
 
-        if schedule.cron:
-            trigger = V2beta1Trigger(cron_schedule=V2beta1CronSchedule(cron=schedule.cron))
-        else:
-            trigger = V2beta1Trigger(periodic_schedule=V2beta1PeriodicSchedule(interval_second=str(schedule.every)))
         about = {"digest": digest, "enable": enable, "schedule": schedule.model_dump(mode="json")}
         return V2beta1RecurringRun(
             experiment_id=self._runs.experiment(),
@@ -147,7 +138,7 @@ class ClusterSchedules:
             pipeline_spec=submission.pipeline.body,
             runtime_config=V2beta1RuntimeConfig(parameters=_remembering(submission.arguments, about)),
             service_account=self._client.connection.service_account,
-            trigger=trigger,
+            trigger=_trigger(schedule),
             no_catchup=True,
             max_concurrency="1",
         )
@@ -171,7 +162,8 @@ class ClusterSchedules:
             if not other.schedule.paused:
                 self._do("disable", other)
         if others and keep.enable and keep.schedule.paused:
-            if _due_after(keep.schedule, keep.raw.created_at, keep.raw.created_at) <= datetime.now(UTC):
+            owed = _due_after(keep.schedule, keep.raw.created_at, keep.raw.created_at)
+            if owed is not None and owed <= datetime.now(UTC):
                 self._await_quiet(keep.schedule)  # it owes a time by now, and would start it at once
                 self._create(_copy(keep, enable=True), enabled=False)
                 *others, keep = self._find(name)
@@ -256,6 +248,18 @@ class ClusterSchedules:
             )
 
 
+def _trigger(schedule: Schedule) -> Any:
+    """A start that has passed is left out: the controller would owe all that was due since."""
+    from kfp_server_api import V2beta1CronSchedule, V2beta1PeriodicSchedule, V2beta1Trigger
+
+    start = schedule.start if schedule.start and schedule.start > datetime.now(UTC) else None
+    if schedule.cron:
+        before = start and start - timedelta(seconds=1)  # what is due at the start itself is due
+        return V2beta1Trigger(V2beta1CronSchedule(before, schedule.end, schedule.cron))
+    interval = V2beta1PeriodicSchedule(start, schedule.end, str(schedule.every))
+    return V2beta1Trigger(periodic_schedule=interval)
+
+
 def _digest(schedule: Schedule, submission: Submission, service_account: str | None) -> str:
     """Changes whenever a run or its times could."""
     parts = [
@@ -275,13 +279,13 @@ def _is_near(schedule: Schedule) -> bool:
     return next_due(schedule.cron, now - distance - timedelta(seconds=1), both_with_star=True) <= now + distance
 
 
-def _due_after(schedule: Schedule, moment: datetime, anchor: datetime) -> datetime:
+def _due_after(schedule: Schedule, moment: datetime, anchor: datetime) -> datetime | None:
     """As `Schedule.due_after`, by Kubeflow's reading of a cron: on an unchanging clock, and with its star."""
     if schedule.cron is None:
         return schedule.due_after(moment, anchor)
     zone = ZoneInfo(schedule.timezone)
-    on_the_wall = moment.astimezone(zone).replace(tzinfo=None)
-    return next_due(schedule.cron, on_the_wall, both_with_star=True).replace(tzinfo=zone)
+    on_the_wall = schedule.not_before(moment).astimezone(zone).replace(tzinfo=None)
+    return schedule.within(next_due(schedule.cron, on_the_wall, both_with_star=True).replace(tzinfo=zone))
 
 
 def _clock(schedule: Schedule) -> datetime:
@@ -299,10 +303,11 @@ def _copy(kept: _Kept, enable: bool) -> Any:
     """The same recurring run, to be made anew: it owes no time that the old one missed."""
     from kfp_server_api import V2beta1RecurringRun, V2beta1RuntimeConfig
 
-    same = ("experiment_id", "display_name", "description", "pipeline_spec", "service_account", "trigger")
+    same = ("experiment_id", "display_name", "description", "pipeline_spec", "service_account")
     parameters = _remembering(kept.raw.runtime_config.parameters, {**schedule_of(kept.raw), "enable": enable})
     return V2beta1RecurringRun(
         **{name: getattr(kept.raw, name) for name in same},
+        trigger=_trigger(kept.schedule),
         runtime_config=V2beta1RuntimeConfig(parameters=parameters),
         no_catchup=True,
         max_concurrency="1",

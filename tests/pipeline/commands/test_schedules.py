@@ -43,6 +43,19 @@ def test_a_life(nightly: Callable) -> None:
     assert nightly("schedule", "show", "nightly").code == 2
 
 
+def test_a_start_and_an_end(ask: Callable) -> None:
+    every = ["schedule", "ensure", "nightly", "--cron", "30 2 * * *", "--timezone", "Europe/Berlin", *REQUEST]
+    made = ask(*every, "--start", "2100-01-31", "--end", "2100-03-01T12:00")
+    assert made.out == "nightly: created; next run: 2100-01-31 02:30:00 CET\n"
+    listed = ask("schedule", "list").out
+    assert "Europe/Berlin, from 2100-01-31 00:00:00 CET, until 2100-03-01 12:00:00 CET" in listed
+    assert ask(*every, "--start", "2100-01-31", "--end", "2100-03-01T12:00").out.startswith("nightly: unchanged")
+    ended = ask(*every, "--end", "2020-01-01")
+    assert ended.out == "nightly: changed; next run: ended\n"
+    assert ask("schedule", "health").code == 0
+    assert "--start" in ask(*every, "--start", "soon").sentence
+
+
 def test_health(nightly: Callable, tmp_path: Path) -> None:
     healthy = nightly("schedule", "health")
     assert (healthy.code, healthy.out.startswith("✓ nightly: ")) == (0, True)

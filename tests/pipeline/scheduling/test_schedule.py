@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -131,3 +131,24 @@ def test_every_field_of_a_request_comes_back_from_its_command_line(field: str, m
     monkeypatch.setattr("pipeline.commands.run.run_command", lambda request, as_json: told.append(request) or 0)
     assert call(asked.command_line()) == 0
     assert told == [asked]
+
+
+def test_a_start_and_an_end() -> None:
+    """Both are times at which it may be due; without a zone they are in the schedule's."""
+    berlin = make_schedule(
+        name="a", cron="0 0 2 * * *", timezone="Europe/Berlin", start="2027-01-10T02:00", end="2027-01-12T02:00"
+    )
+    found, moment = [], datetime(2027, 1, 1, tzinfo=UTC)
+    while due := berlin.due_after(moment, moment):
+        found.append(due)
+        moment = due
+    assert found == [datetime(2027, 1, day, 1, tzinfo=UTC) for day in (10, 11, 12)]
+    start = datetime(2027, 1, 10, tzinfo=UTC)
+    hourly = make_schedule(name="a", every=3600, start=start, end=start + timedelta(hours=2))
+    anchor = datetime(2027, 1, 1, 0, 30, tzinfo=UTC)
+    first = hourly.due_after(anchor, anchor)
+    assert first == start + timedelta(hours=1)
+    assert hourly.due_after(first, anchor) == start + timedelta(hours=2)
+    assert hourly.due_after(start + timedelta(hours=2), anchor) is None
+    with pytest.raises(RequestError, match="--end is before --start"):
+        make_schedule(name="a", every=60, start="2027-01-02", end="2027-01-01")

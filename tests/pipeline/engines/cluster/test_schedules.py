@@ -327,6 +327,28 @@ def test_health(server: KfpServer, schedules: Scheduler) -> None:
     assert schedules.show("nightly").overdue is None
 
 
+def test_a_start_and_an_end(server: KfpServer, schedules: Scheduler) -> None:
+    start, end_ = at(server, 5), at(server, 7)
+    wanted = nightly(start=start, end=end_)
+    schedules.ensure(wanted)
+    assert schedules.ensure(wanted) == "unchanged"
+    assert schedules.show("nightly").next_run == start
+    for day in range(1, 10):
+        server.tick(start.replace(hour=12) + timedelta(days=day - 6))
+        end(server)
+    due = sorted(run.scheduled_at for run in server.runs.values())
+    assert due == [start, start + timedelta(days=1), start + timedelta(days=2)]
+
+
+def test_a_start_that_has_passed_owes_nothing(server: KfpServer, schedules: Scheduler) -> None:
+    server.now = datetime.now(UTC)
+    schedules.ensure(nightly(start=server.now - timedelta(days=3)))
+    schedules.pause("nightly")
+    schedules.resume("nightly")
+    server.tick(server.now + timedelta(seconds=1))
+    assert server.runs == {}
+
+
 def test_run_now_twice_runs_twice(server: KfpServer, schedules: Scheduler) -> None:
     schedules.ensure(nightly())
     first = schedules.run_now("nightly")
