@@ -1,11 +1,14 @@
 """From an exception to the one sentence that the user sees, and the exit code."""
 
 import errno
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.redaction import redact
 from gan_models.errors import RequestError, RunError
+
+CLAIM_VARIABLE = "GAN_PIPELINE_CLAIM"  # of the volume that a pod keeps its state on
 
 
 class Interrupted(Exception):  # noqa: N818 - it is no error
@@ -44,12 +47,25 @@ def failure_of(error: BaseException, log: Path | None = None) -> Failure:
 
 def _disk_sentence(error: OSError) -> str:
     where = f" at {error.filename}" if error.filename else ""
+    if claim := os.environ.get(CLAIM_VARIABLE):
+        return _volume_sentence(error, f"the volume of the claim {claim}", where)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full{where}: free some space, or choose another --workdir; the same command continues"
     if error.errno == errno.EROFS:
         return f"the file system{where} is read-only: choose a --workdir that can be written"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"no permission to read or write{where}: change its permissions, or choose another --workdir"
+    return ""
+
+
+def _volume_sentence(error: OSError, volume: str, where: str) -> str:
+    """On a cluster there is no other work directory to choose."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{volume} is full{where}: free some space, or enlarge it; `gan-pipeline runs retry` continues"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        user = f"user {os.getuid()} of group {os.getgid()}"
+        remedy = "infra/kustomize/prepare-volume.yaml does that once, or a storage class that honours fsGroup"
+        return f"{volume} cannot be written{where} by {user}: make it so; {remedy}"
     return ""
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from components.context import RUN_ID_VARIABLE
+from components.stage.failures import CLAIM_VARIABLE
 from components.train_gan.supervisor import RESTARTS_VARIABLE
 from components.train_gan.train_job import NODES_VARIABLE, POD_NAME_VARIABLE, POD_UID_VARIABLE, Nodes
 from gan_models.metrics.locations import CACHE_VARIABLE
@@ -216,6 +217,7 @@ class Placement(BaseModel):
             kubernetes.set_image_pull_secrets(task, list(self.pull_secret))
         if self.pvc:
             kubernetes.mount_pvc(task, self.pvc, self.mount)
+            task.set_env_variable(CLAIM_VARIABLE, self.pvc)
             task.set_env_variable(CACHE_VARIABLE, f"{self.mount}/cache")
         kubernetes.set_timeout(task, round((self.timeout_hours if stage.resumes else OTHER_STAGES_HOURS) * 3600))
         if stage.resumes and self.training_retries:

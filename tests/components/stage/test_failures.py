@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.redaction import redact
-from components.stage.failures import failure_of
+from components.stage.failures import CLAIM_VARIABLE, failure_of
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,23 @@ def test_the_disk_says_which_place_and_what_to_do(number: int, words: list[str])
     failure = failure_of(OSError(number, "oops", "/data/x"))
     assert failure.exit_code == 1
     assert all(word in failure.sentence for word in words)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, ["the claim state is full at /state/x", "`gan-pipeline runs retry` continues"]),
+        (errno.EROFS, ["the claim state cannot be written at /state/x by user "]),
+        (errno.EACCES, ["by user ", "infra/kustomize/prepare-volume.yaml", "fsGroup"]),
+    ],
+)
+def test_the_volume_of_a_pod_says_claim_user_and_remedy(
+    number: int, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CLAIM_VARIABLE, "state")
+    failure = failure_of(OSError(number, "oops", "/state/x"))
+    assert all(word in failure.sentence for word in words), failure.sentence
+    assert "--workdir" not in failure.sentence
 
 
 def test_a_sentence_is_one_line() -> None:

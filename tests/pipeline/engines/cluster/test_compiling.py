@@ -120,6 +120,7 @@ def test_the_training_is_supervised_where_it_can_go_on(compiled: ClusterPipeline
         name: {each["name"]: each["value"] for each in box.get("env", [])} for name, box in containers(compiled).items()
     }
     assert [name for name, env in given.items() if RESTARTS_VARIABLE in env] == ["train-gan"]
+    assert {env["GAN_PIPELINE_CLAIM"] for env in given.values()} == {"gan-state"}, "a sentence names it"
 
 
 def test_gpus_go_where_they_are_of_use_with_shared_memory_and_nodes(compiled: ClusterPipeline) -> None:
