@@ -454,8 +454,10 @@ class KfpServer:
 
     def _page(self, found: list[Any], query: Mapping[str, str]) -> tuple[list[Any], str]:
         for predicate in json.loads(query.get("filter") or "{}").get("predicates", []):
-            assert (predicate["operation"], predicate["key"]) == (1, "display_name"), predicate
-            found = [each for each in found if each.display_name == predicate["stringValue"]]
+            equal, part = 1, 9
+            assert (predicate["operation"] in (equal, part), predicate["key"]) == (True, "display_name"), predicate
+            wanted, whole = predicate["stringValue"], predicate["operation"] == equal
+            found = [run for run in found if (run.display_name == wanted if whole else wanted in run.display_name)]
         if query.get("sort_by"):
             assert query["sort_by"] == "created_at desc", query
             found = sorted(found, key=lambda each: each.created_at, reverse=True)

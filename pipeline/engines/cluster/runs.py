@@ -24,7 +24,8 @@ SHOWN = 20
 ENDED = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 POLL_SECONDS = 5.0
 SILENT_SECONDS = 600.0  # a server may be away for so long before `follow` gives up; the run goes on either way
-_EQUALS = 1  # of KFP's filters
+_EQUALS, _CONTAINS = 1, 9  # of KFP's filters
+_OWN_NAME = 25  # characters of a schedule's name that the names of its runs begin with
 _INNER = re.compile(r"|root|.*-driver|executor|.*\(\d+\)|(condition|condition-branches|for-loop|exit-handler)-\d+")
 _IMPLEMENTATION = "system-container-impl"  # Argo's template of a stage's pod: part of the pod's name, not of its node's
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -114,6 +115,8 @@ class ClusterRuns:
             named = {"experiment_id": self.experiment(make=False)}
             if not named["experiment_id"]:
                 return []
+        if schedule:  # else all runs would be sent, each with its whole pipeline
+            named["filter"] = name_filter(schedule[:_OWN_NAME], _CONTAINS)
         found = self._all(size=min(limit, PAGE), **named)
         wanted = (run for run in found if schedule in ("", run.schedule) and (archived or not run.archived))
         return [*islice(wanted, limit)]
@@ -173,7 +176,7 @@ class ClusterRuns:
                 raise
             raise RequestError(
                 f"the run {run.name} reads {run.state.lower()} and will for ever: what did its work is gone from the "
-                "cluster, so there is nothing to stop"
+                f"cluster, so there is nothing to stop; `gan-pipeline runs archive {run.id}` takes it out of the way"
             ) from None
 
     def retry(self, run: Run) -> None:
@@ -300,9 +303,9 @@ class ClusterRuns:
             time.sleep(POLL_SECONDS)
 
 
-def name_filter(name: str) -> str:
-    """KFP's filter for things of one display name."""
-    return json.dumps({"predicates": [{"operation": _EQUALS, "key": "display_name", "stringValue": name}]})
+def name_filter(name: str, operation: int = _EQUALS) -> str:
+    """KFP's filter for things by their display name."""
+    return json.dumps({"predicates": [{"operation": operation, "key": "display_name", "stringValue": name}]})
 
 
 def schedule_of(raw: Any) -> dict[str, Any]:

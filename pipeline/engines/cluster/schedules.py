@@ -87,7 +87,7 @@ class ClusterSchedules:
         ]
         status = self._status(kept).model_copy(update={"runs": runs})
         since = max([kept.raw.created_at, *(run.due for run in runs if run.due)])
-        idle = not kept.schedule.paused and all(run.state in ENDED for run in runs)
+        idle = not kept.schedule.paused and not self._under_way(name)
         undecided = _due_after(kept.schedule, since, since)
         late = idle and undecided is not None and undecided <= datetime.now(UTC)
         return status.model_copy(update={"overdue": undecided if late else None})
@@ -195,8 +195,8 @@ class ClusterSchedules:
             time.sleep(POLL_SECONDS if busy else 1)
 
     def _under_way(self, name: str) -> str:
-        """A run of the schedule that has not ended, by its name; "" where there is none."""
-        runs = self._runs.list(LOOKED_AT, every_experiment=True, schedule=name)
+        """A run of the schedule that has not ended, by its name; "" where there is none. Archived is given up."""
+        runs = self._runs.list(LOOKED_AT, every_experiment=True, schedule=name, archived=False)
         return next((run.name for run in runs if run.state not in ENDED), "")
 
     # -- the server ---------------------------------------------------------------------------------------------------

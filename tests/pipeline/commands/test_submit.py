@@ -109,6 +109,7 @@ def test_a_run_whose_work_is_gone_is_told_as_that(ask: Callable, server: KfpServ
     server.workflows.clear()
     stopped = ask("runs", "stop", "night")
     assert (stopped.code, "reads running and will for ever" in stopped.sentence) == (2, True)
+    assert f"`gan-pipeline runs archive {only_run(server).run_id}` takes it out of the way" in stopped.sentence
 
 
 def test_the_log_of_a_stage_at_work(ask: Callable, server: KfpServer) -> None:

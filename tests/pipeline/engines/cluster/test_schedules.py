@@ -349,6 +349,35 @@ def test_a_start_that_has_passed_owes_nothing(server: KfpServer, schedules: Sche
     assert server.runs == {}
 
 
+def test_only_the_runs_of_a_schedule_are_asked_for(server: KfpServer, schedules: Scheduler) -> None:
+    """Each is sent with its whole pipeline. Kubernetes begins their names with 25 characters of the schedule's."""
+    name = "a-schedule-with-a-name-of-forty-letters"
+    schedules.ensure(nightly(name=name))
+    schedules.ensure(nightly(name="other", cron="0 * * * * *"))
+    server.page_limit = 2
+    for minute in range(6):
+        server.tick(at(server, 1, minute=minute) if not minute else at(server, 0, minute=minute))
+        end(server)
+    before = len(server.sent("GET"))
+    assert len(schedules.show(name).runs) == 1
+    assert len([path for path in server.sent("GET")[before:] if path.endswith("/runs")]) == 2
+
+
+def test_a_run_that_was_given_up_is_waited_for_no_more(server: KfpServer, schedules: Scheduler) -> None:
+    """Its workflow is gone: it reads running for ever, and archiving it takes it out of the way."""
+    schedules.ensure(nightly())
+    server.tick(at(server, 1))
+    server.workflows.clear()
+    (run,) = server.runs.values()
+    run.state = "RUNNING"
+    with pytest.raises(RequestError, match="has not ended yet"):
+        schedules.run_now("nightly")
+    run.storage_state = "ARCHIVED"
+    assert schedules.run_now("nightly")
+    end(server)
+    assert schedules.ensure(nightly(cron="0 0 3 * * *")) == "changed"
+
+
 def test_run_now_twice_runs_twice(server: KfpServer, schedules: Scheduler) -> None:
     schedules.ensure(nightly())
     first = schedules.run_now("nightly")
