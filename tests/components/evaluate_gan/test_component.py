@@ -46,6 +46,11 @@ def artifact(kind: type[dsl.Artifact], path: Path) -> dsl.Artifact:
     return kind(name=path.name, uri=str(path), metadata={})
 
 
+def outputs(folder: Path) -> dict[str, dsl.Artifact]:
+    kinds = {"metrics": dsl.Metrics, "report": dsl.Artifact, "page": dsl.HTML, "summary": dsl.Markdown}
+    return {name: artifact(kind, folder / name) for name, kind in kinds.items()}
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not EXTRACTORS["efficientnet-lite0"].installed, reason="the extra `efficientnet` is not installed")
 def test_colour_images_without_labels_are_judged_by_imagenet_features(tmp_path: Path) -> None:
@@ -67,9 +72,12 @@ def test_colour_images_without_labels_are_judged_by_imagenet_features(tmp_path: 
         selected=selected, **common,
     )  # fmt: skip
     assert selected.metadata["metric"] == "FD-efficientnet-lite0-validation-6"
-    metrics, report = artifact(dsl.Metrics, tmp_path / "metrics"), artifact(dsl.Artifact, tmp_path / "report")
-    evaluate_gan.python_func(generator=selected, evaluation=evaluation, metrics=metrics, report=report, **common)
+    made = outputs(tmp_path)
+    metrics = made["metrics"]
+    evaluate_gan.python_func(generator=selected, evaluation=evaluation, **made, **common)
     assert {"FD-efficientnet-lite0-test-8", "IS-efficientnet-lite0-8"} <= set(metrics.metadata)
+    assert (tmp_path / "page").read_text() == (tmp_path / "report" / "report.html").read_text()
+    assert "| metric |" in (tmp_path / "summary").read_text()
     assert json.loads((tmp_path / "metrics").read_text()) == metrics.metadata
     findings = json.loads((tmp_path / "report" / "metrics.json").read_text())
     assert findings["classes"] is None
@@ -81,8 +89,7 @@ def test_wrong_requests_exit_with_two(tmp_path: Path, capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit) as ended:
         evaluate_gan.python_func(
             generator=artifact(dsl.Model, tmp_path / "none"), dataset=artifact(dsl.Dataset, tmp_path / "none"),
-            evaluation="{}", seed=0, code_version="1", run="", metrics=artifact(dsl.Metrics, tmp_path / "metrics"),
-            report=artifact(dsl.Artifact, tmp_path / "report"),
+            evaluation="{}", seed=0, code_version="1", run="", **outputs(tmp_path),
         )  # fmt: skip
     assert ended.value.code == 2
     assert "is not a prepared data set" in capsys.readouterr().err

@@ -75,7 +75,7 @@ def test_nothing_is_installed_at_run_time(document: dict[str, Any]) -> None:
 
 def test_its_outputs_are_those_of_the_stages(document: dict[str, Any]) -> None:
     outputs = document["root"]["dag"]["outputs"]["artifacts"]
-    assert set(outputs) == {"dataset", "training", "selected", "metrics", "report", "samples"}
+    assert set(outputs) == {"dataset", "training", "selected", "metrics", "report", "page", "summary", "samples"}
 
 
 def test_kfp_loads_it_back(compiled: Path) -> None:
