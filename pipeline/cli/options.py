@@ -12,7 +12,7 @@ and `--help` shows them where the parameter stands. Only typer is imported here.
 from collections.abc import Callable
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 from typer import Option
 
@@ -142,7 +142,7 @@ def _taking(
     name: str, options: type, words: dict[str, Any], make: Callable[[dict[str, Any]], object]
 ) -> Callable[[Entry], Entry]:
     """Gives a command options in place of its parameter `name`, which is made of what was typed for them."""
-    hints = get_type_hints(options, include_extras=True)
+    hints = options.__annotations__  # no strings: they would have to be evaluated for every command's --help
     taken = [
         Parameter(option, Parameter.KEYWORD_ONLY, default=own or getattr(options, option), annotation=hints[option])
         for option, own in words.items()
