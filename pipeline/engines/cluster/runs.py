@@ -20,7 +20,6 @@ from pipeline.engines.cluster.settings import Connection
 from pipeline.engines.cluster.submission import Submission
 from pipeline.request.plan import slug
 
-SHOWN = 20
 ENDED = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 POLL_SECONDS = 5.0
 SILENT_SECONDS = 600.0  # a server may be away for so long before `follow` gives up; the run goes on either way
@@ -121,7 +120,7 @@ class ClusterRuns:
         wanted = (run for run in found if schedule in ("", run.schedule) and (archived or not run.archived))
         return [*islice(wanted, limit)]
 
-    def _all(self, size: int = SHOWN, **named: Any) -> Iterator[Run]:
+    def _all(self, size: int, **named: Any) -> Iterator[Run]:
         """Newest first."""
         listed = self.client.kfp.runs.run_service_list_runs
         found = self.client.pages("list the runs", listed, "runs", size, sort_by="created_at desc", **named)
