@@ -6,13 +6,16 @@ INSTALLED := .venv/.installed
 BY_HAND := judge prepare_data zoo mimicry_throughput modes modes_page semi_supervised text_to_image translation wasserstein
 BENCHMARKS := $(sort $(filter-out $(BY_HAND:%=benchmarks/%.py),$(wildcard benchmarks/*.py)))
 
-.PHONY: demo test lint bench images clean
+.PHONY: demo test test-cluster lint bench images clean
 
 demo: $(INSTALLED)  ## images in, a judged generator out, in a few minutes on two cores
 	$(BIN)/gan-pipeline run --workdir runs/demo
 
 test: lint  ## all checks and tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+test-cluster: $(INSTALLED)  ## all that is said of a cluster, on yours: KFP_HOST=http://... [MODE=multi-user] [TESTS=-k...]
+	KFP_HOST="$(KFP_HOST)" MODE="$(or $(MODE),single-user)" $(BIN)/python -m pytest -v --log-cli-level INFO --log-cli-format '%(message)s' --timeout 7200 tests/cluster $(TESTS)
 
 lint: $(INSTALLED)  ## format, lint, types and the one-way rule of imports
 	$(BIN)/ruff format --check
