@@ -129,7 +129,11 @@ class Training(Section):
     ema: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.999, description="decay of the generator's moving average")
     tick: PositiveInt = Field(100, description="steps between reports: metrics, sample grid, health check")
     keep: PositiveInt = Field(10, description="generators kept for selection, evenly spaced, the last one included")
-    checkpoint_seconds: NonNegativeFloat = Field(15.0, description="at most this much work is lost when a process dies")
+    checkpoint_seconds: NonNegativeFloat = Field(
+        15.0,
+        description="at most this much work is lost when a process dies, more where saving it so often would cost over "
+        "5 % of the time; 0: saved at every step",
+    )
     on_nan: Literal["stop", "flag"] = Field("stop", description="a loss or weight that is not finite ends the run")
     on_collapse: Literal["stop", "flag"] = Field("flag", description="flag: the generator is kept and marked")
     min_diversity: NonNegativeFloat = Field(

@@ -36,6 +36,7 @@ from gan_models.training.probe import Probe
 from gan_models.training.warm_start import Start, begin_with
 
 CHECKPOINTS_FOLDER = "checkpoints"
+SAVING_SHARE = 0.05  # of the time, that checkpoints may cost
 _PROGRESS_SECONDS = 0.5
 
 
@@ -215,6 +216,7 @@ class _Training:
             "progress": self.progress,
             "random": _RandomState(self.device),
         }
+        self.save_interval = self.settings.checkpoint_seconds
         steps, keep = self.settings.steps, min(self.settings.keep, self.settings.steps)
         self.kept_steps = {round(steps * (index + 1) / keep) for index in range(keep)}
 
@@ -368,7 +370,7 @@ class _Training:
     # --- checkpoints
 
     def _checkpoint_is_due(self) -> bool:
-        return time.monotonic() - self.saved_at >= self.settings.checkpoint_seconds
+        return time.monotonic() - self.saved_at >= self.save_interval
 
     def _save(self) -> None:
         if self.settings.on_nan == "stop" and not all(torch.isfinite(value) for value in self.meter.sums.values()):
@@ -378,6 +380,17 @@ class _Training:
         self.counted_until = now
         self.checkpoints.save(self.progress.step, {name: part.state_dict() for name, part in self.saved.items()})
         self.saved_at = time.monotonic()
+        self._pace_saving(self.saved_at - now)
+
+    def _pace_saving(self, took: float) -> None:
+        """The interval that was asked for, or a longer one where saving would cost too much of the time; 0 is meant."""
+        asked, before = self.settings.checkpoint_seconds, self.save_interval
+        self.save_interval = max(asked, took / SAVING_SHARE) if asked else 0.0
+        if self.save_interval > before == asked:
+            self.reporter.note(
+                f"a checkpoint took {took:.1f} s to write: there is one every {self.save_interval:.0f} s in place of "
+                f"{asked:g}, so that they cost {SAVING_SHARE:.0%} of the time; as much work is lost when a process dies"
+            )
 
     def _resume(self) -> None:
         with ranks.lead_first():

@@ -18,6 +18,7 @@ from gan_models.data.table import Split, TableMetadata
 from gan_models.errors import RequestError, RunError
 from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import load_generator, read_info
+from gan_models.training.checkpoints import Checkpoints
 from gan_models.training.loop import Stopped, train
 
 Digits = tuple[Split, TableMetadata]
@@ -68,6 +69,35 @@ def test_equal_requests_give_equal_weights_and_another_seed_others(digits: Digit
     a, b, c = (weights(tmp_path / folder) for folder in "abc")
     assert all(torch.equal(a[key], b[key]) for key in a)
     assert any(not torch.equal(a[key], c[key]) for key in a)
+
+
+@pytest.mark.parametrize(
+    ("asked", "cost", "saved"),
+    [(5, 0.1, [5, 10, 12]), (5, 10, [5, 12]), (0, 10, [*range(1, 13)])],
+    ids=["cheap", "dear", "at every step"],
+)
+def test_checkpoints_cost_a_twentieth_of_the_time_at_most(
+    asked: float, cost: float, saved: list[int], digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, written = [0.0], []
+
+    class Seconds(Recorder):
+        def stop_requested(self) -> bool:  # once for each step
+            clock[0] += 1
+            return False
+
+    def save(self: Checkpoints, step: int, state: object) -> None:
+        clock[0] += cost
+        written.append(step)
+
+    monkeypatch.setattr("gan_models.training.loop.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(Checkpoints, "save", save)
+    recorder = Seconds()
+    run("dcgan", digits, tmp_path, f"training.checkpoint_seconds={asked}", recorder=recorder)
+    assert written == saved
+    said = [note for note in recorder.notes if "took 10.0 s" in note]
+    assert len(said) == (saved == [5, 12])
+    assert all("every 200 s in place of 5" in note for note in said)
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "no manifest"])
