@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,13 +148,16 @@ class Cluster:
             return 0
         return max(map(int, _STEPS.findall(text)), default=0)
 
-    def execute(self, pod: Any, *command: str) -> None:
-        """Runs a command in the stage's container; how it ends is not known on all of them."""
+    def kill(self, pod: Any, pattern: str) -> None:
+        """SIGKILL to the processes of a stage's container whose command matches; nothing says whether it could."""
         from kubernetes import client, stream
+        from kubernetes.client import ApiException
 
         core = client.CoreV1Api(_kubernetes())
-        asked = {"container": "main", "command": [*command], "stdout": True, "stderr": True}
-        stream.stream(core.connect_get_namespaced_pod_exec, pod.metadata.name, self.namespace, **asked)
+        each = f"for p in /proc/[0-9]*; do grep -qs '{pattern}' $p/cmdline && kill -9 ${{p#/proc/}}; done"
+        asked = {"container": "main", "command": ["sh", "-c", each], "stdout": True, "stderr": True}
+        with suppress(ApiException):
+            stream.stream(core.connect_get_namespaced_pod_exec, pod.metadata.name, self.namespace, **asked)
 
     def has(self, plural: str) -> bool:
         """Whether the cluster knows a kind of object."""

@@ -74,7 +74,7 @@ def test_a_preempted_training_goes_on(cluster: Cluster, undisturbed: dict[str, A
 def test_a_killed_process_of_the_training_is_started_again(cluster: Cluster, undisturbed: dict[str, Any]) -> None:
     run = cluster.submit("killed", steps=LONG_STEPS)["id"]
     pod = cluster.training_at(run, 1)
-    cluster.execute(pod, "pkill", "-KILL", "-f", "components.train_gan.rank")
+    cluster.kill(pod, "train_gan[.]rank")
     assert cluster.ended(run)["state"] == "SUCCEEDED"
     assert "attempt" not in cluster.ask("runs", "show", run)
     assert "started again from step-" in cluster.ask("runs", "logs", run, "--stage", "train-gan")
