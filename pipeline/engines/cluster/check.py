@@ -10,25 +10,21 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import Literal
 
 import yaml
 
 from components.train_gan.train_job import GROUP, PLURAL
 from gan_models.errors import RequestError
+from pipeline.engines.cluster.kubernetes_api import Kubernetes, NoAnswerError
 from pipeline.engines.cluster.placement import Placement, parse_secret
 from pipeline.engines.cluster.runs import ClusterRuns
 from pipeline.engines.cluster.settings import ClusterSettings
 
-if TYPE_CHECKING:
-    from kubernetes.client import ApiClient
-
 OLDEST = (2, 16)  # of KFP: older ones take a schedule's runs along when it is deleted
-SECONDS = 15
 CONTROLLER = "workflow-controller-configmap"  # of Argo; what all workflows have by default is in it
 RETRY_LINE = "spec: {templateDefaults: {retryStrategy: {retryPolicy: Always}}}"
-_NO_ACCESS = "needs access to the Kubernetes API (kubectl's settings)"
 
 State = Literal["ok", "wrong", "unknown"]
 
@@ -62,7 +58,7 @@ def check_cluster(settings: ClusterSettings) -> Iterator[Finding]:
     pinned = "@sha256:" in placement.image
     advice = "" if pinned else "; a tag can be moved: image_digest pins it"
     yield Finding("image", "ok", f"{placement.image}{advice}", "settings")
-    yield from _Kubernetes(connection.namespace, connection.service_account, shared).findings(placement)
+    yield from _Namespace(connection.namespace, connection.service_account, shared).findings(placement)
 
 
 def _version(tag: str) -> Finding:
@@ -75,29 +71,16 @@ def _version(tag: str) -> Finding:
     return Finding("server", "ok", f"version {tag}", "health answer")
 
 
-class _Kubernetes:
+class _Namespace:
     """What the API of Kubernetes says of one namespace."""
 
     def __init__(self, namespace: str, account: str | None, shared: bool) -> None:
         self._namespace = namespace
         self._account = account or ("default-editor" if shared else "pipeline-runner")  # KFP's own
         self._server = "kubeflow" if shared else namespace
-
-    @cached_property
-    def _client(self) -> ApiClient:
-        from kubernetes import client, config
-
-        configuration = client.Configuration()
-        try:
-            config.load_kube_config(client_configuration=configuration)
-        except config.ConfigException:
-            config.load_incluster_config(configuration)
-        configuration.retries = False
-        return client.ApiClient(configuration)
+        self._kubernetes = Kubernetes(namespace)
 
     def findings(self, placement: Placement) -> Iterator[Finding]:
-        from kubernetes import client
-
         if placement.pvc:
             yield self._ask("claim", lambda: self._claim(placement))
         for text in placement.secret:
@@ -105,32 +88,22 @@ class _Kubernetes:
             yield self._ask(f"secret {name}", partial(self._secret, text))
         if placement.nodes > 1:
             yield self._ask("role", self._role)
-        yield self._ask("quota", lambda: self._quota(placement, client.CoreV1Api(self._client)))
-        yield self._ask("retry policy", lambda: self._retry_policy(client.CoreV1Api(self._client)))
+        yield self._ask("quota", lambda: self._quota(placement))
+        yield self._ask("retry policy", self._retry_policy)
 
     def _ask(self, what: str, look: Callable[[], tuple[State, str]]) -> Finding:
-        from kubernetes import config
-        from kubernetes.client import ApiException
-        from urllib3.exceptions import HTTPError
-
         source = "Kubernetes API"
         try:
             return Finding(what, *look(), source)
-        except config.ConfigException:
-            return Finding(what, "unknown", _NO_ACCESS, source)
-        except (HTTPError, OSError) as error:
-            return Finding(what, "unknown", f"the Kubernetes API does not answer: {type(error).__name__}", source)
-        except ApiException as error:
+        except NoAnswerError as error:
             if error.status == 404:
                 return Finding(what, "wrong", f"is not there in the namespace {self._namespace}: make it first", source)
-            return Finding(what, "unknown", f"the Kubernetes API does not let you look ({error.status})", source)
+            return Finding(what, "unknown", str(error), source)
 
     def _claim(self, placement: Placement) -> tuple[State, str]:
-        from kubernetes.client import CoreV1Api
-
-        claim = CoreV1Api(self._client).read_namespaced_persistent_volume_claim(
-            placement.pvc, self._namespace, _request_timeout=SECONDS
-        )
+        kubernetes = self._kubernetes
+        read = kubernetes.core.read_namespaced_persistent_volume_claim
+        claim = kubernetes.ask(read, placement.pvc, self._namespace)
         modes = claim.spec.access_modes or []
         said = f"{placement.pvc} is {claim.status.phase}, {', '.join(modes)}, class {claim.spec.storage_class_name}"
         if placement.nodes > 1 and "ReadWriteMany" not in modes:
@@ -140,10 +113,8 @@ class _Kubernetes:
         return "ok", said
 
     def _secret(self, text: str) -> tuple[State, str]:
-        from kubernetes.client import CoreV1Api
-
         name, keys, optional = parse_secret(text)
-        kept = CoreV1Api(self._client).read_namespaced_secret(name, self._namespace, _request_timeout=SECONDS)
+        kept = self._kubernetes.ask(self._kubernetes.core.read_namespaced_secret, name, self._namespace)
         there = sorted(key for key in keys if key in (kept.data or {}))
         missing = sorted(keys.keys() - set(there))
         if missing and (not optional or not there):
@@ -161,14 +132,15 @@ class _Kubernetes:
                     user=user, resource_attributes=client.V1ResourceAttributes(**attributes)
                 )
             )
-            asked = client.AuthorizationV1Api(self._client).create_subject_access_review
-            if not asked(review, _request_timeout=SECONDS).status.allowed:
+            asked = client.AuthorizationV1Api(self._kubernetes.client).create_subject_access_review
+            if not self._kubernetes.ask(asked, review).status.allowed:
                 remedy = "kubectl apply -f infra/kustomize/base/access.yaml"
                 return "wrong", f"{self._account} may not {verb} {PLURAL}.{GROUP}: {remedy}"
         return "ok", f"{self._account} may make {PLURAL}.{GROUP}"
 
-    def _quota(self, placement: Placement, core: Any) -> tuple[State, str]:
-        quotas = core.list_namespaced_resource_quota(self._namespace, _request_timeout=SECONDS).items
+    def _quota(self, placement: Placement) -> tuple[State, str]:
+        kubernetes = self._kubernetes
+        quotas = kubernetes.ask(kubernetes.core.list_namespaced_resource_quota, self._namespace).items
         wanted = placement.gpus * placement.nodes
         for quota in quotas:
             limit = (quota.spec.hard or {}).get(f"requests.{placement.accelerator}")
@@ -181,8 +153,9 @@ class _Kubernetes:
         asks = f"each pod asks for cpu {placement.cpu}, memory {placement.memory}"
         return "ok", f"{names}: {asks}; Argo's own containers need requests too" if names else f"none; {asks}"
 
-    def _retry_policy(self, core: Any) -> tuple[State, str]:
-        found = core.read_namespaced_config_map(CONTROLLER, self._server, _request_timeout=SECONDS)
+    def _retry_policy(self) -> tuple[State, str]:
+        kubernetes = self._kubernetes
+        found = kubernetes.ask(kubernetes.core.read_namespaced_config_map, CONTROLLER, self._server)
         defaults = yaml.safe_load((found.data or {}).get("workflowDefaults") or "{}")
         policy = defaults
         for key in ("spec", "templateDefaults", "retryStrategy", "retryPolicy"):

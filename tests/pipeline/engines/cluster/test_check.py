@@ -5,87 +5,37 @@ from __future__ import annotations
 import base64
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.pipeline.kfp_server import KfpServer
+from tests.pipeline.kubernetes_server import KubernetesServer
 
 IMAGE = f"registry.example/gan-pipeline@sha256:{'0123456789abcdef' * 4}"
 CORE = "/api/v1/namespaces/team"
-
-
-class Kubernetes(ThreadingHTTPServer):
-    """Answers with what is kept by path; 404 for all else, and a status in place of a document as that error."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.kept: dict[str, Any] = {
-            f"{CORE}/persistentvolumeclaims/state": {
-                "spec": {"accessModes": ["ReadWriteMany"], "storageClassName": "nfs"},
-                "status": {"phase": "Bound"},
-            },
-            f"{CORE}/secrets/tracking": {"data": {"MLFLOW_TRACKING_URI": base64.b64encode(b"http://mlflow").decode()}},
-            f"{CORE}/resourcequotas": {"items": []},
-            "/api/v1/namespaces/kubeflow/configmaps/workflow-controller-configmap": policy("Always"),
-        }
-        self.allowed = {"get", "create", "delete"}
-        self.changed: list[str] = []
 
 
 def policy(name: str) -> dict[str, Any]:
     return {"data": {"workflowDefaults": f"spec: {{templateDefaults: {{retryStrategy: {{retryPolicy: {name}}}}}}}"}}
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: Kubernetes
-
-    def do_GET(self) -> None:
-        kept = self.server.kept.get(self.path, 404)
-        self._send(*((kept, {"reason": "refused"}) if isinstance(kept, int) else (200, kept)))
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if not self.path.endswith("/subjectaccessreviews"):
-            self.server.changed.append(self.path)
-        asked = body["spec"]["resourceAttributes"]
-        assert asked["resource"] == "trainjobs"
-        assert body["spec"]["user"] == "system:serviceaccount:team:default-editor"
-        self._send(201, {"spec": body["spec"], "status": {"allowed": asked["verb"] in self.server.allowed}})
-
-    def _send(self, status: int, document: Any) -> None:
-        data = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        """Silence."""
-
-
 @pytest.fixture
-def kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubernetes]:
-    with Kubernetes() as kubernetes:
-        threading.Thread(target=kubernetes.serve_forever, args=(0.02,), daemon=True).start()
-        place = {"cluster": {"server": f"http://127.0.0.1:{kubernetes.server_port}"}, "name": "here"}
-        context = {"context": {"cluster": "here", "user": "me"}, "name": "here"}
-        settings = {
-            **{"apiVersion": "v1", "kind": "Config", "current-context": "here", "clusters": [place]},
-            **{"contexts": [context], "users": [{"name": "me", "user": {"token": "abc"}}]},
-        }
-        (tmp_path / "config").write_text(yaml.safe_dump(settings))
-        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "config"))
-        yield kubernetes
-        kubernetes.shutdown()
+def kubernetes(kubernetes: KubernetesServer) -> KubernetesServer:
+    """With all that a run needs."""
+    kubernetes.pods_in = "team"
+    kubernetes.kept |= {
+        f"{CORE}/persistentvolumeclaims/state": {
+            "spec": {"accessModes": ["ReadWriteMany"], "storageClassName": "nfs"},
+            "status": {"phase": "Bound"},
+        },
+        f"{CORE}/secrets/tracking": {"data": {"MLFLOW_TRACKING_URI": base64.b64encode(b"http://mlflow").decode()}},
+        f"{CORE}/resourcequotas": {"items": []},
+        "/api/v1/namespaces/kubeflow/configmaps/workflow-controller-configmap": policy("Always"),
+    }
+    return kubernetes
 
 
 @pytest.fixture
@@ -113,7 +63,7 @@ def check(ask: Callable, server: KfpServer) -> Callable[..., dict[str, tuple[str
     return check
 
 
-def test_all_that_a_run_needs_is_there(check: Callable, kubernetes: Kubernetes) -> None:
+def test_all_that_a_run_needs_is_there(check: Callable, kubernetes: KubernetesServer) -> None:
     found = check()
     assert {state for state, _ in found.values()} == {"ok"}
     assert list(found) == [
@@ -124,7 +74,7 @@ def test_all_that_a_run_needs_is_there(check: Callable, kubernetes: Kubernetes) 
     assert kubernetes.changed == []
 
 
-def test_as_people_see_it(ask: Callable, server: KfpServer, kubernetes: Kubernetes) -> None:
+def test_as_people_see_it(ask: Callable, server: KfpServer, kubernetes: KubernetesServer) -> None:
     server.version = "2.15.3"
     answer = ask("cluster", "check", *ALL)
     assert (answer.code, answer.out.splitlines()[0]) == (
@@ -134,20 +84,20 @@ def test_as_people_see_it(ask: Callable, server: KfpServer, kubernetes: Kubernet
     assert "✓ mode: for many users: pods run in team  [health answer]" in answer.out
 
 
-def gone(kubernetes: Kubernetes, what: str) -> None:
+def gone(kubernetes: KubernetesServer, what: str) -> None:
     kubernetes.kept[next(path for path in kubernetes.kept if what in path)] = 404
 
 
-def of_one_node(kubernetes: Kubernetes) -> None:
+def of_one_node(kubernetes: KubernetesServer) -> None:
     kubernetes.kept[f"{CORE}/persistentvolumeclaims/state"]["spec"]["accessModes"] = ["ReadWriteOnce"]
 
 
-def of_few_gpus(kubernetes: Kubernetes) -> None:
+def of_few_gpus(kubernetes: KubernetesServer) -> None:
     quota = {"metadata": {"name": "team"}, "spec": {"hard": {"requests.nvidia.com/gpu": "4"}}}
     kubernetes.kept[f"{CORE}/resourcequotas"] = {"items": [quota]}
 
 
-def of_policy(name: str) -> Callable[[Kubernetes], None]:
+def of_policy(name: str) -> Callable[[KubernetesServer], None]:
     path = "/api/v1/namespaces/kubeflow/configmaps/workflow-controller-configmap"
     return lambda kubernetes: kubernetes.kept.update({path: policy(name) if name else {"data": {}}})
 
@@ -172,7 +122,12 @@ def of_policy(name: str) -> Callable[[Kubernetes], None]:
     ],
 )
 def test_what_is_wrong_comes_with_its_remedy(
-    check: Callable, kubernetes: Kubernetes, mishap: Callable[[Kubernetes], Any], what: str, state: str, words: str
+    check: Callable,
+    kubernetes: KubernetesServer,
+    mishap: Callable[[KubernetesServer], Any],
+    what: str,
+    state: str,
+    words: str,
 ) -> None:
     mishap(kubernetes)
     found = check(code=int(state == "wrong"))
@@ -181,9 +136,7 @@ def test_what_is_wrong_comes_with_its_remedy(
     assert sum(other != "ok" for other, _ in found.values()) == (state != "ok")
 
 
-def test_without_kubernetes_it_is_unknown(check: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+def test_without_kubernetes_it_is_unknown(check: Callable, without_kubernetes: Path) -> None:
     found = check()
     assert found["claim"] == ("unknown", "needs access to the Kubernetes API (kubectl's settings)")
     assert found["server"][0] == "ok"
