@@ -45,6 +45,12 @@ POD_NAME_VARIABLE, POD_UID_VARIABLE = "GAN_PIPELINE_POD_NAME", "GAN_PIPELINE_POD
 GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
 RUNTIME = "torch-distributed"  # comes with Kubeflow Trainer; tells torchrun of the nodes in PET_* variables
 NODE = "node"  # what that runtime calls its job and its container
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""With a pod that is not root: what the profile of that name asks of each container."""
 REFUSALS = ("FailedCreate", "JobCreationFailed")  # reasons of events: of a Job that is denied a pod, a JobSet its Job
 POD_MADE = ("Job", "SuccessfulCreate")
 ACCESS = "infra/kustomize/base/access.yaml"
@@ -437,12 +443,7 @@ def _pod(nodes: Nodes) -> dict[str, Any]:
             "containers": [
                 {
                     "name": NODE,
-                    # With a pod that is not root: what the profile `restricted` asks of each container.
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "capabilities": {"drop": ["ALL"]},
-                        "seccompProfile": {"type": "RuntimeDefault"},
-                    },
+                    "securityContext": RESTRICTED,
                     "volumeMounts": [
                         {"name": "state", "mountPath": nodes.mount},
                         {"name": "shm", "mountPath": "/dev/shm"},

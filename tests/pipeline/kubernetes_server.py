@@ -1,7 +1,8 @@
 """Kubernetes' API over real HTTP, in memory, for tests: what a namespace has, and the pods and workflows of KFP's runs.
 
 The pods are those of `KfpServer.workflows`, with their drivers and their containers, by Argo's names and KFP's labels.
-Anything else is kept by its path; a status in place of a document is answered as that error.
+Pods that are asked for are admitted or refused, and never made. Anything else is kept by its path; a status in place of
+a document is answered as that error.
 
     kubernetes.kept["/api/v1/namespaces/team/pods"] = 403    # this account may not look; "hang": no answer
     kubernetes.gone.add(pod)                                 # collected after the run
@@ -28,6 +29,12 @@ PODS = re.compile(r"/api/v1/namespaces/([^/]+)/pods")
 LOG = re.compile(r"/api/v1/namespaces/([^/]+)/pods/([^/]+)/log")
 WORKFLOWS = re.compile(r"/apis/argoproj\.io/v1alpha1/namespaces/([^/]+)/workflows")
 RUN_LABEL = "pipeline/runid"
+_RESTRICTED = {
+    "runAsNonRoot": True,
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
 CONTAINERS = ("wait", "main")  # of a stage's pod: Argo's own, and the one that prints
 
 
@@ -46,8 +53,12 @@ class KubernetesServer(ThreadingHTTPServer):
         """Pods that have been collected."""
         self.waiting: dict[str, str] = {}
         """Pods whose container has not begun, and why."""
-        self.allowed = {"get", "create", "delete"}
-        """What KFP's account may do with TrainJobs."""
+        self.admission = ""
+        """Why no pod may be made; empty: it may, if it meets the profile `restricted`."""
+        self.may_create = True
+        """Whether this account may ask for pods at all."""
+        self.allowed = {"get", "create", "delete", "list"}
+        """What KFP's account may do with TrainJobs, and with events."""
         self.changed: list[str] = []
         self._over = threading.Event()
 
@@ -97,11 +108,28 @@ class KubernetesServer(ThreadingHTTPServer):
     def make(self, path: str, query: dict[str, str], body: dict[str, Any]) -> tuple[int, Any]:
         if path.endswith("/subjectaccessreviews"):
             asked = body["spec"]["resourceAttributes"]
-            assert asked["resource"] == "trainjobs"
+            assert asked["resource"] == ("events" if asked["verb"] == "list" else "trainjobs")
             assert body["spec"]["user"] == f"system:serviceaccount:{self.pods_in}:default-editor"
             return 201, {"spec": body["spec"], "status": {"allowed": asked["verb"] in self.allowed}}
-        self.changed.append(path)
+        if query.get("dryRun") != "All":
+            self.changed.append(path)
+        if (found := PODS.fullmatch(path)) and found[1] == self.pods_in:
+            return self._admit(body)
         return 404, status(404, f"the server could not find {path}")
+
+    def _admit(self, pod: dict[str, Any]) -> tuple[int, Any]:
+        """Who may ask comes first, then what is asked for; both are a 403."""
+        if not self.may_create:
+            who = f'User "me" cannot create resource "pods" in API group "" in the namespace "{self.pods_in}"'
+            return 403, status(403, f"pods is forbidden: {who}")
+        refusal = self.admission
+        for container in pod["spec"]["containers"]:
+            context = {**pod["spec"]["securityContext"], **container["securityContext"]}
+            if context != _RESTRICTED:
+                refusal = f'violates PodSecurity "restricted:latest": container "{container["name"]}"'
+        if refusal:
+            return 403, status(403, f'pods "{pod["metadata"]["generateName"]}x7x2p" is forbidden: {refusal}')
+        return 201, pod
 
     def _run(self, query: dict[str, str]) -> tuple[str, list[Workflow]]:
         """Whose things are asked for: its id, and its workflow if there is one."""

@@ -23,11 +23,11 @@ CONTAINER = "main"  # of a stage's pod: the one of Argo's that prints
 
 
 class NoAnswerError(RunError):
-    """Kubernetes does not tell, and why; `status` of its answer, 0 where there was none."""
+    """Kubernetes does not tell, and why; `status` of its answer, 0 where there was none, and what that `said`."""
 
-    def __init__(self, sentence: str, status: int = 0) -> None:
+    def __init__(self, sentence: str, status: int = 0, said: str = "") -> None:
         super().__init__(sentence)
-        self.status = status
+        self.status, self.said = status, said
 
 
 class NoAccessError(NoAnswerError):
@@ -72,14 +72,11 @@ class Kubernetes:
         except (HTTPError, OSError) as error:
             raise NoAnswerError(f"the Kubernetes API does not answer: {type(error).__name__}") from None
         except ApiException as error:
-            said = message_of(error.body)
+            said = message_of(error.body) or str(error.reason)
+            sentence = f"the Kubernetes API says {error.status}: {said}"
             if error.status in (401, 403):
-                raise NoAnswerError(
-                    f"the Kubernetes API does not let you look ({error.status})", error.status
-                ) from None
-            raise NoAnswerError(
-                f"the Kubernetes API says {error.status}: {said or error.reason}", error.status
-            ) from None
+                sentence = f"the Kubernetes API does not let you look ({error.status})"
+            raise NoAnswerError(sentence, error.status, said) from None
 
     def why_failed(self, run_id: str) -> str:
         """What Argo's workflow of a run says of its end; empty where it says nothing, or is gone."""

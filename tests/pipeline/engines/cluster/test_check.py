@@ -15,6 +15,7 @@ from tests.pipeline.kfp_server import KfpServer
 from tests.pipeline.kubernetes_server import KubernetesServer
 
 IMAGE = f"registry.example/gan-pipeline@sha256:{'0123456789abcdef' * 4}"
+CLASS = "/apis/storage.k8s.io/v1/storageclasses/nfs"
 CORE = "/api/v1/namespaces/team"
 
 
@@ -33,6 +34,7 @@ def kubernetes(kubernetes: KubernetesServer) -> KubernetesServer:
         },
         f"{CORE}/secrets/tracking": {"data": {"MLFLOW_TRACKING_URI": base64.b64encode(b"http://mlflow").decode()}},
         f"{CORE}/resourcequotas": {"items": []},
+        CLASS: {"provisioner": "nfs.csi.k8s.io", "volumeBindingMode": "WaitForFirstConsumer"},
         "/api/v1/namespaces/kubeflow/configmaps/workflow-controller-configmap": policy("Always"),
     }
     return kubernetes
@@ -67,10 +69,14 @@ def test_all_that_a_run_needs_is_there(check: Callable, kubernetes: KubernetesSe
     found = check()
     assert {state for state, _ in found.values()} == {"ok"}
     assert list(found) == [
-        *("server", "mode", "experiment", "image", "claim", "secret tracking", "role", "quota", "retry policy")
+        *("server", "mode", "experiment", "image", "claim", "storage class", "secret tracking", "role", "quota"),
+        *("pods", "nodes' pods", "retry policy"),
     ]
     assert found["server"][1] == "version 2.17.0"
     assert found["claim"][1] == "state is Bound, ReadWriteMany, class nfs"
+    assert found["storage class"][1] == "nfs, by nfs.csi.k8s.io, when the first pod comes"
+    asks = "would be admitted, with cpu 1, memory 4Gi, {} of nvidia.com/gpu each; Argo's own containers come on top"
+    assert (found["pods"][1], found["nodes' pods"][1]) == (asks.format(1), asks.format(4))
     assert kubernetes.changed == []
 
 
@@ -90,6 +96,11 @@ def gone(kubernetes: KubernetesServer, what: str) -> None:
 
 def of_one_node(kubernetes: KubernetesServer) -> None:
     kubernetes.kept[f"{CORE}/persistentvolumeclaims/state"]["spec"]["accessModes"] = ["ReadWriteOnce"]
+
+
+def without_class(kubernetes: KubernetesServer) -> None:
+    kubernetes.kept[CLASS] = 404
+    kubernetes.kept[f"{CORE}/persistentvolumeclaims/state"]["status"]["phase"] = "Pending"
 
 
 def of_few_gpus(kubernetes: KubernetesServer) -> None:
@@ -116,6 +127,9 @@ def of_policy(name: str) -> Callable[[KubernetesServer], None]:
             "let you look (403)",
         ),
         (lambda k: k.allowed.discard("delete"), "role", "wrong", "default-editor may not delete trainjobs"),
+        (without_class, "storage class", "wrong", "there is no nfs, so the claim stays Pending: make it anew"),
+        (lambda k: k.kept.update({CLASS: 403}), "storage class", "unknown", "let you look (403)"),
+        (lambda k: k.allowed.discard("list"), "role", "ok", "but not list events: nodes that are refused would be"),
         (of_few_gpus, "quota", "wrong", "team allows 4 of nvidia.com/gpu: ask for fewer than 8"),
         (of_policy("OnError"), "retry policy", "ok", "killed for memory is not; for that, in workflow-controller"),
         (of_policy(""), "retry policy", "wrong", "a pod that is preempted ends the run"),
@@ -134,6 +148,31 @@ def test_what_is_wrong_comes_with_its_remedy(
     assert found[what][0] == state, found[what]
     assert words in found[what][1]
     assert sum(other != "ok" for other, _ in found.values()) == (state != "ok")
+
+
+QUOTA = "exceeded quota: team, requested: requests.nvidia.com/gpu=4, used: 8, limited: 8"
+
+
+def test_admission_is_asked_by_a_dry_run(check: Callable, kubernetes: KubernetesServer) -> None:
+    """In the words that a run would fail with, and without a pod being made."""
+    kubernetes.admission = QUOTA
+    found = check(code=1)
+    refused = f'Kubernetes would refuse them: pods "gan-pipeline-check-x7x2p" is forbidden: {QUOTA}; ask for less, or'
+    for what in ("pods", "nodes' pods"):
+        assert found[what][0] == "wrong"
+        assert found[what][1].startswith(refused), found[what][1]
+    assert kubernetes.changed == []
+
+
+def test_who_may_not_make_pods_is_told_nothing_of_admission(check: Callable, kubernetes: KubernetesServer) -> None:
+    kubernetes.may_create, kubernetes.admission = False, QUOTA
+    found = check()
+    assert found["pods"] == ("unknown", "needs the right to create pods: none is made, it is a dry run")
+
+
+def test_a_claim_that_is_bound_needs_no_class(check: Callable, kubernetes: KubernetesServer) -> None:
+    kubernetes.kept[CLASS] = 404
+    assert check()["storage class"][0] == "ok"
 
 
 def test_without_kubernetes_it_is_unknown(check: Callable, without_kubernetes: Path) -> None:
