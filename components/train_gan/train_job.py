@@ -341,7 +341,7 @@ class _TrainJob:
             there = self._jobs.get(self._name)
             events = self._jobs.events(there) if there else []
         except UnreachableError:
-            return  # `why_over` has said so
+            return  # the next look may tell
         except (RequestError, RunError) as error:
             self._sees_events = False
             self._note(f"{error}; should Kubernetes refuse the nodes' pods, kubectl get events says so")

@@ -214,6 +214,23 @@ def test_the_log_is_followed_from_pod_to_archive(
     assert [path.endswith("/log") for path in asked] == [False, True]
 
 
+def test_the_log_of_another_attempt_is_followed_from_its_beginning(
+    ask: Callable, server: KfpServer, kubernetes: KubernetesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask("submit", *TINY, "--image", IMAGE, "--name", "night")
+    workflow, look = server.workflow(only_run(server)), kubernetes.look
+
+    def lose_after_its_log(path: str, query: dict[str, str]) -> tuple[int, object]:
+        answer = look(path, query)
+        if path.endswith("/log") and len(workflow.pods["train-gan"]) == 1:
+            workflow.lose_pod(server.now)
+        return answer
+
+    monkeypatch.setattr(kubernetes, "look", lose_after_its_log)
+    answer = ask("runs", "logs", "night", "--stage", "train-gan", "--follow")
+    assert answer.out == "train-gan: at work\n" * 2 + "\ufffd", answer.err
+
+
 def test_the_log_of_a_pod_that_is_still_there(ask: Callable, server: KfpServer, kubernetes: KubernetesServer) -> None:
     """The server keeps no logs; another attempt's pod is not taken for it, nor a driver's."""
     ask("submit", *TINY, "--image", IMAGE, "--name", "night")
