@@ -67,12 +67,14 @@ class Lead:
 
     def __init__(self, said: Path, reporter: Reporter) -> None:
         self.word: Event | None = None  # on how the training ended; None until it is said
+        self.heard = False  # whether it has said anything
         self._reader = EventReader(said)
         self._reporter = reporter
 
     def listen(self) -> Event | None:
         """Passes on what was said since the last call; returns `word`."""
         for event in self._reader.read():
+            self.heard = True
             if event["kind"] == "progress":
                 self._reporter.progress(event["step"], event["figures"])
             elif event["kind"] == "tick":

@@ -18,11 +18,13 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from components.redaction import redact
 from components.stage.failures import Interrupted
 from components.stage.progress import EventReader
 from components.stage.stopping import BEAT, PARENT_VARIABLE, beating
@@ -32,7 +34,7 @@ from gan_models.atomic import new_folder, write_text
 from gan_models.errors import LostError, RequestError, RunError
 
 if TYPE_CHECKING:
-    from kubernetes.client import CustomObjectsApi
+    from kubernetes.client import ApiClient
 
     from components.stage.progress import Event
     from gan_models.recipes import Recipe
@@ -43,12 +45,22 @@ POD_NAME_VARIABLE, POD_UID_VARIABLE = "GAN_PIPELINE_POD_NAME", "GAN_PIPELINE_POD
 GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
 RUNTIME = "torch-distributed"  # comes with Kubeflow Trainer; tells torchrun of the nodes in PET_* variables
 NODE = "node"  # what that runtime calls its job and its container
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""With a pod that is not root: what the profile of that name asks of each container."""
+REFUSALS = ("FailedCreate", "JobCreationFailed")  # reasons of events: of a Job that is denied a pod, a JobSet its Job
+POD_MADE = ("Job", "SuccessfulCreate")
+ACCESS = "infra/kustomize/base/access.yaml"
 MANAGER = "gan-pipeline/launcher"
 DIGEST = "gan-pipeline/digest"  # annotation: of all that was asked for
 MEETING_FOLDER, BEAT_FILE = "nodes", "beat"
 
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 10.0  # between two questions to Kubernetes
+REFUSED_SECONDS = 45.0  # how long Kubernetes may refuse every pod of the nodes: a quota may become free
 WORD_SECONDS = 60.0  # how long a network volume may take to show what the lead said last
 REQUEST_SECONDS = 30.0
 GRACE_SECONDS = 120  # for the last checkpoint, when the nodes are told to stop
@@ -103,10 +115,12 @@ class UnreachableError(RunError):
 class TrainJobs:
     """The TrainJobs of one namespace."""
 
-    def __init__(self, api: CustomObjectsApi, namespace: str) -> None:
-        self._api = api
+    def __init__(self, api: ApiClient, namespace: str) -> None:
+        from kubernetes import client
+
+        self._jobs, self._core = client.CustomObjectsApi(api), client.CoreV1Api(api)
         self._namespace = namespace
-        self._where = {"group": GROUP, "version": VERSION, "namespace": namespace, "plural": PLURAL}
+        self._where = {"group": GROUP, "version": VERSION, "plural": PLURAL}
 
     @classmethod
     def in_cluster(cls) -> TrainJobs:
@@ -121,46 +135,61 @@ class TrainJobs:
             raise RunError(
                 f"{NODES_VARIABLE} asks for several nodes, but this process has no service account of a pod: {error}"
             ) from None
-        return cls(client.CustomObjectsApi(client.ApiClient(configuration)), namespace)
+        return cls(client.ApiClient(configuration), namespace)
 
     def get(self, name: str) -> dict[str, Any] | None:
         """None where there is none. Raises RequestError, RunError."""
-        return self._ask("get", 404, name=name)
+        return self._ask_of_job("get", 404, name=name)
 
     def create(self, manifest: dict[str, Any]) -> bool:
         """Whether it was made; False where there is one of its name. Raises RequestError, RunError."""
-        return self._ask("create", 409, body=manifest) is not None
+        return self._ask_of_job("create", 409, body=manifest) is not None
 
     def delete(self, name: str) -> None:
         """It stays, marked as going, until its pods have ended. Raises RequestError, RunError."""
-        self._ask("delete", 404, name=name, propagation_policy="Foreground")
+        self._ask_of_job("delete", 404, name=name, propagation_policy="Foreground")
 
-    def _ask(self, verb: str, known: int, **what: Any) -> dict[str, Any] | None:
+    def events(self, there: dict[str, Any]) -> list[Any]:
+        """Those of a TrainJob, of its JobSet and of their Job, since it was made: one of its name may have been before.
+
+        Raises:
+            RequestError, RunError.
+        """
+        name, made = there["metadata"]["name"], datetime.fromisoformat(there["metadata"]["creationTimestamp"])
+        found = []
+        for each in (name, f"{name}-{NODE}-0"):
+            what = f"involvedObject.name={each}"
+            found += self._ask("list", "events", None, self._core.list_namespaced_event, field_selector=what).items
+        return [event for event in found if _moment(event) >= made]
+
+    def _ask_of_job(self, verb: str, known: int, **what: Any) -> dict[str, Any] | None:
+        call = getattr(self._jobs, f"{verb}_namespaced_custom_object")
+        answer: dict[str, Any] | None = self._ask(verb, f"{PLURAL}.{GROUP}", known, call, **self._where, **what)
+        return answer
+
+    def _ask(self, verb: str, things: str, known: int | None, call: Callable[..., Any], **what: Any) -> Any:
         """What Kubernetes answers, None where that is the status `known`; the client's errors as sentences."""
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
 
-        call: Callable[..., dict[str, Any]] = getattr(self._api, f"{verb}_namespaced_custom_object")
         try:
-            return call(**self._where, **what, _request_timeout=REQUEST_SECONDS)
+            return call(**{"namespace": self._namespace, **what}, _request_timeout=REQUEST_SECONDS)
         except HTTPError as error:
-            raise UnreachableError(f"Kubernetes does not answer ({verb} of a TrainJob): {error}") from None
+            raise UnreachableError(f"Kubernetes does not answer ({verb} {things}): {error}") from None
         except ApiException as error:
             if error.status == known:
                 return None
             if error.status in (401, 403):
                 raise RequestError(
-                    f"namespace {self._namespace}: the stage's service account may not {verb} trainjobs.{GROUP}; "
-                    "give it the role of infra/kustomize/base/access.yaml"
+                    f"namespace {self._namespace}: the stage's service account may not {verb} {things}; "
+                    f"give it the role of {ACCESS}"
                 ) from None
             if error.status == 404:
                 raise RequestError(
-                    f"the cluster has no trainjobs.{GROUP}: install Kubeflow Trainer, or train on one node"
+                    f"the cluster has no {things}: install Kubeflow Trainer, or train on one node"
                 ) from None
             kind = UnreachableError if not error.status or error.status == 429 or error.status >= 500 else RunError
-            raise kind(
-                f"Kubernetes did not {verb} the TrainJob ({error.status}): {error.body or error.reason}"
-            ) from None
+            raise kind(f"Kubernetes did not {verb} {things} ({error.status}): {error.body or error.reason}") from None
 
 
 def train_on_nodes(job: Job, nodes: Nodes, reporter: Reporter, jobs: TrainJobs | None = None) -> Outcome:
@@ -222,6 +251,21 @@ def _conditions(there: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def _moment(event: Any) -> datetime:
+    """When it was seen last; who has written it decides where that is."""
+    series = event.series.last_observed_time if event.series else None
+    moment: datetime = series or event.last_timestamp or event.event_time or event.metadata.creation_timestamp
+    return moment
+
+
+def _remedy(said: str) -> str:
+    if "PodSecurity" in said:
+        return f"change what the runtime {RUNTIME} gives its pods, or the level of the namespace"
+    if "quota" in said:
+        return "ask for fewer nodes or GPUs, less cpu or memory, or have the quota raised"
+    return "change what is refused, or what refuses it"
+
+
 def _is_over(there: dict[str, Any], said: Path) -> bool:
     """Whether it has nothing more to tell: it failed, or has saved and stopped when nobody followed it."""
     words = [event["kind"] for event in EventReader(said).read()]
@@ -234,6 +278,8 @@ class _TrainJob:
     def __init__(self, jobs: TrainJobs, name: str, reporter: Reporter) -> None:
         self._jobs, self._name, self._reporter = jobs, name, reporter
         self._said: set[str] = set()
+        self._sees_events = True
+        self._refused_since: float | None = None
 
     def begin(self, job: Job, nodes: Nodes) -> Path:
         """The file that the lead writes to, of the TrainJob that is there, or of a new one."""
@@ -279,7 +325,40 @@ class _TrainJob:
                 look_at = now + LOOK_SECONDS
                 if why := self.why_over():
                     give_up_at = now + WORD_SECONDS
+                elif not stopping and not lead.heard:
+                    self.check_admission()
             time.sleep(POLL_SECONDS)
+
+    def check_admission(self) -> None:
+        """Gives up where Kubernetes has refused every pod for `REFUSED_SECONDS`: it says so in events alone.
+
+        Raises:
+            RequestError: with its words, and the remedy.
+        """
+        if not self._sees_events:
+            return
+        try:
+            there = self._jobs.get(self._name)
+            events = self._jobs.events(there) if there else []
+        except UnreachableError:
+            return  # the next look may tell
+        except (RequestError, RunError) as error:
+            self._sees_events = False
+            self._note(f"{error}; should Kubernetes refuse the nodes' pods, kubectl get events says so")
+            return
+        refusals = sorted((event for event in events if event.reason in REFUSALS), key=_moment)
+        made = [_moment(event) for event in events if (event.involved_object.kind, event.reason) == POD_MADE]
+        if not refusals or (made and _moment(refusals[-1]) < max(made)):
+            return
+        said = " ".join(redact(refusals[-1].message).split())
+        if made:
+            self._note(f"Kubernetes refuses a pod of the TrainJob {self._name}: {said}; waiting for it")
+            return
+        self._refused_since = self._refused_since or time.monotonic()
+        if time.monotonic() - self._refused_since >= REFUSED_SECONDS:
+            raise RequestError(
+                f"Kubernetes refuses the pods of the TrainJob {self._name}, which is deleted: {said}; {_remedy(said)}"
+            )
 
     def clear_away(self) -> None:
         """Deletes it, but keeps one that failed, with its pods and their logs, until the next attempt."""
@@ -364,12 +443,7 @@ def _pod(nodes: Nodes) -> dict[str, Any]:
             "containers": [
                 {
                     "name": NODE,
-                    # With a pod that is not root: what the profile `restricted` asks of each container.
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "capabilities": {"drop": ["ALL"]},
-                        "seccompProfile": {"type": "RuntimeDefault"},
-                    },
+                    "securityContext": RESTRICTED,
                     "volumeMounts": [
                         {"name": "state", "mountPath": nodes.mount},
                         {"name": "shm", "mountPath": "/dev/shm"},

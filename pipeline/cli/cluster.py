@@ -24,7 +24,6 @@ runs_app = typer.Typer(help="What runs on a cluster, and how it goes.", rich_mar
 
 RunArgument = Annotated[str, Argument(metavar="RUN", help="The id of a run, or the name of the latest such.")]
 cluster_app = typer.Typer(help="Look at a cluster before submitting to it.", rich_markup_mode=None)
-_MARKS = {"SUCCEEDED": "✓", "FAILED": "✗", "CANCELED": "✗", "SKIPPED": "↷", "RUNNING": "▸"}
 
 
 @app.command()
@@ -86,13 +85,16 @@ def list_runs(
 @takes_settings("host", "namespace")
 def show(run: RunArgument, settings: ClusterSettings, as_json: JsonOption = False) -> int:
     """A run, its stages and a link to its page."""
+    from pipeline.commands.run_board import task_line
+
     runs, found = _find(settings, run)
+    found = runs.explained(found)
     if as_json:
         typer.echo(json.dumps(_report(runs, found)))
         return 0
     typer.echo(_ending(found))
     for task in found.tasks:
-        typer.echo(_line(task))
+        typer.echo(task_line(task))
     typer.echo(runs.link(found))
     return 0
 
@@ -206,11 +208,13 @@ def _find(settings: ClusterSettings, run: str) -> tuple[ClusterRuns, Run]:
 
 
 def _follow(runs: ClusterRuns, identity: str) -> Run:
-    """Waits for the end, with a line on standard error for every change of a stage. Ctrl-C ends the waiting alone."""
+    """Waits for the end, and shows how the stages go. Ctrl-C ends the waiting alone."""
     from components.stage.failures import Interrupted
+    from pipeline.commands.run_board import RunBoard
 
     try:
-        run = runs.follow(identity, lambda said: typer.echo(said if isinstance(said, str) else _line(said), err=True))
+        with RunBoard() as board:
+            run = runs.explained(runs.follow(identity, board.show, board.say))
     except KeyboardInterrupt:
         say = f"gan-pipeline: no longer waiting; the run goes on: gan-pipeline runs show {identity}"
         typer.echo(say, err=True)
@@ -223,16 +227,6 @@ def _follow(runs: ClusterRuns, identity: str) -> Run:
 
 def _ending(run: Run) -> str:
     return f"{run.name}: {run.state.lower()}{f': {run.error}' if run.error else ''}"
-
-
-def _line(task: Task) -> str:
-    """A stage as `run` draws it."""
-    took = f": {int(task.seconds // 60)}:{int(task.seconds % 60):02d}" if task.seconds is not None else ""
-    state = "" if task.state in ("RUNNING", "SUCCEEDED") else f" ({task.state.lower()})"
-    tries = len(task.pods)
-    ending = {1: "st", 2: "nd", 3: "rd"}.get(tries % 10 if tries // 10 % 10 != 1 else 0, "th")
-    attempt = f", {tries}{ending} attempt" if tries > 1 else ""
-    return f"{_MARKS.get(task.state, '·')} {task.title}{attempt}{state}{took}{f': {task.error}' if task.error else ''}"
 
 
 def _report(runs: ClusterRuns, run: Run) -> dict[str, Any]:

@@ -144,3 +144,7 @@ def test_roles_read_and_make_train_jobs_and_nothing_else(manifests: list[Manifes
             changes = {"create", "delete"} if rule["resources"] == ["trainjobs"] else set()
             assert set(rule["verbs"]) <= {"get", "list", "watch"} | changes
             assert "secrets" not in rule["resources"]
+    (training,) = (
+        each for each in manifests if each["kind"] == "Role" and each["metadata"]["name"].endswith("-train-jobs")
+    )
+    assert {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]} in training["rules"]

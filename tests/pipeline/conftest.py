@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from pipeline.cli import call
+from tests.pipeline.kfp_server import KfpServer
+from tests.pipeline.kubernetes_server import KubernetesServer
 
 
 @dataclass(frozen=True)
@@ -57,3 +59,20 @@ def images(tmp_path: Path) -> Path:
     for index, image in enumerate(pixels):
         Image.fromarray(image).save(folder / f"{index}.png")
     return folder
+
+
+@pytest.fixture
+def without_kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Whoever runs the tests may have access to a cluster; returns the file where `kubectl`'s settings would be."""
+    settings = tmp_path / "kubectl-settings"
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(settings))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    return settings
+
+
+@pytest.fixture
+def kubernetes(server: KfpServer, without_kubernetes: Path) -> Iterator[KubernetesServer]:
+    """The Kubernetes below the test's `server`, as `kubectl` would reach it."""
+    with KubernetesServer(server) as kubernetes:
+        kubernetes.write_settings(without_kubernetes)
+        yield kubernetes

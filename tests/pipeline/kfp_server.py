@@ -91,11 +91,15 @@ class KfpServer:
         """What Kubernetes has of the schedules, by name: these start runs, known to the server or not."""
         self.logs: dict[str, bytes] = {}
         """By the name of the pod, of those that have ended: they are archived."""
+        self.keeps_logs = True
+        """Whether Argo archives them."""
         self.requests: list[tuple[str, str]] = []
         self.faults: list[Fault] = []
         self.token = ""
         self.namespaces: set[str] | None = None
         self.fails_at = ""
+        self.refusal = ""
+        """Kubernetes' words for the pod of that stage: it never is, and no table has them."""
         self.now = datetime.now(UTC)
         self.page_limit = 100
         self._lock = threading.RLock()
@@ -140,7 +144,7 @@ class KfpServer:
                 recurring_run_id=scheduled.uid,
                 scheduled_at=due,
             )
-            self._add_run(run, Workflow(name, scheduled.name, fails_at=self.fails_at))
+            self._add_run(run, Workflow(name, scheduled.name, fails_at=self.fails_at, refusal=self.refusal))
 
     def under_way(self, owner: str) -> list[str]:
         """Runs of a schedule's own object that have not ended."""
@@ -263,7 +267,7 @@ class KfpServer:
                 return known  # taken for the same request, sent twice
         owner = next((each.name for each in self.scheduled.values() if each.uid == run.recurring_run_id), "")
         name = f"gan-training-{uuid.uuid4().hex[:5]}"
-        return self._add_run(run, Workflow(name, owner, fails_at=self.fails_at))
+        return self._add_run(run, Workflow(name, owner, fails_at=self.fails_at, refusal=self.refusal))
 
     def _add_run(self, run: Any, workflow: Workflow) -> Any:
         run.run_id, run.created_at, run.finished_at = str(uuid.uuid4()), self._moment(), NEVER
@@ -281,7 +285,7 @@ class KfpServer:
             self.now += timedelta(seconds=1)
             self._enter(run, workflow.move_on(self.now))
             self._keep_logs(workflow)
-            if run.state == "FAILED":
+            if run.state == "FAILED" and not workflow.refusal:
                 run.error = api.GoogleRpcStatus(code=2, message=f"{workflow.fails_at} failed")
         elif run.state == "CANCELING":
             workflow.stop(self.now)
@@ -305,7 +309,7 @@ class KfpServer:
         """Archives those of the pods that have ended."""
         for stage, attempts in workflow.pods.items():
             for number, attempt in enumerate(attempts):
-                if attempt.state != "RUNNING":
+                if attempt.state != "RUNNING" and self.keeps_logs:
                     self.logs.setdefault(workflow.pod(stage, number), f"{stage}: at work\n".encode() + b"\xff")
 
     def _terminate(self, key: str) -> Any:

@@ -37,6 +37,7 @@ class Workflow:
     owner: str = ""  # the ScheduledWorkflow that takes it along when it is deleted
     stages: tuple[str, ...] = STAGES
     fails_at: str = ""
+    refusal: str = ""  # Kubernetes' words for the pod of that stage, which then never is
     pods: dict[str, list[Attempt]] = field(default_factory=dict)
 
     def running(self) -> str:
@@ -55,8 +56,10 @@ class Workflow:
             return "SUCCEEDED" if stage == self.stages[-1] else "RUNNING"
         done = [stage for stage, attempts in self.pods.items() if attempts[-1].state == "SUCCEEDED"]
         following = next(stage for stage in self.stages if stage not in done)
-        self.pods.setdefault(following, []).append(Attempt("RUNNING", now))
-        return "RUNNING"
+        refused = self.refusal and following == self.fails_at
+        attempt = Attempt("FAILED", now, now) if refused else Attempt("RUNNING", now)
+        self.pods.setdefault(following, []).append(attempt)
+        return "FAILED" if refused else "RUNNING"
 
     def lose_pod(self, now: datetime) -> None:
         """A pod that is deleted or evicted is started again (the policy OnError); one that exits is not."""
@@ -68,6 +71,20 @@ class Workflow:
         for attempts in self.pods.values():
             if attempts[-1].state == "RUNNING":
                 attempts[-1].state, attempts[-1].ended = "FAILED", now
+
+    def document(self, run_id: str) -> dict[str, Any]:
+        """As Argo keeps it, as far as nodes that failed go: what was refused is said in that of the pod."""
+        nodes = {}
+        for stage, attempts in self.pods.items():
+            for number, attempt in enumerate(attempts):
+                if attempt.state == "FAILED":
+                    said = {"message": f'pods "{self.pod(stage, number)}" is forbidden: {self.refusal}'}
+                    retry = {"displayName": "executor", "type": "Retry", "phase": "Error", "message": "No more retries"}
+                    nodes[self.node(stage, "executor")] = retry
+                    pod = {"displayName": f"executor({number})", "type": "Pod", "phase": "Error", **said}
+                    nodes[self.node(stage, "executor", str(number))] = pod
+        status = {"phase": "Failed" if nodes else "Running", "nodes": nodes}
+        return {"metadata": {"name": self.name, "labels": {"pipeline/runid": run_id}}, "status": status}
 
     def node(self, *path: str) -> str:
         """A node's id: the workflow's name and a hash of the node's place in it."""

@@ -47,7 +47,7 @@ COMMANDS = [
     ["cluster"],
     ["cluster", "check"],
 ]
-HEAVY = ("torch", "kfp", "mlflow", "pyarrow", "numpy", "pandas", "sklearn", "matplotlib", "cronsim")
+HEAVY = ("torch", "kfp", "kubernetes", "mlflow", "pyarrow", "numpy", "pandas", "sklearn", "matplotlib", "cronsim")
 
 
 def test_all_commands_are_covered_here() -> None:

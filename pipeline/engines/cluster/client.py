@@ -159,7 +159,7 @@ class ClusterClient:
         return RequestError(f"{self.address} answers, but not as Kubeflow Pipelines does (a login page?): check --host")
 
     def _refusal(self, doing: str, error: Any) -> RequestError | RunError:
-        status, said = error.status, _message(error.body)
+        status, said = error.status, message_of(error.body)
         at = f"{self.address} ({status})"
         because = f": {said}" if said else ""
         if status == 0:
@@ -202,8 +202,8 @@ class ClusterClient:
         )
 
 
-def _message(body: Any) -> str:
-    """What the server says, on one line without its call stack."""
+def message_of(body: Any) -> str:
+    """What a server says in an error, on one line without its call stack."""
     text = body.decode(errors="replace") if isinstance(body, bytes) else str(body or "")
     try:
         document = json.loads(text)

@@ -92,7 +92,8 @@ Quantity = Annotated[str, _checked(_QUANTITY.fullmatch, " is no size: write one 
 Cores = Annotated[str, _checked(_CORES.fullmatch, " is no number of cores: write one such as 2 or 500m")]
 
 
-def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
+def pairs(texts: tuple[str, ...]) -> dict[str, str]:
+    """Of `key=value` each."""
     return {key: value for key, _, value in (text.partition("=") for text in texts)}
 
 
@@ -184,10 +185,10 @@ class Placement(BaseModel):
         return Nodes(
             **self.model_dump(include={"gpus", "accelerator", "cpu", "memory", "image", "pvc", "mount", "shm"}),
             count=self.nodes,
-            node_selector=_pairs(self.node_selector),
+            node_selector=pairs(self.node_selector),
             tolerations=list(map(parse_toleration, self.toleration)),
             pull_secrets=list(self.pull_secret),
-            labels={**OWN_LABELS, **_pairs(self.label)},
+            labels={**OWN_LABELS, **pairs(self.label)},
             variables={CACHE_VARIABLE: f"{self.mount}/cache"},
         )
 
@@ -202,7 +203,7 @@ class Placement(BaseModel):
         task.set_caching_options(enable_caching=cache_preparation and stage.reads_source)
         kubernetes.set_security_context(task, run_as_non_root=True)
         kubernetes.use_field_path_as_env(task, RUN_ID_VARIABLE, f"metadata.labels['{RUN_LABEL}']")
-        for key, value in {**OWN_LABELS, STAGE_LABEL: component, **_pairs(self.label)}.items():
+        for key, value in {**OWN_LABELS, STAGE_LABEL: component, **pairs(self.label)}.items():
             kubernetes.add_pod_label(task, key, value)
         self._give_devices(task, self.gpus_of(stage))
         if stage.gpus == "all" and (nodes := self.training_nodes()):
@@ -237,7 +238,7 @@ class Placement(BaseModel):
             task.set_accelerator_type(self.accelerator).set_accelerator_limit(gpus)
             kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=self.shm)
         if gpus or not self.gpus:
-            for key, value in _pairs(self.node_selector).items():
+            for key, value in pairs(self.node_selector).items():
                 kubernetes.add_node_selector(task, key, value)
             for manifest in map(parse_toleration, self.toleration):
                 kubernetes.add_toleration(task, **{"value": None, "effect": None, **manifest})

@@ -16,6 +16,8 @@ from pydantic import BaseModel
 from gan_models.errors import RequestError, RunError, unknown_name
 from pipeline.definitions.stages import titles_of
 from pipeline.engines.cluster.client import PAGE, ClusterClient
+from pipeline.engines.cluster.kubernetes_api import CONTAINER, Kubernetes, NoAccessError, NoAnswerError
+from pipeline.engines.cluster.placement import RUN_LABEL
 from pipeline.engines.cluster.settings import Connection
 from pipeline.engines.cluster.submission import Submission
 from pipeline.request.plan import slug
@@ -59,6 +61,7 @@ class Run(BaseModel):
     schedule: str = ""  # the name of the one that it is of
     due: datetime | None = None  # when that wanted it
     archived: bool = False
+    state_dir: str = ""  # on the volume; empty where it has none
     tasks: tuple[Task, ...] = ()
 
 
@@ -67,6 +70,7 @@ class ClusterRuns:
 
     def __init__(self, connection: Connection) -> None:
         self.client = ClusterClient(connection)
+        self.kubernetes = Kubernetes(connection.namespace)
 
     def link(self, run: Run) -> str:
         """To its page of the UI."""
@@ -161,8 +165,20 @@ class ClusterRuns:
             schedule=schedule,
             due=due,
             archived=raw.storage_state == "ARCHIVED",
+            state_dir=str(_run_parameter(raw).get("state_dir", "")),
             tasks=tuple(_tasks(raw.run_details.task_details or [] if raw.run_details else [])),
         )
+
+    def explained(self, run: Run) -> Run:
+        """One that failed without a word of why gets that of Kubernetes: KFP has none for a pod that is refused."""
+        if run.state != "FAILED" or run.error or any(task.error for task in run.tasks):
+            return run
+        try:
+            error = self.kubernetes.why_failed(run.id)
+        except NoAnswerError as refusal:
+            selector = f"--namespace {self.kubernetes.namespace} --selector {RUN_LABEL}={run.id}"
+            error = f"the server does not say why ({refusal}): kubectl get workflows {selector} --output yaml does"
+        return run.model_copy(update={"error": error})
 
     def stop(self, run: Run) -> None:
         """Raises RequestError: it has ended already."""
@@ -222,7 +238,7 @@ class ClusterRuns:
 
         Raises:
             RequestError: it has not begun, or has no such attempt.
-            RunError: the server cannot give it.
+            RunError: neither the server nor Kubernetes gives it.
         """
         if not task.pods:
             why = "was taken from the cache" if task.state == "SKIPPED" else "has not started"
@@ -231,25 +247,36 @@ class ClusterRuns:
             raise RequestError(f"--attempt {attempt}: {task.title} of {run.name} has {len(task.pods)}")
         pod = task.pods[-1 if attempt is None else attempt - 1]
         text = self.client.get_text("read the log", f"/apis/v1alpha1/runs/{run.id}/nodes/{pod}/log")
-        if said := error_in(text):
-            remedy = "pods are removed after a while, but the volume keeps logs/ of every run"
-            if task.state == "RUNNING":
-                asked = f"kubectl logs --follow {pod} --container main"
-                remedy = f"a server for one user gives it when the stage has ended, until then: {asked}"
-            raise RunError(f"the server cannot give the log of {task.title} ({said}): {remedy}")
-        return text
+        if not (said := error_in(text)):
+            return text
+        try:
+            return self.kubernetes.log(run.id, pod)
+        except NoAccessError:
+            pass
+        except NoAnswerError as error:
+            said = f"{said}; {error}"
+        raise RunError(f"the server cannot give the log of {task.title} ({said}): {self._where_it_is(run, task, pod)}")
+
+    def _where_it_is(self, run: Run, task: Task, pod: str) -> str:
+        """What to do for a log that nobody gives."""
+        asked = f"{pod} --namespace {self.kubernetes.namespace} --container {CONTAINER}"
+        volume = f"the volume keeps {run.state_dir}/logs" if run.state_dir else "the run has no volume to keep it"
+        if task.state == "RUNNING":
+            until = "a server for one user gives it when the stage has ended, until then"
+            return f"{until}: kubectl logs --follow {asked}; {volume}"
+        return f"kubectl logs {asked}; pods are removed after a while, then {volume}"
 
     def follow_log(self, run: Run, name: str, show: Callable[[str], None]) -> None:
-        """Passes on what a stage prints until it ends; from a server that gives no log before that, all at its end.
+        """Passes on what a stage prints until it ends; where nobody gives the log before that, all at its end.
 
         Args:
             name: of the stage's component.
             show: called with what is new.
 
         Raises:
-            RunError: the server cannot give the log of a stage that has ended.
+            RunError: nobody gives the log of a stage that has ended.
         """
-        shown = 0
+        shown, pods = 0, 0
         while True:
             run = self.get(run.id)
             task = next(task for task in run.tasks if task.name == name)
@@ -260,6 +287,8 @@ class ClusterRuns:
                 if over:
                     raise
                 text = ""
+            if len(task.pods) > pods:  # another attempt has a log of its own
+                shown, pods = 0, len(task.pods)
             if len(text) > shown:
                 show(text[shown:])
                 shown = len(text)
@@ -267,17 +296,16 @@ class ClusterRuns:
                 return
             time.sleep(POLL_SECONDS)
 
-    def follow(self, identity: str, say: Callable[[Task | str], None]) -> Run:
+    def follow(self, identity: str, show: Callable[[Run], None], say: Callable[[str], None]) -> Run:
         """Waits for the end of a run.
 
         Args:
-            say: called with a stage whose state has changed, and with a sentence when the server stops answering,
-                and when it is back.
+            show: called with the run each time that it was looked at.
+            say: called with a sentence when the server stops answering, and when it is back.
 
         Raises:
             RunError: the server was away for too long.
         """
-        seen: dict[str, tuple[str, int]] = {}
         silent_since: float | None = None
         while True:
             try:
@@ -292,11 +320,7 @@ class ClusterRuns:
                 if silent_since is not None:
                     say("the server answers again")
                 silent_since = None
-                for task in run.tasks:
-                    now = (task.state, len(task.pods))
-                    if task.started and seen.get(task.name) != now:
-                        seen[task.name] = now
-                        say(task)
+                show(run)
                 if run.state in ENDED:
                     return run
             time.sleep(POLL_SECONDS)
@@ -309,9 +333,13 @@ def name_filter(name: str, operation: int = _EQUALS) -> str:
 
 def schedule_of(raw: Any) -> dict[str, Any]:
     """What a schedule keeps of itself, in the parameter `run` of all that it starts; empty where there is none."""
+    return dict(_run_parameter(raw).get("schedule") or {})
+
+
+def _run_parameter(raw: Any) -> dict[str, Any]:
+    """As `submission.run_parameter` wrote it; empty where somebody else did."""
     try:
-        parameters = raw.runtime_config.parameters
-        return dict(json.loads(parameters["run"]).get("schedule") or {})
+        return dict(json.loads(raw.runtime_config.parameters["run"]))
     except (AttributeError, KeyError, TypeError, ValueError):
         return {}
 

@@ -44,6 +44,7 @@ NODES = Nodes(
     labels={"team": "vision"},
     variables={"CACHE": "/state/cache"},
 )
+QUICK = {"POLL_SECONDS": 0.02, "LOOK_SECONDS": 0.05, "REFUSED_SECONDS": 0.3}
 OUTCOME = {"steps": 20, "seconds": 1.5, "collapsed": False, "unhealthy_steps": [3], "last_metrics": {"G/loss": 0.5}}
 
 NODE = f"""
@@ -117,7 +118,7 @@ class Doing:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, seconds in {"POLL_SECONDS": 0.02, "LOOK_SECONDS": 0.05, "WORD_SECONDS": 0.3}.items():
+    for name, seconds in {**QUICK, "WORD_SECONDS": 0.3}.items():
         monkeypatch.setattr(train_job, name, seconds)
 
 
@@ -359,6 +360,85 @@ def test_a_suspended_one_is_told_of(server: TrainJobServer, doing: Doing, job: J
     assert told.notes == ["the TrainJob is suspended: Queued: no quota"]
 
 
+# -- pods that are refused ---------------------------------------------------------------------------------------------
+
+PROFILE = 'violates PodSecurity "restricted:latest": seccompProfile (pod or container "node" must set it)'
+QUOTA = "exceeded quota: team, requested: requests.nvidia.com/gpu=4, used: 8, limited: 8"
+
+
+@pytest.mark.parametrize(
+    ("admission", "remedy"),
+    [
+        (PROFILE, "change what the runtime torch-distributed gives its pods, or the level of the namespace"),
+        (QUOTA, "ask for fewer nodes or GPUs, less cpu or memory, or have the quota raised"),
+        ("denied by the webhook policy.example", "change what is refused, or what refuses it"),
+    ],
+)
+def test_nodes_that_kubernetes_refuses_are_given_up_in_its_words(
+    server: TrainJobServer, job: Job, admission: str, remedy: str
+) -> None:
+    """TrainJob and JobSet have no condition for it, and the Job tries for ever."""
+    server.admission = admission
+    with pytest.raises(RequestError) as refused:
+        train_on_nodes(job, NODES, Told(), server.jobs())
+    name = job_name(job.folder)
+    assert str(refused.value) == (
+        f"Kubernetes refuses the pods of the TrainJob {name}, which is deleted: Error creating: pods "
+        f'"{name}-node-0-0-x7x2p" is forbidden: {admission}; {remedy}'
+    )
+    assert server.jobs().get(name) is None
+    assert server.events[0]["count"] > 2
+
+
+def test_nodes_that_are_refused_for_a_moment_train(server: TrainJobServer, job: Job) -> None:
+    server.admission = QUOTA
+    told = Told()
+    room = threading.Timer(0.2, lambda: setattr(server, "admission", ""))
+    room.start()
+    assert train_on_nodes(job, NODES, told, server.jobs()).steps == 20
+    room.join()
+    assert [event["reason"] for event in server.events] == ["FailedCreate", "SuccessfulCreate"]
+
+
+def test_what_was_refused_before_is_not_held_against_it(server: TrainJobServer, doing: Doing, job: Job) -> None:
+    """Names come again, and events stay for an hour."""
+    server.start = lambda _: [subprocess.Popen(["sleep", "60"])]
+    server.tell(job_name(job.folder), "FailedCreate", "Error creating: forbidden", "2020-01-01T00:00:00Z")
+    launch(server, job)
+    watch = train_job._TrainJob(server.jobs(), job_name(job.folder), Told())
+    server.events = server.events[:1]
+    for _ in range(2):
+        watch.check_admission()
+    assert watch._refused_since is None
+
+
+def test_one_node_of_two_that_is_refused_is_waited_for(server: TrainJobServer, doing: Doing, job: Job) -> None:
+    doing.plan = ["wait"]
+    launch(server, job)
+    server.tell(job_name(job.folder), "FailedCreate", f"Error creating: {QUOTA}")
+    told = Told()
+    watch = train_job._TrainJob(server.jobs(), job_name(job.folder), told)
+    for _ in range(3):
+        watch.check_admission()
+    assert told.notes == [
+        f"Kubernetes refuses a pod of the TrainJob {job_name(job.folder)}: Error creating: {QUOTA}; waiting for it"
+    ]
+
+
+def test_without_the_right_to_see_events_it_is_said_once(server: TrainJobServer, doing: Doing, job: Job) -> None:
+    server.refusals = {"events": 403}
+    doing.plan = ["wait"]
+    launch(server, job)
+    told = Told()
+    watch = train_job._TrainJob(server.jobs(), job_name(job.folder), told)
+    for _ in range(3):
+        watch.check_admission()
+    assert told.notes == [
+        "namespace vision: the stage's service account may not list events; give it the role of "
+        "infra/kustomize/base/access.yaml; should Kubernetes refuse the nodes' pods, kubectl get events says so"
+    ]
+
+
 # -- what is refused ---------------------------------------------------------------------------------------------------
 
 
@@ -368,7 +448,7 @@ def test_a_suspended_one_is_told_of(server: TrainJobServer, doing: Doing, job: J
         ({"GET": 403}, RequestError, r"namespace vision: .* may not get trainjobs.trainer.kubeflow.org"),
         ({"POST": 403}, RequestError, "may not create trainjobs"),
         ({"POST": 404}, RequestError, "install Kubeflow Trainer"),
-        ({"POST": 422}, RunError, r"did not create the TrainJob \(422\)"),
+        ({"POST": 422}, RunError, r"did not create trainjobs.trainer.kubeflow.org \(422\)"),
         ({"POST": 503}, RunError, "503"),
     ],
 )
@@ -397,7 +477,7 @@ def test_in_a_cluster_it_speaks_as_the_pod_s_account(tmp_path: Path, monkeypatch
     monkeypatch.setattr(train_job, "_NAMESPACE_FILE", tmp_path / "namespace")
     monkeypatch.setattr("kubernetes.client.rest.RESTClientObject.__init__", lambda *_, **__: None)  # reads no such ca
     jobs = TrainJobs.in_cluster()
-    configuration = jobs._api.api_client.configuration
+    configuration = jobs._jobs.api_client.configuration
     assert (jobs._namespace, configuration.host) == (NAMESPACE, "https://10.0.0.1:443")
     assert configuration.get_api_key_with_prefix("authorization") == "bearer abc"
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from pipeline.commands.run_board import RunBoard
 from pipeline.definitions.stages import run_titles
+from pipeline.engines.cluster.runs import Run, Task
 from pipeline.versions import code_version
 from tests.pipeline.kfp_server import API, Fault, KfpServer
 from tests.pipeline.kfp_workflows import STAGES
+from tests.pipeline.kubernetes_server import KubernetesServer
 
 IMAGE = "registry.example/gan-pipeline:0.1.0"
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
@@ -23,7 +30,7 @@ TINY = ("--data", "digits", "--recipe", "dcgan", "--set", "training.steps=20")
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[KfpServer]:
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, without_kubernetes: Path) -> Iterator[KfpServer]:
     for name in [name for name in os.environ if name.startswith(("GAN_PIPELINE_CLUSTER_", "KF_PIPELINES_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
@@ -121,6 +128,154 @@ def test_the_log_of_a_stage_at_work(ask: Callable, server: KfpServer) -> None:
     assert "kubectl logs --follow" in answer.sentence
     waiting = ask("runs", "logs", "night", "--stage", "export-samples")
     assert (waiting.code, "5 export of night has not started" in waiting.sentence) == (2, True)
+
+
+QUOTA = "exceeded quota: team, requested: requests.cpu=1, used: requests.cpu=8, limited: requests.cpu=8"
+
+
+def test_a_pod_that_is_refused_is_told_in_kubernetes_words(
+    ask: Callable, server: KfpServer, kubernetes: KubernetesServer
+) -> None:
+    """The server's run has no error then, nor have its stages."""
+    server.fails_at, server.refusal = "train-gan", QUOTA
+    answer = ask("submit", *TINY, "--image", IMAGE, "--name", "night", "--wait")
+    run = only_run(server)
+    assert (run.error, {each.error for each in run.run_details.task_details}) == (None, {None})
+    pod = server.workflow(run).pod("train-gan", 0)
+    ending = f'night: failed: pods "{pod}" is forbidden: {QUOTA}'
+    assert (answer.code, ending in answer.err.splitlines()) == (1, True), answer.err
+    assert ask("runs", "show", "night").out.splitlines()[0] == ending
+    assert json.loads(ask("runs", "show", "night", "--json").out)["error"] in ending
+
+
+def test_a_pod_that_is_refused_where_kubernetes_cannot_be_asked(ask: Callable, server: KfpServer) -> None:
+    server.fails_at, server.refusal = "train-gan", QUOTA
+    answer = ask("submit", *TINY, "--image", IMAGE, "--name", "night", "--wait")
+    run = only_run(server).run_id
+    assert f"kubectl get workflows --namespace kubeflow --selector pipeline/runid={run}" in answer.err
+    assert "needs access to the Kubernetes API" in answer.err
+
+
+def test_on_a_terminal_the_stages_are_a_table(
+    ask: Callable, server: KfpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "100"}.items():
+        monkeypatch.setenv(name, value)
+    server.fails_at = "select-checkpoint"
+    server.faults.append(Fault("GET", r"/runs/.", "500"))
+    answer = ask("submit", *TINY, "--image", IMAGE, "--name", "night", "--wait")
+    assert answer.code == 1
+    assert "\x1b[1A" in answer.err, "it is drawn over"
+    assert "the server answers again" in answer.err
+    last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", answer.err).split("1 prepare data")[-1]
+    drawn = [" ".join(line.split()) for line in last.splitlines() if line.strip()]
+    text = " ".join(drawn)
+    assert text.startswith("succeeded 1.0 s"), text
+    assert "2 train succeeded 1.0 s" in text
+    assert "3 select checkpoint failed 1.0 s main: Error (exit code 1)" in text
+    assert "5 export pending" in text
+    assert "night: failed: select-checkpoint failed" in text
+
+
+def test_the_board_counts_attempts_and_the_time_so_far() -> None:
+    task = Task(name="train-gan", title="2 train", state="RUNNING", pods=("a", "b"))
+    began = datetime.now(UTC) - timedelta(minutes=2)
+    screen = Console(file=io.StringIO(), width=80)
+    board = RunBoard(screen.file)
+    for each in (task, task.model_copy(update={"started": began})):
+        board.show(Run(id="1", name="night", state="RUNNING", tasks=(each,)))
+        screen.print(board._table())
+    lines = [" ".join(line.split()) for line in screen.file.getvalue().splitlines()]
+    assert lines == ["▸ 2 train running 2nd attempt", "▸ 2 train, 2nd attempt", "▸ 2 train running 2nd attempt 2:00"]
+
+
+PODS = "/api/v1/namespaces/kubeflow/pods"
+
+
+def test_the_log_of_a_stage_at_work_is_had_from_kubernetes(
+    ask: Callable, server: KfpServer, kubernetes: KubernetesServer
+) -> None:
+    ask("submit", *TINY, "--image", IMAGE, "--name", "night")
+    answer = ask("runs", "logs", "night", "--stage", "prepare-data")
+    assert (answer.code, answer.out) == (0, "prepare-data: at work\n"), answer.err
+    assert kubernetes.changed == []
+
+
+def test_the_log_is_followed_from_pod_to_archive(
+    ask: Callable, server: KfpServer, kubernetes: KubernetesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At work it is Kubernetes' that gives it, at the end the server: nothing is shown twice."""
+    ask("submit", *TINY, "--image", IMAGE, "--name", "night")
+    asked = []
+    look = kubernetes.look
+    monkeypatch.setattr(kubernetes, "look", lambda *what: asked.append(what[0]) or look(*what))
+    answer = ask("runs", "logs", "night", "--stage", "train-gan", "--follow")
+    assert (answer.code, answer.out) == (0, "train-gan: at work\n\ufffd"), answer.err
+    assert [path.endswith("/log") for path in asked] == [False, True]
+
+
+def test_the_log_of_another_attempt_is_followed_from_its_beginning(
+    ask: Callable, server: KfpServer, kubernetes: KubernetesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask("submit", *TINY, "--image", IMAGE, "--name", "night")
+    workflow, look = server.workflow(only_run(server)), kubernetes.look
+
+    def lose_after_its_log(path: str, query: dict[str, str]) -> tuple[int, object]:
+        answer = look(path, query)
+        if path.endswith("/log") and len(workflow.pods["train-gan"]) == 1:
+            workflow.lose_pod(server.now)
+        return answer
+
+    monkeypatch.setattr(kubernetes, "look", lose_after_its_log)
+    answer = ask("runs", "logs", "night", "--stage", "train-gan", "--follow")
+    assert answer.out == "train-gan: at work\n" * 2 + "\ufffd", answer.err
+
+
+def test_the_log_of_a_pod_that_is_still_there(ask: Callable, server: KfpServer, kubernetes: KubernetesServer) -> None:
+    """The server keeps no logs; another attempt's pod is not taken for it, nor a driver's."""
+    ask("submit", *TINY, "--image", IMAGE, "--name", "night")
+    workflow = server.workflow(only_run(server))
+    for _ in range(3):
+        workflow.move_on(server.now)
+    workflow.lose_pod(server.now)
+    server.keeps_logs = False
+    assert ask("runs", "logs", "night", "--stage", "train-gan", "--attempt", 2).out == "train-gan: at work\n"
+    kubernetes.gone.add(workflow.pod("train-gan", 0))
+    answer = ask("runs", "logs", "night", "--stage", "train-gan", "--attempt", 1)
+    assert (answer.code, "no such pod in the namespace kubeflow" in answer.sentence) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("mishap", "words"),
+    [
+        (403, "the Kubernetes API does not let you look (403)"),
+        (500, "the Kubernetes API says 500: refused"),
+        ("hang", "the Kubernetes API does not answer: ReadTimeoutError"),
+        ("waiting", 'says 400: container "main" in pod "'),
+        ("gone", "the Kubernetes API has no such pod in the namespace kubeflow"),
+    ],
+)
+def test_a_log_that_kubernetes_does_not_give(
+    ask: Callable,
+    server: KfpServer,
+    kubernetes: KubernetesServer,
+    monkeypatch: pytest.MonkeyPatch,
+    mishap: int | str,
+    words: str,
+) -> None:
+    monkeypatch.setattr("pipeline.engines.cluster.kubernetes_api.SECONDS", 0.3 if mishap == "hang" else 15)
+    ask("submit", *TINY, "--image", IMAGE, "--name", "night", "--pvc", "state")
+    ask("runs", "show", "night")
+    pod = server.workflow(only_run(server)).pod("prepare-data", 0)
+    kubernetes.waiting = {pod: "ContainerCreating"} if mishap == "waiting" else {}
+    kubernetes.gone = {pod} if mishap == "gone" else set()
+    kubernetes.kept = {PODS: mishap} if mishap in (403, 500, "hang") else {}
+    only_run(server).state = "CANCELING"  # which has it ended, its log kept, when somebody looks
+    server.logs[pod] = json.dumps({"error_message": "not kept"}).encode()
+    answer = ask("runs", "logs", "night", "--stage", "prepare-data")
+    assert (answer.code, words in answer.sentence) == (1, True), answer.sentence
+    assert f"kubectl logs {pod} --namespace kubeflow --container main" in answer.sentence
+    assert "the volume keeps /state/runs/night/logs" in answer.sentence
 
 
 def test_waiting_outlives_a_server_that_is_away(ask: Callable, server: KfpServer) -> None:

@@ -5,87 +5,39 @@ from __future__ import annotations
 import base64
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.pipeline.kfp_server import KfpServer
+from tests.pipeline.kubernetes_server import KubernetesServer
 
 IMAGE = f"registry.example/gan-pipeline@sha256:{'0123456789abcdef' * 4}"
+CLASS = "/apis/storage.k8s.io/v1/storageclasses/nfs"
 CORE = "/api/v1/namespaces/team"
-
-
-class Kubernetes(ThreadingHTTPServer):
-    """Answers with what is kept by path; 404 for all else, and a status in place of a document as that error."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.kept: dict[str, Any] = {
-            f"{CORE}/persistentvolumeclaims/state": {
-                "spec": {"accessModes": ["ReadWriteMany"], "storageClassName": "nfs"},
-                "status": {"phase": "Bound"},
-            },
-            f"{CORE}/secrets/tracking": {"data": {"MLFLOW_TRACKING_URI": base64.b64encode(b"http://mlflow").decode()}},
-            f"{CORE}/resourcequotas": {"items": []},
-            "/api/v1/namespaces/kubeflow/configmaps/workflow-controller-configmap": policy("Always"),
-        }
-        self.allowed = {"get", "create", "delete"}
-        self.changed: list[str] = []
 
 
 def policy(name: str) -> dict[str, Any]:
     return {"data": {"workflowDefaults": f"spec: {{templateDefaults: {{retryStrategy: {{retryPolicy: {name}}}}}}}"}}
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: Kubernetes
-
-    def do_GET(self) -> None:
-        kept = self.server.kept.get(self.path, 404)
-        self._send(*((kept, {"reason": "refused"}) if isinstance(kept, int) else (200, kept)))
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if not self.path.endswith("/subjectaccessreviews"):
-            self.server.changed.append(self.path)
-        asked = body["spec"]["resourceAttributes"]
-        assert asked["resource"] == "trainjobs"
-        assert body["spec"]["user"] == "system:serviceaccount:team:default-editor"
-        self._send(201, {"spec": body["spec"], "status": {"allowed": asked["verb"] in self.server.allowed}})
-
-    def _send(self, status: int, document: Any) -> None:
-        data = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        """Silence."""
-
-
 @pytest.fixture
-def kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubernetes]:
-    with Kubernetes() as kubernetes:
-        threading.Thread(target=kubernetes.serve_forever, args=(0.02,), daemon=True).start()
-        place = {"cluster": {"server": f"http://127.0.0.1:{kubernetes.server_port}"}, "name": "here"}
-        context = {"context": {"cluster": "here", "user": "me"}, "name": "here"}
-        settings = {
-            **{"apiVersion": "v1", "kind": "Config", "current-context": "here", "clusters": [place]},
-            **{"contexts": [context], "users": [{"name": "me", "user": {"token": "abc"}}]},
-        }
-        (tmp_path / "config").write_text(yaml.safe_dump(settings))
-        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "config"))
-        yield kubernetes
-        kubernetes.shutdown()
+def kubernetes(kubernetes: KubernetesServer) -> KubernetesServer:
+    """With all that a run needs."""
+    kubernetes.pods_in = "team"
+    kubernetes.kept |= {
+        f"{CORE}/persistentvolumeclaims/state": {
+            "spec": {"accessModes": ["ReadWriteMany"], "storageClassName": "nfs"},
+            "status": {"phase": "Bound"},
+        },
+        f"{CORE}/secrets/tracking": {"data": {"MLFLOW_TRACKING_URI": base64.b64encode(b"http://mlflow").decode()}},
+        f"{CORE}/resourcequotas": {"items": []},
+        CLASS: {"provisioner": "nfs.csi.k8s.io", "volumeBindingMode": "WaitForFirstConsumer"},
+        "/api/v1/namespaces/kubeflow/configmaps/workflow-controller-configmap": policy("Always"),
+    }
+    return kubernetes
 
 
 @pytest.fixture
@@ -113,18 +65,22 @@ def check(ask: Callable, server: KfpServer) -> Callable[..., dict[str, tuple[str
     return check
 
 
-def test_all_that_a_run_needs_is_there(check: Callable, kubernetes: Kubernetes) -> None:
+def test_all_that_a_run_needs_is_there(check: Callable, kubernetes: KubernetesServer) -> None:
     found = check()
     assert {state for state, _ in found.values()} == {"ok"}
     assert list(found) == [
-        *("server", "mode", "experiment", "image", "claim", "secret tracking", "role", "quota", "retry policy")
+        *("server", "mode", "experiment", "image", "claim", "storage class", "secret tracking", "role", "quota"),
+        *("pods", "nodes' pods", "retry policy"),
     ]
     assert found["server"][1] == "version 2.17.0"
     assert found["claim"][1] == "state is Bound, ReadWriteMany, class nfs"
+    assert found["storage class"][1] == "nfs, by nfs.csi.k8s.io, when the first pod comes"
+    asks = "would be admitted, with cpu 1, memory 4Gi, {} of nvidia.com/gpu each; Argo's own containers come on top"
+    assert (found["pods"][1], found["nodes' pods"][1]) == (asks.format(1), asks.format(4))
     assert kubernetes.changed == []
 
 
-def test_as_people_see_it(ask: Callable, server: KfpServer, kubernetes: Kubernetes) -> None:
+def test_as_people_see_it(ask: Callable, server: KfpServer, kubernetes: KubernetesServer) -> None:
     server.version = "2.15.3"
     answer = ask("cluster", "check", *ALL)
     assert (answer.code, answer.out.splitlines()[0]) == (
@@ -134,20 +90,25 @@ def test_as_people_see_it(ask: Callable, server: KfpServer, kubernetes: Kubernet
     assert "✓ mode: for many users: pods run in team  [health answer]" in answer.out
 
 
-def gone(kubernetes: Kubernetes, what: str) -> None:
+def gone(kubernetes: KubernetesServer, what: str) -> None:
     kubernetes.kept[next(path for path in kubernetes.kept if what in path)] = 404
 
 
-def of_one_node(kubernetes: Kubernetes) -> None:
+def of_one_node(kubernetes: KubernetesServer) -> None:
     kubernetes.kept[f"{CORE}/persistentvolumeclaims/state"]["spec"]["accessModes"] = ["ReadWriteOnce"]
 
 
-def of_few_gpus(kubernetes: Kubernetes) -> None:
+def without_class(kubernetes: KubernetesServer) -> None:
+    kubernetes.kept[CLASS] = 404
+    kubernetes.kept[f"{CORE}/persistentvolumeclaims/state"]["status"]["phase"] = "Pending"
+
+
+def of_few_gpus(kubernetes: KubernetesServer) -> None:
     quota = {"metadata": {"name": "team"}, "spec": {"hard": {"requests.nvidia.com/gpu": "4"}}}
     kubernetes.kept[f"{CORE}/resourcequotas"] = {"items": [quota]}
 
 
-def of_policy(name: str) -> Callable[[Kubernetes], None]:
+def of_policy(name: str) -> Callable[[KubernetesServer], None]:
     path = "/api/v1/namespaces/kubeflow/configmaps/workflow-controller-configmap"
     return lambda kubernetes: kubernetes.kept.update({path: policy(name) if name else {"data": {}}})
 
@@ -166,13 +127,21 @@ def of_policy(name: str) -> Callable[[Kubernetes], None]:
             "let you look (403)",
         ),
         (lambda k: k.allowed.discard("delete"), "role", "wrong", "default-editor may not delete trainjobs"),
+        (without_class, "storage class", "wrong", "there is no nfs, so the claim stays Pending: make it anew"),
+        (lambda k: k.kept.update({CLASS: 403}), "storage class", "unknown", "let you look (403)"),
+        (lambda k: k.allowed.discard("list"), "role", "ok", "but not list events: nodes that are refused would be"),
         (of_few_gpus, "quota", "wrong", "team allows 4 of nvidia.com/gpu: ask for fewer than 8"),
         (of_policy("OnError"), "retry policy", "ok", "killed for memory is not; for that, in workflow-controller"),
         (of_policy(""), "retry policy", "wrong", "a pod that is preempted ends the run"),
     ],
 )
 def test_what_is_wrong_comes_with_its_remedy(
-    check: Callable, kubernetes: Kubernetes, mishap: Callable[[Kubernetes], Any], what: str, state: str, words: str
+    check: Callable,
+    kubernetes: KubernetesServer,
+    mishap: Callable[[KubernetesServer], Any],
+    what: str,
+    state: str,
+    words: str,
 ) -> None:
     mishap(kubernetes)
     found = check(code=int(state == "wrong"))
@@ -181,9 +150,32 @@ def test_what_is_wrong_comes_with_its_remedy(
     assert sum(other != "ok" for other, _ in found.values()) == (state != "ok")
 
 
-def test_without_kubernetes_it_is_unknown(check: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+QUOTA = "exceeded quota: team, requested: requests.nvidia.com/gpu=4, used: 8, limited: 8"
+
+
+def test_admission_is_asked_by_a_dry_run(check: Callable, kubernetes: KubernetesServer) -> None:
+    """In the words that a run would fail with, and without a pod being made."""
+    kubernetes.admission = QUOTA
+    found = check(code=1)
+    refused = f'Kubernetes would refuse them: pods "gan-pipeline-check-x7x2p" is forbidden: {QUOTA}; ask for less, or'
+    for what in ("pods", "nodes' pods"):
+        assert found[what][0] == "wrong"
+        assert found[what][1].startswith(refused), found[what][1]
+    assert kubernetes.changed == []
+
+
+def test_who_may_not_make_pods_is_told_nothing_of_admission(check: Callable, kubernetes: KubernetesServer) -> None:
+    kubernetes.may_create, kubernetes.admission = False, QUOTA
+    found = check()
+    assert found["pods"] == ("unknown", "needs the right to create pods: none is made, it is a dry run")
+
+
+def test_a_claim_that_is_bound_needs_no_class(check: Callable, kubernetes: KubernetesServer) -> None:
+    kubernetes.kept[CLASS] = 404
+    assert check()["storage class"][0] == "ok"
+
+
+def test_without_kubernetes_it_is_unknown(check: Callable, without_kubernetes: Path) -> None:
     found = check()
     assert found["claim"] == ("unknown", "needs access to the Kubernetes API (kubectl's settings)")
     assert found["server"][0] == "ok"
