@@ -33,6 +33,15 @@ EngineOption = Annotated[
 StoreOption = Annotated[
     Path | None, Option("--store", metavar="FILE", help="Of local schedules. [default: runs/schedules.db]")
 ]
+WebhookOption = Annotated[
+    str,
+    Option(
+        "--webhook-env",
+        metavar="VARIABLE",
+        help="Environment variable with the address to tell, once, of what was late, failed or skipped; of schedules "
+        "that name none.",
+    ),
+]
 STORE_FILE = "schedules.db"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -132,16 +141,29 @@ def health(
     engine: EngineOption = "local",
     store: StoreOption = None,
     grace: Annotated[str, Option(metavar="TIME", help="How much later than due is late.")] = "10m",
+    webhook_env: WebhookOption = "",
     as_json: JsonOption = False,
 ) -> int:
     """Whether all schedules do what they say; ends with 1 where one is late, or its last run failed or was skipped."""
+    from pipeline.scheduling.notices import Teller
+    from pipeline.scheduling.store import ScheduleStore
+
+    _check_webhook(webhook_env)
     schedules, patience = _schedules(engine, store), timedelta(seconds=seconds_of(grace, "--grace"))
+    memory = ScheduleStore(_store_file(store)) if webhook_env else None  # of what was told, of a cluster's as well
     found = {}
     for status in schedules.list():
         name = status.schedule.name
-        found[name] = [*schedules.show(name).troubles(datetime.now(UTC), patience)]
+        troubles = [*schedules.show(name).troubles(datetime.now(UTC), patience)]
+        found[name] = [trouble.sentence for trouble in troubles]
         if not as_json:
-            typer.echo(f"{'✗' if found[name] else '✓'} {name}: {'; '.join(found[name]) or _next_run(status)}")
+            typer.echo(f"{'✗' if troubles else '✓'} {name}: {'; '.join(found[name]) or _next_run(status)}")
+        for trouble in troubles:
+            itself = trouble.event == "failed" and status.schedule.request.get("webhook_env")  # the run has said so
+            if memory and not itself:
+                memory.note(name, status.schedule.request, trouble, engine)
+    for sentence in Teller(memory, webhook_env).tell() if memory else ():
+        typer.echo(sentence, err=True)
     if as_json:
         typer.echo(json.dumps(found))
     return int(any(found.values()))
@@ -192,6 +214,7 @@ def scheduler(
             metavar="SECONDS", min=0, help="A run found to be due this much earlier is still started, else skipped."
         ),
     ] = 3600.0,
+    webhook_env: WebhookOption = "",
 ) -> int:
     """Start the runs of this machine's schedules, until SIGTERM; killed at any moment, it goes on where it was."""
     import logging
@@ -199,9 +222,10 @@ def scheduler(
     from pipeline.scheduling.local import LocalScheduler
     from pipeline.scheduling.store import ScheduleStore
 
+    _check_webhook(webhook_env)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("gan_pipeline").setLevel(logging.INFO)
-    LocalScheduler(ScheduleStore(_store_file(store)), grace=grace).serve()
+    LocalScheduler(ScheduleStore(_store_file(store)), grace=grace, webhook_env=webhook_env).serve()
     return 0
 
 
@@ -215,6 +239,15 @@ def seconds_of(text: str, option: str = "--every") -> int:
     if found is None:
         raise RequestError(f"{option} {text!r}: expected a number and s, m, h or d, as in 30m or 7d")
     return int(found[1]) * _UNITS[found[2] or "s"]
+
+
+def _check_webhook(variable: str) -> None:
+    from components.notify.webhook import address_in
+    from pipeline.request.request import check_webhook_env
+
+    check_webhook_env(variable)
+    if variable and not address_in(variable):
+        raise RequestError(f"--webhook-env {variable}: the environment variable holds no http address: set it")
 
 
 def _schedules(engine: str, store: Path | None) -> Scheduler:

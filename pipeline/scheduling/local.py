@@ -15,27 +15,46 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psutil
 from filelock import Timeout
 
 from components.processes import is_alive
 from gan_models.errors import RequestError
+from pipeline.scheduling.notices import Teller
+from pipeline.scheduling.schedule import Trouble
 from pipeline.scheduling.store import GRACE_SECONDS, Claim, ScheduleStore
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 90.0
+PATIENCE = timedelta(minutes=10)
 RUNNER = (sys.executable, "-m", "pipeline.cli.scheduled")
 
 _logger = logging.getLogger("gan_pipeline.scheduler")
 
 
 class LocalScheduler:
-    """Serves one store until told to stop; `runner` does a run, given the store and the run's number."""
+    """Serves one store until told to stop.
 
-    def __init__(self, store: ScheduleStore, *, runner: Sequence[str] = RUNNER, grace: float = GRACE_SECONDS) -> None:
+    Args:
+        runner: does a run, given the store, the run's number and the file that its output goes to.
+        grace: seconds after which what is found to be due is skipped.
+        webhook_env: environment variable with the address to tell of troubles; of schedules that name none.
+        patience: how long after its due time a run that has not begun is late.
+    """
+
+    def __init__(
+        self,
+        store: ScheduleStore,
+        *,
+        runner: Sequence[str] = RUNNER,
+        grace: float = GRACE_SECONDS,
+        webhook_env: str = "",
+        patience: timedelta = PATIENCE,
+    ) -> None:
         self._store, self._runner, self._grace = store, runner, grace
+        self._teller, self._patience = Teller(store, webhook_env), patience
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._stop = threading.Event()
 
@@ -49,7 +68,9 @@ class LocalScheduler:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: self._stop.set())
             _logger.info("serving %s", self._store.path)
+            threading.Thread(target=self._teller.tell_until, args=(self._stop, POLL_SECONDS), daemon=True).start()
             while not self._stop.is_set():
+                self._store.note_late(self._patience)
                 following = self._store.next_due()
                 if following is not None and following <= datetime.now(UTC):
                     self._store.record_due(grace=self._grace)
@@ -84,6 +105,8 @@ class LocalScheduler:
                 )
         except OSError as error:  # of memory, of processes: it stays claimed, and the next round tries again
             _logger.error("run %s of %s cannot be started: %s", claim.id, claim.schedule, error)
+            trouble = Trouble("late", claim.due, f"run {claim.id} cannot be started: {error}")
+            self._store.note(claim.schedule, claim.request, trouble)
 
     def _stop_runs(self) -> None:
         """Asks all runs to save what they have, those that an earlier scheduler started as well."""

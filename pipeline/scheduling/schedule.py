@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -119,6 +119,14 @@ def make_schedule(**fields: object) -> Schedule:
         raise RequestError(f"schedule {fields.get('name')!r}: {place} {message}".replace(":  ", ": ")) from None
 
 
+class Trouble(NamedTuple):
+    """Something that went wrong with a schedule; of a schedule, event and due time are those of no other."""
+
+    event: str  # late, failed, skipped or canceled
+    due: datetime | None
+    sentence: str
+
+
 class ScheduledRun(BaseModel):
     """One run that a schedule has started, or should have."""
 
@@ -128,22 +136,31 @@ class ScheduledRun(BaseModel):
     ended: datetime | None = None
     sentence: str = ""  # why it failed, or was skipped
 
+    @property
+    def trouble(self) -> Trouble | None:
+        """None: it is under way, or ended well."""
+        event = self.state.lower()
+        if event not in _BAD:
+            return None
+        return Trouble(event, self.due, f"run {self.id} {event}{f': {self.sentence}' if self.sentence else ''}")
+
 
 class ScheduleStatus(BaseModel):
     """A schedule as it is kept."""
 
     schedule: Schedule  # `paused` says how it is now
     next_run: datetime | None = None  # None: paused, or it has come to its end
-    overdue: datetime | None = None  # a time that has passed, and nothing was started or skipped for it
+    overdue: datetime | None = None  # the first time that has passed, and nothing was started or skipped for it
     runs: list[ScheduledRun] = []  # the latest, newest first
 
-    def troubles(self, now: datetime, grace: timedelta) -> Iterator[str]:
-        """What is wrong, a sentence each: nothing happened `grace` after it was due, or the last run was no success."""
+    def troubles(self, now: datetime, grace: timedelta) -> Iterator[Trouble]:
+        """What is wrong: nothing happened `grace` after it was due, or the last run was no success."""
         if self.overdue is not None and now - self.overdue > grace:
-            yield f"late: was due {self.overdue:%Y-%m-%d %H:%M:%S %Z}, and nothing has started it"
-        last = next((run for run in self.runs if run.ended or run.state.lower() in _BAD), None)
-        if last is not None and last.state.lower() in _BAD:
-            yield f"run {last.id} {last.state.lower()}{f': {last.sentence}' if last.sentence else ''}"
+            sentence = f"late: was due {self.overdue:%Y-%m-%d %H:%M:%S %Z}, and nothing has started it"
+            yield Trouble("late", self.overdue, sentence)
+        last = next((run for run in self.runs if run.ended or run.trouble), None)
+        if last is not None and last.trouble:
+            yield last.trouble
 
 
 class Scheduler(Protocol):

@@ -13,9 +13,9 @@ whether it is run or skipped is for the scheduler to say.
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,13 @@ from pydantic import BaseModel, Field, Json
 
 from components.processes import is_alive
 from gan_models.errors import RequestError, unknown_name
-from pipeline.scheduling.schedule import Change, Schedule, ScheduledRun, ScheduleStatus
+from pipeline.scheduling.schedule import Change, Schedule, ScheduledRun, ScheduleStatus, Trouble
 
 ATTEMPTS = 5  # a run whose process dies this often is given up
 GRACE_SECONDS = 3600.0  # a run that is found to be due this much later is still started; later than that it is skipped
 BUSY_SECONDS = 30.0
+NEWS = timedelta(days=1)
+LOCAL = "local"
 _SHOWN_RUNS = 20
 _PAUSED = "the schedule was paused before it began"
 _SCHEDULES = """
@@ -52,6 +54,19 @@ CREATE TABLE IF NOT EXISTS runs (
     ended TEXT,
     sentence TEXT NOT NULL DEFAULT '',
     UNIQUE (schedule, due)
+);
+"""
+_NOTICES = """
+CREATE TABLE IF NOT EXISTS notices (
+    engine TEXT NOT NULL,   -- whose schedule it is about
+    schedule TEXT NOT NULL,
+    event TEXT NOT NULL,
+    due TEXT NOT NULL,
+    text TEXT NOT NULL,
+    webhook TEXT NOT NULL,  -- environment variable that holds the address, where the schedule names one
+    made TEXT NOT NULL,
+    told TEXT,              -- when; NULL: not yet
+    PRIMARY KEY (engine, schedule, event, due)
 );
 """
 _MIGRATION = (
@@ -90,6 +105,21 @@ class Claim(BaseModel):
         return f"{self.schedule}@{_text(self.due)}"
 
 
+class Notice(BaseModel):
+    """Something that went wrong with a schedule, to be told once."""
+
+    engine: str
+    schedule: str
+    event: str
+    due: str
+    text: str
+    webhook: str
+
+    def message(self) -> dict[str, str]:
+        """`text` is what chat services show; the rest is for programs."""
+        return {"text": self.text, **self.model_dump(include={"event", "schedule", "due", "engine"})}
+
+
 class ScheduleStore:
     """The SQLite file; used by the commands, by the scheduler and by the runs, each in a process of its own.
 
@@ -102,7 +132,7 @@ class ScheduleStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with self._open() as database:
-                database.executescript(_SCHEDULES + _RUNS)
+                database.executescript(_SCHEDULES + _RUNS + _NOTICES)
                 old = _is_old(database)
             if old:
                 with self._writing() as database:
@@ -155,12 +185,13 @@ class ScheduleStore:
         except Timeout:
             return True
 
-    def list(self) -> Sequence[ScheduleStatus]:
-        return [_status(kept) for kept in self.kept()]
+    def list(self, now: datetime | None = None) -> Sequence[ScheduleStatus]:
+        with self._open() as database:
+            return [_status(database, kept, now or _now()) for kept in self.kept()]
 
     def show(self, name: str) -> ScheduleStatus:
         with self._open() as database:
-            return _status(_require(database, name), self.runs(name))
+            return _status(database, _require(database, name), _now(), self.runs(name))
 
     def kept(self) -> Sequence[Kept]:
         """All schedules, by name."""
@@ -249,20 +280,27 @@ class ScheduleStore:
             row = database.execute("SELECT * FROM runs WHERE id = ?", (run,)).fetchone()
             return Claim(**row) if taken.rowcount else None
 
-    def end(self, claim: Claim, state: str, sentence: str) -> None:
-        """How a run ended, said by the process that has it; "claimed" gives it back, to be continued."""
+    def end(self, claim: Claim, state: str, sentence: str, told: bool = False) -> None:
+        """How a run ended, said by the process that has it; "claimed" gives it back, to be continued.
+
+        Args:
+            told: where it failed: nobody need be told of it any more.
+        """
         with self._writing() as database:
-            database.execute(
+            ended = database.execute(
                 "UPDATE runs SET state = ?, sentence = ?, ended = ? WHERE id = ? AND state = 'running' AND runner = ?",
                 (state, sentence, None if state == "claimed" else _text(_now()), claim.id, claim.runner),
             )
+            row = database.execute("SELECT * FROM runs WHERE id = ?", (claim.id,)).fetchone()
+            if ended.rowcount and (trouble := ScheduledRun(**row).trouble):
+                _note(database, claim.schedule, claim.request, trouble, told=told)
 
     def give_back(self, claim: Claim, reason: str) -> None:
         """A run that was cut off: it is to be continued, unless its schedule was deleted meanwhile."""
         if claim.schedule in [kept.schedule.name for kept in self.kept()]:
             self.end(claim, "claimed", f"{reason}; to be continued")
         else:
-            self.end(claim, "failed", f"{reason}, and its schedule was deleted")
+            self.end(claim, "failed", f"{reason}, and its schedule was deleted", told=True)  # by whoever deleted it
 
     def release_dead(self) -> Sequence[Claim]:
         """Gives back the runs whose process has died without a word; they are returned."""
@@ -281,19 +319,70 @@ class ScheduleStore:
             rows = database.execute(f"SELECT * FROM runs {where} ORDER BY due DESC LIMIT ?", [*values, limit])
             return [ScheduledRun(**row) for row in rows]
 
+    # -- notices ------------------------------------------------------------------------------------------------------
+
+    def note(self, name: str, request: Mapping[str, Any], trouble: Trouble, engine: str = LOCAL) -> None:
+        """Writes a notice of an event of a schedule, unless there is one."""
+        with self._writing() as database:
+            _note(database, name, request, trouble, engine)
+
+    def note_late(self, patience: timedelta, now: datetime | None = None) -> None:
+        """Writes a notice for each schedule of which nothing has happened so long after it was due."""
+        moment = now or _now()
+        for status in self.list(moment):
+            for trouble in status.troubles(moment, patience):
+                self.note(status.schedule.name, status.schedule.request, trouble)
+
+    def notices(self, now: datetime | None = None) -> Sequence[Notice]:
+        """Those that nobody was told of, oldest first; what is older than a day is no news any more."""
+        query = "SELECT * FROM notices WHERE told IS NULL AND made > ? ORDER BY made"
+        with self._open() as database:
+            rows = database.execute(query, (_text((now or _now()) - NEWS),))
+            return [Notice(**row) for row in rows]
+
+    def told(self, notice: Notice) -> None:
+        """It has been told, and is not told again."""
+        key = (notice.engine, notice.schedule, notice.event, notice.due)
+        where = "engine = ? AND schedule = ? AND event = ? AND due = ?"
+        with self._writing() as database:
+            database.execute(f"UPDATE notices SET told = ? WHERE {where}", (_text(_now()), *key))
+
 
 def first_due(kept: Kept, after: datetime) -> datetime | None:
     return kept.schedule.due_after(after, kept.anchor)
 
 
-def _status(kept: Kept, runs: Sequence[ScheduledRun] = ()) -> ScheduleStatus:
+def _status(
+    database: sqlite3.Connection, kept: Kept, now: datetime, runs: Sequence[ScheduledRun] = ()
+) -> ScheduleStatus:
     paused, undecided = kept.paused is not None, first_due(kept, kept.since)
     return ScheduleStatus(
         schedule=kept.schedule.model_copy(update={"paused": paused}),
-        next_run=None if paused else first_due(kept, _now()),
-        overdue=undecided if not paused and undecided and undecided <= _now() else None,
+        next_run=None if paused else first_due(kept, now),
+        overdue=_undecided(database, kept) or (undecided if not paused and undecided and undecided <= now else None),
         runs=list(runs),
     )
+
+
+def _undecided(database: sqlite3.Connection, kept: Kept) -> datetime | None:
+    """The first due time that a change of the times has written down, and no scheduler has seen."""
+    query = "SELECT min(due) FROM runs WHERE schedule = ? AND state = 'due'"
+    (due,) = database.execute(query, (kept.schedule.name,)).fetchone()
+    return due and datetime.fromisoformat(due)
+
+
+def _note(
+    database: sqlite3.Connection,
+    name: str,
+    request: Mapping[str, Any],
+    trouble: Trouble,
+    engine: str = LOCAL,
+    told: bool = False,
+) -> None:
+    now, due = _text(_now()), _text(trouble.due) if trouble.due else ""
+    row = (engine, name, trouble.event, due, f"schedule {name}: {trouble.sentence}")
+    where = (request.get("webhook_env", ""), now, now if told else None)
+    database.execute("INSERT OR IGNORE INTO notices VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, *where))
 
 
 def _write_dues(database: sqlite3.Connection, kept: Kept, until: datetime) -> None:
@@ -310,6 +399,7 @@ def _write_dues(database: sqlite3.Connection, kept: Kept, until: datetime) -> No
 def _decide(database: sqlite3.Connection, name: str, now: datetime, grace: float) -> None:
     """Whether what is due is to be run."""
     dues = database.execute("SELECT * FROM runs WHERE schedule = ? AND state = 'due' ORDER BY due", (name,)).fetchall()
+    skipped: list[ScheduledRun] = []
     for row in dues:
         late = (now - datetime.fromisoformat(row["due"])).total_seconds()
         reason = ""
@@ -323,6 +413,12 @@ def _decide(database: sqlite3.Connection, name: str, now: datetime, grace: float
             "UPDATE runs SET state = ?, sentence = ?, ended = ? WHERE id = ?",
             ("skipped" if reason else "claimed", reason, _text(now) if reason else None, row["id"]),
         )
+        if reason:
+            skipped.append(ScheduledRun(**{**row, "state": "skipped", "sentence": reason}))
+    if skipped and (trouble := skipped[-1].trouble):  # one notice for all that a pause of the scheduler cost
+        more = f"; so was what was due at {len(skipped) - 1} times before" if len(skipped) > 1 else ""
+        request = json.loads(dues[-1]["request"])
+        _note(database, name, request, trouble._replace(sentence=f"{trouble.sentence}{more}"))
 
 
 def _skip(database: sqlite3.Connection, name: str, reason: str, now: datetime, which: str = "") -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,37 @@ def test_health(nightly: Callable, tmp_path: Path) -> None:
     nightly("schedule", "pause", "nightly")
     assert json.loads(nightly("schedule", "health", "--json").out)["nightly"] == []
     assert "--grace 'soon': expected a number" in nightly("schedule", "health", "--grace", "soon").sentence
+
+
+def test_health_tells_a_webhook_once(nightly: Callable, tmp_path: Path, hook: Any) -> None:
+    store = ScheduleStore(tmp_path / "runs" / "schedules.db")
+    past = datetime.now(UTC) - timedelta(days=2)
+    store.ensure(make_schedule(name="hourly", every=3600), now=past)
+    hook.answers[:] = [500] * 3
+    deaf = nightly("schedule", "health", "--webhook-env", "HOOK")
+    assert "the webhook of HOOK was not told that schedule hourly: late: was due" in deaf.err
+    assert "it answered 500" in deaf.err
+    assert nightly("schedule", "health").code == 1
+    del hook.got[:]
+    for _ in range(2):
+        assert nightly("schedule", "health", "--webhook-env", "HOOK").err == ""
+    (message,) = hook.got
+    assert message["text"].startswith("schedule hourly: late: was due ")
+    assert (message["event"], message["schedule"], message["engine"]) == ("late", "hourly", "local")
+    assert datetime.fromisoformat(message["due"]) == past.replace(microsecond=0) + timedelta(hours=1)
+    assert b"s3cret" not in store.path.read_bytes()
+
+
+@pytest.mark.parametrize("command", [["schedule", "health"], ["scheduler"]])
+def test_a_webhook_without_an_address_is_refused(
+    ask: Callable, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMPTY", "")
+    assert "--webhook-env EMPTY: the environment" in ask(*command, "--webhook-env", "EMPTY").sentence
+    refused = ask(*command, "--webhook-env", "https://hooks.example/s3cret")
+    assert refused.code == 2
+    assert "not an address" in refused.sentence
+    assert "s3cret" not in refused.sentence
 
 
 def test_places_are_absolute_for_the_scheduler_runs_elsewhere(ask: Callable, images: Path, tmp_path: Path) -> None:

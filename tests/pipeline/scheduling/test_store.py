@@ -186,6 +186,58 @@ def test_a_pause_says_what_became_of_what_was_due_before_it(store: ScheduleStore
     assert store.runs("faces")[0].sentence == "the schedule was paused before it began"
 
 
+# -- notices -----------------------------------------------------------------------------------------------------------
+
+
+def texts(store: ScheduleStore) -> list[str]:
+    """Of a process that comes anew."""
+    return [notice.text for notice in ScheduleStore(store.path).notices()]
+
+
+def test_what_a_stopped_scheduler_missed_is_one_notice(store: ScheduleStore) -> None:
+    store.record_due(at(61), grace=30)
+    (text,) = texts(store)
+    assert text == (
+        "schedule faces: run 6 skipped: the scheduler was not running until 60 s later; "
+        "so was what was due at 5 times before"
+    )
+    store.record_due(at(61), grace=30)
+    assert len(texts(store)) == 1
+
+
+def test_a_failed_run_is_a_notice_unless_it_has_told_its_end_itself(store: ScheduleStore) -> None:
+    for minute, told in ((10, False), (20, True)):
+        store.record_due(at(minute))
+        claim = store.begin(store.waiting()[0].id, parent_mark())
+        assert claim is not None
+        store.end(claim, "failed", "the disk is full", told)
+    assert texts(store) == ["schedule faces: run 1 failed: the disk is full"]
+    store.told(store.notices()[0])
+    assert texts(store) == []
+    (trouble,) = store.show("faces").troubles(at(20), timedelta(minutes=10))
+    store.note("faces", {}, trouble)
+    assert texts(store) == [], "what the run has told is known by what health finds, too"
+
+
+def test_late_is_what_no_scheduler_has_seen(store: ScheduleStore) -> None:
+    patience = timedelta(minutes=10)
+    store.note_late(patience, at(20))
+    assert texts(store) == []
+    store.note_late(patience, at(21))
+    late = "schedule faces: late: was due 2026-11-22 12:10:00 UTC, and nothing has started it"
+    assert texts(store) == [late]
+    store.ensure(every(5), at(22))  # 10 and 20 are written down, and still nothing is done about them
+    store.note_late(patience, at(23))
+    assert texts(store) == [late]
+    store.record_due(at(23))
+    assert store.list(at(27))[0].overdue == at(27)
+
+
+def test_yesterdays_notices_are_no_news(store: ScheduleStore) -> None:
+    store.record_due(at(61), grace=30)
+    assert store.notices(datetime.now(UTC) + timedelta(days=2)) == []
+
+
 # -- stores of before --------------------------------------------------------------------------------------------------
 
 BEFORE = """
