@@ -215,6 +215,9 @@ def scheduler(
         ),
     ] = 3600.0,
     webhook_env: WebhookOption = "",
+    metrics: Annotated[
+        str, Option(metavar="[HOST:]PORT", help="Answer Prometheus at /metrics there, such as 9400. [default: nowhere]")
+    ] = "",
 ) -> int:
     """Start the runs of this machine's schedules, until SIGTERM; killed at any moment, it goes on where it was."""
     import logging
@@ -225,7 +228,8 @@ def scheduler(
     _check_webhook(webhook_env)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("gan_pipeline").setLevel(logging.INFO)
-    LocalScheduler(ScheduleStore(_store_file(store)), grace=grace, webhook_env=webhook_env).serve()
+    kept = ScheduleStore(_store_file(store))
+    LocalScheduler(kept, grace=grace, webhook_env=webhook_env, metrics=metrics).serve()
     return 0
 
 

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import psutil
@@ -22,6 +23,7 @@ from filelock import Timeout
 
 from components.processes import is_alive
 from gan_models.errors import RequestError
+from pipeline.scheduling.metrics import metrics_server
 from pipeline.scheduling.notices import Teller
 from pipeline.scheduling.schedule import Trouble
 from pipeline.scheduling.store import GRACE_SECONDS, Claim, ScheduleStore
@@ -41,6 +43,7 @@ class LocalScheduler:
         runner: does a run, given the store, the run's number and the file that its output goes to.
         grace: seconds after which what is found to be due is skipped.
         webhook_env: environment variable with the address to tell of troubles; of schedules that name none.
+        metrics: `[HOST:]PORT` to answer a monitor at; empty: nowhere.
         patience: how long after its due time a run that has not begun is late.
     """
 
@@ -51,10 +54,11 @@ class LocalScheduler:
         runner: Sequence[str] = RUNNER,
         grace: float = GRACE_SECONDS,
         webhook_env: str = "",
+        metrics: str = "",
         patience: timedelta = PATIENCE,
     ) -> None:
         self._store, self._runner, self._grace = store, runner, grace
-        self._teller, self._patience = Teller(store, webhook_env), patience
+        self._teller, self._patience, self._metrics = Teller(store, webhook_env), patience, metrics
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._stop = threading.Event()
 
@@ -64,7 +68,9 @@ class LocalScheduler:
             lock = self._store.lock.acquire()
         except Timeout:
             raise RequestError(f"another scheduler serves {self._store.path}: stop it first, or give --store") from None
-        with lock:
+        with lock, ExitStack() as held:
+            if self._metrics:
+                _logger.info("metrics at %s", held.enter_context(metrics_server(self._store, self._metrics)))
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: self._stop.set())
             _logger.info("serving %s", self._store.path)

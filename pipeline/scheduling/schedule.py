@@ -133,6 +133,7 @@ class ScheduledRun(BaseModel):
     id: str = Field(coerce_numbers_to_str=True)
     state: str  # as the engine calls it
     due: datetime | None = None
+    begun: datetime | None = None  # the first of its attempts, where that is known
     ended: datetime | None = None
     sentence: str = ""  # why it failed, or was skipped
 

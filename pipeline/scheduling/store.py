@@ -53,6 +53,7 @@ CREATE TABLE IF NOT EXISTS runs (
     attempts INTEGER NOT NULL DEFAULT 0,
     ended TEXT,
     sentence TEXT NOT NULL DEFAULT '',
+    begun TEXT,
     UNIQUE (schedule, due)
 );
 """
@@ -78,6 +79,7 @@ _MIGRATION = (
     "DROP TABLE IF EXISTS apscheduler_jobs",
 )
 """Of a store whose due times were found by APScheduler; only those of `run-now` have fractions of a second."""
+ENDS = ("finished", "failed", "skipped")
 
 
 class Kept(BaseModel):
@@ -133,10 +135,10 @@ class ScheduleStore:
         try:
             with self._open() as database:
                 database.executescript(_SCHEDULES + _RUNS + _NOTICES)
-                old = _is_old(database)
+                old = [*_outdated(database)]
             if old:
                 with self._writing() as database:
-                    for statement in _MIGRATION if _is_old(database) else ():  # nobody else was faster
+                    for statement in _outdated(database):  # unless somebody else was faster
                         database.execute(statement)
         except sqlite3.DatabaseError as error:
             raise RequestError(
@@ -273,9 +275,9 @@ class ScheduleStore:
         """Takes a claimed run on; None when another process was faster."""
         with self._writing() as database:
             taken = database.execute(
-                "UPDATE runs SET state = 'running', runner = ?, attempts = attempts + 1 "
+                "UPDATE runs SET state = 'running', runner = ?, attempts = attempts + 1, begun = ifnull(begun, ?) "
                 "WHERE id = ? AND state = 'claimed'",
-                (runner, run),
+                (runner, _text(_now()), run),
             )
             row = database.execute("SELECT * FROM runs WHERE id = ?", (run,)).fetchone()
             return Claim(**row) if taken.rowcount else None
@@ -318,6 +320,14 @@ class ScheduleStore:
         with self._open() as database:
             rows = database.execute(f"SELECT * FROM runs {where} ORDER BY due DESC LIMIT ?", [*values, limit])
             return [ScheduledRun(**row) for row in rows]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Of each schedule, how many runs of the journal are in which state."""
+        found: dict[str, dict[str, int]] = {}
+        with self._open() as database:
+            for row in database.execute("SELECT schedule, state, count(*) AS runs FROM runs GROUP BY schedule, state"):
+                found.setdefault(row["schedule"], {})[row["state"]] = row["runs"]
+        return found
 
     # -- notices ------------------------------------------------------------------------------------------------------
 
@@ -435,8 +445,16 @@ def _active(database: sqlite3.Connection, name: str) -> Any:
     return database.execute(query, (name,)).fetchone()
 
 
-def _is_old(database: sqlite3.Connection) -> bool:
-    return "revision" in [column["name"] for column in database.execute("PRAGMA table_info(schedules)")]
+def _outdated(database: sqlite3.Connection) -> Iterator[str]:
+    """What makes a store of before one of today."""
+
+    def columns(table: str) -> Sequence[str]:
+        return [column["name"] for column in database.execute(f"PRAGMA table_info({table})")]
+
+    if "revision" in columns("schedules"):
+        yield from _MIGRATION
+    if "begun" not in columns("runs"):
+        yield "ALTER TABLE runs ADD COLUMN begun TEXT"
 
 
 def _find(database: sqlite3.Connection, name: str) -> Kept | None:

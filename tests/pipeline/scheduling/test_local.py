@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,11 +24,12 @@ pytestmark = pytest.mark.slow
 
 REPO = Path(__file__).parents[3]
 SERVE = """
-import json, sys
+import json, logging, sys
 from pathlib import Path
 from pipeline.scheduling.local import LocalScheduler
 from pipeline.scheduling.store import ScheduleStore
 runner, options = (sys.executable, sys.argv[2]), json.loads(sys.argv[3])
+logging.basicConfig(level=logging.INFO if options.pop("log", False) else logging.ERROR)
 LocalScheduler(ScheduleStore(Path(sys.argv[1])), runner=runner, **options).serve()
 """
 RUN = """
@@ -223,6 +225,21 @@ def test_a_run_that_has_told_its_failure_is_not_told_again(place: Place, hook: A
     wait_until(lambda: place.state(number) == "failed")
     assert place.store.notices() == []
     assert hook.got == []
+
+
+def test_a_monitor_is_answered_while_it_serves(place: Place) -> None:
+    place.ensure(1)
+    scheduler = place.serve(metrics="0", log=True)
+    assert scheduler.stderr is not None
+    address = next(line.split()[-1] for line in scheduler.stderr if b"metrics at" in line).decode()
+
+    def says(sample: str) -> bool:
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            return sample in answer.read().decode().splitlines()
+
+    wait_until(lambda: says('gan_pipeline_schedule_running{schedule="faces"} 1'))
+    place.store.pause("faces")
+    assert says('gan_pipeline_schedule_paused{schedule="faces"} 1')
 
 
 @pytest.mark.parametrize("more", [[], ["--runs-too"]])

@@ -277,6 +277,7 @@ def test_a_store_that_apscheduler_kept_is_taken_over(tmp_path: Path) -> None:
     database.close()
     for _ in range(2):  # the second time it is a store of today
         store = ScheduleStore(tmp_path / "schedules.db")
+        assert {run.begun for run in store.runs()} == {None}
         faces, paused = store.kept()
         assert (faces.schedule.every, faces.anchor, faces.since, faces.paused) == (600, at(0), at(10), None)
         assert Request.parse(faces.schedule.request).command == "retrain"
