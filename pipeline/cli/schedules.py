@@ -43,6 +43,7 @@ WebhookOption = Annotated[
     ),
 ]
 STORE_FILE = "schedules.db"
+NOBODY_SERVES = "no scheduler is running: start one with `gan-pipeline scheduler`"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -64,7 +65,7 @@ def ensure(
 ) -> int:
     """Make a schedule, or make it what is said here; the same command again changes nothing."""
     from pipeline.engines.protocol import ENGINES
-    from pipeline.scheduling.schedule import make_schedule
+    from pipeline.scheduling.schedule import DATE, make_schedule
 
     seconds = None if every is None else seconds_of(every)
     request = request.model_copy(update={"command": command, "name": request.name or schedule})
@@ -72,6 +73,10 @@ def ensure(
         request = _kept_here(request, schedule)
     times = {"cron": cron, "every": seconds, "timezone": timezone, "start": start, "end": end, "paused": paused}
     made = make_schedule(name=schedule, **times, request=request.document())
+    if made.is_dated and not ENGINES.find(engine, "--engine").here:
+        raise RequestError(
+            f"--data {request.data}: {DATE} is filled in by schedules of --engine local only: leave it out"
+        )
     schedules = _schedules(engine, store)
     change = schedules.ensure(made)
     typer.echo(f"{schedule}: {change}; next run: {_next_run(schedules.show(schedule))}")
@@ -83,8 +88,12 @@ def _kept_here(request: Request, schedule: str) -> Request:
     from components.prepare_data.sources import parse_source
     from components.redaction import redact
     from pipeline.request.plan import RUNS_FOLDER, make_plan, tracking_address
+    from pipeline.scheduling.schedule import DATE
 
-    make_plan(request)
+    if DATE in (request.data or ""):
+        _check_dated(request)
+    else:
+        make_plan(request)
     uri, recipe = request.tracking_uri, request.recipe
     if uri and redact(uri) != uri:
         raise RequestError(
@@ -99,6 +108,19 @@ def _kept_here(request: Request, schedule: str) -> Request:
         "tracking_uri": tracking_address(uri, workdir.parent) if uri else None,
     }
     return request.model_copy(update=absolute)
+
+
+def _check_dated(request: Request) -> None:
+    """As far as it can be checked on any day, for what it is to find need not be there yet."""
+    from components.prepare_data.sources import parse_source
+    from pipeline.request.plan import LABELLED_DEFAULT, Elsewhere, make_plan
+    from pipeline.scheduling.schedule import DATE
+
+    source = parse_source(request.data or "")
+    if request.command == "retrain" and not request.model:
+        raise RequestError(f"--data {request.data}: give --model, for by default each {DATE} is a model of its own")
+    made = {"data": source.absolute, "recipe": request.recipe or LABELLED_DEFAULT}
+    make_plan(request.model_copy(update=made), Elsewhere(Path("/")))
 
 
 @schedule_app.command("list")
@@ -193,8 +215,52 @@ def run_now(schedule: ScheduleName, engine: EngineOption = "local", store: Store
     schedules = _schedules(engine, store)
     typer.echo(f"{schedule}: run {schedules.run_now(schedule)} starts now")
     if isinstance(schedules, ScheduleStore) and not schedules.is_served():
-        typer.echo("no scheduler is running: start one with `gan-pipeline scheduler`", err=True)
+        typer.echo(NOBODY_SERVES, err=True)
     return 0
+
+
+@schedule_app.command("backfill")
+def backfill(
+    schedule: ScheduleName,
+    first: Annotated[str, Option("--from", metavar="TIME", help="As in 2026-11-01 or 2026-11-01T02:00.")],
+    last: Annotated[str, Option("--to", metavar="TIME", help="A day is meant to its end.")],
+    dry_run: Annotated[bool, Option("--dry-run", help="Only say which runs.")] = False,
+    engine: EngineOption = "local",
+    store: StoreOption = None,
+) -> int:
+    """Run for each time in a range that it was due, or would have been, but not for those that ended well."""
+    from pipeline.engines.protocol import ENGINES
+    from pipeline.scheduling.store import ScheduleStore
+
+    if not ENGINES.find(engine, "--engine").here:
+        raise RequestError(
+            f"--engine {engine}: backfill is for schedules of this machine; on a cluster ask for each by `retrain` "
+            "--engine cluster --data ..."
+        )
+    kept = ScheduleStore(_store_file(store))
+    zone = ZoneInfo(kept.show(schedule).schedule.timezone)
+    begin, end = _moment("--from", first, zone), _moment("--to", last, zone, whole_day=True)
+    if end < begin:
+        raise RequestError(f"--to {last} is before --from {first}")
+    claims = kept.backfill(schedule, begin, end, dry_run)
+    for claim in claims:
+        typer.echo(f"{_when(claim.due, zone.key)}  {claim.request['data']}")
+    typer.echo(f"{schedule}: {len(claims)} runs {'would be' if dry_run else 'are'} queued")
+    if claims and not dry_run and not kept.is_served():
+        typer.echo(NOBODY_SERVES, err=True)
+    return 0
+
+
+def _moment(option: str, text: str, zone: ZoneInfo, whole_day: bool = False) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise RequestError(
+            f"{option} {text!r}: expected a day or a time, as in 2026-11-01 or 2026-11-01T02:00"
+        ) from None
+    if whole_day and len(text) == len("2026-11-01"):
+        moment += timedelta(days=1, microseconds=-1)
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
 @schedule_app.command("delete")

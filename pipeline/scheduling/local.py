@@ -80,6 +80,7 @@ class LocalScheduler:
                 following = self._store.next_due()
                 if following is not None and following <= datetime.now(UTC):
                     self._store.record_due(grace=self._grace)
+                self._store.claim_queued()
                 self._look_after_runs()
                 self._stop.wait(_seconds_until(following))
             self._stop_runs()

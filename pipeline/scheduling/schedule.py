@@ -25,6 +25,8 @@ from pipeline.scheduling.cron import next_due, normalise_cron
 Change = Literal["created", "changed", "unchanged"]
 
 MIN_SECONDS, MAX_SECONDS = 1, 366 * 24 * 3600
+DATE = "{date}"
+"""In the data of a schedule: the day of the due time, in the schedule's time zone, as 2026-11-01."""
 _BAD = ("failed", "skipped", "canceled")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?")  # 63 is Kubernetes' limit; KFP appends to it
 
@@ -98,6 +100,29 @@ class Schedule(BaseModel):
             return self.within(anchor + max(1, (moment - anchor) // every + 1) * every)
         since = self.not_before(moment).astimezone(ZoneInfo(self.timezone))
         return self.within(next_due(self.cron or "", since).astimezone(UTC))
+
+    def dues_within(self, first: datetime, last: datetime, anchor: datetime) -> Iterator[datetime]:
+        """All times from first to last by its cron or interval, whatever its start and end are."""
+        free = self.model_copy(update={"start": None, "end": None})
+        if self.every is not None:  # intervals are counted backwards as well
+            every = timedelta(seconds=self.every)
+            anchor -= max(0, (anchor - first) // every + 2) * every
+        due = free.due_after(first - timedelta(microseconds=1), anchor)
+        while due is not None and due <= last:
+            yield due
+            due = free.due_after(due, anchor)
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether its data is another one each day."""
+        return DATE in str(self.request.get("data", ""))
+
+    def request_at(self, due: datetime) -> dict[str, JsonValue]:
+        """The request of the run of a due time."""
+        if not self.is_dated:
+            return self.request
+        day = f"{due.astimezone(ZoneInfo(self.timezone)):%Y-%m-%d}"
+        return {**self.request, "data": str(self.request["data"]).replace(DATE, day)}
 
     def not_before(self, moment: datetime) -> datetime:
         """The moment, or the last one before the start."""

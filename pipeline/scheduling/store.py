@@ -7,6 +7,8 @@ started. Whoever dies when, a row goes one way:
                    <-          (its process died or was asked to stop: continued, for a run goes on where it was)
         -> skipped             (with the reason, instead of claimed)
 
+    queued -> claimed          (made up for by `backfill`, the oldest first and one at a time)
+
 A due time is written down by the scheduler, or by the command that changes the times, so that an edit loses nothing;
 whether it is run or skipped is for the scheduler to say.
 """
@@ -16,6 +18,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +27,13 @@ from pydantic import BaseModel, Field, Json
 
 from components.processes import is_alive
 from gan_models.errors import RequestError, unknown_name
-from pipeline.scheduling.schedule import Change, Schedule, ScheduledRun, ScheduleStatus, Trouble
+from pipeline.scheduling.schedule import DATE, Change, Schedule, ScheduledRun, ScheduleStatus, Trouble
 
 ATTEMPTS = 5  # a run whose process dies this often is given up
 GRACE_SECONDS = 3600.0  # a run that is found to be due this much later is still started; later than that it is skipped
 BUSY_SECONDS = 30.0
 NEWS = timedelta(days=1)
+MOST_BACKFILLED = 366
 LOCAL = "local"
 _SHOWN_RUNS = 20
 _PAUSED = "the schedule was paused before it began"
@@ -241,6 +245,65 @@ class ScheduleStore:
                 _write_dues(database, Kept(**row), moment)
                 _decide(database, row["name"], moment, grace)
 
+    def backfill(self, name: str, first: datetime, last: datetime, dry: bool = False) -> Sequence[Claim]:
+        """Queues a run for each due time from first to last that has none which ended well or is under way.
+
+        Args:
+            dry: only says what would be queued.
+
+        Returns:
+            those that were queued, the oldest first.
+
+        Raises:
+            RequestError: no such schedule, its data is the same each day, no due time, or too many.
+        """
+        with self._writing() as database:
+            kept = _require(database, name)
+            if not kept.schedule.is_dated:
+                raise RequestError(
+                    f"{name} has the same data whenever it is due, so there is nothing to make up for: put {DATE} into "
+                    "its --data, as in folder:/photos/{date}"
+                )
+            dues = [*islice(kept.schedule.dues_within(first, min(last, _now()), kept.anchor), MOST_BACKFILLED + 1)]
+            if not dues:
+                raise RequestError(f"{name} was never due from {first:%Y-%m-%d %H:%M %Z} to {last:%Y-%m-%d %H:%M %Z}")
+            if len(dues) > MOST_BACKFILLED:
+                raise RequestError(
+                    f"{name} was due more than {MOST_BACKFILLED} times in that range: ask for a shorter one"
+                )
+            rows = database.execute("SELECT due, state FROM runs WHERE schedule = ?", (name,))
+            states = {row["due"]: row["state"] for row in rows}
+            for due in dues if not dry else ():
+                if states.get(_text(due), "skipped") in ("skipped", "failed"):
+                    _queue(database, kept.schedule, due)
+            return [
+                Claim(
+                    id=0,
+                    schedule=name,
+                    due=due,
+                    request=json.dumps(kept.schedule.request_at(due)),
+                    runner="",
+                    attempts=0,
+                )
+                for due in dues
+                if states.get(_text(due), "skipped") in ("skipped", "failed", "queued")
+            ]
+
+    def claim_queued(self) -> None:
+        """Of each schedule with nothing under way, the oldest that is queued may be started."""
+        with self._open() as database:
+            if database.execute("SELECT 1 FROM runs WHERE state = 'queued'").fetchone() is None:
+                return
+        with self._writing() as database:
+            query = (
+                "SELECT schedule, min(due) AS due FROM runs JOIN schedules ON name = schedule "
+                "WHERE state = 'queued' AND paused IS NULL GROUP BY schedule"
+            )
+            for row in database.execute(query).fetchall():
+                if not _active(database, row["schedule"]):
+                    where = "schedule = ? AND due = ?"
+                    database.execute(f"UPDATE runs SET state = 'claimed' WHERE {where}", (row["schedule"], row["due"]))
+
     def run_now(self, name: str) -> str:
         """Claims a run outside of its times; its number. RequestError where there is none, or a run not ended."""
         with self._writing() as database:
@@ -250,7 +313,7 @@ class ScheduleStore:
                     f"a run of {name} has not ended yet (due {active['due'][:19]}, {active['state']}): wait for it, or "
                     f"look at it with `gan-pipeline schedule show {name}`"
                 )
-            row = (name, _text(_now()), json.dumps(kept.schedule.request))
+            row = (name, _text(_now()), json.dumps(kept.schedule.request_at(_now())))
             made = database.execute("INSERT INTO runs (schedule, due, state, request) VALUES (?, ?, 'claimed', ?)", row)
             return str(made.lastrowid)
 
@@ -397,10 +460,10 @@ def _note(
 
 def _write_dues(database: sqlite3.Connection, kept: Kept, until: datetime) -> None:
     """Writes down what has come due until a moment, by the times as they are before it."""
-    name, request = kept.schedule.name, json.dumps(kept.schedule.request)
+    name = kept.schedule.name
     due = first_due(kept, kept.since)
     while kept.paused is None and due and due <= until:
-        row = (name, _text(due), request)
+        row = (name, _text(due), json.dumps(kept.schedule.request_at(due)))
         database.execute("INSERT OR IGNORE INTO runs (schedule, due, state, request) VALUES (?, ?, 'due', ?)", row)
         due = first_due(kept, due)
     database.execute("UPDATE schedules SET since = ? WHERE name = ?", (_text(until), name))
@@ -435,9 +498,18 @@ def _skip(database: sqlite3.Connection, name: str, reason: str, now: datetime, w
     """Skips what has not been started."""
     database.execute(
         "UPDATE runs SET state = 'skipped', ended = ?, sentence = ? "
-        f"WHERE schedule = ? AND state IN ('due', 'claimed') {which}",
+        f"WHERE schedule = ? AND state IN ('due', 'claimed', 'queued') {which}",
         (_text(now), reason, name),
     )
+
+
+def _queue(database: sqlite3.Connection, schedule: Schedule, due: datetime) -> None:
+    """As if it had never been tried; if it fails again, that is told again."""
+    row = (schedule.name, _text(due))
+    database.execute("DELETE FROM runs WHERE schedule = ? AND due = ?", row)
+    database.execute("DELETE FROM notices WHERE engine = ? AND schedule = ? AND due = ?", (LOCAL, *row))
+    query = "INSERT INTO runs (schedule, due, state, request) VALUES (?, ?, 'queued', ?)"
+    database.execute(query, (*row, json.dumps(schedule.request_at(due))))
 
 
 def _active(database: sqlite3.Connection, name: str) -> Any:

@@ -107,6 +107,29 @@ def test_a_webhook_without_an_address_is_refused(
     assert "s3cret" not in refused.sentence
 
 
+def test_a_backfill(ask: Callable, tmp_path: Path) -> None:
+    photos = ["schedule", "ensure", "photos", "--cron", "0 2 * * *", "--data", "folder:photos/{date}"]
+    assert "give --model" in ask(*photos).sentence
+    assert "filled in by schedules of --engine local only" in ask(*photos, "--engine", "cluster").sentence
+    made = ask(*photos, "--model", "photos")
+    assert made.code == 0, made.err
+    week = ["schedule", "backfill", "photos", "--from", "2020-11-01", "--to", "2020-11-02"]
+    listed = ask(*week, "--dry-run")
+    assert listed.out.splitlines() == [
+        f"2020-11-01 02:00:00 UTC  folder:{tmp_path}/photos/2020-11-01",
+        f"2020-11-02 02:00:00 UTC  folder:{tmp_path}/photos/2020-11-02",
+        "photos: 2 runs would be queued",
+    ]
+    queued = ask(*week)
+    assert queued.out.endswith("photos: 2 runs are queued\n")
+    assert "no scheduler is running" in queued.err
+    assert "2020-11-02 02:00:00 UTC  queued" in ask("schedule", "show", "photos").out
+    assert "backfill is for schedules of this machine" in ask(*week, "--engine", "cluster").sentence
+    wrong = ["schedule", "backfill", "photos", "--from", "2020-11-02"]
+    assert "--to 2020-11-01 is before --from 2020-11-02" in ask(*wrong, "--to", "2020-11-01").sentence
+    assert "--to 'soon': expected a day or a time" in ask(*wrong, "--to", "soon").sentence
+
+
 def test_places_are_absolute_for_the_scheduler_runs_elsewhere(ask: Callable, images: Path, tmp_path: Path) -> None:
     store = ["--tracking-uri", "sqlite:///here.db"]
     made = ask("schedule", "ensure", "cats", "--every", "6h", "--data", "folder:images", "--set", "data.size=8", *store)

@@ -207,6 +207,24 @@ def test_troubles_are_told_once_whoever_is_killed(place: Place, hook: Any) -> No
     assert f"schedule faces: run {number} failed: the disk is full" in [message["text"] for message in hook.got]
 
 
+def test_a_backfill_that_is_killed_goes_on_one_after_the_other(place: Place) -> None:
+    dated = make_schedule(name="faces", cron="0 2 * * *", request={**place.request, "data": "folder:/photos/{date}"})
+    place.store.ensure(dated)
+    first, last = datetime(2020, 11, 1, tzinfo=UTC), datetime(2020, 11, 4, tzinfo=UTC)
+    assert len(place.store.backfill("faces", first, last)) == 3
+    place.serve()
+    wait_until(place.lines)
+    place.schedulers[0].kill()
+    os.kill(int(place.store.running()[0].runner.partition(":")[0]), signal.SIGKILL)
+    place.go.touch()
+    place.serve()
+    wait_until(lambda: [run.state for run in place.store.runs("faces")] == ["finished"] * 3)
+    ends = [line[:26] for line in place.lines() if line.startswith("end")]
+    assert ends == [f"end faces@2020-11-0{day}T02:00" for day in (1, 2, 3)]
+    assert len(place.lines()) == 7, "the first began twice"
+    assert place.store.backfill("faces", first, last) == []
+
+
 def test_a_run_that_cannot_be_started_is_told(place: Place, hook: Any) -> None:
     place.ensure(3600, webhook_env="HOOK")
     place.store.run_now("faces")

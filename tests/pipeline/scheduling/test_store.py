@@ -186,6 +186,63 @@ def test_a_pause_says_what_became_of_what_was_due_before_it(store: ScheduleStore
     assert store.runs("faces")[0].sentence == "the schedule was paused before it began"
 
 
+# -- data of a day -----------------------------------------------------------------------------------------------------
+
+
+def dated(**times: object) -> Schedule:
+    times = times or {"cron": "30 0 * * *", "timezone": "Europe/Berlin"}
+    return make_schedule(name="photos", request={"data": "folder:/photos/{date}"}, **times)
+
+
+def test_a_run_takes_the_data_of_its_day(store: ScheduleStore) -> None:
+    store.ensure(dated(), START)
+    store.record_due(START + timedelta(days=1), grace=1e9)
+    (claim,) = [claim for claim in store.waiting() if claim.schedule == "photos"]
+    assert claim.due == datetime(2026, 11, 22, 23, 30, tzinfo=UTC)
+    assert claim.request == {"data": "folder:/photos/2026-11-23"}, "in Berlin"
+    assert {str(claim.request) for claim in store.waiting() if claim.schedule == "faces"} == {"{}"}
+
+
+def test_a_backfill_queues_what_has_not_ended_well(store: ScheduleStore) -> None:
+    store.ensure(dated(cron="0 2 * * *"), START)
+    first, last = datetime(2020, 11, 1, tzinfo=UTC), datetime(2020, 11, 3, 2, tzinfo=UTC)
+    days = ["folder:/photos/2020-11-01", "folder:/photos/2020-11-02", "folder:/photos/2020-11-03"]
+    assert [claim.request["data"] for claim in store.backfill("photos", first, last, dry=True)] == days
+    assert store.runs("photos") == []
+    assert len(store.backfill("photos", first, last)) == 3
+    for state in ("finished", "failed"):
+        store.claim_queued()
+        store.claim_queued()  # one at a time
+        (waiting,) = store.waiting()
+        claim = store.begin(waiting.id, parent_mark())
+        assert claim is not None
+        store.end(claim, state, "")
+    assert [run.state for run in store.runs("photos")] == ["queued", "failed", "finished"]
+    assert [claim.request["data"] for claim in store.backfill("photos", first, last)] == days[1:]
+    assert [run.state for run in store.runs("photos")] == ["queued", "queued", "finished"]
+    assert store.notices() == [], "another failure is news again"
+    store.pause("photos", START)
+    assert [run.state for run in store.runs("photos")] == ["skipped", "skipped", "finished"]
+
+
+def test_intervals_are_counted_backwards(store: ScheduleStore) -> None:
+    store.ensure(dated(every=12 * 3600), START)
+    first = datetime(2020, 11, 20, tzinfo=UTC)
+    dues = [claim.due for claim in store.backfill("photos", first, first + timedelta(days=1))]
+    assert dues == [first, first + timedelta(hours=12), first + timedelta(hours=24)]
+
+
+def test_backfills_that_cannot_be(store: ScheduleStore) -> None:
+    store.ensure(dated(every=1), START)
+    day = datetime(2020, 11, 1, tzinfo=UTC)
+    with pytest.raises(RequestError, match="due more than 366 times"):
+        store.backfill("photos", day, day + timedelta(days=1))
+    with pytest.raises(RequestError, match="was never due from"):
+        store.backfill("photos", datetime(2999, 1, 1, tzinfo=UTC), datetime(2999, 1, 2, tzinfo=UTC))
+    with pytest.raises(RequestError, match="the same data whenever it is due"):
+        store.backfill("faces", day, day + timedelta(days=1))
+
+
 # -- notices -----------------------------------------------------------------------------------------------------------
 
 
