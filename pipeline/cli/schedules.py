@@ -53,6 +53,9 @@ def ensure(
     schedule: ScheduleName,
     cron: Annotated[str | None, Option(metavar="FIELDS", help="As in '30 2 * * *'; six fields: seconds first.")] = None,
     every: Annotated[str | None, Option(metavar="TIME", help="As in 90s, 30m, 6h or 7d, in place of --cron.")] = None,
+    on_data: Annotated[
+        bool, Option("--on-data", help="Look at the data at these times; run only when it is new, and at rest.")
+    ] = False,
     timezone: Annotated[str, Option(metavar="ZONE", help="Of --cron, as in Europe/Berlin.")] = "UTC",
     start: Annotated[str | None, Option(metavar="TIME", help="Not before, as in 2027-01-31T02:00.")] = None,
     end: Annotated[str | None, Option(metavar="TIME", help="Not after.")] = None,
@@ -71,7 +74,17 @@ def ensure(
     request = request.model_copy(update={"command": command, "name": request.name or schedule})
     if ENGINES.find(engine, "--engine").here:  # a cluster checks what it is to run when it compiles it
         request = _kept_here(request, schedule)
-    times = {"cron": cron, "every": seconds, "timezone": timezone, "start": start, "end": end, "paused": paused}
+    if on_data:
+        _check_watched(request, here=ENGINES.find(engine, "--engine").here)
+    times = {
+        "on_data": on_data,
+        "cron": cron,
+        "every": seconds,
+        "timezone": timezone,
+        "start": start,
+        "end": end,
+        "paused": paused,
+    }
     made = make_schedule(name=schedule, **times, request=request.document())
     if made.is_dated and not ENGINES.find(engine, "--engine").here:
         raise RequestError(
@@ -108,6 +121,18 @@ def _kept_here(request: Request, schedule: str) -> Request:
         "tracking_uri": tracking_address(uri, workdir.parent) if uri else None,
     }
     return request.model_copy(update=absolute)
+
+
+def _check_watched(request: Request, here: bool) -> None:
+    from pipeline.scheduling.schedule import DATE
+
+    if not here:
+        raise RequestError(
+            "--on-data: a cluster has nobody who looks at the data between runs: leave it out; a retraining there ends "
+            "by itself after its first stages where nothing is new"
+        )
+    if not request.data or DATE in request.data:
+        raise RequestError(f"--on-data looks at one place: name it by --data, without {DATE}")
 
 
 def _check_dated(request: Request) -> None:
@@ -334,6 +359,7 @@ def _store_file(path: Path | None) -> Path:
 
 def _times(schedule: Schedule) -> str:
     times = f"{schedule.cron} {schedule.timezone}" if schedule.cron else f"every {schedule.every} s"
+    times += ", on new data" if schedule.on_data else ""
     begin = f", from {_when(schedule.start, schedule.timezone)}" if schedule.start else ""
     return f"{times}{begin}{f', until {_when(schedule.end, schedule.timezone)}' if schedule.end else ''}"
 
@@ -344,7 +370,8 @@ def _when(moment: datetime, timezone: str) -> str:
 
 def _next_run(status: ScheduleStatus) -> str:
     if status.next_run:
-        return _when(status.next_run, status.schedule.timezone)
+        looks = "looks at the data at " if status.schedule.on_data else ""
+        return f"{looks}{_when(status.next_run, status.schedule.timezone)}"
     return "paused" if status.schedule.paused else "ended"
 
 

@@ -27,6 +27,7 @@ from pipeline.scheduling.metrics import metrics_server
 from pipeline.scheduling.notices import Teller
 from pipeline.scheduling.schedule import Trouble
 from pipeline.scheduling.store import GRACE_SECONDS, Claim, ScheduleStore
+from pipeline.scheduling.watching import Watcher
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 90.0
@@ -75,6 +76,8 @@ class LocalScheduler:
                 signal.signal(number, lambda *_: self._stop.set())
             _logger.info("serving %s", self._store.path)
             threading.Thread(target=self._teller.tell_until, args=(self._stop, POLL_SECONDS), daemon=True).start()
+            watcher = Watcher(self._store)
+            threading.Thread(target=watcher.look_until, args=(self._stop, POLL_SECONDS), daemon=True).start()
             while not self._stop.is_set():
                 self._store.note_late(self._patience)
                 following = self._store.next_due()

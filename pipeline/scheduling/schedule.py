@@ -42,6 +42,7 @@ class Schedule(BaseModel):
     restricts both day of the month and day of the week is due when either fits."""
     every: int | None = None  # seconds from one run to the next, in place of cron
     timezone: str = "UTC"  # an IANA name; what the fields of cron are in
+    on_data: bool = False  # when it is due the data is looked at, and a run starts only where it is new
     start: datetime | None = None  # not due before; without a time zone, in that of the schedule
     end: datetime | None = None  # not due after
     paused: bool = False  # of a schedule that is new: an existing one stays paused, or not, when it is changed

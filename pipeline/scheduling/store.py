@@ -74,6 +74,14 @@ CREATE TABLE IF NOT EXISTS notices (
     PRIMARY KEY (engine, schedule, event, due)
 );
 """
+_WATCHES = """
+CREATE TABLE IF NOT EXISTS watches (
+    schedule TEXT PRIMARY KEY,
+    seen TEXT NOT NULL,     -- the version of the data at the last look
+    taken TEXT NOT NULL,    -- that of the last run
+    trouble TEXT NOT NULL   -- why it could not be looked at, the last time
+);
+"""
 _MIGRATION = (
     "ALTER TABLE schedules RENAME TO before",
     _SCHEDULES,
@@ -138,7 +146,7 @@ class ScheduleStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with self._open() as database:
-                database.executescript(_SCHEDULES + _RUNS + _NOTICES)
+                database.executescript(_SCHEDULES + _RUNS + _NOTICES + _WATCHES)
                 old = [*_outdated(database)]
             if old:
                 with self._writing() as database:
@@ -225,6 +233,7 @@ class ScheduleStore:
         with self._writing() as database:
             _require(database, name)
             database.execute("DELETE FROM schedules WHERE name = ?", (name,))
+            database.execute("DELETE FROM watches WHERE schedule = ?", (name,))
             _skip(database, name, "the schedule was deleted", _now())
 
     # -- due times ----------------------------------------------------------------------------------------------------
@@ -233,7 +242,8 @@ class ScheduleStore:
         """The first due time that `record_due` has not decided on, past or to come; None: no schedule is active."""
         with self._open() as database:
             undecided = database.execute("SELECT due FROM runs WHERE state = 'due'").fetchall()
-        dues = [first_due(kept, kept.since) for kept in self.kept() if kept.paused is None]
+        active = [kept for kept in self.kept() if kept.paused is None and not kept.schedule.on_data]
+        dues = [first_due(kept, kept.since) for kept in active]
         decided = (datetime.fromisoformat(row["due"]) for row in undecided)
         return min([*filter(None, dues), *decided], default=None)
 
@@ -314,8 +324,58 @@ class ScheduleStore:
                     f"look at it with `gan-pipeline schedule show {name}`"
                 )
             row = (name, _text(_now()), json.dumps(kept.schedule.request_at(_now())))
+            database.execute("UPDATE watches SET taken = seen WHERE schedule = ?", (name,))
             made = database.execute("INSERT INTO runs (schedule, due, state, request) VALUES (?, ?, 'claimed', ?)", row)
             return str(made.lastrowid)
+
+    # -- data that is looked at ---------------------------------------------------------------------------------------
+
+    def looked(self, kept: Kept, version: str, now: datetime | None = None) -> None:
+        """What a look at the data has found; a run of it is claimed where it is new, complete and none is under way.
+
+        New: not the version of the last run. Complete: as at the look before, so that nothing half copied is taken.
+        """
+        moment = now or _now()
+        with self._watching(kept, moment) as database:
+            if database is None:
+                return
+            name = kept.schedule.name
+            before = database.execute("SELECT * FROM watches WHERE schedule = ?", (name,)).fetchone()
+            taken = before["taken"] if before else ""
+            if before and before["seen"] == version != taken and not _active(database, name):
+                taken = version
+                row = (name, _text(moment), json.dumps(kept.schedule.request))
+                database.execute("INSERT INTO runs (schedule, due, state, request) VALUES (?, ?, 'claimed', ?)", row)
+            database.execute("INSERT OR REPLACE INTO watches VALUES (?, ?, ?, '')", (name, version, taken))
+
+    def could_not_look(self, kept: Kept, sentence: str, now: datetime | None = None) -> None:
+        """A failed run in the journal, unless the look before failed for the same reason."""
+        moment, name = now or _now(), kept.schedule.name
+        with self._watching(kept, moment) as database:
+            if database is None:
+                return
+            before = database.execute("SELECT * FROM watches WHERE schedule = ?", (name,)).fetchone()
+            if before is None or before["trouble"] != sentence:
+                row = (name, _text(moment), json.dumps(kept.schedule.request), _text(moment), sentence)
+                columns = "schedule, due, state, request, ended, sentence"
+                made = database.execute(f"INSERT INTO runs ({columns}) VALUES (?, ?, 'failed', ?, ?, ?)", row)
+                run = ScheduledRun(id=str(made.lastrowid), state="failed", due=moment, sentence=sentence)
+                if run.trouble:
+                    _note(database, name, kept.schedule.request, run.trouble)
+            taken = before["taken"] if before else ""
+            database.execute("INSERT OR REPLACE INTO watches VALUES (?, '', ?, ?)", (name, taken, sentence))
+
+    @contextmanager
+    def _watching(self, kept: Kept, moment: datetime) -> Iterator[sqlite3.Connection | None]:
+        """Its next look is due after the moment; None where it was changed, paused or deleted during the look."""
+        with self._writing() as database:
+            now = _find(database, kept.schedule.name)
+            if now is None or now.paused is not None or now.schedule != kept.schedule:
+                yield None
+                return
+            where = (_text(moment), kept.schedule.name)
+            database.execute("UPDATE schedules SET since = ? WHERE name = ?", where)
+            yield database
 
     # -- runs ---------------------------------------------------------------------------------------------------------
 
@@ -459,7 +519,9 @@ def _note(
 
 
 def _write_dues(database: sqlite3.Connection, kept: Kept, until: datetime) -> None:
-    """Writes down what has come due until a moment, by the times as they are before it."""
+    """Writes down what has come due until a moment, by the times as they are before it; `looked` does for data."""
+    if kept.schedule.on_data:
+        return
     name = kept.schedule.name
     due = first_due(kept, kept.since)
     while kept.paused is None and due and due <= until:
@@ -544,7 +606,7 @@ def _require(database: sqlite3.Connection, name: str) -> Kept:
 
 
 def _times(schedule: Schedule) -> tuple[object, ...]:
-    return schedule.cron, schedule.every, schedule.timezone, schedule.start, schedule.end
+    return schedule.cron, schedule.every, schedule.timezone, schedule.start, schedule.end, schedule.on_data
 
 
 def _now() -> datetime:

@@ -130,6 +130,18 @@ def test_a_backfill(ask: Callable, tmp_path: Path) -> None:
     assert "--to 'soon': expected a day or a time" in ask(*wrong, "--to", "soon").sentence
 
 
+def test_a_schedule_on_new_data(ask: Callable, images: Path) -> None:
+    every = ["schedule", "ensure", "cats", "--on-data", "--every", "10m", "--set", "data.size=8"]
+    made = ask(*every, "--data", "folder:images")
+    assert made.out.startswith("cats: created; next run: looks at the data at ")
+    assert ask(*every, "--data", "folder:images").out.startswith("cats: unchanged")
+    assert "every 600 s, on new data" in ask("schedule", "list").out
+    for wrong in ([], ["--data", "folder:images/{date}", "--model", "cats"]):
+        assert "--on-data looks at one place" in ask(*every, *wrong).sentence
+    there = ask(*every, "--data", "folder:images", "--engine", "cluster")
+    assert (there.code, "nobody who looks at the data" in there.sentence) == (2, True)
+
+
 def test_places_are_absolute_for_the_scheduler_runs_elsewhere(ask: Callable, images: Path, tmp_path: Path) -> None:
     store = ["--tracking-uri", "sqlite:///here.db"]
     made = ask("schedule", "ensure", "cats", "--every", "6h", "--data", "folder:images", "--set", "data.size=8", *store)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -223,6 +224,27 @@ def test_a_backfill_that_is_killed_goes_on_one_after_the_other(place: Place) -> 
     assert ends == [f"end faces@2020-11-0{day}T02:00" for day in (1, 2, 3)]
     assert len(place.lines()) == 7, "the first began twice"
     assert place.store.backfill("faces", first, last) == []
+
+
+def test_new_data_starts_a_run_and_the_same_data_none(place: Place, tmp_path: Path) -> None:
+    place.go.touch()
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "1.png").write_bytes(b"1")
+    request = {**place.request, "data": f"folder:{photos}"}
+    place.store.ensure(make_schedule(name="faces", every=1, on_data=True, request=request))
+    place.serve()
+    wait_until(lambda: [run.state for run in place.store.runs("faces")] == ["finished"])
+    place.schedulers[0].kill()
+    place.serve()
+    looked = place.store.kept()[0].since
+    wait_until(lambda: place.store.kept()[0].since > looked + timedelta(seconds=3))
+    assert len(place.store.runs("faces")) == 1
+    (photos / "2.png").write_bytes(b"2")
+    wait_until(lambda: [run.state for run in place.store.runs("faces")] == ["finished"] * 2)
+    shutil.rmtree(photos)
+    wait_until(lambda: place.store.runs("faces")[0].state == "failed")
+    assert "there is nothing at" in place.store.runs("faces")[0].sentence
 
 
 def test_a_run_that_cannot_be_started_is_told(place: Place, hook: Any) -> None:

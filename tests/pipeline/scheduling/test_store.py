@@ -243,6 +243,51 @@ def test_backfills_that_cannot_be(store: ScheduleStore) -> None:
         store.backfill("faces", day, day + timedelta(days=1))
 
 
+# -- data that is looked at --------------------------------------------------------------------------------------------
+
+
+def test_a_run_starts_on_data_that_is_new_and_at_rest(store: ScheduleStore) -> None:
+    """By looks at 10, 20, ...: what they find, and how many runs there are then."""
+    store.delete("faces")
+    watched = make_schedule(name="faces", every=600, on_data=True, request={"data": "folder:/photos"})
+    store.ensure(watched, START)
+    assert store.next_due() is None
+    looks = [("a", 0), ("b", 0), ("b", 1), ("b", 1), ("c", 1), ("c", 1), ("c", 1)]
+    for number, (version, runs) in enumerate(looks, start=1):
+        store.record_due(at(10 * number))
+        store.looked(ScheduleStore(store.path).kept()[0], version, at(10 * number))
+        assert len(store.runs("faces")) == runs, f"look {number}"
+    claim = store.begin(store.waiting()[0].id, parent_mark())
+    assert claim is not None
+    store.looked(store.kept()[0], "c", at(80))
+    assert len(store.runs("faces")) == 1, "one is under way"
+    store.end(claim, "finished", "")
+    store.looked(store.kept()[0], "c", at(90))
+    assert [run.state for run in store.runs("faces")] == ["claimed", "finished"]
+    assert first_due(store.kept()[0], store.kept()[0].since) == at(100)
+
+
+def test_data_that_cannot_be_looked_at_is_a_failure_once(store: ScheduleStore) -> None:
+    store.ensure(make_schedule(name="faces", every=600, on_data=True, request={"data": "folder:/photos"}), START)
+    for minute in (10, 20, 30):
+        store.could_not_look(store.kept()[0], "there is nothing at /photos", at(minute))
+    assert [run.sentence for run in store.runs("faces")] == ["there is nothing at /photos"]
+    assert len(texts(store)) == 1
+    store.looked(store.kept()[0], "a", at(40))
+    store.could_not_look(store.kept()[0], "there is nothing at /photos", at(50))
+    assert len(store.runs("faces")) == 2
+
+
+def test_what_was_found_of_a_schedule_that_was_changed_meanwhile_does_not_count(store: ScheduleStore) -> None:
+    watched = make_schedule(name="faces", every=600, on_data=True, request={"data": "folder:/photos"})
+    store.ensure(watched, START)
+    before = store.kept()[0]
+    store.looked(before, "a", at(10))
+    store.pause("faces", at(15))
+    store.looked(before, "a", at(20))
+    assert store.runs("faces") == []
+
+
 # -- notices -----------------------------------------------------------------------------------------------------------
 
 
