@@ -179,6 +179,28 @@ def clear_outcome(context: RunContext) -> None:
     (Path(context.state_dir) / Outcome.FILE).unlink(missing_ok=True)
 
 
+class Told(Document):
+    """That a webhook knows how a run ended, in the work directory: whoever started the run need not tell it again."""
+
+    FILE = "told.json"
+    WHAT = "what the webhook was told"
+
+    occasion: str  # what the run was started for; empty: nothing that anybody keeps count of
+
+    def keep(self, workdir: Path) -> None:
+        """Not where the disk is full or read-only: then it is told twice."""
+        with suppress(OSError):
+            self.write(workdir)
+
+    @classmethod
+    def has_been(cls, workdir: Path, occasion: str) -> bool:
+        """Whether the run of that occasion has told it."""
+        try:
+            return cls.read(workdir).occasion == occasion
+        except RunError:
+            return False
+
+
 class StageFailure(Document):
     """What a stage that failed said, below the work directory: for who tells how the run ended, in a pod of its own."""
 

@@ -16,6 +16,8 @@ from gan_models.errors import RequestError
 
 RUN_VARIABLE = "GAN_PIPELINE_RUN"
 RUN_ID_VARIABLE = "GAN_PIPELINE_RUN_ID"
+# What a retraining is started for, such as a time of a schedule: the same occasion never has two.
+OCCASION_VARIABLE = "GAN_PIPELINE_OCCASION"
 IMAGE_VERSION_VARIABLE = "GAN_PIPELINE_IMAGE_VERSION"  # of the code that a container image holds, set in the image
 DESCRIPTION_FILE = "run.json"  # of a run, beside its journals
 DESCRIBED = ("name", "experiment", "parent_run_id", "relay", "titles")  # what stands in it

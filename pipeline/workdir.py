@@ -27,8 +27,6 @@ from gan_models.atomic import write_text
 from gan_models.errors import RequestError
 from pipeline.definitions.stages import result_names
 
-# What a retraining is started for, such as a time of a schedule: the same occasion never has two.
-OCCASION_VARIABLE = "GAN_PIPELINE_OCCASION"
 MIN_FREE_MB = 300
 
 

@@ -1,21 +1,18 @@
 """Tells a webhook how a retraining ended. Never fails the run, and never lets the webhook's address be seen."""
 
-import json
 import os
-import time
-import urllib.error
-import urllib.request
-from http.client import HTTPException
+from pathlib import Path
 from typing import Any
 
-from components.artifacts import StageFailure, read_outcome
+from components.artifacts import StageFailure, Told, read_outcome
+from components.context import OCCASION_VARIABLE
+from components.notify.webhook import address_in, post
 from components.redaction import redact
 from components.stage.request import StageRequest
 from components.stage.stage import Stage
 
 _TOLD = {"model", "version", "champion", "figures"}
 SUCCESS = ("COMPLETE", "SUCCEEDED")
-TRIES, WAIT_SECONDS, TIMEOUT_SECONDS = 3, 1.0, 10.0
 
 
 class Request(StageRequest):
@@ -30,20 +27,17 @@ def run(request: Request, stage: Stage) -> bool:
     """Posts the outcome; True when the webhook took it."""
     if not request.webhook_env:
         return False
-    address = os.environ.get(request.webhook_env, "")
-    if not address.startswith(("http://", "https://")):
+    address = address_in(request.webhook_env)
+    if not address:
         stage.note(f"nobody is told: the environment variable {request.webhook_env} holds no http address")
         return False
     message = _message(request, stage)
-    for attempt in range(1, TRIES + 1):
-        trouble = _post(address, message)
-        if not trouble:
-            stage.note(f"told the webhook of {request.webhook_env}: {message['event']}")
-            return True
-        if attempt < TRIES:
-            time.sleep(WAIT_SECONDS * attempt)
-    stage.note(f"the webhook of {request.webhook_env} was not told: {trouble}")
-    return False
+    if trouble := post(address, message):
+        stage.note(f"the webhook of {request.webhook_env} was not told: {trouble}")
+        return False
+    Told(occasion=os.environ.get(OCCASION_VARIABLE, "")).keep(Path(stage.context.state_dir))
+    stage.note(f"told the webhook of {request.webhook_env}: {message['event']}")
+    return True
 
 
 def _message(request: Request, stage: Stage) -> dict[str, Any]:
@@ -66,17 +60,3 @@ def _failure(request: Request, stage: Stage) -> str:
     if said := StageFailure.of(stage.context):
         return f"failed in {said.stage}: {said.sentence}"
     return f"failed: {request.error or request.state}"
-
-
-def _post(address: str, message: dict[str, Any]) -> str:
-    """Empty when it was taken, else why not, without the address."""
-    try:
-        request = urllib.request.Request(address, json.dumps(message).encode(), {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
-            return ""
-    except urllib.error.HTTPError as error:
-        return f"it answered {error.code}"
-    except urllib.error.URLError as error:
-        return f"it does not answer ({type(error.reason).__name__})"
-    except (OSError, ValueError, HTTPException) as error:
-        return f"it cannot be asked ({type(error).__name__})"

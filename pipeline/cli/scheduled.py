@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from components.artifacts import Told
+from components.context import OCCASION_VARIABLE
 from components.processes import parent_mark
 from components.redaction import redact
 from components.stage.failures import Interrupted
 from pipeline.cli import call
 from pipeline.request.request import Request
 from pipeline.scheduling.store import ScheduleStore
-from pipeline.workdir import OCCASION_VARIABLE, WorkDirectory
+from pipeline.workdir import WorkDirectory
 
 
 def do_run(arguments: list[str], do: Callable[[Mapping[str, Any]], int]) -> int:
@@ -38,7 +40,8 @@ def do_run(arguments: list[str], do: Callable[[Mapping[str, Any]], int]) -> int:
     if code == Interrupted.exit_code:
         store.give_back(claim, "interrupted")
     else:
-        store.end(claim, "failed" if code else "finished", _sentence(claim.request, code, Path(log)))
+        told = bool(claim.request.get("workdir")) and Told.has_been(Path(claim.request["workdir"]), claim.occasion)
+        store.end(claim, "failed" if code else "finished", _sentence(claim.request, code, Path(log)), told)
     return code
 
 

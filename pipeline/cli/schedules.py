@@ -33,7 +33,17 @@ EngineOption = Annotated[
 StoreOption = Annotated[
     Path | None, Option("--store", metavar="FILE", help="Of local schedules. [default: runs/schedules.db]")
 ]
+WebhookOption = Annotated[
+    str,
+    Option(
+        "--webhook-env",
+        metavar="VARIABLE",
+        help="Environment variable with the address to tell, once, of what was late, failed or skipped; of schedules "
+        "that name none.",
+    ),
+]
 STORE_FILE = "schedules.db"
+NOBODY_SERVES = "no scheduler is running: start one with `gan-pipeline scheduler`"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -43,6 +53,9 @@ def ensure(
     schedule: ScheduleName,
     cron: Annotated[str | None, Option(metavar="FIELDS", help="As in '30 2 * * *'; six fields: seconds first.")] = None,
     every: Annotated[str | None, Option(metavar="TIME", help="As in 90s, 30m, 6h or 7d, in place of --cron.")] = None,
+    on_data: Annotated[
+        bool, Option("--on-data", help="Look at the data at these times; run only when it is new, and at rest.")
+    ] = False,
     timezone: Annotated[str, Option(metavar="ZONE", help="Of --cron, as in Europe/Berlin.")] = "UTC",
     start: Annotated[str | None, Option(metavar="TIME", help="Not before, as in 2027-01-31T02:00.")] = None,
     end: Annotated[str | None, Option(metavar="TIME", help="Not after.")] = None,
@@ -55,14 +68,28 @@ def ensure(
 ) -> int:
     """Make a schedule, or make it what is said here; the same command again changes nothing."""
     from pipeline.engines.protocol import ENGINES
-    from pipeline.scheduling.schedule import make_schedule
+    from pipeline.scheduling.schedule import DATE, make_schedule
 
     seconds = None if every is None else seconds_of(every)
     request = request.model_copy(update={"command": command, "name": request.name or schedule})
     if ENGINES.find(engine, "--engine").here:  # a cluster checks what it is to run when it compiles it
         request = _kept_here(request, schedule)
-    times = {"cron": cron, "every": seconds, "timezone": timezone, "start": start, "end": end, "paused": paused}
+    if on_data:
+        _check_watched(request, here=ENGINES.find(engine, "--engine").here)
+    times = {
+        "on_data": on_data,
+        "cron": cron,
+        "every": seconds,
+        "timezone": timezone,
+        "start": start,
+        "end": end,
+        "paused": paused,
+    }
     made = make_schedule(name=schedule, **times, request=request.document())
+    if made.is_dated and not ENGINES.find(engine, "--engine").here:
+        raise RequestError(
+            f"--data {request.data}: {DATE} is filled in by schedules of --engine local only: leave it out"
+        )
     schedules = _schedules(engine, store)
     change = schedules.ensure(made)
     typer.echo(f"{schedule}: {change}; next run: {_next_run(schedules.show(schedule))}")
@@ -74,8 +101,12 @@ def _kept_here(request: Request, schedule: str) -> Request:
     from components.prepare_data.sources import parse_source
     from components.redaction import redact
     from pipeline.request.plan import RUNS_FOLDER, make_plan, tracking_address
+    from pipeline.scheduling.schedule import DATE
 
-    make_plan(request)
+    if DATE in (request.data or ""):
+        _check_dated(request)
+    else:
+        make_plan(request)
     uri, recipe = request.tracking_uri, request.recipe
     if uri and redact(uri) != uri:
         raise RequestError(
@@ -90,6 +121,31 @@ def _kept_here(request: Request, schedule: str) -> Request:
         "tracking_uri": tracking_address(uri, workdir.parent) if uri else None,
     }
     return request.model_copy(update=absolute)
+
+
+def _check_watched(request: Request, here: bool) -> None:
+    from pipeline.scheduling.schedule import DATE
+
+    if not here:
+        raise RequestError(
+            "--on-data: a cluster has nobody who looks at the data between runs: leave it out; a retraining there ends "
+            "by itself after its first stages where nothing is new"
+        )
+    if not request.data or DATE in request.data:
+        raise RequestError(f"--on-data looks at one place: name it by --data, without {DATE}")
+
+
+def _check_dated(request: Request) -> None:
+    """As far as it can be checked on any day, for what it is to find need not be there yet."""
+    from components.prepare_data.sources import parse_source
+    from pipeline.request.plan import LABELLED_DEFAULT, Elsewhere, make_plan
+    from pipeline.scheduling.schedule import DATE
+
+    source = parse_source(request.data or "")
+    if request.command == "retrain" and not request.model:
+        raise RequestError(f"--data {request.data}: give --model, for by default each {DATE} is a model of its own")
+    made = {"data": source.absolute, "recipe": request.recipe or LABELLED_DEFAULT}
+    make_plan(request.model_copy(update=made), Elsewhere(Path("/")))
 
 
 @schedule_app.command("list")
@@ -132,16 +188,29 @@ def health(
     engine: EngineOption = "local",
     store: StoreOption = None,
     grace: Annotated[str, Option(metavar="TIME", help="How much later than due is late.")] = "10m",
+    webhook_env: WebhookOption = "",
     as_json: JsonOption = False,
 ) -> int:
     """Whether all schedules do what they say; ends with 1 where one is late, or its last run failed or was skipped."""
+    from pipeline.scheduling.notices import Teller
+    from pipeline.scheduling.store import ScheduleStore
+
+    _check_webhook(webhook_env)
     schedules, patience = _schedules(engine, store), timedelta(seconds=seconds_of(grace, "--grace"))
+    memory = ScheduleStore(_store_file(store)) if webhook_env else None  # of what was told, of a cluster's as well
     found = {}
     for status in schedules.list():
         name = status.schedule.name
-        found[name] = [*schedules.show(name).troubles(datetime.now(UTC), patience)]
+        troubles = [*schedules.show(name).troubles(datetime.now(UTC), patience)]
+        found[name] = [trouble.sentence for trouble in troubles]
         if not as_json:
-            typer.echo(f"{'✗' if found[name] else '✓'} {name}: {'; '.join(found[name]) or _next_run(status)}")
+            typer.echo(f"{'✗' if troubles else '✓'} {name}: {'; '.join(found[name]) or _next_run(status)}")
+        for trouble in troubles:
+            itself = trouble.event == "failed" and status.schedule.request.get("webhook_env")  # the run has said so
+            if memory and not itself:
+                memory.note(name, status.schedule.request, trouble, engine)
+    for sentence in Teller(memory, webhook_env).tell() if memory else ():
+        typer.echo(sentence, err=True)
     if as_json:
         typer.echo(json.dumps(found))
     return int(any(found.values()))
@@ -171,8 +240,52 @@ def run_now(schedule: ScheduleName, engine: EngineOption = "local", store: Store
     schedules = _schedules(engine, store)
     typer.echo(f"{schedule}: run {schedules.run_now(schedule)} starts now")
     if isinstance(schedules, ScheduleStore) and not schedules.is_served():
-        typer.echo("no scheduler is running: start one with `gan-pipeline scheduler`", err=True)
+        typer.echo(NOBODY_SERVES, err=True)
     return 0
+
+
+@schedule_app.command("backfill")
+def backfill(
+    schedule: ScheduleName,
+    first: Annotated[str, Option("--from", metavar="TIME", help="As in 2026-11-01 or 2026-11-01T02:00.")],
+    last: Annotated[str, Option("--to", metavar="TIME", help="A day is meant to its end.")],
+    dry_run: Annotated[bool, Option("--dry-run", help="Only say which runs.")] = False,
+    engine: EngineOption = "local",
+    store: StoreOption = None,
+) -> int:
+    """Run for each time in a range that it was due, or would have been, but not for those that ended well."""
+    from pipeline.engines.protocol import ENGINES
+    from pipeline.scheduling.store import ScheduleStore
+
+    if not ENGINES.find(engine, "--engine").here:
+        raise RequestError(
+            f"--engine {engine}: backfill is for schedules of this machine; on a cluster ask for each by `retrain` "
+            "--engine cluster --data ..."
+        )
+    kept = ScheduleStore(_store_file(store))
+    zone = ZoneInfo(kept.show(schedule).schedule.timezone)
+    begin, end = _moment("--from", first, zone), _moment("--to", last, zone, whole_day=True)
+    if end < begin:
+        raise RequestError(f"--to {last} is before --from {first}")
+    claims = kept.backfill(schedule, begin, end, dry_run)
+    for claim in claims:
+        typer.echo(f"{_when(claim.due, zone.key)}  {claim.request['data']}")
+    typer.echo(f"{schedule}: {len(claims)} runs {'would be' if dry_run else 'are'} queued")
+    if claims and not dry_run and not kept.is_served():
+        typer.echo(NOBODY_SERVES, err=True)
+    return 0
+
+
+def _moment(option: str, text: str, zone: ZoneInfo, whole_day: bool = False) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise RequestError(
+            f"{option} {text!r}: expected a day or a time, as in 2026-11-01 or 2026-11-01T02:00"
+        ) from None
+    if whole_day and len(text) == len("2026-11-01"):
+        moment += timedelta(days=1, microseconds=-1)
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
 @schedule_app.command("delete")
@@ -192,6 +305,10 @@ def scheduler(
             metavar="SECONDS", min=0, help="A run found to be due this much earlier is still started, else skipped."
         ),
     ] = 3600.0,
+    webhook_env: WebhookOption = "",
+    metrics: Annotated[
+        str, Option(metavar="[HOST:]PORT", help="Answer Prometheus at /metrics there, such as 9400. [default: nowhere]")
+    ] = "",
 ) -> int:
     """Start the runs of this machine's schedules, until SIGTERM; killed at any moment, it goes on where it was."""
     import logging
@@ -199,9 +316,11 @@ def scheduler(
     from pipeline.scheduling.local import LocalScheduler
     from pipeline.scheduling.store import ScheduleStore
 
+    _check_webhook(webhook_env)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("gan_pipeline").setLevel(logging.INFO)
-    LocalScheduler(ScheduleStore(_store_file(store)), grace=grace).serve()
+    kept = ScheduleStore(_store_file(store))
+    LocalScheduler(kept, grace=grace, webhook_env=webhook_env, metrics=metrics).serve()
     return 0
 
 
@@ -215,6 +334,15 @@ def seconds_of(text: str, option: str = "--every") -> int:
     if found is None:
         raise RequestError(f"{option} {text!r}: expected a number and s, m, h or d, as in 30m or 7d")
     return int(found[1]) * _UNITS[found[2] or "s"]
+
+
+def _check_webhook(variable: str) -> None:
+    from components.notify.webhook import address_in
+    from pipeline.request.request import check_webhook_env
+
+    check_webhook_env(variable)
+    if variable and not address_in(variable):
+        raise RequestError(f"--webhook-env {variable}: the environment variable holds no http address: set it")
 
 
 def _schedules(engine: str, store: Path | None) -> Scheduler:
@@ -231,6 +359,7 @@ def _store_file(path: Path | None) -> Path:
 
 def _times(schedule: Schedule) -> str:
     times = f"{schedule.cron} {schedule.timezone}" if schedule.cron else f"every {schedule.every} s"
+    times += ", on new data" if schedule.on_data else ""
     begin = f", from {_when(schedule.start, schedule.timezone)}" if schedule.start else ""
     return f"{times}{begin}{f', until {_when(schedule.end, schedule.timezone)}' if schedule.end else ''}"
 
@@ -241,7 +370,8 @@ def _when(moment: datetime, timezone: str) -> str:
 
 def _next_run(status: ScheduleStatus) -> str:
     if status.next_run:
-        return _when(status.next_run, status.schedule.timezone)
+        looks = "looks at the data at " if status.schedule.on_data else ""
+        return f"{looks}{_when(status.next_run, status.schedule.timezone)}"
     return "paused" if status.schedule.paused else "ended"
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 
 from components.artifacts import read_outcome
-from components.context import PIPELINE, RunContext
+from components.context import OCCASION_VARIABLE, PIPELINE, RunContext
 from components.evaluate_gan.findings import Findings
 from components.redaction import redact
 from components.stage.failures import Interrupted
@@ -24,7 +24,7 @@ from pipeline.definitions.stages import run_titles, titles_of
 from pipeline.request.plan import Place, Plan, make_place, make_plan
 from pipeline.request.request import Request
 from pipeline.results import places, print_results
-from pipeline.workdir import OCCASION_VARIABLE, RunRecord, WorkDirectory, open_workdir
+from pipeline.workdir import RunRecord, WorkDirectory, open_workdir
 
 if TYPE_CHECKING:
     from components.tracking.relay import Relay

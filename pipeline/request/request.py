@@ -68,11 +68,7 @@ class Request(BaseModel):
             raise RequestError(f"--seed {self.seed}: expected a whole number from 0 to {MAX_SEED}")
         for field in self.model_dump(exclude_defaults=True, include=RETRAINING) if self.command == "run" else ():
             raise RequestError(f"{_flag(field)} is for --command retrain: leave it out, or leave --command out")
-        if self.webhook_env and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.webhook_env):
-            raise RequestError(
-                f"--webhook-env takes the name of an environment variable that holds the address, not "
-                f"{'an address' if '/' in self.webhook_env else repr(self.webhook_env)}"
-            )
+        check_webhook_env(self.webhook_env)
         if self.pipeline and (self.recipe or self.data or self.overrides or self.seed):
             raise RequestError(
                 "--pipeline brings its own recipe, data and seed: leave out --recipe, --data, --set and --seed, "
@@ -98,6 +94,15 @@ class Request(BaseModel):
             for each in value if isinstance(value, list) else [value]:
                 words += [_flag(field)] if each is True else [_flag(field), str(each)]
         return words
+
+
+def check_webhook_env(name: str) -> None:
+    """RequestError for what is no name of a variable; an address, which is a secret, is not repeated."""
+    if name and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise RequestError(
+            f"--webhook-env takes the name of an environment variable that holds the address, not "
+            f"{'an address' if '/' in name else repr(name)}"
+        )
 
 
 def _flag(field: str) -> str:

@@ -15,27 +15,51 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 
 import psutil
 from filelock import Timeout
 
 from components.processes import is_alive
 from gan_models.errors import RequestError
+from pipeline.scheduling.metrics import metrics_server
+from pipeline.scheduling.notices import Teller
+from pipeline.scheduling.schedule import Trouble
 from pipeline.scheduling.store import GRACE_SECONDS, Claim, ScheduleStore
+from pipeline.scheduling.watching import Watcher
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 90.0
+PATIENCE = timedelta(minutes=10)
 RUNNER = (sys.executable, "-m", "pipeline.cli.scheduled")
 
 _logger = logging.getLogger("gan_pipeline.scheduler")
 
 
 class LocalScheduler:
-    """Serves one store until told to stop; `runner` does a run, given the store and the run's number."""
+    """Serves one store until told to stop.
 
-    def __init__(self, store: ScheduleStore, *, runner: Sequence[str] = RUNNER, grace: float = GRACE_SECONDS) -> None:
+    Args:
+        runner: does a run, given the store, the run's number and the file that its output goes to.
+        grace: seconds after which what is found to be due is skipped.
+        webhook_env: environment variable with the address to tell of troubles; of schedules that name none.
+        metrics: `[HOST:]PORT` to answer a monitor at; empty: nowhere.
+        patience: how long after its due time a run that has not begun is late.
+    """
+
+    def __init__(
+        self,
+        store: ScheduleStore,
+        *,
+        runner: Sequence[str] = RUNNER,
+        grace: float = GRACE_SECONDS,
+        webhook_env: str = "",
+        metrics: str = "",
+        patience: timedelta = PATIENCE,
+    ) -> None:
         self._store, self._runner, self._grace = store, runner, grace
+        self._teller, self._patience, self._metrics = Teller(store, webhook_env), patience, metrics
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._stop = threading.Event()
 
@@ -45,14 +69,21 @@ class LocalScheduler:
             lock = self._store.lock.acquire()
         except Timeout:
             raise RequestError(f"another scheduler serves {self._store.path}: stop it first, or give --store") from None
-        with lock:
+        with lock, ExitStack() as held:
+            if self._metrics:
+                _logger.info("metrics at %s", held.enter_context(metrics_server(self._store, self._metrics)))
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: self._stop.set())
             _logger.info("serving %s", self._store.path)
+            threading.Thread(target=self._teller.tell_until, args=(self._stop, POLL_SECONDS), daemon=True).start()
+            watcher = Watcher(self._store)
+            threading.Thread(target=watcher.look_until, args=(self._stop, POLL_SECONDS), daemon=True).start()
             while not self._stop.is_set():
+                self._store.note_late(self._patience)
                 following = self._store.next_due()
                 if following is not None and following <= datetime.now(UTC):
                     self._store.record_due(grace=self._grace)
+                self._store.claim_queued()
                 self._look_after_runs()
                 self._stop.wait(_seconds_until(following))
             self._stop_runs()
@@ -84,6 +115,8 @@ class LocalScheduler:
                 )
         except OSError as error:  # of memory, of processes: it stays claimed, and the next round tries again
             _logger.error("run %s of %s cannot be started: %s", claim.id, claim.schedule, error)
+            trouble = Trouble("late", claim.due, f"run {claim.id} cannot be started: {error}")
+            self._store.note(claim.schedule, claim.request, trouble)
 
     def _stop_runs(self) -> None:
         """Asks all runs to save what they have, those that an earlier scheduler started as well."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -25,6 +25,8 @@ from pipeline.scheduling.cron import next_due, normalise_cron
 Change = Literal["created", "changed", "unchanged"]
 
 MIN_SECONDS, MAX_SECONDS = 1, 366 * 24 * 3600
+DATE = "{date}"
+"""In the data of a schedule: the day of the due time, in the schedule's time zone, as 2026-11-01."""
 _BAD = ("failed", "skipped", "canceled")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?")  # 63 is Kubernetes' limit; KFP appends to it
 
@@ -40,6 +42,7 @@ class Schedule(BaseModel):
     restricts both day of the month and day of the week is due when either fits."""
     every: int | None = None  # seconds from one run to the next, in place of cron
     timezone: str = "UTC"  # an IANA name; what the fields of cron are in
+    on_data: bool = False  # when it is due the data is looked at, and a run starts only where it is new
     start: datetime | None = None  # not due before; without a time zone, in that of the schedule
     end: datetime | None = None  # not due after
     paused: bool = False  # of a schedule that is new: an existing one stays paused, or not, when it is changed
@@ -99,6 +102,29 @@ class Schedule(BaseModel):
         since = self.not_before(moment).astimezone(ZoneInfo(self.timezone))
         return self.within(next_due(self.cron or "", since).astimezone(UTC))
 
+    def dues_within(self, first: datetime, last: datetime, anchor: datetime) -> Iterator[datetime]:
+        """All times from first to last by its cron or interval, whatever its start and end are."""
+        free = self.model_copy(update={"start": None, "end": None})
+        if self.every is not None:  # intervals are counted backwards as well
+            every = timedelta(seconds=self.every)
+            anchor -= max(0, (anchor - first) // every + 2) * every
+        due = free.due_after(first - timedelta(microseconds=1), anchor)
+        while due is not None and due <= last:
+            yield due
+            due = free.due_after(due, anchor)
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether its data is another one each day."""
+        return DATE in str(self.request.get("data", ""))
+
+    def request_at(self, due: datetime) -> dict[str, JsonValue]:
+        """The request of the run of a due time."""
+        if not self.is_dated:
+            return self.request
+        day = f"{due.astimezone(ZoneInfo(self.timezone)):%Y-%m-%d}"
+        return {**self.request, "data": str(self.request["data"]).replace(DATE, day)}
+
     def not_before(self, moment: datetime) -> datetime:
         """The moment, or the last one before the start."""
         return moment if self.start is None else max(moment, self.start - timedelta(seconds=1))
@@ -119,14 +145,31 @@ def make_schedule(**fields: object) -> Schedule:
         raise RequestError(f"schedule {fields.get('name')!r}: {place} {message}".replace(":  ", ": ")) from None
 
 
+class Trouble(NamedTuple):
+    """Something that went wrong with a schedule; of a schedule, event and due time are those of no other."""
+
+    event: str  # late, failed, skipped or canceled
+    due: datetime | None
+    sentence: str
+
+
 class ScheduledRun(BaseModel):
     """One run that a schedule has started, or should have."""
 
     id: str = Field(coerce_numbers_to_str=True)
     state: str  # as the engine calls it
     due: datetime | None = None
+    begun: datetime | None = None  # the first of its attempts, where that is known
     ended: datetime | None = None
     sentence: str = ""  # why it failed, or was skipped
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """None: it is under way, or ended well."""
+        event = self.state.lower()
+        if event not in _BAD:
+            return None
+        return Trouble(event, self.due, f"run {self.id} {event}{f': {self.sentence}' if self.sentence else ''}")
 
 
 class ScheduleStatus(BaseModel):
@@ -134,16 +177,17 @@ class ScheduleStatus(BaseModel):
 
     schedule: Schedule  # `paused` says how it is now
     next_run: datetime | None = None  # None: paused, or it has come to its end
-    overdue: datetime | None = None  # a time that has passed, and nothing was started or skipped for it
+    overdue: datetime | None = None  # the first time that has passed, and nothing was started or skipped for it
     runs: list[ScheduledRun] = []  # the latest, newest first
 
-    def troubles(self, now: datetime, grace: timedelta) -> Iterator[str]:
-        """What is wrong, a sentence each: nothing happened `grace` after it was due, or the last run was no success."""
+    def troubles(self, now: datetime, grace: timedelta) -> Iterator[Trouble]:
+        """What is wrong: nothing happened `grace` after it was due, or the last run was no success."""
         if self.overdue is not None and now - self.overdue > grace:
-            yield f"late: was due {self.overdue:%Y-%m-%d %H:%M:%S %Z}, and nothing has started it"
-        last = next((run for run in self.runs if run.ended or run.state.lower() in _BAD), None)
-        if last is not None and last.state.lower() in _BAD:
-            yield f"run {last.id} {last.state.lower()}{f': {last.sentence}' if last.sentence else ''}"
+            sentence = f"late: was due {self.overdue:%Y-%m-%d %H:%M:%S %Z}, and nothing has started it"
+            yield Trouble("late", self.overdue, sentence)
+        last = next((run for run in self.runs if run.ended or run.trouble), None)
+        if last is not None and last.trouble:
+            yield last.trouble
 
 
 class Scheduler(Protocol):

@@ -7,15 +7,18 @@ started. Whoever dies when, a row goes one way:
                    <-          (its process died or was asked to stop: continued, for a run goes on where it was)
         -> skipped             (with the reason, instead of claimed)
 
+    queued -> claimed          (made up for by `backfill`, the oldest first and one at a time)
+
 A due time is written down by the scheduler, or by the command that changes the times, so that an edit loses nothing;
 whether it is run or skipped is for the scheduler to say.
 """
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +27,14 @@ from pydantic import BaseModel, Field, Json
 
 from components.processes import is_alive
 from gan_models.errors import RequestError, unknown_name
-from pipeline.scheduling.schedule import Change, Schedule, ScheduledRun, ScheduleStatus
+from pipeline.scheduling.schedule import DATE, Change, Schedule, ScheduledRun, ScheduleStatus, Trouble
 
 ATTEMPTS = 5  # a run whose process dies this often is given up
 GRACE_SECONDS = 3600.0  # a run that is found to be due this much later is still started; later than that it is skipped
 BUSY_SECONDS = 30.0
+NEWS = timedelta(days=1)
+MOST_BACKFILLED = 366
+LOCAL = "local"
 _SHOWN_RUNS = 20
 _PAUSED = "the schedule was paused before it began"
 _SCHEDULES = """
@@ -51,7 +57,29 @@ CREATE TABLE IF NOT EXISTS runs (
     attempts INTEGER NOT NULL DEFAULT 0,
     ended TEXT,
     sentence TEXT NOT NULL DEFAULT '',
+    begun TEXT,
     UNIQUE (schedule, due)
+);
+"""
+_NOTICES = """
+CREATE TABLE IF NOT EXISTS notices (
+    engine TEXT NOT NULL,   -- whose schedule it is about
+    schedule TEXT NOT NULL,
+    event TEXT NOT NULL,
+    due TEXT NOT NULL,
+    text TEXT NOT NULL,
+    webhook TEXT NOT NULL,  -- environment variable that holds the address, where the schedule names one
+    made TEXT NOT NULL,
+    told TEXT,              -- when; NULL: not yet
+    PRIMARY KEY (engine, schedule, event, due)
+);
+"""
+_WATCHES = """
+CREATE TABLE IF NOT EXISTS watches (
+    schedule TEXT PRIMARY KEY,
+    seen TEXT NOT NULL,     -- the version of the data at the last look
+    taken TEXT NOT NULL,    -- that of the last run
+    trouble TEXT NOT NULL   -- why it could not be looked at, the last time
 );
 """
 _MIGRATION = (
@@ -63,6 +91,7 @@ _MIGRATION = (
     "DROP TABLE IF EXISTS apscheduler_jobs",
 )
 """Of a store whose due times were found by APScheduler; only those of `run-now` have fractions of a second."""
+ENDS = ("finished", "failed", "skipped")
 
 
 class Kept(BaseModel):
@@ -90,6 +119,21 @@ class Claim(BaseModel):
         return f"{self.schedule}@{_text(self.due)}"
 
 
+class Notice(BaseModel):
+    """Something that went wrong with a schedule, to be told once."""
+
+    engine: str
+    schedule: str
+    event: str
+    due: str
+    text: str
+    webhook: str
+
+    def message(self) -> dict[str, str]:
+        """`text` is what chat services show; the rest is for programs."""
+        return {"text": self.text, **self.model_dump(include={"event", "schedule", "due", "engine"})}
+
+
 class ScheduleStore:
     """The SQLite file; used by the commands, by the scheduler and by the runs, each in a process of its own.
 
@@ -102,11 +146,11 @@ class ScheduleStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with self._open() as database:
-                database.executescript(_SCHEDULES + _RUNS)
-                old = _is_old(database)
+                database.executescript(_SCHEDULES + _RUNS + _NOTICES + _WATCHES)
+                old = [*_outdated(database)]
             if old:
                 with self._writing() as database:
-                    for statement in _MIGRATION if _is_old(database) else ():  # nobody else was faster
+                    for statement in _outdated(database):  # unless somebody else was faster
                         database.execute(statement)
         except sqlite3.DatabaseError as error:
             raise RequestError(
@@ -155,12 +199,13 @@ class ScheduleStore:
         except Timeout:
             return True
 
-    def list(self) -> Sequence[ScheduleStatus]:
-        return [_status(kept) for kept in self.kept()]
+    def list(self, now: datetime | None = None) -> Sequence[ScheduleStatus]:
+        with self._open() as database:
+            return [_status(database, kept, now or _now()) for kept in self.kept()]
 
     def show(self, name: str) -> ScheduleStatus:
         with self._open() as database:
-            return _status(_require(database, name), self.runs(name))
+            return _status(database, _require(database, name), _now(), self.runs(name))
 
     def kept(self) -> Sequence[Kept]:
         """All schedules, by name."""
@@ -188,6 +233,7 @@ class ScheduleStore:
         with self._writing() as database:
             _require(database, name)
             database.execute("DELETE FROM schedules WHERE name = ?", (name,))
+            database.execute("DELETE FROM watches WHERE schedule = ?", (name,))
             _skip(database, name, "the schedule was deleted", _now())
 
     # -- due times ----------------------------------------------------------------------------------------------------
@@ -196,7 +242,8 @@ class ScheduleStore:
         """The first due time that `record_due` has not decided on, past or to come; None: no schedule is active."""
         with self._open() as database:
             undecided = database.execute("SELECT due FROM runs WHERE state = 'due'").fetchall()
-        dues = [first_due(kept, kept.since) for kept in self.kept() if kept.paused is None]
+        active = [kept for kept in self.kept() if kept.paused is None and not kept.schedule.on_data]
+        dues = [first_due(kept, kept.since) for kept in active]
         decided = (datetime.fromisoformat(row["due"]) for row in undecided)
         return min([*filter(None, dues), *decided], default=None)
 
@@ -208,6 +255,65 @@ class ScheduleStore:
                 _write_dues(database, Kept(**row), moment)
                 _decide(database, row["name"], moment, grace)
 
+    def backfill(self, name: str, first: datetime, last: datetime, dry: bool = False) -> Sequence[Claim]:
+        """Queues a run for each due time from first to last that has none which ended well or is under way.
+
+        Args:
+            dry: only says what would be queued.
+
+        Returns:
+            those that were queued, the oldest first.
+
+        Raises:
+            RequestError: no such schedule, its data is the same each day, no due time, or too many.
+        """
+        with self._writing() as database:
+            kept = _require(database, name)
+            if not kept.schedule.is_dated:
+                raise RequestError(
+                    f"{name} has the same data whenever it is due, so there is nothing to make up for: put {DATE} into "
+                    "its --data, as in folder:/photos/{date}"
+                )
+            dues = [*islice(kept.schedule.dues_within(first, min(last, _now()), kept.anchor), MOST_BACKFILLED + 1)]
+            if not dues:
+                raise RequestError(f"{name} was never due from {first:%Y-%m-%d %H:%M %Z} to {last:%Y-%m-%d %H:%M %Z}")
+            if len(dues) > MOST_BACKFILLED:
+                raise RequestError(
+                    f"{name} was due more than {MOST_BACKFILLED} times in that range: ask for a shorter one"
+                )
+            rows = database.execute("SELECT due, state FROM runs WHERE schedule = ?", (name,))
+            states = {row["due"]: row["state"] for row in rows}
+            for due in dues if not dry else ():
+                if states.get(_text(due), "skipped") in ("skipped", "failed"):
+                    _queue(database, kept.schedule, due)
+            return [
+                Claim(
+                    id=0,
+                    schedule=name,
+                    due=due,
+                    request=json.dumps(kept.schedule.request_at(due)),
+                    runner="",
+                    attempts=0,
+                )
+                for due in dues
+                if states.get(_text(due), "skipped") in ("skipped", "failed", "queued")
+            ]
+
+    def claim_queued(self) -> None:
+        """Of each schedule with nothing under way, the oldest that is queued may be started."""
+        with self._open() as database:
+            if database.execute("SELECT 1 FROM runs WHERE state = 'queued'").fetchone() is None:
+                return
+        with self._writing() as database:
+            query = (
+                "SELECT schedule, min(due) AS due FROM runs JOIN schedules ON name = schedule "
+                "WHERE state = 'queued' AND paused IS NULL GROUP BY schedule"
+            )
+            for row in database.execute(query).fetchall():
+                if not _active(database, row["schedule"]):
+                    where = "schedule = ? AND due = ?"
+                    database.execute(f"UPDATE runs SET state = 'claimed' WHERE {where}", (row["schedule"], row["due"]))
+
     def run_now(self, name: str) -> str:
         """Claims a run outside of its times; its number. RequestError where there is none, or a run not ended."""
         with self._writing() as database:
@@ -217,9 +323,59 @@ class ScheduleStore:
                     f"a run of {name} has not ended yet (due {active['due'][:19]}, {active['state']}): wait for it, or "
                     f"look at it with `gan-pipeline schedule show {name}`"
                 )
-            row = (name, _text(_now()), json.dumps(kept.schedule.request))
+            row = (name, _text(_now()), json.dumps(kept.schedule.request_at(_now())))
+            database.execute("UPDATE watches SET taken = seen WHERE schedule = ?", (name,))
             made = database.execute("INSERT INTO runs (schedule, due, state, request) VALUES (?, ?, 'claimed', ?)", row)
             return str(made.lastrowid)
+
+    # -- data that is looked at ---------------------------------------------------------------------------------------
+
+    def looked(self, kept: Kept, version: str, now: datetime | None = None) -> None:
+        """What a look at the data has found; a run of it is claimed where it is new, complete and none is under way.
+
+        New: not the version of the last run. Complete: as at the look before, so that nothing half copied is taken.
+        """
+        moment = now or _now()
+        with self._watching(kept, moment) as database:
+            if database is None:
+                return
+            name = kept.schedule.name
+            before = database.execute("SELECT * FROM watches WHERE schedule = ?", (name,)).fetchone()
+            taken = before["taken"] if before else ""
+            if before and before["seen"] == version != taken and not _active(database, name):
+                taken = version
+                row = (name, _text(moment), json.dumps(kept.schedule.request))
+                database.execute("INSERT INTO runs (schedule, due, state, request) VALUES (?, ?, 'claimed', ?)", row)
+            database.execute("INSERT OR REPLACE INTO watches VALUES (?, ?, ?, '')", (name, version, taken))
+
+    def could_not_look(self, kept: Kept, sentence: str, now: datetime | None = None) -> None:
+        """A failed run in the journal, unless the look before failed for the same reason."""
+        moment, name = now or _now(), kept.schedule.name
+        with self._watching(kept, moment) as database:
+            if database is None:
+                return
+            before = database.execute("SELECT * FROM watches WHERE schedule = ?", (name,)).fetchone()
+            if before is None or before["trouble"] != sentence:
+                row = (name, _text(moment), json.dumps(kept.schedule.request), _text(moment), sentence)
+                columns = "schedule, due, state, request, ended, sentence"
+                made = database.execute(f"INSERT INTO runs ({columns}) VALUES (?, ?, 'failed', ?, ?, ?)", row)
+                run = ScheduledRun(id=str(made.lastrowid), state="failed", due=moment, sentence=sentence)
+                if run.trouble:
+                    _note(database, name, kept.schedule.request, run.trouble)
+            taken = before["taken"] if before else ""
+            database.execute("INSERT OR REPLACE INTO watches VALUES (?, '', ?, ?)", (name, taken, sentence))
+
+    @contextmanager
+    def _watching(self, kept: Kept, moment: datetime) -> Iterator[sqlite3.Connection | None]:
+        """Its next look is due after the moment; None where it was changed, paused or deleted during the look."""
+        with self._writing() as database:
+            now = _find(database, kept.schedule.name)
+            if now is None or now.paused is not None or now.schedule != kept.schedule:
+                yield None
+                return
+            where = (_text(moment), kept.schedule.name)
+            database.execute("UPDATE schedules SET since = ? WHERE name = ?", where)
+            yield database
 
     # -- runs ---------------------------------------------------------------------------------------------------------
 
@@ -242,27 +398,34 @@ class ScheduleStore:
         """Takes a claimed run on; None when another process was faster."""
         with self._writing() as database:
             taken = database.execute(
-                "UPDATE runs SET state = 'running', runner = ?, attempts = attempts + 1 "
+                "UPDATE runs SET state = 'running', runner = ?, attempts = attempts + 1, begun = ifnull(begun, ?) "
                 "WHERE id = ? AND state = 'claimed'",
-                (runner, run),
+                (runner, _text(_now()), run),
             )
             row = database.execute("SELECT * FROM runs WHERE id = ?", (run,)).fetchone()
             return Claim(**row) if taken.rowcount else None
 
-    def end(self, claim: Claim, state: str, sentence: str) -> None:
-        """How a run ended, said by the process that has it; "claimed" gives it back, to be continued."""
+    def end(self, claim: Claim, state: str, sentence: str, told: bool = False) -> None:
+        """How a run ended, said by the process that has it; "claimed" gives it back, to be continued.
+
+        Args:
+            told: where it failed: nobody need be told of it any more.
+        """
         with self._writing() as database:
-            database.execute(
+            ended = database.execute(
                 "UPDATE runs SET state = ?, sentence = ?, ended = ? WHERE id = ? AND state = 'running' AND runner = ?",
                 (state, sentence, None if state == "claimed" else _text(_now()), claim.id, claim.runner),
             )
+            row = database.execute("SELECT * FROM runs WHERE id = ?", (claim.id,)).fetchone()
+            if ended.rowcount and (trouble := ScheduledRun(**row).trouble):
+                _note(database, claim.schedule, claim.request, trouble, told=told)
 
     def give_back(self, claim: Claim, reason: str) -> None:
         """A run that was cut off: it is to be continued, unless its schedule was deleted meanwhile."""
         if claim.schedule in [kept.schedule.name for kept in self.kept()]:
             self.end(claim, "claimed", f"{reason}; to be continued")
         else:
-            self.end(claim, "failed", f"{reason}, and its schedule was deleted")
+            self.end(claim, "failed", f"{reason}, and its schedule was deleted", told=True)  # by whoever deleted it
 
     def release_dead(self) -> Sequence[Claim]:
         """Gives back the runs whose process has died without a word; they are returned."""
@@ -281,27 +444,88 @@ class ScheduleStore:
             rows = database.execute(f"SELECT * FROM runs {where} ORDER BY due DESC LIMIT ?", [*values, limit])
             return [ScheduledRun(**row) for row in rows]
 
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Of each schedule, how many runs of the journal are in which state."""
+        found: dict[str, dict[str, int]] = {}
+        with self._open() as database:
+            for row in database.execute("SELECT schedule, state, count(*) AS runs FROM runs GROUP BY schedule, state"):
+                found.setdefault(row["schedule"], {})[row["state"]] = row["runs"]
+        return found
+
+    # -- notices ------------------------------------------------------------------------------------------------------
+
+    def note(self, name: str, request: Mapping[str, Any], trouble: Trouble, engine: str = LOCAL) -> None:
+        """Writes a notice of an event of a schedule, unless there is one."""
+        with self._writing() as database:
+            _note(database, name, request, trouble, engine)
+
+    def note_late(self, patience: timedelta, now: datetime | None = None) -> None:
+        """Writes a notice for each schedule of which nothing has happened so long after it was due."""
+        moment = now or _now()
+        for status in self.list(moment):
+            for trouble in status.troubles(moment, patience):
+                self.note(status.schedule.name, status.schedule.request, trouble)
+
+    def notices(self, now: datetime | None = None) -> Sequence[Notice]:
+        """Those that nobody was told of, oldest first; what is older than a day is no news any more."""
+        query = "SELECT * FROM notices WHERE told IS NULL AND made > ? ORDER BY made"
+        with self._open() as database:
+            rows = database.execute(query, (_text((now or _now()) - NEWS),))
+            return [Notice(**row) for row in rows]
+
+    def told(self, notice: Notice) -> None:
+        """It has been told, and is not told again."""
+        key = (notice.engine, notice.schedule, notice.event, notice.due)
+        where = "engine = ? AND schedule = ? AND event = ? AND due = ?"
+        with self._writing() as database:
+            database.execute(f"UPDATE notices SET told = ? WHERE {where}", (_text(_now()), *key))
+
 
 def first_due(kept: Kept, after: datetime) -> datetime | None:
     return kept.schedule.due_after(after, kept.anchor)
 
 
-def _status(kept: Kept, runs: Sequence[ScheduledRun] = ()) -> ScheduleStatus:
+def _status(
+    database: sqlite3.Connection, kept: Kept, now: datetime, runs: Sequence[ScheduledRun] = ()
+) -> ScheduleStatus:
     paused, undecided = kept.paused is not None, first_due(kept, kept.since)
     return ScheduleStatus(
         schedule=kept.schedule.model_copy(update={"paused": paused}),
-        next_run=None if paused else first_due(kept, _now()),
-        overdue=undecided if not paused and undecided and undecided <= _now() else None,
+        next_run=None if paused else first_due(kept, now),
+        overdue=_undecided(database, kept) or (undecided if not paused and undecided and undecided <= now else None),
         runs=list(runs),
     )
 
 
+def _undecided(database: sqlite3.Connection, kept: Kept) -> datetime | None:
+    """The first due time that a change of the times has written down, and no scheduler has seen."""
+    query = "SELECT min(due) FROM runs WHERE schedule = ? AND state = 'due'"
+    (due,) = database.execute(query, (kept.schedule.name,)).fetchone()
+    return due and datetime.fromisoformat(due)
+
+
+def _note(
+    database: sqlite3.Connection,
+    name: str,
+    request: Mapping[str, Any],
+    trouble: Trouble,
+    engine: str = LOCAL,
+    told: bool = False,
+) -> None:
+    now, due = _text(_now()), _text(trouble.due) if trouble.due else ""
+    row = (engine, name, trouble.event, due, f"schedule {name}: {trouble.sentence}")
+    where = (request.get("webhook_env", ""), now, now if told else None)
+    database.execute("INSERT OR IGNORE INTO notices VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, *where))
+
+
 def _write_dues(database: sqlite3.Connection, kept: Kept, until: datetime) -> None:
-    """Writes down what has come due until a moment, by the times as they are before it."""
-    name, request = kept.schedule.name, json.dumps(kept.schedule.request)
+    """Writes down what has come due until a moment, by the times as they are before it; `looked` does for data."""
+    if kept.schedule.on_data:
+        return
+    name = kept.schedule.name
     due = first_due(kept, kept.since)
     while kept.paused is None and due and due <= until:
-        row = (name, _text(due), request)
+        row = (name, _text(due), json.dumps(kept.schedule.request_at(due)))
         database.execute("INSERT OR IGNORE INTO runs (schedule, due, state, request) VALUES (?, ?, 'due', ?)", row)
         due = first_due(kept, due)
     database.execute("UPDATE schedules SET since = ? WHERE name = ?", (_text(until), name))
@@ -310,6 +534,7 @@ def _write_dues(database: sqlite3.Connection, kept: Kept, until: datetime) -> No
 def _decide(database: sqlite3.Connection, name: str, now: datetime, grace: float) -> None:
     """Whether what is due is to be run."""
     dues = database.execute("SELECT * FROM runs WHERE schedule = ? AND state = 'due' ORDER BY due", (name,)).fetchall()
+    skipped: list[ScheduledRun] = []
     for row in dues:
         late = (now - datetime.fromisoformat(row["due"])).total_seconds()
         reason = ""
@@ -323,15 +548,30 @@ def _decide(database: sqlite3.Connection, name: str, now: datetime, grace: float
             "UPDATE runs SET state = ?, sentence = ?, ended = ? WHERE id = ?",
             ("skipped" if reason else "claimed", reason, _text(now) if reason else None, row["id"]),
         )
+        if reason:
+            skipped.append(ScheduledRun(**{**row, "state": "skipped", "sentence": reason}))
+    if skipped and (trouble := skipped[-1].trouble):  # one notice for all that a pause of the scheduler cost
+        more = f"; so was what was due at {len(skipped) - 1} times before" if len(skipped) > 1 else ""
+        request = json.loads(dues[-1]["request"])
+        _note(database, name, request, trouble._replace(sentence=f"{trouble.sentence}{more}"))
 
 
 def _skip(database: sqlite3.Connection, name: str, reason: str, now: datetime, which: str = "") -> None:
     """Skips what has not been started."""
     database.execute(
         "UPDATE runs SET state = 'skipped', ended = ?, sentence = ? "
-        f"WHERE schedule = ? AND state IN ('due', 'claimed') {which}",
+        f"WHERE schedule = ? AND state IN ('due', 'claimed', 'queued') {which}",
         (_text(now), reason, name),
     )
+
+
+def _queue(database: sqlite3.Connection, schedule: Schedule, due: datetime) -> None:
+    """As if it had never been tried; if it fails again, that is told again."""
+    row = (schedule.name, _text(due))
+    database.execute("DELETE FROM runs WHERE schedule = ? AND due = ?", row)
+    database.execute("DELETE FROM notices WHERE engine = ? AND schedule = ? AND due = ?", (LOCAL, *row))
+    query = "INSERT INTO runs (schedule, due, state, request) VALUES (?, ?, 'queued', ?)"
+    database.execute(query, (*row, json.dumps(schedule.request_at(due))))
 
 
 def _active(database: sqlite3.Connection, name: str) -> Any:
@@ -339,8 +579,16 @@ def _active(database: sqlite3.Connection, name: str) -> Any:
     return database.execute(query, (name,)).fetchone()
 
 
-def _is_old(database: sqlite3.Connection) -> bool:
-    return "revision" in [column["name"] for column in database.execute("PRAGMA table_info(schedules)")]
+def _outdated(database: sqlite3.Connection) -> Iterator[str]:
+    """What makes a store of before one of today."""
+
+    def columns(table: str) -> Sequence[str]:
+        return [column["name"] for column in database.execute(f"PRAGMA table_info({table})")]
+
+    if "revision" in columns("schedules"):
+        yield from _MIGRATION
+    if "begun" not in columns("runs"):
+        yield "ALTER TABLE runs ADD COLUMN begun TEXT"
 
 
 def _find(database: sqlite3.Connection, name: str) -> Kept | None:
@@ -358,7 +606,7 @@ def _require(database: sqlite3.Connection, name: str) -> Kept:
 
 
 def _times(schedule: Schedule) -> tuple[object, ...]:
-    return schedule.cron, schedule.every, schedule.timezone, schedule.start, schedule.end
+    return schedule.cron, schedule.every, schedule.timezone, schedule.start, schedule.end, schedule.on_data
 
 
 def _now() -> datetime:

@@ -28,7 +28,10 @@ COMMANDS = [
     ["run"],
     ["retrain"],
     ["schedule"],
-    *(["schedule", name] for name in ("ensure", "list", "show", "pause", "resume", "run-now", "delete", "health")),
+    *(
+        ["schedule", name]
+        for name in ("ensure", "list", "show", "pause", "resume", "run-now", "backfill", "delete", "health")
+    ),
     ["scheduler"],
     ["models"],
     *(["models", name] for name in ("list", "show", "promote", "rollback")),

@@ -263,7 +263,7 @@ def _trigger(schedule: Schedule) -> Any:
 def _digest(schedule: Schedule, submission: Submission, service_account: str | None) -> str:
     """Changes whenever a run or its times could."""
     parts = [
-        schedule.model_dump(mode="json", exclude={"paused"}),
+        schedule.model_dump(mode="json", exclude={"paused", "on_data"}),
         submission.pipeline.body,
         dict(submission.arguments),
         service_account,

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from components.artifacts import Outcome
-from components.context import RunContext
-from components.notify import step
+from components.artifacts import Outcome, Told
+from components.context import OCCASION_VARIABLE, RunContext
+from components.notify import step, webhook
 from components.stage.progress import EVENTS_VARIABLE
 from components.stage.stage import Stage, open_stage, run_component
 from gan_models.errors import RunError
@@ -38,7 +38,7 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hook]]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("FACES_HOOK", f"http://127.0.0.1:{server.server_address[1]}/{SECRET}")
-    monkeypatch.setattr(step, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(webhook, "WAIT_SECONDS", 0.0)
     monkeypatch.delenv(EVENTS_VARIABLE, raising=False)
     yield handler
     server.shutdown()
@@ -96,6 +96,18 @@ def test_the_outcome_of_another_run_is_not_told(hook: type[Hook], tmp_path: Path
     Outcome(run_id="r0", decision="promoted", sentence="yesterday's", model="faces").write(tmp_path)
     tell(tmp_path)
     assert hook.got[0]["event"] == "finished"
+
+
+def test_that_it_was_told_is_kept_for_who_started_the_run(
+    hook: type[Hook], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(OCCASION_VARIABLE, "nightly@2026-11-22")
+    hook.answers[:] = [500] * 3
+    assert not tell(tmp_path)
+    assert not Told.has_been(tmp_path, "nightly@2026-11-22")
+    assert tell(tmp_path)
+    assert Told.has_been(tmp_path, "nightly@2026-11-22")
+    assert not Told.has_been(tmp_path, "nightly@2026-11-23")
 
 
 def test_it_is_tried_again(hook: type[Hook], tmp_path: Path) -> None:

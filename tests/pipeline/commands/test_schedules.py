@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,72 @@ def test_health(nightly: Callable, tmp_path: Path) -> None:
     nightly("schedule", "pause", "nightly")
     assert json.loads(nightly("schedule", "health", "--json").out)["nightly"] == []
     assert "--grace 'soon': expected a number" in nightly("schedule", "health", "--grace", "soon").sentence
+
+
+def test_health_tells_a_webhook_once(nightly: Callable, tmp_path: Path, hook: Any) -> None:
+    store = ScheduleStore(tmp_path / "runs" / "schedules.db")
+    past = datetime.now(UTC) - timedelta(days=2)
+    store.ensure(make_schedule(name="hourly", every=3600), now=past)
+    hook.answers[:] = [500] * 3
+    deaf = nightly("schedule", "health", "--webhook-env", "HOOK")
+    assert "the webhook of HOOK was not told that schedule hourly: late: was due" in deaf.err
+    assert "it answered 500" in deaf.err
+    assert nightly("schedule", "health").code == 1
+    del hook.got[:]
+    for _ in range(2):
+        assert nightly("schedule", "health", "--webhook-env", "HOOK").err == ""
+    (message,) = hook.got
+    assert message["text"].startswith("schedule hourly: late: was due ")
+    assert (message["event"], message["schedule"], message["engine"]) == ("late", "hourly", "local")
+    assert datetime.fromisoformat(message["due"]) == past.replace(microsecond=0) + timedelta(hours=1)
+    assert b"s3cret" not in store.path.read_bytes()
+
+
+@pytest.mark.parametrize("command", [["schedule", "health"], ["scheduler"]])
+def test_a_webhook_without_an_address_is_refused(
+    ask: Callable, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMPTY", "")
+    assert "--webhook-env EMPTY: the environment" in ask(*command, "--webhook-env", "EMPTY").sentence
+    refused = ask(*command, "--webhook-env", "https://hooks.example/s3cret")
+    assert refused.code == 2
+    assert "not an address" in refused.sentence
+    assert "s3cret" not in refused.sentence
+
+
+def test_a_backfill(ask: Callable, tmp_path: Path) -> None:
+    photos = ["schedule", "ensure", "photos", "--cron", "0 2 * * *", "--data", "folder:photos/{date}"]
+    assert "give --model" in ask(*photos).sentence
+    assert "filled in by schedules of --engine local only" in ask(*photos, "--engine", "cluster").sentence
+    made = ask(*photos, "--model", "photos")
+    assert made.code == 0, made.err
+    week = ["schedule", "backfill", "photos", "--from", "2020-11-01", "--to", "2020-11-02"]
+    listed = ask(*week, "--dry-run")
+    assert listed.out.splitlines() == [
+        f"2020-11-01 02:00:00 UTC  folder:{tmp_path}/photos/2020-11-01",
+        f"2020-11-02 02:00:00 UTC  folder:{tmp_path}/photos/2020-11-02",
+        "photos: 2 runs would be queued",
+    ]
+    queued = ask(*week)
+    assert queued.out.endswith("photos: 2 runs are queued\n")
+    assert "no scheduler is running" in queued.err
+    assert "2020-11-02 02:00:00 UTC  queued" in ask("schedule", "show", "photos").out
+    assert "backfill is for schedules of this machine" in ask(*week, "--engine", "cluster").sentence
+    wrong = ["schedule", "backfill", "photos", "--from", "2020-11-02"]
+    assert "--to 2020-11-01 is before --from 2020-11-02" in ask(*wrong, "--to", "2020-11-01").sentence
+    assert "--to 'soon': expected a day or a time" in ask(*wrong, "--to", "soon").sentence
+
+
+def test_a_schedule_on_new_data(ask: Callable, images: Path) -> None:
+    every = ["schedule", "ensure", "cats", "--on-data", "--every", "10m", "--set", "data.size=8"]
+    made = ask(*every, "--data", "folder:images")
+    assert made.out.startswith("cats: created; next run: looks at the data at ")
+    assert ask(*every, "--data", "folder:images").out.startswith("cats: unchanged")
+    assert "every 600 s, on new data" in ask("schedule", "list").out
+    for wrong in ([], ["--data", "folder:images/{date}", "--model", "cats"]):
+        assert "--on-data looks at one place" in ask(*every, *wrong).sentence
+    there = ask(*every, "--data", "folder:images", "--engine", "cluster")
+    assert (there.code, "nobody who looks at the data" in there.sentence) == (2, True)
 
 
 def test_places_are_absolute_for_the_scheduler_runs_elsewhere(ask: Callable, images: Path, tmp_path: Path) -> None:

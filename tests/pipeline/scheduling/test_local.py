@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -21,15 +25,18 @@ pytestmark = pytest.mark.slow
 
 REPO = Path(__file__).parents[3]
 SERVE = """
-import sys
+import json, logging, sys
 from pathlib import Path
 from pipeline.scheduling.local import LocalScheduler
 from pipeline.scheduling.store import ScheduleStore
-LocalScheduler(ScheduleStore(Path(sys.argv[1])), runner=(sys.executable, sys.argv[2])).serve()
+runner, options = (sys.executable, sys.argv[2]), json.loads(sys.argv[3])
+logging.basicConfig(level=logging.INFO if options.pop("log", False) else logging.ERROR)
+LocalScheduler(ScheduleStore(Path(sys.argv[1])), runner=runner, **options).serve()
 """
 RUN = """
 import os, signal, sys, time
 from pathlib import Path
+from components.artifacts import Told
 from pipeline.cli.scheduled import do_run
 
 def work(request):
@@ -42,6 +49,8 @@ def work(request):
         if told:
             return 3
         time.sleep(0.02)
+    if request.get("told"):
+        Told(occasion=os.environ["GAN_PIPELINE_OCCASION"]).keep(Path(request["workdir"]))
     if request.get("fail"):
         print("gan-pipeline: the disk is full")
         return 1
@@ -70,8 +79,8 @@ class Place:
     def ensure(self, seconds: int = 1, **more: str) -> None:
         self.store.ensure(make_schedule(name="faces", every=seconds, request={**self.request, **more}))
 
-    def serve(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", SERVE, str(self.store.path), str(self.program)]
+    def serve(self, **options: Any) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", SERVE, str(self.store.path), str(self.program), json.dumps(options)]
         self.schedulers.append(subprocess.Popen(command, stderr=subprocess.PIPE))
         return self.schedulers[-1]
 
@@ -177,6 +186,100 @@ def test_a_failure_is_in_the_journal_with_its_sentence(place: Place) -> None:
     place.serve()
     wait_until(lambda: place.state(number) == "failed")
     assert place.store.runs("faces")[0].sentence == "the disk is full"
+
+
+def test_troubles_are_told_once_whoever_is_killed(place: Place, hook: Any) -> None:
+    """A run that failed, and a time that nobody was there for; a scheduler that comes back repeats nothing."""
+    place.go.touch()
+    place.ensure(3600, fail="yes", webhook_env="HOOK")
+    missed = make_schedule(name="missed", every=3600, request=place.request)
+    place.store.ensure(missed, now=datetime.now(UTC) - timedelta(hours=2, minutes=59))
+    number = place.store.run_now("faces")
+    hook.answers[:] = [503]  # and it is tried again
+    place.serve(webhook_env="HOOK")
+    wait_until(lambda: place.state(number) == "failed" and len(hook.got) >= 4 and not place.store.notices())
+    place.schedulers[0].kill()
+    place.serve(webhook_env="HOOK")
+    second = place.store.run_now("faces")
+    wait_until(lambda: place.state(second) == "failed")
+    wait_until(lambda: len(hook.got) >= 5 and not place.store.notices())
+    told = sorted((message["schedule"], message["event"]) for message in hook.got[1:])
+    assert told == [("faces", "failed"), ("faces", "failed"), ("missed", "late"), ("missed", "skipped")]
+    assert f"schedule faces: run {number} failed: the disk is full" in [message["text"] for message in hook.got]
+
+
+def test_a_backfill_that_is_killed_goes_on_one_after_the_other(place: Place) -> None:
+    dated = make_schedule(name="faces", cron="0 2 * * *", request={**place.request, "data": "folder:/photos/{date}"})
+    place.store.ensure(dated)
+    first, last = datetime(2020, 11, 1, tzinfo=UTC), datetime(2020, 11, 4, tzinfo=UTC)
+    assert len(place.store.backfill("faces", first, last)) == 3
+    place.serve()
+    wait_until(place.lines)
+    place.schedulers[0].kill()
+    os.kill(int(place.store.running()[0].runner.partition(":")[0]), signal.SIGKILL)
+    place.go.touch()
+    place.serve()
+    wait_until(lambda: [run.state for run in place.store.runs("faces")] == ["finished"] * 3)
+    ends = [line[:26] for line in place.lines() if line.startswith("end")]
+    assert ends == [f"end faces@2020-11-0{day}T02:00" for day in (1, 2, 3)]
+    assert len(place.lines()) == 7, "the first began twice"
+    assert place.store.backfill("faces", first, last) == []
+
+
+def test_new_data_starts_a_run_and_the_same_data_none(place: Place, tmp_path: Path) -> None:
+    place.go.touch()
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "1.png").write_bytes(b"1")
+    request = {**place.request, "data": f"folder:{photos}"}
+    place.store.ensure(make_schedule(name="faces", every=1, on_data=True, request=request))
+    place.serve()
+    wait_until(lambda: [run.state for run in place.store.runs("faces")] == ["finished"])
+    place.schedulers[0].kill()
+    place.serve()
+    looked = place.store.kept()[0].since
+    wait_until(lambda: place.store.kept()[0].since > looked + timedelta(seconds=3))
+    assert len(place.store.runs("faces")) == 1
+    (photos / "2.png").write_bytes(b"2")
+    wait_until(lambda: [run.state for run in place.store.runs("faces")] == ["finished"] * 2)
+    shutil.rmtree(photos)
+    wait_until(lambda: place.store.runs("faces")[0].state == "failed")
+    assert "there is nothing at" in place.store.runs("faces")[0].sentence
+
+
+def test_a_run_that_cannot_be_started_is_told(place: Place, hook: Any) -> None:
+    place.ensure(3600, webhook_env="HOOK")
+    place.store.run_now("faces")
+    place.store.path.with_name("schedules-logs").write_text("no folder")
+    place.serve()
+    wait_until(lambda: hook.got)
+    assert "schedule faces: run 1 cannot be started: " in hook.got[0]["text"]
+    assert place.state(1) == "claimed"
+
+
+def test_a_run_that_has_told_its_failure_is_not_told_again(place: Place, hook: Any) -> None:
+    place.go.touch()
+    place.ensure(3600, fail="yes", webhook_env="HOOK", workdir=str(place.log.parent), told="yes")
+    number = place.store.run_now("faces")
+    place.serve()
+    wait_until(lambda: place.state(number) == "failed")
+    assert place.store.notices() == []
+    assert hook.got == []
+
+
+def test_a_monitor_is_answered_while_it_serves(place: Place) -> None:
+    place.ensure(1)
+    scheduler = place.serve(metrics="0", log=True)
+    assert scheduler.stderr is not None
+    address = next(line.split()[-1] for line in scheduler.stderr if b"metrics at" in line).decode()
+
+    def says(sample: str) -> bool:
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            return sample in answer.read().decode().splitlines()
+
+    wait_until(lambda: says('gan_pipeline_schedule_running{schedule="faces"} 1'))
+    place.store.pause("faces")
+    assert says('gan_pipeline_schedule_paused{schedule="faces"} 1')
 
 
 @pytest.mark.parametrize("more", [[], ["--runs-too"]])

@@ -186,6 +186,160 @@ def test_a_pause_says_what_became_of_what_was_due_before_it(store: ScheduleStore
     assert store.runs("faces")[0].sentence == "the schedule was paused before it began"
 
 
+# -- data of a day -----------------------------------------------------------------------------------------------------
+
+
+def dated(**times: object) -> Schedule:
+    times = times or {"cron": "30 0 * * *", "timezone": "Europe/Berlin"}
+    return make_schedule(name="photos", request={"data": "folder:/photos/{date}"}, **times)
+
+
+def test_a_run_takes_the_data_of_its_day(store: ScheduleStore) -> None:
+    store.ensure(dated(), START)
+    store.record_due(START + timedelta(days=1), grace=1e9)
+    (claim,) = [claim for claim in store.waiting() if claim.schedule == "photos"]
+    assert claim.due == datetime(2026, 11, 22, 23, 30, tzinfo=UTC)
+    assert claim.request == {"data": "folder:/photos/2026-11-23"}, "in Berlin"
+    assert {str(claim.request) for claim in store.waiting() if claim.schedule == "faces"} == {"{}"}
+
+
+def test_a_backfill_queues_what_has_not_ended_well(store: ScheduleStore) -> None:
+    store.ensure(dated(cron="0 2 * * *"), START)
+    first, last = datetime(2020, 11, 1, tzinfo=UTC), datetime(2020, 11, 3, 2, tzinfo=UTC)
+    days = ["folder:/photos/2020-11-01", "folder:/photos/2020-11-02", "folder:/photos/2020-11-03"]
+    assert [claim.request["data"] for claim in store.backfill("photos", first, last, dry=True)] == days
+    assert store.runs("photos") == []
+    assert len(store.backfill("photos", first, last)) == 3
+    for state in ("finished", "failed"):
+        store.claim_queued()
+        store.claim_queued()  # one at a time
+        (waiting,) = store.waiting()
+        claim = store.begin(waiting.id, parent_mark())
+        assert claim is not None
+        store.end(claim, state, "")
+    assert [run.state for run in store.runs("photos")] == ["queued", "failed", "finished"]
+    assert [claim.request["data"] for claim in store.backfill("photos", first, last)] == days[1:]
+    assert [run.state for run in store.runs("photos")] == ["queued", "queued", "finished"]
+    assert store.notices() == [], "another failure is news again"
+    store.pause("photos", START)
+    assert [run.state for run in store.runs("photos")] == ["skipped", "skipped", "finished"]
+
+
+def test_intervals_are_counted_backwards(store: ScheduleStore) -> None:
+    store.ensure(dated(every=12 * 3600), START)
+    first = datetime(2020, 11, 20, tzinfo=UTC)
+    dues = [claim.due for claim in store.backfill("photos", first, first + timedelta(days=1))]
+    assert dues == [first, first + timedelta(hours=12), first + timedelta(hours=24)]
+
+
+def test_backfills_that_cannot_be(store: ScheduleStore) -> None:
+    store.ensure(dated(every=1), START)
+    day = datetime(2020, 11, 1, tzinfo=UTC)
+    with pytest.raises(RequestError, match="due more than 366 times"):
+        store.backfill("photos", day, day + timedelta(days=1))
+    with pytest.raises(RequestError, match="was never due from"):
+        store.backfill("photos", datetime(2999, 1, 1, tzinfo=UTC), datetime(2999, 1, 2, tzinfo=UTC))
+    with pytest.raises(RequestError, match="the same data whenever it is due"):
+        store.backfill("faces", day, day + timedelta(days=1))
+
+
+# -- data that is looked at --------------------------------------------------------------------------------------------
+
+
+def test_a_run_starts_on_data_that_is_new_and_at_rest(store: ScheduleStore) -> None:
+    """By looks at 10, 20, ...: what they find, and how many runs there are then."""
+    store.delete("faces")
+    watched = make_schedule(name="faces", every=600, on_data=True, request={"data": "folder:/photos"})
+    store.ensure(watched, START)
+    assert store.next_due() is None
+    looks = [("a", 0), ("b", 0), ("b", 1), ("b", 1), ("c", 1), ("c", 1), ("c", 1)]
+    for number, (version, runs) in enumerate(looks, start=1):
+        store.record_due(at(10 * number))
+        store.looked(ScheduleStore(store.path).kept()[0], version, at(10 * number))
+        assert len(store.runs("faces")) == runs, f"look {number}"
+    claim = store.begin(store.waiting()[0].id, parent_mark())
+    assert claim is not None
+    store.looked(store.kept()[0], "c", at(80))
+    assert len(store.runs("faces")) == 1, "one is under way"
+    store.end(claim, "finished", "")
+    store.looked(store.kept()[0], "c", at(90))
+    assert [run.state for run in store.runs("faces")] == ["claimed", "finished"]
+    assert first_due(store.kept()[0], store.kept()[0].since) == at(100)
+
+
+def test_data_that_cannot_be_looked_at_is_a_failure_once(store: ScheduleStore) -> None:
+    store.ensure(make_schedule(name="faces", every=600, on_data=True, request={"data": "folder:/photos"}), START)
+    for minute in (10, 20, 30):
+        store.could_not_look(store.kept()[0], "there is nothing at /photos", at(minute))
+    assert [run.sentence for run in store.runs("faces")] == ["there is nothing at /photos"]
+    assert len(texts(store)) == 1
+    store.looked(store.kept()[0], "a", at(40))
+    store.could_not_look(store.kept()[0], "there is nothing at /photos", at(50))
+    assert len(store.runs("faces")) == 2
+
+
+def test_what_was_found_of_a_schedule_that_was_changed_meanwhile_does_not_count(store: ScheduleStore) -> None:
+    watched = make_schedule(name="faces", every=600, on_data=True, request={"data": "folder:/photos"})
+    store.ensure(watched, START)
+    before = store.kept()[0]
+    store.looked(before, "a", at(10))
+    store.pause("faces", at(15))
+    store.looked(before, "a", at(20))
+    assert store.runs("faces") == []
+
+
+# -- notices -----------------------------------------------------------------------------------------------------------
+
+
+def texts(store: ScheduleStore) -> list[str]:
+    """Of a process that comes anew."""
+    return [notice.text for notice in ScheduleStore(store.path).notices()]
+
+
+def test_what_a_stopped_scheduler_missed_is_one_notice(store: ScheduleStore) -> None:
+    store.record_due(at(61), grace=30)
+    (text,) = texts(store)
+    assert text == (
+        "schedule faces: run 6 skipped: the scheduler was not running until 60 s later; "
+        "so was what was due at 5 times before"
+    )
+    store.record_due(at(61), grace=30)
+    assert len(texts(store)) == 1
+
+
+def test_a_failed_run_is_a_notice_unless_it_has_told_its_end_itself(store: ScheduleStore) -> None:
+    for minute, told in ((10, False), (20, True)):
+        store.record_due(at(minute))
+        claim = store.begin(store.waiting()[0].id, parent_mark())
+        assert claim is not None
+        store.end(claim, "failed", "the disk is full", told)
+    assert texts(store) == ["schedule faces: run 1 failed: the disk is full"]
+    store.told(store.notices()[0])
+    assert texts(store) == []
+    (trouble,) = store.show("faces").troubles(at(20), timedelta(minutes=10))
+    store.note("faces", {}, trouble)
+    assert texts(store) == [], "what the run has told is known by what health finds, too"
+
+
+def test_late_is_what_no_scheduler_has_seen(store: ScheduleStore) -> None:
+    patience = timedelta(minutes=10)
+    store.note_late(patience, at(20))
+    assert texts(store) == []
+    store.note_late(patience, at(21))
+    late = "schedule faces: late: was due 2026-11-22 12:10:00 UTC, and nothing has started it"
+    assert texts(store) == [late]
+    store.ensure(every(5), at(22))  # 10 and 20 are written down, and still nothing is done about them
+    store.note_late(patience, at(23))
+    assert texts(store) == [late]
+    store.record_due(at(23))
+    assert store.list(at(27))[0].overdue == at(27)
+
+
+def test_yesterdays_notices_are_no_news(store: ScheduleStore) -> None:
+    store.record_due(at(61), grace=30)
+    assert store.notices(datetime.now(UTC) + timedelta(days=2)) == []
+
+
 # -- stores of before --------------------------------------------------------------------------------------------------
 
 BEFORE = """
@@ -225,6 +379,7 @@ def test_a_store_that_apscheduler_kept_is_taken_over(tmp_path: Path) -> None:
     database.close()
     for _ in range(2):  # the second time it is a store of today
         store = ScheduleStore(tmp_path / "schedules.db")
+        assert {run.begun for run in store.runs()} == {None}
         faces, paused = store.kept()
         assert (faces.schedule.every, faces.anchor, faces.since, faces.paused) == (600, at(0), at(10), None)
         assert Request.parse(faces.schedule.request).command == "retrain"

@@ -313,7 +313,7 @@ def test_health(server: KfpServer, schedules: Scheduler) -> None:
     grace = timedelta(minutes=10)
 
     def troubles() -> list[str]:
-        return [*schedules.show("nightly").troubles(datetime.now(UTC), grace)]
+        return [trouble.sentence for trouble in schedules.show("nightly").troubles(datetime.now(UTC), grace)]
 
     assert troubles()[0].startswith("late: was due ")
     server.tick(datetime.now(UTC))
@@ -325,6 +325,24 @@ def test_health(server: KfpServer, schedules: Scheduler) -> None:
     assert troubles() == []
     schedules.pause("nightly")
     assert schedules.show("nightly").overdue is None
+
+
+def test_health_tells_a_webhook_once(
+    server: KfpServer, schedules: Scheduler, hook: Any, ask: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a cron job that has nothing but the file of before; a retraining that tells its own end is left to it."""
+    server.now = datetime.now(UTC) - timedelta(days=3)
+    schedules.ensure(nightly())
+    schedules.ensure(nightly(name="talks", request={**TINY, "command": "retrain", "webhook_env": "OWN"}))
+    server.tick(datetime.now(UTC))
+    for run in server.runs.values():
+        run.state = "FAILED"
+    monkeypatch.setenv("KF_PIPELINES_ENDPOINT", server.address)
+    for _ in range(2):
+        answer = ask("schedule", "health", "--engine", "cluster", "--webhook-env", "HOOK")
+        assert (answer.code, answer.err) == (1, "")
+    (message,) = hook.got
+    assert (message["engine"], message["schedule"], message["event"]) == ("cluster", "nightly", "failed")
 
 
 def test_a_start_and_an_end(server: KfpServer, schedules: Scheduler) -> None:
