@@ -55,28 +55,29 @@ def _decide(request: Request, metadata: TableMetadata, champion: Champion) -> Re
     # The files of the champion, not what was written down of them: other code takes other digests of an equal recipe.
     generator = Champion.generator(request.champion)
     before = Lineage.of_folder(generator) if generator else champion.lineage
-    if not version or before is None:
-        return Result(train=True, sentence=f"{name} has no champion yet: training the first")
     recipe = parse_recipe(request.model | {"data": metadata.options}, origin="the recipe")
     data, digest = metadata.fingerprint, recipe_digest(recipe)
     here = Lineage(recipe=recipe.name, recipe_digest=digest, data_fingerprint=data, seed=request.seed)
-    changed = ["data"] if before.data_fingerprint != data else []
-    changed += ["recipe"] if before.recipe_digest != digest else []
-    if request.force:
+    if request.force and version:
         return Result(train=True, sentence=f"training whatever has changed since version {version}: --force")
+    changed = ["data"] if before is None or before.data_fingerprint != data else []
+    changed += ["recipe"] if before is None or before.recipe_digest != digest else []
     if not changed:
         return Result(
             train=False,
             sentence=f"nothing to train: data ({data[:8]}) and recipe ({here.recipe}) are those of "
             f"the champion, version {version} of {name}; --force trains all the same",
         )
-    for judged in champion.judged:
+    for judged in () if request.force else champion.judged:
         stale = judged.decision == "kept" and judged.against != version
         if not stale and judged.lineage.same_training(here):
+            decision = "kept out" if judged.decision == "kept" else judged.decision
+            against = f" against the champion, version {version}" if version else ""
             return Result(
                 train=False,
                 sentence=f"nothing to train: version {judged.version} of {name} is of the same data, recipe and "
-                f"seed and was {judged.decision}{' out' if judged.decision == 'kept' else ''} against the "
-                f"champion, version {version}; --force trains all the same",
+                f"seed and was {decision}{against}; --force trains all the same",
             )
+    if not version:
+        return Result(train=True, sentence=f"{name} has no champion yet: training the first")
     return Result(train=True, sentence=f"{' and '.join(changed)} changed since the champion, version {version}")

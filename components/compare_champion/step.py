@@ -1,4 +1,4 @@
-"""Compares the challenger with the champion: same data, same extractor, same number of images, same latents."""
+"""Compares the challenger with the recipe's floors, then with the champion: same data, extractor, number, latents."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from components.artifacts import Champion, Comparison
+from components.artifacts import Champion, Comparison, Figures
 from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.champions import GENERATOR_FOLDER
 from gan_models.atomic import new_folder
 from gan_models.errors import RequestError
+from gan_models.metrics.floors import shortfalls
 from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Evaluation
 
@@ -30,6 +31,7 @@ class Request(StageRequest):
     challenger: Path
     champion: Path
     dataset: Path
+    report: Path  # the folder of evaluate_gan: the challenger's figures
     evaluation: Evaluation
     output: Path
     cache_dir: Path = Field(default_factory=default_cache)
@@ -39,7 +41,9 @@ class Request(StageRequest):
 def run(request: Request, stage: Stage) -> Comparison:
     """Measures both and decides; RequestError where the challenger does not fit the data, or images are too few."""
     champion = Champion.read(request.champion)
-    if champion.version:
+    if short := shortfalls(request.evaluation.floors, Figures.read(request.report).metrics):
+        result = Comparison(promote=False, reason=short, champion=champion.version)
+    elif champion.version:
         result = _compare(request, champion.version, stage)
     else:
         result = Comparison(promote=True, reason=f"{champion.model} has no champion: this is the first", champion="")
@@ -73,7 +77,8 @@ def _compare(request: Request, version: str, stage: Stage) -> Comparison:
         champion = features(request.champion / GENERATOR_FOLDER)
     except RequestError as error:  # of other classes, say: there is nothing to measure it by
         reason = (
-            f"the champion, version {version}, cannot be judged on this data ({error}); promote by hand if it is due"
+            f"not compared with it: the champion, version {version}, cannot be judged on this data ({error}); promote "
+            "by hand if it is due"
         )
         return Comparison(promote=False, reason=reason, champion=version)
     seen = Compared(challenger, reference, own_classes=judge.knows_classes, k=request.evaluation.neighbours)

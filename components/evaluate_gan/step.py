@@ -10,6 +10,7 @@ from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from gan_models.atomic import new_folder, write_text
 from gan_models.errors import RequestError
+from gan_models.metrics.floors import shortfalls
 from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Evaluation
 
@@ -55,6 +56,8 @@ def run(request: Request, stage: Stage) -> Findings:
     material = collect(request.generator, judge, evaluation.samples, seed)
     with stage.progress("comparing", 2) as bar:
         findings = find(material, judge, k=evaluation.neighbours, seed=seed)
+        if short := shortfalls(evaluation.floors, findings.metrics):
+            findings.notes.append(f"The generator is {short}: a retraining would not make it the champion.")
         findings.truncation = truncation_curve(material, judge, evaluation.truncations, seed)
         bar.advance()
         with new_folder(request.output) as target:

@@ -9,13 +9,16 @@ from components.tracking.backend import champions_of
 from components.tracking.champions import GENERATOR_FOLDER, Champions, Lineage, Verdict, Version, now, with_alias
 from gan_models.atomic import new_folder
 from gan_models.errors import RequestError
+from gan_models.metrics.floors import shortfalls
 from gan_models.metrics.scores import deciding
+from gan_models.recipes.schema import Evaluation
 
 
 class Request(StageRequest):
     """Whose champion, and where it goes."""
 
     model_name: str
+    evaluation: Evaluation
     output: Path  # folder to write: champion.json and, where there is a champion, generator/
 
 
@@ -28,9 +31,14 @@ def run(request: Request, stage: Stage) -> Champion:
     """
     registry = champions_of(stage.context.tracking_uri)
     versions = registry.versions(request.model_name)
-    if with_alias(versions) is None and (best := _best(registry, versions, stage.context.run_id)):
-        _crown(registry, best, stage)
-        versions = registry.versions(request.model_name)
+    if with_alias(versions) is None:
+        reaching = [v for v in versions if not shortfalls(request.evaluation.floors, v.verdict.figures)]
+        if len(reaching) < len(versions):
+            passed_over = len(versions) - len(reaching)
+            stage.note(f"{passed_over} of {len(versions)} registered versions do not reach the recipe's floors")
+        if best := _best(registry, reaching, stage.context.run_id):
+            _crown(registry, best, stage)
+            versions = registry.versions(request.model_name)
     champion = _champion(versions, stage.context.run_id)
     with new_folder(request.output) as target:
         result = Champion(model=request.model_name)
@@ -54,18 +62,18 @@ def _best(registry: Champions, versions: list[Version], run_id: str) -> Version 
     """
     left = [v for v in versions if v.run_id != run_id and v.verdict.decision != "rolled back"]
     newest = next((v for v in left if registry.lineage(v)), None)
-    figure = deciding(newest.verdict.figures) if newest else ""
+    figure = deciding(newest.verdict.known) if newest else ""
     if newest is None or newest.lineage is None or not figure:
         return newest
     data = newest.lineage.data_fingerprint
-    rivals = [v for v in left if v.lineage and v.lineage.data_fingerprint == data and figure in v.verdict.figures]
-    return min(rivals, key=lambda v: v.verdict.figures[figure])
+    rivals = [v for v in left if v.lineage and v.lineage.data_fingerprint == data and figure in v.verdict.known]
+    return min(rivals, key=lambda v: v.verdict.known[figure])
 
 
 def _crown(registry: Champions, best: Version, stage: Stage) -> None:
     """A first retraining has to beat what there is."""
-    figure = deciding(best.verdict.figures)
-    value = f", {figure} {best.verdict.figures[figure]:.4g}" if figure else ""
+    figure = deciding(best.verdict.known)
+    value = f", {figure} {best.verdict.known[figure]:.4g}" if figure else ""
     reason = f"the best that was registered before the first retraining{value}"
     registry.judge(
         best,

@@ -48,7 +48,7 @@ def run(request: Request, stage: Stage) -> Outcome:
     headline = {name: found.metrics[name] for name in found.headline}
     figures = {**headline, **{f"comparison/{name}": value for name, value in compared.figures.items()}}
     decision: Literal["promoted", "kept"] = "promoted" if promote else "kept"
-    verdict = Verdict(decision=decision, reason=reason, against=compared.champion, at=now(), figures=figures)
+    verdict = Verdict(decision=decision, reason=reason, against=compared.champion, at=now(), figures={**figures})
     lineage = Lineage.of_folder(request.selected)
     registry.judge(version, verdict, lineage)
     outcome = Outcome(
@@ -58,13 +58,13 @@ def run(request: Request, stage: Stage) -> Outcome:
         model=model,
         version=number,
         champion=number if promote else held,
-        figures=figures,
+        figures=verdict.known,
         artifacts=request.model_dump(include={"dataset", "selected", "report", "samples"}),
     )
     outcome.write(Path(stage.context.state_dir))
     stage.note(outcome.sentence)
     stage.log_params({"lineage": lineage, "model": model, "version": number})
-    stage.log_metrics(figures)
+    stage.log_metrics(verdict.known)
     tags = {"decision": decision, "model": f"{model} version {number}", "champion": outcome.champion}
     stage.headline({}, f"**Retraining** {outcome.sentence}", {f"gan_pipeline.{key}": v for key, v in tags.items()})
     return outcome
@@ -75,6 +75,4 @@ def _sentence(model: str, version: str, verdict: Verdict, held: str) -> str:
     if verdict.decision == "promoted":
         return f"version {version} of {model} is the champion now: {verdict.reason}"
     stays = f"version {held} of {model} stays the champion" if held else f"{model} stays without a champion"
-    if held != verdict.against or "comparison/difference" in verdict.figures:
-        return f"{stays}; version {version} is {verdict.reason}"
-    return f"{stays}: {verdict.reason}"  # the two could not be compared
+    return f"{stays}; version {version} is {verdict.reason}"

@@ -8,20 +8,22 @@ without doing anything twice.
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from gan_models.errors import RequestError, RunError, unknown_name
 from gan_models.files import INFO_FILE, RECIPE_FILE
-from gan_models.recipes import recipe_digest
+from gan_models.metrics.floors import shortfalls
+from gan_models.recipes import Recipe, recipe_digest
 from gan_models.recipes.loading import parse_recipe
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -30,6 +32,7 @@ BY_HAND = "by hand"
 _WAIT_SECONDS = 0.5
 
 Decision = Literal["promoted", "kept", "rolled back", ""]
+T = TypeVar("T")
 
 
 class Lineage(BaseModel):
@@ -49,7 +52,7 @@ class Lineage(BaseModel):
     def of_folder(cls, folder: Path) -> Lineage:
         """Of a generator folder, whatever version wrote it; torch is not needed for that."""
         info = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
-        recipe = parse_recipe(yaml.safe_load((folder / RECIPE_FILE).read_text(encoding="utf-8")), str(folder))
+        recipe = _recipe_of(folder)
         facts = {name: info[name] for name in ("data_fingerprint", "seed", "step")}
         return cls(recipe=recipe.name, recipe_digest=recipe_digest(recipe), **facts)
 
@@ -61,7 +64,18 @@ class Verdict(BaseModel):
     reason: str = ""
     against: str = ""  # the version that was the champion then; empty: there was none
     at: str = ""
-    figures: dict[str, float] = {}
+    figures: dict[str, float | None] = {}
+    """By full names; None: it was not a number, which JSON cannot hold."""
+
+    @field_validator("figures")
+    @classmethod
+    def _numbers(cls, figures: dict[str, float | None]) -> dict[str, float | None]:
+        return {name: None if value is None or not math.isfinite(value) else value for name, value in figures.items()}
+
+    @property
+    def known(self) -> dict[str, float]:
+        """The figures that are numbers."""
+        return {name: value for name, value in self.figures.items() if value is not None}
 
 
 class Version(BaseModel):
@@ -111,7 +125,7 @@ class Champions(ABC):
         return found
 
     def promote(self, model: str, version: str | None = None) -> str:
-        """Makes a version the champion, by hand; default: the newest. Returns a sentence on it.
+        """Makes a version the champion, by hand, whatever its figures; default: the newest. Returns a sentence on it.
 
         RequestError where there is no such version, or it is no generator of ours.
         """
@@ -124,10 +138,12 @@ class Champions(ABC):
         if lineage is None:
             raise RequestError(f"version {chosen.version} of {model} is no generator of gan-pipeline: promote another")
         against, figures = champion.version if champion else "", chosen.verdict.figures
-        verdict = Verdict(decision="promoted", reason=BY_HAND, against=against, at=now(), figures=figures)
+        short = shortfalls(self._floors(chosen), figures)
+        reason = f"{BY_HAND}, though {short}" if short else BY_HAND
+        verdict = Verdict(decision="promoted", reason=reason, against=against, at=now(), figures=figures)
         self.judge(chosen, verdict, lineage)
         before = f", version {against} was" if against else ""
-        return f"version {chosen.version} of {model} is the champion now{before}"
+        return f"version {chosen.version} of {model} is the champion now{before}{f'; it is {short}' if short else ''}"
 
     def roll_back(self, model: str) -> str:
         """Gives the alias back to the version that held it before; RequestError where none did. Returns a sentence."""
@@ -167,20 +183,33 @@ class Champions(ABC):
 
     def lineage(self, version: Version) -> Lineage | None:
         """As it was written down, else from the files; None where it is no generator of ours."""
-        return version.lineage or self._from_files(version)
+        return version.lineage or self._from_files(version, Lineage.of_folder)
 
     def lineage_today(self, version: Version) -> Lineage | None:
         """As this code reads the version's files, so that it compares with a recipe of today; else as written down."""
         try:
-            return self._from_files(version) or version.lineage
+            return self._from_files(version, Lineage.of_folder) or version.lineage
         except (RequestError, RunError):  # files that are gone, or a recipe that nobody can read any more
             return version.lineage
 
-    def _from_files(self, version: Version) -> Lineage | None:
+    def _floors(self, version: Version) -> Mapping[str, float | None]:
+        """Those of the recipe that it was made by; none where that cannot be read any more."""
+        try:
+            recipe = self._from_files(version, _recipe_of)
+        except (RequestError, RunError):
+            return {}
+        return recipe.evaluation.floors if recipe else {}
+
+    def _from_files(self, version: Version, read: Callable[[Path], T]) -> T | None:
+        """What is read of its generator folder, where it has one."""
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / GENERATOR_FOLDER
             there = self.download_generator(version, folder, (INFO_FILE, RECIPE_FILE))
-            return Lineage.of_folder(folder) if there else None
+            return read(folder) if there else None
+
+
+def _recipe_of(folder: Path) -> Recipe:
+    return parse_recipe(yaml.safe_load((folder / RECIPE_FILE).read_text(encoding="utf-8")), str(folder))
 
 
 def with_alias(versions: Sequence[Version], alias: str = CHAMPION) -> Version | None:

@@ -129,8 +129,19 @@ def deciding(figures: Collection[str]) -> str:
     'FD-classifier-test-5000'
     """
     selecting = [name for name, metric in METRICS.items() if metric.selects]
-    wanted = [each for name in reversed(selecting) for each in (name, METRICS[name].published) if each]
-    return next((name for start in wanted for name in figures if name.startswith(f"{start}-")), "")
+    return next((found for name in reversed(selecting) if (found := figure_of(name, figures))), "")
+
+
+def figure_of(metric: str, figures: Collection[str]) -> str:
+    """Of full names, that of a metric's figure; "" where there is none.
+
+    >>> figure_of("FD", ["FD-gap-classifier-test-5000", "FD-classifier-test-5000"])
+    'FD-classifier-test-5000'
+    """
+    known = METRICS.get(metric)
+    called = (metric, known.published) if known and known.published else (metric,)
+    starts = tuple(f"{each}-{extractor}-" for each in called for extractor in EXTRACTORS)
+    return next((name for name in figures if name.startswith(starts) and not name.endswith("-std")), "")
 
 
 def metric_name(metric: str, extractor: str, count: int, split: str | None = None) -> str:

@@ -8,9 +8,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from gan_models.errors import RequestError
 from gan_models.families import FAMILIES
@@ -154,6 +155,21 @@ class Selection(Section):
     samples: PositiveInt = Field(1000, description="images drawn from each kept checkpoint")
 
 
+FLOORS = {"recall": 0.1, "coverage": 0.3}
+"""What a collapsed generator does not reach, and others do: the least of the built-in recipes on digits are 0.30 and
+0.70 (benchmarks/zoo.jsonl). A distance has no floor by default: what is near depends on data and extractor."""
+
+Floor = Annotated[
+    Annotated[float, Field(allow_inf_nan=False)] | None,
+    Field(description="the least that will do, the most where lower is better; null: no such floor"),
+]
+
+
+def _with_usual_floors(given: Any) -> Any:
+    """As in a section, what is left out is as by default."""
+    return {**FLOORS, **given} if isinstance(given, Mapping) else given
+
+
 class Evaluation(Section):
     """How the chosen generator is judged, on the test split."""
 
@@ -163,6 +179,9 @@ class Evaluation(Section):
     neighbours: PositiveInt = Field(5, description="nearest neighbours k of precision, recall, density and coverage")
     truncations: tuple[Annotated[float, Field(ge=0.02)], ...] = Field(
         (), description="thresholds that latents are also cut off at, for a curve of IS against FD"
+    )
+    floors: Annotated[dict[str, Floor], BeforeValidator(_with_usual_floors)] = Field(
+        {**FLOORS}, description="figures by their metrics without which no generator becomes the champion"
     )
 
 

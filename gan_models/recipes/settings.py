@@ -79,6 +79,11 @@ def _section(field: Node, values: Mapping[str, Any], prefix: str) -> Iterator[Se
         below, value, key = fields[name], values[name], f"{prefix}{name}"
         if "const" in below:
             yield Setting(key, value, _TAGS[name], " | ".join(names), default)
+        elif isinstance(value, dict) and "additionalProperties" in below:  # of names that the schema does not know
+            leaf, usual = below["additionalProperties"], below["default"]
+            yield Setting(key, None, below["description"], "", None, is_section=True)
+            for each, inner in value.items():
+                yield Setting(f"{key}.{each}", inner, leaf["description"], _words(leaf), usual.get(each))
         elif isinstance(value, dict):
             meaning = below.get("description") or _summary(_form(below, value)[0])
             yield Setting(key, None, meaning, "", None, is_section=True)

@@ -47,7 +47,7 @@ def list_(tracking_uri: TrackingOption = None, as_json: JsonOption = False) -> i
             continue
         lineage = registry.lineage(champion)
         made_of = (lineage.recipe, lineage.data_fingerprint[:8]) if lineage else ("", "")
-        figure = next((f"{each} {value:.4g}" for each, value in champion.verdict.figures.items()), "")
+        figure = next((f"{each} {_number(value)}" for each, value in champion.verdict.figures.items()), "")
         rows.append((name, champion.version, count, *made_of, figure, champion.verdict.at[:16].replace("T", " ")))
     _table(("model", "champion", "versions", "recipe", "data", "figure", "since"), rows)
     return 0
@@ -91,7 +91,7 @@ def promote(
     version: Annotated[str | None, Option(metavar="N", help="[default: the newest]")] = None,
     tracking_uri: TrackingOption = None,
 ) -> int:
-    """Make a version the champion by hand."""
+    """Make a version the champion by hand; the recipe's floors hold nobody back, but it is said where one is missed."""
     typer.echo(_registry(tracking_uri).promote(model, version))
     return 0
 
@@ -123,8 +123,12 @@ def _show_champion(champion: Version) -> None:
     typer.echo(f"run        {champion.run_id or 'unknown'} (in MLflow: {champion.mlflow_run_id or 'unknown'})")
     typer.echo(f"because    {champion.verdict.reason or 'unknown'}")
     for name, value in champion.verdict.figures.items():
-        typer.echo(f"           {name} {value:.4g}")
+        typer.echo(f"           {name} {_number(value)}")
     typer.echo("")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -55,6 +55,5 @@ def retraining_pipeline(
         changes = chain.add("prepare_data", "find_champion", "check_changes")
         with dsl.If(changes.output == "train", name="something-changed"):
             chain.add(*(name for name in stages_of("retraining") if name not in chain.tasks))
-    chain.tasks["compare_champion"].after(chain.tasks["evaluate_gan"])
     # It registers what it exports, and each run has a version of its own.
     chain.tasks["export_samples"].set_caching_options(enable_caching=False)

@@ -16,6 +16,7 @@ from components.prepare_data.sources import parse_source, toys_with
 from components.tracking.backend import default_address, tracker_of
 from gan_models.errors import RequestError
 from gan_models.metrics.choice import check_evaluation
+from gan_models.metrics.floors import check_floors
 from gan_models.recipes import Recipe, load_recipe, model_document
 from gan_models.recipes.loading import parse_recipe
 from pipeline.request.request import Request
@@ -122,6 +123,7 @@ def make_plan(request: Request, elsewhere: Elsewhere | None = None) -> Plan:
     _check_needs(recipe, carried)
     if elsewhere is None:
         check_evaluation(recipe.evaluation)
+    check_floors(recipe, labelled=bool(unseen) or "labels" in carried)
     place, version = recipe.data.source, UNSEEN
     if unseen and elsewhere:  # the first stage there says what is wrong with them
         elsewhere.check(unseen, place)

@@ -34,6 +34,7 @@ SETTINGS = [
     "evaluation.samples=100",
     "export.samples=4",
 ]
+NO_FLOORS = "evaluation.floors={recall: null, coverage: null}"  # a few steps teach nobody to draw
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class Place:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     def request(self, steps: int = 20) -> list[str]:
-        sets = [word for setting in [*SETTINGS, f"training.steps={steps}"] for word in ("--set", setting)]
+        settings = [*SETTINGS, NO_FLOORS, f"training.steps={steps}"]
+        sets = [word for setting in settings for word in ("--set", setting)]
         options = ["--model", "digits", "--warm-start", "--webhook-env", "HOOK"]
         return ["--data", "folder:images", "--workdir", "runs/digits", *options, *sets]
 
@@ -140,6 +142,18 @@ def test_the_first_becomes_the_champion(first: dict[str, Any], place: Place) -> 
     assert first["sentence"] == "version 1 of digits is the champion now: digits has no champion: this is the first"
     assert set(first["artifacts"]) == {"dataset", "generator", "evaluation", "samples"}
     assert all(Path(path).is_dir() for path in first["artifacts"].values())
+
+
+def test_the_first_becomes_none_where_it_falls_short_of_a_floor(first: dict[str, Any], place: Place) -> None:
+    """Nor is it trained again, unless something changed."""
+    ask = ["--model", "strict", "--workdir", "runs/strict", "--set", "evaluation.floors={coverage: 1.0}"]
+    report = place.retrain(*ask)
+    assert (report["decision"], report["version"], report["champion"]) == ("kept", "1", "")
+    assert report["sentence"].startswith("strict stays without a champion; version 1 is short of the recipe's floors (")
+    assert "coverage-classifier-test-100 is 0" in report["sentence"]
+    again = place.retrain(*ask)
+    assert again["decision"] == "unchanged"
+    assert "version 1 of strict is of the same data, recipe and seed and was kept out;" in again["sentence"]
 
 
 def test_on_equal_data_it_stops_after_the_preparation_with_a_sentence(

@@ -62,8 +62,17 @@ def test_the_champion_s_own_recipe_counts_whatever_digest_was_written_down(
     assert not check(recipe_digest="f" * 16).train
 
 
-def test_the_first_is_always_trained(check) -> None:
-    assert check(version="").sentence == "faces has no champion yet: training the first"
+def test_the_first_is_trained_unless_the_same_was_kept_out(check) -> None:
+    """It fell short of the recipe's floors: the same training would, every night."""
+    first = "faces has no champion yet: training the first"
+    assert check(version="").sentence == first
+    short = {"version": "1", "decision": "kept", "against": ""}
+    other_data = {**short, "lineage": {"data_fingerprint": "f" * 64}}
+    result = check(version="", judged=[short])
+    assert not result.train
+    assert "version 1 of faces is of the same data, recipe and seed and was kept out;" in result.sentence
+    assert check(version="", judged=[short], force=True).sentence == first
+    assert check(version="", judged=[other_data]).sentence == first
 
 
 @pytest.mark.parametrize(

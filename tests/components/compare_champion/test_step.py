@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from components.artifacts import Champion, Comparison
+from components.artifacts import Champion, Comparison, Figures
 from components.compare_champion import step
 from components.context import RunContext
 from components.stage.stage import open_stage
@@ -63,7 +63,12 @@ def write(folder: Path, noise: int, shape: tuple[int, int, int] = (1, 8, 8)) -> 
 
 @pytest.fixture
 def compare(dataset: Path, tmp_path: Path, cache: Path, generators: None):
-    def compare(challenger: int, champion: int | None, shape: tuple[int, int, int] = (1, 8, 8)) -> Comparison:
+    def compare(
+        challenger: int, champion: int | None, shape: tuple[int, int, int] = (1, 8, 8), recall: float = 0.6
+    ) -> Comparison:
+        figures = {"recall-classifier-test-200": recall, "coverage-classifier-test-200": 0.9}
+        (tmp_path / "report").mkdir()
+        Figures(metrics=figures, headline=list(figures), extractor={}).write(tmp_path / "report")
         folder = tmp_path / "champion"
         folder.mkdir()
         version = "" if champion is None else "3"
@@ -74,6 +79,7 @@ def compare(dataset: Path, tmp_path: Path, cache: Path, generators: None):
             challenger=write(tmp_path / "challenger", challenger),
             champion=folder,
             dataset=dataset,
+            report=tmp_path / "report",
             evaluation=Evaluation(extractor="classifier", samples=200),
             output=tmp_path / "comparison",
             cache_dir=cache,
@@ -120,3 +126,17 @@ def test_a_champion_of_another_shape_stays_and_says_what_to_do(compare) -> None:
     assert not result.promote
     assert "cannot be judged on this data" in result.reason
     assert "promote by hand" in result.reason
+
+
+SHORT = "short of the recipe's floors (recall-classifier-test-200 is 0.02, at least 0.1 is asked for)"
+
+
+def test_the_first_that_is_short_of_a_floor_is_no_champion(compare) -> None:
+    """With no champion before it, a collapsed generator would be crowned whatever it draws."""
+    result = compare(challenger=5, champion=None, recall=0.02)
+    assert (result.promote, result.reason, result.champion) == (False, SHORT, "")
+
+
+def test_what_is_better_than_the_champion_and_short_of_a_floor_is_kept_out(compare) -> None:
+    result = compare(challenger=5, champion=60, recall=0.02)
+    assert (result.promote, result.reason, result.champion) == (False, SHORT, "3")

@@ -19,8 +19,10 @@ from components.tracking.mlflow.client import connect, sqlite_uri
 from components.tracking.mlflow.runs import RUN_TAG
 from gan_models.errors import RequestError, RunError
 from gan_models.recipes import load_recipe, recipe_digest
+from gan_models.recipes.schema import Evaluation
 
 RECIPE = load_recipe("dcgan")
+ANY_FIGURES = Evaluation(floors={"recall": None, "coverage": None})
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +58,13 @@ def registry(store: str) -> MlflowChampions:
 
 @pytest.fixture
 def decide(store: str, tmp_path: Path, registry: MlflowChampions):
-    def decide(promote: bool, run: str = "new", difference: float = -1.0) -> Outcome:
+    def decide(
+        promote: bool, run: str = "new", difference: float = -1.0, reason: str = "", champion: str = "1"
+    ) -> Outcome:
         figures = {"challenger": 3.0, "champion": 4.0, "difference": -1.0, "low": -2.0, "high": -0.5}
         figures["difference"] = difference
-        reason = "better" if promote else "worse"
-        compared = Comparison(promote=promote, reason=reason, champion="1", figures=figures)
+        reason = reason or ("better" if promote else "worse")
+        compared = Comparison(promote=promote, reason=reason, champion=champion, figures=figures)
         folders = {name: tmp_path / name for name in ("comparison", "dataset", "report", "samples")}
         for folder in folders.values():
             folder.mkdir(exist_ok=True)
@@ -134,10 +138,10 @@ def test_a_decision_by_hand_in_between_stands(
     assert "not compared with it: the champion changed from version 1" in outcome.sentence
 
 
-def find_champion(store: str, folder: Path, run: str) -> Champion:
+def find_champion(store: str, folder: Path, run: str, evaluation: Evaluation = ANY_FIGURES) -> Champion:
     context = RunContext(run_id=run, state_dir=str(folder / "state"), tracking_uri=store, relay="external")
     with open_stage("find_champion", context) as stage:
-        return find.run(find.Request(model_name="faces", output=folder / "champion"), stage)
+        return find.run(find.Request(model_name="faces", evaluation=evaluation, output=folder / "champion"), stage)
 
 
 def test_a_run_that_promoted_and_was_killed_finds_the_champion_that_it_was_compared_with(
@@ -238,10 +242,59 @@ def test_its_own_version_and_what_was_taken_back_are_no_champions(
     assert find_champion(store, tmp_path, "run-1").version == ""
 
 
+RECALL, COVERAGE = "recall-classifier-test-5000", "coverage-classifier-test-5000"
+
+
+@pytest.mark.parametrize(
+    ("recalls", "best"), [((0.02, 0.6), "2"), ((0.6, None), "1"), ((0.02, None), ""), ((0.6, 0.6), "1")]
+)
+def test_of_what_is_registered_only_what_reaches_the_floors_becomes_the_one_to_beat(
+    registered: Callable[..., str], tmp_path: Path, recalls: tuple[float | None, ...], best: str
+) -> None:
+    """The first version has the better distance."""
+    store = registered(("a", 0.4), ("a", 0.5))
+    registry = MlflowChampions(store)
+    for version, recall in zip(reversed(registry.versions("faces")), recalls, strict=True):
+        figures = {**version.verdict.figures, RECALL: recall, COVERAGE: 0.9}
+        registry.judge(version, Verdict(figures=figures), version.lineage)
+    found = find_champion(store, tmp_path, "a retraining", Evaluation())
+    champion = with_alias(registry.versions("faces"))
+    assert (found.version, champion.version if champion else "") == (best, best)
+
+
+def test_without_a_champion_what_falls_short_is_kept_and_said(decide, registry: MlflowChampions, store: str) -> None:
+    connect(store).delete_registered_model_alias("faces", "champion")
+    reason = "short of the recipe's floors (recall-classifier-test-5000 is 0.02, at least 0.1 is asked for)"
+    outcome = decide(False, reason=reason, champion="")
+    assert (outcome.decision, outcome.champion) == ("kept", "")
+    assert outcome.sentence == f"faces stays without a champion; version 2 is {reason}"
+    assert with_alias(registry.versions("faces")) is None
+
+
+def test_by_hand_anything_may_be_the_champion_and_what_it_falls_short_of_is_said(registry: MlflowChampions) -> None:
+    new, old = registry.versions("faces")
+    registry.judge(new, Verdict(figures={RECALL: 0.02, COVERAGE: 0.9}), new.lineage)
+    short = f"short of the recipe's floors ({RECALL} is 0.02, at least 0.1 is asked for)"
+    assert registry.promote("faces", "2") == f"version 2 of faces is the champion now, version 1 was; it is {short}"
+    champion = with_alias(registry.versions("faces"))
+    assert champion is not None
+    assert (champion.version, champion.verdict.reason) == ("2", f"by hand, though {short}")
+    registry.judge(old, Verdict(figures={RECALL: 0.6, COVERAGE: 0.9}), old.lineage)
+    assert registry.promote("faces", "1") == "version 1 of faces is the champion now, version 2 was"
+
+
+def test_a_figure_that_is_no_number_is_missing_when_it_is_read_again(decide, registry: MlflowChampions) -> None:
+    outcome = decide(False, difference=float("nan"))
+    assert "comparison/difference" not in outcome.figures
+    new, _ = registry.versions("faces")
+    assert new.verdict.figures["comparison/difference"] is None
+    assert new.verdict.known["comparison/challenger"] == 3.0
+
+
 def test_no_model_of_that_name_is_no_champion_yet(store: str, tmp_path: Path) -> None:
     context = RunContext(state_dir=str(tmp_path), tracking_uri=store, relay="external")
     with open_stage("find_champion", context) as stage:
-        result = find.run(find.Request(model_name="cats", output=tmp_path / "champion"), stage)
+        result = find.run(find.Request(model_name="cats", evaluation=ANY_FIGURES, output=tmp_path / "champion"), stage)
     assert result.version == ""
 
 
@@ -250,7 +303,7 @@ def test_without_tracking_there_is_no_registry(tmp_path: Path) -> None:
         open_stage("find_champion", RunContext(state_dir=str(tmp_path))) as stage,
         pytest.raises(RequestError, match="needs MLflow"),
     ):
-        find.run(find.Request(model_name="faces", output=tmp_path / "champion"), stage)
+        find.run(find.Request(model_name="faces", evaluation=ANY_FIGURES, output=tmp_path / "champion"), stage)
 
 
 def test_a_generator_that_never_arrives_is_a_sentence(decide, monkeypatch: pytest.MonkeyPatch) -> None:

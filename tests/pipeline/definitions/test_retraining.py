@@ -68,6 +68,8 @@ def test_nothing_is_installed_at_run_time(document: dict[str, Any]) -> None:
         (["--webhook-env", "a-b"], "'a-b'"),
         (["--model", "a/b"], "without / and :"),
         (["--recipe", "dcgam"], "did you mean 'dcgan'?"),
+        (["--set", "evaluation.floors.recal=0.2"], "did you mean 'recall'?"),
+        (["--recipe", "dcgan", "--set", "evaluation.floors.agreement=0.9"], "agreement is not worked out"),
         (["--tracking-uri", "ftp://x"], "unknown tracking address scheme"),
     ],
 )
