@@ -1,13 +1,42 @@
-"""Writing files and folders whole or not at all, whatever dies in between."""
+"""Writing files and folders whole or not at all, whatever dies in between, and only while one may."""
 
 import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
+
+_check: ContextVar[Callable[[], None]] = ContextVar("check", default=lambda: None)
+
+
+@contextmanager
+def guarded(check: Callable[[], None]) -> Iterator[None]:
+    """While inside, this thread asks before anything that it wrote becomes visible, or is cleared away.
+
+    Args:
+        check: raises where this process must not write any more (another one has taken over); called by `new_file`,
+            `new_folder`, `write_text`, `write_json` and `may_write`. What was there stays as it is then.
+
+    Where the block fails while `check` raises, that is why: the other one may have cleared away what was being written.
+    """
+    token = _check.set(check)
+    try:
+        yield
+    except Exception:
+        with suppress(OSError):
+            check()
+        raise
+    finally:
+        _check.reset(token)
+
+
+def may_write() -> None:
+    """Raises what `check` of `guarded` raises. For what is done to files by other means."""
+    _check.get()()
 
 
 @contextmanager
@@ -21,6 +50,7 @@ def new_file(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
+        may_write()
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -32,6 +62,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     One writer at a time: what an earlier one of the same path left behind when it was killed is removed.
     """
+    may_write()
     path.parent.mkdir(parents=True, exist_ok=True)
     for leftover in path.parent.glob(f".{path.name}.{'[0-9a-f]' * 8}*"):  # of a process that was killed
         shutil.rmtree(leftover, ignore_errors=True)
@@ -39,6 +70,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
+        may_write()
         if path.exists():
             old = path.with_name(f"{temporary.name}.old")
             path.replace(old)

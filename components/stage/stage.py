@@ -28,9 +28,10 @@ from pydantic import BaseModel
 
 from components.artifacts import StageFailure
 from components.context import DESCRIBED, DESCRIPTION_FILE, PIPELINE, RunContext
+from components.lease import CLUSTER_PATIENCE_SECONDS, PATIENCE_SECONDS, LeaseLostError
 from components.redaction import redact
 from components.stage.environment import environment
-from components.stage.failures import Failure, Interrupted, failure_of
+from components.stage.failures import CLAIM_VARIABLE, Failure, Interrupted, failure_of
 from components.stage.progress import EventLog, Progress, show_progress
 from components.stage.stopping import PARENT_VARIABLE, StopSignal, stop_on_signals, watch_parent
 from components.tracking.champions import Lineage
@@ -83,6 +84,20 @@ class Stage:
         self._events.write("note", text=sentence)
         if self._events.path is None:
             print(f"{self.name}: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
+
+    def while_waiting(self, sentence: str) -> Callable[[], None]:
+        """What to call again and again while another process is waited for: notes `sentence` once, ends at a stop."""
+        noted = False
+
+        def look() -> None:
+            nonlocal noted
+            if not noted:
+                self.note(sentence)
+                noted = True
+            if self.stop_requested:
+                raise Interrupted
+
+        return look
 
     # -- for MLflow: the stage's own run --------------------------------------------------------------------------
 
@@ -240,7 +255,9 @@ def open_stage(name: str, context: RunContext | None = None, stop: StopSignal | 
             raise
         finally:
             status, reason = (failure.status, failure.sentence) if failure else ("FINISHED", "")
-            with suppress(OSError):  # a full disk is being reported already
+            with suppress(
+                OSError, LeaseLostError
+            ):  # is being reported already; a lost journal ends with its new holder
                 if name == PIPELINE:
                     _end_unfinished(context, status)
                 stage._append("end", status=status, reason=reason, environment=environment())
@@ -252,7 +269,8 @@ def _open_journal(stage: Stage, inside: ExitStack) -> None:
     context = stage.context
     if not context.tracking_uri:
         return
-    stage._journal = Journal(context.tracking_folder, stage.name)
+    waiting = stage.while_waiting(f"another process is at the stage {stage.name} of this run: waiting for its end")
+    stage._journal = Journal(context.tracking_folder, stage.name, patience_seconds(), waiting)
     inside.callback(stage._journal.close)
     described = context.tracking_folder / DESCRIPTION_FILE
     if not described.exists():  # what a later command needs to send the journals, should the server be away until then
@@ -270,6 +288,11 @@ def _open_journal(stage: Stage, inside: ExitStack) -> None:
         inside.callback(wait)
 
 
+def patience_seconds() -> float:
+    """How long to wait for a process that does the same: on a cluster it may be in a pod that is being given up."""
+    return CLUSTER_PATIENCE_SECONDS if os.environ.get(CLAIM_VARIABLE) else PATIENCE_SECONDS
+
+
 def _end_unfinished(context: RunContext, status: str) -> None:
     """Journal the end of stages that were killed before they could."""
     if not context.tracking_uri:
@@ -278,7 +301,7 @@ def _end_unfinished(context: RunContext, status: str) -> None:
         if path.stem != PIPELINE and last_kind(path) not in ("", "end"):
             ended = "KILLED" if status == "KILLED" else "FAILED"
             # RunError: it still runs
-            with suppress(RunError), closing(Journal(context.tracking_folder, path.stem, lock_seconds=0)) as journal:
+            with suppress(RunError), closing(Journal(context.tracking_folder, path.stem, patience=0)) as journal:
                 journal.append({"kind": "end", "status": ended, "reason": "the process was killed"})
 
 
@@ -340,7 +363,7 @@ def run_component(name: str, call: Callable[[Stage], T], run: str | Mapping[str,
         return result
     except (Exception, KeyboardInterrupt) as error:
         failure = failure_of(error, context.logs / f"{name}.log" if context else None)
-        if context is not None:
+        if context is not None and not isinstance(error, LeaseLostError):  # the run goes on elsewhere
             StageFailure(run_id=context.run_id, stage=name, sentence=failure.sentence).keep(context)
         print(f"{name}: {failure.sentence}", file=sys.stderr, flush=True)  # noqa: T201
         raise SystemExit(failure.exit_code) from None

@@ -7,6 +7,8 @@ to one stage of one run and survives the stage's process: a resumed stage append
 Folder of a run, `<state_dir>/tracking/<run_id>/`:
 
     run.json            what the run is called (no address of the tracking server: it may hold a password)
+    <stage>.lease/      which process may write the journal (components.lease)
+    <stage>.relay/      which process sends it, likewise
     <stage>.jsonl       the journal: one entry a line, {"t": ms since 1970, "kind": ..., ...}
     <stage>.ack.json    how many bytes of it the tracking server holds; written by the relay
     <stage>.spool/      copies of the files to be uploaded, deleted once they are
@@ -23,14 +25,13 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from components.lease import PATIENCE_SECONDS, Lease
 from gan_models.errors import RunError
 
 Entry = dict[str, Any]
@@ -41,7 +42,6 @@ BATCHED = ("metrics", "params", "tags")
 _ONCE = ("image", "dataset", "checkpoint", "generator")  # kinds that are not said twice
 
 FSYNC_SECONDS = 2.0  # a killed process loses nothing in any case; a power cut loses at most this much
-LOCK_SECONDS = 30.0  # a predecessor that was told to stop has this long to go
 
 
 @dataclass(frozen=True)
@@ -114,21 +114,29 @@ def last_kind(path: Path) -> str:
 class Journal:
     """Appends to the journal of one stage; open it once a process, close it at the end.
 
-    RunError where another process has the journal open and does not let go of it.
+    It holds a lease while it is open, and says LeaseLostError instead of writing when another process has taken over.
+
+    Args:
+        patience, waiting: for another process that has it open, as `Lease.acquire` takes them; 0: not at all. RunError
+            where that does not let go of it.
     """
 
-    def __init__(self, folder: Path, name: str, lock_seconds: float = LOCK_SECONDS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        patience: float = PATIENCE_SECONDS,
+        waiting: Callable[[], None] = lambda: None,
+    ) -> None:
         self.path = folder / f"{name}.jsonl"
         self.spool = folder / f"{name}.spool"
         self.spool.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(folder / f"{name}.lock", timeout=lock_seconds, thread_local=False)
-        try:
-            self._lock.acquire()
-        except Timeout:
+        self._lease = Lease(folder / f"{name}.lease", f"the stage {name} of this run")
+        if not (self._lease.acquire(patience, waiting) if patience else self._lease.take()):
             raise RunError(
-                f"the stage {name} of this run is being written by another process ({self.path} is locked): "
+                f"the stage {name} of this run is being written by another process ({self.path}): "
                 "wait for it to end, or stop it"
-            ) from None
+            )
         self._guard = threading.Lock()
         self._times: dict[str, int] = {}  # when that was logged which is logged once
         self._params: dict[str, str] = {}
@@ -160,6 +168,7 @@ class Journal:
             fresh = self._only_new({"t": int(time.time() * 1000), **entry})
             if fresh is None:
                 return False
+            self._lease.check()
             self._write(json.dumps(fresh, separators=(",", ":"), ensure_ascii=False).encode() + b"\n")
             self._remember(fresh)
             if time.monotonic() - self._synced > FSYNC_SECONDS:
@@ -173,6 +182,7 @@ class Journal:
             while written < len(line):  # a nearly full disk takes a part; the rest raises or follows
                 written += os.write(self._file, line[written:])
         except OSError:
+            self._lease.check()  # an error of a volume that is back: the next holder may have written behind `size`
             os.ftruncate(self._file, size)
             raise
 
@@ -199,6 +209,7 @@ class Journal:
     @contextmanager
     def new_copy(self, name: str) -> Iterator[Path]:
         """A new folder in the spool to write into; it is removed when that fails."""
+        self._lease.check()
         target = self.spool / f"{uuid.uuid4().hex[:12]}-{name}"
         target.mkdir()
         try:
@@ -209,6 +220,7 @@ class Journal:
 
     def keep_copy(self, source: Path) -> str:
         """Put a file or folder into the spool (hard links where the disk allows) and return its name there."""
+        self._lease.check()
         name = f"{uuid.uuid4().hex[:12]}-{source.name}"
         target = self.spool / name
         if source.is_dir():
@@ -225,7 +237,7 @@ class Journal:
     def close(self) -> None:
         self.sync()
         os.close(self._file)
-        self._lock.release()
+        self._lease.release()
 
 
 def link_or_copy(source: Path | str, target: Path | str) -> None:

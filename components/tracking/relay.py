@@ -7,7 +7,8 @@ How often an entry arrives, whatever dies when:
 - A request that failed may have arrived: it, too, is verified when repeated.
 - A metric keeps the time it was journalled with, so that a SQL store sees a repeated row for what it is even when the
   first request is still under way.
-- One relay at a time holds a journal, by a file lock.
+- One relay at a time holds a journal, by a lease (components.lease). One that lost it acknowledges nothing more; what
+  it had under way then is sent once more by its successor, and verified.
 """
 
 from __future__ import annotations
@@ -22,9 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from components.context import DESCRIBED, DESCRIPTION_FILE, RunContext
+from components.lease import Lease
 from components.redaction import redact
 from components.tracking.backend import Sender, Trouble, tracker_of
 from components.tracking.journal import (
@@ -70,7 +70,7 @@ class _Outbox:
     """One journal and how far it has been sent."""
 
     path: Path
-    lock: FileLock
+    lease: Lease
     offset: int = 0
     verify_below: int = 0  # entries before this offset may have been sent without being acknowledged
     tries: int = 0
@@ -81,17 +81,17 @@ class _Outbox:
 
     def hold(self) -> bool:
         """Become the one that sends this journal; False while another process is."""
-        if not self.lock.is_locked:
-            try:
-                self.lock.acquire(timeout=0)
-            except Timeout:
-                return False
-            shutil.rmtree(sending_folder(self.spool), ignore_errors=True)
-            self.offset, doubtful = read_acknowledged(self.path)
-            self.verify_below = ALWAYS if doubtful else self.offset + 1
+        if self.lease.number:
+            return self.lease.is_held()
+        if not self.lease.take():
+            return False
+        shutil.rmtree(sending_folder(self.spool), ignore_errors=True)
+        self.offset, doubtful = read_acknowledged(self.path)
+        self.verify_below = ALWAYS if doubtful else self.offset + 1
         return True
 
     def acknowledge(self, lines: Sequence[Line]) -> None:
+        self.lease.check()
         doubtful = {"doubtful": True} if self.verify_below == ALWAYS else {}
         write_json(self.path.with_suffix(".ack.json"), {"bytes": lines[-1].end, **doubtful})
         self.offset = lines[-1].end
@@ -113,7 +113,7 @@ class _Post:
     def refresh(self) -> list[_Outbox]:
         for path in _journals(self.context, self.only):
             if path not in self.outboxes:
-                self.outboxes[path] = _Outbox(path, FileLock(path.with_suffix(".relay.lock")))
+                self.outboxes[path] = _Outbox(path, Lease(path.with_suffix(".relay"), f"the sending of {path}"))
         return list(self.outboxes.values())
 
 
@@ -192,7 +192,7 @@ class Relay:
             self._wake.clear()
         for post in (self._post, *self._leftovers):
             for outbox in post.outboxes.values():
-                outbox.lock.release()
+                outbox.lease.release()
 
     def _round(self) -> Trouble | None:
         """Send all there is; the first trouble ends the round, for every journal goes to the same store."""

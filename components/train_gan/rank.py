@@ -11,16 +11,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from components.lease import Fence
 from components.processes import parent_mark
 from components.scratch import scratch_folder
 from components.stage.failures import failure_of
 from components.stage.progress import Event, EventLog, EventReader
 from components.stage.stopping import PARENT_VARIABLE, StopSignal, stop_on_signals, watch_parent
+from gan_models.atomic import guarded
 from gan_models.errors import LostError, RequestError, RunError
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ class Job(BaseModel):
     folder: Path
     seed: int
     start: Path | None = None  # a generator folder whose weights to begin with
+    fence: Fence | None = None  # of whoever lets it train: a process of its own asks before it writes
     keep_discriminator: bool = False
 
     def train(self, device: torch.device, reporter: Reporter) -> Outcome:
@@ -179,7 +183,7 @@ def _train(job: Job, said: EventLog, stop: StopSignal) -> None:
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    with ranks.joined(device):
+    with ranks.joined(device), guarded(job.fence.check) if job.fence else nullcontext():
         try:
             said.write("outcome", outcome=vars(job.train(device, _Telling(said, stop))))
         except Stopped as stopped:

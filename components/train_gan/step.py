@@ -9,23 +9,21 @@ from __future__ import annotations
 import csv
 import hashlib
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from components.artifacts import Champion, Training
+from components.lease import PATIENCE_SECONDS, Lease, term_seconds
 from components.stage.environment import environment
 from components.stage.progress import Progress
 from components.stage.request import StageRequest
-from components.stage.stage import Interrupted, Stage
+from components.stage.stage import Interrupted, Stage, patience_seconds
 from components.tracking.journal import link_or_copy
 from components.train_gan.supervisor import keep_training, restarts_allowed
-from gan_models.atomic import new_folder
+from gan_models.atomic import guarded, new_folder
 from gan_models.errors import RequestError, RunError
 from gan_models.files import GENERATORS_FOLDER, HISTORY_FILE, SAMPLES_FOLDER
 from gan_models.recipes import Recipe, model_document, recipe_digest
@@ -36,9 +34,7 @@ if TYPE_CHECKING:
     from gan_models.training.loop import Outcome
     from gan_models.training.warm_start import Start
 
-# A killed run's own training process may need this long to notice and to write its last checkpoint.
-_LOCK_SECONDS = 30.0
-_LOCK_PATIENCE_SECONDS = 1800.0  # on a cluster, where the other one may be a pod that is being given up
+LEASE_FOLDER = "lease"
 _GRID_SERIES = "samples"
 
 
@@ -64,7 +60,8 @@ def run(request: Request, stage: Stage) -> Training:
 
     Raises:
         RequestError: recipe and data do not go together, or another run trains here.
-        RunError: the training diverged or collapsed and the recipe says stop.
+        RunError: the training diverged or collapsed and the recipe says stop; another one trains here, on a cluster.
+        LeaseLostError: another one has taken over, because this one was not heard of for a while.
         Interrupted: a stop was asked for; the checkpoint is written.
     """
     from gan_models.data.table_file import read_metadata
@@ -76,13 +73,13 @@ def run(request: Request, stage: Stage) -> Training:
     digest = start.digest if start else ""
     state_dir = request.state_dir or Path(stage.context.state_dir)
     folder = state_folder(state_dir, recipe, metadata.fingerprint, request.seed, request.code_version, digest)
-    with _only_here(folder, stage), stage.progress("training", recipe.training.steps) as bar:
+    with _only_here(folder, stage) as lease, stage.progress("training", recipe.training.steps) as bar:
         stage.log_params({**model_document(recipe), "seed": request.seed, **({"start": digest} if digest else {})})
         source, counts = metadata.source, {"counts": metadata.counts}
         stage.log_dataset(source, metadata.fingerprint, source, counts, context="training")
         _replay_history(folder, stage)
         try:
-            outcome = _train(request, recipe, folder, start, _StageReporter(stage, bar))
+            outcome = _train(request, recipe, folder, start, lease, _StageReporter(stage, bar, lease))
         except Stopped as stopped:
             raise Interrupted(f"interrupted at step {stopped.step}; the same command continues from there") from None
         recorded = environment()
@@ -102,7 +99,9 @@ def run(request: Request, stage: Stage) -> Training:
     return result
 
 
-def _train(request: Request, recipe: Recipe, folder: Path, start: Start | None, reporter: _StageReporter) -> Outcome:
+def _train(
+    request: Request, recipe: Recipe, folder: Path, start: Start | None, lease: Lease, reporter: _StageReporter
+) -> Outcome:
     """In this process, or in one for each GPU: of this machine, or of the nodes that the environment names."""
     import torch
 
@@ -127,7 +126,7 @@ def _train(request: Request, recipe: Recipe, folder: Path, start: Start | None, 
         count = ranks.wanted(recipe, torch.cuda.device_count())
         if count == 1 and not restarts:
             return job.train(torch.device("cuda" if torch.cuda.is_available() else "cpu"), reporter)
-        train = partial(train_together, job, count, reporter)
+        train = partial(train_together, job.model_copy(update={"fence": lease.fence}), count, reporter)
     return keep_training(train, folder / CHECKPOINTS_FOLDER, restarts, reporter)
 
 
@@ -173,9 +172,10 @@ def _replay_history(folder: Path, stage: Stage) -> None:
 class _StageReporter:
     """Passes what the loop says on to the stage."""
 
-    def __init__(self, stage: Stage, bar: Progress) -> None:
+    def __init__(self, stage: Stage, bar: Progress, lease: Lease) -> None:
         self._stage = stage
         self._bar = bar
+        self._lease = lease
 
     def progress(self, step: int, figures: Mapping[str, float]) -> None:
         self._bar.set(step, **figures)
@@ -188,43 +188,30 @@ class _StageReporter:
         self._stage.note(sentence)
 
     def stop_requested(self) -> bool:
+        if self._lease.lost:
+            self._lease.check()  # there is nothing to save any more
         return self._stage.stop_requested
 
 
 @contextmanager
-def _only_here(folder: Path, stage: Stage) -> Iterator[None]:
-    """Holds the folder's lock while entered, so that two processes never train in it at once.
+def _only_here(folder: Path, stage: Stage) -> Iterator[Lease]:
+    """Holds the folder's lease while entered, so that one process at a time writes there (`components.lease`).
 
-    A second attempt of a pod that is cut off from its cluster waits for the first to end, and may be tried again.
+    It is the stage's: a training process that is started again, or that writes for it, has the same number.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock, waits = FileLock(folder / ".lock"), restarts_allowed() > 0
+    sentence = f"another process is training in {folder}"
+    lease = Lease(folder / LEASE_FOLDER, f"the training in {folder}")
+    patience = patience_seconds()
+    waiting = stage.while_waiting(f"{sentence}: waiting until it has ended, or was silent for {term_seconds():g} s")
+    if not lease.acquire(patience, waiting):
+        if patience == PATIENCE_SECONDS:
+            raise RequestError(f"{sentence}: wait for it, or use another work directory")
+        raise RunError(f"{sentence}, still: see whether an earlier pod of it is alive")
     try:
-        lock.acquire(timeout=_LOCK_SECONDS)
-    except Timeout:
-        sentence = f"another process is training in {folder}"
-        if not waits:
-            raise RequestError(f"{sentence}: wait for it, or use another work directory") from None
-        stage.note(f"{sentence}: waiting until it has ended")
-        _await(lock, sentence, stage)
-    try:
-        yield
+        with guarded(lease.check):
+            yield lease
     finally:
-        lock.release()
-
-
-def _await(lock: FileLock, sentence: str, stage: Stage) -> None:
-    end = time.monotonic() + _LOCK_PATIENCE_SECONDS
-    while True:
-        try:
-            lock.acquire(timeout=1.0)
-        except Timeout:
-            if stage.stop_requested:
-                raise Interrupted from None
-            if time.monotonic() > end:
-                raise RunError(f"{sentence}, still: see whether an earlier pod of it is alive") from None
-        else:
-            return
+        lease.release()
 
 
 def _publish(folder: Path, output: Path, result: Training) -> None:

@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from components.lease import Fence
 from components.redaction import redact
 from components.stage.failures import Interrupted
 from components.stage.progress import EventReader
 from components.stage.stopping import BEAT, PARENT_VARIABLE, beating
 from components.tracking.journal import link_or_copy, remove
 from components.train_gan.rank import Job, Lead, outcome_of
-from gan_models.atomic import new_folder, write_text
+from gan_models.atomic import may_write, new_folder, write_text
 from gan_models.errors import LostError, RequestError, RunError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ ACCESS = "infra/kustomize/base/access.yaml"
 MANAGER = "gan-pipeline/launcher"
 DIGEST = "gan-pipeline/digest"  # annotation: of all that was asked for
 MEETING_FOLDER, BEAT_FILE = "nodes", "beat"
+NODES_LEASE_FOLDER = "lease-of-nodes"  # outlives the meeting, so that numbers only grow
 
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 10.0  # between two questions to Kubernetes
@@ -205,14 +207,18 @@ def train_on_nodes(job: Job, nodes: Nodes, reporter: Reporter, jobs: TrainJobs |
     """
     train_job = _TrainJob(jobs or TrainJobs.in_cluster(), job_name(job.folder), reporter)
     meeting = job.folder / MEETING_FOLDER
+    may_write()
     job = _on_the_volume(job, meeting)
     with beating(meeting / BEAT_FILE):
         try:
             word = train_job.follow(Lead(train_job.begin(job, nodes), reporter))
         finally:
-            with suppress(RequestError, RunError):  # then its nodes notice that nobody beats
+            # Not what another launcher follows by now. Where it cannot be done, its nodes notice that nobody beats.
+            with suppress(RequestError, RunError, OSError):
+                may_write()
                 train_job.clear_away()
     outcome = outcome_of(word)
+    may_write()
     remove(meeting)
     return outcome
 
@@ -233,10 +239,17 @@ def _on_the_volume(job: Job, meeting: Path) -> Job:
 
 
 def _lay_out(job: Job) -> Path:
-    """Writes the job for the nodes; returns where their lead is to write: another file for every TrainJob."""
+    """Writes the job for the nodes; returns where their lead is to write: another file for every TrainJob.
+
+    Another number, too: a lead that lives on, cut off from its cluster, writes no more. The launcher's own number would
+    not do: who is started again follows the nodes of the one before.
+    """
     meeting = job.folder / MEETING_FOLDER
+    may_write()
     for old in meeting.glob("said-*.jsonl"):
         remove(old)
+    fence = Fence.draw(job.folder / NODES_LEASE_FOLDER, f"the training in {job.folder}")
+    job = job.model_copy(update={"fence": fence})
     write_text(meeting / "job.json", job.model_dump_json())
     return meeting / f"said-{uuid.uuid4().hex[:8]}.jsonl"
 
@@ -285,6 +298,7 @@ class _TrainJob:
         """The file that the lead writes to, of the TrainJob that is there, or of a new one."""
         digest = hashlib.sha256((job.model_dump_json() + nodes.model_dump_json()).encode()).hexdigest()[:16]
         while True:
+            may_write()
             there = self._jobs.get(self._name)
             if there is None:
                 said = _lay_out(job)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from gan_models.atomic import new_file, new_folder, write_text
+from gan_models.atomic import may_write, new_file, new_folder, write_text
 from gan_models.errors import RequestError
 
 STATE_FILE = "state.pt"
@@ -88,6 +88,7 @@ class Checkpoints:
         )
 
     def _remove_old(self) -> None:
+        may_write()
         for path in sorted(self.folder.glob("step-*"), reverse=True)[_KEPT:]:
             shutil.rmtree(path, ignore_errors=True)
         for leftover in self.folder.glob(".step-*"):  # of a process that was killed while it wrote

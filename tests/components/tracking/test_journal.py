@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from components.lease import Lease, LeaseLostError
 from components.tracking.journal import Journal, read_acknowledged, read_all, read_lines
 from gan_models.errors import RunError
 
@@ -96,9 +97,9 @@ def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path: Path, monkeypatch: p
 def test_a_second_writer_is_told_so(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "train_gan")
     with pytest.raises(RunError, match="train_gan of this run is being written by another process"):
-        Journal(tmp_path, "train_gan", lock_seconds=0.05)
+        Journal(tmp_path, "train_gan", patience=0.05)
     journal.close()
-    Journal(tmp_path, "train_gan", lock_seconds=0.05).close()
+    Journal(tmp_path, "train_gan", patience=0.05).close()
 
 
 def test_copies_survive_the_original_and_orphans_are_deleted(tmp_path: Path, png: Path) -> None:
@@ -138,3 +139,49 @@ def test_an_acknowledgement_beyond_the_end_is_doubtful(tmp_path: Path) -> None:
     assert read_acknowledged(path) == (0, False)
     path.with_suffix(".ack.json").write_text('{"bytes": 999}')
     assert read_acknowledged(path) == (path.stat().st_size, True)
+
+
+def test_one_that_was_taken_over_writes_nothing_more(
+    tmp_path: Path, png: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Journal(tmp_path, "train_gan")
+    first.append(metrics(1, loss=1.0))
+    monkeypatch.setattr(Lease, "_is_over", lambda *_: True)  # as if it had been silent
+    second = Journal(tmp_path, "train_gan")
+    second.append(metrics(2, loss=2.0))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and "lease" not in str(path)}
+    with pytest.raises(LeaseLostError, match="the stage train_gan of this run has gone to another attempt"):
+        first.append(metrics(3, loss=3.0))
+    with pytest.raises(LeaseLostError):
+        first.keep_copy(png)
+    first.close()
+    assert {path: path.read_bytes() for path in before} == before
+    assert list(first.spool.iterdir()) == []
+    second.append(metrics(3, loss=3.5))
+    second.close()
+    assert [entry["values"]["loss"] for entry in read_all(second.path)] == [1.0, 2.0, 3.5]
+
+
+def test_an_error_after_being_taken_over_cuts_nothing_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The volume came back, and with it the lines of the one that went on."""
+    first = Journal(tmp_path, "train_gan")
+    monkeypatch.setattr(Lease, "_is_over", lambda *_: True)
+    second = Journal(tmp_path, "train_gan")
+    taken = iter([None])
+
+    def check() -> None:
+        if next(taken, "taken") == "taken":
+            raise LeaseLostError("gone")
+
+    def fail(*_: object) -> int:
+        second.append(metrics(2, loss=2.0))
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(first._lease, "check", check)
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda file, line: fail() if file == first._file else real(file, line))
+    with pytest.raises(LeaseLostError):
+        first.append(metrics(1, loss=1.0))
+    assert [entry["step"] for entry in read_all(second.path)] == [2]
+    first.close()
+    second.close()

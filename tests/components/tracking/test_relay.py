@@ -150,7 +150,7 @@ def test_a_batch_whose_acknowledgement_was_lost_arrives_once(
         outbox = relay._post.refresh()[0]
         with suppress(Killed):
             relay._round()
-        outbox.lock.release()
+        outbox.lease.release()
     run = runs_of(tracked)["train_gan"]
     assert len(killed_at) >= 7
     assert [step for step, _ in history(tracked, run, "loss")] == [0, 1, 2]

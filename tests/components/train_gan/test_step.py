@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from filelock import FileLock
 
 from components.artifacts import Training
+from components.lease import Lease
+from components.stage import stage
 from components.stage.stage import Interrupted, RunContext, Stage, open_stage
 from components.train_gan import step
 from gan_models.errors import RequestError
@@ -113,8 +114,13 @@ def test_a_size_that_the_family_cannot_make_is_refused_before_training(dataset_9
 def test_two_processes_never_train_in_one_folder(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(step, "_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(stage, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(step, "PATIENCE_SECONDS", 0.1)
     run(request(dataset, tmp_path))
     (folder,) = (tmp_path / "training").iterdir()
-    with FileLock(folder / ".lock"), pytest.raises(RequestError, match="another process is training in"):
+    other = Lease(folder / step.LEASE_FOLDER, "the training of another one")
+    assert other.take()
+    with pytest.raises(RequestError, match=r"another process is training in .*: wait for it, or use another work"):
         run(request(dataset, tmp_path))
+    other.check()
+    other.release()

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from components.stage.failures import Interrupted
+from components.stage import stage as stage_module
+from components.stage.failures import CLAIM_VARIABLE, Interrupted
 from components.stage.stage import RunContext, Stage, open_stage
 from components.train_gan import step, supervisor
 from components.train_gan.supervisor import RESTARTS_VARIABLE, keep_training
@@ -22,6 +23,7 @@ from gan_models.recipes import load_recipe, model_document
 from gan_models.training.loop import Stopped
 from tests.components.train_gan.test_together import kill_a_rank_after, weights
 
+REPO = Path(__file__).parents[3]
 TINY = [
     "training.steps=40", "training.tick=10", "training.keep=2", "training.threads=1", "training.batch_size=16",
     "training.checkpoint_seconds=0", "networks.generator.width=4", "networks.discriminator.width=4",
@@ -120,9 +122,12 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @contextmanager
 def held(folder: Path) -> Iterator[Callable[[], None]]:
     """Another process trains in the folder, until what is given is called."""
-    lock = str(folder / ".lock")
-    code = f"from filelock import FileLock; x = FileLock({lock!r}); x.acquire(); print(1, flush=True); input()"
-    holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    place = str(folder / step.LEASE_FOLDER)
+    code = (
+        "from pathlib import Path; from components.lease import Lease; "
+        f"print(Lease(Path({place!r}), 'it').take(), flush=True); input()"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=REPO)
     assert holder.stdout is not None
     holder.stdout.readline()
     try:
@@ -132,26 +137,37 @@ def held(folder: Path) -> Iterator[Callable[[], None]]:
         holder.wait()
 
 
-def test_a_second_attempt_waits_for_the_first(
-    tmp_path: Path, noted: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(step, "_LOCK_SECONDS", 0.1)
+def test_a_second_attempt_waits_for_the_first(tmp_path: Path, noted: list[str]) -> None:
     with (
         held(tmp_path) as end,
         open_stage("train_gan", RunContext(state_dir=str(tmp_path))) as stage,
     ):
         threading.Timer(1.5, end).start()
         with step._only_here(tmp_path, stage):
-            assert noted == [f"another process is training in {tmp_path}: waiting until it has ended"]
+            assert noted == [
+                f"another process is training in {tmp_path}: waiting until it has ended, or was silent for 60 s"
+            ]
 
 
-@pytest.mark.parametrize(("restarts", "kind"), [("3", RunError), ("0", RequestError)])
+def test_a_stop_ends_the_waiting_for_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stage, "stop_requested", property(lambda _: True))
+    with (
+        held(tmp_path),
+        open_stage("train_gan", RunContext(state_dir=str(tmp_path))) as stage,
+        pytest.raises(Interrupted),
+        step._only_here(tmp_path, stage),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(("claim", "kind"), [("gan-pipeline-work", RunError), ("", RequestError)])
 def test_one_that_does_not_end_is_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restarts: str, kind: type[Exception]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, claim: str, kind: type[Exception]
 ) -> None:
-    monkeypatch.setenv(RESTARTS_VARIABLE, restarts)
-    for name in ("_LOCK_SECONDS", "_LOCK_PATIENCE_SECONDS"):
-        monkeypatch.setattr(step, name, 0.1)
+    monkeypatch.setenv(CLAIM_VARIABLE, claim)
+    monkeypatch.setattr(stage_module, "CLUSTER_PATIENCE_SECONDS", 0.1)
+    for module in (stage_module, step):
+        monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.05)
     with (
         held(tmp_path),
         open_stage("train_gan", RunContext(state_dir=str(tmp_path))) as stage,
@@ -184,6 +200,7 @@ def test_killed_it_ends_with_the_weights_of_one_left_in_peace(
         checkpoint.set()
         killer.join()
     assert any("started again from step-" in sentence for sentence in noted), noted
+    assert [path.name for path in folder.glob("training/*/lease/*")] == ["00000001"], "one holder, all the time"
     whole, killed = weights(tmp_path / "whole"), weights(folder)
     assert all(torch.equal(whole[name], killed[name]) for name in whole)
 

@@ -18,11 +18,13 @@ from kubeflow_trainer_api.models import TrainerV1alpha1TrainJob
 from pydantic import ValidationError
 
 from components.artifacts import Training
+from components.lease import Fence, Lease, LeaseLostError
 from components.stage.stage import Interrupted, RunContext, open_stage
 from components.train_gan import step, supervisor, train_job
 from components.train_gan.rank import Job
 from components.train_gan.supervisor import keep_training
 from components.train_gan.train_job import Nodes, TrainJobs, job_name, manifest, train_on_nodes
+from gan_models.atomic import guarded
 from gan_models.errors import RequestError, RunError
 from gan_models.recipes import load_recipe, model_document
 from gan_models.training.loop import Stopped
@@ -218,7 +220,8 @@ def test_it_is_created_once_and_followed_to_its_outcome(server: TrainJobServer, 
     assert told.notes == [f"TrainJob {job_name(job.folder)}: 2 nodes of 4 GPUs"]
     assert len(server.created) == 1
     assert "deletionTimestamp" in server.created[0]["metadata"], "nothing is left behind"
-    assert list(job.folder.iterdir()) == [], "the copy of the data goes with the training"
+    left = [path.name for path in job.folder.iterdir()]
+    assert left == [train_job.NODES_LEASE_FOLDER], "the copy of the data goes with the training, the number stays"
 
 
 def test_the_lead_s_error_is_the_stage_s(server: TrainJobServer, doing: Doing, job: Job) -> None:
@@ -294,6 +297,41 @@ def test_one_that_saved_and_ended_when_nobody_followed_is_continued_by_another(
         process.wait()
     assert train_on_nodes(job, NODES, Told(), server.jobs()).steps == 20
     assert len(server.created) == 2
+
+
+def test_a_lead_whose_train_job_was_replaced_may_not_write(server: TrainJobServer, doing: Doing, job: Job) -> None:
+    """It may live on, on a node that is cut off from its cluster."""
+    asked, fences = job.folder / train_job.MEETING_FOLDER / "job.json", []
+    doing.plan = ["die", "wait"]
+    for _ in range(2):
+        launch(server, job)
+        fences.append(Job.model_validate_json(asked.read_text()).fence)
+        for process in server._processes[job_name(job.folder)][:1] if len(fences) == 1 else []:
+            process.wait()
+    fences[1].check()
+    with pytest.raises(LeaseLostError, match=r"the training in .* has gone to another attempt"):
+        fences[0].check()
+
+
+def test_a_launcher_that_was_taken_over_leaves_the_nodes_to_its_successor(
+    server: TrainJobServer, doing: Doing, job: Job
+) -> None:
+    doing.plan = ["wait"]
+    lease = Lease(job.folder / step.LEASE_FOLDER, "the training here")
+    assert lease.take()
+    told = Told()
+
+    def stop_requested() -> bool:
+        if told.heard.is_set():
+            Fence.draw(lease.folder, "the training here")  # what another process does
+            lease.check()
+        return False
+
+    told.stop_requested = stop_requested  # type: ignore[method-assign]
+    with pytest.raises(LeaseLostError), guarded(lease.check):
+        train_on_nodes(job, NODES, told, server.jobs())
+    assert "deletionTimestamp" not in server.created[0]["metadata"]
+    lease.release()
 
 
 def test_while_it_is_followed_the_launcher_beats(server: TrainJobServer, doing: Doing, job: Job) -> None:
