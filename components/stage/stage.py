@@ -255,9 +255,8 @@ def open_stage(name: str, context: RunContext | None = None, stop: StopSignal | 
             raise
         finally:
             status, reason = (failure.status, failure.sentence) if failure else ("FINISHED", "")
-            with suppress(
-                OSError, LeaseLostError
-            ):  # is being reported already; a lost journal ends with its new holder
+            # A full disk is being reported already; a journal that was lost is ended by who holds it now.
+            with suppress(OSError, LeaseLostError):
                 if name == PIPELINE:
                     _end_unfinished(context, status)
                 stage._append("end", status=status, reason=reason, environment=environment())
