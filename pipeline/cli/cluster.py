@@ -232,7 +232,7 @@ def _ending(run: Run) -> str:
 def _report(runs: ClusterRuns, run: Run) -> dict[str, Any]:
     """For --json."""
     fields = run.model_dump(mode="json", exclude={"schedule", "tasks"})
-    stages = [task.model_dump(mode="json", exclude={"pods"}) for task in run.tasks]
+    stages = [task.model_dump(mode="json", exclude={"nodes", "pods"}) for task in run.tasks]
     return {**fields, "link": runs.link(run), "stages": stages}
 
 

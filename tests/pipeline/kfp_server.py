@@ -272,6 +272,7 @@ class KfpServer:
     def _add_run(self, run: Any, workflow: Workflow) -> Any:
         run.run_id, run.created_at, run.finished_at = str(uuid.uuid4()), self._moment(), NEVER
         self._enter(run, "PENDING")
+        workflow.compile(run.pipeline_spec)
         self.runs[run.run_id], self.workflows[run.run_id] = run, workflow
         return run
 
@@ -285,8 +286,6 @@ class KfpServer:
             self.now += timedelta(seconds=1)
             self._enter(run, workflow.move_on(self.now))
             self._keep_logs(workflow)
-            if run.state == "FAILED" and not workflow.refusal:
-                run.error = api.GoogleRpcStatus(code=2, message=f"{workflow.fails_at} failed")
         elif run.state == "CANCELING":
             workflow.stop(self.now)
             self._keep_logs(workflow)
@@ -311,6 +310,7 @@ class KfpServer:
             for number, attempt in enumerate(attempts):
                 if attempt.state != "RUNNING" and self.keeps_logs:
                     self.logs.setdefault(workflow.pod(stage, number), f"{stage}: at work\n".encode() + b"\xff")
+                    self.logs.setdefault(workflow.pod_node(stage, number), self.logs[workflow.pod(stage, number)])
 
     def _terminate(self, key: str) -> Any:
         run = self._get(self.runs, key)

@@ -6,7 +6,7 @@ Kept apart from the server's tables on purpose: a table may know nothing of what
 from __future__ import annotations
 
 import random
-import zlib
+import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,9 +14,11 @@ from typing import Any
 import kfp_server_api as api
 
 STAGES = ("prepare-data", "train-gan", "select-checkpoint", "evaluate-gan", "export-samples")
+RETRAINING = ("prepare-data", "find-champion", "check-changes", "notify")  # where nothing has changed
+EXIT_HANDLER = "exit-handler-1"  # put around what is followed by `notify`, whatever happens
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 IMPLEMENTATION = "system-container-impl"
-"""Argo's template of a stage's pod, which is part of the pod's name and not of the node's id."""
+"""Argo's template of a stage's pod, which is part of the pod's name and not of the node's id: at its simplest."""
 
 
 @dataclass
@@ -39,6 +41,24 @@ class Workflow:
     fails_at: str = ""
     refusal: str = ""  # Kubernetes' words for the pod of that stage, which then never is
     pods: dict[str, list[Attempt]] = field(default_factory=dict)
+    handles_exit: bool = False  # whether what is done at the end, whatever happens, is put around the stages
+    templates: dict[str, str] = field(default_factory=dict)  # of the stages' pods, where they are not the simplest
+
+    def compile(self, pipeline: dict[str, Any]) -> None:
+        """What Kubeflow's compiler makes of a pipeline: the names of templates, and what is done at the end."""
+        spec = pipeline["pipeline_spec"]
+        kubernetes = pipeline.get("platform_spec", {}).get("platforms", {}).get("kubernetes", {})
+        executors = kubernetes.get("deploymentSpec", {}).get("executors", {})
+        for dag in (spec["root"], *spec["components"].values()):
+            for name, task in dag.get("dag", {}).get("tasks", {}).items():
+                label = spec["components"][task["componentRef"]["name"]].get("executorLabel", "")
+                parts = ["retry"] if "retryPolicy" in task else []
+                if metadata := executors.get(label, {}).get("podMetadata"):
+                    counts = (len(metadata.get(kind, ())) for kind in ("annotations", "labels"))
+                    parts = ["metadata", *map(str, counts), *parts]
+                self.templates[name] = "-".join([*parts, IMPLEMENTATION])
+        if EXIT_HANDLER in spec["root"]["dag"]["tasks"]:
+            self.handles_exit, self.stages = True, RETRAINING
 
     def running(self) -> str:
         """The stage at work; empty between two."""
@@ -78,74 +98,101 @@ class Workflow:
         for stage, attempts in self.pods.items():
             for number, attempt in enumerate(attempts):
                 if attempt.state == "FAILED":
-                    said = {"message": f'pods "{self.pod(stage, number)}" is forbidden: {self.refusal}'}
+                    refused = f'pods "{self.pod(stage, number)}" is forbidden: {self.refusal}'
+                    said = {"phase": "Error", "message": refused if self.refusal else attempt.error}
                     retry = {"displayName": "executor", "type": "Retry", "phase": "Error", "message": "No more retries"}
-                    nodes[self.node(stage, "executor")] = retry
-                    pod = {"displayName": f"executor({number})", "type": "Pod", "phase": "Error", **said}
-                    nodes[self.node(stage, "executor", str(number))] = pod
+                    nodes[self.node(f"{self.place(stage)}(0).executor")] = retry
+                    nodes[self.pod_node(stage, number)] = {"displayName": f"executor({number})", "type": "Pod", **said}
         status = {"phase": "Failed" if nodes else "Running", "nodes": nodes}
         return {"metadata": {"name": self.name, "labels": {"pipeline/runid": run_id}}, "status": status}
 
-    def node(self, *path: str) -> str:
-        """A node's id: the workflow's name and a hash of the node's place in it."""
-        return f"{self.name}-{zlib.crc32('.'.join(path).encode())}"
+    def node(self, path: str) -> str:
+        """A node's id: the workflow's name and a hash (FNV-1a) of the node's own name, which is its path from there."""
+        mark = 2166136261
+        for byte in f"{self.name}{path}".encode():
+            mark = (mark ^ byte) * 16777619 % 2**32
+        return f"{self.name}-{mark}"
+
+    def place(self, stage: str) -> str:
+        """The path of a stage's node."""
+        inside = "(0).root(0)" if not self.handles_exit else f"(0).root(0).{EXIT_HANDLER}"
+        return f"{inside}.onExit(0).{stage}" if stage == "notify" else f"{inside}{'(0)' * self.handles_exit}.{stage}"
+
+    def pod_node(self, stage: str, attempt: int) -> str:
+        """The id of the node of a stage's pod."""
+        return self.node(f"{self.place(stage)}(0).executor({attempt})")
 
     def pod(self, stage: str, attempt: int) -> str:
         """A pod's name, which the log is asked for by."""
-        return self.node(stage, "executor", str(attempt)).replace(self.name, f"{self.name}-{IMPLEMENTATION}")
+        template = self.templates.get(stage, IMPLEMENTATION)
+        return self.pod_node(stage, attempt).replace(self.name, f"{self.name}-{template}", 1)
+
+    def driver(self, stage: str) -> str:
+        """The name of the pod that Kubeflow starts before a stage's own."""
+        node = self.node(f"{self.place(stage)}-driver(0)")
+        return node.replace(self.name, f"{self.name}-system-container-driver", 1)
 
     def details(self, run_id: str) -> list[Any]:
-        """Every node, in no order: drivers, groups and executors, each with what a policy of retries puts around it."""
+        """Every node, in no order: drivers, groups and executors, each with what a policy of retries puts around it.
+
+        None says what its own id is, nor what went wrong with it.
+        """
         found = [
-            self._detail(run_id, "root", ("root",), "RUNNING", [("root", "0")]),
-            self._detail(run_id, "root(0)", ("root", "0"), "RUNNING", [(stage,) for stage in self.stages]),
-            self._detail(run_id, f"{self.name}(0)", (self.name, "0"), "RUNNING", [("root",)]),
-            self._detail(run_id, "", ("nameless",), None, []),
+            self._detail(run_id, self.name, "RUNNING", ["(0)"]),
+            self._detail(run_id, f"{self.name}(0)", "RUNNING", ["(0).root-driver"]),
+            self._detail(run_id, "root-driver", "SUCCEEDED", ["(0).root-driver(0)"]),
+            self._detail(run_id, "root-driver(0)", "SUCCEEDED", ["(0).root"]),
+            self._detail(run_id, "root", "RUNNING", ["(0).root(0)"]),
+            self._detail(run_id, None, None, []),
         ]
-        for stage in self.stages:
-            found += self._stage(run_id, stage)
+        first = f"{self.place(self.stages[0])}-driver"
+        if self.handles_exit:
+            group, over = f"(0).root(0).{EXIT_HANDLER}", f"{EXIT_HANDLER}.onExit"
+            found += [
+                self._detail(run_id, "root(0)", "RUNNING", [group]),
+                self._detail(run_id, EXIT_HANDLER, "RUNNING", [f"{group}(0)", f"{group}.onExit"]),
+                self._detail(run_id, f"{EXIT_HANDLER}(0)", "RUNNING", [first]),
+                self._detail(run_id, over, "RUNNING", [f"{group}.onExit(0)"]),
+                self._detail(run_id, f"{over}(0)", "RUNNING", [f"{self.place('notify')}-driver"]),
+            ]
+        else:
+            found.append(self._detail(run_id, "root(0)", "RUNNING", [first]))
+        for stage, following in zip(self.stages, [*self.stages[1:], ""], strict=True):
+            found += self._stage(run_id, stage, f"{self.place(following)}-driver" if following in self.pods else "")
         random.Random(run_id).shuffle(found)
         return found
 
-    def _stage(self, run_id: str, stage: str) -> list[Any]:
-        attempts = self.pods.get(stage, [])
+    def _stage(self, run_id: str, stage: str, following: str) -> list[Any]:
+        attempts, path = self.pods.get(stage, []), self.place(stage)
         if not attempts:
-            return [self._detail(run_id, stage, (stage,), None, [])]
+            return [self._detail(run_id, stage, None, [])]
         first, last = attempts[0], attempts[-1]
         span = Attempt(last.state, first.begun, last.ended)
         done = Attempt("SUCCEEDED", first.begun, first.begun)
-        executors = [(stage, "executor", str(number)) for number in range(len(attempts))]
-        pods = [
-            self._detail(run_id, f"executor({number})", executors[number], attempt.state, [], attempt)
-            for number, attempt in enumerate(attempts)
-        ]
+        executors = [f"{path}(0).executor({number})" for number in range(len(attempts))]
         return [
-            self._detail(run_id, f"{stage}-driver", (stage, "driver"), "SUCCEEDED", [(stage, "driver", "0")], done),
-            self._detail(run_id, f"{stage}-driver(0)", (stage, "driver", "0"), "SUCCEEDED", [], done),
-            self._detail(run_id, stage, (stage,), last.state, [(stage, "driver"), (stage, "0")], span),
-            self._detail(run_id, f"{stage}(0)", (stage, "0"), last.state, [(stage, "executor")], span),
-            self._detail(run_id, "executor", (stage, "executor"), last.state, executors, span),
-            *pods,
+            self._detail(run_id, f"{stage}-driver", "SUCCEEDED", [f"{path}-driver(0)"], done),
+            self._detail(run_id, f"{stage}-driver(0)", "SUCCEEDED", [path], done),
+            self._detail(run_id, stage, last.state, [f"{path}(0)"], span),
+            self._detail(run_id, f"{stage}(0)", last.state, [f"{path}(0).executor"], span),
+            self._detail(run_id, "executor", last.state, executors, span),
+            *(
+                self._detail(run_id, f"executor({n})", each.state, [following] * bool(following), each)
+                for n, each in enumerate(attempts)
+            ),
         ]
 
     def _detail(
-        self,
-        run_id: str,
-        name: str,
-        path: tuple[str, ...],
-        state: str | None,
-        children: list[tuple[str, ...]],
-        span: Attempt | None = None,
+        self, run_id: str, name: str | None, state: str | None, children: list[str], span: Attempt | None = None
     ) -> Any:
         return api.V2beta1PipelineTaskDetail(
             run_id=run_id,
+            task_id=str(uuid.uuid4()),
             display_name=name,
-            pod_name=self.node(*path),
             state=state,
             start_time=span.begun if span else NEVER,
             end_time=span.ended if span else NEVER,
-            error=api.GoogleRpcStatus(code=2, message=span.error) if span and span.error else None,
-            child_tasks=[api.PipelineTaskDetailChildTask(pod_name=self.node(*child)) for child in children],
+            child_tasks=[api.PipelineTaskDetailChildTask(pod_name=self.node(child)) for child in children],
         )
 
 

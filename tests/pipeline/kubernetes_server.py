@@ -164,7 +164,7 @@ class KubernetesServer(ThreadingHTTPServer):
 def _containers(workflow: Workflow) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The names of a run's pods, with their containers: for each stage a driver's and its own, one for each attempt."""
     for stage, attempts in workflow.pods.items():
-        driver = workflow.node(stage, "driver", "0").replace(workflow.name, f"{workflow.name}-system-container-driver")
+        driver = workflow.driver(stage)
         yield driver, CONTAINERS
         for number in range(len(attempts)):
             yield workflow.pod(stage, number), CONTAINERS

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from gan_models.errors import RequestError, RunError, unknown_name
 from pipeline.definitions.stages import titles_of
+from pipeline.engines.cluster.argo import Nodes, pod_name
 from pipeline.engines.cluster.client import PAGE, ClusterClient
 from pipeline.engines.cluster.kubernetes_api import CONTAINER, Kubernetes, NoAccessError, NoAnswerError
 from pipeline.engines.cluster.placement import RUN_LABEL
@@ -27,8 +28,6 @@ POLL_SECONDS = 5.0
 SILENT_SECONDS = 600.0  # a server may be away for so long before `follow` gives up; the run goes on either way
 _EQUALS, _CONTAINS = 1, 9  # of KFP's filters
 _OWN_NAME = 25  # characters of a schedule's name that the names of its runs begin with
-_INNER = re.compile(r"|root|.*-driver|executor|.*\(\d+\)|(condition|condition-branches|for-loop|exit-handler)-\d+")
-_IMPLEMENTATION = "system-container-impl"  # Argo's template of a stage's pod: part of the pod's name, not of its node's
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -41,7 +40,8 @@ class Task(BaseModel):
     ended: datetime | None = None
     error: str = ""
     title: str = ""  # as people know it
-    pods: tuple[str, ...] = ()  # of its attempts, the latest last
+    nodes: tuple[str, ...] = ()  # of Argo's, for each attempt, the latest last
+    pods: tuple[str, ...] = ()  # likewise: the names of their pods
 
     @property
     def seconds(self) -> float | None:
@@ -166,7 +166,7 @@ class ClusterRuns:
             due=due,
             archived=raw.storage_state == "ARCHIVED",
             state_dir=str(_run_parameter(raw).get("state_dir", "")),
-            tasks=tuple(_tasks(raw.run_details.task_details or [] if raw.run_details else [])),
+            tasks=tuple(_tasks(raw)),
         )
 
     def explained(self, run: Run) -> Run:
@@ -245,10 +245,15 @@ class ClusterRuns:
             raise RequestError(f"{task.title} of {run.name} {why}: it has no log")
         if attempt is not None and not 1 <= attempt <= len(task.pods):
             raise RequestError(f"--attempt {attempt}: {task.title} of {run.name} has {len(task.pods)}")
-        pod = task.pods[-1 if attempt is None else attempt - 1]
-        text = self.client.get_text("read the log", f"/apis/v1alpha1/runs/{run.id}/nodes/{pod}/log")
-        if not (said := error_in(text)):
-            return text
+        place = -1 if attempt is None else attempt - 1
+        pod, said = task.pods[place], ""
+        for name in (
+            pod,
+            task.nodes[place],
+        ):  # a pod that is there has its log by the one, an archived log by the other
+            text = self.client.get_text("read the log", f"/apis/v1alpha1/runs/{run.id}/nodes/{name}/log")
+            if not (said := error_in(text)):
+                return text
         try:
             return self.kubernetes.log(run.id, pod)
         except NoAccessError:
@@ -359,41 +364,27 @@ def _state(raw: Any) -> str:
     return "CANCELED" if raw.state == "FAILED" and passed[-2:] == ["CANCELING", "FAILED"] else raw.state or "PENDING"
 
 
-def _tasks(details: Sequence[Any]) -> Iterator[Task]:
-    """The stages among some thirty nodes, in their order: drivers, groups and what is put around retries are Argo's."""
-    nodes = {each.pod_name: each for each in details if each.pod_name}
-    ours = {each.display_name: each for each in details if not _INNER.fullmatch(each.display_name or "")}
-    retrains = "find-champion" in ours
-    titles = titles_of("retraining" if retrains else "training")
-    order = {name.replace("_", "-"): place for place, name in enumerate(titles)}
-    for name in sorted(ours, key=lambda name: order.get(name, len(order))):
-        node = ours[name]
-        pods = [*_pods(node, nodes)]
+def _tasks(raw: Any) -> Iterator[Task]:
+    """The stages that have begun, in their order."""
+    nodes = Nodes(raw.run_details.task_details or [] if raw.run_details else [])
+    titles = titles_of("retraining" if "find-champion" in nodes.stages else "training")
+    order, attempts = {name.replace("_", "-"): place for place, name in enumerate(titles)}, nodes.attempts()
+    for name in sorted(nodes.stages, key=lambda name: order.get(name, len(order))):
+        node = nodes.stages[name]
+        if not node.state and raw.state in ENDED:
+            continue  # it was left out, because of another one
+        taken = node.state == "SKIPPED"  # from the cache: it has had no pod
+        ids = () if taken else tuple(attempts.get(name, ()))
         yield Task(
             name=name,
             title=titles.get(name.replace("-", "_"), name),
             state=node.state or "PENDING",
-            started=_moment(node.start_time),
-            ended=_moment(node.end_time),
-            error=_error(node.error) or (_error(pods[-1].error) if pods else ""),
-            pods=tuple(map(_pod_name, pods)),
+            started=_moment(node.start_time) if node.state else None,
+            ended=_moment(node.end_time) if node.state else None,
+            error=_error(node.error),
+            nodes=ids,
+            pods=tuple(pod_name(each, name, raw.pipeline_spec) for each in ids),
         )
-
-
-def _pods(node: Any, nodes: Mapping[str, Any]) -> Iterator[Any]:
-    """The nodes of a stage's pods: leaves below its own, attempt by attempt, without its driver's."""
-    if (node.display_name or "").endswith("-driver"):
-        return
-    children = [nodes[each.pod_name] for each in node.child_tasks or [] if each.pod_name in nodes]
-    for child in children:
-        yield from _pods(child, nodes)
-    if not children and (node.display_name or "").startswith("executor"):
-        yield node
-
-
-def _pod_name(node: Any) -> str:
-    workflow, _, mark = node.pod_name.rpartition("-")
-    return f"{workflow}-{_IMPLEMENTATION}-{mark}"
 
 
 def _moment(time: datetime | None) -> datetime | None:
