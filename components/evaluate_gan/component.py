@@ -1,7 +1,7 @@
 """The KFP definition of the stage: a typed signature and one call."""
 
 from kfp import dsl
-from kfp.dsl import HTML, Artifact, Dataset, Input, Markdown, Metrics, Model, Output
+from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Markdown, Metrics, Model, Output
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
@@ -16,6 +16,7 @@ def evaluate_gan(
     report: Output[Artifact],
     page: Output[HTML],
     summary: Output[Markdown],
+    confusion: Output[ClassificationMetrics],
 ) -> None:
     """Judges a generator by the test split, with real images judged in the same way beside it.
 
@@ -30,6 +31,7 @@ def evaluate_gan(
         report: metrics.json, report.md, report.html and the figures.
         page: report.html, and
         summary: the headline, as Kubeflow's own page shows them; a folder shows nothing there.
+        confusion: the class asked for against the one that the data's own classifier sees; empty where there is none.
     """
     import json
     import shutil
@@ -45,8 +47,11 @@ def evaluate_gan(
     )
     for name, value in result.metrics.items():
         metrics.log_metric(name, value)
+    if result.classes is not None and result.classes.confusion is not None:
+        confusion.log_confusion_matrix(result.classes.names, result.classes.confusion)
     # An artifact without a file is one that kfp.local's cache takes for lost.
     Path(metrics.path).write_text(json.dumps(result.metrics), encoding="utf-8")
+    Path(confusion.path).write_text(json.dumps(confusion.metadata), encoding="utf-8")
     shutil.copyfile(Path(report.path, REPORT_PAGE_FILE), page.path)
     Path(summary.path).write_text(short_markdown(result), encoding="utf-8")
     report.metadata.update(result.metrics)

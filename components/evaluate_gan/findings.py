@@ -42,6 +42,9 @@ class Classes(BaseModel):
     agreement: float | None
     """Share of the images that are of the class that was asked for; None where the generator is unconditional."""
     real_agreement: float  # the same for real images and their labels: the classifier's accuracy
+    confusion: list[list[int]] | None = None
+    """Generated images of the class asked for (row) that the classifier takes for each class; None as for agreement and
+    where there are too many classes to look at."""
 
 
 class ClassReading(BaseModel):

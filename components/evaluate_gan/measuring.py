@@ -19,9 +19,10 @@ from gan_models.metrics.intra_class import LEAST, ClassDistance, class_distances
 from gan_models.metrics.judge import Judge, Material
 from gan_models.metrics.memorisation import memorisation
 from gan_models.metrics.metric import Comparison
-from gan_models.metrics.scores import METRICS, agreement, class_shares, confidence, score
+from gan_models.metrics.scores import METRICS, agreement, class_shares, confidence, confusion, score
 
 _PLENTY = 10_000  # images, below which the bias of FD is worth a warning
+_MOST_CLASSES = 100  # of a confusion matrix that anybody can read, and that Kubeflow's metadata can hold
 
 
 def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
@@ -129,14 +130,16 @@ def _classes(seen: Comparison, judge: Judge) -> Classes | None:
     """Only the data set's own classifier knows its classes."""
     if "classes" not in seen.has:
         return None
+    names = list(judge.table.metadata.class_names)
     return Classes(
-        names=list(judge.table.metadata.class_names),
+        names=names,
         generated_shares=class_shares(seen.sample),
         real_shares=class_shares(seen.reference),
         confidence=confidence(seen.sample),
         real_confidence=confidence(seen.reference),
         agreement=None if seen.sample.labels is None else agreement(seen.sample),
         real_agreement=agreement(seen.reference),
+        confusion=None if seen.sample.labels is None or len(names) > _MOST_CLASSES else confusion(seen.sample),
     )
 
 

@@ -66,6 +66,15 @@ def class_shares(images: Extracted) -> list[float]:
     return (seen.bincount(minlength=classes).double() / len(images)).tolist()
 
 
+def confusion(images: Extracted) -> list[list[int]]:
+    """For each class, how many images that are labelled with it are taken for each class."""
+    assert images.logits is not None
+    assert images.labels is not None
+    seen, classes = images.logits.argmax(dim=1), images.logits.shape[1]
+    counts = (images.labels.cpu() * classes + seen.cpu()).bincount(minlength=classes * classes)
+    return counts.view(classes, classes).tolist()
+
+
 METRICS: Registry[Metric] = Registry(
     "metric",
     "gan_pipeline.metrics",

@@ -27,12 +27,7 @@ cluster_app = typer.Typer(help="Look at a cluster before submitting to it.", ric
 
 
 @app.command()
-@takes_request(
-    "run",
-    *WHAT,
-    name=Option(None, metavar="NAME", help="How the run is called. [default: from the settings]"),
-    pipeline=Option(None, metavar="FILE", help="Take the settings baked into a compiled pipeline."),
-)
+@takes_request("run", *WHAT, "name", "pipeline")
 @takes_settings()
 def submit(request: Request, settings: ClusterSettings, wait: WaitOption = False, as_json: JsonOption = False) -> int:
     """Run the training pipeline on a cluster; all options below --pipeline also from gan-pipeline.toml."""

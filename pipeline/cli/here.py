@@ -36,6 +36,7 @@ def run(request: Request, as_json: JsonOption = False) -> int:
     "retrain",
     *WHAT,
     *WHERE,
+    "pipeline",
     *RETRAINING,
     engine=Option("local", metavar="local|cluster", help="Where it is done; a cluster as gan-pipeline.toml says."),
 )

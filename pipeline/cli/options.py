@@ -56,12 +56,8 @@ class RequestOptions:
     seed: int = Option(0, metavar="N", help="Decides weights, image order and samples.")
     workdir: Path | None = Option(None, metavar="DIR", help="Where everything is kept. [default: runs/<name>]")
     tracking_uri: TrackingOption = None
-    name: str | None = Option(
-        None, metavar="NAME", help="How the run is called in MLflow. [default: from the settings]"
-    )
-    pipeline: Path | None = Option(
-        None, metavar="FILE", help="Run a compiled pipeline with the settings baked into it."
-    )
+    name: str | None = Option(None, metavar="NAME", help="How the run is called. [default: from the settings]")
+    pipeline: Path | None = Option(None, metavar="FILE", help="Take the settings baked into a compiled pipeline.")
     engine: str = Option(
         "local", metavar="local|docker", help="What the stages run in: processes, or containers of this machine."
     )

@@ -105,7 +105,8 @@ def _run(request: Request, report: Report) -> Tell:
         # The stages learn from their environment which run they belong to: the same parameters find the same entries in
         # kfp's cache, whatever the run is called and wherever it is tracked.
         arguments = {**plan.arguments(request), "run": "{}"}
-        job = Job(arguments, workdir, context, request.pipeline, request.definition)
+        # A compiled file is of a training: a retraining takes its settings alone.
+        job = Job(arguments, workdir, context, None if retrains else request.pipeline, request.definition)
         with kept(workdir, record):
             outcome = track(plan, launch, job, DRAIN_SECONDS[reachable])
             if retrains:

@@ -144,18 +144,6 @@ def test_the_first_becomes_the_champion(first: dict[str, Any], place: Place) -> 
     assert all(Path(path).is_dir() for path in first["artifacts"].values())
 
 
-def test_the_first_becomes_none_where_it_falls_short_of_a_floor(first: dict[str, Any], place: Place) -> None:
-    """Nor is it trained again, unless something changed."""
-    ask = ["--model", "strict", "--workdir", "runs/strict", "--set", "evaluation.floors={coverage: 1.0}"]
-    report = place.retrain(*ask)
-    assert (report["decision"], report["version"], report["champion"]) == ("kept", "1", "")
-    assert report["sentence"].startswith("strict stays without a champion; version 1 is short of the recipe's floors (")
-    assert "coverage-classifier-test-100 is 0" in report["sentence"]
-    again = place.retrain(*ask)
-    assert again["decision"] == "unchanged"
-    assert "version 1 of strict is of the same data, recipe and seed and was kept out;" in again["sentence"]
-
-
 def test_on_equal_data_it_stops_after_the_preparation_with_a_sentence(
     second: dict[str, Any], first: dict[str, Any]
 ) -> None:
@@ -252,3 +240,17 @@ def test_a_failure_is_told_and_the_champion_stays(third: dict[str, Any], place: 
     assert failed.code == 2
     assert [message["event"] for message in place.told[before:]] == ["failed"]
     assert "failed in prepare_data:" in place.told[-1]["text"]
+
+
+def test_the_first_of_another_model_becomes_none_where_it_falls_short_of_a_floor(
+    third: dict[str, Any], place: Place
+) -> None:
+    """Nor is it trained again, unless something changed."""
+    ask = ["--model", "strict", "--workdir", "runs/strict", "--set", "evaluation.floors={coverage: 1.0}"]
+    report = place.retrain(*ask)
+    assert (report["decision"], report["version"], report["champion"]) == ("kept", "1", "")
+    assert report["sentence"].startswith("strict stays without a champion; version 1 is short of the recipe's floors (")
+    assert "coverage-classifier-test-100 is 0" in report["sentence"]
+    again = place.retrain(*ask)
+    assert again["decision"] == "unchanged"
+    assert "version 1 of strict is of the same data, recipe and seed and was kept out;" in again["sentence"]

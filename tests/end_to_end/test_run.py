@@ -127,6 +127,7 @@ def test_everything_is_where_the_report_says(first: Ended) -> None:
     shown = artifacts["evaluation"].resolve().parent  # by Kubeflow's own page
     assert (shown / "page").read_text() == (artifacts["evaluation"] / "report.html").read_text()
     assert "| metric |" in (shown / "summary").read_text()
+    assert set(json.loads((shown / "confusion").read_text())) <= {"confusionMatrix"}  # empty without classes
     assert (artifacts["training"] / "history.csv").is_file()
     assert (artifacts["generator"] / "generator.safetensors").is_file()
 

@@ -48,6 +48,7 @@ def artifact(kind: type[dsl.Artifact], path: Path) -> dsl.Artifact:
 
 def outputs(folder: Path) -> dict[str, dsl.Artifact]:
     kinds = {"metrics": dsl.Metrics, "report": dsl.Artifact, "page": dsl.HTML, "summary": dsl.Markdown}
+    kinds["confusion"] = dsl.ClassificationMetrics
     return {name: artifact(kind, folder / name) for name, kind in kinds.items()}
 
 
@@ -79,6 +80,8 @@ def test_colour_images_without_labels_are_judged_by_imagenet_features(tmp_path: 
     assert (tmp_path / "page").read_text() == (tmp_path / "report" / "report.html").read_text()
     assert "| metric |" in (tmp_path / "summary").read_text()
     assert json.loads((tmp_path / "metrics").read_text()) == metrics.metadata
+    assert made["confusion"].metadata == {}
+    assert (tmp_path / "confusion").read_text() == "{}"
     findings = json.loads((tmp_path / "report" / "metrics.json").read_text())
     assert findings["classes"] is None
     assert findings["memorisation"]["searched"] == 8 < findings["real_sample"]["of"]

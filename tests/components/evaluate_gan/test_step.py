@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from kfp import dsl
 from PIL import Image
 from torch import Tensor
 
 from components.evaluate_gan import step
+from components.evaluate_gan.component import evaluate_gan
 from components.evaluate_gan.findings import Findings
 from components.stage.stage import RunContext, Stage, open_stage
 from gan_models.data.shape import DataShape
@@ -28,6 +30,10 @@ from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator, Sample
 
 SMALL = ["networks.generator.width=4"]
 Evaluate = Callable[..., Findings]
+OUTPUTS = {
+    "metrics": dsl.Metrics, "report": dsl.Artifact, "page": dsl.HTML, "summary": dsl.Markdown,
+    "confusion": dsl.ClassificationMetrics,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -109,6 +115,35 @@ def test_every_figure_names_extractor_split_and_count(evaluate: Evaluate, tmp_pa
     assert not any("FID" in name for name in result.metrics)
     assert next(iter(result.headline)) == "FD-classifier-test-150"
     assert written(tmp_path)["metrics"] == pytest.approx(result.metrics)
+
+
+def test_the_class_asked_for_stands_against_the_class_seen(
+    evaluate: Evaluate, remember: Callable[[str, int], None]
+) -> None:
+    remember("train", 1000)
+    found = evaluate().classes
+    assert found is not None
+    assert found.confusion is not None
+    counts = torch.tensor(found.confusion)
+    assert counts.shape == (10, 10)
+    assert int(counts.sum()) == 150
+    assert float(counts.diagonal().sum() / 150) == pytest.approx(found.agreement)
+    assert (counts.sum(dim=0) / 150).tolist() == pytest.approx(found.generated_shares)
+
+
+def test_kubeflow_is_shown_it(
+    generator: Path, dataset: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAN_PIPELINE_CACHE", str(cache))
+    made = {name: kind(name=name, uri=str(tmp_path / name), metadata={}) for name, kind in OUTPUTS.items()}
+    evaluate_gan.python_func(
+        generator=dsl.Model(uri=str(generator)), dataset=dsl.Dataset(uri=str(dataset)), seed=0, code_version="1",
+        evaluation=json.dumps({"samples": 50}), run=json.dumps({"state_dir": str(tmp_path / "state")}), **made,
+    )  # fmt: skip
+    matrix = made["confusion"].metadata["confusionMatrix"]
+    assert [spec["displayName"] for spec in matrix["annotationSpecs"]] == [str(digit) for digit in range(10)]
+    assert sum(sum(row["row"]) for row in matrix["rows"]) == 50
+    assert json.loads((tmp_path / "confusion").read_text()) == made["confusion"].metadata
 
 
 def test_real_images_stand_beside_every_figure(evaluate: Evaluate, tmp_path: Path) -> None:

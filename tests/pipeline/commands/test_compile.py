@@ -75,7 +75,8 @@ def test_nothing_is_installed_at_run_time(document: dict[str, Any]) -> None:
 
 def test_its_outputs_are_those_of_the_stages(document: dict[str, Any]) -> None:
     outputs = document["root"]["dag"]["outputs"]["artifacts"]
-    assert set(outputs) == {"dataset", "training", "selected", "metrics", "report", "page", "summary", "samples"}
+    shown = {"metrics", "page", "summary", "confusion"}  # by Kubeflow's own page
+    assert set(outputs) == {"dataset", "training", "selected", "report", "samples", *shown}
 
 
 def test_kfp_loads_it_back(compiled: Path) -> None:
