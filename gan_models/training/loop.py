@@ -388,7 +388,7 @@ class _Training:
         self.save_interval = max(asked, took / SAVING_SHARE) if asked else 0.0
         if self.save_interval > before == asked:
             self.reporter.note(
-                f"a checkpoint took {took:.1f} s to write: there is one every {self.save_interval:.0f} s in place of "
+                f"a checkpoint took {took:.2g} s to write: there is one every {self.save_interval:.3g} s in place of "
                 f"{asked:g}, so that they cost {SAVING_SHARE:.0%} of the time; as much work is lost when a process dies"
             )
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import getpass
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from components.context import PIPELINE, RunContext
 from components.tracking.mlflow.client import Refusal, sqlite_path, tolerating
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 RUN_TAG = "gan_pipeline.run_id"
 STAGE_TAG = "gan_pipeline.stage"
+LOCK_SECONDS = 30.0
 
 # Without it the UI takes the runs for evaluations of a language model.
 _MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
@@ -73,7 +76,7 @@ class PipelineRuns:
         return ""
 
     def _find_or_make(self, stage: str, name: str, tags: dict[str, str]) -> str:
-        with FileLock(self.context.tracking_folder / "runs.lock"):
+        with self._in_turn():
             if found := self._find(stage):
                 return found[0]
             self.client.create_run(
@@ -92,6 +95,17 @@ class PipelineRuns:
         for surplus in made[1:]:  # a process on another machine was as fast: all keep the oldest
             self.client.delete_run(surplus)
         return made[0]
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """One process after another, where the volume has locks and no process is stuck with this one.
+
+        Else two that are as fast make a run too many, which `_find_or_make` takes away.
+        """
+        with ExitStack() as held:
+            with suppress(Timeout, OSError, NotImplementedError):
+                held.enter_context(FileLock(self.context.tracking_folder / "runs.lock", timeout=LOCK_SECONDS))
+            yield
 
     def _find(self, stage: str) -> list[str]:
         """Active runs of the stage, oldest first."""

@@ -128,8 +128,10 @@ class _Namespace:
 
         claim = self._read_claim(placement)
         name, phase = claim.spec.storage_class_name, claim.status.phase
-        if not name:
+        if not name and (phase == "Bound" or claim.spec.volume_name):
             return "ok", "none: the claim has a volume by name"
+        if not name:
+            return "unknown", f"none, and the claim is {phase}: somebody has to make a volume for it"
         try:
             found = self._kubernetes.ask(StorageV1Api(self._kubernetes.client).read_storage_class, name)
         except NoAnswerError as error:
