@@ -39,6 +39,7 @@ class Workflow:
     owner: str = ""  # the ScheduledWorkflow that takes it along when it is deleted
     stages: tuple[str, ...] = STAGES
     fails_at: str = ""
+    driver_fails: str = ""  # the stage that Kubeflow could not start
     refusal: str = ""  # Kubernetes' words for the pod of that stage, which then never is
     pods: dict[str, list[Attempt]] = field(default_factory=dict)
     handles_exit: bool = False  # whether what is done at the end, whatever happens, is put around the stages
@@ -102,7 +103,17 @@ class Workflow:
                     said = {"phase": "Error", "message": refused if self.refusal else attempt.error}
                     retry = {"displayName": "executor", "type": "Retry", "phase": "Error", "message": "No more retries"}
                     nodes[self.node(f"{self.place(stage)}(0).executor")] = retry
-                    nodes[self.pod_node(stage, number)] = {"displayName": f"executor({number})", "type": "Pod", **said}
+                    path = f"{self.name}{self.place(stage)}(0).executor({number})"
+                    about = {
+                        "name": path,
+                        "displayName": f"executor({number})",
+                        "finishedAt": f"{attempt.ended:%FT%TZ}",
+                    }
+                    nodes[self.pod_node(stage, number)] = {**about, "type": "Pod", **said}
+        for stage in [self.driver_fails] * bool(self.driver_fails):
+            path, said = f"{self.place(stage)}-driver(0)", "main: Error (exit code 1)"
+            about = {"name": f"{self.name}{path}", "type": "Pod", "finishedAt": "2099-01-01T00:00:00Z"}
+            nodes[self.node(path)] = {**about, "phase": "Failed", "message": said}
         status = {"phase": "Failed" if nodes else "Running", "nodes": nodes}
         return {"metadata": {"name": self.name, "labels": {"pipeline/runid": run_id}}, "status": status}
 

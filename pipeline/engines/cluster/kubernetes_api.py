@@ -5,6 +5,7 @@ Nothing is changed by it, and no question takes longer than `SECONDS` for each p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SECONDS = 15
 ARGO = ("argoproj.io", "v1alpha1")
+_DRIVER = re.compile(r".*\.([^.()]+)-driver(\(\d+\))?")  # the name of the node of the pod before a stage's own
 CONTAINER = "main"  # of a stage's pod: the one of Argo's that prints
 
 
@@ -87,12 +89,18 @@ class Kubernetes:
         found = self.ask(listed, *ARGO, self.namespace, "workflows", label_selector=selector)["items"]
         statuses = [each.get("status", {}) for each in found]
         pods = [
-            node.get("message", "")
+            node
             for each in statuses
             for node in (each.get("nodes") or {}).values()
-            if node.get("type") == "Pod" and node.get("phase") in ("Error", "Failed")
+            if node.get("type") == "Pod" and node.get("phase") in ("Error", "Failed") and node.get("message")
         ]
-        said = next(filter(None, [*pods, *(each.get("message", "") for each in statuses)]), "")
+        # An earlier one may have been tried again.
+        if pods:
+            last = max(pods, key=lambda node: node.get("finishedAt") or "")
+            driver = _DRIVER.fullmatch(last.get("name") or "")
+            said = f"Kubeflow could not start {driver[1]}: {last['message']}" if driver else last["message"]
+        else:
+            said = next(filter(None, (each.get("message", "") for each in statuses)), "")
         return redact(" ".join(said.split()))
 
     def log(self, run_id: str, pod: str) -> str:

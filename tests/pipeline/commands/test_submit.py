@@ -149,6 +149,14 @@ def test_a_pod_that_is_refused_is_told_in_kubernetes_words(
     assert json.loads(ask("runs", "show", "night", "--json").out)["error"] in ending
 
 
+def test_what_kubeflow_could_not_start_is_named(ask: Callable, server: KfpServer, kubernetes: KubernetesServer) -> None:
+    server.fails_at = "train-gan"
+    ask("submit", *TINY, "--image", IMAGE, "--name", "night", "--wait")
+    server.workflow(only_run(server)).driver_fails = "select-checkpoint"
+    shown = ask("runs", "show", "night").out
+    assert shown.startswith("night: failed: Kubeflow could not start select-checkpoint: main: Error (exit code 1)\n")
+
+
 def test_a_pod_that_is_refused_where_kubernetes_cannot_be_asked(ask: Callable, server: KfpServer) -> None:
     server.fails_at, server.refusal = "train-gan", QUOTA
     answer = ask("submit", *TINY, "--image", IMAGE, "--name", "night", "--wait")
