@@ -216,7 +216,7 @@ class _Training:
             "progress": self.progress,
             "random": _RandomState(self.device),
         }
-        self.save_interval = self.settings.checkpoint_seconds
+        self.save_interval = self.stated_interval = self.settings.checkpoint_seconds
         steps, keep = self.settings.steps, min(self.settings.keep, self.settings.steps)
         self.kept_steps = {round(steps * (index + 1) / keep) for index in range(keep)}
 
@@ -384,9 +384,10 @@ class _Training:
 
     def _pace_saving(self, took: float) -> None:
         """The interval that was asked for, or a longer one where saving would cost too much of the time; 0 is meant."""
-        asked, before = self.settings.checkpoint_seconds, self.save_interval
+        asked = self.settings.checkpoint_seconds
         self.save_interval = max(asked, took / SAVING_SHARE) if asked else 0.0
-        if self.save_interval > before == asked:
+        if self.save_interval > self.stated_interval * (1 if self.stated_interval == asked else 2):
+            self.stated_interval = self.save_interval
             self.reporter.note(
                 f"a checkpoint took {took:.2g} s to write: there is one every {self.save_interval:.3g} s in place of "
                 f"{asked:g}, so that they cost {SAVING_SHARE:.0%} of the time; as much work is lost when a process dies"
