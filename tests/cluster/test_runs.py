@@ -40,9 +40,9 @@ def test_a_run_and_its_review(cluster: Cluster) -> None:
     assert cluster.figures(run["id"])
 
 
-def test_equal_data_is_prepared_once(cluster: Cluster) -> None:
+def test_equal_data_is_prepared_once_for_runs_of_one_name(cluster: Cluster) -> None:
     first = cluster.submit("cached", "--wait")
-    again = cluster.ask("runs", "clone", first["id"], "--name", f"{cluster.tag} cached again", "--wait")
+    again = cluster.ask("runs", "clone", first["id"], "--name", first["name"], "--wait")
     clone = cluster.show(again.strip().rpartition("/")[2])
     assert clone["state"] == "SUCCEEDED"
     assert clone["stages"][0]["state"] == "SKIPPED"
