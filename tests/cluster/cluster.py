@@ -36,7 +36,7 @@ SHORT = (
     "evaluation.samples=100",
     "export.samples=8",
 )
-LONG_STEPS = 6_000  # of one that can be disturbed while it trains
+LONG_STEPS = 15_000  # of one that can be disturbed while it trains
 PATIENCE_SECONDS = 1800.0  # for one thing to happen on a slow cluster
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED")
 _log = logging.getLogger("cluster")
