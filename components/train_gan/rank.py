@@ -133,7 +133,8 @@ def train_together(job: Job, count: int, reporter: Reporter) -> Outcome:
         word = lead.listen()
         if word is None:
             tail = " ".join(log.read_text(encoding="utf-8", errors="replace").split()[-40:])
-            raise LostError(f"a training process ended without a word (killed, or out of memory?): {tail}")
+            why = f": {tail}" if tail else ""
+            raise LostError(f"a training process ended without a word (killed, or out of memory?){why}")
         return outcome_of(word)
 
 

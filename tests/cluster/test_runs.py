@@ -58,7 +58,7 @@ def test_the_log_of_a_stage_at_work_stop_and_retry(cluster: Cluster, undisturbed
     cluster.until("end of its pods", lambda: not cluster.pods(run, "train-gan"), seconds=60)
     cluster.ask("runs", "retry", run, "--wait")
     said = cluster.ask("runs", "logs", run, "--stage", "train-gan")
-    assert "resumed" in said
+    assert "going on from the checkpoint of step" in said
     assert cluster.figures(run) == cluster.figures(undisturbed["id"])
 
 
