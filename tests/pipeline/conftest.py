@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
-import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +13,7 @@ from PIL import Image
 from pipeline.cli import call
 from tests.pipeline.kfp_server import KfpServer
 from tests.pipeline.kubernetes_server import KubernetesServer
+from tests.webhook import Hook, webhook
 
 
 @dataclass(frozen=True)
@@ -53,30 +51,13 @@ def ask(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.M
     return ask
 
 
-class Hook(http.server.BaseHTTPRequestHandler):
-    """A webhook that keeps what it gets; answers 200, or what `answers` says first."""
-
-    got: list[dict[str, str]]
-    answers: list[int]
-
-    def do_POST(self) -> None:
-        type(self).got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(type(self).answers.pop(0) if type(self).answers else 200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None: ...
-
-
 @pytest.fixture
 def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hook]]:
     """Its address is in the environment, as HOOK."""
-    handler = type("OneHook", (Hook,), {"got": [], "answers": []})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("HOOK", f"http://127.0.0.1:{server.server_address[1]}/s3cret")
-    monkeypatch.setattr("components.notify.webhook.WAIT_SECONDS", 0.0)
-    yield handler
-    server.shutdown()
+    with webhook() as (handler, address):
+        monkeypatch.setenv("HOOK", f"{address}/s3cret")
+        monkeypatch.setattr("components.notify.webhook.WAIT_SECONDS", 0.0)
+        yield handler
 
 
 @pytest.fixture

@@ -247,10 +247,8 @@ class ClusterRuns:
             raise RequestError(f"--attempt {attempt}: {task.title} of {run.name} has {len(task.pods)}")
         place = -1 if attempt is None else attempt - 1
         pod, said = task.pods[place], ""
-        for name in (
-            pod,
-            task.nodes[place],
-        ):  # a pod that is there has its log by the one, an archived log by the other
+        # Of a pod that is there by its name, an archived log by the node.
+        for name in (pod, task.nodes[place]):
             text = self.client.get_text("read the log", f"/apis/v1alpha1/runs/{run.id}/nodes/{name}/log")
             if not (said := error_in(text)):
                 return text

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
-import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,32 +13,19 @@ from components.notify import step, webhook
 from components.stage.progress import EVENTS_VARIABLE
 from components.stage.stage import Stage, open_stage, run_component
 from gan_models.errors import RunError
+from tests.webhook import Hook
+from tests.webhook import webhook as a_webhook
 
 SECRET = "hook-5f2c"
 
 
-class Hook(http.server.BaseHTTPRequestHandler):
-    answers: list[int]
-    got: list[dict[str, object]]
-
-    def do_POST(self) -> None:
-        type(self).got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(type(self).answers.pop(0) if type(self).answers else 200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None: ...
-
-
 @pytest.fixture
 def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hook]]:
-    handler = type("OneHook", (Hook,), {"answers": [], "got": []})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("FACES_HOOK", f"http://127.0.0.1:{server.server_address[1]}/{SECRET}")
-    monkeypatch.setattr(webhook, "WAIT_SECONDS", 0.0)
-    monkeypatch.delenv(EVENTS_VARIABLE, raising=False)
-    yield handler
-    server.shutdown()
+    with a_webhook() as (handler, address):
+        monkeypatch.setenv("FACES_HOOK", f"{address}/{SECRET}")
+        monkeypatch.setattr(webhook, "WAIT_SECONDS", 0.0)
+        monkeypatch.delenv(EVENTS_VARIABLE, raising=False)
+        yield handler
 
 
 def tell(folder: Path, state: str = "SUCCEEDED", variable: str = "FACES_HOOK", error: str = "") -> bool:
