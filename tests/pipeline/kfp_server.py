@@ -10,6 +10,7 @@ on each time somebody looks.
     server.faults.append(Fault("POST", r"/runs$", "500"))    # once; "hang", "drop" and "html" are other ways to fail
     server.token = "s3cret"                                  # 401 for everybody else
     server.fails_at = "train-gan"                            # runs made from now on
+    server.cached = ("prepare-data",)                        # of runs made from now on: done before, by equal ones
     server.tick(moment)                                      # starts what is owed by then
 """
 
@@ -98,6 +99,7 @@ class KfpServer:
         self.token = ""
         self.namespaces: set[str] | None = None
         self.fails_at = ""
+        self.cached: tuple[str, ...] = ()
         self.refusal = ""
         """Kubernetes' words for the pod of that stage: it never is, and no table has them."""
         self.now = datetime.now(UTC)
@@ -144,7 +146,7 @@ class KfpServer:
                 recurring_run_id=scheduled.uid,
                 scheduled_at=due,
             )
-            self._add_run(run, Workflow(name, scheduled.name, fails_at=self.fails_at, refusal=self.refusal))
+            self._add_run(run, self._workflow(name, scheduled.name))
 
     def under_way(self, owner: str) -> list[str]:
         """Runs of a schedule's own object that have not ended."""
@@ -267,7 +269,10 @@ class KfpServer:
                 return known  # taken for the same request, sent twice
         owner = next((each.name for each in self.scheduled.values() if each.uid == run.recurring_run_id), "")
         name = f"gan-training-{uuid.uuid4().hex[:5]}"
-        return self._add_run(run, Workflow(name, owner, fails_at=self.fails_at, refusal=self.refusal))
+        return self._add_run(run, self._workflow(name, owner))
+
+    def _workflow(self, name: str, owner: str) -> Workflow:
+        return Workflow(name, owner, fails_at=self.fails_at, refusal=self.refusal, cached=self.cached)
 
     def _add_run(self, run: Any, workflow: Workflow) -> Any:
         run.run_id, run.created_at, run.finished_at = str(uuid.uuid4()), self._moment(), NEVER

@@ -42,6 +42,7 @@ class Workflow:
     driver_fails: str = ""  # the stage that Kubeflow could not start
     refusal: str = ""  # Kubernetes' words for the pod of that stage, which then never is
     pods: dict[str, list[Attempt]] = field(default_factory=dict)
+    cached: tuple[str, ...] = ()  # stages that need no pod
     handles_exit: bool = False  # whether what is done at the end, whatever happens, is put around the stages
     templates: dict[str, str] = field(default_factory=dict)  # of the stages' pods, where they are not the simplest
 
@@ -77,6 +78,9 @@ class Workflow:
             return "SUCCEEDED" if stage == self.stages[-1] else "RUNNING"
         done = [stage for stage, attempts in self.pods.items() if attempts[-1].state == "SUCCEEDED"]
         following = next(stage for stage in self.stages if stage not in done)
+        if following in self.cached:
+            self.pods[following] = [Attempt("SUCCEEDED", now, now)]
+            return "SUCCEEDED" if following == self.stages[-1] else "RUNNING"
         refused = self.refusal and following == self.fails_at
         attempt = Attempt("FAILED", now, now) if refused else Attempt("RUNNING", now)
         self.pods.setdefault(following, []).append(attempt)
@@ -181,10 +185,20 @@ class Workflow:
         span = Attempt(last.state, first.begun, last.ended)
         done = Attempt("SUCCEEDED", first.begun, first.begun)
         executors = [f"{path}(0).executor({number})" for number in range(len(attempts))]
-        return [
+        begun = [
             self._detail(run_id, f"{stage}-driver", "SUCCEEDED", [f"{path}-driver(0)"], done),
             self._detail(run_id, f"{stage}-driver(0)", "SUCCEEDED", [path], done),
             self._detail(run_id, stage, last.state, [f"{path}(0)"], span),
+        ]
+        if stage in self.cached:
+            below = [f"{path}(0).executor", *[following] * bool(following)]
+            return [
+                *begun,
+                self._detail(run_id, f"{stage}(0)", "SUCCEEDED", below, done),
+                self._detail(run_id, "executor", "SKIPPED", [], done),
+            ]
+        return [
+            *begun,
             self._detail(run_id, f"{stage}(0)", last.state, [f"{path}(0).executor"], span),
             self._detail(run_id, "executor", last.state, executors, span),
             *(

@@ -16,6 +16,7 @@ _INNER = re.compile(
     r"|root|.*-driver|executor|.*\(\d+\)|(condition|condition-branches|for-loop|exit-handler)-\d+(\.onExit)?"
 )
 _POD = re.compile(r".*\.([^.()]+)(?:\(\d+\))?\.executor(?:\(\d+\))?")
+_DOES = "executor"  # of a stage's nodes; once it is tried, those are its children
 _OFFSET, _PRIME = 0x811C9DC5, 0x01000193  # of FNV-1a with 32 bits
 
 
@@ -33,12 +34,14 @@ class Nodes:
         self._names = sorted({part for name in names for part in name.split(".")} - {""})
         self.stages = {each.display_name: each for each in details if self._is_stage(each.display_name or "")}
         """What has begun, by the name of its component."""
+        # That an executor was skipped is told with its time, and not with whose it is.
+        self._skipped = {each.start_time for each in details if each.state == "SKIPPED" and each.display_name == _DOES}
 
     def _is_stage(self, name: str) -> bool:
         return bool(self.workflow) and name != self.workflow and not _INNER.fullmatch(name)
 
     def attempts(self) -> Mapping[str, Sequence[str]]:
-        """The ids of the nodes of each stage's pods, attempt by attempt."""
+        """The ids of the nodes of each stage's pods, attempt by attempt; none of a stage that the cache has done."""
         found: dict[str, list[str]] = {}
         level = [(self.workflow, fnv(self.workflow))] if self.workflow else []
         while level:
@@ -46,7 +49,9 @@ class Nodes:
             for path, mark in level:
                 children = self._below(path, mark)
                 if not children and (pod := _POD.fullmatch(path)):
-                    found.setdefault(pod[1], []).append(f"{self.workflow}-{mark}")
+                    ids = found.setdefault(pod[1], [])
+                    if not (path.endswith(_DOES) and self.stages[pod[1]].start_time in self._skipped):
+                        ids.append(f"{self.workflow}-{mark}")
                 below += children
             level = below
         return found

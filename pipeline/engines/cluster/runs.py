@@ -371,12 +371,13 @@ def _tasks(raw: Any) -> Iterator[Task]:
         node = nodes.stages[name]
         if not node.state and raw.state in ENDED:
             continue  # it was left out, because of another one
-        taken = node.state == "SKIPPED"  # from the cache: it has had no pod
-        ids = () if taken else tuple(attempts.get(name, ()))
+        ids = tuple(attempts.get(name, ()))
+        # What the cache has done reads as done, by no pod.
+        state = "SKIPPED" if node.state == "SUCCEEDED" and name in attempts and not ids else node.state
         yield Task(
             name=name,
             title=titles.get(name.replace("-", "_"), name),
-            state=node.state or "PENDING",
+            state=state or "PENDING",
             started=_moment(node.start_time) if node.state else None,
             ended=_moment(node.end_time) if node.state else None,
             error=_error(node.error),

@@ -101,6 +101,15 @@ def test_stages_are_in_their_order_and_nothing_of_argo_is_shown(ask: Callable, s
     ]
 
 
+def test_what_the_cache_has_done_is_told_as_that(ask: Callable, server: KfpServer) -> None:
+    server.cached = ("prepare-data",)
+    run = ask("submit", *TINY, "--image", IMAGE, "--name", "night", "--wait")
+    assert "↷ 1 prepare data (skipped)" in run.err
+    assert "✓ 2 train: " in run.err
+    logs = ask("runs", "logs", "night", "--stage", "prepare-data")
+    assert (logs.code, "1 prepare data of night was taken from the cache" in logs.sentence) == (2, True)
+
+
 def test_attempts_are_counted(ask: Callable, server: KfpServer) -> None:
     ask("submit", *TINY, "--image", IMAGE, "--name", "night")
     workflow = server.workflow(only_run(server))
