@@ -7,6 +7,7 @@ interrupted one in 3.
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -46,15 +47,22 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def call(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code; whatever went wrong is one sentence on standard error."""
+    return answer(lambda: app(arguments or ["--help"], prog_name="gan-pipeline", standalone_mode=False), arguments)
+
+
+def answer(do: Callable[[], object], arguments: Sequence[str] = ()) -> int:
+    """The exit code that stands for how `do` ends; what it raises is a sentence as of the command of `arguments`."""
     from gan_models.errors import RequestError, RunError
 
     try:
-        code = app(arguments or ["--help"], prog_name="gan-pipeline", standalone_mode=False)
+        code = do()
     except (RequestError, RunError) as error:
         return _say(str(error), error.exit_code)
     except _USAGE_ERROR as error:
         message = getattr(error, "format_message", error.__str__)()
         return _say(f"{message.rstrip('.')} (see `gan-pipeline {_command_of(arguments)}--help`)", 2)
+    except typer.Exit as exit_:
+        return int(exit_.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _say("interrupted", 3)
     except BrokenPipeError:
@@ -69,7 +77,7 @@ def _say(sentence: str, code: int) -> int:
     return code
 
 
-def _command_of(arguments: list[str]) -> str:
+def _command_of(arguments: Sequence[str]) -> str:
     """The part of a command line that names a command, with a space behind it, for a hint at its `--help`."""
     words: list[str] = []
     command: object = typer.main.get_command(app)

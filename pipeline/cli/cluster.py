@@ -6,17 +6,22 @@ Each command imports what it needs when it is called.
 from __future__ import annotations
 
 import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
 
-from gan_models.errors import RequestError, unknown_name
+from gan_models.errors import RequestError, RunError, unknown_name
 from pipeline.cli.options import WHAT, JsonOption, WaitOption, takes_request, takes_settings
 
 if TYPE_CHECKING:
     from pipeline.engines.cluster.runs import ClusterRuns, Run, Task
     from pipeline.engines.cluster.settings import ClusterSettings
+    from pipeline.engines.cluster.submission import Submission
     from pipeline.request.request import Request
 
 app = typer.Typer()
@@ -191,6 +196,51 @@ def delete(run: RunArgument, settings: ClusterSettings) -> int:
     return 0
 
 
+def start_once(request: Request, settings: ClusterSettings, name: str, again: bool) -> Run:
+    """The run of that name, followed to its end; it is started where there is none.
+
+    Args:
+        again: it was begun before: also one that failed or was stopped is the one, else another takes its place.
+
+    Raises:
+        RequestError: as of `build_submission`.
+        RunError: it did not succeed; or the server could not be asked before it was known that there is one.
+    """
+    from pipeline.engines.cluster.submission import build_submission
+
+    runs, made = _connect(settings), replace(build_submission(request, settings), name=name)
+    found = _patiently(lambda: runs.named(name)) if again else runs.named(name)
+    if found is None or (found.state in ("FAILED", "CANCELED") and not again):
+        found = _submitted(runs, made, found)
+    typer.echo(f"{made.name}: {made.about}, in {settings.connection.namespace}: {runs.link(found)}", err=True)
+    return _follow(runs, found.id, patience=math.inf)
+
+
+def _submitted(runs: ClusterRuns, made: Submission, before: Run | None) -> Run:
+    try:
+        return runs.submit(made)
+    except RunError:
+        found = runs.named(made.name)  # the answer may have been lost, and not the run
+        if found is None or (before is not None and found.id == before.id):
+            raise
+        return found
+
+
+def _patiently(ask: Callable[[], Run | None]) -> Run | None:
+    """What is asked for, however long it takes: what was begun must not be begun again because nobody answers."""
+    from pipeline.engines.cluster.runs import POLL_SECONDS
+
+    said = ""
+    while True:
+        try:
+            return ask()
+        except RunError as error:
+            if str(error) != said:
+                typer.echo(f"{error}; asking again", err=True)
+            said = str(error)
+            time.sleep(POLL_SECONDS)
+
+
 def _connect(settings: ClusterSettings) -> ClusterRuns:
     from pipeline.engines.cluster.runs import ClusterRuns
 
@@ -202,14 +252,14 @@ def _find(settings: ClusterSettings, run: str) -> tuple[ClusterRuns, Run]:
     return runs, runs.find(run)
 
 
-def _follow(runs: ClusterRuns, identity: str) -> Run:
+def _follow(runs: ClusterRuns, identity: str, **patience: float) -> Run:
     """Waits for the end, and shows how the stages go. Ctrl-C ends the waiting alone."""
     from components.stage.failures import Interrupted
     from pipeline.commands.run_board import RunBoard
 
     try:
         with RunBoard() as board:
-            run = runs.explained(runs.follow(identity, board.show, board.say))
+            run = runs.explained(runs.follow(identity, board.show, board.say, **patience))
     except KeyboardInterrupt:
         say = f"gan-pipeline: no longer waiting; the run goes on: gan-pipeline runs show {identity}"
         typer.echo(say, err=True)

@@ -5,8 +5,10 @@ ended, so a scheduler may come and go meanwhile.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +17,20 @@ from components.context import OCCASION_VARIABLE
 from components.processes import parent_mark
 from components.redaction import redact
 from components.stage.failures import Interrupted
-from pipeline.cli import call
+from gan_models.errors import RunError
+from pipeline.cli import answer, call
+from pipeline.engines.protocol import ENGINES
 from pipeline.request.request import Request
-from pipeline.scheduling.store import ScheduleStore
+from pipeline.scheduling.store import Claim, ScheduleStore
 from pipeline.workdir import WorkDirectory
 
 
-def do_run(arguments: list[str], do: Callable[[Mapping[str, Any]], int]) -> int:
+def do_run(arguments: list[str], do: Callable[[Claim], int]) -> int:
     """0 when the run was done or another process has it, else the exit code of its command.
 
     Args:
         arguments: the file of the store, the number of the run, the file that its output goes to.
-        do: does what a request of a schedule asks for; returns the exit code.
+        do: does what the request of a schedule's run asks for; returns the exit code.
     """
     path, number, log = arguments
     store = ScheduleStore(Path(path))
@@ -34,7 +38,7 @@ def do_run(arguments: list[str], do: Callable[[Mapping[str, Any]], int]) -> int:
     if claim is None:
         return 0
     os.environ[OCCASION_VARIABLE] = claim.occasion
-    code = do(claim.request)
+    code = do(claim)
     sys.stdout.flush()
     sys.stderr.flush()
     if code == Interrupted.exit_code:
@@ -47,12 +51,33 @@ def do_run(arguments: list[str], do: Callable[[Mapping[str, Any]], int]) -> int:
 
 def _sentence(request: Mapping[str, Any], code: int, log: Path) -> str:
     """What the run decided, or why it failed: the last thing it said."""
-    if not code:
-        record = WorkDirectory(Path(request["workdir"])).record() if request.get("workdir") else None
+    if not code and request.get("workdir"):
+        record = WorkDirectory(Path(request["workdir"])).record()
         return record.sentence if record else ""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or [f"exit code {code}"]
     return redact(lines[-1].removeprefix("gan-pipeline: "))
 
 
+def _do(claim: Claim) -> int:
+    request = Request.parse(claim.request)
+    if ENGINES.find(request.engine, "--engine").here:
+        return call(request.command_line())
+    # Whoever stops this process ends the waiting: the run goes on, and the next attempt finds it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return answer(lambda: _on_cluster(claim, request))
+
+
+def _on_cluster(claim: Claim, request: Request) -> None:
+    """Waits for the run of that due time on the cluster of this folder's gan-pipeline.toml; RunError: it failed."""
+    from pipeline.cli.cluster import start_once
+    from pipeline.engines.cluster.settings import read_settings
+
+    name = f"{claim.schedule} {claim.due.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    run = start_once(request, read_settings({}), name, again=claim.attempts > 1)
+    if run.state != "SUCCEEDED":
+        why = f": {run.error}" if run.error else ""
+        raise RunError(f"{run.name}: {run.state.lower()}{why}; see `gan-pipeline runs logs {run.id}`")
+
+
 if __name__ == "__main__":
-    os._exit(do_run(sys.argv[1:], lambda kept: call(Request.parse(kept).command_line())))
+    os._exit(do_run(sys.argv[1:], _do))

@@ -43,6 +43,7 @@ WebhookOption = Annotated[
     ),
 ]
 STORE_FILE = "schedules.db"
+_KEPT_HERE = "keep the schedule here and do its runs there, by --on-cluster in place of --engine cluster"
 NOBODY_SERVES = "no scheduler is running: start one with `gan-pipeline scheduler`"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -61,6 +62,13 @@ def ensure(
     end: Annotated[str | None, Option(metavar="TIME", help="Not after.")] = None,
     command: Annotated[Command, Option(help="What is done.")] = "retrain",
     paused: Annotated[bool, Option("--paused", help="A new schedule waits for `resume`.")] = False,
+    on_cluster: Annotated[
+        bool,
+        Option(
+            "--on-cluster",
+            help="Keep it here, and do its runs on the cluster of gan-pipeline.toml: for --on-data, {date}, backfill.",
+        ),
+    ] = False,
     *,
     request: Request,
     engine: EngineOption = "local",
@@ -70,12 +78,16 @@ def ensure(
     from pipeline.engines.protocol import ENGINES
     from pipeline.scheduling.schedule import DATE, make_schedule
 
-    seconds = None if every is None else seconds_of(every)
+    seconds, here = None if every is None else seconds_of(every), ENGINES.find(engine, "--engine").here
     request = request.model_copy(update={"command": command, "name": request.name or schedule})
-    if ENGINES.find(engine, "--engine").here:  # a cluster checks what it is to run when it compiles it
-        request = _kept_here(request, schedule)
+    if on_cluster and not here:
+        raise RequestError(f"--on-cluster is for a schedule that is kept here: leave it out, or --engine {engine}")
+    if DATE in (request.data or "") and command == "retrain" and not request.model:
+        raise RequestError(f"--data {request.data}: give --model, for by default each {DATE} is a model of its own")
+    if here:  # a cluster checks what it is to run when it compiles it
+        request = _done_there(request) if on_cluster else _kept_here(request, schedule)
     if on_data:
-        _check_watched(request, here=ENGINES.find(engine, "--engine").here)
+        _check_watched(request, here)
     times = {
         "on_data": on_data,
         "cron": cron,
@@ -86,10 +98,8 @@ def ensure(
         "paused": paused,
     }
     made = make_schedule(name=schedule, **times, request=request.document())
-    if made.is_dated and not ENGINES.find(engine, "--engine").here:
-        raise RequestError(
-            f"--data {request.data}: {DATE} is filled in by schedules of --engine local only: leave it out"
-        )
+    if made.is_dated and not here:
+        raise RequestError(f"--data {request.data}: Kubeflow fills in no {DATE}: {_KEPT_HERE}")
     schedules = _schedules(engine, store)
     change = schedules.ensure(made)
     typer.echo(f"{schedule}: {change}; next run: {_next_run(schedules.show(schedule))}")
@@ -107,7 +117,7 @@ def _kept_here(request: Request, schedule: str) -> Request:
         _check_dated(request)
     else:
         make_plan(request)
-    uri, recipe = request.tracking_uri, request.recipe
+    uri = request.tracking_uri
     if uri and redact(uri) != uri:
         raise RequestError(
             "--tracking-uri holds a login, which a schedule does not keep: leave it out of the address and give "
@@ -116,11 +126,30 @@ def _kept_here(request: Request, schedule: str) -> Request:
     workdir = (request.workdir or Path(RUNS_FOLDER) / schedule).expanduser().resolve()
     absolute = {
         "workdir": workdir,
-        "recipe": str(Path(recipe).expanduser().resolve()) if recipe and Path(recipe).is_file() else recipe,
+        "recipe": _absolute(request.recipe),
         "data": parse_source(request.data).absolute if request.data else None,
         "tracking_uri": tracking_address(uri, workdir.parent) if uri else None,
     }
     return request.model_copy(update=absolute)
+
+
+def _done_there(request: Request) -> Request:
+    """The request for runs on a cluster; RequestError where it or the cluster's settings cannot be."""
+    from components.prepare_data.sources import parse_source
+    from pipeline.engines.cluster.settings import read_settings
+    from pipeline.engines.cluster.submission import build_submission
+
+    there = {
+        "engine": "cluster",
+        "recipe": _absolute(request.recipe),
+        "data": parse_source(request.data).absolute if request.data else None,
+    }
+    build_submission(request.model_copy(update=there), read_settings({}))
+    return request.model_copy(update=there)
+
+
+def _absolute(recipe: str | None) -> str | None:
+    return str(Path(recipe).expanduser().resolve()) if recipe and Path(recipe).is_file() else recipe
 
 
 def _check_watched(request: Request, here: bool) -> None:
@@ -128,8 +157,8 @@ def _check_watched(request: Request, here: bool) -> None:
 
     if not here:
         raise RequestError(
-            "--on-data: a cluster has nobody who looks at the data between runs: leave it out; a retraining there ends "
-            "by itself after its first stages where nothing is new"
+            f"--on-data: a cluster has nobody who looks at the data between runs: {_KEPT_HERE}; or leave it out, for a "
+            "retraining there ends after its first stages where nothing is new"
         )
     if not request.data or DATE in request.data:
         raise RequestError(f"--on-data looks at one place: name it by --data, without {DATE}")
@@ -139,11 +168,8 @@ def _check_dated(request: Request) -> None:
     """As far as it can be checked on any day, for what it is to find need not be there yet."""
     from components.prepare_data.sources import parse_source
     from pipeline.request.plan import LABELLED_DEFAULT, Elsewhere, make_plan
-    from pipeline.scheduling.schedule import DATE
 
     source = parse_source(request.data or "")
-    if request.command == "retrain" and not request.model:
-        raise RequestError(f"--data {request.data}: give --model, for by default each {DATE} is a model of its own")
     made = {"data": source.absolute, "recipe": request.recipe or LABELLED_DEFAULT}
     make_plan(request.model_copy(update=made), Elsewhere(Path("/")))
 
@@ -259,8 +285,8 @@ def backfill(
 
     if not ENGINES.find(engine, "--engine").here:
         raise RequestError(
-            f"--engine {engine}: backfill is for schedules of this machine; on a cluster ask for each by `retrain` "
-            "--engine cluster --data ..."
+            f"--engine {engine}: backfill is for schedules of this machine, whose runs a cluster may do: see "
+            "--on-cluster of `schedule ensure`"
         )
     kept = ScheduleStore(_store_file(store))
     zone = ZoneInfo(kept.show(schedule).schedule.timezone)
@@ -270,7 +296,8 @@ def backfill(
     claims = kept.backfill(schedule, begin, end, dry_run)
     for claim in claims:
         typer.echo(f"{_when(claim.due, zone.key)}  {claim.request['data']}")
-    typer.echo(f"{schedule}: {len(claims)} runs {'would be' if dry_run else 'are'} queued")
+    runs, are = ("run", "is") if len(claims) == 1 else ("runs", "are")
+    typer.echo(f"{schedule}: {len(claims)} {runs} {'would be' if dry_run else are} queued")
     if claims and not dry_run and not kept.is_served():
         typer.echo(NOBODY_SERVES, err=True)
     return 0

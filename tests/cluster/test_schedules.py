@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tests.cluster.cluster import SHORT, Cluster
 
@@ -73,3 +78,43 @@ def test_a_time_that_is_due_starts_one_run(cluster: Cluster) -> None:
         assert [each["id"] for each in show(cluster, name)["runs"]] == [run["id"]]
     finally:
         cluster.ask("schedule", "delete", name, "--engine", "cluster")
+
+
+def test_a_schedule_that_is_kept_here_is_done_there_once(cluster: Cluster) -> None:
+    """The scheduler and its run are killed while the cluster is at work."""
+    name = f"{cluster.tag}-here"
+    sets = [word for setting in (*SHORT, "training.steps=40") for word in ("--set", setting)]
+    what = ("--command", "run", "--recipe", "dcgan", "--data", "digits", *sets)
+    cluster.ask("schedule", "ensure", name, "--on-cluster", "--every", "7d", *what)
+    cluster.ask("schedule", "run-now", name)
+
+    def serve() -> subprocess.Popen[bytes]:
+        program = Path(sys.executable).parent / "gan-pipeline"
+        return subprocess.Popen([program, "scheduler"], cwd=cluster.folder, stderr=subprocess.DEVNULL)
+
+    def runs() -> list[dict[str, Any]]:
+        found = json.loads(cluster.ask("runs", "list", "--json").splitlines()[-1])
+        return [run for run in found if run["name"].startswith(f"{name} ")]
+
+    def kept() -> dict[str, Any]:
+        shown = dict(json.loads(cluster.ask("schedule", "show", name, "--json")))
+        return dict(shown["runs"][0])
+
+    first = serve()
+    cluster.until("run of the schedule", runs)
+    first.kill()
+    first.wait()
+    for process in psutil.process_iter(["cmdline"]):
+        words = " ".join(process.info["cmdline"] or [])
+        if "pipeline.cli.scheduled" in words and str(cluster.folder) in words:
+            process.kill()
+    second = serve()
+    try:
+        cluster.until("end of the run", lambda: kept()["state"] not in ("claimed", "running"))
+    finally:
+        second.terminate()
+        second.wait()
+    assert kept()["state"] == "finished"
+    (run,) = runs()
+    assert run["state"] == "SUCCEEDED"
+    cluster.ask("schedule", "delete", name)

@@ -25,7 +25,7 @@ from pipeline.request.plan import slug
 
 ENDED = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 POLL_SECONDS = 5.0
-SILENT_SECONDS = 600.0  # a server may be away for so long before `follow` gives up; the run goes on either way
+SILENT_SECONDS = 600.0  # that `follow` waits for a server that is away; the run goes on either way
 _EQUALS, _CONTAINS = 1, 9  # of KFP's filters
 _OWN_NAME = 25  # characters of a schedule's name that the names of its runs begin with
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -135,7 +135,7 @@ class ClusterRuns:
         if _ID.fullmatch(name):
             return self.get(name)
         namespace = self.client.connection.namespace
-        run = next(self._all(1, namespace=namespace, filter=name_filter(name)), None)
+        run = next(self._all(1, **self._here(name)), None)
         latest = [] if run else self.list(PAGE, every_experiment=True)
         run = run or next((each for each in latest if name in (each.name, each.schedule)), None)
         if run is not None:
@@ -143,6 +143,13 @@ class ClusterRuns:
         if latest:
             raise unknown_name("run", name, {each.name for each in latest})
         raise RequestError(f"there is no run {name!r}, nor any other in {namespace!r}: check --namespace")
+
+    def named(self, name: str) -> Run | None:
+        """The latest of exactly that name that is not archived: who archived it has given it up."""
+        return next((run for run in self._all(PAGE, **self._here(name)) if not run.archived), None)
+
+    def _here(self, name: str) -> dict[str, str]:
+        return {"namespace": self.client.connection.namespace, "filter": name_filter(name)}
 
     def get(self, identity: str) -> Run:
         """A run by its id, with its stages."""
@@ -299,15 +306,22 @@ class ClusterRuns:
                 return
             time.sleep(POLL_SECONDS)
 
-    def follow(self, identity: str, show: Callable[[Run], None], say: Callable[[str], None]) -> Run:
+    def follow(
+        self,
+        identity: str,
+        show: Callable[[Run], None],
+        say: Callable[[str], None],
+        patience: float = SILENT_SECONDS,
+    ) -> Run:
         """Waits for the end of a run.
 
         Args:
             show: called with the run each time that it was looked at.
             say: called with a sentence when the server stops answering, and when it is back.
+            patience: seconds that the server may be away.
 
         Raises:
-            RunError: the server was away for too long.
+            RunError: it was away for longer.
         """
         silent_since: float | None = None
         while True:
@@ -317,7 +331,7 @@ class ClusterRuns:
                 if silent_since is None:
                     silent_since = time.monotonic()
                     say(f"{error}; the run goes on, and so does the waiting")
-                elif time.monotonic() - silent_since > SILENT_SECONDS:
+                elif time.monotonic() - silent_since > patience:
                     raise RunError(f"{error}; gave up waiting, but the run goes on") from None
             else:
                 if silent_since is not None:

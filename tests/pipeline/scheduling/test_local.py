@@ -39,8 +39,8 @@ from pathlib import Path
 from components.artifacts import Told
 from pipeline.cli.scheduled import do_run
 
-def work(request):
-    told = []
+def work(claim):
+    request, told = claim.request, []
     signal.signal(signal.SIGTERM, lambda *_: told.append(1))
     log = Path(request["log"])
     with log.open("a") as file:
