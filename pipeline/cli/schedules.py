@@ -82,8 +82,11 @@ def ensure(
     request = request.model_copy(update={"command": command, "name": request.name or schedule})
     if on_cluster and not here:
         raise RequestError(f"--on-cluster is for a schedule that is kept here: leave it out, or --engine {engine}")
-    if DATE in (request.data or "") and command == "retrain" and not request.model:
-        raise RequestError(f"--data {request.data}: give --model, for by default each {DATE} is a model of its own")
+    if DATE in (request.data or ""):
+        if not here:
+            raise RequestError(f"--data {request.data}: Kubeflow fills in no {DATE}: {_KEPT_HERE}")
+        if command == "retrain" and not request.model:
+            raise RequestError(f"--data {request.data}: give --model, for by default each {DATE} is a model of its own")
     if here:  # a cluster checks what it is to run when it compiles it
         request = _done_there(request) if on_cluster else _kept_here(request, schedule)
     if on_data:
@@ -98,8 +101,6 @@ def ensure(
         "paused": paused,
     }
     made = make_schedule(name=schedule, **times, request=request.document())
-    if made.is_dated and not here:
-        raise RequestError(f"--data {request.data}: Kubeflow fills in no {DATE}: {_KEPT_HERE}")
     schedules = _schedules(engine, store)
     change = schedules.ensure(made)
     typer.echo(f"{schedule}: {change}; next run: {_next_run(schedules.show(schedule))}")

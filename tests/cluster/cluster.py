@@ -79,7 +79,7 @@ class Cluster:
         end = time.monotonic() + seconds
         while not (found := look()):
             assert time.monotonic() < end, f"in {seconds:.0f} s there was no {what}"
-            time.sleep(2)
+            time.sleep(5)
         return found
 
     def ended(self, run: str) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def test_a_webhook_without_an_address_is_refused(
 def test_a_backfill(ask: Callable, tmp_path: Path) -> None:
     photos = ["schedule", "ensure", "photos", "--cron", "0 2 * * *", "--data", "folder:photos/{date}"]
     assert "give --model" in ask(*photos).sentence
-    assert "filled in by schedules of --engine local only" in ask(*photos, "--engine", "cluster").sentence
+    assert "Kubeflow fills in no {date}" in ask(*photos, "--engine", "cluster").sentence
     made = ask(*photos, "--model", "photos")
     assert made.code == 0, made.err
     week = ["schedule", "backfill", "photos", "--from", "2020-11-01", "--to", "2020-11-02"]
