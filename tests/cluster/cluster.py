@@ -37,6 +37,7 @@ SHORT = (
     "export.samples=8",
 )
 LONG_STEPS = 15_000  # of one that can be disturbed while it trains
+DISTURBED_AT = 1500  # when it has checkpoints, and far to go
 PATIENCE_SECONDS = 1800.0  # for one thing to happen on a slow cluster
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED")
 _log = logging.getLogger("cluster")

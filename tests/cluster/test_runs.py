@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.cluster import LONG_STEPS, Cluster
+from tests.cluster.cluster import DISTURBED_AT, LONG_STEPS, Cluster
 
 STAGES = ["prepare data", "train", "select checkpoint", "evaluate", "export"]
 
@@ -51,7 +51,7 @@ def test_equal_data_is_prepared_once_for_runs_of_one_name(cluster: Cluster) -> N
 
 def test_the_log_of_a_stage_at_work_stop_and_retry(cluster: Cluster, undisturbed: dict[str, Any]) -> None:
     run = cluster.submit("stopped", steps=LONG_STEPS)["id"]
-    cluster.training_at(run, 1)
+    cluster.training_at(run, DISTURBED_AT)
     assert f"/{LONG_STEPS}" in cluster.ask("runs", "logs", run, "--stage", "train-gan")
     cluster.ask("runs", "stop", run)
     assert cluster.ended(run)["state"] == "CANCELED"
@@ -64,7 +64,7 @@ def test_the_log_of_a_stage_at_work_stop_and_retry(cluster: Cluster, undisturbed
 
 def test_a_preempted_training_goes_on(cluster: Cluster, undisturbed: dict[str, Any]) -> None:
     run = cluster.submit("preempted", steps=LONG_STEPS)["id"]
-    pod = cluster.training_at(run, 1)
+    pod = cluster.training_at(run, DISTURBED_AT)
     cluster.core.delete_namespaced_pod(pod.metadata.name, cluster.namespace)
     assert cluster.ended(run)["state"] == "SUCCEEDED"
     assert "2 train, 2nd attempt" in cluster.ask("runs", "show", run)
@@ -73,7 +73,7 @@ def test_a_preempted_training_goes_on(cluster: Cluster, undisturbed: dict[str, A
 
 def test_a_killed_process_of_the_training_is_started_again(cluster: Cluster, undisturbed: dict[str, Any]) -> None:
     run = cluster.submit("killed", steps=LONG_STEPS)["id"]
-    pod = cluster.training_at(run, 1)
+    pod = cluster.training_at(run, DISTURBED_AT)
     cluster.kill(pod, "train_gan[.]rank")
     assert cluster.ended(run)["state"] == "SUCCEEDED"
     assert "attempt" not in cluster.ask("runs", "show", run)
