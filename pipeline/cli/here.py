@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
 
-from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, WaitOption, takes_request
+from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, WaitOption, takes_placement, takes_request
 from pipeline.cli.recipes import recipes_app
 from pipeline.cli.sample import sample
 
@@ -38,9 +38,10 @@ def run(request: Request, as_json: JsonOption = False) -> int:
     *WHERE,
     "pipeline",
     *RETRAINING,
-    engine=Option("local", metavar="local|cluster", help="Where it is done; a cluster as gan-pipeline.toml says."),
+    engine=Option("local", metavar="local|cluster", help="Where it is done; what is below is for a cluster."),
 )
-def retrain(request: Request, wait: WaitOption = False, as_json: JsonOption = False) -> int:
+@takes_placement()
+def retrain(request: Request, wait: WaitOption = False, *, placed: dict[str, Any], as_json: JsonOption = False) -> int:
     """Train anew if data or recipe changed since the champion; promote the new generator if it is better."""
     from gan_models.errors import RequestError
     from pipeline.engines.protocol import ENGINES
@@ -50,11 +51,14 @@ def retrain(request: Request, wait: WaitOption = False, as_json: JsonOption = Fa
     if ENGINES.find(request.engine, "--engine").here:
         from pipeline.commands.run import run_command
 
+        for key in placed:
+            raise RequestError(f"--{key.replace('_', '-')} is for --engine cluster: leave it out, or add that")
         return run_command(request, as_json)
     from pipeline.cli.cluster import start
     from pipeline.engines.cluster.settings import read_settings
 
-    return start(request, read_settings({}), wait, as_json)
+    settings = read_settings({**placed, "tracking_uri": request.tracking_uri})
+    return start(request.model_copy(update={"tracking_uri": None}), settings, wait, as_json)
 
 
 @app.command("compile")

@@ -134,6 +134,16 @@ def takes_settings(*keys: str) -> Callable[[Entry], Entry]:
     return _taking("settings", ClusterOptions, dict.fromkeys(keys or vars(ClusterOptions)["__annotations__"]), make)
 
 
+def takes_placement() -> Callable[[Entry], Entry]:
+    """Fills a command's parameter `placed`: what was typed of a cluster, for a command that may work elsewhere too."""
+
+    def make(given: dict[str, Any]) -> object:
+        return {key: value for key, value in given.items() if value not in (None, [])}
+
+    keys = [key for key in vars(ClusterOptions)["__annotations__"] if key != "tracking_uri"]  # the request has one
+    return _taking("placed", ClusterOptions, dict.fromkeys(keys), make)
+
+
 def _taking(
     name: str, options: type, words: dict[str, Any], make: Callable[[dict[str, Any]], object]
 ) -> Callable[[Entry], Entry]:

@@ -22,10 +22,11 @@ ONLY: dict[str, dict[str, str]] = {
         "--image": "the words differ: a cluster has one image, this machine those of `make images`",
     },
     "submit": {
-        **dict.fromkeys(CLUSTER, "of a retraining there, scheduled ones too, gan-pipeline.toml says it"),
+        **dict.fromkeys(CLUSTER, "of a cluster"),
         "--wait": "a run of this machine is always waited for",
     },
     "retrain": {
+        **dict.fromkeys(CLUSTER, "for --engine cluster, as for submit"),
         **{f"--{name.replace('_', '-')}": "of champions, which a training does not ask for" for name in RETRAINING},
         "--workdir": "as for run: it is for this machine",
         "--tracking-uri": "as for run",
@@ -59,10 +60,17 @@ def test_no_exception_is_of_an_option_that_is_gone(command: str) -> None:
 
 def test_what_run_and_retrain_share_is_the_same() -> None:
     run, retrain = options("run"), options("retrain")
-    shared = run.keys() & retrain.keys() - {"--engine"}
+    shared = run.keys() & retrain.keys() - {"--engine", "--image"}
     assert {"--workdir", "--tracking-uri"} <= shared
     assert {name: run[name] for name in shared} == {name: retrain[name] for name in shared}
-    assert options("submit")["--wait"] == retrain["--wait"]
+    submit = options("submit")
+    for name in {"--wait", *CLUSTER} - {"--tracking-uri"}:
+        assert submit[name] == retrain[name]
+
+
+def test_a_retraining_here_refuses_what_is_of_a_cluster(ask: Callable) -> None:
+    for words in (("--gpus", "1"), ("--toleration", "gpu"), ("--host", "http://kubeflow.example")):
+        assert f"{words[0]} is for --engine cluster" in ask("retrain", "--data", "digits", *words).sentence
 
 
 def test_a_retraining_takes_the_settings_of_a_compiled_file(ask: Callable, tmp_path: Path) -> None:

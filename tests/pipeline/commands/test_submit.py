@@ -370,6 +370,19 @@ def test_a_retraining_is_submitted_once(ask: Callable, server: KfpServer, monkey
     assert "retrainings are done by" in ask("retrain", *TINY, "--engine", "docker").sentence
 
 
+def test_a_retraining_takes_what_is_of_a_cluster(ask: Callable, server: KfpServer) -> None:
+    uri = "http://mlflow:5000"
+    words = ("--image", IMAGE, "--gpus", "1", "--experiment", "faces", "--tracking-uri", uri)
+    answer = ask("retrain", *TINY, "--engine", "cluster", "--model", "faces", *words)
+    assert answer.code == 0, answer.err
+    run = only_run(server)
+    spec = json.dumps(run.pipeline_spec)
+    assert IMAGE in spec
+    assert "nvidia.com/gpu" in spec
+    assert json.loads(run.runtime_config.parameters["run"])["tracking_uri"] == uri
+    assert server.experiments[run.experiment_id].display_name == "faces"
+
+
 def test_looking_asks_for_nothing_that_only_pods_need(
     ask: Callable, server: KfpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
