@@ -9,6 +9,7 @@ import functools
 import json
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,8 +88,12 @@ def compile_for_cluster(
 
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, "pipeline.yaml")
-        Compiler().compile(_placed(pipeline, placement, cache_preparation), str(file))
-        spec, platform = [*yaml.safe_load_all(file.read_text(encoding="utf-8")), {}][:2]
+        # kfp reads the source of every caller for each setting of a task: in a thread of its own there are few.
+        with ThreadPoolExecutor(1) as thread:
+            placed = thread.submit(_placed, pipeline, placement, cache_preparation).result()
+        Compiler().compile(placed, str(file))
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        spec, platform = [*yaml.load_all(file.read_text(encoding="utf-8"), loader), {}][:2]
     compiled = ClusterPipeline(spec, platform)
     if findings := lint(compiled.spec, compiled.platform, arguments):
         raise RequestError("the pipeline cannot be submitted: " + "; ".join(findings))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 PROGRAM = Path(__file__).with_name("train_in_ranks.py")
+STOPPED = 7  # of its processes
 TINY = [
     "data.size=8", "networks.generator.width=4", "networks.discriminator.width=4", "training.batch_size=16",
     "training.steps=8", "training.tick=4", "training.keep=2", "training.threads=1", "training.precision=fp32",
@@ -23,14 +25,17 @@ RECIPES = {
 }
 
 
-def go(folder: Path, name: str, count: int, stop_at: int = 0) -> str:
+def go(name: str, *launches: tuple[Path, int, int]) -> list[list[int]]:
+    asked = [(str(folder), count, stop_at) for folder, count, stop_at in launches]
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), str(PROGRAM),
-         str(folder), name, str(stop_at), *TINY, *RECIPES[name]],
-        capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+        [sys.executable, str(PROGRAM), name, json.dumps([*TINY, *RECIPES[name]]), json.dumps(asked)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return list(json.loads(done.stdout))
 
 
 def state(folder: Path) -> dict[str, torch.Tensor]:
@@ -50,18 +55,17 @@ def history(folder: Path) -> list[dict[str, float]]:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_two_ranks_equal_one_at_the_same_batch_and_resume_bit_for_bit(name: str, tmp_path: Path) -> None:
-    go(tmp_path / "one", name, 1)
-    go(tmp_path / "two", name, 2)
-    one, two = state(tmp_path / "one"), state(tmp_path / "two")
+    one_folder, two_folder, cut = tmp_path / "one", tmp_path / "two", tmp_path / "cut"
+    codes = go(name, (one_folder, 1, 0), (two_folder, 2, 0), (cut, 2, 5), (cut, 2, 0))
+    assert codes == [[0], [0, 0], [STOPPED, STOPPED], [0, 0]]
+    one, two = state(one_folder), state(two_folder)
     assert one.keys() == two.keys()
     for key in one:
         torch.testing.assert_close(two[key], one[key], rtol=1e-4, atol=1e-5, msg=key)
-    for expected, found in zip(history(tmp_path / "one"), history(tmp_path / "two"), strict=True):
+    for expected, found in zip(history(one_folder), history(two_folder), strict=True):
         assert found == pytest.approx(expected, rel=1e-2, abs=2e-3)
 
-    assert go(tmp_path / "cut", name, 2, stop_at=5).count("stopped") == 2
-    go(tmp_path / "cut", name, 2)
-    again = state(tmp_path / "cut")
+    again = state(cut)
     assert all(torch.equal(again[key], two[key]) for key in two)
-    for expected, found in zip(history(tmp_path / "two"), history(tmp_path / "cut"), strict=True):
+    for expected, found in zip(history(two_folder), history(cut), strict=True):
         assert found == pytest.approx(expected, rel=1e-5)  # the means were taken in two parts
