@@ -12,7 +12,7 @@ demo: $(INSTALLED)  ## images in, a judged generator out, in a few minutes on tw
 	$(BIN)/gan-pipeline run --workdir runs/demo
 
 test: lint  ## all checks and tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test-cluster: $(INSTALLED)  ## all that is said of a cluster, on yours: KFP_HOST=http://... [MODE=multi-user] [TESTS=-k...]
 	KFP_HOST="$(KFP_HOST)" MODE="$(or $(MODE),single-user)" $(BIN)/python -m pytest -v --log-cli-level INFO --log-cli-format '%(message)s' --timeout 7200 tests/cluster $(TESTS)

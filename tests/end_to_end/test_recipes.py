@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 NARROW = ["networks.generator.width=4", "networks.discriminator.width=4"]
 TINY = [
-    "data.max_images=400", "data.size=16", "training.steps=24", "training.tick=8", "training.batch_size=16",
+    "data.max_images=400", "data.size=16", "training.steps=8", "training.tick=4", "training.batch_size=16",
     "training.keep=2", "training.threads=1", "selection.samples=40", "evaluation.samples=80", "export.samples=8",
 ]  # fmt: skip
 ATTENTION = ["networks.generator.attention=[8]", "networks.discriminator.attention=[8]"]

@@ -187,16 +187,10 @@ def test_mlflow_has_one_parent_with_five_children(first: Ended, store: Path) -> 
     assert [metric.step for metric in losses] == [20, 40, 60]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 3), (signal.SIGKILL, -9)])
-def test_a_run_that_was_cut_off_continues(
-    first: Ended,
-    go: Callable[..., Ended],
-    environment: dict[str, str],
-    store: Path,
-    number: signal.Signals,
-    code: int,
+def test_a_run_that_was_stopped_continues(
+    first: Ended, go: Callable[..., Ended], environment: dict[str, str], store: Path
 ) -> None:
-    workdir = store / f"cut-off-by-{number.name.lower()}"
+    workdir = store / "stopped"
     # A checkpoint and a report at every step: slow enough to be hit, with the same weights in the end.
     settings = [*OVERRIDES, "--set", "training.tick=1"]
     process = subprocess.Popen(
@@ -210,9 +204,9 @@ def test_a_run_that_was_cut_off_continues(
         assert process.poll() is None, "it ended before it could be cut off"
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(number)
-    assert process.wait(timeout=60) == code
-    assert json.loads((workdir / "run.json").read_text())["status"] in ("interrupted", "running")
+    process.terminate()
+    assert process.wait(timeout=60) == 3
+    assert json.loads((workdir / "run.json").read_text())["status"] == "interrupted"
     ended = go("run", "--data", "digits", "--workdir", workdir, "--json", *settings)
     assert ended.code == 0, ended.err
     assert "prepare_data" not in started(workdir)

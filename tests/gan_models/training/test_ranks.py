@@ -53,6 +53,7 @@ def history(folder: Path) -> list[dict[str, float]]:
         return [{k: float(v) for k, v in row.items() if k not in timed} for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_two_ranks_equal_one_at_the_same_batch_and_resume_bit_for_bit(name: str, tmp_path: Path) -> None:
     one_folder, two_folder, cut = tmp_path / "one", tmp_path / "two", tmp_path / "cut"
