@@ -12,6 +12,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from pipeline.engines.cluster.settings import read_settings
+
 KUSTOMIZE = Path(__file__).parents[2] / "infra" / "kustomize"
 OVERLAYS = ["dev", "gpu"]
 KUBERNETES = "1.32"
@@ -57,10 +59,23 @@ def names(manifests: list[Manifest], kind: str) -> set[str]:
 
 def test_the_base_fits_the_schemas() -> None:
     """Also where no overlay can be built."""
-    for file in (*(KUSTOMIZE / "base").glob("*.yaml"), KUSTOMIZE / "prepare-volume.yaml"):
+    for file in (*(KUSTOMIZE / "base").glob("*.yaml"), *KUSTOMIZE.glob("*.yaml")):
         if file.name != "kustomization.yaml":
             for manifest in yaml.safe_load_all(file.read_text()):
                 kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+
+def test_the_scheduler_s_pod_is_given_settings_that_there_are() -> None:
+    made = {each["kind"]: each for each in yaml.safe_load_all((KUSTOMIZE / "scheduler.yaml").read_text())}
+    settings = read_settings({}, made["ConfigMap"]["data"], Path("/nowhere"))
+    assert settings.placement().pvc == "gan-pipeline-work"
+    pod = made["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert mounts["state"] == settings.placement().mount, "data has to be named as the pods of runs see it"
+    assert str(settings.connection.token_file) == f"{mounts['login']}/token"
+    assert container["workingDir"] == mounts["schedules"]
+    assert {volume["name"] for volume in pod["volumes"]} == set(mounts)
 
 
 def test_every_manifest_fits_the_schemas(manifests: list[Manifest]) -> None:
