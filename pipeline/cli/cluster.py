@@ -109,16 +109,23 @@ def logs(
     ] = None,
     attempt: Annotated[int | None, Option(metavar="N", help="Of the stage, from 1. [default: the latest]")] = None,
     follow: Annotated[bool, Option("--follow", "-f", help="Go on until the stage has ended.")] = False,
+    raw: Annotated[bool, Option("--raw", help="With what Kubeflow and Argo print around it.")] = False,
     *,
     settings: ClusterSettings,
 ) -> int:
     """What a stage has printed."""
+    from pipeline.engines.cluster.logs import own_lines
+
     runs, found = _find(settings, run)
-    chosen = _chosen(found, stage)
+    chosen, read = _chosen(found, stage), str if raw else own_lines
     if follow and attempt is None:
-        runs.follow_log(found, chosen.name, lambda text: typer.echo(text, nl=False))
-    else:
-        typer.echo(runs.log(found, chosen, attempt).rstrip("\n"))
+        runs.follow_log(found, chosen.name, lambda text: typer.echo(text, nl=False), read)
+        return 0
+    whole = runs.log(found, chosen, attempt)
+    if text := read(whole).rstrip("\n"):
+        typer.echo(text)
+    elif whole:
+        typer.echo(f"{chosen.title} has said nothing of its own: --raw shows what Kubeflow printed", err=True)
     return 0
 
 

@@ -36,7 +36,7 @@ def test_a_run_and_its_review(cluster: Cluster) -> None:
     ]
     for stage in run["stages"]:
         if stage["state"] != "SKIPPED":
-            assert cluster.ask("runs", "logs", run["id"], "--stage", stage["name"]).strip()
+            assert cluster.ask("runs", "logs", run["id"], "--stage", stage["name"], "--raw").strip()
     assert cluster.figures(run["id"])
 
 

@@ -42,6 +42,18 @@ COLUMN = 255
 """Characters of a text in the server's tables."""
 OWN_NAMESPACE = "kubeflow"
 """Of a server for one user: its answers name it, its experiments belong to none."""
+BESIDE = b"""\
+time=2026-11-29T23:40:44.360Z level=INFO msg="capturing logs" argo=true
+I1129 23:40:44.408855      57 main.go:67] Setting log level to: '1'
+[KFP Executor 2026-11-29 23:40:44,660 INFO]: Got executor_input:
+{
+    "inputs": {
+        "parameterValues": {}
+    }
+}
+[KFP Executor 2026-11-29 23:40:58,131 INFO]: at work
+"""
+"""What is in the log of each pod before the stage's own lines."""
 _NATIVE: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
@@ -314,7 +326,7 @@ class KfpServer:
         for stage, attempts in workflow.pods.items():
             for number, attempt in enumerate(attempts):
                 if attempt.state != "RUNNING" and self.keeps_logs:
-                    self.logs.setdefault(workflow.pod(stage, number), f"{stage}: at work\n".encode() + b"\xff")
+                    self.logs.setdefault(workflow.pod(stage, number), BESIDE + f"{stage}: at work\n".encode() + b"\xff")
                     self.logs.setdefault(workflow.pod_node(stage, number), self.logs[workflow.pod(stage, number)])
 
     def _terminate(self, key: str) -> Any:

@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
-from tests.pipeline.kfp_server import KfpServer
+from tests.pipeline.kfp_server import BESIDE, KfpServer
 from tests.pipeline.kfp_workflows import Workflow
 
 PODS = re.compile(r"/api/v1/namespaces/([^/]+)/pods")
@@ -156,7 +156,7 @@ class KubernetesServer(ThreadingHTTPServer):
             stages = [(stage, number) for stage, pods in workflow.pods.items() for number in range(len(pods))]
             for stage, number in stages:
                 if workflow.pod(stage, number) == pod:
-                    return 200, self.kfp.logs.get(pod, f"{stage}: at work\n".encode())
+                    return 200, self.kfp.logs.get(pod, BESIDE + f"{stage}: at work\n".encode())
             return 200, b"driver\n"
         return 400, status(400, f"container {container} is not valid for pod {pod}")
 

@@ -18,6 +18,7 @@ from pipeline.definitions.stages import titles_of
 from pipeline.engines.cluster.argo import Nodes, pod_name
 from pipeline.engines.cluster.client import PAGE, ClusterClient
 from pipeline.engines.cluster.kubernetes_api import CONTAINER, Kubernetes, NoAccessError, NoAnswerError
+from pipeline.engines.cluster.logs import own_lines
 from pipeline.engines.cluster.placement import RUN_LABEL
 from pipeline.engines.cluster.settings import Connection
 from pipeline.engines.cluster.submission import Submission
@@ -276,12 +277,15 @@ class ClusterRuns:
             return f"{until}: kubectl logs --follow {asked}; {volume}"
         return f"kubectl logs {asked}; pods are removed after a while, then {volume}"
 
-    def follow_log(self, run: Run, name: str, show: Callable[[str], None]) -> None:
+    def follow_log(
+        self, run: Run, name: str, show: Callable[[str], None], read: Callable[[str], str] = own_lines
+    ) -> None:
         """Passes on what a stage prints until it ends; where nobody gives the log before that, all at its end.
 
         Args:
             name: of the stage's component.
             show: called with what is new.
+            read: what is wanted of whole lines.
 
         Raises:
             RunError: nobody gives the log of a stage that has ended.
@@ -297,6 +301,7 @@ class ClusterRuns:
                 if over:
                     raise
                 text = ""
+            text = read(text if over else text[: text.rfind("\n") + 1])
             if len(task.pods) > pods:  # another attempt has a log of its own
                 shown, pods = 0, len(task.pods)
             if len(text) > shown:

@@ -216,6 +216,9 @@ def test_the_log_of_a_stage_at_work_is_had_from_kubernetes(
     ask("submit", *TINY, "--image", IMAGE, "--name", "night")
     answer = ask("runs", "logs", "night", "--stage", "prepare-data")
     assert (answer.code, answer.out) == (0, "prepare-data: at work\n"), answer.err
+    raw = ask("runs", "logs", "night", "--stage", "prepare-data", "--raw").out
+    assert raw.startswith("time=2026-11-29T23:40:44.360Z level=INFO")
+    assert "Got executor_input" in raw
     assert kubernetes.changed == []
 
 
