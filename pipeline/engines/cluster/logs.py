@@ -2,7 +2,7 @@
 
 import re
 
-# Of KFP's launcher, Argo's and KFP's executor; their warnings and errors stay. What a stage tells its log it prints too.
+# Of KFP's launcher, Argo's and KFP's executor; warnings and errors stay. What a stage tells its log, it prints too.
 _BESIDE = re.compile(
     r"I\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.]+\.go:\d+\] "
     r"|time=\S+ level=INFO .*\bargo=true"
