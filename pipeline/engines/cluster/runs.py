@@ -391,8 +391,11 @@ def _tasks(raw: Any) -> Iterator[Task]:
         if not node.state and raw.state in ENDED:
             continue  # it was left out, because of another one
         ids = tuple(attempts.get(name, ()))
-        # What the cache has done reads as done, by no pod.
-        state = "SKIPPED" if node.state == "SUCCEEDED" and name in attempts and not ids else node.state
+        state = node.state
+        if state == "SUCCEEDED" and name in attempts and not ids:
+            state = "SKIPPED"  # by the cache: it reads as done, by no pod
+        elif state == "FAILED" and _state(raw) == "CANCELED":
+            state = "CANCELED"  # what was stopped did not fail
         yield Task(
             name=name,
             title=titles.get(name.replace("-", "_"), name),

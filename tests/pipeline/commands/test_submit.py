@@ -418,7 +418,7 @@ def test_stop_and_continue(ask: Callable, server: KfpServer) -> None:
     ask("submit", *TINY, "--image", IMAGE, "--name", "night")
     assert ask("runs", "stop", "night").code == 0
     assert only_run(server).state == "CANCELING"
-    assert ask("runs", "show", "night").out.startswith("night: canceled")
+    assert ask("runs", "show", "night").out.startswith("night: canceled\n✗ 1 prepare data (canceled)")
     assert only_run(server).state == "FAILED", "as a server of 2.17 calls it"
     assert ask("runs", "retry", "night", "--wait").code == 0
 
