@@ -241,7 +241,7 @@ def _patiently(ask: Callable[[], Run | None]) -> Run | None:
     while True:
         try:
             return ask()
-        except RunError as error:
+        except (RunError, RequestError) as error:  # a login that has run out, too, may be renewed
             if str(error) != said:
                 typer.echo(f"{error}; asking again", err=True)
             said = str(error)

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from gan_models.errors import RequestError, RunError, unknown_name
 from pipeline.definitions.stages import titles_of
 from pipeline.engines.cluster.argo import Nodes, pod_name
-from pipeline.engines.cluster.client import PAGE, ClusterClient
+from pipeline.engines.cluster.client import PAGE, ClusterClient, NotFoundError
 from pipeline.engines.cluster.kubernetes_api import CONTAINER, Kubernetes, NoAccessError, NoAnswerError
 from pipeline.engines.cluster.logs import own_lines
 from pipeline.engines.cluster.placement import RUN_LABEL
@@ -327,12 +327,15 @@ class ClusterRuns:
 
         Raises:
             RunError: it was away for longer.
+            RequestError: there is no such run, or any more.
         """
         silent_since: float | None = None
         while True:
             try:
                 run = self.get(identity)
-            except RunError as error:
+            except NotFoundError:
+                raise
+            except (RunError, RequestError) as error:  # a login that has run out, too, may be renewed
                 if silent_since is None:
                     silent_since = time.monotonic()
                     say(f"{error}; the run goes on, and so does the waiting")

@@ -89,16 +89,22 @@ def test_killed_it_finds_its_run_again(
     assert len(server.runs) == 1
 
 
+@pytest.mark.parametrize(("kind", "count"), [("drop", 20), ("401", 5)])
 def test_it_is_not_begun_again_because_nobody_answers(
-    due: Callable, server: KfpServer, monkeypatch: pytest.MonkeyPatch
+    due: Callable, server: KfpServer, monkeypatch: pytest.MonkeyPatch, kind: str, count: int
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(ClusterRuns, "follow", killed)
         due()
-    server.faults += [Fault("GET", RUNS, "drop")] * 20
+    server.faults += [*[Fault("GET", RUNS, kind)] * count, *[Fault("GET", rf"{RUNS[:-1]}/[^/]+$", kind)] * count]
     assert due().state == "finished"
     assert not server.faults
     assert len(server.runs) == 1
+
+
+def test_a_run_that_is_deleted_meanwhile_is_not_waited_for(due: Callable, server: KfpServer) -> None:
+    server.faults.append(Fault("GET", rf"{RUNS[:-1]}/[^/]+$", "404"))
+    assert due().state == "failed"
 
 
 def test_a_lost_answer_is_no_lost_run(due: Callable, server: KfpServer) -> None:
