@@ -58,7 +58,7 @@ def test_a_schedule_is_made_changed_and_deleted_and_never_doubled(cluster: Clust
     assert "has not ended yet" in cluster.ask("schedule", "run-now", name, "--engine", "cluster", code=2)
     cluster.until("stage", lambda: cluster.show(run[0])["stages"])
     cluster.ask("schedule", "delete", name, "--engine", "cluster")
-    assert kept(cluster) == before
+    cluster.until("end of what Kubernetes holds of it", lambda: kept(cluster) == before, seconds=60)
     assert cluster.ended(run[0])["state"] == "SUCCEEDED", "it was left alone"
 
 
