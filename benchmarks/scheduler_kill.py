@@ -22,7 +22,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,7 +29,7 @@ from typing import Any
 
 from pipeline.cli.scheduled import do_run
 from pipeline.scheduling.schedule import Schedule
-from pipeline.scheduling.store import ScheduleStore, first_due
+from pipeline.scheduling.store import Claim, ScheduleStore, first_due
 
 INTERVALS = (2, 3, 5)  # seconds
 LONGEST_RUN = 1.5  # seconds, so that some overlap with the next
@@ -45,9 +44,9 @@ def serve(path: str) -> None:
     LocalScheduler(ScheduleStore(Path(path)), runner=(sys.executable, __file__, "do")).serve()
 
 
-def work(request: Mapping[str, Any]) -> int:
+def work(claim: Claim) -> int:
     """A run: begins, takes a while, ends; as a training does, it does not end twice when it is begun again."""
-    occasion, log = os.environ["GAN_PIPELINE_OCCASION"], Path(str(request["log"]))
+    occasion, log = os.environ["GAN_PIPELINE_OCCASION"], Path(str(claim.request["log"]))
     _append(log, f"begin {occasion}")
     time.sleep(random.Random(occasion).uniform(0.0, LONGEST_RUN))
     if f"end {occasion}" not in log.read_text().splitlines():
