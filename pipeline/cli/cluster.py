@@ -204,14 +204,14 @@ def delete(run: RunArgument, settings: ClusterSettings) -> int:
 
 
 def start_once(request: Request, settings: ClusterSettings, name: str, again: bool) -> Run:
-    """The run of that name, followed to its end; it is started where there is none.
+    """The run of that name, followed to its end, however that is; it is started where there is none.
 
     Args:
         again: it was begun before: also one that failed or was stopped is the one, else another takes its place.
 
     Raises:
-        RequestError: as of `build_submission`.
-        RunError: it did not succeed; or the server could not be asked before it was known that there is one.
+        RequestError: as of `build_submission`, or of a server that refuses it.
+        RunError: the server could not be asked before there was a run.
     """
     from pipeline.engines.cluster.submission import build_submission
 

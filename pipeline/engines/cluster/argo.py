@@ -50,7 +50,8 @@ class Nodes:
                 children = self._below(path, mark)
                 if not children and (pod := _POD.fullmatch(path)):
                     ids = found.setdefault(pod[1], [])
-                    if not (path.endswith(_DOES) and self.stages[pod[1]].start_time in self._skipped):
+                    begun = self.stages[pod[1]].start_time if pod[1] in self.stages else None
+                    if not (path.endswith(_DOES) and begun in self._skipped):
                         ids.append(f"{self.workflow}-{mark}")
                 below += children
             level = below
