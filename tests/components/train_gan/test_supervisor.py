@@ -5,13 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import torch
 
@@ -23,7 +21,7 @@ from components.train_gan.supervisor import RESTARTS_VARIABLE, keep_training
 from gan_models.errors import LostError, RequestError, RunError
 from gan_models.recipes import load_recipe, model_document
 from gan_models.training.loop import Stopped
-from tests.components.train_gan.test_together import weights
+from tests.components.train_gan.test_together import kill_a_rank_after, weights
 
 REPO = Path(__file__).parents[3]
 TINY = [
@@ -177,19 +175,6 @@ def test_one_that_does_not_end_is_a_sentence(
         step._only_here(tmp_path, stage),
     ):
         pass
-
-
-def kill_a_rank_after(file: Path) -> None:
-    """SIGKILL for one of this process's ranks, once a file is there."""
-    while not file.exists():
-        time.sleep(0.01)
-    ranks = []
-    for each in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess):  # a process of an earlier test may be ending
-            command = each.cmdline()
-            if "components.train_gan.rank" in command and "torch.distributed.run" not in command:
-                ranks.append(each)
-    ranks[-1].kill()
 
 
 @pytest.mark.slow

@@ -1,16 +1,20 @@
-"""The training stage with several processes: started by torchrun, stopped, continued."""
+"""The training stage with several processes: started by torchrun, stopped, killed, continued."""
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
 from components.artifacts import Training
 from components.stage.stage import Interrupted, RunContext, Stage, open_stage
 from components.train_gan import step
-from gan_models.errors import RequestError
+from gan_models.errors import RequestError, RunError
 from gan_models.recipes import load_recipe, model_document
 from gan_models.sampling.generator import load_generator
 
@@ -34,7 +38,20 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_generator(folder / "output" / "generators" / "step-000040").module.state_dict()
 
 
-def test_stopped_it_ends_with_the_weights_of_one_left_in_peace(
+def kill_a_rank_after(file: Path) -> None:
+    """SIGKILL for one of this process's ranks, once a file is there."""
+    while not file.exists():
+        time.sleep(0.01)
+    ranks = []
+    for each in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a process of an earlier test may be ending
+            command = each.cmdline()
+            if "components.train_gan.rank" in command and "torch.distributed.run" not in command:
+                ranks.append(each)
+    ranks[-1].kill()
+
+
+def test_stopped_and_killed_it_ends_with_the_weights_of_one_left_in_peace(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = run(dataset, tmp_path / "whole")
@@ -44,6 +61,14 @@ def test_stopped_it_ends_with_the_weights_of_one_left_in_peace(
         patch.setattr(Stage, "stop_requested", property(lambda _: any(folder.rglob("step-00000005"))))
         with pytest.raises(Interrupted, match="interrupted at step"):
             run(dataset, folder)
+    state = next((folder / "training").iterdir())
+    killer = threading.Thread(target=kill_a_rank_after, args=(state / "checkpoints" / "step-00000020",))
+    killer.start()
+    try:
+        with pytest.raises(RunError, match="a training process"):
+            run(dataset, folder)
+    finally:
+        killer.join()
     run(dataset, folder)
     whole, parts = weights(tmp_path / "whole"), weights(folder)
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
