@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,19 @@ def without_kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(settings))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     return settings
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, without_kubernetes: Path) -> Iterator[KfpServer]:
+    """A Kubeflow Pipelines that commands find by themselves, and nothing else that they could."""
+    for name in [name for name in os.environ if name.startswith(("GAN_PIPELINE_CLUSTER_", "KF_PIPELINES_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.setattr("pipeline.engines.cluster.runs.POLL_SECONDS", 0.01)
+    monkeypatch.setattr("pipeline.engines.cluster.client.REPEAT_WAIT", 0.01)
+    with KfpServer() as server:
+        monkeypatch.setenv("KF_PIPELINES_ENDPOINT", server.address)
+        yield server
 
 
 @pytest.fixture

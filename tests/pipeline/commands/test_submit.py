@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,18 +25,6 @@ from tests.pipeline.kubernetes_server import KubernetesServer
 IMAGE = "registry.example/gan-pipeline:0.1.0"
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
 TINY = ("--data", "digits", "--recipe", "dcgan", "--set", "training.steps=20")
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, without_kubernetes: Path) -> Iterator[KfpServer]:
-    for name in [name for name in os.environ if name.startswith(("GAN_PIPELINE_CLUSTER_", "KF_PIPELINES_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    monkeypatch.setattr("pipeline.engines.cluster.runs.POLL_SECONDS", 0.01)
-    monkeypatch.setattr("pipeline.engines.cluster.client.REPEAT_WAIT", 0.01)
-    with KfpServer() as server:
-        monkeypatch.setenv("KF_PIPELINES_ENDPOINT", server.address)
-        yield server
 
 
 def only_run(server: KfpServer) -> object:

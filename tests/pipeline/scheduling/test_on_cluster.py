@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,17 +28,9 @@ class Killed(BaseException):
     """What a killed process does not live to see."""
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, without_kubernetes: Path) -> Iterator[KfpServer]:
-    for name in [name for name in os.environ if name.startswith(("GAN_PIPELINE_CLUSTER_", "KF_PIPELINES_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    monkeypatch.setattr("pipeline.engines.cluster.runs.POLL_SECONDS", 0.01)
-    monkeypatch.setattr("pipeline.engines.cluster.client.REPEAT_WAIT", 0.01)
-    with KfpServer() as server:
-        settings = f'[cluster]\nhost = "{server.address}"\nimage = "registry.example/gan-pipeline:1"\npvc = "work"\n'
-        (tmp_path / "gan-pipeline.toml").write_text(settings)
-        yield server
+@pytest.fixture(autouse=True)
+def settings(tmp_path: Path) -> None:
+    (tmp_path / "gan-pipeline.toml").write_text('[cluster]\nimage = "registry.example/gan-pipeline:1"\npvc = "work"\n')
 
 
 @pytest.fixture
