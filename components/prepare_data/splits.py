@@ -1,11 +1,14 @@
 """Which image goes to which split, which are in a table twice, and which of those leak from split to split.
 
 A split is decided by an image's own pixels: equal images always land together, and an image stays where it is when
-others are added, so that what a generator was trained on never turns up in a later test split.
+others are added, so that what a generator was trained on never turns up in a later test split. Of equal images one
+stays, since a thousand copies on one side would make the splits unlike each other. Where all are wanted
+(`data.repeats=keep`), each copy has a place of its own.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from gan_models.data.table_file import IMAGES_FILE, SPLITS, TableMetadata, Table
 
 DIGEST_TYPE = np.dtype("<u8")
 DUPLICATES_FILE = "duplicates.csv"
+_GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: the step between the states of SplitMix64
 
 
 def choose_rows(total: int, limit: int | None, seed: int) -> np.ndarray | None:
@@ -62,10 +66,25 @@ def _cut(position: np.ndarray, test: float, validation: float) -> list[str]:
 
 def _uniform(digests: np.ndarray, seed: int) -> np.ndarray:
     """Hashes and a seed mixed into float64 [N] in [0, 1): the finaliser of SplitMix64 (Steele et al. 2014)."""
-    mixed = digests.astype(np.uint64) + np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
+    mixed = digests.astype(np.uint64) + np.uint64(seed * _GOLDEN % 2**64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
     return np.asarray((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
+
+
+class Copies:
+    """How often each image was seen so far, so that a copy gets another place than the images it equals."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[int] = Counter()
+
+    def apart(self, digests: np.ndarray) -> np.ndarray:
+        """The hashes, those of a second, third, ... copy changed: uint64 [N]."""
+        numbers = np.empty(len(digests), np.uint64)
+        for row, digest in enumerate(digests.tolist()):
+            numbers[row] = self._seen[digest]
+            self._seen[digest] += 1
+        return np.asarray(digests + numbers * np.uint64(_GOLDEN))
 
 
 @dataclass(frozen=True)
@@ -74,7 +93,8 @@ class Duplicate:
 
     row: int
     first: int  # the row it equals: the first of those in the earliest split
-    removed: bool  # whether it lies in a later split than `first`: a leak
+    leak: bool  # whether it lies in a later split than `first`
+    copy: bool  # whether an earlier row of its split has the same label, caption and domain, too
 
 
 def find_duplicates(table: Path, digests: np.ndarray) -> tuple[list[Duplicate], int]:
@@ -85,31 +105,43 @@ def find_duplicates(table: Path, digests: np.ndarray) -> tuple[list[Duplicate], 
     Args:
         digests: uint64 [N], a hash of the pixels of each row.
     """
+    _, group, counts = np.unique(digests, return_inverse=True, return_counts=True)
+    among = np.flatnonzero(counts[group] > 1)  # rows that equal another
     with pq.ParquetFile(table) as file:
-        columns = file.read(["label", "split"], use_threads=False)
-    labels = columns["label"].fill_null(-1).to_numpy()
+        columns = file.read(["label", "caption", "domain", "split"], use_threads=False).take(pa.array(among))
     splits = pc.index_in(columns["split"], pa.array(SPLITS)).to_numpy()
+    said = [columns[name].combine_chunks().dictionary_encode().indices for name in ("label", "caption", "domain")]
+    label, *others = (codes.fill_null(-1).to_numpy(zero_copy_only=False) for codes in said)
+    place, equal = np.arange(len(among)), digests[among]
     # Within a group of equal images: the earliest split first, then the order of the table.
-    order = np.lexsort((np.arange(len(digests)), splits, digests))
+    firsts = _firsts(np.lexsort((place, splits, equal)), equal)
+    keys = (label, *others, splits, equal)
+    copies = _firsts(np.lexsort((place, *keys)), *keys) != place
+    rows = np.flatnonzero(firsts != place)
+    leaks = splits[rows] != splits[firsts[rows]]
+    conflicts = len(np.unique(firsts[rows][label[rows] != label[firsts[rows]]]))
+    found = zip(among[rows].tolist(), among[firsts[rows]].tolist(), leaks.tolist(), copies[rows].tolist(), strict=True)
+    return [Duplicate(*each) for each in found], conflicts
+
+
+def _firsts(order: np.ndarray, *keys: np.ndarray) -> np.ndarray:
+    """Of each row, the first, by `order`, of those whose keys are the same; `order` has them side by side."""
     leads = np.ones(len(order), bool)
-    leads[1:] = digests[order][1:] != digests[order][:-1]
-    firsts = order[leads][np.cumsum(leads) - 1]
-    rows, firsts = order[~leads], firsts[~leads]
-    removed = splits[rows] != splits[firsts]
-    conflicts = len(np.unique(firsts[labels[rows] != labels[firsts]]))
-    found = map(Duplicate, rows.tolist(), firsts.tolist(), removed.tolist())
-    return sorted(found, key=lambda duplicate: duplicate.row), conflicts
+    leads[1:] = np.any([key[order][1:] != key[order][:-1] for key in keys], axis=0)
+    firsts = np.empty_like(order)
+    firsts[order] = order[leads][np.cumsum(leads) - 1]
+    return firsts
 
 
-def write_duplicates(folder: Path, duplicates: Sequence[Duplicate]) -> None:
-    """Write `duplicates.csv`: each image that equals another one pixel by pixel, and whether it was removed."""
+def write_duplicates(folder: Path, duplicates: Sequence[Duplicate], out: Collection[int]) -> None:
+    """Write `duplicates.csv`: each image that equals another one pixel by pixel, and whether its row is among `out`."""
     rows = np.array([(duplicate.row, duplicate.first) for duplicate in duplicates], np.int64)
     places = _places(folder / IMAGES_FILE, np.unique(rows)) if len(rows) else {}
     with (folder / DUPLICATES_FILE).open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
         lines.writerow(["path", "split", "duplicate_of", "duplicate_of_split", "removed"])
         for duplicate in duplicates:
-            removed = "yes" if duplicate.removed else "no"
+            removed = "yes" if duplicate.row in out else "no"
             lines.writerow([*places[duplicate.row], *places[duplicate.first], removed])
 
 

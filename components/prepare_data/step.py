@@ -133,7 +133,7 @@ def _check_splits(built: Import, source: Source, options: Data) -> None:
     for split in SPLITS:
         if metadata.count(split) or not (asked[split] or split in source.given_splits):
             continue
-        leaks = f" after {built.leaks} were removed that other splits hold too" if built.leaks else ""
+        leaks = f" after {built.removed} were removed that equal others" if built.removed else ""
         raise RequestError(
             f"none of the {metadata.images} images of {options.source} is in the {split} split{leaks}: give more "
             f"images, or change data.validation={options.validation:g}, data.test={options.test:g} or "
@@ -155,7 +155,8 @@ def _summary(built: Import) -> dict[str, Any]:
         "colour_made_grey": built.coloured,
         "duplicates": {
             "within_splits": built.duplicates - built.leaks,
-            "across_splits_removed": built.leaks,
+            "across_splits_removed": built.leaks if built.removed else 0,
+            "removed": built.removed,
             "with_different_labels": built.conflicts,
         },
     }
@@ -205,9 +206,19 @@ def _notes(built: Import, result: Result) -> Iterator[str]:
     yield f"{result.images} images {metadata.height}x{metadata.width} {colour}{classes}{domains}{captions} ({splits})"
     if built.bad:
         yield f"{built.bad} of {built.total} images cannot be used, the first: {built.first_bad}; see {QUARANTINE_FILE}"
-    if built.duplicates:
-        removed = f", of which {built.leaks} leaked into a later split and were removed" if built.leaks else ""
-        yield f"{built.duplicates} exact duplicates{removed}; see {DUPLICATES_FILE}"
+    if built.removed:
+        kept = f"; {more} more differ in label, caption or domain" if (more := built.duplicates - built.removed) else ""
+        across = f" ({built.leaks} in another split)" if built.leaks else ""
+        yield (
+            f"{built.removed} images equal others pixel by pixel{across}: one of each is kept{kept}; see "
+            f"{DUPLICATES_FILE}; data.repeats=keep keeps all"
+        )
+    elif built.duplicates:
+        across = f", {built.leaks} of them one in another split: what is measured there was trained on"
+        yield (
+            f"{built.duplicates} images equal others pixel by pixel and are kept{across if built.leaks else ''}; see "
+            f"{DUPLICATES_FILE}"
+        )
     if built.conflicts:
         yield f"{built.conflicts} groups of equal images carry different labels; see {DUPLICATES_FILE}"
     if built.coloured:

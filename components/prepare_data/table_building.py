@@ -1,4 +1,4 @@
-"""From a source to an image table: decode on all cores, assign splits, find duplicates, take out leaks."""
+"""From a source to an image table: decode on all cores, assign splits, take out repeats."""
 
 import csv
 import math
@@ -16,6 +16,7 @@ from components.prepare_data.preview import Preview
 from components.prepare_data.sources.base import BATCH_BYTES, BATCH_ITEMS, Batch, Source, reading
 from components.prepare_data.splits import (
     DIGEST_TYPE,
+    Copies,
     assign_splits,
     choose_rows,
     find_duplicates,
@@ -51,8 +52,10 @@ class Import:
     first_bad: str = ""
     coloured: int = 0  # colour images that became grey
     metadata: TableMetadata = field(init=False)
+    copies: Copies | None = None  # where copies are kept
     duplicates: int = 0
-    leaks: int = 0  # duplicates across splits, removed from the later split
+    removed: int = 0  # of these
+    leaks: int = 0  # of these, those in another split than the image they equal
     conflicts: int = 0  # groups of equal images that carry different labels
 
     def add(self, batch: Batch, decoded: Decoded) -> None:
@@ -88,7 +91,8 @@ class Import:
         options = self.options
         shares = {"validation": options.validation, "test": options.test}
         given = _pick(batch.splits, kept)
-        splits = assign_splits(digests, given, self.source.given_splits, shares, options.split_seed)
+        places = self.copies.apart(digests) if self.copies else digests
+        splits = assign_splits(places, given, self.source.given_splits, shares, options.split_seed)
         labels = _pick(batch.labels, kept)
         texts = [_pick(column, kept) if column else [] for column in (batch.captions, batch.domains)]
         self.writer.append(pixels, labels, splits, _pick(batch.paths, kept), *texts)
@@ -127,17 +131,20 @@ def build_table(
         quarantine = csv.writer(listed)
         quarantine.writerow(["path", "reason"])
         quarantine.writerows(source.ignored)
-        built = Import(source, options, total, writer, quarantine.writerow, Preview(source.class_names))
+        copies = Copies() if options.repeats == "keep" else None
+        preview = Preview(source.class_names)
+        built = Import(source, options, total, writer, quarantine.writerow, preview, copies=copies)
         for batch, decoded in results:
             built.add(batch, decoded)
             report(built.done, built.bad)
         built.metadata = writer.close(source.class_names, options.source, options.model_dump(mode="json"))
     duplicates, built.conflicts = find_duplicates(table, np.frombuffer(built.digests, DIGEST_TYPE))
-    write_duplicates(folder, duplicates)
-    leaks = [duplicate.row for duplicate in duplicates if duplicate.removed]
-    if leaks:
-        built.metadata = remove_rows(table, leaks, built.metadata)
-    built.duplicates, built.leaks = len(duplicates), len(leaks)
+    out = [] if copies else [each.row for each in duplicates if each.leak or each.copy]
+    write_duplicates(folder, duplicates, set(out))
+    if out:
+        built.metadata = remove_rows(table, out, built.metadata)
+    built.duplicates, built.removed = len(duplicates), len(out)
+    built.leaks = sum(each.leak for each in duplicates)
     return built
 
 

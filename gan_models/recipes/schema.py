@@ -54,6 +54,11 @@ class Data(Section):
     validation: Share = Field(0.1, description="share of the images checkpoints are selected on")
     test: Share = Field(0.1, description="share of the images the reported figures are measured against")
     split_seed: int = Field(0, description="decides which images are held out")
+    repeats: Literal["once", "keep"] = Field(
+        "once",
+        description="of images that are equal pixel by pixel, with the same label, caption and domain: once keeps one; "
+        "keep all, each in a split of its own, so that what was trained on is also held out",
+    )
     max_images: PositiveInt | None = Field(None, description="use at most this many images")
     max_bad_share: Share = Field(0.01, description="above this share of unreadable images the stage stops")
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.prepare_data.splits import assign_splits, choose_rows
+from components.prepare_data.splits import Copies, assign_splits, choose_rows
 
 DIGESTS = np.random.default_rng(0).integers(0, 2**64, 20_000, np.uint64)
 SHARES = {"validation": 0.1, "test": 0.2}
@@ -35,6 +35,16 @@ def test_an_image_keeps_its_split_when_others_come_and_go(seed: int, keep: int) 
 def test_test_split_does_not_move_with_the_validation_share() -> None:
     before, after = split(DIGESTS), split(DIGESTS, shares={"validation": 0.3, "test": 0.2})
     assert [name == "test" for name in before] == [name == "test" for name in after]
+
+
+def test_copies_that_are_kept_have_places_of_their_own_and_keep_them() -> None:
+    copies, repeated = Copies(), np.append(np.full(4000, 77, np.uint64), DIGESTS[:4000])
+    splits = split(copies.apart(repeated))
+    for side in (splits[:4000], splits[4000:]):
+        assert side.count("test") / 4000 == pytest.approx(0.2, abs=0.02)
+    assert splits[4000:] == split(DIGESTS[:4000])
+    again = Copies()
+    assert split(np.concatenate([again.apart(repeated[:1500]), again.apart(repeated[1500:])])) == splits
 
 
 def test_given_splits_are_honoured_and_completed_from_training_images() -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -224,8 +225,28 @@ def test_given_splits_and_leaks(prepare: Prepare, folder: Folder, tmp_path: Path
     assert summary(tmp_path)["duplicates"] == {
         "within_splits": 2,
         "across_splits_removed": 5,
+        "removed": 5,
         "with_different_labels": 2,
     }
+
+
+def test_of_repeated_images_one_is_kept_so_that_splits_stay_alike(
+    prepare: Prepare, folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = folder("", range(120))
+    for copy in range(80):
+        shutil.copy(root / "0007.png", root / f"blank{copy}.png")
+    result, table = prepare(f"folder:{root}", validation=0.2, test=0.2)
+    assert (result.images, result.duplicates) == (120, 80)
+    assert sum("0007" in path or "blank" in path for name in result.splits for path in table.split(name).paths) == 1
+    assert summary(tmp_path)["duplicates"]["removed"] == 80
+    assert "80 images equal others pixel by pixel: one of each is kept" in capsys.readouterr().err
+
+    kept, table = prepare(f"folder:{root}", validation=0.2, test=0.2, repeats="keep")
+    assert kept.images == 200
+    for name in kept.splits:
+        paths = table.split(name).paths
+        assert sum("blank" in path for path in paths) / len(paths) == pytest.approx(0.4, abs=0.15)
 
 
 def test_table_without_leaks_is_what_clean_data_give(prepare: Prepare, folder: Folder, tmp_path: Path) -> None:
