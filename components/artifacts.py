@@ -146,7 +146,8 @@ class Comparison(Document):
     metric: str = ""
     figures: dict[str, float] = {}
     """`challenger`, `champion`, `difference` (negative: the challenger is nearer to the real images), `low` and `high`
-    (95 % interval of the difference), `resamples`; empty where nothing was measured."""
+    (interval of the difference), `confidence` (of that), `resamples`; where there are images enough `challenger_recall`
+    and `champion_recall`; empty where nothing was measured."""
 
 
 class Outcome(Document):

@@ -18,7 +18,7 @@ from gan_models.metrics.extractors import EXTRACTORS
 from gan_models.metrics.intra_class import LEAST, ClassDistance, class_distances, class_labels
 from gan_models.metrics.judge import Judge, Material
 from gan_models.metrics.memorisation import memorisation
-from gan_models.metrics.metric import Comparison
+from gan_models.metrics.metric import IS_SPLIT_IMAGES, IS_SPLITS, Comparison
 from gan_models.metrics.scores import METRICS, agreement, class_shares, confidence, confusion, score
 
 _PLENTY = 10_000  # images, below which the bias of FD is worth a warning
@@ -162,6 +162,11 @@ def _notes(material: Material, judge: Judge, seen: Comparison) -> list[str]:
             f"{references}: read it beside the real images' figure, never against one at another N. KID is unbiased "
             "(and may be slightly negative)."
         )
+    if "IS" in METRICS and METRICS["IS"].applies(seen) and (splits := seen.parameters.is_splits) < IS_SPLITS:
+        notes.append(
+            f"The Inception Score is over {splits} split{'s' * (splits > 1)}, not {IS_SPLITS}: one of fewer than "
+            f"{IS_SPLIT_IMAGES} images scores too low. Compare it at this N alone."
+        )
     if extractor is None or not extractor.published:
         notes.append(
             f"Features and logits are those of {name}: the figures can't be compared with published FID, KID and IS."
@@ -185,8 +190,10 @@ def _notes(material: Material, judge: Judge, seen: Comparison) -> list[str]:
         notes.append("The training marked this generator as collapsed.")
     return notes + [
         f"No {metric.title}: that means something from {metric.least} images on either side."
-        for metric in METRICS.values()
-        if seen.has.issuperset(metric.needs) and not metric.applies(seen)
+        if not metric.applies(seen)
+        else f"No {metric.title}: {count} images against {references} are too few for it."
+        for name, metric in METRICS.items()
+        if seen.has.issuperset(metric.needs) and metric.of(seen) is None and name != "intra-FD"  # has notes of its own
     ]
 
 

@@ -79,12 +79,16 @@ def _memorisation(findings: Findings) -> list[str]:
     if found is None:
         return []
     real = "" if found.gap_of_real is None else f" (real validation images: {number(found.gap_of_real)})"
+    ratio = (
+        "cannot be told in units of that of held-out images, most of which equal a training image."
+        if found.distance_ratio is None
+        else f"is {number(found.distance_ratio)} times that of held-out images (copies: near 0)."
+    )
     return [
         f"Memorisation: FD to {found.images} training images is {number(found.to_training)}, to as many of the "
         f"{findings.reference['split']} split {number(found.to_held_out)}, a gap of {number(found.gap)}{real}; "
         "a generator that repeats its training images has a larger one. The median distance to the nearest of "
-        f"{found.searched} of {findings.real_sample['of']} training images is {number(found.distance_ratio)} times "
-        "that of held-out images (copies: near 0)."
+        f"{found.searched} of {findings.real_sample['of']} training images {ratio}"
     ]
 
 

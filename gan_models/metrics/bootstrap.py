@@ -6,12 +6,14 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
+from scipy.stats import t as student
 from torch import Tensor
 
 from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.metric import Comparison, Metric
 
-_QUANTILE_95 = 1.959964
+FALSE_PROMOTIONS = 0.05
+"""The chance that a champion is ever replaced by what is no better."""
 _MOST, _FEWEST = 200, 25
 _QUICK_DIMENSIONS = 256
 
@@ -27,12 +29,19 @@ class Difference(NamedTuple):
     value: float
     error: float  # standard error over the resamples
     low: float
-    high: float  # the 95 % interval: value -+ 1.96 errors
+    high: float  # the interval: value -+ as many errors as Student's t asks for
     resamples: int
+    confidence: float  # that the interval holds the true difference
 
 
 def difference(
-    metric: Metric, seen: Comparison, other: Extracted, *, seed: int, report: Callable[[], None] = lambda: None
+    metric: Metric,
+    seen: Comparison,
+    other: Extracted,
+    *,
+    seed: int,
+    confidence: float = 0.95,
+    report: Callable[[], None] = lambda: None,
 ) -> Difference:
     """Compares the sample of `seen`, N images of a generator, with those of another one, M of the same reference.
 
@@ -41,6 +50,7 @@ def difference(
     as much for both: the spread of the difference is used, not its mean.
 
     Args:
+        confidence: of the interval, two-sided. Of few resamples the error itself is uncertain: hence Student's t.
         report: called after each resample.
 
     Raises:
@@ -61,9 +71,18 @@ def difference(
     mean = sum(drawn) / count
     error = math.sqrt(sum((value - mean) ** 2 for value in drawn) / (count - 1))
     value = metric.distance(before) - metric.distance(after)
-    return Difference(
-        before, after, value, error, value - _QUANTILE_95 * error, value + _QUANTILE_95 * error, resamples=count
-    )
+    margin = float(student.ppf(0.5 + confidence / 2, count - 1)) * error
+    return Difference(before, after, value, error, value - margin, value + margin, count, confidence)
+
+
+def confidence_of(comparison: int) -> float:
+    """Of the interval of the n-th comparison with one champion, n from 1: 0.95, 0.983, 0.992, ...
+
+    The chance that one no better than the champion passes for better is (1 - confidence) / 2 each time, and over all
+    comparisons, however many, it adds up to `FALSE_PROMOTIONS`: an error rate that is spent by a fixed schedule (as
+    Lan, DeMets 1983 do over the looks at one trial), here 0.05 / (n (n + 1)).
+    """
+    return 1.0 - 2.0 * FALSE_PROMOTIONS / (comparison * (comparison + 1))
 
 
 def _figures(

@@ -16,6 +16,8 @@ from gan_models.metrics.metric import Score
 def inception_score(logits: Matrix, *, splits: int = 10, seed: int = 2020) -> Score:
     """Inception Score of class logits [N, K], between 1 and K: mean and (population) deviation over the splits.
 
+    One split has no deviation.
+
     Args:
         splits: the images are scored in so many parts.
         seed: of the order that they are taken in, as torch-fidelity does: sorted ones would score too low.
@@ -35,4 +37,4 @@ def inception_score(logits: Matrix, *, splits: int = 10, seed: int = 2020) -> Sc
         # log p(y) from the logarithms: a class that no image comes near must not make 0 * log 0.
         marginal = part.logsumexp(dim=0) - float(np.log(end - start))
         scores.append(float((part.exp() * (part - marginal)).sum(dim=1).mean().exp()))
-    return Score(float(np.mean(scores)), float(np.std(scores)))
+    return Score(float(np.mean(scores)), float(np.std(scores)) if splits > 1 else None)

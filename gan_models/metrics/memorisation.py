@@ -17,7 +17,7 @@ class Memorisation:
     `gap` is FD to held-out minus FD to training images, equally many of each: near `gap_of_real`, the same for real
     images that nobody trained on, when nothing is memorised; larger when training images are repeated.
     `distance_ratio` is the median distance to the nearest training image, in units of what it is for held-out images:
-    about 1 or more when nothing is memorised, near 0 for copies.
+    about 1 or more when nothing is memorised, near 0 for copies; None where most held-out images equal training images.
     """
 
     images: int  # of the held-out and of the training images that `to_training`, `to_held_out` and the gaps are of
@@ -26,7 +26,7 @@ class Memorisation:
     to_held_out: float
     gap: float
     gap_of_real: float | None
-    distance_ratio: float
+    distance_ratio: float | None
 
 
 def memorisation(seen: Comparison) -> Memorisation:
@@ -62,5 +62,5 @@ def memorisation(seen: Comparison) -> Memorisation:
         to_held_out=to_held_out,
         gap=to_held_out - to_training,
         gap_of_real=gap_of_real,
-        distance_ratio=float(own / usual.clamp(min=1e-12)),
+        distance_ratio=float(own / usual) if usual > 0 else None,
     )

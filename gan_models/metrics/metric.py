@@ -21,6 +21,7 @@ Beside = Literal["training", "reference", "nothing"]
 T = TypeVar("T")
 
 IS_SPLITS = 10  # of the Inception Score, as everybody reports it
+IS_SPLIT_IMAGES = 100  # the least of a split: n images score n at most, and perfect ones scored one by one 1
 KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000  # of the kernel distance, as torch-fidelity takes them
 
 
@@ -41,11 +42,10 @@ class Parameters(NamedTuple):
 
     @classmethod
     def of(cls, count: int, references: int, k: int) -> Parameters:
-        """The usual ones, or what so many generated and real images allow."""
-        fewest = min(count, references)
+        """The usual ones, or what so many generated and real images allow; `neighbours` is what the name stands for."""
         # At most half of a side: subsets that are the whole of it would all be the same, and their spread 0.
-        size = min(KID_SUBSET_SIZE, max(2, fewest // 2))
-        return cls(min(IS_SPLITS, count), KID_SUBSETS, size, min(k, fewest - 1))
+        size = min(KID_SUBSET_SIZE, max(2, min(count, references) // 2))
+        return cls(max(1, min(IS_SPLITS, count // IS_SPLIT_IMAGES)), KID_SUBSETS, size, k)
 
 
 @dataclass(frozen=True)

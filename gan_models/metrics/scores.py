@@ -6,7 +6,7 @@ What needs PyTorch is imported when a figure is computed, so names and direction
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 from gan_models.metrics.extractors import EXTRACTORS
@@ -18,6 +18,8 @@ from gan_models.plugins import Registry
 if TYPE_CHECKING:
     from gan_models.metrics.extraction import Extracted
     from gan_models.metrics.neighbours import Neighbourhoods
+
+_OF_A_CLASS = 10
 
 
 def _frechet(seen: Comparison) -> float:
@@ -40,10 +42,28 @@ def _inception(seen: Comparison) -> Score:
     return inception_score(seen.sample.logits, splits=seen.parameters.is_splits, seed=seen.seed)
 
 
-def _balls(seen: Comparison) -> Neighbourhoods:
+def _balls(figure: str) -> Callable[[Comparison], float | None]:
+    """One of the four; None where a ball to the k-th neighbour would hold half of a side or more."""
+
+    def compute(seen: Comparison) -> float | None:
+        if min(len(seen.sample), len(seen.reference)) <= 2 * seen.k:
+            return None
+        found: float = getattr(seen.shared(_neighbourhoods), figure)
+        return found
+
+    return compute
+
+
+def _neighbourhoods(seen: Comparison) -> Neighbourhoods:
     from gan_models.metrics.neighbours import neighbourhoods
 
-    return neighbourhoods(seen.sample.features, seen.reference.features, k=seen.parameters.neighbours)
+    return neighbourhoods(seen.sample.features, seen.reference.features, k=seen.k)
+
+
+def _smallest_class(seen: Comparison) -> float | None:
+    """None where a class has few images even when all have equally many."""
+    shares = class_shares(seen.sample)
+    return min(shares) if len(seen.sample) >= _OF_A_CLASS * len(shares) else None
 
 
 def confidence(images: Extracted) -> float:
@@ -80,12 +100,12 @@ METRICS: Registry[Metric] = Registry(
     "gan_pipeline.metrics",
     {
         "FD": Metric("Frechet distance", "lower", _frechet, published="FID", selects=True),
-        "KID": Metric("Kernel distance", "lower", _kernel),
-        "IS": Metric("Inception Score", "higher", _inception, needs=("logits",)),
-        "precision": Metric("precision", "higher", lambda seen: seen.shared(_balls).precision),
-        "recall": Metric("recall", "higher", lambda seen: seen.shared(_balls).recall),
-        "density": Metric("density", "higher", lambda seen: seen.shared(_balls).density),
-        "coverage": Metric("coverage", "higher", lambda seen: seen.shared(_balls).coverage),
+        "KID": Metric("Kernel distance", "lower", _kernel, least=20),
+        "IS": Metric("Inception Score", "higher", _inception, needs=("logits",), least=50),
+        "precision": Metric("precision", "higher", _balls("precision"), least=20),
+        "recall": Metric("recall", "higher", _balls("recall"), least=20),
+        "density": Metric("density", "higher", _balls("density"), least=20),
+        "coverage": Metric("coverage", "higher", _balls("coverage"), least=20),
         "confidence": Metric(
             "confidence of the classifier", "higher", lambda seen: confidence(seen.sample), needs=("classes",),
             beside="reference", is_share=True, goes_first=False, short="confidence"
@@ -95,7 +115,7 @@ METRICS: Registry[Metric] = Registry(
             needs=("classes", "labels"), beside="reference", is_share=True, short="class asked for"
         ),
         "smallest-class": Metric(
-            "share of the smallest class", "higher", lambda seen: min(class_shares(seen.sample)), needs=("classes",),
+            "share of the smallest class", "higher", _smallest_class, needs=("classes",),
             beside="reference", is_share=True, goes_first=False, in_terminal=False
         ),
         "intra-FD": Metric(
@@ -109,12 +129,12 @@ METRICS: Registry[Metric] = Registry(
         "FD-gap": Metric(
             "Frechet distance to held-out images minus that to as many training images", "near 0",
             lambda seen: seen.shared(memorisation).gap, needs=("reference", "training"), beside="nothing",
-            goes_first=False, in_report=False, in_terminal=False
+            goes_first=False, in_report=False, in_terminal=False, least=20
         ),
         "nearest-ratio": Metric(
             "distance to the nearest training image over that of held-out images, medians", "near 1",
             lambda seen: seen.shared(memorisation).distance_ratio, needs=("reference", "training"), beside="nothing",
-            goes_first=False, in_report=False, in_terminal=False
+            goes_first=False, in_report=False, in_terminal=False, least=20
         ),
     },
 )  # fmt: skip

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from components.artifacts import Champion, Comparison, Figures
+from components.artifacts import Champion, Comparison, Figures, Judged
 from components.compare_champion import step
 from components.context import RunContext
 from components.stage.stage import open_stage
+from components.tracking.champions import Lineage
 from gan_models.data.shape import DataShape
 from gan_models.data.table import ImageTable
 from gan_models.families.building import build_generator
@@ -18,6 +20,7 @@ from gan_models.recipes import load_recipe
 from gan_models.recipes.schema import Evaluation
 from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator, Samples, load_generator, save_generator
 
+LINEAGE = Lineage(recipe="vanilla", recipe_digest="0", data_fingerprint="0", seed=0)
 RECIPE = load_recipe("vanilla", ["networks.generator.widths=[8]", "networks.latent=4"])
 
 
@@ -28,13 +31,16 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def generators(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every generator draws real digits with noise of the strength that stands in place of its step."""
+    """Every generator draws real digits with noise of the strength that stands in place of its step.
+
+    Its seed is how many different ones it knows, 0 for all.
+    """
     digits = ImageTable.open(dataset).split("train").images.cpu().float()
 
     class Noisy(LoadedGenerator):
         def sample(self, num: int, *, seed: int, **_: object) -> Samples:
             stream = torch.Generator().manual_seed(seed)
-            rows = torch.randint(len(digits), (num,), generator=stream)
+            rows = torch.randint(self.info.seed or len(digits), (num,), generator=stream)
             noise = torch.randn(num, *digits.shape[1:], generator=stream) * self.info.step
             return Samples((digits[rows] + noise).round().clamp(0, 255).to(torch.uint8), {})
 
@@ -45,13 +51,13 @@ def generators(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gan_models.metrics.judge.load_generator", load)
 
 
-def write(folder: Path, noise: int, shape: tuple[int, int, int] = (1, 8, 8)) -> Path:
+def write(folder: Path, noise: int, shape: tuple[int, int, int] = (1, 8, 8), few: int = 0) -> Path:
     info = GeneratorInfo(
         recipe_name="vanilla",
         image_shape=shape,
         class_names=(),
         step=noise,
-        seed=0,
+        seed=few,
         data_fingerprint="",
         diversity=1.0,
         collapsed=False,
@@ -64,19 +70,27 @@ def write(folder: Path, noise: int, shape: tuple[int, int, int] = (1, 8, 8)) -> 
 @pytest.fixture
 def compare(dataset: Path, tmp_path: Path, cache: Path, generators: None):
     def compare(
-        challenger: int, champion: int | None, shape: tuple[int, int, int] = (1, 8, 8), recall: float = 0.6
+        challenger: int,
+        champion: int | None,
+        shape: tuple[int, int, int] = (1, 8, 8),
+        recall: float = 0.6,
+        withstood: int = 0,
+        few: int = 0,
     ) -> Comparison:
         figures = {"recall-classifier-test-200": recall, "coverage-classifier-test-200": 0.9}
-        (tmp_path / "report").mkdir()
+        shutil.rmtree(tmp_path, ignore_errors=True)
+        (tmp_path / "report").mkdir(parents=True)
         Figures(metrics=figures, headline=list(figures), extractor={}).write(tmp_path / "report")
         folder = tmp_path / "champion"
         folder.mkdir()
         version = "" if champion is None else "3"
-        Champion(model="faces", version=version).write(folder)
+        kept = [Judged(version=str(4 + n), lineage=LINEAGE, decision="kept", against="3") for n in range(withstood)]
+        other = Judged(version="2", lineage=LINEAGE, decision="kept", against="1")
+        Champion(model="faces", version=version, judged=[*kept, other]).write(folder)
         if champion is not None:
             write(folder / "generator", champion, shape)
         request = step.Request(
-            challenger=write(tmp_path / "challenger", challenger),
+            challenger=write(tmp_path / "challenger", challenger, few=few),
             champion=folder,
             dataset=dataset,
             report=tmp_path / "report",
@@ -99,6 +113,24 @@ def test_better_beyond_noise_is_promoted_with_the_figures(compare) -> None:
     assert result.reason.startswith("better than the champion beyond noise (FD-classifier-test-200")
     assert result.figures["challenger"] < result.figures["champion"]
     assert result.figures["high"] < 0
+
+
+def test_the_more_it_has_withstood_the_more_a_challenger_has_to_show(compare) -> None:
+    first, later = compare(challenger=5, champion=60), compare(challenger=5, champion=60, withstood=40)
+    assert first.figures["confidence"] == pytest.approx(0.95)
+    assert later.figures["confidence"] == pytest.approx(1 - 0.1 / (41 * 42))
+    assert later.figures["high"] > first.figures["high"]
+    assert "99.99 % interval" in later.reason
+    assert "after 40 that it withstood" in later.reason
+
+
+def test_a_shorter_distance_that_costs_recall_is_kept_out(compare) -> None:
+    """The challenger draws clean digits, but only a few; the champion all of them, in noise."""
+    result = compare(challenger=5, champion=90, few=20)
+    assert result.figures["high"] < 0
+    assert result.figures["challenger_recall"] < 0.9 * result.figures["champion_recall"]
+    assert not result.promote
+    assert result.reason.startswith("nearer than the champion, but it draws less of what there is: recall")
 
 
 def test_worse_is_kept_out(compare) -> None:

@@ -1,8 +1,9 @@
 """The comparison of two generators: sure where there is a difference, unsure where there is none."""
 
+import pytest
 import torch
 
-from gan_models.metrics.bootstrap import Difference, difference, resamples_for
+from gan_models.metrics.bootstrap import FALSE_PROMOTIONS, Difference, confidence_of, difference, resamples_for
 from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.frechet import frechet_distance
 from gan_models.metrics.metric import Comparison
@@ -39,6 +40,19 @@ def test_equal_generators_are_seldom_told_apart() -> None:
         found = difference_of_distances(one, other, real, seed=trial)
         told_apart += found.low > 0 or found.high < 0
     assert told_apart <= 4
+
+
+def test_of_few_resamples_the_interval_is_wider_than_a_normal_one() -> None:
+    first, second, real = (torch.cat([features(seed, 0.1)] * 256, dim=1) for seed in range(3))  # 2048 wide
+    found = difference_of_distances(first, second, real, seed=0)
+    assert found.resamples == 25
+    assert (found.high - found.value) / found.error == pytest.approx(2.0639, abs=1e-3)  # t of 24 degrees, not 1.96
+
+
+def test_over_all_nights_one_in_twenty_is_wrong() -> None:
+    chances = [(1 - confidence_of(night)) / 2 for night in range(1, 100_000)]
+    assert chances[0] == pytest.approx(0.025)
+    assert 0.0499 < sum(chances) < FALSE_PROMOTIONS
 
 
 def test_the_interval_is_as_wide_as_the_difference_varies() -> None:

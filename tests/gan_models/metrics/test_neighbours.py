@@ -60,6 +60,38 @@ def test_a_few_memorised_images_are_precise_but_cover_little() -> None:
     assert figures.recall < 0.1
 
 
+def noisy(features: torch.Tensor, seed: int) -> torch.Tensor:
+    """As another batch size would have given them."""
+    return features * (1 + 1e-6 * torch.randn(features.shape, generator=torch.Generator().manual_seed(seed)))
+
+
+@pytest.mark.parametrize("copies", [1, 2, 5, 40])
+@pytest.mark.parametrize("rounding", [False, True])
+def test_a_set_against_itself_has_one_in_all_however_often_it_repeats_itself(copies: int, rounding: bool) -> None:
+    real = gaussian(16, 60, size=64).repeat(copies, 1).float()
+    fake = noisy(real, 0) if rounding else real.clone()
+    fake = fake[torch.randperm(len(fake), generator=torch.Generator().manual_seed(1))]
+    assert neighbourhoods(fake, noisy(real, 2) if rounding else real) == pytest.approx((1.0, 1.0, 1.0, 1.0))
+
+
+def test_a_perfect_generator_of_ten_icons_is_perfect() -> None:
+    icons = gaussian(17, 10, size=64).relu()
+    rows = [torch.randint(10, (500,), generator=torch.Generator().manual_seed(seed)) for seed in (3, 4)]
+    real, fake = (noisy(icons[chosen].float(), seed) for seed, chosen in enumerate(rows))
+    figures = neighbourhoods(fake, real)
+    assert figures[:2] == (1.0, 1.0)
+    assert figures.coverage == 1.0
+    assert figures.density == pytest.approx(1.0, abs=0.02)
+    one = neighbourhoods(icons[:1].repeat(500, 1), real)  # collapsed to one of them
+    assert one.precision == 1.0
+    assert one.coverage == one.recall == pytest.approx(float((rows[0] == 0).double().mean()))
+
+
+def test_equal_images_are_at_distance_zero() -> None:
+    real = gaussian(18, 50, size=64).float()
+    assert (nearest(noisy(real, 5), real).distances == 0).all()
+
+
 def test_nearest_finds_the_same_rows_as_a_full_sort() -> None:
     queries, gallery = gaussian(14, 20), gaussian(15, 60)
     distances = np.linalg.norm(queries.numpy()[:, None] - gallery.numpy()[None], axis=-1)
