@@ -60,10 +60,11 @@ def run(request: Request, stage: Stage) -> Choice:
     Raises:
         RequestError: the training folder holds no generators, the extractor does not fit the data, or too few samples
             are asked for.
-        RunError: all of them have collapsed.
+        RunError: all of them have collapsed, or none is finite.
     """
     from gan_models.data.table import ImageTable
     from gan_models.metrics.judge import Judge, reference_split
+    from gan_models.sampling.generator import is_finite
 
     if request.selection.samples < 2:
         raise RequestError("selection.samples must be at least 2: one image has no spread to measure")
@@ -71,6 +72,14 @@ def run(request: Request, stage: Stage) -> Choice:
     if not folders:
         raise RequestError(
             f"{request.training} is not a training folder: it has no {GENERATORS_FOLDER}/step-*; run train_gan first"
+        )
+    if broken := [folder.name for folder in folders if not is_finite(folder)]:
+        stage.note(f"left out, because their weights are not finite: {', '.join(broken)}")
+        folders = [folder for folder in folders if folder.name not in broken]
+    if not folders:
+        raise RunError(
+            f"no checkpoint of {request.training} has finite weights: train again with lower optimizers.*.lr, or "
+            "training.precision=fp32"
         )
     table = ImageTable.open(request.dataset)
     stage.log_params({"selection": request.selection, "evaluation": request.evaluation, "seed": request.seed})

@@ -232,7 +232,7 @@ def read_info(folder: Path) -> GeneratorInfo:
 
 
 def load_generator(folder: Path, device: torch.device | str = "cpu") -> LoadedGenerator:
-    """Loads a generator folder; nothing is unpickled. RequestError where it is none, or is damaged."""
+    """Loads a generator folder; nothing is unpickled. RequestError where it is none, damaged, or not finite."""
     info = read_info(folder)
     device = torch.device(device)
     try:
@@ -241,6 +241,11 @@ def load_generator(folder: Path, device: torch.device | str = "cpu") -> LoadedGe
         examples = _load_examples(folder)
     except (OSError, yaml.YAMLError, SafetensorError) as error:
         raise _damaged(folder, error) from None
+    if name := _not_finite(weights):
+        raise RequestError(
+            f"{folder} cannot draw images: its weights {name} hold NaN or infinite values; take another checkpoint, or "
+            "train again with lower learning rates"
+        )
     module = build_generator(recipe, info.shape).to(device)
     try:
         module.load_state_dict(weights)
@@ -248,6 +253,19 @@ def load_generator(folder: Path, device: torch.device | str = "cpu") -> LoadedGe
         raise _damaged(folder / WEIGHTS_FILE, error) from None
     module.to(memory_format=torch.channels_last)
     return LoadedGenerator(module.eval(), recipe, info, device, examples)
+
+
+def is_finite(folder: Path) -> bool:
+    """Whether the weights of a generator folder are numbers all; RequestError where they are damaged."""
+    try:
+        return not _not_finite(load_file(folder / WEIGHTS_FILE))
+    except (OSError, SafetensorError) as error:
+        raise _damaged(folder, error) from None
+
+
+def _not_finite(weights: Mapping[str, Tensor]) -> str:
+    """The name of the first that hold NaN or infinite values; "" where none do."""
+    return next((name for name, tensor in weights.items() if not torch.isfinite(tensor).all()), "")
 
 
 def load_classifier(folder: Path, device: torch.device | str = "cpu") -> LoadedClassifier:

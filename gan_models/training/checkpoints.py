@@ -7,7 +7,7 @@ checkpoints/step-00000500/manifest.json   SHA-256 of state.pt and the identity o
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,16 @@ class _Manifest(BaseModel):
 
 
 class Checkpoints:
-    """The newest checkpoints of one training; two are kept, so that a damaged one has a predecessor."""
+    """The newest checkpoints of one training; two are kept, so that a damaged one has a predecessor.
 
-    def __init__(self, folder: Path, identity: Identity) -> None:
+    Args:
+        only_finite: whether one that holds NaN or infinite values counts as damaged.
+    """
+
+    def __init__(self, folder: Path, identity: Identity, *, only_finite: bool = True) -> None:
         self.folder = folder
         self.identity = identity
+        self.only_finite = only_finite
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Writes a checkpoint under a temporary name, flushes it to the disk, and moves it in place."""
@@ -73,8 +78,17 @@ class Checkpoints:
                 note(f"checkpoint {path} is damaged: going back to the one before it")
                 continue
             self._check_identity(path, manifest.identity)
-            return manifest.step, torch.load(path / STATE_FILE, map_location=device, weights_only=True)
+            state = torch.load(path / STATE_FILE, map_location=device, weights_only=True)
+            if self.only_finite and (place := not_finite(state)):
+                note(f"checkpoint {path} holds values that are not finite ({place}): going back to the one before it")
+                continue
+            return manifest.step, state
         return None
+
+    def newest_step(self) -> int | None:
+        """Of the newest checkpoint that is whole; None where there is none."""
+        found = (_manifest_of_whole(path) for path in sorted(self.folder.glob("step-*"), reverse=True))
+        return next((manifest.step for manifest in found if manifest is not None), None)
 
     def _check_identity(self, path: Path, found: Identity) -> None:
         if found == self.identity:
@@ -93,6 +107,28 @@ class Checkpoints:
             shutil.rmtree(path, ignore_errors=True)
         for leftover in self.folder.glob(".step-*"):  # of a process that was killed while it wrote
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def not_finite(state: Mapping[str, Any]) -> str:
+    """Where the first tensor with NaN or an infinite value lies, as in `game/G/0.weight`; "" where there is none."""
+    tensors = [(place, tensor) for place, tensor in _tensors(state, "") if tensor.is_floating_point()]
+    flags: dict[torch.device, list[torch.Tensor]] = {}
+    for _, tensor in tensors:
+        flags.setdefault(tensor.device, []).append(tensor.isfinite().all())
+    if all(bool(torch.stack(each).all()) for each in flags.values()):  # a device is waited for once
+        return ""
+    return next(place for place, tensor in tensors if not tensor.isfinite().all())
+
+
+def _tensors(value: Any, place: str) -> Iterator[tuple[str, torch.Tensor]]:
+    if isinstance(value, torch.Tensor):
+        yield place, value
+    elif isinstance(value, Mapping):
+        for name, inside in value.items():
+            yield from _tensors(inside, f"{place}/{name}".removeprefix("/"))
+    elif isinstance(value, list | tuple):
+        for number, inside in enumerate(value):
+            yield from _tensors(inside, f"{place}/{number}")
 
 
 def _manifest_of_whole(path: Path) -> _Manifest | None:

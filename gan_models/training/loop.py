@@ -31,7 +31,7 @@ from gan_models.recipes import Recipe, recipe_digest
 from gan_models.sampling.diversity import diversity
 from gan_models.sampling.generator import GeneratorInfo, save_generator
 from gan_models.sampling.grids import image_grid, save_png
-from gan_models.training.checkpoints import STATE_FORMAT, Checkpoints, Identity
+from gan_models.training.checkpoints import STATE_FORMAT, Checkpoints, Identity, not_finite
 from gan_models.training.probe import Probe
 from gan_models.training.warm_start import Start, begin_with
 
@@ -198,7 +198,8 @@ class _Training:
             start=start.digest if start else "",
             state_format=STATE_FORMAT,
         )
-        self.checkpoints = Checkpoints(self.folder / CHECKPOINTS_FOLDER, identity)
+        stops = self.settings.on_nan == "stop"
+        self.checkpoints = Checkpoints(self.folder / CHECKPOINTS_FOLDER, identity, only_finite=stops)
         self.sampler = EpochSampler(len(self.split), self.settings.batch_size, self.seed)
         torch.manual_seed(self.seed)
         self.game = build_game(recipe, self.metadata.shape, self.device)
@@ -209,6 +210,7 @@ class _Training:
         self.probe = Probe(self.game.generator, self.split, self.seed)
         self.meter = Meter()
         self.progress = _Progress(threads=torch.get_num_threads())
+        self.told_not_finite = False
         self.saved: dict[str, Stateful] = {
             "game": self.game,
             "average": self.average,
@@ -298,7 +300,9 @@ class _Training:
         if self.keep_discriminator:
             companions |= {"discriminator": self.game.discriminator.state_dict()}
         target = self.folder / GENERATORS_FOLDER / f"step-{step:06d}"
-        save_generator(target, snapshot.state_dict(), self.recipe, info, companions)
+        weights = snapshot.state_dict()
+        self._check_finite(step, {"generator": weights, **companions})
+        save_generator(target, weights, self.recipe, info, companions)
 
     def _tick(self, step: int, share: float, grid: Path) -> None:
         metrics = {name: float(value) for name, value in self.meter.means().items()}
@@ -343,13 +347,34 @@ class _Training:
         if not broken:
             return
         self.progress.unhealthy_steps.append(step)
-        sentence = (
+        self._diverged(
             f"{broken[0]} became {metrics[broken[0]]} between steps {step - self.settings.tick} and {step}: lower the "
             "learning rates, set training.precision=fp32, or try another seed"
         )
-        if self.settings.on_nan == "stop":
-            raise RunError(f"{sentence}; the generators kept before that step are intact in {self.folder}")
-        self.reporter.note(sentence)
+
+    def _check_finite(self, step: int, state: Mapping[str, Any]) -> None:
+        """Of what is about to be written: losses may look well when an average or an optimizer no longer is."""
+        if (self.settings.on_nan == "stop" or not self.told_not_finite) and (place := not_finite(state)):
+            self.told_not_finite = True
+            self._diverged(
+                f"{place} holds values that are not finite by step {step}: lower the learning rates, set "
+                "training.precision=fp32, or try another seed"
+            )
+
+    def _diverged(self, sentence: str) -> None:
+        if self.settings.on_nan != "stop":
+            self.reporter.note(sentence)
+            return
+        step = self.checkpoints.newest_step()
+        kept = [path.name.removeprefix("step-").lstrip("0") for path in self._kept()]
+        intact = [
+            *([f"the checkpoint of step {step}"] if step is not None else []),
+            *([f"the generators of steps {', '.join(kept)}"] if kept else []),
+        ]
+        raise RunError(f"{sentence}; intact in {self.folder}: {' and '.join(intact) or 'nothing, it was too early'}")
+
+    def _kept(self) -> list[Path]:
+        return sorted((self.folder / GENERATORS_FOLDER).glob("step-*"))
 
     def _check_collapse(self, step: int, share: float) -> None:
         """A fall under the bound after having been above it, or never having got above it by a quarter of the way."""
@@ -378,7 +403,9 @@ class _Training:
         now = time.monotonic()
         self.progress.seconds += now - self.counted_until
         self.counted_until = now
-        self.checkpoints.save(self.progress.step, {name: part.state_dict() for name, part in self.saved.items()})
+        state = {name: part.state_dict() for name, part in self.saved.items()}
+        self._check_finite(self.progress.step, state)
+        self.checkpoints.save(self.progress.step, state)
         self.saved_at = time.monotonic()
         self._pace_saving(self.saved_at - now)
 

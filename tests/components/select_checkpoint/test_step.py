@@ -2,11 +2,13 @@
 
 import csv
 import json
+import math
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from components.artifacts import Choice
 from components.select_checkpoint import step
@@ -102,6 +104,28 @@ def test_a_collapsed_generator_is_refused_however_good_its_score(dataset: Path, 
     save(tmp_path / "training", 200, collapsed=True)
     result = select(tmp_path / "training", dataset, cache, tmp_path)
     assert (result.step, result.collapsed, result.candidates) == (100, 1, 2)
+
+
+def test_a_generator_that_is_not_finite_is_left_out_and_said_so(
+    dataset: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (100, 200, 300):
+        save(tmp_path / "training", number)
+    spoil(tmp_path / "training/generators/step-000200")
+    with pytest.raises(RequestError, match=r"weights \S+ hold NaN or infinite values"):
+        load_generator(tmp_path / "training/generators/step-000200")
+    assert select(tmp_path / "training", dataset, cache, tmp_path).step in (100, 300)
+    assert "left out, because their weights are not finite: step-000200" in capsys.readouterr().err
+    for number in (100, 300):
+        spoil(tmp_path / f"training/generators/step-000{number}")
+    with pytest.raises(RunError, match=r"no checkpoint of .* has finite weights"):
+        select(tmp_path / "training", dataset, cache, tmp_path)
+
+
+def spoil(folder: Path) -> None:
+    weights = load_file(folder / "generator.safetensors")
+    next(each for each in weights.values() if each.is_floating_point()).view(-1)[0] = math.inf
+    save_file(weights, folder / "generator.safetensors")
 
 
 def test_all_collapsed_is_a_failed_run_that_leaves_nothing_behind(dataset: Path, cache: Path, tmp_path: Path) -> None:

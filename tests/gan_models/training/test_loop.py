@@ -1,6 +1,8 @@
 """The loop's promises: bit-exact resume whatever kills it, honest health checks, nothing half-written."""
 
+import hashlib
 import json
+import math
 import os
 import random
 import signal
@@ -10,15 +12,18 @@ import textwrap
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from gan_models.data.table import Split, TableMetadata
 from gan_models.errors import RequestError, RunError
+from gan_models.games.base import build_game
 from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import load_generator, read_info
-from gan_models.training.checkpoints import Checkpoints
+from gan_models.training import loop
+from gan_models.training.checkpoints import Checkpoints, _tensors, not_finite
 from gan_models.training.loop import Stopped, train
 
 Digits = tuple[Split, TableMetadata]
@@ -172,11 +177,64 @@ def test_sigkill_at_random_moments_changes_nothing(digits: Digits, tmp_path: Pat
 
 def test_nan_stops_the_run_and_keeps_the_healthy_checkpoint(digits: Digits, tmp_path: Path) -> None:
     overrides = ["optimizers.discriminator.lr=1e30", "training.precision=fp32", "training.checkpoint_seconds=0"]
-    with pytest.raises(RunError, match=r"became (nan|inf|-inf) between steps .*lower the learning rates"):
+    with pytest.raises(
+        RunError, match=r"(became (nan|inf|-inf) between|not finite by) steps? .*lower the learning rates"
+    ):
         run("dcgan", digits, tmp_path, *overrides)
     for state in tmp_path.glob("checkpoints/step-*/state.pt"):
-        sums = torch.load(state, weights_only=True)["meter"]["sums"]
-        assert all(torch.isfinite(value) for value in sums.values())
+        assert not not_finite(torch.load(state, weights_only=True))
+
+
+@pytest.mark.parametrize("spoilt", ["game/discriminator_optimizer", "game/generator/", "average"])
+def test_what_is_not_finite_is_never_kept_and_what_is_intact_is_named(
+    digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: str
+) -> None:
+    """Losses look well for a while after an average, say, has become infinite."""
+    parts: list[Any] = []
+    monkeypatch.setattr(loop, "build_game", lambda *given: parts.append(build_game(*given)) or parts[-1])
+    averages: list[Any] = []
+    average = loop.ExponentialMovingAverage
+    monkeypatch.setattr(
+        loop, "ExponentialMovingAverage", lambda *given: averages.append(average(*given)) or averages[-1]
+    )
+
+    class Spoiling(Recorder):
+        def stop_requested(self) -> bool:
+            asked = super().stop_requested()
+            if self.asked == 8:
+                state = {"game": parts[0].state_dict(), "average": averages[0].state_dict()}
+                place = next(place for place, _ in _tensors(state, "") if place.startswith(spoilt))
+                next(tensor for found, tensor in _tensors(state, "") if found == place).fill_(math.inf)
+            return asked
+
+    often = ["training.checkpoint_seconds=0", "training.keep=4", "training.precision=fp32"]
+    sentence = (
+        rf"{spoilt}\S* holds values that are not finite by step 8: .* intact in {tmp_path}: the checkpoint of step 7 "
+        "and the generators of steps 3, 6"
+    )
+    with pytest.raises(RunError, match=sentence):
+        run("dcgan", digits, tmp_path, *often, recorder=Spoiling())
+    recorder = Recorder()
+    run("dcgan", digits, tmp_path, *often, recorder=recorder)  # the fault does not come again
+    assert recorder.notes == ["going on from the checkpoint of step 7"]
+
+
+def test_a_checkpoint_that_is_not_finite_is_not_resumed(digits: Digits, tmp_path: Path) -> None:
+    """One that an earlier version has kept."""
+    often = ["training.checkpoint_seconds=0", "training.precision=fp32"]
+    with pytest.raises(Stopped):
+        run("dcgan", digits, tmp_path, *often, recorder=Recorder(stop_after_steps=6))
+    newest = max(tmp_path.glob("checkpoints/step-*"))
+    state = torch.load(newest / "state.pt", weights_only=True)
+    state["average"][0].fill_(math.nan)
+    torch.save(state, newest / "state.pt")
+    manifest = json.loads((newest / "manifest.json").read_text())
+    manifest["sha256"] = hashlib.sha256((newest / "state.pt").read_bytes()).hexdigest()
+    (newest / "manifest.json").write_text(json.dumps(manifest))
+    recorder = Recorder()
+    run("dcgan", digits, tmp_path, *often, recorder=recorder)
+    assert "holds values that are not finite (average" in recorder.notes[0]
+    assert recorder.notes[1] == "going on from the checkpoint of step 5"
 
 
 def test_a_processor_without_bf16_is_told_of(digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
