@@ -1,9 +1,9 @@
 """Several processes (ranks) that train one GAN together, each on its own rows of every batch.
 
 All ranks hold equal weights and equal random streams: what is drawn at random is drawn for the whole batch by each, and
-each takes its rows (`share`). Gradients are averaged before every optimizer step and batch norm sees the whole batch,
-so that N ranks compute what one would, but for the order of floating-point sums. Without a process group, all of this
-is what it is for one process: nothing.
+each takes its rows (`share`). Gradients are averaged before every optimizer step, and what is no mean over images, such
+as batch norm, sees the whole batch (`gathered`, `mean`), so that N ranks compute what one would, but for the order of
+floating-point sums. Without a process group, all of this is what it is for one process: nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from gan_models.errors import LostError
 
@@ -65,6 +66,40 @@ def joined(device: torch.device) -> Iterator[None]:
         raise
     finally:
         dist.destroy_process_group()
+
+
+def gathered(rows: Tensor) -> Tensor:
+    """The rows [B, ...] of all ranks, [count() * B, ...]: what is no mean over images needs the whole batch.
+
+    Gradients, and theirs, find their way back to the rank that a row came from.
+    """
+    if not _grouped():
+        return rows
+    before = dist.get_rank() * len(rows)
+    after = (count() - 1) * len(rows) - before
+    # A sum with zeros: unlike an all-gather it may be differentiated twice, whatever the devices talk by.
+    return _sum_of_ranks(pad(rows, (*(0, 0) * (rows.dim() - 1), before, after)))
+
+
+def mean(value: Tensor) -> Tensor:
+    """The mean of a tensor over the ranks, to be differentiated."""
+    return _sum_of_ranks(value) / count() if _grouped() else value
+
+
+def standard_deviation(values: Tensor) -> Tensor:
+    """Of all numbers in all ranks' tensors of one shape, 0-d, unbiased; without a gradient."""
+    if not _grouped():
+        return values.detach().std()
+    number = values.numel() * count()
+    middle = _sum_of_ranks(values.detach().sum()) / number
+    return (_sum_of_ranks((values.detach() - middle).square().sum()) / (number - 1)).sqrt()
+
+
+def _sum_of_ranks(value: Tensor) -> Tensor:
+    from torch.distributed.nn.functional import all_reduce
+
+    summed: Tensor = all_reduce(value)  # type: ignore[no-untyped-call]
+    return summed
 
 
 @torch.no_grad()
@@ -127,14 +162,12 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
         """[B, C, ...] -> the same shape."""
         if not (self.training and self.shared and _grouped()):
             return super().forward(x)
-        from torch.distributed.nn.functional import all_reduce
-
         each, rest = x.float(), [0, *range(2, x.dim())]
         rows = x.numel() // x.shape[1] * count()
         places = (1, -1, *(1 for _ in rest[1:]))
-        mean: Tensor = all_reduce(each.sum(rest)) / rows  # type: ignore[no-untyped-call]
+        mean = _sum_of_ranks(each.sum(rest)) / rows
         centred = each - mean.view(places)
-        variance: Tensor = all_reduce(centred.square().sum(rest)) / rows  # type: ignore[no-untyped-call]
+        variance = _sum_of_ranks(centred.square().sum(rest)) / rows
         self._remember(mean.detach(), variance.detach() * (rows / max(1, rows - 1)))
         normal = centred * torch.rsqrt(variance + self.eps).view(places)
         if self.affine:

@@ -103,7 +103,11 @@ class Regularizer(Section):
             )
 
     def value(self, round_: Round) -> Tensor:
-        """The term, 0-d, without its weight."""
+        """The term, 0-d, without its weight.
+
+        The images are those of one rank of several: a mean over them is averaged for it; for anything else, and for
+        random numbers, see `gan_models.ranks`.
+        """
         raise LookupError(f"{self.name} has no value")
 
     def moved(self, network: nn.Module) -> None:
@@ -183,7 +187,11 @@ class Dragan(SlopePenalty):
     def points(self, round_: Round) -> Tensor:
         import torch
 
-        noise = 0.5 * round_.real.std() * torch.rand_like(round_.real)
+        from gan_models import ranks
+
+        count, *shape = round_.real.shape
+        every = torch.rand(count * ranks.count(), *shape, device=round_.real.device)
+        noise = 0.5 * ranks.standard_deviation(round_.real) * ranks.share(every)
         return round_.real + _uniform(round_.real) * noise
 
 
@@ -205,9 +213,11 @@ class FeatureMatching(Regularizer):
     def value(self, round_: Round) -> Tensor:
         import torch
 
+        from gan_models import ranks
+
         with torch.no_grad():
-            real = round_.discriminator(round_.real, round_.labels).features.float().mean(0)
-        return (round_.fake_output.features.float().mean(0) - real).square().sum()
+            real = ranks.mean(round_.discriminator(round_.real, round_.labels).features.float().mean(0))
+        return (ranks.mean(round_.fake_output.features.float().mean(0)) - real).square().sum()
 
 
 class HistoricalAveraging(Regularizer):

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from gan_models import ranks
+
 
 class MinibatchDiscrimination(nn.Module):
     """Closeness of an image to all others of the batch, in learnt directions (Salimans et al. 2016, section 3.2).
@@ -21,7 +23,8 @@ class MinibatchDiscrimination(nn.Module):
         """[B, F, ...] -> [B, F * positions + kernels]."""
         flat = features.flatten(1)
         m = self.project(flat).float().unflatten(1, (self.kernels, self.dimensions))
-        distance = torch.cdist(m.transpose(0, 1), m.transpose(0, 1), p=1)  # [kernels, B, B]
+        others = ranks.gathered(m) if self.training else m
+        distance = torch.cdist(m.transpose(0, 1), others.transpose(0, 1), p=1)  # [kernels, B, all]
         closeness = torch.exp(-distance).sum(2).T - 1.0  # an image is at distance 0 of itself
         return torch.cat([flat, closeness.to(flat.dtype)], dim=1)
 
@@ -35,10 +38,14 @@ class MinibatchStdDev(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F, H, W] or [B, F] -> one more channel; a batch that no group divides is one group."""
+        if self.training:
+            return torch.cat([features, ranks.share(self._deviations(ranks.gathered(features)))], dim=1)
+        return torch.cat([features, self._deviations(features)], dim=1)
+
+    def _deviations(self, features: Tensor) -> Tensor:
         count = len(features)
         group = self.group if count % self.group == 0 else count
         grouped = features.float().reshape(group, count // group, *features.shape[1:])
         deviation = (grouped.var(0, correction=0) + 1e-8).sqrt().flatten(1).mean(1)
         each = deviation.repeat(group).to(features.dtype)
-        each = each.reshape(count, *(1 for _ in features.shape[1:])).expand(-1, 1, *features.shape[2:])
-        return torch.cat([features, each], dim=1)
+        return each.reshape(count, *(1 for _ in features.shape[1:])).expand(-1, 1, *features.shape[2:])
