@@ -7,6 +7,7 @@ INFO_FILE = "generator.json"
 GENERATOR_FILES = (WEIGHTS_FILE, RECIPE_FILE, INFO_FILE)
 
 # A training folder (gan_models.training.loop).
+CHECKPOINTS_FOLDER = "checkpoints"
 GENERATORS_FOLDER = "generators"
 SAMPLES_FOLDER = "samples"
 HISTORY_FILE = "history.csv"

@@ -20,6 +20,9 @@ def print_results(findings: Findings, workdir: Path, file: TextIO) -> None:
         "better",
         *(Column(name, justify="right") for name in ("generated", "real images")),
     )
+    for task in findings.tasks:
+        values = [_number(value, task.is_share) for value in (task.value, task.real)]
+        table.add_row(task.name, task.better, *values)
     for metric, row in findings.lines():
         if metric.in_terminal:
             values = [_value(reading, metric.is_share) for reading in (row.generated, row.real)]
@@ -30,10 +33,14 @@ def print_results(findings: Findings, workdir: Path, file: TextIO) -> None:
 
 
 def _value(reading: Reading | None, is_share: bool) -> str:
-    if reading is None:
+    spread = "" if reading is None or reading.std is None or is_share else f" ± {reading.std:.2g}"
+    return f"{_number(None if reading is None else reading.value, is_share)}{spread}"
+
+
+def _number(value: float | None, is_share: bool) -> str:
+    if value is None:
         return ""
-    spread = "" if reading.std is None else f" ± {reading.std:.2g}"
-    return f"{reading.value:.1%}" if is_share else f"{reading.value:.3g}{spread}"
+    return f"{value:.1%}" if is_share else f"{value:.3g}"
 
 
 def places(workdir: Path) -> Iterator[tuple[str, str]]:

@@ -47,8 +47,9 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
         | {one.generated.name: one.generated.value for one in by_class}
         | {task.name: task.value for task in tasks},
         comparison_metrics={reading.name: reading.value for reading in theirs if reading is not None},
-        headline=[row.generated.name for row in every if METRICS[row.metric].goes_first]
-        + [task.name for task in tasks if task.goes_first],
+        # What it is for goes first: a grey colouring may be near the real images.
+        headline=[task.name for task in tasks if task.goes_first]
+        + [row.generated.name for row in every if METRICS[row.metric].goes_first],
         rows=[row for row in every if METRICS[row.metric].beside == "training"],
         further_rows=[row for row in every if METRICS[row.metric].beside != "training"],
         memorisation=None if seen.training is None else seen.shared(memorisation),

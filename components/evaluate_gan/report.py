@@ -93,22 +93,22 @@ def _memorisation(findings: Findings) -> list[str]:
 
 
 def _table(findings: Findings) -> Table:
-    """A line for each metric, then for each figure of a task; empty where there is no such figure."""
+    """A line for each figure of a task, then for each metric; empty where there is no such figure."""
     first = findings.rows[0]
     columns = [first.generated, first.generated_at_real, first.real]
     titles = ("generated ({})", "first {} generated", "real ({})")
     head = ["metric", *(title.format(one.images) for title, one in zip(titles, columns, strict=True) if one)]
     gap = [""] * (len(head) - 3)
     lines = []
+    for task in findings.tasks:
+        real = "" if task.real is None else number(task.real, task.is_share)
+        lines.append([task.title, number(task.value, task.is_share), *gap, real])
     for metric, row in findings.lines():
         if metric.in_report:
             direction = "" if metric.is_share else f" ({metric.better} is better)"
             middle = [_value(row.generated_at_real, metric.is_share)] if row.generated_at_real else gap
             cells = [_value(row.generated, metric.is_share), *middle, _value(row.real, metric.is_share)]
             lines.append([f"{metric.title}{direction}", *cells])
-    for task in findings.tasks:
-        real = "" if task.real is None else number(task.real, task.is_share)
-        lines.append([task.title, number(task.value, task.is_share), *gap, real])
     return [head, *lines]
 
 

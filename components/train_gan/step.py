@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from components.tracking.journal import link_or_copy
 from components.train_gan.supervisor import keep_training, restarts_allowed
 from gan_models.atomic import guarded, new_folder
 from gan_models.errors import RequestError, RunError
-from gan_models.files import GENERATORS_FOLDER, HISTORY_FILE, SAMPLES_FOLDER
+from gan_models.files import CHECKPOINTS_FOLDER, GENERATORS_FOLDER, HISTORY_FILE, SAMPLES_FOLDER
 from gan_models.recipes import Recipe, model_document, recipe_digest
 from gan_models.recipes.loading import parse_recipe
 
@@ -72,11 +72,16 @@ def run(request: Request, stage: Stage) -> Training:
     start = _start(request, recipe, metadata, stage)
     digest = start.digest if start else ""
     state_dir = request.state_dir or Path(stage.context.state_dir)
-    folder = state_folder(state_dir, recipe, metadata.fingerprint, request.seed, request.code_version, digest)
+
+    def place(recipe: Recipe) -> Path:
+        return state_folder(state_dir, recipe, metadata.fingerprint, request.seed, request.code_version, digest)
+
+    folder = place(recipe)
     with _only_here(folder, stage) as lease, stage.progress("training", recipe.training.steps) as bar:
         stage.log_params({**model_document(recipe), "seed": request.seed, **({"start": digest} if digest else {})})
         source, counts = metadata.source, {"counts": metadata.counts}
         stage.log_dataset(source, metadata.fingerprint, source, counts, context="training")
+        _go_on_from_shorter(recipe, place, stage)
         _replay_history(folder, stage)
         try:
             outcome = _train(request, recipe, folder, start, lease, _StageReporter(stage, bar, lease))
@@ -99,6 +104,25 @@ def run(request: Request, stage: Stage) -> Training:
     return result
 
 
+def _go_on_from_shorter(recipe: Recipe, place: Callable[[Recipe], Path], stage: Stage) -> None:
+    """More steps than a training here had: it goes on from its end, or it is said why not."""
+    from gan_models.training.continuing import begin_from, find_shorter
+
+    if any((place(recipe) / CHECKPOINTS_FOLDER).glob("step-*")):
+        return
+    shorter = find_shorter(recipe, place)
+    if shorter is None:
+        return
+    if recipe.paced_by:
+        stage.note(
+            f"the training of {shorter.steps} steps that is here cannot be gone on with: by {recipe.paced_by} each of "
+            f"its steps would have been another one of {recipe.training.steps}; training from the start"
+        )
+        return
+    begin_from(shorter, recipe, place(recipe), link_or_copy)
+    stage.note(f"going on with the training of {shorter.steps} steps that is here, from step {shorter.step}")
+
+
 def _train(
     request: Request, recipe: Recipe, folder: Path, start: Start | None, lease: Lease, reporter: _StageReporter
 ) -> Outcome:
@@ -108,7 +132,6 @@ def _train(
     from components.train_gan.rank import Job, train_together
     from components.train_gan.train_job import Nodes, train_on_nodes
     from gan_models import ranks
-    from gan_models.training.loop import CHECKPOINTS_FOLDER
 
     job = Job(
         recipe=recipe.model_dump(mode="json"),

@@ -37,6 +37,8 @@ class GameSpec(Section):
     """What each training image must carry besides its pixels: `labels`, `domains`, `captions`."""
     names_classes: ClassVar[bool] = False
     """Whether D's word on an image is made of the logits of its classes."""
+    paced_by: ClassVar[str] = ""
+    """The setting that makes its steps depend on how many there are to be."""
     shareable: ClassVar[bool] = False
     """Whether its state is equal on all ranks; else it keeps image pools or stages of its own in each process."""
 

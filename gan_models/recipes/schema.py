@@ -247,6 +247,12 @@ class Recipe(Section):
             term.check(self)
         self.check_ranks(self.training.ranks or 1)
 
+    @property
+    def paced_by(self) -> str:
+        """The setting that makes each step depend on `training.steps`; "" where longer trainings begin as shorter do."""
+        share = self.optimizers.decay_from
+        return f"optimizers.decay_from={share:g}" if share < 1 else self.game.paced_by
+
     def check_ranks(self, ranks: int) -> None:
         """Raises RequestError where so many processes cannot share the training."""
         batch = self.training.batch_size

@@ -76,7 +76,6 @@ class Colorization(FromImages):
                     title=f"PSNR with {hints} (dB)",
                     value=colours.psnr,
                     better="higher",
-                    goes_first=False,
                 ),
             ]
         followed = measure_following(material.generator, examples, largest, seed)

@@ -36,9 +36,12 @@ class Identity(BaseModel):
     state_format: int = 1  # of what is saved; a manifest that does not say is of the first
 
 
-class _Manifest(BaseModel):
+class Manifest(BaseModel):
+    """What is known of a checkpoint without its state."""
+
     identity: Identity
     step: int
+    planned: int = 0  # steps that the training was to have; 0 where that was not written down
     sha256: str
 
 
@@ -46,12 +49,14 @@ class Checkpoints:
     """The newest checkpoints of one training; two are kept, so that a damaged one has a predecessor.
 
     Args:
+        planned: steps that the training is to have.
         only_finite: whether one that holds NaN or infinite values counts as damaged.
     """
 
-    def __init__(self, folder: Path, identity: Identity, *, only_finite: bool = True) -> None:
+    def __init__(self, folder: Path, identity: Identity, planned: int, *, only_finite: bool = True) -> None:
         self.folder = folder
         self.identity = identity
+        self.planned = planned
         self.only_finite = only_finite
 
     def save(self, step: int, state: dict[str, Any]) -> None:
@@ -59,8 +64,8 @@ class Checkpoints:
         with new_folder(self.folder / f"step-{step:08d}") as target:
             with new_file(target / STATE_FILE) as file:
                 torch.save(state, file)
-            manifest = _Manifest(identity=self.identity, step=step, sha256=_sha256(target / STATE_FILE))
-            write_text(target / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
+            digest = _sha256(target / STATE_FILE)
+            _write(target, Manifest(identity=self.identity, step=step, planned=self.planned, sha256=digest))
         _flush_folder(self.folder)
         self._remove_old()
 
@@ -85,11 +90,6 @@ class Checkpoints:
             return manifest.step, state
         return None
 
-    def newest_step(self) -> int | None:
-        """Of the newest checkpoint that is whole; None where there is none."""
-        found = (_manifest_of_whole(path) for path in sorted(self.folder.glob("step-*"), reverse=True))
-        return next((manifest.step for manifest in found if manifest is not None), None)
-
     def _check_identity(self, path: Path, found: Identity) -> None:
         if found == self.identity:
             return
@@ -107,6 +107,29 @@ class Checkpoints:
             shutil.rmtree(path, ignore_errors=True)
         for leftover in self.folder.glob(".step-*"):  # of a process that was killed while it wrote
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def newest_checkpoint(folder: Path) -> Manifest | None:
+    """The manifest of the newest checkpoint that is whole; None where there is none."""
+    found = (_manifest_of_whole(path) for path in sorted(folder.glob("step-*"), reverse=True))
+    return next((manifest for manifest in found if manifest is not None), None)
+
+
+def take_over(
+    source: Path, folder: Path, identity: Mapping[str, str], planned: int, copy: Callable[[str, str], object]
+) -> None:
+    """Copies the newest whole checkpoint of another training, for one whose identity differs in what is given."""
+    newest = newest_checkpoint(source)
+    assert newest is not None
+    name = f"step-{newest.step:08d}"
+    with new_folder(folder / name) as target:
+        copy(str(source / name / STATE_FILE), str(target / STATE_FILE))
+        ours = newest.identity.model_copy(update=dict(identity))
+        _write(target, newest.model_copy(update={"identity": ours, "planned": planned}))
+
+
+def _write(folder: Path, manifest: Manifest) -> None:
+    write_text(folder / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
 
 
 def not_finite(state: Mapping[str, Any]) -> str:
@@ -131,10 +154,10 @@ def _tensors(value: Any, place: str) -> Iterator[tuple[str, torch.Tensor]]:
             yield from _tensors(inside, f"{place}/{number}")
 
 
-def _manifest_of_whole(path: Path) -> _Manifest | None:
+def _manifest_of_whole(path: Path) -> Manifest | None:
     """The manifest of a checkpoint; None where that or the state is damaged."""
     try:
-        manifest = _Manifest.model_validate_json((path / MANIFEST_FILE).read_bytes())
+        manifest = Manifest.model_validate_json((path / MANIFEST_FILE).read_bytes())
         return manifest if _sha256(path / STATE_FILE) == manifest.sha256 else None
     except (OSError, ValueError):
         return None

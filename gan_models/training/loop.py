@@ -24,18 +24,17 @@ from gan_models.averaging import ExponentialMovingAverage
 from gan_models.data.table import EpochSampler, Split, TableMetadata
 from gan_models.errors import RequestError, RunError
 from gan_models.families.interfaces import Generator
-from gan_models.files import GENERATORS_FOLDER, HISTORY_FILE, SAMPLES_FOLDER
+from gan_models.files import CHECKPOINTS_FOLDER, GENERATORS_FOLDER, HISTORY_FILE, SAMPLES_FOLDER
 from gan_models.games.base import Batch, Stateful, build_game, computes_bf16
 from gan_models.meter import Meter
 from gan_models.recipes import Recipe, recipe_digest
 from gan_models.sampling.diversity import diversity
 from gan_models.sampling.generator import GeneratorInfo, save_generator
 from gan_models.sampling.grids import image_grid, save_png
-from gan_models.training.checkpoints import STATE_FORMAT, Checkpoints, Identity, not_finite
+from gan_models.training.checkpoints import STATE_FORMAT, Checkpoints, Identity, newest_checkpoint, not_finite
 from gan_models.training.probe import Probe
 from gan_models.training.warm_start import Start, begin_with
 
-CHECKPOINTS_FOLDER = "checkpoints"
 SAVING_SHARE = 0.05  # of the time, that checkpoints may cost
 _PROGRESS_SECONDS = 0.5
 
@@ -199,7 +198,9 @@ class _Training:
             state_format=STATE_FORMAT,
         )
         stops = self.settings.on_nan == "stop"
-        self.checkpoints = Checkpoints(self.folder / CHECKPOINTS_FOLDER, identity, only_finite=stops)
+        self.checkpoints = Checkpoints(
+            self.folder / CHECKPOINTS_FOLDER, identity, self.settings.steps, only_finite=stops
+        )
         self.sampler = EpochSampler(len(self.split), self.settings.batch_size, self.seed)
         torch.manual_seed(self.seed)
         self.game = build_game(recipe, self.metadata.shape, self.device)
@@ -365,10 +366,10 @@ class _Training:
         if self.settings.on_nan != "stop":
             self.reporter.note(sentence)
             return
-        step = self.checkpoints.newest_step()
+        newest = newest_checkpoint(self.checkpoints.folder)
         kept = [path.name.removeprefix("step-").lstrip("0") for path in self._kept()]
         intact = [
-            *([f"the checkpoint of step {step}"] if step is not None else []),
+            *([f"the checkpoint of step {newest.step}"] if newest else []),
             *([f"the generators of steps {', '.join(kept)}"] if kept else []),
         ]
         raise RunError(f"{sentence}; intact in {self.folder}: {' and '.join(intact) or 'nothing, it was too early'}")

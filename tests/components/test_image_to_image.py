@@ -26,6 +26,7 @@ from gan_models.recipes.schema import Evaluation, Export, Selection
 from gan_models.sampling.generator import load_generator
 from pipeline.cli import call
 from pipeline.cli.sample import sample
+from pipeline.results import print_results
 
 NAMES = ("cyclegan", "attribute-transfer", "colorization")
 TINY = [
@@ -108,7 +109,14 @@ def test_selection_and_evaluation_name_what_was_drawn(finished: Run) -> None:
     assert any("which is the reference too" in note for note in written["notes"])
     report = (finished.report / "report.md").read_text()
     assert "![pairs.png](pairs.png)" in report
-    assert all(task["title"] in report for task in written["tasks"])
+    lines = report.splitlines()
+    table = lines.index(next(line for line in lines if line.startswith("| metric |")))
+    first = [line.split(" | ")[0].removeprefix("| ") for line in lines[table + 2 :]][: len(written["tasks"])]
+    assert first == [task["title"] for task in written["tasks"]]  # what it is for goes first: a grey image looks real
+    said = io.StringIO()
+    print_results(Findings.read(finished.report), finished.report.parent, said)
+    assert all(task["name"][:12] in said.getvalue() for task in written["tasks"])
+    assert {task["name"] for task in written["tasks"]} <= set(finished.evaluation.headline)
 
 
 def test_the_grids_of_the_training_show_what_each_image_was_made_from(finished: Run) -> None:

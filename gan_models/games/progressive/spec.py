@@ -46,6 +46,7 @@ class Progressive(AdversarialSpec):
         None, description="length of each phase in real images instead (600,000 as published); growing and fading rest"
     )
 
+    paced_by: ClassVar[str] = "game.growing"
     played_by: ClassVar[str] = "gan_models.games.progressive.game:ProgressiveGame"
 
     def check(self, recipe: Recipe) -> None:

@@ -29,6 +29,7 @@ class TextToImage(GameSpec):
     )
     condition: PositiveInt = Field(64, description="dimensions that D compresses its own text embedding to")
 
+    paced_by: ClassVar[str] = "game.first_stage"
     played_by: ClassVar[str] = "gan_models.games.text.game:TextToImageGame"
     needs: ClassVar[frozenset[str]] = frozenset({"captions"})
 

@@ -76,7 +76,7 @@ def test_colour_images_without_labels_are_judged_by_imagenet_features(tmp_path: 
     made = outputs(tmp_path)
     metrics = made["metrics"]
     evaluate_gan.python_func(generator=selected, evaluation=evaluation, **made, **common)
-    assert {"FD-efficientnet-lite0-test-8", "IS-efficientnet-lite0-8"} <= set(metrics.metadata)
+    assert "FD-efficientnet-lite0-test-8" in metrics.metadata
     assert (tmp_path / "page").read_text() == (tmp_path / "report" / "report.html").read_text()
     assert "| metric |" in (tmp_path / "summary").read_text()
     assert json.loads((tmp_path / "metrics").read_text()) == metrics.metadata

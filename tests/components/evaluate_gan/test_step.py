@@ -111,7 +111,8 @@ def test_every_figure_names_extractor_split_and_count(evaluate: Evaluate, tmp_pa
     result = evaluate()
     by_split = {"FD", "KID", "precision", "recall", "density", "coverage"}
     assert {f"{metric}-classifier-test-150" for metric in by_split} <= set(result.metrics)
-    assert {"IS-classifier-150", "IS-classifier-150-std", "agreement-classifier-150"} <= set(result.metrics)
+    assert {"IS-classifier-150", "agreement-classifier-150"} <= set(result.metrics)
+    assert "IS-classifier-150-std" not in result.metrics  # of one split
     assert not any("FID" in name for name in result.metrics)
     assert next(iter(result.headline)) == "FD-classifier-test-150"
     assert written(tmp_path)["metrics"] == pytest.approx(result.metrics)
@@ -177,9 +178,10 @@ def test_everything_the_figures_depend_on_is_written(evaluate: Evaluate, tmp_pat
     assert found["extractor"]["accuracy"]["test"] > 0.9
     assert found["reference"]["split"] == "test"
     assert found["reference"]["images"] == 150
-    assert found["parameters"] == {"is_splits": 10, "kid_subsets": 100, "kid_subset_size": 75, "neighbours": 5}
+    assert found["parameters"] == {"is_splits": 1, "kid_subsets": 100, "kid_subset_size": 75, "neighbours": 5}
     assert "environment.torch" in found["environment"]
     assert any("biased upwards when images are few" in note for note in found["notes"])
+    assert any(note.startswith("The Inception Score is over 1 split, not 10") for note in found["notes"])
     assert any("can't be compared with published" in note for note in found["notes"])
 
 
@@ -279,5 +281,10 @@ def test_one_image_and_other_data_are_refused(evaluate: Evaluate, dataset_9: Pat
 
 
 @pytest.mark.parametrize("samples", [2, 7])
-def test_a_handful_of_images_is_enough_to_run(evaluate: Evaluate, samples: int) -> None:
-    assert f"FD-classifier-test-{samples}" in evaluate(samples=samples).metrics
+def test_a_handful_of_images_is_enough_to_run(evaluate: Evaluate, tmp_path: Path, samples: int) -> None:
+    metrics = evaluate(samples=samples).metrics
+    assert f"FD-classifier-test-{samples}" in metrics
+    assert not [name for name in metrics if name.startswith(("IS", "KID", "precision", "recall", "smallest-class"))]
+    notes = written(tmp_path)["notes"]
+    assert "No Inception Score: that means something from 50 images on either side." in notes
+    assert any(note.startswith(f"No share of the smallest class: {samples} images against") for note in notes)

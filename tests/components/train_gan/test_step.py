@@ -12,7 +12,7 @@ from components.stage import stage
 from components.stage.stage import Interrupted, RunContext, Stage, open_stage
 from components.train_gan import step
 from gan_models.errors import RequestError
-from gan_models.recipes import load_recipe, model_document
+from gan_models.recipes import load_recipe, model_document, recipe_names
 from gan_models.sampling.generator import load_generator
 
 TINY = [
@@ -78,6 +78,71 @@ def test_a_resumed_training_tells_a_new_journal_what_came_before(
     entries = [json.loads(line) for line in lines]
     assert [entry["step"] for entry in entries if entry["kind"] == "metrics"] == [3, 6]
     assert [entry["step"] for entry in entries if entry["kind"] == "image"] == [3, 6]
+
+
+def test_more_steps_go_on_from_the_end_and_equal_a_training_of_so_many(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    longer = ["training.steps=11", "training.keep=1"]
+    run(request(dataset, tmp_path / "whole", *longer))
+    run(request(dataset, tmp_path / "parts", "training.keep=1"))
+    capsys.readouterr()
+    result = run(request(dataset, tmp_path / "parts", *longer))
+    said = capsys.readouterr().err
+    assert "going on with the training of 6 steps that is here, from step 6" in said
+    assert "going on from the checkpoint of step 6" in said
+    assert result.steps == 11
+    output = tmp_path / "parts" / "output"
+    last = "output/generators/step-000011"
+    one, two = (load_generator(tmp_path / part / last).module.state_dict() for part in ("whole", "parts"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    history = (output / "history.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in history[1:]] == ["3.0", "6.0", "9.0", "11.0"]
+    kept = [load_generator(output / f"generators/step-{step:06d}").recipe for step in (6, 11)]
+    assert kept[0] == kept[1]
+    run(request(dataset, tmp_path / "parts", "training.keep=1"))  # the shorter one is as it was
+    assert "from step" not in capsys.readouterr().err
+
+
+def test_more_steps_of_a_stopped_training_go_on_from_where_it_was(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = iter([False, False, False, True])
+    with monkeypatch.context() as patch:
+        patch.setattr(Stage, "stop_requested", property(lambda _: next(answers, True)))
+        with pytest.raises(Interrupted):
+            run(request(dataset, tmp_path))
+    run(request(dataset, tmp_path, "training.steps=8"))
+    assert "going on with the training of 6 steps that is here, from step 4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            "optimizers.decay_from=0.5",
+            "the training of 6 steps that is here cannot be gone on with: by optimizers.decay",
+        ),
+        ("optimizers.generator.lr=1e-5", ""),
+    ],
+)
+def test_more_steps_that_would_have_been_others_begin_anew_and_say_why(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str, sentence: str
+) -> None:
+    run(request(dataset, tmp_path, *(["optimizers.decay_from=0.5"] if sentence else [])))
+    capsys.readouterr()
+    run(request(dataset, tmp_path, change, "training.steps=8"))
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert "going on" not in said
+
+
+def test_what_paces_itself_by_the_number_of_steps_is_known() -> None:
+    flat = "optimizers.decay_from=1"
+    paced = {name for name in recipe_names() if load_recipe(name).paced_by}
+    assert paced == {"attribute-transfer", "colorization", "cyclegan", "pggan", "stackgan", "vanilla", "wgan-gp"}
+    stages = {name: by for name in paced if (by := load_recipe(name, [flat]).paced_by)}
+    assert stages == {"pggan": "game.growing", "stackgan": "game.first_stage"}
 
 
 def test_other_code_begins_anew(dataset: Path, tmp_path: Path) -> None:
