@@ -249,7 +249,7 @@ class Recipe(Section):
 
     @property
     def paced_by(self) -> str:
-        """The setting that makes each step depend on `training.steps`; "" where longer trainings begin as shorter do."""
+        """The setting that makes each step depend on `training.steps`; "" where a longer training begins alike."""
         share = self.optimizers.decay_from
         return f"optimizers.decay_from={share:g}" if share < 1 else self.game.paced_by
 
