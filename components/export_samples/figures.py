@@ -9,6 +9,7 @@ from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError
 from gan_models.families.interfaces import Inputs
 from gan_models.metrics.classifier import Classifier
+from gan_models.sampling.draws import Draws
 from gan_models.sampling.generator import LoadedGenerator
 from gan_models.sampling.grids import enlargement, image_grid
 from gan_models.sampling.latents import linear, mean_latents, row_latents, rows, spherical
@@ -26,10 +27,10 @@ def draw_interpolation(generator: LoadedGenerator, seed: int) -> Picture:
 
     Whatever else the generator takes (class, caption) stays as it is along a walk.
     """
-    stream = torch.Generator().manual_seed(seed)
-    ends = torch.randn(WALKS, 2, generator.module.latent, generator=stream)
+    draws = Draws(seed, WALKS)
+    ends = draws.normal(2, generator.module.latent)
     walks = [walk(start, end, WALK_STEPS) for start, end in ends for walk in (linear, spherical)]
-    kept = generator.module.draw_inputs(WALKS, stream, examples=generator.examples)
+    kept = generator.module.draw_inputs(draws, examples=generator.examples)
     inputs: Inputs = {name: tensor.repeat_interleave(2 * WALK_STEPS, dim=0) for name, tensor in kept.items()}
     inputs["latents"] = torch.cat(walks)
     images = generator.synthesize(inputs).images
@@ -46,7 +47,7 @@ def draw_arithmetic(generator: LoadedGenerator, report: Path, dataset: Path, cac
         _check_classes(generator, report)
         table = ImageTable.open(dataset)
         classifier = Classifier.for_table(table, cache=cache / "classifiers")
-        latents = torch.randn(_LABELLED, generator.module.latent, generator=torch.Generator().manual_seed(seed))
+        latents = Draws(seed, _LABELLED).normal(generator.module.latent)
         seen = classifier.features_and_logits(generator.synthesize({"latents": latents}).images)
         assert seen.logits is not None
         terms = mean_latents(latents, seen.logits.softmax(dim=1), sure=_SURE)

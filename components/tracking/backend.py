@@ -15,6 +15,7 @@ from components.context import RunContext
 from components.redaction import redact
 from components.tracking.champions import GENERATOR_FOLDER, Champions
 from components.tracking.journal import Entry, link_or_copy
+from components.tracking.sqlite_address import sqlite_uri
 from gan_models.errors import RequestError
 from gan_models.plugins import Registry
 
@@ -130,7 +131,7 @@ def tracker_of(uri: str) -> Tracker:
 
 def default_address(folder: Path) -> str:
     """Of the store that the runs in a folder share when nobody names another: MLflow's, in a file."""
-    return f"sqlite:///{(folder / 'mlflow.db').expanduser().resolve()}"
+    return sqlite_uri(folder / "mlflow.db")
 
 
 def champions_of(uri: str) -> Champions:

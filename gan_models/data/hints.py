@@ -27,28 +27,28 @@ def with_luminance(colours: Tensor, grey: Tensor) -> Tensor:
     return (colours + (grey - grey_of(colours))).clamp(-1, 1)
 
 
-def geometric_counts(num: int, end: float, stream: torch.Generator | None = None) -> Tensor:
-    """int64 [num], P(n) = (1 - end)^n end for n = 0, 1, ...; cut at 64 hints."""
+def geometric_counts(shares: Tensor, end: float) -> Tensor:
+    """int64 [B], P(n) = (1 - end)^n end for n = 0, 1, ..., by shares [B] from U[0, 1); cut at 64 hints."""
     if end >= 1:
-        return torch.zeros(num, dtype=torch.int64)
-    shares = torch.rand(num, generator=stream, dtype=torch.float64)
-    counts = torch.log1p(-shares).div_(math.log1p(-end)).floor_()
+        return torch.zeros(len(shares), dtype=torch.int64)
+    counts = torch.log1p(-shares.double()).div_(math.log1p(-end)).floor_()
     return counts.clamp_(max=MOST_HINTS).to(torch.int64)
 
 
-def simulate_hints(images: Tensor, counts: Tensor, largest: int, stream: torch.Generator | None = None) -> Tensor:
-    """Hints [B, 4, H, W] for RGB images [B, 3, H, W]: `counts` int64 [B] squares of 1 to `largest` pixels a side.
+def simulate_hints(images: Tensor, counts: Tensor, sizes: Tensor, places: Tensor) -> Tensor:
+    """Hints [B, 4, H, W] for RGB images [B, 3, H, W]: `counts` int64 [B] squares in each, at most M.
 
-    A later hint covers an earlier one. Drawn on the CPU from `stream`, or from torch's global state.
+    A later hint covers an earlier one.
+
+    Args:
+        sizes: int64 [B, M], the sides of the squares in pixels.
+        places: [B, M, 2] from N(0, 1): their rows and columns, in quarters of the room there is, from the middle.
     """
     batch, _, height, width = images.shape
-    most = int(counts.max()) if len(counts) else 0
-    sizes = torch.randint(1, largest + 1, (most, batch), generator=stream)
-    places = torch.randn(most, 2, batch, generator=stream)
     hints = images.new_zeros(batch, 4, height, width)
-    for number in range(most):
-        rows = _cells(places[number, 0], sizes[number], height)
-        columns = _cells(places[number, 1], sizes[number], width)
+    for number in range(int(counts.max()) if len(counts) else 0):
+        rows = _cells(places[:, number, 0], sizes[:, number], height)
+        columns = _cells(places[:, number, 1], sizes[:, number], width)
         square = rows[:, :, None] & columns[:, None, :] & (counts > number)[:, None, None]
         hints = place_hints(hints, square.to(images.device)[:, None], images)
     return hints

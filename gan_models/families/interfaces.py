@@ -15,6 +15,7 @@ from gan_models.data.table import Split
 from gan_models.families.base import GeneratorSpec
 from gan_models.layers.heads import ClassesHead
 from gan_models.layers.normalization import REFERENCE_NORMS, REFERENCE_ROWS
+from gan_models.sampling.draws import Draws
 from gan_models.tasks import TASKS
 
 ImageShape = tuple[int, int, int]
@@ -64,11 +65,9 @@ class Generator(nn.Module):
         """Whether it makes images from real ones, or from what they carry."""
         return not {"latents", "labels"}.issuperset(self.inputs)
 
-    def draw_inputs(
-        self, num: int, stream: torch.Generator, *, labels: Tensor | None = None, examples: Split | None = None
-    ) -> Inputs:
-        """Inputs for `num` images as its task draws them (`tasks.base.Task.draw`)."""
-        return TASKS[self.task]().draw(self, num, stream, labels=labels, examples=examples)
+    def draw_inputs(self, draws: Draws, *, labels: Tensor | None = None, examples: Split | None = None) -> Inputs:
+        """Inputs for images as its task draws them (`tasks.base.Task.draw`)."""
+        return TASKS[self.task]().draw(self, draws, labels=labels, examples=examples)
 
     def distinct(self, examples: int) -> int | None:
         """How many different inputs that makes of so many examples; None where there is no limit."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from gan_models.metrics.scores import metric_name
 from gan_models.recipes.schema import Evaluation
 from gan_models.sampling.generator import LoadedGenerator, Samples, load_generator
 
+_GOLDEN = (math.sqrt(5) - 1) / 2
 _LEAST = 2  # images that have a spread
 _ORDER_SEED = 0  # which images stand for a split never depends on the run
 
@@ -44,14 +46,15 @@ def representative_order(size: int) -> Tensor:
 
 
 def proportional_labels(metadata: TableMetadata, num: int, seed: int) -> Tensor:
-    """Labels int64 [num] for a conditional generator, each class as often as in the train split, in random order.
+    """Labels int64 [num] for a conditional generator, each class as often as in the train split, but for one or two.
 
-    Real sets that are uneven are then compared with samples that are as uneven.
+    Real sets that are uneven are then compared with samples that are as uneven. Label i depends on the seed and i
+    alone: any first ones are as even as the rest, by the fractions of i times the golden ratio (Weyl's sequence).
     """
     counts = np.array([metadata.counts["train"].get(name, 0) for name in metadata.class_names], dtype=float)
-    edges = np.rint(np.cumsum(counts) / counts.sum() * num).astype(np.int64)
-    labels = np.repeat(np.arange(len(counts)), np.diff(edges, prepend=0))
-    return torch.from_numpy(np.random.default_rng(seed).permutation(labels))
+    edges = np.cumsum(counts) / counts.sum()
+    places = (np.random.default_rng(seed).random() + np.arange(num) * _GOLDEN) % 1.0
+    return torch.from_numpy(np.searchsorted(edges[:-1], places, side="right"))
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from gan_models.families.interfaces import Discriminator, Generator, Inputs
 from gan_models.files import GENERATOR_FILES, INFO_FILE, RECIPE_FILE, WEIGHTS_FILE
 from gan_models.recipes.loading import parse_recipe
 from gan_models.recipes.schema import Recipe
+from gan_models.sampling.draws import Draws
 from gan_models.sampling.latents import LEAST_THRESHOLD, truncate
 from gan_models.tasks import TASKS
 from gan_models.tasks.base import Task
@@ -125,9 +126,10 @@ class LoadedGenerator:
         truncation: float | None = None,
         batch_size: int = 256,
     ) -> Samples:
-        """Draws `num` images, quantised to uint8, from the same inputs whatever the batch size.
+        """Draws the images 0 to `num` - 1 of a seed, quantised to uint8.
 
-        Equal arguments give equal images; at another batch size a processor's kernels may round to the next level.
+        Image i depends on the seed and i alone (and on the label or example given for it), not on how many are drawn.
+        Equal arguments give equal pixels; in other batches a processor's kernels may round to the next level.
 
         Args:
             labels: int64 [num], for conditional generators; by default image i is of class i modulo K.
@@ -144,10 +146,10 @@ class LoadedGenerator:
             raise RequestError(f"{self.info.recipe_name} is unconditional: it takes no labels")
         if labels is not None and (len(labels) != num or int(labels.min()) < 0 or int(labels.max()) >= classes):
             raise RequestError(f"labels must be {num} numbers from 0 to {classes - 1}")
-        stream = torch.Generator().manual_seed(seed)
+        draws = Draws(seed, num)
         examples = (examples or self.examples) if self.module.needs_examples else None
         try:
-            inputs = self.module.draw_inputs(num, stream, labels=labels, examples=examples)
+            inputs = self.module.draw_inputs(draws, labels=labels, examples=examples)
         except ValueError as error:
             raise RequestError(f"{self.info.recipe_name}: {error}") from None
         if truncation is not None:
@@ -160,7 +162,7 @@ class LoadedGenerator:
                 raise RequestError(
                     f"{self.info.recipe_name} takes no latents: there is nothing to truncate, leave it out"
                 )
-            inputs = inputs | {"latents": truncate(inputs["latents"], truncation, stream)}
+            inputs = inputs | {"latents": truncate(inputs["latents"], truncation, draws)}
         return self.synthesize(inputs, batch_size=batch_size)._replace(examples=examples)
 
     @torch.inference_mode()

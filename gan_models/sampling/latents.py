@@ -7,26 +7,29 @@ added and subtracted: a - b + c.
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gan_models.errors import RequestError
+from gan_models.sampling.draws import Draws
 
 LEAST_THRESHOLD = 0.02  # below this nearly every number is drawn again and again, and the images are all but one
 
 
-def truncate(latents: Tensor, threshold: float, stream: torch.Generator) -> Tensor:
+def truncate(latents: Tensor, threshold: float, draws: Draws) -> Tensor:
     """Latents [N, Z] from N(0, I) with each number beyond +-`threshold` drawn again until it is within.
 
     Drawn again, never clamped, so that what comes is the truncated normal distribution. Numbers that are within stay as
     they are: a larger threshold changes fewer of the same images.
     """
-    flat = latents.flatten().clone()
-    beyond = torch.nonzero(flat.abs() > threshold)[:, 0]
-    while len(beyond):
-        flat[beyond] = torch.randn(len(beyond), generator=stream, dtype=flat.dtype)
-        beyond = beyond[flat[beyond].abs() > threshold]
-    return flat.reshape(latents.shape)
+    cut = latents.clone().numpy()
+    for row, stream in zip(cut, draws.streams(), strict=True):
+        beyond = np.flatnonzero(np.abs(row) > threshold)
+        while len(beyond):
+            row[beyond] = stream.standard_normal(len(beyond), dtype=np.float32)
+            beyond = beyond[np.abs(row[beyond]) > threshold]
+    return torch.from_numpy(cut)
 
 
 def linear(start: Tensor, end: Tensor, steps: int) -> Tensor:

@@ -12,12 +12,12 @@ from pydantic import BaseModel
 from gan_models.errors import RequestError
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from gan_models.data.table import Split
     from gan_models.families.interfaces import Inputs
     from gan_models.metrics.judge import Judge, Material
+    from gan_models.sampling.draws import Draws
     from gan_models.sampling.generator import LoadedGenerator
     from gan_models.sampling.grids import Pixels
 
@@ -76,10 +76,8 @@ class Task(ABC):
     """The sentence for one that does not; one without a sentence is passed over."""
 
     @abstractmethod
-    def draw(
-        self, module: Any, num: int, stream: torch.Generator, *, labels: Tensor | None, examples: Split | None
-    ) -> Inputs:
-        """Inputs of a generator for `num` images, on the CPU: a pure function of the arguments.
+    def draw(self, module: Any, draws: Draws, *, labels: Tensor | None, examples: Split | None) -> Inputs:
+        """Inputs of a generator for the images of `draws`, on the CPU: those of an image depend on its number alone.
 
         Args:
             labels: int64 [num], the classes to draw; default: image i is of class i modulo K.

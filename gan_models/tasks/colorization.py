@@ -5,11 +5,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gan_models.data.hints import geometric_counts, grey_of, mean_inside, place_hints, simulate_hints, with_luminance
+from gan_models.data.hints import (
+    MOST_HINTS,
+    geometric_counts,
+    grey_of,
+    mean_inside,
+    place_hints,
+    simulate_hints,
+    with_luminance,
+)
 from gan_models.data.table import Split, to_float, to_uint8
 from gan_models.families.colorization.networks import Colorizer
 from gan_models.families.interfaces import Inputs
 from gan_models.metrics.judge import Judge, Material
+from gan_models.sampling.draws import Draws
 from gan_models.sampling.generator import LoadedGenerator
 from gan_models.tasks.base import TaskFigure
 from gan_models.tasks.from_images import FromImages
@@ -22,14 +31,13 @@ _DIFFERENT = 0.1  # colours that differ by less, as a share of the range of pixe
 class Colorization(FromImages):
     """Example i modulo their number in grey, with hints as a simulated user gives them."""
 
-    def draw(
-        self, module: Colorizer, num: int, stream: torch.Generator, *, labels: Tensor | None, examples: Split | None
-    ) -> Inputs:
+    def draw(self, module: Colorizer, draws: Draws, *, labels: Tensor | None, examples: Split | None) -> Inputs:
         if examples is None:
             raise ValueError("it colours images: give it examples in colour")
-        index = torch.arange(num, device=examples.images.device) % len(examples)
+        index = (draws.numbers % len(examples)).to(examples.images.device)
         images = to_float(examples.images[index]).cpu()
-        hints = simulate_hints(images, geometric_counts(num, module.hint_end, stream), module.hint_size, stream)
+        counts = geometric_counts(draws.uniform(), module.hint_end)
+        hints = simulate_hints(images, counts, *_squares(draws, module.hint_size))
         return {"images": grey_of(images), "hints": hints}
 
     def given(self, inputs: Inputs) -> Tensor | None:
@@ -40,8 +48,8 @@ class Colorization(FromImages):
     def before_and_after(self, generator: LoadedGenerator, examples: Split, seed: int) -> dict[str, Tensor]:
         """In grey, coloured without hints, in grey with a few (of its own colours), coloured with these, the image."""
         images = to_float(examples.images).cpu()
-        stream = torch.Generator().manual_seed(seed)
-        hints = simulate_hints(images, torch.full((len(images),), _HINTS), _colorizer(generator).hint_size, stream)
+        squares = _squares(Draws(seed, len(images)), _colorizer(generator).hint_size)
+        hints = simulate_hints(images, torch.full((len(images),), _HINTS), *squares)
         grey = grey_of(images)
         shown = self.given({"images": grey, "hints": hints})
         assert shown is not None
@@ -92,6 +100,12 @@ class Colorization(FromImages):
         return figures
 
 
+def _squares(draws: Draws, largest: int) -> tuple[Tensor, Tensor]:
+    """Sizes and places of as many hints as an image may have (`simulate_hints`)."""
+    sizes = 1 + (draws.uniform(MOST_HINTS) * largest).long().clamp(max=largest - 1)
+    return sizes, draws.normal(MOST_HINTS, 2)
+
+
 def _colorizer(generator: LoadedGenerator) -> Colorizer:
     assert isinstance(generator.module, Colorizer)
     return generator.module
@@ -118,8 +132,7 @@ def measure_colours(generator: LoadedGenerator, examples: Split, largest: int, s
     truth = to_float(examples.images).cpu()
     figures = []
     for count in HINT_COUNTS:
-        stream = torch.Generator().manual_seed(seed)
-        hints = simulate_hints(truth, torch.full((len(truth),), count), largest, stream)
+        hints = simulate_hints(truth, torch.full((len(truth),), count), *_squares(Draws(seed, len(truth)), largest))
         drawn = generator.synthesize({"images": grey_of(truth), "hints": hints}).images
         difference = (drawn.double() - examples.images.cpu().double()) / 255
         psnr = -10 * torch.log10(difference.square().mean().clamp(min=1e-12))

@@ -8,6 +8,7 @@ from torch import Tensor
 from gan_models.data.table import Split
 from gan_models.errors import RequestError, unknown_name
 from gan_models.families.interfaces import Generator, Inputs
+from gan_models.sampling.draws import Draws
 from gan_models.sampling.generator import LoadedGenerator
 from gan_models.sampling.grids import image_grid
 from gan_models.tasks.base import Asked, Picture, Task, columns_for
@@ -16,12 +17,10 @@ from gan_models.tasks.base import Asked, Picture, Task, columns_for
 class Latent(Task):
     """Latents from N(0, I); image i is of class i modulo K."""
 
-    def draw(
-        self, module: Generator, num: int, stream: torch.Generator, *, labels: Tensor | None, examples: Split | None
-    ) -> Inputs:
-        inputs = {"latents": torch.randn(num, module.latent, generator=stream)}
+    def draw(self, module: Generator, draws: Draws, *, labels: Tensor | None, examples: Split | None) -> Inputs:
+        inputs = {"latents": draws.normal(module.latent)}
         if module.num_classes:
-            inputs["labels"] = torch.arange(num) % module.num_classes if labels is None else labels
+            inputs["labels"] = draws.numbers % module.num_classes if labels is None else labels
         return inputs
 
     def answer(self, generator: LoadedGenerator, asked: Asked) -> Picture:

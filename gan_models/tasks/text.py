@@ -12,6 +12,7 @@ from gan_models.data.captions import Vocabulary
 from gan_models.data.table import Split
 from gan_models.errors import RequestError, unknown_name
 from gan_models.families.interfaces import Generator, Inputs
+from gan_models.sampling.draws import Draws
 from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator
 from gan_models.sampling.grids import Pixels, as_image, image_grid
 from gan_models.tasks.base import Asked, Picture, Task, columns_for
@@ -31,13 +32,11 @@ class Text(Task):
         "labels": "--labels: {recipe} is asked in words; use --caption",
     }
 
-    def draw(
-        self, module: Generator, num: int, stream: torch.Generator, *, labels: Tensor | None, examples: Split | None
-    ) -> Inputs:
+    def draw(self, module: Generator, draws: Draws, *, labels: Tensor | None, examples: Split | None) -> Inputs:
         if examples is None or examples.captions is None:
             raise ValueError("it draws what a text says: pass images with captions, or captions")
-        captions = examples.captions.cpu()[torch.arange(num) % len(examples)]
-        return {"latents": torch.randn(num, module.latent, generator=stream), "captions": captions}
+        captions = examples.captions.cpu()[draws.numbers % len(examples)]
+        return {"latents": draws.normal(module.latent), "captions": captions}
 
     def pictures(self, generator: LoadedGenerator, seed: int) -> Iterator[Picture]:
         """Forty pictures of the captions that came with the generator, each with its caption underneath."""

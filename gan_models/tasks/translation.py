@@ -12,6 +12,7 @@ from gan_models.metrics.classifier import Classifier
 from gan_models.metrics.extraction import FeatureExtractor
 from gan_models.metrics.judge import Judge, Material
 from gan_models.metrics.scores import metric_name
+from gan_models.sampling.draws import Draws
 from gan_models.sampling.generator import LoadedGenerator, Samples
 from gan_models.tasks.base import TaskFigure
 from gan_models.tasks.from_images import FromImages
@@ -22,13 +23,10 @@ _BY_DOMAINS = "domain-classifier"
 class Translation(FromImages):
     """Example i modulo their number, to each other domain in turn: every round takes the next one."""
 
-    def draw(
-        self, module: Generator, num: int, stream: torch.Generator, *, labels: Tensor | None, examples: Split | None
-    ) -> Inputs:
+    def draw(self, module: Generator, draws: Draws, *, labels: Tensor | None, examples: Split | None) -> Inputs:
         if examples is None or examples.domains is None:
             raise ValueError("it translates images: give it examples with their domains")
-        position = torch.arange(num)
-        index, round_ = position % len(examples), position // len(examples)
+        index, round_ = draws.numbers % len(examples), draws.numbers // len(examples)
         # Within a round, too, targets differ from one example to the next.
         step = 1 + (index + round_) % (module.num_domains - 1)
         index = index.to(examples.images.device)

@@ -6,6 +6,7 @@ from torch import Tensor
 from gan_models.data.table import Split, to_uint8
 from gan_models.families.interfaces import Generator, Inputs
 from gan_models.sampling.diversity import diversity
+from gan_models.sampling.draws import Draws
 from gan_models.sampling.grids import side_by_side
 from gan_models.tasks import TASKS
 
@@ -31,7 +32,6 @@ class Probe:
 
     def __init__(self, generator: Generator, split: Split, seed: int) -> None:
         self.task = TASKS[generator.task]()
-        stream = torch.Generator().manual_seed(seed ^ _STREAM)
         device = split.images.device
         classes = generator.num_classes
         count = _PER_CLASS * min(classes, _CLASSES) if classes else _UNCONDITIONAL
@@ -41,10 +41,11 @@ class Probe:
             # Tables may be sorted by class; examples must not be all alike.
             order = torch.Generator().manual_seed(seed ^ _ORDER)
             split = split.rows(torch.randperm(len(split), generator=order)[: _UNCONDITIONAL + _WARM_UP])
-        self.inputs = _to(device, generator.draw_inputs(count, stream, labels=labels, examples=split))
+        watched, further = Draws(seed ^ _STREAM, count), Draws(seed ^ _STREAM, _WARM_UP, first=count)
+        self.inputs = _to(device, generator.draw_inputs(watched, labels=labels, examples=split))
         self.labels = self.inputs.get("labels")
-        self.warm_up = _to(device, generator.draw_inputs(_WARM_UP, stream, examples=split))
-        self.real_diversity = self._real_diversity(split, stream)
+        self.warm_up = _to(device, generator.draw_inputs(further, examples=split))
+        self.real_diversity = self._real_diversity(split, torch.Generator().manual_seed(seed ^ _STREAM))
 
     def draw(self, generator: Generator) -> Tensor:
         """uint8 [N, H, W, C] of the fixed latents."""

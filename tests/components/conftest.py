@@ -9,7 +9,7 @@ from PIL import Image
 from components.context import RunContext
 from components.prepare_data import step
 from components.stage.stage import open_stage
-from components.tracking.mlflow.client import sqlite_uri
+from components.tracking.sqlite_address import sqlite_uri
 from gan_models.recipes.schema import Data
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from components.context import RunContext
-from components.tracking.mlflow.client import connect, sqlite_uri
+from components.tracking.mlflow.client import connect
+from components.tracking.sqlite_address import sqlite_uri
 
 HERE = Path(__file__).parent
 

@@ -13,8 +13,9 @@ from PIL import Image
 from components.context import RunContext
 from components.stage.stage import PIPELINE, open_stage
 from components.tracking.backend import tracker_of
-from components.tracking.mlflow.client import connect, create_database, sqlite_uri
+from components.tracking.mlflow.client import connect, create_database
 from components.tracking.relay import Relay, count_unsent
+from components.tracking.sqlite_address import sqlite_uri
 from gan_models.errors import RequestError
 
 

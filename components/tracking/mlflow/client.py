@@ -7,20 +7,20 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from filelock import FileLock
 
 from components.redaction import redact
 from components.tracking.backend import Trouble
+from components.tracking.sqlite_address import SQLITE, sqlite_path, sqlite_uri
+from gan_models.errors import RequestError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-SQLITE = "sqlite:///"
 # mlflow's own patience (7 tries, 120 s each) would block for minutes; the relay keeps trying by itself.
 _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -36,20 +36,6 @@ _NETWORK_WORDS = (
 )  # fmt: skip
 
 
-def sqlite_uri(path: Path) -> str:
-    """The absolute MLflow address of a SQLite file.
-
-    >>> sqlite_uri(Path("/data/mlflow.db"))
-    'sqlite:////data/mlflow.db'
-    """
-    return SQLITE + str(path.expanduser().resolve())
-
-
-def sqlite_path(uri: str) -> Path | None:
-    """The file behind a sqlite address; None for every other address."""
-    return Path(unquote(uri.removeprefix(SQLITE).split("?")[0])) if uri.startswith(SQLITE) else None
-
-
 def connect(uri: str) -> MlflowClient:
     """A client of the store at `uri`; a new SQLite database is made first, safely when several processes want it."""
     for name, value in _SETTINGS.items():
@@ -61,13 +47,27 @@ def connect(uri: str) -> MlflowClient:
     path = sqlite_path(uri)
     if path is None:
         return MlflowClient(uri)
+    check_file(uri, path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if not path.exists() or path.stat().st_size == 0:
             create_database(path)
+        stray = Path(uri.removeprefix(SQLITE)).parent
+        is_stray = not stray.exists()
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)  # its first use writes the default experiment
+        if is_stray:  # MLflow makes the folder as the address quotes it, too
+            with suppress(OSError):
+                stray.rmdir()
     return client
+
+
+def check_file(uri: str, path: Path) -> None:
+    """Refuses what is no file, or no link to one, before it is opened (a pipe would be waited for) or replaced."""
+    if path.is_symlink() and not path.exists():
+        raise RequestError(f"tracking address {uri!r} is a link to nothing: name the database itself")
+    if path.exists() and not path.is_file():
+        raise RequestError(f"tracking address {uri!r} names a device, a pipe or a socket: give a file of its own")
 
 
 @contextmanager

@@ -22,13 +22,11 @@ EXAMPLES = 2  # torch.export takes a dimension of size 1 for a constant
 
 def write_generator_program(generator: Path, target: Path) -> None:
     """Export the generator of a generator folder into the folder `target`."""
-    import torch
-
+    from gan_models.sampling.draws import Draws
     from gan_models.sampling.generator import load_generator
 
     loaded = load_generator(generator)
-    stream = torch.Generator().manual_seed(0)
-    export_program(loaded.module, loaded.module.draw_inputs(EXAMPLES, stream, examples=loaded.examples), target)
+    export_program(loaded.module, loaded.module.draw_inputs(Draws(0, EXAMPLES), examples=loaded.examples), target)
 
 
 def export_program(module: Generator, inputs: Inputs, target: Path) -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from components.context import PIPELINE, RunContext
-from components.tracking.mlflow.client import Refusal, sqlite_path, tolerating
+from components.tracking.mlflow.client import Refusal, tolerating
+from components.tracking.sqlite_address import sqlite_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -20,7 +20,8 @@ from components.context import RunContext
 from components.redaction import redact
 from components.tracking.backend import ANSWER_SECONDS, Answer, Sender, Tracker
 from components.tracking.champions import Champions
-from components.tracking.mlflow.client import SQLITE, sqlite_path, sqlite_uri
+from components.tracking.mlflow.client import check_file
+from components.tracking.sqlite_address import sqlite_path, sqlite_uri
 from gan_models.errors import RequestError
 
 
@@ -49,7 +50,7 @@ class Mlflow(Tracker):
 
     def absolute(self, uri: str) -> str:
         path = sqlite_path(uri)
-        return uri if path is None or path.is_absolute() else sqlite_uri(Path(uri.removeprefix(SQLITE)))
+        return uri if path is None or path.is_absolute() else sqlite_uri(path)
 
     def check_exists(self, uri: str) -> None:
         database = sqlite_path(uri)
@@ -86,6 +87,7 @@ def _check_sqlite(uri: str) -> Answer:
         raise RequestError(f"tracking address {uri!r} is relative: use the absolute one, {sqlite_uri(name)!r}")
     if path.is_dir():
         raise RequestError(f"tracking address {uri!r} names a folder: use {sqlite_uri(path / 'mlflow.db')!r}")
+    check_file(uri, path)
     if path.exists():
         if not (os.access(path, os.R_OK | os.W_OK) and os.access(path.parent, os.W_OK)):
             raise RequestError(f"the tracking database {path} or its folder cannot be written: change its permissions")

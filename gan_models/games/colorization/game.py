@@ -22,8 +22,11 @@ class ColorizationGame(Game[Colorization]):
 
     def draw_hints(self, images: Tensor) -> Tensor:
         """Hints [B, 4, H, W] as a user might give them; for a few images, the colours of all pixels."""
-        counts = geometric_counts(len(images), self.rules.hint_end)
-        hints = simulate_hints(images, counts, self.rules.hint_size)
+        batch = len(images)
+        counts = geometric_counts(torch.rand(batch, dtype=torch.float64), self.rules.hint_end)
+        most = int(counts.max())
+        sizes = torch.randint(1, self.rules.hint_size + 1, (batch, most))
+        hints = simulate_hints(images, counts, sizes, torch.randn(batch, most, 2))
         revealed = (torch.rand(len(images)) < self.rules.reveal).to(images.device)
         return torch.where(revealed[:, None, None, None], all_told(images), hints)
 

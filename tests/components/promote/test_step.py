@@ -15,8 +15,9 @@ from components.promote import step
 from components.stage.stage import open_stage
 from components.tracking.champions import Lineage, Verdict, with_alias
 from components.tracking.mlflow.champions import MlflowChampions, version_tags
-from components.tracking.mlflow.client import connect, sqlite_uri
+from components.tracking.mlflow.client import connect
 from components.tracking.mlflow.runs import RUN_TAG
+from components.tracking.sqlite_address import sqlite_uri
 from gan_models.errors import RequestError, RunError
 from gan_models.recipes import load_recipe, recipe_digest
 from gan_models.recipes.schema import Evaluation

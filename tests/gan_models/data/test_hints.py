@@ -6,8 +6,14 @@ import torch
 from gan_models.data.hints import all_told, geometric_counts, grey_of, place_hints, simulate_hints
 
 
+def squares(batch: int, largest: int) -> tuple[torch.Tensor, torch.Tensor]:
+    stream = torch.Generator().manual_seed(1)
+    sizes = torch.randint(1, largest + 1, (batch, 30), generator=stream)
+    return sizes, torch.randn(batch, 30, 2, generator=stream)
+
+
 def test_the_number_of_hints_is_geometric() -> None:
-    counts = geometric_counts(40_000, 0.125, torch.Generator().manual_seed(0))
+    counts = geometric_counts(torch.rand(40_000, generator=torch.Generator().manual_seed(0)), 0.125)
     assert counts.double().mean() == pytest.approx(7.0, abs=0.12)
     for number in range(6):
         share = float((counts == number).double().mean())
@@ -16,7 +22,7 @@ def test_the_number_of_hints_is_geometric() -> None:
 
 def test_a_hint_is_the_mean_colour_of_its_square() -> None:
     images = torch.rand(6, 3, 16, 16) * 2 - 1
-    hints = simulate_hints(images, torch.ones(6, dtype=torch.int64), 5, torch.Generator().manual_seed(1))
+    hints = simulate_hints(images, torch.ones(6, dtype=torch.int64), *squares(6, 5))
     for image, hint in zip(images, hints, strict=True):
         rows, columns = torch.nonzero(hint[0], as_tuple=True)
         side = int(rows.max() - rows.min()) + 1
@@ -30,7 +36,7 @@ def test_a_hint_is_the_mean_colour_of_its_square() -> None:
 
 def test_as_many_hints_as_asked_for_and_none_for_zero() -> None:
     images = torch.rand(3, 3, 64, 64)
-    hints = simulate_hints(images, torch.tensor([0, 1, 30]), 1, torch.Generator().manual_seed(0))
+    hints = simulate_hints(images, torch.tensor([0, 1, 30]), *squares(3, 1))
     told = hints[:, 0].sum((1, 2))
     assert told[0] == 0
     assert told[1] == 1
@@ -41,9 +47,7 @@ def test_as_many_hints_as_asked_for_and_none_for_zero() -> None:
 
 def test_places_lie_around_the_middle_with_a_quarter_of_the_side() -> None:
     count = 2000
-    hints = simulate_hints(
-        torch.zeros(count, 3, 64, 64), torch.ones(count, dtype=torch.int64), 1, torch.Generator().manual_seed(0)
-    )
+    hints = simulate_hints(torch.zeros(count, 3, 64, 64), torch.ones(count, dtype=torch.int64), *squares(count, 1))
     rows = torch.nonzero(hints[:, 0])[:, 1].double()
     assert rows.mean() == pytest.approx(31.5, abs=1.0)
     # Places beyond the rim are moved to it, which takes a little off the quarter.

@@ -9,6 +9,7 @@ from gan_models.data.table import Split
 from gan_models.errors import RequestError
 from gan_models.families.building import build_discriminator, build_generator
 from gan_models.recipes import load_recipe
+from gan_models.sampling.draws import Draws
 
 FULL_SIZE = [
     "networks.generator.width=64", "networks.discriminator.width=64", "networks.discriminator.layers=3",
@@ -70,7 +71,7 @@ def test_attribute_transfer_has_the_parameters_of_the_public_code() -> None:
 def test_images_keep_their_shape_and_range(name: str, size: int) -> None:
     recipe = load_recipe(name, [*NARROW, f"data.size={size}"])
     generator = build_generator(recipe, DataShape((3, size, size), 0, 2)).eval()
-    inputs = generator.draw_inputs(5, torch.Generator().manual_seed(0), examples=examples(3, 2, size))
+    inputs = generator.draw_inputs(Draws(0, 5), examples=examples(3, 2, size))
     assert tuple(inputs) == generator.inputs
     images = generator(**inputs)
     assert images.shape == (5, 3, size, size)
@@ -106,13 +107,12 @@ def test_each_domain_has_a_discriminator_of_its_own() -> None:
 
 def test_by_default_images_go_to_a_domain_that_they_are_not_of() -> None:
     split = examples(6, 3)
-    stream = torch.Generator()
     one_of_two = build_generator(load_recipe("cyclegan", NARROW), SHAPE)
-    both = one_of_two.draw_inputs(8, stream, examples=examples(6, 2))
+    both = one_of_two.draw_inputs(Draws(0, 8), examples=examples(6, 2))
     assert torch.equal(both["domains"], 1 - torch.arange(8) % 6 % 2)
     assert one_of_two.distinct(6) == 6
     one_of_three = build_generator(load_recipe("attribute-transfer", NARROW), DataShape((3, 16, 16), 10, 3))
-    drawn = one_of_three.draw_inputs(12, stream, examples=split)["domains"]
+    drawn = one_of_three.draw_inputs(Draws(0, 12), examples=split)["domains"]
     assert one_of_three.distinct(6) == 12
     pairs = {(row % 6, int(domain)) for row, domain in enumerate(drawn)}
     assert pairs == {(row, domain) for row in range(6) for domain in range(3) if domain != row % 3}
@@ -164,4 +164,4 @@ def test_examples_are_asked_for() -> None:
         generator = build_generator(load_recipe(name, NARROW), SHAPE)
         assert generator.needs_examples
         with pytest.raises(ValueError, match="give it examples"):
-            generator.draw_inputs(2, torch.Generator())
+            generator.draw_inputs(Draws(0, 2))

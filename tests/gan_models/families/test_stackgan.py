@@ -14,6 +14,7 @@ from gan_models.families.building import build_generator
 from gan_models.families.stackgan.networks import ConditioningAugmentation, StackGan, augmentation_divergence
 from gan_models.families.stackgan.text import RecurrentTextEncoder, TextHead
 from gan_models.recipes import load_recipe
+from gan_models.sampling.draws import Draws
 
 NARROW = ["networks.generator.width=4", "networks.generator.augmentation=6", "networks.latent=5"]
 CAPTIONS = torch.tensor([[1, 2, 0], [2, 1, 3], [3, 0, 0], [1, 2, 0]])
@@ -98,12 +99,12 @@ def test_images_follow_captions_and_latents_alone() -> None:
 def test_inputs_are_the_captions_of_the_examples_in_turn() -> None:
     built = generator()
     examples = Split(torch.zeros(3, 16, 16, 3, dtype=torch.uint8), None, [], captions=CAPTIONS[:3])
-    inputs = built.draw_inputs(5, torch.Generator().manual_seed(1), examples=examples)
+    inputs = built.draw_inputs(Draws(1, 5), examples=examples)
     assert list(inputs) == list(built.inputs)
     assert torch.equal(inputs["captions"], CAPTIONS[[0, 1, 2, 0, 1]])
     assert inputs["latents"].shape == (5, 5 + 2 * 6)
     with pytest.raises(ValueError, match="captions"):
-        built.draw_inputs(5, torch.Generator())
+        built.draw_inputs(Draws(1, 5))
 
 
 @pytest.mark.parametrize("overrides", [[], ["networks.generator.attention=[8]"], ["networks.generator.norm=none"]])

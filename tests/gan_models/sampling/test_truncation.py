@@ -10,13 +10,14 @@ from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
 from gan_models.families.building import build_generator
 from gan_models.recipes import load_recipe
+from gan_models.sampling.draws import Draws
 from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator
 from gan_models.sampling.latents import truncate
 
 
 def drawn(threshold: float, seed: int = 1, shape: tuple[int, int] = (400, 50)) -> torch.Tensor:
-    stream = torch.Generator().manual_seed(seed)
-    return truncate(torch.randn(shape, generator=stream), threshold, stream)
+    draws = Draws(seed, shape[0])
+    return truncate(draws.normal(shape[1]), threshold, draws)
 
 
 @pytest.mark.parametrize("threshold", [0.05, 0.5, 1.0, 2.0])
@@ -29,15 +30,15 @@ def test_latents_follow_the_truncated_normal_distribution(threshold: float) -> N
 
 
 def test_what_is_within_stays_and_the_argument_is_left_alone() -> None:
-    stream = torch.Generator().manual_seed(3)
-    latents = torch.randn(100, 20, generator=stream)
+    draws = Draws(3, 100)
+    latents = draws.normal(20)
     before = latents.clone()
-    cut = truncate(latents, 0.7, stream)
+    cut = truncate(latents, 0.7, draws)
     within = latents.abs() <= 0.7
     assert torch.equal(latents, before)
     assert torch.equal(cut[within], latents[within])
     assert not torch.equal(cut, latents)
-    assert torch.equal(truncate(latents, math.inf, stream), latents)
+    assert torch.equal(truncate(latents, math.inf, draws), latents)
 
 
 def loaded(name: str) -> LoadedGenerator:

@@ -9,7 +9,8 @@ import pytest
 
 from components.tracking.champions import Lineage, Verdict
 from components.tracking.mlflow.champions import MlflowChampions
-from components.tracking.mlflow.client import connect, sqlite_uri
+from components.tracking.mlflow.client import connect
+from components.tracking.sqlite_address import sqlite_uri
 
 
 @pytest.fixture

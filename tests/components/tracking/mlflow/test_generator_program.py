@@ -11,6 +11,7 @@ from components.tracking.mlflow.generator_program import export_program
 from gan_models.data.shape import DataShape
 from gan_models.families.building import build_generator
 from gan_models.recipes import load_recipe
+from gan_models.sampling.draws import Draws
 
 SHAPE = DataShape((1, 32, 32), 10, 0, 0)
 GENERATORS = {
@@ -33,10 +34,9 @@ def test_a_generator_of_latents_is_exported_for_any_number_of_images(name: str, 
     recipe = load_recipe(name.split()[0], GENERATORS[name])
     torch.manual_seed(0)
     generator = build_generator(recipe, SHAPE).eval()
-    stream = torch.Generator().manual_seed(1)
-    export_program(generator, generator.draw_inputs(2, stream), tmp_path)
+    export_program(generator, generator.draw_inputs(Draws(1, 2)), tmp_path)
     program = torch.export.load(tmp_path / "data" / "model.pt2").module()
     for count in (1, 5):
-        inputs = generator.draw_inputs(count, stream)
+        inputs = generator.draw_inputs(Draws(2, count))
         drawn = program(*(inputs[each] for each in generator.inputs))
         torch.testing.assert_close(drawn, generator(**inputs), rtol=1e-3, atol=1e-4)

@@ -7,7 +7,8 @@ from filelock import FileLock
 
 from components.context import PIPELINE, RunContext
 from components.tracking.mlflow import runs
-from components.tracking.mlflow.client import connect, sqlite_uri
+from components.tracking.mlflow.client import connect
+from components.tracking.sqlite_address import sqlite_uri
 
 
 @pytest.mark.parametrize("trouble", ["somebody is stuck with the lock", "the volume has no locks"])

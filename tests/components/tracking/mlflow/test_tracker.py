@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import socket
+import stat
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -7,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from components.tracking.backend import Answer, tracker_of
-from components.tracking.mlflow.client import sqlite_path, sqlite_uri
+from components.context import PIPELINE, RunContext
+from components.tracking.backend import Answer, default_address, tracker_of
+from components.tracking.mlflow.client import connect
+from components.tracking.mlflow.runs import PipelineRuns
+from components.tracking.sqlite_address import sqlite_path, sqlite_uri
 from gan_models.errors import RequestError
 
 
@@ -105,3 +111,48 @@ def test_a_database_may_exist_or_be_made(tmp_path: Path) -> None:
     other.write_text("no database at all")
     with pytest.raises(RequestError, match="not an SQLite database"):
         check(sqlite_uri(other))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket", "link to a device", "link to nothing"])
+def test_what_is_no_file_is_refused_never_opened_and_never_replaced(kind: str, tmp_path: Path) -> None:
+    """As root a device of that name was replaced by a database."""
+    place = tmp_path / "mlflow.db"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "socket":
+        socket.socket(socket.AF_UNIX).bind(str(place))
+    elif kind == "device":
+        try:
+            os.mknod(place, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+        except PermissionError:
+            pytest.skip("only root makes devices")
+    else:
+        place.symlink_to("/dev/null" if kind == "link to a device" else tmp_path / "nothing")
+    before = place.lstat()
+    with pytest.raises(
+        RequestError, match="link to nothing" if kind == "link to nothing" else "names a device, a pipe"
+    ):
+        check(sqlite_uri(place) if "link" not in kind else f"sqlite:///{place}")
+    if kind != "pipe" and "nothing" not in kind:
+        with pytest.raises(Exception, match=r".+"):
+            connect(f"sqlite:///{place}")
+    assert (place.lstat().st_ino, place.lstat().st_mode) == (before.st_ino, before.st_mode)
+
+
+@pytest.mark.parametrize("folder", ["50% off %41", "why? not", "a#b; c"])
+def test_a_folder_of_any_name_is_reached_literally(folder: str, tmp_path: Path) -> None:
+    path = tmp_path / folder / "mlflow.db"
+    uri = default_address(path.parent)
+    assert sqlite_path(uri) == path
+    assert check(uri) == "reachable"
+    client = connect(uri)
+    context = RunContext(state_dir=str(tmp_path), tracking_uri=uri)
+    context.tracking_folder.mkdir(parents=True)
+    run = PipelineRuns(client, context).of(PIPELINE)
+    note = tmp_path / "note.txt"
+    note.write_text("kept")
+    client.log_artifact(run, str(note))
+    assert [each.path for each in client.list_artifacts(run)] == ["note.txt"]
+    (kept,) = (tmp_path / folder).rglob("note.txt")
+    assert kept.read_text() == "kept"
+    assert {each.name for each in tmp_path.iterdir()} <= {folder, "note.txt", "tracking", "logs"}
