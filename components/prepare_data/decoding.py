@@ -27,6 +27,9 @@ from PIL.PngImagePlugin import PngImageFile
 FILTERS = {name: Image.Resampling[name.upper()] for name in ("nearest", "box", "bilinear", "bicubic", "lanczos")}
 SHRINK_GAP = 3.0
 DIGEST_BYTES = 8
+DEEP_WHITE = 65535
+WHITES = (255, 1023, 4095, 16383, DEEP_WHITE)
+"""The largest values of 8, 10, 12, 14 and 16 bits, as scanners and cameras store them in 16."""
 ORIENTATION_TAG = 0x0112
 # Pillow would hand PostScript to an external interpreter: never with files of unknown origin.
 REFUSED_FORMATS = frozenset({"EPS"})
@@ -51,6 +54,8 @@ class Target:
     channels: int
     resize: str = "bicubic"
     fit: str = "crop"
+    white: int = DEEP_WHITE
+    """The value of images of more than 8 bits that becomes 255."""
 
     @property
     def mode(self) -> str:
@@ -114,7 +119,7 @@ def _decode(item: Item, target: Target) -> tuple[Image.Image, bool]:
     coloured = target.channels == 1 and image.mode != "L" and not is_grey(image)
     if image.format == "JPEG" and target.resize != "nearest":
         _draft(image, target)
-    whole = in_eight_bits(_upright(image))
+    whole = in_eight_bits(_upright(image), target.white)
     if whole.mode != target.mode:
         whole = whole.convert(target.mode)
     square = to_square(whole, target.size, target.resize, target.fit)
@@ -134,6 +139,8 @@ def open_image(item: Item) -> Image.Image:
         head = item[:8]
     else:
         file = item
+        if Path(item).exists() and not Path(item).is_file():  # opened, a pipe would be waited for
+            raise BadImageError("a pipe, a socket or a device, no file")
         with Path(item).open("rb") as start:
             head = start.read(8)
     if not head:
@@ -199,19 +206,19 @@ def _upright(image: Image.Image) -> Image.Image:
     return ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
 
 
-def in_eight_bits(image: Image.Image) -> Image.Image:
+def in_eight_bits(image: Image.Image, white: int = DEEP_WHITE) -> Image.Image:
     """Any Pillow mode as L or RGB; what is transparent becomes white.
 
-    16-bit values are divided by 257 (65535 becomes 255); 32-bit integers are taken for 16-bit values, floats for
-    values in [0, 1], or in [0, 255] when they exceed 1.
+    Of 16-bit values `white` becomes 255; 32-bit integers are taken for 16-bit values, floats for values in [0, 1], or
+    in [0, 255] when they exceed 1.
 
     Raises:
-        BadImageError: 32-bit values beyond those ranges: there is no telling what is white.
+        BadImageError: values beyond those ranges: there is no telling what is white.
     """
     if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return image
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _from_deep(image)
+        return _from_deep(image, white)
     if image.has_transparency_data:
         if image.mode in ("La", "RGBa"):
             image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
@@ -222,16 +229,28 @@ def in_eight_bits(image: Image.Image) -> Image.Image:
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _from_deep(image: Image.Image) -> Image.Image:
+def white_note(highest: float, white: int) -> str:
+    """How values of more than 8 bits are read, in a sentence."""
+    return f"values of more than 8 bits, up to {highest:g}: {white} becomes white"
+
+
+def is_deep(mode: str) -> bool:
+    """Whether a Pillow mode holds integers of more than 8 bits."""
+    return mode == "I" or mode.startswith("I;16")
+
+
+def _from_deep(image: Image.Image, white: int) -> Image.Image:
     import numpy as np
 
     values = np.asarray(image).astype(np.float64)
     low, high = values.min(), values.max()
     if image.mode != "F":
-        scale, limit = 255.0 / 65535.0, 65535
+        scale, limit = 255.0 / white, white
     else:
         scale, limit = (255.0, 1) if high <= 1.0 else (1.0, 255)
     if not (low >= 0 and high <= limit):  # also false for NaN
+        if is_deep(image.mode) and low >= 0 and high <= DEEP_WHITE:
+            raise BadImageError(f"a value of {high:g}, where the images looked at first end at {white}")
         raise BadImageError(f"32-bit values from {low:g} to {high:g}: store 8 or 16 bits, or floats in [0, 1]")
     return Image.fromarray(np.rint(values * scale).astype(np.uint8))
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
 
-from components.prepare_data.decoding import Item, is_grey, open_image, reason_of
+from components.prepare_data.decoding import (
+    DEEP_WHITE,
+    WHITES,
+    Item,
+    is_deep,
+    is_grey,
+    open_image,
+    reason_of,
+    white_note,
+)
 from components.prepare_data.sources import parse_source
 from components.prepare_data.sources.base import Source, reading
 from gan_models.recipes.schema import Data
@@ -17,24 +26,51 @@ from gan_models.recipes.schema import Data
 SHOWN_SIZES = 5
 FEW_IMAGES = 200
 SAMPLE_IMAGES = 256
+RANGED_IMAGES = 32  # of the sample, whose values are looked at; of more than 8 bits all are
+LISTED = 100
+DARK = 31  # a largest value up to which 8-bit images look black
+LARGE = 4  # times the size that they will have, from which images are called large
+
+
+class LeftOut(BaseModel):
+    """What lies there and is not imported."""
+
+    path: str
+    reason: str
+
+
+class Range(BaseModel):
+    """Values of the images looked at: the least and the largest, and those that become black and white."""
+
+    found: tuple[float, float] | None  # None where none could be read
+    used: tuple[float, float]
 
 
 class Inspection(BaseModel):
-    """A source in figures; classes, domains and splits as in `Source`."""
+    """A source in figures; classes, domains and splits as in `Source`.
+
+    Images, classes, domains, captions, splits and what is left out are of every image there; channels, sizes, modes,
+    range and problems with images are of the sample.
+    """
 
     source: str
     kind: str
     images: int  # images that the source claims to have; some may turn out unreadable
     classes: list[str]
     domains: list[str]
+    attributes: list[str]  # names of what is said of each image besides its class
     captions: bool
     splits: list[str]
+    split_counts: dict[str, int]  # of the splits that the source gives, good or bad
     channels: str  # `grey` or `rgb`: what data.channels=auto would choose
     sample: int  # images looked at
     sizes: dict[str, int]  # the most frequent sizes of the sample, `WIDTHxHEIGHT`: images
     modes: dict[str, int]  # Pillow modes of the sample: images
-    ignored: int  # files that are no images by their names
-    problems: list[str]  # sentences about what may surprise
+    range: Range
+    ignored: int  # what is left out
+    left_out: list[LeftOut]  # the first hundred of it
+    notes: list[str]  # sentences about what was understood
+    problems: list[str]  # sentences about what needs a look
 
 
 def inspect(source: str, options: Data | None = None) -> Inspection:
@@ -53,20 +89,55 @@ def inspect(source: str, options: Data | None = None) -> Inspection:
     looks = look_at(opened)
     seen = [look for look in looks if not look.problem]
     sizes = Counter(f"{look.width}x{look.height}" for look in seen)
+    order = [split for split in ("train", "validation", "test") if split in opened.given_splits]
+    found = [look.values for look in seen if look.values is not None]
+    deep = any(is_deep(look.mode) for look in seen)
     return Inspection(
         source=source,
         kind=name.kind,
         images=opened.total,
         classes=list(opened.class_names),
         domains=list(opened.domain_names),
+        attributes=[],
         captions=opened.has_captions,
-        splits=[split for split in ("train", "validation", "test") if split in opened.given_splits],
+        splits=order,
+        split_counts={split: opened.split_counts[split] for split in order if split in opened.split_counts},
         channels="grey" if channels_of(looks) == 1 else "rgb",
         sample=len(looks),
         sizes=dict(sizes.most_common(SHOWN_SIZES)),
         modes=dict(Counter(look.mode for look in seen).most_common()),
+        range=Range(
+            found=(min(low for low, _ in found), max(high for _, high in found)) if found else None,
+            used=(0, white_of(looks) if deep else 255),
+        ),
         ignored=len(opened.ignored),
-        problems=list(_problems(opened, looks, seen, options)),
+        left_out=[LeftOut(path=path, reason=reason) for path, reason in opened.ignored[:LISTED]],
+        notes=[*understood(opened, looks, options), _coverage(opened, looks)],
+        problems=[*opened.doubts, *_problems(opened, looks, seen, options)],
+    )
+
+
+def understood(source: Source, looks: list[Look], options: Data) -> Iterator[str]:
+    """What was understood of a source, and how its images will be, in sentences."""
+    yield from source.notes
+    seen = [look for look in looks if not look.problem]
+    deep = [look.values[1] for look in seen if look.values and is_deep(look.mode)]
+    if deep:
+        yield white_note(max(deep), white_of(looks))
+    transparent = sum(look.transparent for look in seen)
+    if transparent:
+        yield f"{transparent} of {len(seen)} images looked at have transparency, which becomes white"
+    sides = sorted(min(look.width, look.height) for look in seen)
+    if sides and sides[len(sides) // 2] >= LARGE * options.size:
+        middle = sorted(seen, key=lambda look: min(look.width, look.height))[len(seen) // 2]
+        yield f"large images (half of them {middle.width}x{middle.height} or more) become {options.size}x{options.size}"
+
+
+def _coverage(source: Source, looks: list[Look]) -> str:
+    """Which figures saw every image, and which a sample."""
+    return (
+        f"images, classes, domains, captions, splits and what is left out are of all {source.total}; channels, sizes, "
+        f"modes and range are of {len(looks)} looked at"
     )
 
 
@@ -87,10 +158,15 @@ def _problems(source: Source, looks: list[Look], seen: list[Look], options: Data
     if oblong:
         what = "lose their edges (data.fit=pad keeps them)" if options.fit == "crop" else "get black borders"
         yield f"{oblong} of {len(seen)} images looked at are not square and {what}"
+    bright = max((look.values[1] for look in seen if look.values and not is_deep(look.mode)), default=255)
+    if DARK >= bright > 1 or (bright == 1 and all(look.mode not in ("1", "F") for look in seen)):
+        yield f"the values of the images looked at end at {bright:g} of 255: they are nearly black; scale them first"
     if len({look.grey for look in seen}) == 2:
         yield "some images are grey and some in colour: all become RGB, unless data.channels=grey"
     if source.ignored:
-        yield f"{len(source.ignored)} files are no images by their names and are left out: {source.ignored[0][0]}, ..."
+        reasons = Counter(reason for _, reason in source.ignored)
+        first = source.ignored[0][0]
+        yield f"{len(source.ignored)} are left out ({', '.join(reasons)}): {first}{', ...' * (len(source.ignored) > 1)}"
 
 
 @dataclass(frozen=True)
@@ -101,6 +177,8 @@ class Look:
     width: int = 0
     height: int = 0
     grey: bool = False
+    transparent: bool = False
+    values: tuple[float, float] | None = None  # the least and the largest; None where it was not decoded
     problem: str = ""  # why it cannot be opened; everything else is unknown then
 
 
@@ -108,15 +186,27 @@ def look_at(source: Source, count: int = SAMPLE_IMAGES) -> list[Look]:
     """About `count` images spread over the source; RunError where it cannot be read."""
     with reading(source.name), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about doubtful image files: importing them gives a reason
-        return [_look(item) for item in source.sample(count)]
+        return [_look(item, number < RANGED_IMAGES) for number, item in enumerate(source.sample(count))]
 
 
-def _look(item: Item) -> Look:
+def _look(item: Item, with_values: bool) -> Look:
     try:
         with open_image(item) as image:
-            return Look(image.mode, image.width, image.height, is_grey(image))
+            look = Look(image.mode, image.width, image.height, is_grey(image), image.has_transparency_data)
+            if not with_values and not is_deep(image.mode):
+                return look
+            extremes = image.getextrema()
+            bands = [extremes] if isinstance(extremes[0], int | float) else extremes
+            values = min(low for low, _ in bands), max(high for _, high in bands)
+            return replace(look, values=values)
     except Exception as error:  # decoders raise nearly anything on damaged input
         return Look(problem=reason_of(error))
+
+
+def white_of(looks: list[Look]) -> int:
+    """What becomes white in images of more than 8 bits: the end of the least number of bits that holds all values."""
+    highest = max((look.values[1] for look in looks if look.values and is_deep(look.mode)), default=DEEP_WHITE)
+    return next((white for white in WHITES if highest <= white), DEEP_WHITE)
 
 
 def channels_of(looks: list[Look]) -> int:

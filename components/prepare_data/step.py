@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from components.prepare_data.decoding import Target
-from components.prepare_data.inspection import channels_of, look_at
+from components.prepare_data.inspection import channels_of, look_at, understood, white_of
 from components.prepare_data.sources import parse_source
 from components.prepare_data.sources.base import Source
 from components.prepare_data.splits import DUPLICATES_FILE
@@ -79,8 +79,11 @@ def run(request: Request, stage: Stage) -> Result:
 
 
 def _build(source: Source, options: Data, folder: Path, stage: Stage) -> Import:
-    channels = {"grey": 1, "rgb": 3}.get(options.channels) or channels_of(look_at(source))
-    target = Target(options.size, channels, options.resize, options.fit)
+    looks = look_at(source)
+    channels = {"grey": 1, "rgb": 3}.get(options.channels) or channels_of(looks)
+    target = Target(options.size, channels, options.resize, options.fit, white_of(looks))
+    for note in (*understood(source, looks, options), *source.doubts):
+        stage.note(note)
     total = min(source.total, options.max_images or source.total)
     with stage.progress("importing images", total) as bar:
         started = time.monotonic()
@@ -152,6 +155,8 @@ def _summary(built: Import) -> dict[str, Any]:
         "words": len(metadata.words),
         "bad": built.bad,
         "ignored": len(built.source.ignored),
+        "notes": [*built.source.notes],
+        "doubts": [*built.source.doubts],
         "colour_made_grey": built.coloured,
         "duplicates": {
             "within_splits": built.duplicates - built.leaks,

@@ -37,11 +37,16 @@ def _classes(text: str, num: int, names: Sequence[str]) -> Tensor:
         raise RequestError("--labels: this generator was trained without classes; leave the option out")
     positions = {name: position for position, name in enumerate(names)}
     chosen = []
-    for word in (part.strip() for part in text.split(",")):
-        if word in positions:
-            chosen.append(positions[word])
-        elif word.isdigit() and int(word) < len(names):
-            chosen.append(int(word))
+    parts = [part.strip() for part in text.split(",")]
+    while parts:
+        # Names may have commas in them: the longest run of parts that is one is it.
+        runs = ((", ".join(parts[:end]), ",".join(parts[:end]), end) for end in range(len(parts), 0, -1))
+        found = next(((name, end) for *forms, end in runs for name in forms if name in positions), None)
+        if found:
+            chosen.append(positions[found[0]])
+            parts = parts[found[1] :]
+        elif parts[0].isdigit() and int(parts[0]) < len(names):
+            chosen.append(int(parts.pop(0)))
         else:
-            raise unknown_name("class", word, names)
+            raise unknown_name("class", parts[0], names)
     return torch.tensor([chosen[index % len(chosen)] for index in range(num)])

@@ -126,14 +126,20 @@ def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
         yield "domains", _class_text(found.domains)
     if found.captions:
         yield "captions", "yes"
-    yield "splits", ", ".join(found.splits) or "none given: decided at import"
+    given = [f"{split} {found.split_counts[split]}" if split in found.split_counts else split for split in found.splits]
+    yield "splits", ", ".join(given) or "none given: decided at import"
     yield "channels", found.channels
     yield "sizes", _counts(found.sizes, found.sample)
     yield "modes", _counts(found.modes, found.sample)
+    if found.range.found:
+        low, high = found.range.found
+        yield "values", f"{low:g} to {high:g}; {found.range.used[1]:g} becomes white"
     if found.ignored:
-        yield "ignored", f"{found.ignored} files that are no images by their names"
+        yield "left out", f"{found.ignored}: {found.left_out[0].path} ({found.left_out[0].reason})"
+    for note in found.notes:
+        yield "note", note
     for problem in found.problems:
-        yield "note", problem
+        yield "look at", problem
     yield "recipe", f"{LABELLED_DEFAULT if found.classes else UNLABELLED_DEFAULT}, unless --recipe names another"
 
 

@@ -11,13 +11,13 @@ import os
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gan_models.errors import RequestError, RunError, nearest
 
@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
 """What data sets call their splits: our name."""
+LEFTOVERS = frozenset({"@eaDir", "__MACOSX", "#recycle", "#snapshot", "$RECYCLE.BIN", "System Volume Information"})
+"""Folders that storage and operating systems put beside people's files: thumbnails, waste, copies."""
 BATCH_ITEMS = 256
 BATCH_BYTES = 2 << 20
 
@@ -72,8 +74,14 @@ class Source(ABC):
     """The splits that the source itself decides, under our names."""
     most_items: int = BATCH_ITEMS
     """Of a batch."""
+    split_counts: Mapping[str, int] = {}
+    """Images, good or bad, of each split that the source itself decides, where that is known before they are read."""
     ignored: Sequence[tuple[str, str]] = ()
     """(path, reason) of what lies there and does not claim to be an image."""
+    notes: Sequence[str] = ()
+    """What was understood of it, in sentences."""
+    doubts: Sequence[str] = ()
+    """What may not be as somebody thinks, in sentences: labels that are not read, folders that look like something."""
 
     @abstractmethod
     def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
@@ -302,25 +310,59 @@ def releases(packages: Iterable[str], name: SourceName) -> str:
     return "_".join(known)
 
 
+class Tree(NamedTuple):
+    """What lies below a folder, by paths relative to it, sorted."""
+
+    files: list[str]
+    left_out: list[tuple[str, str]]
+    """(path, reason) of folders that were not walked."""
+
+
 def files_below(root: Path) -> list[str]:
-    """Relative paths of all files below, sorted, without hidden ones, links followed; RequestError: unreadable."""
-    return sorted(_files_below(root, "", frozenset()))
+    """Relative paths of all files below, as in `tree_below`."""
+    return tree_below(root).files
 
 
-def _files_below(root: Path, relative: str, above: frozenset[str]) -> Iterator[str]:
+def tree_below(root: Path) -> Tree:
+    """All files below, without hidden ones and leftovers of systems; RequestError: unreadable.
+
+    Links are followed, but each real folder is walked once: where it lies itself, else by the first link to it.
+    """
+    tree, links = Tree([], []), [""]
+    walked: set[tuple[int, int]] = set()
+    while links:  # links to folders wait until all real ones are known
+        later: list[str] = []
+        for relative in sorted(links):
+            if not _walk(root, relative, walked, tree, later):
+                tree.left_out.append((relative.rstrip("/"), "links to a folder that is read already"))
+        links = later
+    tree.files.sort()
+    tree.left_out.sort()
+    return tree
+
+
+def _walk(root: Path, relative: str, walked: set[tuple[int, int]], tree: Tree, links: list[str]) -> bool:
+    """Adds a folder and the real ones below it to the tree, links in them to `links`; False where it was there."""
     folder = root / relative
-    real = os.path.realpath(folder)
-    if real in above:  # a link back to a folder that holds it
-        return
     try:
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in walked:
+            return False
+        walked.add((status.st_dev, status.st_ino))
         entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
     except OSError as error:
         raise RequestError(f"cannot read the folder {folder}: {error.strerror}") from error
     for entry in entries:
-        if entry.is_dir():
-            yield from _files_below(root, f"{relative}{entry.name}/", above | {real})
+        path = f"{relative}{entry.name}"
+        if entry.is_dir() and entry.name in LEFTOVERS:
+            tree.left_out.append((path, "a leftover of a storage system, by its name"))
+        elif entry.is_dir() and entry.is_symlink():
+            links.append(f"{path}/")
+        elif entry.is_dir():
+            _walk(root, f"{path}/", walked, tree, links)
         elif entry.is_file() or entry.is_symlink():  # sockets, pipes and devices are not data
-            yield f"{relative}{entry.name}"
+            tree.files.append(path)
+    return True
 
 
 def printable(path: str) -> str:

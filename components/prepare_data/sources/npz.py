@@ -17,6 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 from PIL import Image
 
+from components.prepare_data.decoding import WHITES, white_note
 from components.prepare_data.sources.base import BATCH_BYTES, SPLIT_NAMES, Batch, Source, rows_within
 from gan_models.errors import RequestError
 
@@ -60,6 +61,7 @@ class NpzSource(Source):
         if self.total == 0:
             raise RequestError(f"{path} holds no images: its array {self._parts[0].images!r} is empty")
         self.given_splits = frozenset(part.split for part in self._parts if part.split)
+        self.split_counts = {part.split: part.shape[0] for part in self._parts if part.split}
         if self.given_splits and "train" not in self.given_splits:
             raise RequestError(f"{path} holds {' and '.join(sorted(self.given_splits))} images but none for training")
 
@@ -79,6 +81,10 @@ class NpzSource(Source):
                 f"{self._path} has no array 'images', 'x' or 'arr_0': its arrays are {', '.join(names) or 'none'}; "
                 "rename the one that holds the images"
             )
+        if unused := sorted(set(names) - {name for images, labels, _ in found for name in (images, labels)}):
+            self.doubts = [
+                f"the arrays {', '.join(unused)} are left out: labels are read from 'labels', 'y' or 'y_train'"
+            ]
         return [self._part(archive, *entry) for entry in found]
 
     def _part(self, archive: zipfile.ZipFile, images: str, labels: str, split: str | None) -> Part:
@@ -113,7 +119,9 @@ class NpzSource(Source):
         elif low >= -1 and high <= 1 and floats:
             lowest, unit = -1.0, 127.5
         elif low >= 0 and high <= 65535 and not floats and (high > 255 or kinds == {np.dtype(np.uint16)}):
-            unit = 1 / 257
+            white = next(each for each in WHITES if high <= each)
+            unit = 255 / white
+            self.notes = [*self.notes, white_note(high, white)]
         elif not (low >= 0 and high <= 255):  # also of NaN
             raise RequestError(
                 f"{self._path}: image values from {low:g} to {high:g}: scale them to 0..255, or floats to [0, 1] or "

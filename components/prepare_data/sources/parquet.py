@@ -6,8 +6,10 @@ optional `caption` (or `text`) and `domain`, strings; optional `split`. Class na
 Without a `split` column, files named `train...`, `validation...` or `test...` in a folder are those splits.
 """
 
+import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,12 +40,14 @@ class ParquetSource(Source):
         if not self._files:
             raise RequestError(f"folder {root} holds no .parquet files")
         self._rows: list[int] = []
+        self._named: list[tuple[str, ...]] = []  # class names, by file
         self._groups: list[int] = []
         for file in self._files:
             with _open(file) as parquet:
                 if not self._rows:
                     self._read_schema(parquet)
                 self._check_schema(file, parquet.schema_arrow)
+                self._named.append(_class_names(parquet.schema_arrow.metadata or {}, parquet.metadata.metadata or {}))
                 self._rows.append(parquet.metadata.num_rows)
                 self._groups.append(parquet.num_row_groups)
         self.total = sum(self._rows)
@@ -51,7 +55,9 @@ class ParquetSource(Source):
             raise RequestError(f"{root} holds no images: it has no rows")
         # A single file was picked by the user, whatever its name: all of it is wanted.
         self._file_splits = [_split_of_file(file, root) if root.is_dir() else None for file in self._files]
+        self.notes, self.doubts = [], list(self._doubts())
         self._read_classes()
+        self._file_labels = [self._labels_in(index) for index in range(len(self._files))]
         self._read_splits()
         self.domain_names = tuple(sorted(self._values(self._domain))) if self._domain else ()
         self.has_captions = bool(self._caption)
@@ -72,6 +78,7 @@ class ParquetSource(Source):
         known = (self._image, self._label, self._caption, self._domain, self._split)
         self._columns = [name for name in known if name]
         self._names = _class_names(schema.metadata or {}, parquet.metadata.metadata or {})
+        self._others = [name for name in schema.names if name not in known]
 
     def _check_schema(self, file: Path, schema: pa.Schema) -> None:
         """That a file has the columns of the first one, in types that can be used."""
@@ -106,8 +113,33 @@ class ParquetSource(Source):
             self.class_names = tuple(str(name) for name in names)
             self._labels = {name: label for label, name in enumerate(names)}
 
+    def _labels_in(self, index: int) -> dict[Any, int]:
+        """The label of each value in a file: files may have their classes in another order than the first."""
+        names = self._named[index]
+        by_number = self._labels and all(isinstance(value, int) for value in self._labels)
+        if not by_number or not names or names == self._names or not self._names:
+            return self._labels
+        if set(names) != set(self._names):
+            raise RequestError(
+                f"{self._files[index]} has the classes {', '.join(names)}, {self._files[0].name} has "
+                f"{', '.join(self._names)}: numbers would stand for other classes; import them apart, or rename"
+            )
+        self.notes = [*self.notes, f"{self._files[index].name} has its classes in another order: labels go by name"]
+        return {number: self._names.index(name) for number, name in enumerate(names)}
+
+    def _doubts(self) -> Iterator[str]:
+        if self._others:
+            yield (
+                f"the columns {', '.join(self._others)} are left out: labels are read from 'label', captions from "
+                f"{' or '.join(map(repr, CAPTION_COLUMNS))}, domains from 'domain'"
+            )
+        without = [file.name for file, split in zip(self._files, self._file_splits, strict=True) if split is None]
+        if not self._split and 0 < len(without) < len(self._files):
+            yield f"{', '.join(without[:3])} belong to no split by their names: their images are divided among all"
+
     def _read_splits(self) -> None:
-        values = self._values(self._split) if self._split else set()
+        counts = self._counts(self._split) if self._split else Counter()
+        values = set(counts)
         unknown = sorted(value for value in values if value.lower() not in SPLIT_NAMES)
         if unknown:
             raise RequestError(
@@ -118,15 +150,28 @@ class ParquetSource(Source):
         if splits and "train" not in splits and (self._split or all(self._file_splits)):
             raise RequestError(f"{self._root} holds {' and '.join(sorted(splits))} images but none for training")
         self.given_splits = frozenset(splits)
+        by_split: Counter[str] = Counter()
+        for value, count in counts.items():
+            by_split[SPLIT_NAMES[value.lower()]] += count
+        for split, rows in zip(self._file_splits, self._rows, strict=True):
+            if split and not counts:
+                by_split[split] += rows
+        self.split_counts = by_split
 
     def _values(self, column: str) -> set[Any]:
         """The distinct values of one column, without nulls, over all files."""
-        found: set[Any] = set()
+        return set(self._counts(column))
+
+    def _counts(self, column: str) -> Counter[Any]:
+        """How often each value stands in one column, without nulls, over all files."""
+        found: Counter[Any] = Counter()
         for file in self._files:
             with _open(file) as parquet:
                 for batch in parquet.iter_batches(batch_size=1 << 16, columns=[column]):
-                    found.update(pc.unique(batch.column(0)).to_pylist())
-        return found - {None}
+                    for each in pc.value_counts(batch.column(0)).to_pylist():
+                        found[each["values"]] += each["counts"]
+        del found[None]
+        return found
 
     def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
         wanted = np.arange(self.total) if rows is None else np.asarray(rows, np.int64)
@@ -171,7 +216,8 @@ class ParquetSource(Source):
         labels: list[int | None] = [None] * len(records)
         splits = [self._file_splits[index]] * len(records)
         if self._label:
-            labels = [self._labels.get(value) for value in records.column(self._label).to_pylist()]
+            known = self._file_labels[index]
+            labels = [known.get(value) for value in records.column(self._label).to_pylist()]
         if self._split:
             splits = [SPLIT_NAMES.get((value or "").lower()) for value in records.column(self._split).to_pylist()]
         captions = records.column(self._caption).to_pylist() if self._caption else []
@@ -198,6 +244,43 @@ class ParquetSource(Source):
         if file is not None and file.is_file() and file.is_relative_to(self._root.resolve()):
             return str(file)
         return BadImageError("the row holds no image bytes")
+
+
+def version_beside(file: Path) -> str:
+    """Changes when a file does that a row without bytes points to; "" where no row does. No image is opened."""
+    digest, found = hashlib.sha256(), False
+    with _open(file) as parquet:
+        schema = parquet.schema_arrow
+        image = next((name for name in IMAGE_COLUMNS if name in schema.names), "")
+        kind = schema.field(image).type if image else None
+        if kind is None or not pa.types.is_struct(kind) or kind.get_field_index("path") < 0:
+            return ""
+        for group in _groups_without_bytes(parquet, image):
+            table = parquet.read_row_group(group, columns=[f"{image}.path"], use_threads=False)
+            for path in pc.struct_field(table.column(0), "path").to_pylist():
+                found = True
+                digest.update(f"{path}\0{_status(file.parent, path)}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()[:16] if found else ""
+
+
+def _groups_without_bytes(parquet: pq.ParquetFile, image: str) -> Iterator[int]:
+    """Row groups in which the bytes of some images are null, as far as the file's own statistics tell."""
+    for group in range(parquet.num_row_groups):
+        known = parquet.metadata.row_group(group)
+        for place in range(known.num_columns):
+            column = known.column(place)
+            if column.path_in_schema == f"{image}.bytes":
+                statistics = column.statistics
+                if statistics is None or not statistics.has_null_count or statistics.null_count:
+                    yield group
+
+
+def _status(folder: Path, path: str | None) -> str:
+    try:
+        status = (folder / (path or "")).stat()
+        return f"{status.st_size} {status.st_mtime_ns}"
+    except (OSError, ValueError):
+        return "absent"
 
 
 def _open(file: Path) -> pq.ParquetFile:

@@ -3,7 +3,10 @@
 `cat/1.png` is of class cat; `train/cat/1.png` also brings its split.
 """
 
-from collections.abc import Sequence
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from components.prepare_data.sources.base import (
@@ -13,8 +16,8 @@ from components.prepare_data.sources.base import (
     RowSource,
     Source,
     SourceName,
-    files_below,
     printable,
+    tree_below,
 )
 from gan_models.errors import RequestError
 
@@ -26,14 +29,18 @@ SIDECARS = frozenset(
         *("csv", "tsv", "parquet", "npy", "npz", "mat", "pkl", "zip", "tar", "gz", "py", "ipynb"),
     )
 )
+TABLES = frozenset({".csv", ".tsv", ".jsonl"})
+LABELS_FILE = "dataset.json"
+DOMAIN_FOLDER = re.compile(rf"({'|'.join(SPLIT_NAMES)})[_-]?[AB]", re.IGNORECASE)
 
 
 class FolderSource(RowSource):
     """All image files below a folder, in the order of their paths.
 
-    Folders `train`, `val` (`valid`, `validation`) and `test` at the top are splits when nothing else lies there and
-    `train` is among them. Below that, two or more sub-folders are classes, in alphabetical order; images with no
-    sub-folder, or in a single one, are unlabelled.
+    Folders `train`, `val` (`valid`, `validation`, `dev`) and `test` at the top are splits when no other folder lies
+    there, or when there are two at least; other folders are left out then. Below that, two or more sub-folders are
+    classes, in alphabetical order; images with no sub-folder, or in a single one, are unlabelled. `dataset.json` of
+    StyleGAN's tools says the classes in their place.
 
     Raises:
         RequestError: no image files, validation or test images without any for training.
@@ -43,17 +50,40 @@ class FolderSource(RowSource):
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        files = files_below(root)
+        files, left_out = tree_below(root)
         images = [file for file in files if Path(file).suffix.lower() not in SIDECARS]
-        self.ignored = [(printable(file), "not an image, by its name") for file in sorted(set(files) - set(images))]
+        self.ignored = [(printable(path), reason) for path, reason in left_out]
+        self.ignored += [(printable(file), "not an image, by its name") for file in sorted(set(files) - set(images))]
         if not images:
             there = f"{len(files)} other files" if files else "no files"
             raise RequestError(f"folder {root} holds no images ({there}): give the folder that contains them")
-        self._splits = _split_folders(root, {_first(file) for file in images} - {""})
+        self.notes, self.doubts = [], [*_sidecar_doubts(files, images)]
+        top = {_first(file) for file in images} - {""}
+        self._splits = _split_folders(root, top)
+        if beside := sorted(top - set(self._splits)) if self._splits else []:
+            self.notes.append(
+                f"{' and '.join(sorted(self._splits))} are splits; {', '.join(beside)} beside them is left out"
+            )
+            self.ignored += [
+                (printable(file), "beside the folders of the splits") for file in images if _first(file) in beside
+            ]
+            images = [file for file in images if _first(file) not in beside]
+        elif not self._splits:
+            self.doubts += _doubts_of_folders(top)
         self._depth = 1 if self._splits else 0
         self.given_splits = frozenset(self._splits.values())
         self._files = images
         self.total = len(images)
+        if self._splits:
+            self.split_counts = Counter(
+                split for file in images if (split := self._splits.get(_first(file))) is not None
+            )
+        self._given = _labels_of_stylegan(root) if LABELS_FILE in files else None
+        if self._given is not None:
+            self.class_names = tuple(map(str, sorted(set(self._given.values()))))
+            self._labels = {name: label for label, name in enumerate(self.class_names)}
+            self.notes.append(f"labels are those of {LABELS_FILE}, so folders are no classes")
+            return
         classes = {name for name in map(self._folder_of, images) if name}
         self.class_names = tuple(sorted(classes)) if len(classes) > 1 else ()
         self._labels = {name: label for label, name in enumerate(self.class_names)}
@@ -63,26 +93,75 @@ class FolderSource(RowSource):
         parts = file.split("/")
         return printable(parts[self._depth]) if len(parts) > self._depth + 1 else ""
 
+    def _label_of(self, file: str) -> int | None:
+        if self._given is not None:
+            return self._labels.get(str(self._given.get(file)))
+        return self._labels.get(self._folder_of(file))
+
     def batch(self, rows: Sequence[int]) -> Batch:
         files = [self._files[row] for row in rows]
         return Batch(
             items=[str(self._root / file) for file in files],
             paths=[printable(file) for file in files],
-            labels=[self._labels.get(self._folder_of(file)) for file in files],
+            labels=[self._label_of(file) for file in files],
             splits=[self._splits.get(_first(file)) for file in files],
         )
 
 
 def _split_folders(root: Path, top: set[str]) -> dict[str, str]:
-    """Folder name -> split, when all folders at the top are named after splits; else nothing."""
-    if not top or any(name.lower() not in SPLIT_NAMES for name in top):
+    """Folder name -> split, when the folders at the top are named after splits, two at least where others are beside.
+
+    A folder called `train` among others may be a class of trains.
+    """
+    splits = {name: SPLIT_NAMES[name.lower()] for name in top if name.lower() in SPLIT_NAMES}
+    if not splits or (len(splits) < len(top) and len(set(splits.values())) < 2):
         return {}
-    splits = {name: SPLIT_NAMES[name.lower()] for name in top}
     if "train" not in splits.values():
         raise RequestError(
-            f"folder {root} holds {' and '.join(sorted(top))} images but none in a train folder: add one"
+            f"folder {root} holds {' and '.join(sorted(splits))} images but none in a train folder: add one"
         )
     return splits
+
+
+def _doubts_of_folders(top: set[str]) -> Iterator[str]:
+    """What folders that become classes may be instead."""
+    pairs = sorted(name for name in top if DOMAIN_FOLDER.fullmatch(name))
+    if len(pairs) > 1:
+        yield (
+            f"the folders {', '.join(pairs)} become classes: two domains with splits, as their names say, are read "
+            "from Parquet with columns `domain` and `split`"
+        )
+    named = sorted(name for name in top if name.lower() in SPLIT_NAMES)
+    if named:
+        yield f"the folder {', '.join(named)} beside others becomes a class: as a split it needs a second one beside it"
+
+
+def _sidecar_doubts(files: Sequence[str], images: Sequence[str]) -> Iterator[str]:
+    """Files that may say something of the images, which is not read."""
+    tables = [file for file in files if Path(file).suffix.lower() in TABLES or Path(file).name.startswith("list_attr")]
+    if tables:
+        yield f"{_some(tables)}: what is written there of the images (labels, attributes, captions) is not read"
+    stems = {file.rpartition(".")[0] for file in images}
+    texts = [file for file in files if file.endswith(".txt") and file.removesuffix(".txt") in stems]
+    if texts:
+        yield f"{len(texts)} text files are called as images are: captions in files beside images are not read"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(map(printable, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _labels_of_stylegan(root: Path) -> dict[str, int] | None:
+    """What `dataset.json` of StyleGAN's tools says of each image: its class; None where it gives no classes."""
+    try:
+        pairs = json.loads((root / LABELS_FILE).read_text(encoding="utf-8"))["labels"]
+        return None if pairs is None else {str(path): int(label) for path, label in pairs}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise RequestError(
+            f"{root / LABELS_FILE} is not what StyleGAN's tools write ({reason}): expected labels: [[path, class], "
+            "...]; correct it, or move it away"
+        ) from None
 
 
 def _first(file: str) -> str:
@@ -106,6 +185,13 @@ class _Parquet(PathKind):
 
     def recognises(self, path: Path) -> bool:
         return super().recognises(path) or (path.is_dir() and any(path.glob("*.parquet")))
+
+    def version(self, name: SourceName) -> str:
+        from components.prepare_data.sources.parquet import version_beside
+
+        path = self.existing(name)
+        beside = version_beside(path) if path.is_file() else ""  # of a folder, all files below count as it is
+        return super().version(name) + (f"-{beside}" if beside else "")
 
     def open(self, name: SourceName) -> Source:
         from components.prepare_data.sources.parquet import ParquetSource

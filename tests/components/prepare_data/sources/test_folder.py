@@ -1,5 +1,6 @@
 """Folders: sub-folders are classes, train/val/test at the top are splits."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def test_flat_folder_and_a_single_sub_folder_are_unlabelled(folder: Folder, plac
     assert {label for _, label, _ in rows(source)} == {None}
 
 
-@pytest.mark.parametrize("validation", ["val", "valid", "Validation"])
+@pytest.mark.parametrize("validation", ["val", "valid", "Validation", "dev"])
 def test_splits_at_the_top_are_honoured(folder: Folder, validation: str) -> None:
     folder("train/cat", range(2))
     folder("train/dog", range(2, 4))
@@ -94,3 +95,51 @@ def test_some_rows_only(folder: Folder) -> None:
     source = FolderSource(folder("", range(6)))
     (batch,) = source.batches([1, 4], 10)
     assert batch.paths == ["0001.png", "0004.png"]
+
+
+def test_a_folder_beside_the_splits_is_left_out_and_named(folder: Folder) -> None:
+    """It turned the splits into classes: what was held out was trained on."""
+    folder("train/cat", range(2))
+    folder("train/dog", range(2, 4))
+    folder("masks", range(6, 9))
+    source = FolderSource(folder("test/cat", range(4, 6)))
+    assert source.class_names == ("cat", "dog")
+    assert source.split_counts == {"train": 4, "test": 2}
+    assert source.notes == ["test and train are splits; masks beside them is left out"]
+    assert ("masks/0006.png", "beside the folders of the splits") in source.ignored
+    assert source.total == 6
+
+
+def test_a_class_of_trains_is_a_class_and_that_is_said(folder: Folder) -> None:
+    folder("train", range(2))
+    source = FolderSource(folder("plane", range(2, 4)))
+    assert source.class_names == ("plane", "train")
+    assert ["the folder train beside others becomes a class" in doubt for doubt in source.doubts] == [True]
+
+
+def test_what_may_hold_labels_or_captions_or_domains_is_said(folder: Folder) -> None:
+    for name in ("trainA", "trainB", "testA"):
+        root = folder(name, range(2))
+    (root / "metadata.csv").write_text("file_name,label")
+    for name in ("0000", "0001"):
+        (root / f"trainA/{name}.txt").write_text("a cat")
+    tables, texts, domains = FolderSource(root).doubts
+    assert tables.startswith("metadata.csv: what is written there of the images")
+    assert texts.startswith("2 text files are called as images are")
+    assert domains.startswith("the folders testA, trainA, trainB become classes: two domains")
+
+
+def test_the_labels_of_stylegan_s_tools_are_read_and_its_folders_are_no_classes(folder: Folder) -> None:
+    for number in range(3):
+        root = folder(f"{number:05d}", range(2))
+    labels = [[f"{number:05d}/{image:04d}.png", image] for number in range(3) for image in range(2)]
+    (root / "dataset.json").write_text(json.dumps({"labels": labels}))
+    source = FolderSource(root)
+    assert source.class_names == ("0", "1")
+    assert [label for _, label, _ in rows(source)] == [0, 1] * 3
+    (root / "dataset.json").write_text(json.dumps({"labels": None}))
+    assert FolderSource(root).class_names == ("00000", "00001", "00002")
+    for wrong in ("[", "{}", '{"labels": [["a.png", "cat"]]}', "[" * 100_000):
+        (root / "dataset.json").write_text(wrong)
+        with pytest.raises(RequestError, match="is not what StyleGAN's tools write"):
+            FolderSource(root)

@@ -132,8 +132,8 @@ def test_split_column(write: Write) -> None:
 
 
 def test_unknown_split(write: Write) -> None:
-    with pytest.raises(RequestError, match="column 'split' holds 'dev'; known are train"):
-        ParquetSource(write(split=["train", "dev", "dev", "train", "train"]))
+    with pytest.raises(RequestError, match="column 'split' holds 'holdout'; known are train"):
+        ParquetSource(write(split=["train", "holdout", "dev", "train", "train"]))
 
 
 def test_splits_without_training_images(write: Write) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from components.prepare_data.sources import parse_source, toys_with
-from components.prepare_data.sources.base import files_below
+from components.prepare_data.sources.base import tree_below
 from components.prepare_data.sources.torchvision import CATALOGUE
 from gan_models.errors import RequestError
 
@@ -169,7 +169,31 @@ def test_listing_follows_links_but_not_in_circles(tmp_path: Path) -> None:
     (tmp_path / "real/b/loop").symlink_to(tmp_path)
     (tmp_path / "broken.png").symlink_to(tmp_path / "gone")
     os.mkfifo(tmp_path / "pipe")
-    assert files_below(tmp_path) == ["broken.png", "linked/b/1.png", "real/b/1.png"]
+    tree = tree_below(tmp_path)
+    assert tree.files == ["broken.png", "real/b/1.png"]  # each real folder once, where it lies itself
+    assert tree.left_out == [
+        ("linked", "links to a folder that is read already"),
+        ("real/b/loop", "links to a folder that is read already"),
+    ]
+
+
+def test_a_link_out_of_the_folder_is_followed_and_a_maze_is_walked_once(tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / f"data/f{number}").mkdir(parents=True)
+        (tmp_path / f"data/f{number}/{number}.png").touch()
+        for other in range(12):
+            (tmp_path / f"data/f{number}/to{other}").symlink_to(f"../f{other}")
+    (tmp_path / "elsewhere/deep").mkdir(parents=True)
+    (tmp_path / "elsewhere/deep/x.png").touch()
+    (tmp_path / "data/f3/@eaDir").mkdir()
+    (tmp_path / "data/f3/@eaDir/thumb.jpg").touch()
+    for name in ("z", "y"):
+        (tmp_path / "data" / name).symlink_to(tmp_path / "elsewhere")
+    tree = tree_below(tmp_path / "data")
+    assert len(tree.files) == 13
+    assert "y/deep/x.png" in tree.files
+    assert len(tree.left_out) == 12 * 12 + 2
+    assert ("f3/@eaDir", "a leftover of a storage system, by its name") in tree.left_out
 
 
 def test_names_are_known_without_heavy_imports() -> None:
