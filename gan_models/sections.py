@@ -19,9 +19,9 @@ Form = TypeVar("Form", bound="Section")
 
 
 class Section(BaseModel):
-    """Base of all sections: immutable, and an unknown key is an error."""
+    """Base of all sections: immutable; an unknown key is an error, and so is a number that is not finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def by_tag(tag: str, *forms: type[Form]) -> dict[str, type[Form]]:

@@ -19,6 +19,12 @@ class Hook(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         type(self).got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         self.send_response(type(self).answers.pop(0) if type(self).answers else 200)
+        self.send_header("Location", "/elsewhere")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        """Where a redirect leads: a POST that came here as a GET has lost what it told."""
+        self.send_response(200)
         self.end_headers()
 
     def log_message(self, *_: object) -> None: ...

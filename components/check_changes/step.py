@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from components.artifacts import Champion, Outcome, clear_outcome
+from components.markdown import plain
 from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.champions import Lineage
@@ -39,7 +40,7 @@ def run(request: Request, stage: Stage) -> Result:
     stage.note(result.sentence)
     stage.set_tags({"train": str(result.train).lower(), "reason": result.sentence})
     if not result.train:
-        stage.headline({}, f"**Retraining** {result.sentence}", {"gan_pipeline.decision": "unchanged"})
+        stage.headline({}, f"**Retraining** {plain(result.sentence)}", {"gan_pipeline.decision": "unchanged"})
         Outcome(
             run_id=stage.context.run_id,
             decision="unchanged",

@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 
 from components.evaluate_gan.findings import Findings, Reading
+from components.markdown import plain
 from gan_models.metrics.scores import METRICS
 
 _STYLE = (
@@ -20,15 +21,16 @@ Table = list[list[str]]  # a heading, then the lines
 
 def markdown(title: str, findings: Findings, pictures: Mapping[str, str]) -> str:
     """The report as Markdown; `pictures` are files with what stands under them."""
-    blocks = [f"# {title}", *(part if isinstance(part, str) else _as_markdown(part) for part in _content(findings))]
-    blocks.append("\n".join(f"- {note}" for note in findings.notes))
-    blocks += [f"![{file}]({file})\n\n{caption}" for file, caption in pictures.items()]
+    parts = (plain(part) if isinstance(part, str) else _as_markdown(part) for part in _content(findings))
+    blocks = [f"# {plain(title)}", *parts]
+    blocks.append("\n".join(f"- {plain(note)}" for note in findings.notes))
+    blocks += [f"![{file}]({file})\n\n{plain(caption)}" for file, caption in pictures.items()]
     return "\n\n".join(blocks) + "\n"
 
 
 def short_markdown(findings: Findings) -> str:
     """The table and what it compares: a part of the run's description."""
-    return f"{comparison(findings)}\n\n{_as_markdown(_table(findings))}\n"
+    return f"{plain(comparison(findings))}\n\n{_as_markdown(_table(findings))}\n"
 
 
 def page(title: str, findings: Findings, pictures: Mapping[str, str], folder: Path) -> str:
@@ -160,4 +162,5 @@ def _truncation_table(findings: Findings) -> Table:
 def _as_markdown(table: Table) -> str:
     head, *lines = table
     rule = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *lines))
+    escaped = [[plain(cell) for cell in cells] for cells in (head, *lines)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (escaped[0], rule, *escaped[1:]))

@@ -27,13 +27,23 @@ def post(address: str, message: Mapping[str, object]) -> str:
     return trouble
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect is an answer: followed, a POST would become a GET without what was to be told."""
+
+    def redirect_request(self, *_: object) -> None: ...
+
+
+_opener = urllib.request.build_opener(_NoRedirect)
+
+
 def _post(address: str, message: Mapping[str, object]) -> str:
     try:
         request = urllib.request.Request(address, json.dumps(message).encode(), {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
+        with _opener.open(request, timeout=TIMEOUT_SECONDS):
             return ""
     except urllib.error.HTTPError as error:
-        return f"it answered {error.code}"
+        elsewhere = ", a redirect: give the address that it leads to" if 300 <= error.code < 400 else ""
+        return f"it answered {error.code}{elsewhere}"
     except urllib.error.URLError as error:
         return f"it does not answer ({type(error.reason).__name__})"
     except (OSError, ValueError, HTTPException) as error:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from components.markdown import plain
 from components.prepare_data.decoding import Target
 from components.prepare_data.inspection import channels_of, look_at, understood, white_of
 from components.prepare_data.sources import parse_source
@@ -198,7 +199,7 @@ def _tell(stage: Stage, request: Request, built: Import, result: Result) -> None
     profile = {"image_shape": metadata.image_shape, "classes": metadata.num_classes, "splits": result.splits}
     name = parse_source(metadata.source).short
     stage.log_dataset(name, metadata.fingerprint, metadata.source, profile, "training")
-    stage.headline({}, f"**Data** `{name}`: {'; '.join(notes)}")
+    stage.headline({}, f"**Data** {plain(name)}: {plain('; '.join(notes))}")
 
 
 def _notes(built: Import, result: Result) -> Iterator[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from components.artifacts import Comparison, Exported, Figures, Outcome
+from components.markdown import plain
 from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.backend import champions_of
@@ -66,7 +67,9 @@ def run(request: Request, stage: Stage) -> Outcome:
     stage.log_params({"lineage": lineage, "model": model, "version": number})
     stage.log_metrics(verdict.known)
     tags = {"decision": decision, "model": f"{model} version {number}", "champion": outcome.champion}
-    stage.headline({}, f"**Retraining** {outcome.sentence}", {f"gan_pipeline.{key}": v for key, v in tags.items()})
+    stage.headline(
+        {}, f"**Retraining** {plain(outcome.sentence)}", {f"gan_pipeline.{key}": v for key, v in tags.items()}
+    )
     return outcome
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gan_models.errors import RequestError
 from gan_models.families import FAMILIES
@@ -20,7 +20,16 @@ from gan_models.games import GAMES
 from gan_models.games.adversarial.spec import Adversarial
 from gan_models.games.spec import GameSpec
 from gan_models.regularizers import REGULARIZERS, Regularizer
-from gan_models.sections import NonNegativeFloat, PositiveFloat, PositiveInt, Section, Share, Size, one_of
+from gan_models.sections import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Section,
+    Share,
+    Size,
+    one_of,
+)
 
 if TYPE_CHECKING:
     AnyGenerator = GeneratorSpec
@@ -53,7 +62,7 @@ class Data(Section):
     fit: Literal["crop", "pad"] = Field("crop", description="non-square images become square by centre crop or padding")
     validation: Share = Field(0.1, description="share of the images checkpoints are selected on")
     test: Share = Field(0.1, description="share of the images the reported figures are measured against")
-    split_seed: int = Field(0, description="decides which images are held out")
+    split_seed: NonNegativeInt = Field(0, description="decides which images are held out")
     repeats: Literal["once", "keep"] = Field(
         "once",
         description="of images that are equal pixel by pixel, with the same label, caption and domain: once keeps one; "
@@ -190,11 +199,24 @@ class Evaluation(Section):
     )
 
 
+MODEL_NAME = re.compile(r"(?!\.+$)[^/:\\\x00-\x1f\x7f]{1,200}")
+"""What a registered model may be called: MLflow takes no / and :, and nothing may be a path."""
+
+
+def _is_model_name(name: str) -> str:
+    if not MODEL_NAME.fullmatch(name):
+        raise ValueError("a model's name is up to 200 characters without / : \\ and is not dots alone")
+    return name
+
+
+ModelName = Annotated[str, AfterValidator(_is_model_name)]
+
+
 class Export(Section):
     """What is handed over besides the generator itself."""
 
     samples: PositiveInt = Field(64, description="individual images and rows of samples.parquet")
-    model_name: str | None = Field(None, description="name in the MLflow registry; default: recipe and data")
+    model_name: ModelName | None = Field(None, description="name in the MLflow registry; default: recipe and data")
 
 
 class Recipe(Section):

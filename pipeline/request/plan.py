@@ -19,6 +19,7 @@ from gan_models.metrics.choice import check_evaluation
 from gan_models.metrics.floors import check_floors
 from gan_models.recipes import Recipe, load_recipe, model_document
 from gan_models.recipes.loading import parse_recipe
+from gan_models.recipes.schema import MODEL_NAME
 from pipeline.request.request import Request
 from pipeline.versions import code_version
 
@@ -31,7 +32,6 @@ UNSEEN = "unseen"
 """The version of a source that lies where this machine cannot look: what is cached of it cannot be trusted."""
 _SECTIONS = ("data", "selection", "evaluation", "export")
 """Of a recipe, that are parameters of their own; the others are the model."""
-_MODEL_NAME = re.compile(r"[^/:]+")
 
 
 @dataclass(frozen=True)
@@ -221,8 +221,8 @@ def _named(recipe: Recipe, request: Request) -> Recipe:
     if request.command == "run":
         return recipe
     name = request.model or recipe.export.model_name or recipe.registry_name
-    if not _MODEL_NAME.fullmatch(name):
-        raise RequestError(f"--model {name!r}: MLflow takes any name without / and :")
+    if not MODEL_NAME.fullmatch(name):
+        raise RequestError(f"--model {name!r}: MLflow takes any name up to 200 characters without / and :")
     return recipe.model_copy(update={"export": recipe.export.model_copy(update={"model_name": name})})
 
 

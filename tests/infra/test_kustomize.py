@@ -136,7 +136,10 @@ def test_mlflow_is_probed_at_health_and_knows_its_hosts(manifests: list[Manifest
     ]
     assert {container[probe]["httpGet"]["path"] for probe in container if probe.endswith("Probe")} == {"/health"}
     (settings,) = [manifest for manifest in manifests if manifest["kind"] == "ConfigMap"]
-    assert "mlflow:5000" in settings["data"]["MLFLOW_SERVER_ALLOWED_HOSTS"]
+    hosts = settings["data"]["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    namespace = settings["metadata"]["namespace"]
+    assert {"mlflow:5000", f"mlflow.{namespace}:5000", f"mlflow.{namespace}.svc.cluster.local:5000"} <= set(hosts)
+    assert not [host for host in hosts if "*" in host.partition(":")[0]], "mlflow.* is mlflow.attacker.example, too"
 
 
 def test_no_password_but_in_secrets(manifests: list[Manifest]) -> None:

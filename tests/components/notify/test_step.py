@@ -100,7 +100,7 @@ def test_it_is_tried_again(hook: type[Hook], tmp_path: Path) -> None:
     assert len(hook.got) == 3
 
 
-@pytest.mark.parametrize("answers", [[404] * 3, [500] * 3])
+@pytest.mark.parametrize("answers", [[404] * 3, [500] * 3, [301] * 3, [302] * 3, [303] * 3, [307] * 3])
 def test_a_webhook_that_refuses_fails_nothing_and_its_address_is_seen_nowhere(
     hook: type[Hook], tmp_path: Path, answers: list[int], capfd: pytest.CaptureFixture[str]
 ) -> None:
