@@ -5,6 +5,7 @@ Both carry one sentence that names the place, the offending value and the remedy
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class RequestError(Exception):
@@ -33,6 +34,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> RequestError:
     near = nearest(name, names)
     hint = f"did you mean {near!r}? " if near else ""
     return RequestError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}")
+
+
+def home_path(text: str) -> Path:
+    """A path with `~` filled in; RequestError where there is no such home."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise RequestError(f"{text}: the home folder that ~ stands for is not known; write the whole path") from None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

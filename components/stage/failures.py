@@ -35,6 +35,9 @@ def failure_of(error: BaseException, log: Path | None = None) -> Failure:
         return Failure(_one_line(str(error) or str(Interrupted())), Interrupted.exit_code, "KILLED")
     if isinstance(error, RequestError | RunError):
         return Failure(_one_line(str(error)), error.exit_code)
+    if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        where = f"{str(error.filename)[:60]}..." if error.filename else "a path"
+        return Failure(_one_line(f"{where}: {error.strerror}; name another place"), RequestError.exit_code)
     if isinstance(error, OSError) and (sentence := _disk_sentence(error)):
         return Failure(sentence, 1)
     if isinstance(error, MemoryError) or "not enough memory" in str(error) or "out of memory" in str(error):

@@ -148,12 +148,11 @@ class Stage:
         lineage: Lineage | None = None,
         figures: Mapping[str, float] | None = None,
     ) -> None:
-        """Log and register a generator folder; `mlflow.pytorch.load_model("models:/NAME/1")` then draws samples.
+        """Log and register a generator folder; `mlflow.pyfunc.load_model("models:/NAME/1")` then draws images.
 
         The version carries what it was made from and its figures, so that a retraining can compare with it.
 
-        MLflow registers a torch.export program of the generator's own inputs that needs no code of this project. Takes
-        about 3 s, here, not in the process that sends.
+        What needs torch is done here, not in the process that sends.
         """
         if self._journal is None or self._journal.has("generator", registered_name):
             return

@@ -27,16 +27,25 @@ def recipe_names() -> list[str]:
 
 def recipe_text(name: str) -> str:
     """The YAML of a built-in recipe or of a file. Raises RequestError for an unknown name or unreadable path."""
-    return _recipe_path(name).read_text(encoding="utf-8")
+    return _text_of(_recipe_path(name))
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RequestError(f"recipe {path}: not text in UTF-8 ({error.reason} at byte {error.start})") from None
+    except OSError as error:
+        raise RequestError(f"recipe {str(path)[:200]} cannot be read: {error.strerror}") from None
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     """A built-in recipe or YAML file with overrides; RequestError: unknown recipe, key, value, and the nearest."""
     path = _recipe_path(name_or_path)
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise RequestError(f"recipe {path}: not valid YAML ({' '.join(str(error).split())})") from None
+        document = yaml.safe_load(_text_of(path))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # of dates that are none, of nesting without end
+        raise RequestError(f"recipe {path}: not valid YAML ({' '.join(str(error).split())[:200]})") from None
     if not isinstance(document, dict):
         raise RequestError(f"recipe {path}: expected a mapping of sections, found {type(document).__name__}")
     document = migrate(document)
@@ -94,8 +103,8 @@ def _apply_override(document: dict[str, Any], override: str) -> None:
         raise RequestError(f"--set {override}: expected section.key=value, for instance training.steps=500")
     try:
         value = yaml.safe_load(text) if text else ""
-    except yaml.YAMLError:
-        raise RequestError(f"--set {override}: {text!r} is not a valid YAML value") from None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise RequestError(f"--set {override[:200]}: {text[:200]!r} is not a valid YAML value") from None
     if isinstance(value, str) and _SCIENTIFIC.match(value):
         value = float(value)
     *parents, leaf = key.strip().split(".")

@@ -223,13 +223,16 @@ def folder_files(folder: Path) -> list[str]:
 
 def read_info(folder: Path) -> GeneratorInfo:
     """The facts about a generator folder, without its weights. Raises RequestError where there is none."""
+    for name in GENERATOR_FILES:
+        if (folder / name).exists() and not (folder / name).is_file():  # opened, a pipe would be waited for
+            raise RequestError(f"{folder / name} is no file: name the exported folder of a run")
     try:
         return GeneratorInfo.model_validate(json.loads((folder / INFO_FILE).read_text()))
     except FileNotFoundError:
         raise RequestError(
             f"{folder} is not a generator folder: it has no {INFO_FILE}; name the exported folder of a run"
         ) from None
-    except (ValueError, ValidationError) as error:
+    except (ValueError, ValidationError, RecursionError) as error:
         raise _damaged(folder / INFO_FILE, error) from None
 
 
@@ -241,7 +244,7 @@ def load_generator(folder: Path, device: torch.device | str = "cpu") -> LoadedGe
         recipe = _read_recipe(folder)
         weights = load_file(folder / WEIGHTS_FILE, device=str(device))
         examples = _load_examples(folder)
-    except (OSError, yaml.YAMLError, SafetensorError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError, SafetensorError) as error:
         raise _damaged(folder, error) from None
     if name := _not_finite(weights):
         raise RequestError(

@@ -17,13 +17,14 @@ from components.export_samples import step as export_samples
 from components.prepare_data import step as prepare_data
 from components.select_checkpoint import step as select_checkpoint
 from components.stage.stage import RunContext, open_stage
-from components.tracking.mlflow.generator_program import write_generator_program
+from components.tracking.mlflow.packing import describe_generator
 from components.train_gan import step as train_gan
 from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError
 from gan_models.recipes import load_recipe, model_document
 from gan_models.recipes.schema import Evaluation, Export, Selection
 from gan_models.sampling.generator import load_generator
+from gan_models.sampling.served import _load_pyfunc
 from pipeline.cli import call
 from pipeline.cli.sample import sample
 from pipeline.results import print_results
@@ -181,19 +182,20 @@ def test_a_picture_of_ones_own_is_translated(finished: Run, tmp_path: Path) -> N
         sample(finished.export, 64, out, 0, None, given=mine)
 
 
-def test_the_registered_program_takes_the_generators_own_inputs(finished: Run, tmp_path: Path) -> None:
-    (tmp_path / "program").mkdir()
-    write_generator_program(finished.export, tmp_path / "program")
-    program = torch.export.load(tmp_path / "program" / "data" / "model.pt2").module()
-    generator = load_generator(finished.export)
-    described = json.loads((tmp_path / "program" / "program.json").read_text())
+def test_what_is_registered_takes_the_generators_own_inputs(finished: Run, tmp_path: Path) -> None:
+    describe_generator(finished.export, tmp_path)
+    generator, served = load_generator(finished.export), _load_pyfunc(str(finished.export))
+    described = json.loads((tmp_path / "inputs.json").read_text())
     assert tuple(tensor["name"] for tensor in described["inputs"]) == generator.module.inputs
     assert set(described["example"]) == set(generator.module.inputs)
     inputs = generator.sample(7, seed=0).inputs
     for count in (1, 3, 7):
         part = {name: tensor[:count] for name, tensor in inputs.items()}
-        drawn = program(*(part[name] for name in generator.module.inputs))
-        torch.testing.assert_close(drawn, generator.module(**part), rtol=1e-3, atol=1e-4)
+        drawn = served.predict({name: tensor.numpy() for name, tensor in part.items()})
+        assert list(drawn.shape) == [count, *described["outputs"][0]["shape"][1:]]
+        torch.testing.assert_close(torch.from_numpy(drawn), generator.module(**part), rtol=1e-3, atol=1e-4)
+    with pytest.raises(ValueError, match="missing: the inputs are"):
+        served.predict({})
 
 
 def test_a_folder_without_examples_says_what_is_missing(finished: Run, tmp_path: Path) -> None:

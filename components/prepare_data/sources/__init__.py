@@ -12,11 +12,11 @@ A source is written `kind` or `kind:rest`:
 A kind is one `SourceKind` (`base.py`); ours are listed in `SOURCES`, packages add theirs.
 """
 
-from pathlib import Path
+from contextlib import suppress
 
 from components.prepare_data.sources.base import SPLIT_NAMES as SPLIT_NAMES
 from components.prepare_data.sources.base import SourceKind, SourceName
-from gan_models.errors import RequestError, nearest
+from gan_models.errors import RequestError, home_path, nearest
 from gan_models.plugins import Registry
 
 _HERE = "components.prepare_data.sources"
@@ -49,16 +49,17 @@ def parse_source(text: str) -> SourceName:
         hint = f"did you mean {guess!r}? " if guess else ""
         raise RequestError(f"unknown data source {text!r}: {hint}Known: {', '.join(forms())}")
     kind.check(text, rest)
-    return SourceName(name, rest, Path(rest).expanduser() if kind.at_path else None, kind)
+    return SourceName(name, rest, home_path(rest) if kind.at_path else None, kind)
 
 
 def _guess(text: str) -> str:
     """The nearest right spelling of an unknown source: a forgotten or misspelt kind, a bare name, a bare path."""
     name, _, rest = text.partition(":")
-    path = Path(text).expanduser()
-    for kind in reversed(list(SOURCES)):  # what asks less of a path comes first: any folder is one of image files
-        if text and SOURCES[kind].recognises(path):
-            return f"{kind}:{text}"
+    with suppress(OSError, RequestError):  # too long for a path, or of nobody's home
+        path = home_path(text)
+        for kind in reversed(list(SOURCES)):  # what asks less of a path comes first: any folder is one of image files
+            if text and SOURCES[kind].recognises(path):
+                return f"{kind}:{text}"
     if rest:
         near = nearest(name, [kind for kind in SOURCES if SOURCES[kind].rest])
         return f"{near}:{rest}" if near else ""

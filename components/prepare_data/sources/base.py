@@ -19,7 +19,7 @@ from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gan_models.errors import RequestError, RunError, nearest
+from gan_models.errors import RequestError, RunError, home_path, nearest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -265,7 +265,7 @@ class PathKind(SourceKind):
         return bool(self.suffix) and path.suffix == self.suffix and not path.is_dir()
 
     def short_name(self, name: SourceName) -> str:
-        path = Path(name.rest).expanduser()
+        path = home_path(name.rest)
         short = path.stem if self.suffix else path.name
         if short.lower() in SPLIT_NAMES:  # .../cifar10/train.parquet: the folder says what it is
             short = path.parent.name
@@ -273,8 +273,10 @@ class PathKind(SourceKind):
 
     def existing(self, name: SourceName) -> Path:
         """Its path; RequestError where nothing is there, or a file where a folder must be (or the other way round)."""
-        path = Path(name.rest).expanduser()
+        path = home_path(name.rest)
         wrong = self.refusal(path) if path.exists() else f"there is nothing at {path.absolute()}"
+        if path.exists() and not (path.is_file() or path.is_dir()):  # opened, a pipe would be waited for
+            wrong = f"{path} is a pipe, a socket or a device"
         if wrong:
             raise RequestError(f"data source {str(name)!r}: {wrong}")
         return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from components.tracking.champions import CHALLENGER, CHAMPION, GENERATOR_FOLDER, Champions, Lineage, Verdict, Version
 from components.tracking.mlflow.client import connect, sentence_of, tolerating
+from components.tracking.mlflow.packing import digests_of
 from components.tracking.mlflow.runs import RUN_TAG
-from gan_models.errors import RunError
+from gan_models.errors import RequestError, RunError
 from gan_models.files import INFO_FILE
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 PAGE = 100
 _VERDICT_TAG, _LINEAGE_TAG = "gan_pipeline.verdict", "gan_pipeline.lineage"
+FILES_TAG = "gan_pipeline.files"
+"""SHA-256 of the files of a version's generator folder, by name, as JSON: kept apart from the files."""
 
 
 class MlflowChampions(Champions):
@@ -72,9 +76,23 @@ class MlflowChampions(Champions):
                     there = str((Path(scratch) / name).parent)
                     download_artifacts(f"{place.rstrip('/')}/{name}", dst_path=there, tracking_uri=self.uri)
                 if (folder / INFO_FILE).is_file():
+                    self._check_files(version, folder)
                     shutil.copytree(folder, target)
                     return True
         return False
+
+    def _check_files(self, version: Version, folder: Path) -> None:
+        """That files are those that were registered; versions of before that was written down pass."""
+        tags: Mapping[str, str] = self._client.get_model_version(version.model, version.version).tags or {}
+        if FILES_TAG not in tags:
+            return
+        known = json.loads(tags[FILES_TAG])
+        for name, digest in digests_of(folder).items():
+            if known.get(name) != digest:
+                raise RequestError(
+                    f"{name} of version {version.version} of {version.model} is not the file that was registered: "
+                    "somebody has changed it in the artifact store; register the generator again"
+                )
 
     def judge(self, version: Version, verdict: Verdict, lineage: Lineage | None) -> None:
         with self._sentences():

@@ -6,10 +6,12 @@ import importlib
 import logging
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
@@ -38,6 +40,7 @@ _NETWORK_WORDS = (
 
 def connect(uri: str) -> MlflowClient:
     """A client of the store at `uri`; a new SQLite database is made first, safely when several processes want it."""
+    check_address(uri)
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
@@ -47,7 +50,6 @@ def connect(uri: str) -> MlflowClient:
     path = sqlite_path(uri)
     if path is None:
         return MlflowClient(uri)
-    check_file(uri, path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if not path.exists() or path.stat().st_size == 0:
@@ -60,6 +62,39 @@ def connect(uri: str) -> MlflowClient:
             with suppress(OSError):
                 stray.rmdir()
     return client
+
+
+def check_address(uri: str) -> None:
+    """Refuses an address that cannot be right: RequestError; nobody is asked."""
+    scheme = uri.partition(":")[0].partition("+")[0].lower()
+    try:
+        if scheme in ("http", "https"):
+            parts = urlsplit(uri)
+            parts.port  # noqa: B018 (looked at to be checked)
+            (parts.hostname or "").encode("idna")
+            uri.encode("ascii")
+        elif scheme in ("postgresql", "mysql", "mssql"):
+            import sqlalchemy
+
+            sqlalchemy.make_url(uri).get_dialect().import_dbapi()
+        elif (path := sqlite_path(uri)) is not None:
+            check_file(uri, path)
+    except ImportError as error:
+        raise RequestError(
+            f"tracking address {redact(uri)!r} needs the package {error.name}, or another driver's name, as in "
+            "postgresql+psycopg2://"
+        ) from None
+    except (ValueError, sqlalchemy_errors()) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RequestError(
+            f"tracking address {redact(uri)!r} cannot be read ({reason}): use http://HOST:PORT"
+        ) from None
+
+
+def sqlalchemy_errors() -> type[Exception]:
+    """The base of its errors, where it has been imported; else one that nobody raises."""
+    module = sys.modules.get("sqlalchemy.exc")
+    return module.SQLAlchemyError if module else Refusal
 
 
 def check_file(uri: str, path: Path) -> None:

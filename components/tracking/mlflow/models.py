@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.tracking.champions import Lineage, Verdict
+from components.tracking.champions import GENERATOR_FOLDER, Lineage, Verdict
 from components.tracking.journal import Entry, link_or_copy, sending_folder
-from components.tracking.mlflow.champions import version_tags
+from components.tracking.mlflow.champions import FILES_TAG, version_tags
 from components.tracking.mlflow.client import tolerating
-from components.tracking.mlflow.generator_program import DESCRIPTION
+from components.tracking.mlflow.packing import DESCRIPTION, digests_of
 from components.tracking.mlflow.runs import RUN_TAG, PipelineRuns
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
 
 PYTHON_ENVIRONMENT = "python: '3.11'\nbuild_dependencies: [pip]\ndependencies: [-r requirements.txt]\n"
+LOADER = "gan_models.sampling.served"
 
 
 def log_checkpoint(runs: PipelineRuns, run_id: str, entry: Entry) -> None:
@@ -45,7 +48,10 @@ def log_checkpoint(runs: PipelineRuns, run_id: str, entry: Entry) -> None:
 
 
 def log_generator(runs: PipelineRuns, run_id: str, entry: Entry, path: Path) -> None:
-    """Upload the exported program at `path` as an MLflow model and register it, unless this run did."""
+    """Upload the packed generator at `path` as an MLflow model and register it, unless this run did.
+
+    The digests of its files become a tag of the version, so that what is fetched later is known to be what was sent.
+    """
     client = runs.client
     name = re.sub(r"[/:]+", "-", entry["name"])
     tags = {RUN_TAG: runs.context.run_id}
@@ -64,6 +70,7 @@ def log_generator(runs: PipelineRuns, run_id: str, entry: Entry, path: Path) -> 
         source = model.artifact_location
         lineage = Lineage.model_validate(entry["lineage"]) if entry.get("lineage") else None
         tags |= version_tags(Verdict(figures=entry.get("figures", {})), lineage)
+        tags[FILES_TAG] = json.dumps(digests_of(path / GENERATOR_FOLDER))
         client.create_model_version(name, source, run_id, tags, await_creation_for=0, model_id=model.model_id)
 
 
@@ -87,20 +94,23 @@ def _linked_model(
 
 
 def _write_model_files(folder: Path, model: LoggedModel, run_id: str) -> None:
-    """What `mlflow.pytorch.save_model` writes beside the program, without importing torch."""
-    import mlflow
+    """What `mlflow.pyfunc.save_model` writes beside the generator, without importing torch."""
     from mlflow.models import Model
+    from mlflow.version import VERSION
 
     description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
     (folder / DESCRIPTION).unlink()
     place, signature = model.artifact_location, _signature(description)
     spec = Model(place, run_id, signature=signature, model_uuid=model.model_id, model_id=model.model_id)
     _add_example(spec, folder, description)
-    version = description["torch"]
-    spec.add_flavor("pytorch", model_data="data", pytorch_version=version, code=None)
+    python = ".".join(map(str, sys.version_info[:3]))
+    environment = {"virtualenv": "python_env.yaml"}
+    spec.add_flavor(
+        "python_function", loader_module=LOADER, data=GENERATOR_FOLDER, python_version=python, env=environment
+    )
     spec.model_size_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     spec.save(str(folder / "MLmodel"))
-    (folder / "requirements.txt").write_text(f"mlflow=={mlflow.__version__}\ntorch=={version.partition('+')[0]}\n")
+    (folder / "requirements.txt").write_text(f"mlflow=={VERSION}\ngan-pipeline=={version('gan-pipeline')}\n")
     (folder / "python_env.yaml").write_text(PYTHON_ENVIRONMENT)
 
 

@@ -20,7 +20,7 @@ from components.context import RunContext
 from components.redaction import redact
 from components.tracking.backend import ANSWER_SECONDS, Answer, Sender, Tracker
 from components.tracking.champions import Champions
-from components.tracking.mlflow.client import check_file
+from components.tracking.mlflow.client import check_address
 from components.tracking.sqlite_address import sqlite_path, sqlite_uri
 from gan_models.errors import RequestError
 
@@ -35,6 +35,7 @@ class Mlflow(Tracker):
         """Refused are: 401, 403, no MLflow server, a certificate that is not trusted, an unknown host; a folder, a
         relative path, a folder that cannot be written.
         """
+        check_address(uri)
         scheme = uri.split(":", 1)[0].split("+", 1)[0].lower() if ":" in uri else ""
         if scheme in ("http", "https"):
             return _check_http(uri, seconds)
@@ -65,10 +66,10 @@ class Mlflow(Tracker):
         return MlflowSender(context)
 
     def pack_generator(self, generator: Path, target: Path) -> None:
-        from components.tracking.mlflow.generator_program import write_generator_program
+        from components.tracking.mlflow.packing import describe_generator
 
         super().pack_generator(generator, target)
-        write_generator_program(generator, target)
+        describe_generator(generator, target)
 
     def ui_server(self, uri: str, host: str, port: int) -> tuple[list[str], dict[str, str]]:
         command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
@@ -87,7 +88,6 @@ def _check_sqlite(uri: str) -> Answer:
         raise RequestError(f"tracking address {uri!r} is relative: use the absolute one, {sqlite_uri(name)!r}")
     if path.is_dir():
         raise RequestError(f"tracking address {uri!r} names a folder: use {sqlite_uri(path / 'mlflow.db')!r}")
-    check_file(uri, path)
     if path.exists():
         if not (os.access(path, os.R_OK | os.W_OK) and os.access(path.parent, os.W_OK)):
             raise RequestError(f"the tracking database {path} or its folder cannot be written: change its permissions")
