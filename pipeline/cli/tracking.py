@@ -91,10 +91,11 @@ def _serve(command: list[str], variables: dict[str, str], address: str) -> int:
     # The store goes through the environment: a password in it would show in the list of processes.
     environment = {**os.environ, **variables}
     environment.pop("MLFLOW_TRACKING_URI", None)
+    # Killed, this process closes the pipe to its standard input, and it ends as well.
     server = subprocess.Popen(
-        command,
+        [sys.executable, "-P", "-m", "components.guarded", *command],
         env=environment,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

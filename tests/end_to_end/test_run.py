@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -213,8 +214,9 @@ def test_a_run_that_was_stopped_continues(
     assert weights(workdir) == weights(store / "first")
 
 
-def test_the_ui_shows_the_store_until_it_is_told_to_stop(
-    first: Ended, environment: dict[str, str], store: Path, tmp_path: Path
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGKILL, -9)])
+def test_the_ui_shows_the_store_until_it_is_told_to_stop_or_killed(
+    first: Ended, environment: dict[str, str], store: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -237,13 +239,19 @@ def test_the_ui_shows_the_store_until_it_is_told_to_stop(
         asked = urllib.request.Request(search, query, {"Content-Type": "application/json"})
         with urllib.request.urlopen(asked, timeout=30) as answer:
             assert "gan-pipeline" in {each["name"] for each in json.load(answer)["experiments"]}
-        ui.send_signal(signal.SIGINT)
-        assert ui.wait(timeout=120) == 0
+        ui.send_signal(number)
+        assert ui.wait(timeout=120) == code
     finally:
         ui.kill()
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", port))
+    end = time.monotonic() + 60
+    while True:  # its server ends with it, or as soon as that sees it gone
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            break
+        assert code != 0, "asked to stop, it waits for its server"
+        assert time.monotonic() < end, "the server stayed behind"
+        time.sleep(0.1)
     assert not list(tmp_path.iterdir()), "a server of MLflow must not litter where it is started"
 
 

@@ -143,8 +143,8 @@ def reading(source: str) -> Iterator[None]:
     """Errors while a source is read, as one sentence that blames the source and not what is written from it."""
     try:
         yield
-    # NotImplementedError: zipfile, of a method of compression that it does not know.
-    except (OSError, EOFError, ValueError, NotImplementedError, zlib.error, zipfile.BadZipFile) as error:
+    # RuntimeError: zipfile, of what is encrypted, or compressed by a method that it does not know.
+    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
         raise RunError(f"{source} could not be read: {reason}; is it damaged, or being changed?") from error
 

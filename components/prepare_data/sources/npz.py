@@ -7,6 +7,7 @@ Shapes: [N, H, W], [N, H, W, C] or [N, C, H, W] with C in 1, 3, 4. Values: 8 or 
 """
 
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,7 +56,8 @@ class NpzSource(Source):
             with zipfile.ZipFile(path) as archive:
                 self._parts = self._find_parts(archive)
             self._labels = self._read_labels()
-        except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
+        # RuntimeError: zipfile, of a member that is encrypted.
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as error:
             raise RequestError(f"cannot read {path} as a NumPy archive (.npz): {error}") from error
         self.total = sum(part.shape[0] for part in self._parts)
         if self.total == 0:
@@ -96,6 +98,12 @@ class NpzSource(Source):
         channels_known = len(shape) == 3 or (len(shape) == 4 and (shape[3] in CHANNELS or shape[1] in CHANNELS))
         if not channels_known or 0 in shape[1:]:
             raise RequestError(f"{place} has shape {list(shape)}: images are [N, H, W], [N, H, W, C] or [N, C, H, W]")
+        height, width = shape[2:4] if len(shape) == 4 and shape[3] not in CHANNELS else shape[1:3]
+        limit = Image.MAX_IMAGE_PIXELS
+        if limit is not None and height * width > limit:  # of which one alone would fill the memory
+            raise RequestError(
+                f"{place} has images of {width}x{height} pixels, the limit is {limit}: store smaller ones"
+            )
         if dtype.kind not in "buif":
             raise RequestError(f"{place} has type {dtype}: images are integers, floats or booleans")
         if fortran:
