@@ -118,16 +118,6 @@ def test_the_stage_is_saved_loaded_and_copied_with_the_weights() -> None:
         assert torch.equal(same(latents), generator(latents))
 
 
-def test_the_traced_program_of_a_fading_generator_draws_the_same() -> None:
-    generator, _ = pair(8)
-    generator.stage.enter(1, 0.3)
-    generator.eval().requires_grad_(False)
-    batch = torch.export.Dim("batch", min=1)
-    program = torch.export.export(generator, (torch.randn(2, 16),), dynamic_shapes=[{0: batch}])
-    latents = torch.randn(3, 16)
-    torch.testing.assert_close(program.module()(latents), generator(latents))
-
-
 def test_pixel_norm_makes_the_length_of_a_latent_irrelevant() -> None:
     generator, _ = pair(8)
     latents = torch.randn(3, 16)
