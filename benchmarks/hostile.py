@@ -144,7 +144,9 @@ def places(place: Path) -> Iterator[Input]:
     for folder in ("{pipe}", "{text}", "{folder}", "{loop}", "{generator-of-pipes}", "/dev", "x" * 5000):
         yield Input("places", f"sample {folder[:30]}", ("sample", filled(folder, place), "--out", str(place / "g.png")))
     for unset in ("HOME", "USER", "PATH", "LANG"):
-        yield Input("places", f"without {unset}", ("recipes", "list"), ((unset, None),))
+        yield Input("places", f"without {unset}", ("recipes", "show", "dcgan"), ((unset, None),))
+    for words in (("data", "inspect", "folder:~/x"), ("schedule", "list"), ("runs", "list")):
+        yield Input("places", f"no home at all: {words[0]}", words, (("HOME", None), ("KUBECONFIG", None)))
     yield Input("places", "a home that is none", ("data", "inspect", "folder:~/x"), (("HOME", "/dev/null"),))
 
 

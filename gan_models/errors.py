@@ -36,7 +36,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> RequestError:
     return RequestError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}")
 
 
-def home_path(text: str) -> Path:
+def home_path(text: str | Path) -> Path:
     """A path with `~` filled in; RequestError where there is no such home."""
     try:
         return Path(text).expanduser()

@@ -8,6 +8,7 @@ from pathlib import Path
 from components.redaction import redact
 from gan_models.errors import RequestError, RunError
 
+_FULL_DISK = ("No space left on device", "PytorchStreamWriter failed writing file")
 CLAIM_VARIABLE = "GAN_PIPELINE_CLAIM"  # of the volume that a pod keeps its state on
 
 
@@ -40,6 +41,8 @@ def failure_of(error: BaseException, log: Path | None = None) -> Failure:
         return Failure(_one_line(f"{where}: {error.strerror}; name another place"), RequestError.exit_code)
     if isinstance(error, OSError) and (sentence := _disk_sentence(error)):
         return Failure(sentence, 1)
+    if any(words in str(error) for words in _FULL_DISK):  # safetensors and torch do not say it by an OSError
+        return Failure("the disk is full: free some space, or choose another --workdir; the same command continues", 1)
     if isinstance(error, MemoryError) or "not enough memory" in str(error) or "out of memory" in str(error):
         return Failure(
             "out of memory: use a smaller data.size, training.batch_size or number of samples, or a larger machine", 1

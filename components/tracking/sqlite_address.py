@@ -3,6 +3,8 @@
 from pathlib import Path
 from urllib.parse import unquote
 
+from gan_models.errors import home_path
+
 SQLITE = "sqlite:///"
 _SPECIAL = {character: f"%{ord(character):02X}" for character in "%?#"}  # the percent sign first
 
@@ -15,7 +17,7 @@ def sqlite_uri(path: Path) -> str:
     >>> sqlite_uri(Path("/data/50% off/mlflow.db"))
     'sqlite:////data/50%25 off/mlflow.db'
     """
-    text = str(path.expanduser().resolve())
+    text = str(home_path(path).resolve())
     for character, quoted in _SPECIAL.items():
         text = text.replace(character, quoted)
     return SQLITE + text

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gan_models.errors import RequestError, unknown_name
+from gan_models.errors import RequestError, home_path, unknown_name
 from gan_models.metrics.extractors import EXTRACTORS
 from gan_models.metrics.metric import Metric
 from gan_models.metrics.scores import METRICS
@@ -48,7 +47,7 @@ def check_evaluation(evaluation: Evaluation) -> None:
             raise RequestError(f"the metric {name!r} of an installed package is no Metric but {metric!r}: uninstall it")
     extractor, weights = EXTRACTORS.get(evaluation.extractor), evaluation.inception_weights
     takes_them = extractor is not None and extractor.takes_weights
-    if takes_them and weights is not None and not Path(weights).expanduser().is_file():
+    if takes_them and weights is not None and not home_path(weights).is_file():
         raise RequestError(f"evaluation.inception_weights: there is no file {weights}")
 
 

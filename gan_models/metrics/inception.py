@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_models.atomic import new_file
-from gan_models.errors import RequestError
+from gan_models.errors import RequestError, home_path
 from gan_models.metrics.extraction import FeatureExtractor, fold_batch_norm
 
 FEATURES = 2048
@@ -75,7 +75,7 @@ def inception_file(given: str | None, cache: Path, sha256: str = WEIGHTS_SHA256)
         RequestError: the given file is absent or not what it should be, or nothing can be downloaded; says what to do.
     """
     if given is not None:
-        path = Path(given).expanduser()
+        path = home_path(given)
         if not path.is_file():
             raise RequestError(f"evaluation.inception_weights: there is no file {path}; {_REMEDY}")
         if (found := _sha256(path)) != sha256:

@@ -3,9 +3,11 @@
 import os
 from pathlib import Path
 
+from gan_models.errors import home_path
+
 CACHE_VARIABLE = "GAN_PIPELINE_CACHE"
 
 
 def default_cache() -> Path:
     """$GAN_PIPELINE_CACHE, or ~/.cache/gan-pipeline."""
-    return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "gan-pipeline")
+    return Path(os.environ.get(CACHE_VARIABLE) or home_path("~") / ".cache" / "gan-pipeline")

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import typer
 from typer import Argument, Option
 
-from gan_models.errors import RequestError
+from gan_models.errors import RequestError, home_path
 from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, takes_request
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _kept_here(request: Request, schedule: str) -> Request:
             "--tracking-uri holds a login, which a schedule does not keep: leave it out of the address and give "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to the scheduler's environment"
         )
-    workdir = (request.workdir or Path(RUNS_FOLDER) / schedule).expanduser().resolve()
+    workdir = home_path(request.workdir or Path(RUNS_FOLDER) / schedule).resolve()
     absolute = {
         "workdir": workdir,
         "recipe": _absolute(request.recipe),
@@ -150,7 +150,7 @@ def _done_there(request: Request) -> Request:
 
 
 def _absolute(recipe: str | None) -> str | None:
-    return str(Path(recipe).expanduser().resolve()) if recipe and Path(recipe).is_file() else recipe
+    return str(home_path(recipe).resolve()) if recipe and Path(recipe).is_file() else recipe
 
 
 def _check_watched(request: Request, here: bool) -> None:
@@ -382,7 +382,7 @@ def _schedules(engine: str, store: Path | None) -> Scheduler:
 def _store_file(path: Path | None) -> Path:
     from pipeline.request.plan import RUNS_FOLDER
 
-    return (path or Path(RUNS_FOLDER) / STORE_FILE).expanduser().resolve()
+    return home_path(path or Path(RUNS_FOLDER) / STORE_FILE).resolve()
 
 
 def _times(schedule: Schedule) -> str:

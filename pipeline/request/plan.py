@@ -14,7 +14,7 @@ from typing import Any
 
 from components.prepare_data.sources import parse_source, toys_with
 from components.tracking.backend import default_address, tracker_of
-from gan_models.errors import RequestError
+from gan_models.errors import RequestError, home_path
 from gan_models.metrics.choice import check_evaluation
 from gan_models.metrics.floors import check_floors
 from gan_models.recipes import Recipe, load_recipe, model_document
@@ -146,8 +146,8 @@ def make_place(plan: Plan, request: Request, environment: Mapping[str, str] = os
     name, workdir = request.name, request.workdir
     if name is not None and not name.strip():
         raise RequestError("--name is empty: give the run a name, or leave the option out")
-    name = name or (workdir.expanduser().resolve().name if workdir else default_name(plan))
-    workdir = (workdir or Path(RUNS_FOLDER) / slug(name)).expanduser().resolve()
+    name = name or (home_path(workdir).resolve().name if workdir else default_name(plan))
+    workdir = home_path(workdir or Path(RUNS_FOLDER) / slug(name)).resolve()
     return Place(name, workdir, tracking_address(request.tracking_uri, workdir.parent, environment))
 
 
@@ -230,7 +230,7 @@ def _at_place(recipe: Recipe, source: str, elsewhere: Elsewhere | None) -> Recip
     """The recipe with places that mean the same in every stage: they run elsewhere than here, perhaps after a `cd`."""
     evaluation = recipe.evaluation
     if evaluation.inception_weights:
-        weights = Path(evaluation.inception_weights).expanduser()
+        weights = home_path(evaluation.inception_weights)
         if elsewhere is not None:
             elsewhere.check(weights, f"evaluation.inception_weights, {weights},")
         elif not weights.is_file():

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.redaction import redact
-from gan_models.errors import RequestError, RunError
+from gan_models.errors import RequestError, RunError, home_path
 from pipeline.engines.cluster.settings import Connection
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class ClusterClient:
             raise RequestError(f"token_file: there is no file {token}")
         if self.connection.host or os.environ.get("KF_PIPELINES_ENDPOINT") or _IN_CLUSTER.exists():
             return
-        places = os.environ.get("KUBECONFIG", str(Path.home() / ".kube/config")).split(os.pathsep)
+        places = os.environ.get("KUBECONFIG", str(home_path("~") / ".kube/config")).split(os.pathsep)
         if not any(Path(place).is_file() for place in places):
             raise RequestError(
                 "there is no cluster to talk to: give --host, or set KF_PIPELINES_ENDPOINT, or log in with kubectl"

@@ -21,7 +21,7 @@ from components.prepare_data.sources import parse_source
 from components.redaction import redact
 from components.stage.progress import EVENTS_VARIABLE
 from components.stage.stopping import PARENT_VARIABLE, STANDARD_INPUT
-from gan_models.errors import RequestError
+from gan_models.errors import RequestError, home_path
 from gan_models.metrics.locations import CACHE_VARIABLE, default_cache
 from pipeline.definitions.stages import STAGES, Stage
 from pipeline.engines.docker.containers import LABEL, ContainerOptions, StageContainers, StageOptions, remove
@@ -51,7 +51,7 @@ class StageImages:
 
     def run(self, job: Job) -> Outcome:
         """Runs a pipeline to its end; no container that is labelled with its work directory outlives that."""
-        cache = default_cache().expanduser().absolute()
+        cache = home_path(default_cache()).absolute()
         cache.mkdir(parents=True, exist_ok=True)
         options = ContainerOptions(
             stages={name: self.options_of(stage, job.arguments) for name, stage in STAGES.items()},

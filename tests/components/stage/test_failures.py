@@ -46,6 +46,18 @@ def test_a_sentence_is_one_line() -> None:
     assert failure.sentence == "unexpected ValueError: first second; the full traceback is in /logs/train_gan.log"
 
 
+@pytest.mark.parametrize("error", [RuntimeError, ValueError])
+def test_a_full_disk_is_one_whoever_says_it(error: type[Exception]) -> None:
+    for text in ("I/O error: No space left on device (os error 28)", "PytorchStreamWriter failed writing file data/3"):
+        assert failure_of(error(text)).sentence.startswith("the disk is full")
+
+
+def test_a_path_that_cannot_be_is_a_wrong_request() -> None:
+    failure = failure_of(OSError(errno.ENAMETOOLONG, "File name too long", "x" * 9000))
+    assert failure.exit_code == 2
+    assert len(failure.sentence) < 200
+
+
 def test_memory_of_a_device_counts_as_memory() -> None:
     assert "out of memory" in failure_of(RuntimeError("DefaultCPUAllocator: not enough memory: 9 GB")).sentence
 
