@@ -330,41 +330,40 @@ def tree_below(root: Path) -> Tree:
 
     Links are followed, but each real folder is walked once: where it lies itself, else by the first link to it.
     """
-    tree, links = Tree([], []), [""]
+    tree, folders = Tree([], []), [""]
     walked: set[tuple[int, int]] = set()
-    while links:  # links to folders wait until all real ones are known
-        later: list[str] = []
-        for relative in sorted(links):
-            if not _walk(root, relative, walked, tree, later):
-                tree.left_out.append((relative.rstrip("/"), "links to a folder that is read already"))
-        links = later
+    while folders:  # links to folders wait until all real ones are known
+        folders = _walk(root, sorted(folders), walked, tree)
     tree.files.sort()
     tree.left_out.sort()
     return tree
 
 
-def _walk(root: Path, relative: str, walked: set[tuple[int, int]], tree: Tree, links: list[str]) -> bool:
-    """Adds a folder and the real ones below it to the tree, links in them to `links`; False where it was there."""
-    folder = root / relative
-    try:
-        status = folder.stat()
+def _walk(root: Path, folders: Sequence[str], walked: set[tuple[int, int]], tree: Tree) -> list[str]:
+    """Adds these folders and the real ones below them to the tree; returns the links to folders that were met."""
+    links: list[str] = []
+    waiting = [*reversed(folders)]
+    while waiting:
+        relative = waiting.pop()
+        folder = root / relative
+        try:
+            status = folder.stat()
+            entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+        except OSError as error:
+            raise RequestError(f"cannot read the folder {folder}: {error.strerror}") from error
         if (status.st_dev, status.st_ino) in walked:
-            return False
+            tree.left_out.append((relative.rstrip("/"), "links to a folder that is read already"))
+            continue
         walked.add((status.st_dev, status.st_ino))
-        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
-    except OSError as error:
-        raise RequestError(f"cannot read the folder {folder}: {error.strerror}") from error
-    for entry in entries:
-        path = f"{relative}{entry.name}"
-        if entry.is_dir() and entry.name in LEFTOVERS:
-            tree.left_out.append((path, "a leftover of a storage system, by its name"))
-        elif entry.is_dir() and entry.is_symlink():
-            links.append(f"{path}/")
-        elif entry.is_dir():
-            _walk(root, f"{path}/", walked, tree, links)
-        elif entry.is_file() or entry.is_symlink():  # sockets, pipes and devices are not data
-            tree.files.append(path)
-    return True
+        for entry in entries:
+            path = f"{relative}{entry.name}"
+            if entry.is_dir() and entry.name in LEFTOVERS:
+                tree.left_out.append((path, "a leftover of a storage system, by its name"))
+            elif entry.is_dir():
+                (links if entry.is_symlink() else waiting).append(f"{path}/")
+            elif entry.is_file() or entry.is_symlink():  # sockets, pipes and devices are not data
+                tree.files.append(path)
+    return links
 
 
 def printable(path: str) -> str:

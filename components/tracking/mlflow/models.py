@@ -8,7 +8,8 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,9 @@ def _write_model_files(folder: Path, model: LoggedModel, run_id: str) -> None:
     from mlflow.models import Model
     from mlflow.version import VERSION
 
+    if (folder / "program.json").is_file():  # packed before an update, and waiting to be sent since
+        (folder / "program.json").rename(folder / DESCRIPTION)
+        shutil.rmtree(folder / "data", ignore_errors=True)
     description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
     (folder / DESCRIPTION).unlink()
     place, signature = model.artifact_location, _signature(description)
@@ -110,7 +114,10 @@ def _write_model_files(folder: Path, model: LoggedModel, run_id: str) -> None:
     )
     spec.model_size_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     spec.save(str(folder / "MLmodel"))
-    (folder / "requirements.txt").write_text(f"mlflow=={VERSION}\ngan-pipeline=={version('gan-pipeline')}\n")
+    ours = "gan-pipeline\n"
+    with suppress(PackageNotFoundError):  # used from its source, it has no version to ask for
+        ours = f"gan-pipeline=={version('gan-pipeline')}\n"
+    (folder / "requirements.txt").write_text(f"mlflow=={VERSION}\n{ours}")
     (folder / "python_env.yaml").write_text(PYTHON_ENVIRONMENT)
 
 

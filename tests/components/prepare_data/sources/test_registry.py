@@ -196,6 +196,15 @@ def test_a_link_out_of_the_folder_is_followed_and_a_maze_is_walked_once(tmp_path
     assert ("f3/@eaDir", "a leftover of a storage system, by its name") in tree.left_out
 
 
+def test_folders_may_lie_as_deep_as_the_system_lets_them(tmp_path: Path) -> None:
+    deepest = tmp_path
+    for _ in range(1300):
+        deepest = deepest / "d"
+        deepest.mkdir()
+    (deepest / "x.png").touch()
+    assert tree_below(tmp_path).files == ["d/" * 1300 + "x.png"]
+
+
 def test_names_are_known_without_heavy_imports() -> None:
     program = (
         "import sys; from components.prepare_data.sources import forms, parse_source, toys_with; "
