@@ -311,13 +311,18 @@ def count_unsent(context: RunContext, only: str | None = None) -> int:
     return sum(1 for path in _journals(context, only) for _ in read_all(path, read_acknowledged(path)[0]))
 
 
-def unsent_runs(context: RunContext) -> list[RunContext]:
-    """Earlier runs in the same work directory with entries for the same store that were never sent, oldest first."""
+def unsent_runs(context: RunContext, *, of_any_store: bool = False) -> list[RunContext]:
+    """Other runs in the same work directory with entries that were never sent, oldest first.
+
+    Args:
+        of_any_store: also those that were begun for another store than the one of `context`.
+    """
     found = []
     files = context.tracking_folder.parent.glob(f"*/{DESCRIPTION_FILE}")
     for file in sorted(files, key=lambda file: file.stat().st_mtime):
         described = _description(file)
-        if file.parent != context.tracking_folder and described.get("tracking_uri") == redact(context.tracking_uri):
+        same_store = described.get("tracking_uri") == redact(context.tracking_uri)
+        if file.parent != context.tracking_folder and (same_store or of_any_store):
             same = {key: described[key] for key in DESCRIBED if key in described}
             run = context.model_copy(update={"run_id": file.parent.name, **same})
             if has_unsent(run):

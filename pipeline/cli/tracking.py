@@ -60,8 +60,8 @@ def sync(
     workdir: Annotated[Path, Argument(metavar="WORKDIR", help="A run's work directory.")],
     tracking_uri: TrackingOption = None,
 ) -> int:
-    """Send to MLflow what could not be sent while its server was away."""
-    from components.tracking.relay import Relay
+    """Send to MLflow what could not be sent while its server was away, of every run of a work directory."""
+    from components.tracking.relay import Relay, unsent_runs
     from pipeline.commands.run import context_of
     from pipeline.request.plan import tracking_address
     from pipeline.workdir import WorkDirectory
@@ -69,10 +69,20 @@ def sync(
     record = _record(workdir)
     uri = tracking_address(tracking_uri or record.tracking_uri or None, workdir.resolve().parent)
     _check_answer(uri)
-    with Relay(context_of(record, WorkDirectory(workdir.resolve()), uri)) as relay:
-        if pending := relay.drain(SYNC_SECONDS):
-            raise RunError(pending.sentence)
-    typer.echo(f"all of {record.name} is in {redact(uri)}", err=True)
+    context = context_of(record, WorkDirectory(workdir.resolve()), uri)
+    # An address that is given is meant for all; without, runs of before may have been for another store.
+    earlier = unsent_runs(context, of_any_store=tracking_uri is not None)
+    for run in (*earlier, context):
+        with Relay(run) as relay:
+            if pending := relay.drain(SYNC_SECONDS):
+                raise RunError(pending.sentence)
+    names = ", ".join(run.name for run in (*earlier, context))
+    if others := unsent_runs(context, of_any_store=True):
+        raise RunError(
+            f"all of {names} is in {redact(uri)}, but not {', '.join(run.name for run in others)}, begun for another "
+            "store: give --tracking-uri to send everything there"
+        )
+    typer.echo(f"all of {names} is in {redact(uri)}", err=True)
     return 0
 
 
