@@ -10,7 +10,9 @@
 The stages keep further state here, such as training checkpoints.
 """
 
+import json
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -96,6 +98,20 @@ class WorkDirectory:
         """Takes the links away, so that no older result is taken for the one of a run that failed."""
         shutil.rmtree(self.results, ignore_errors=True)
 
+    def forget_elsewhere(self) -> None:
+        """Forgets outputs that lie in another work directory: this one was moved or copied from there.
+
+        kfp remembers them by absolute paths; the stages are done again here, the training from its checkpoint.
+        """
+        inside = json.dumps(f"{self.artifacts}/")[:-1]
+        for entry in self.cache.glob("*.json"):
+            try:
+                places = re.findall(r'"uri": ("(?:[^"\\]|\\.)*)"', entry.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                places = [""]
+            if not all(place.startswith(inside) for place in places):
+                entry.unlink(missing_ok=True)
+
     def remove_unfinished(self) -> None:
         """Removes outputs of stages that did not get to their end: kfp writes executor_output.json when they do."""
         for stage in self.artifacts.glob("*/*/"):
@@ -123,6 +139,7 @@ def open_workdir(root: Path) -> Iterator[WorkDirectory]:
         workdir = WorkDirectory(root)
         for folder in (workdir.artifacts, workdir.cache, workdir.logs):
             folder.mkdir(exist_ok=True)
+        workdir.forget_elsewhere()
         workdir.remove_unfinished()
         yield workdir
 

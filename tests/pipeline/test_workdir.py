@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -138,3 +139,16 @@ def test_results_point_at_the_newest_outputs_and_move_with_the_folder(tmp_path: 
     assert links == {"samples": tmp_path / "run/results/samples"}
     (tmp_path / "run").rename(tmp_path / "elsewhere")
     assert (tmp_path / "elsewhere/results/samples/grid.png").read_text() == "two"
+
+
+def test_a_copy_does_not_take_outputs_of_the_place_it_was_copied_from(tmp_path: Path) -> None:
+    """kfp remembers outputs by absolute paths, and the old ones are still there."""
+    with open_workdir(tmp_path / "ö run") as first:
+        for entry, place in {"own": first.artifacts / "a/dataset", "text": None}.items():
+            output = {"dataset": {"uri": str(place)}} if place else {"count": 3}
+            (first.cache / f"{entry}.json").write_text(json.dumps(output))
+    with open_workdir(tmp_path / "ö run") as again:
+        assert {each.stem for each in again.cache.iterdir()} == {"own", "text"}
+    shutil.copytree(tmp_path / "ö run", tmp_path / "copy")
+    with open_workdir(tmp_path / "copy") as copy:
+        assert {each.stem for each in copy.cache.iterdir()} == {"text"}

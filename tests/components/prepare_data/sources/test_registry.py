@@ -202,7 +202,13 @@ def test_folders_may_lie_as_deep_as_the_system_lets_them(tmp_path: Path) -> None
         deepest = deepest / "d"
         deepest.mkdir()
     (deepest / "x.png").touch()
-    assert tree_below(tmp_path).files == ["d/" * 1300 + "x.png"]
+    try:
+        assert tree_below(tmp_path).files == ["d/" * 1300 + "x.png"]
+    finally:  # what removes temporary folders would recurse into it
+        (deepest / "x.png").unlink()
+        while deepest != tmp_path:
+            deepest.rmdir()
+            deepest = deepest.parent
 
 
 def test_names_are_known_without_heavy_imports() -> None:
