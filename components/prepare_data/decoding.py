@@ -27,6 +27,7 @@ from PIL.PngImagePlugin import PngImageFile
 FILTERS = {name: Image.Resampling[name.upper()] for name in ("nearest", "box", "bilinear", "bicubic", "lanczos")}
 SHRINK_GAP = 3.0
 DIGEST_BYTES = 8
+ROWS_AT_A_TIME = 64
 DEEP_WHITE = 65535
 WHITES = (255, 1023, 4095, 16383, DEEP_WHITE)
 """The largest values of 8, 10, 12, 14 and 16 bits, as scanners and cameras store them in 16."""
@@ -242,8 +243,8 @@ def is_deep(mode: str) -> bool:
 def _from_deep(image: Image.Image, white: int) -> Image.Image:
     import numpy as np
 
-    values = np.asarray(image).astype(np.float64)
-    low, high = values.min(), values.max()
+    values = np.asarray(image)
+    low, high = float(values.min()), float(values.max())
     if image.mode != "F":
         scale, limit = 255.0 / white, white
     else:
@@ -252,7 +253,11 @@ def _from_deep(image: Image.Image, white: int) -> Image.Image:
         if is_deep(image.mode) and low >= 0 and high <= DEEP_WHITE:
             raise BadImageError(f"a value of {high:g}, where the images looked at first end at {white}")
         raise BadImageError(f"32-bit values from {low:g} to {high:g}: store 8 or 16 bits, or floats in [0, 1]")
-    return Image.fromarray(np.rint(values * scale).astype(np.uint8))
+    scaled = np.empty(values.shape, np.uint8)
+    for start in range(0, len(values), ROWS_AT_A_TIME):  # eight bytes for each pixel, of a part alone
+        part = slice(start, start + ROWS_AT_A_TIME)
+        scaled[part] = np.rint(values[part].astype(np.float64) * scale)
+    return Image.fromarray(scaled)
 
 
 def _from_lab(image: Image.Image) -> Image.Image:

@@ -113,7 +113,7 @@ def inspect(source: str, options: Data | None = None) -> Inspection:
         ignored=len(opened.ignored),
         left_out=[LeftOut(path=path, reason=reason) for path, reason in opened.ignored[:LISTED]],
         notes=[*understood(opened, looks, options), _coverage(opened, looks)],
-        problems=[*opened.doubts, *_problems(opened, looks, seen, options)],
+        problems=list(doubtful(opened, looks, options)),
     )
 
 
@@ -141,7 +141,10 @@ def _coverage(source: Source, looks: list[Look]) -> str:
     )
 
 
-def _problems(source: Source, looks: list[Look], seen: list[Look], options: Data) -> Iterator[str]:
+def doubtful(source: Source, looks: list[Look], options: Data) -> Iterator[str]:
+    """What needs a look, in sentences."""
+    yield from source.doubts
+    seen = [look for look in looks if not look.problem]
     bad = len(looks) - len(seen)
     if bad:
         reasons = Counter(look.problem for look in looks if look.problem)

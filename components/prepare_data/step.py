@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from components.markdown import plain
 from components.prepare_data.decoding import Target
-from components.prepare_data.inspection import channels_of, look_at, understood, white_of
+from components.prepare_data.inspection import channels_of, doubtful, look_at, understood, white_of
 from components.prepare_data.sources import parse_source
 from components.prepare_data.sources.base import Source
 from components.prepare_data.splits import DUPLICATES_FILE
@@ -83,7 +83,7 @@ def _build(source: Source, options: Data, folder: Path, stage: Stage) -> Import:
     looks = look_at(source)
     channels = {"grey": 1, "rgb": 3}.get(options.channels) or channels_of(looks)
     target = Target(options.size, channels, options.resize, options.fit, white_of(looks))
-    for note in (*understood(source, looks, options), *source.doubts):
+    for note in (*understood(source, looks, options), *doubtful(source, looks, options)):
         stage.note(note)
     total = min(source.total, options.max_images or source.total)
     with stage.progress("importing images", total) as bar:
@@ -199,7 +199,7 @@ def _tell(stage: Stage, request: Request, built: Import, result: Result) -> None
     profile = {"image_shape": metadata.image_shape, "classes": metadata.num_classes, "splits": result.splits}
     name = parse_source(metadata.source).short
     stage.log_dataset(name, metadata.fingerprint, metadata.source, profile, "training")
-    stage.headline({}, f"**Data** {plain(name)}: {plain('; '.join(notes))}")
+    stage.headline({}, f"**Data** `{name.replace('`', '')}`: {plain('; '.join(notes))}")
 
 
 def _notes(built: Import, result: Result) -> Iterator[str]:
