@@ -222,7 +222,7 @@ def _named(recipe: Recipe, request: Request) -> Recipe:
         return recipe
     name = request.model or recipe.export.model_name or recipe.registry_name
     if not MODEL_NAME.fullmatch(name):
-        raise RequestError(f"--model {name!r}: MLflow takes any name up to 200 characters without / and :")
+        raise RequestError(f"--model {name!r}: MLflow takes any name without / and :, up to 200 characters")
     return recipe.model_copy(update={"export": recipe.export.model_copy(update={"model_name": name})})
 
 
