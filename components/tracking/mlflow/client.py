@@ -6,7 +6,6 @@ import importlib
 import logging
 import os
 import sqlite3
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -74,27 +73,29 @@ def check_address(uri: str) -> None:
             (parts.hostname or "").encode("idna")
             uri.encode("ascii")
         elif scheme in ("postgresql", "mysql", "mssql"):
-            import sqlalchemy
-
-            sqlalchemy.make_url(uri).get_dialect().import_dbapi()
+            _check_driver(uri)
         elif (path := sqlite_path(uri)) is not None:
             check_file(uri, path)
-    except ImportError as error:
-        raise RequestError(
-            f"tracking address {redact(uri)!r} needs the package {error.name}, or another driver's name, as in "
-            "postgresql+psycopg2://"
-        ) from None
-    except (ValueError, sqlalchemy_errors()) as error:
+    except ValueError as error:
         reason = " ".join(str(error).split())[:200]
         raise RequestError(
             f"tracking address {redact(uri)!r} cannot be read ({reason}): use http://HOST:PORT"
         ) from None
 
 
-def sqlalchemy_errors() -> type[Exception]:
-    """The base of its errors, where it has been imported; else one that nobody raises."""
-    module = sys.modules.get("sqlalchemy.exc")
-    return module.SQLAlchemyError if module else Refusal
+def _check_driver(uri: str) -> None:
+    """That the database of an address is one that can be talked to; ValueError where the address is none."""
+    import sqlalchemy
+
+    try:
+        sqlalchemy.make_url(uri).get_dialect().import_dbapi()
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise ValueError(str(error)) from None
+    except ImportError as error:
+        raise RequestError(
+            f"tracking address {redact(uri)!r} needs the package {error.name}, or another driver's name, as in "
+            "postgresql+psycopg2://"
+        ) from None
 
 
 def check_file(uri: str, path: Path) -> None:
