@@ -27,6 +27,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from pipeline.cli.scheduled import do_run
 from pipeline.scheduling.schedule import Schedule
 from pipeline.scheduling.store import Claim, ScheduleStore, first_due
@@ -109,7 +111,13 @@ class Trial:
             time.sleep(0.1)
         self._scheduler.terminate()
         self._scheduler.wait(timeout=SETTLE_SECONDS)
+        psutil.wait_procs(self._runs(), timeout=SETTLE_SECONDS)
         return paused
+
+    def _runs(self) -> list[psutil.Process]:
+        """Those still there, of any of the schedulers: what has written down its end has yet to leave the store."""
+        command = [sys.executable, __file__, "do", str(self.store.path)]
+        return [each for each in psutil.process_iter(["cmdline"]) if (each.info["cmdline"] or [])[:4] == command]
 
     def _missing(self, moment: datetime) -> set[tuple[str, datetime]]:
         """Times until then that are not in the journal."""
