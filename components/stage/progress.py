@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from components.clock import now
 from components.tracking.journal import DAMAGED, read_lines
 
 EVENTS_VARIABLE = "GAN_PIPELINE_EVENTS"
@@ -48,7 +49,7 @@ class EventLog:
     def write(self, kind: str, **fields: Any) -> None:
         if self.path is None:
             return
-        event = {"t": round(time.time(), 3), "stage": self.stage, "kind": kind, **fields}
+        event = {"t": round(now(), 3), "stage": self.stage, "kind": kind, **fields}
         line = json.dumps(event, ensure_ascii=False, default=str).encode() + b"\n"
         # Showing progress must never end a run: a full disk is reported where real output is written.
         with suppress(OSError), self.path.open("ab", buffering=0) as file:
@@ -97,9 +98,9 @@ class Progress:
         """`done` of the total are done."""
         self.done = done
         self._figures.update(figures)
-        now = time.monotonic()
-        if now - self._last >= self._seconds or (self._the_end and done >= self.total):
-            self._last = now
+        moment = time.monotonic()
+        if moment - self._last >= self._seconds or (self._the_end and done >= self.total):
+            self._last = moment
             self._show(done, self._figures)
 
 

@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.clock import now
 from components.lease import PATIENCE_SECONDS, Lease
 from gan_models.errors import RunError
 
@@ -138,6 +139,7 @@ class Journal:
                 "wait for it to end, or stop it"
             )
         self._guard = threading.Lock()
+        self._latest = 0  # what an attempt before wrote last: its clock may have been another one
         self._times: dict[str, int] = {}  # when that was logged which is logged once
         self._params: dict[str, str] = {}
         self._synced = time.monotonic()
@@ -157,6 +159,7 @@ class Journal:
                 remove(path)
 
     def _remember(self, entry: Entry) -> None:
+        self._latest = max(self._latest, int(entry.get("t", 0)))
         if entry["kind"] == "params":
             self._params.update(entry["values"])
         for mark in _marks(entry):
@@ -165,7 +168,7 @@ class Journal:
     def append(self, entry: Mapping[str, Any]) -> bool:
         """Write what is new in `entry`; False when all was there already. OSError leaves the journal as it was."""
         with self._guard:
-            fresh = self._only_new({"t": int(time.time() * 1000), **entry})
+            fresh = self._only_new({"t": max(self._latest, int(now() * 1000)), **entry})
             if fresh is None:
                 return False
             self._lease.check()

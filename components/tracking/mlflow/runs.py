@@ -56,14 +56,20 @@ class PipelineRuns:
             )
         return str(found.experiment_id) if found else ""
 
-    def of(self, stage: str) -> str:
-        """The id of a stage's run; for `PIPELINE` that of the whole pipeline, the parent of the others."""
+    def of(self, stage: str, began: int | None = None) -> str:
+        """The id of a stage's run; for `PIPELINE` that of the whole pipeline, the parent of the others.
+
+        Args:
+            began: milliseconds since 1970, for a run that is not there yet: it may be made long after it began, when
+                the server can be reached again. None: now.
+        """
         if stage not in self._ids:
             if stage == PIPELINE:
-                self._ids[stage] = self._given_parent() or self._find_or_make(stage, self.context.name, {})
+                self._ids[stage] = self._given_parent() or self._find_or_make(stage, began, self.context.name, {})
             else:
                 title = self.context.titles.get(stage, stage.replace("_", " "))
-                self._ids[stage] = self._find_or_make(stage, title, {"mlflow.parentRunId": self.of(PIPELINE)})
+                tags = {"mlflow.parentRunId": self.of(PIPELINE, began)}
+                self._ids[stage] = self._find_or_make(stage, began, title, tags)
         return self._ids[stage]
 
     def _given_parent(self) -> str:
@@ -76,12 +82,13 @@ class PipelineRuns:
                 return given
         return ""
 
-    def _find_or_make(self, stage: str, name: str, tags: dict[str, str]) -> str:
+    def _find_or_make(self, stage: str, began: int | None, name: str, tags: dict[str, str]) -> str:
         with self._in_turn():
             if found := self._find(stage):
                 return found[0]
             self.client.create_run(
                 self.experiment,
+                start_time=began,
                 run_name=name,
                 tags={
                     RUN_TAG: self.context.run_id,

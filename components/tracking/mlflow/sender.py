@@ -49,7 +49,7 @@ class MlflowSender(Sender):
         return sentence_of(error, self.context.tracking_uri)
 
     def send(self, stage: str, spool: Path, entries: Sequence[Entry], verify: bool) -> None:
-        run_id = self.runs.of(stage)
+        run_id = self.runs.of(stage, entries[0]["t"])
         if entries[0]["kind"] in BATCHED:
             self._batch(run_id, entries, verify)
             return

@@ -3,10 +3,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 
+from components import clock
 from components.lease import Lease, LeaseLostError
 from components.tracking.journal import Journal, read_acknowledged, read_all, read_lines
 from gan_models.errors import RunError
@@ -33,6 +35,24 @@ def test_what_a_resumed_stage_repeats_is_written_once(tmp_path: Path) -> None:
 
     logged = [(e["step"], e["values"]) for e in read_all(journal.path) if e["kind"] == "metrics"]
     assert logged == [(100, {"loss": 1.0}), (100, {"accuracy": 0.5}), (200, {"loss": 0.9})]
+
+
+def test_a_clock_that_is_set_back_bends_no_duration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither while a process runs nor between two attempts, whose clocks may be those of two machines."""
+    real = time.time
+    journal = Journal(tmp_path, "train_gan")
+    journal.append(metrics(1, loss=1.0))
+    monkeypatch.setattr(time, "time", lambda: real() - 3600)
+    time.sleep(0.02)
+    journal.append(metrics(2, loss=1.0))
+    journal.close()
+    monkeypatch.setattr(clock, "_BEGAN", real() - 3600)
+    again = Journal(tmp_path, "train_gan")
+    again.append(metrics(3, loss=1.0))
+    again.close()
+    first, second, third = (entry["t"] for entry in read_all(journal.path))
+    assert 15 <= second - first < 3_600_000
+    assert third == second
 
 
 def test_a_line_torn_by_a_kill_is_ignored_and_then_cut_off(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from filelock import FileLock
 from components.context import PIPELINE, RunContext
 from components.tracking.mlflow import runs
 from components.tracking.mlflow.client import connect
+from components.tracking.mlflow.sender import MlflowSender
 from components.tracking.sqlite_address import sqlite_uri
 
 
@@ -25,6 +26,19 @@ def test_runs_are_made_once_whatever_becomes_of_the_lock(
     client = connect(context.tracking_uri)
     first, second = (runs.PipelineRuns(client, context).of(PIPELINE) for _ in range(2))
     assert first == second
+
+
+def test_a_run_that_is_made_late_began_when_it_did(tmp_path: Path) -> None:
+    """What the store could not be told at once ended before it is told: its duration is not negative."""
+    context = RunContext(state_dir=str(tmp_path), tracking_uri=sqlite_uri(tmp_path / "mlflow.db"))
+    context.tracking_folder.mkdir(parents=True)
+    client = connect(context.tracking_uri)
+    sender = MlflowSender(context)
+    sender.send("train_gan", tmp_path, [{"kind": "start", "t": 1000}], False)
+    sender.send("train_gan", tmp_path, [{"kind": "end", "t": 4000, "status": "FINISHED"}], False)
+    for stage in ("train_gan", PIPELINE):
+        assert client.get_run(sender.runs.of(stage)).info.start_time == 1000
+    assert client.get_run(sender.runs.of("train_gan")).info.end_time == 4000
 
 
 class _NoLock:
