@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 BY_HAND := hostile judge prepare_data zoo mimicry_throughput modes modes_page semi_supervised text_to_image translation wasserstein
 BENCHMARKS := $(sort $(filter-out $(BY_HAND:%=benchmarks/%.py),$(wildcard benchmarks/*.py)))
 
-.PHONY: demo test test-cluster lint bench images clean
+.PHONY: demo test test-cluster lint bench images lock audit clean
 
 demo: $(INSTALLED)  ## images in, a judged generator out, in a few minutes on two cores
 	$(BIN)/gan-pipeline run --workdir runs/demo
@@ -29,6 +29,19 @@ bench: $(INSTALLED)  ## all benchmarks, one after the other
 images: $(INSTALLED)  ## the container images gan-pipeline-cpu and gan-pipeline-gpu, and their sizes
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh infra/images/build.sh cpu gpu
 
+# Both are done by tools in an environment of their own, which nothing else depends on.
+lock: build/tools/bin/uv  ## the digests of the files of the versions in requirements.lock, anew
+	sed -n '/^#/p' requirements.lock > build/requirements.lock
+	build/tools/bin/uv pip compile --quiet --universal --python-version 3.11 --no-deps --generate-hashes --no-header --no-annotate requirements.lock >> build/requirements.lock
+	mv build/requirements.lock requirements.lock
+
+audit: build/tools/bin/pip-audit  ## what is known to be unsafe of what requirements.lock names, as PyPI knows it
+	build/tools/bin/pip-audit --disable-pip --require-hashes --requirement requirements.lock
+
+build/tools/bin/%:
+	test -d build/tools || $(PYTHON) -m venv build/tools
+	build/tools/bin/python -m pip install --quiet --disable-pip-version-check $*
+
 clean:  ## the environment and caches; runs stay
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
@@ -36,6 +49,6 @@ clean:  ## the environment and caches; runs stay
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "gan-pipeline needs Python 3.11 or newer: make PYTHON=/path/of/python3.11 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@

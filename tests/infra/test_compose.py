@@ -64,3 +64,12 @@ def test_the_database_is_reached_by_mlflow_alone(compose: dict[str, Any]) -> Non
     assert users == {"postgres", "mlflow"}
     assert compose["networks"]["database"]["internal"] is True
     assert "ports" not in compose["services"]["postgres"]
+
+
+def test_every_service_is_confined(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert not {"cap_add", "privileged"} & set(service)
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert "/tmp" in service["tmpfs"]

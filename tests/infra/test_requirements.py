@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -61,3 +63,15 @@ def test_the_lists_are_what_the_dependencies_say() -> None:
     without_torch = closure([each for each in needed if Requirement(each).name not in TORCH]) & lock
     assert listed("development.txt") == (lock - everything) | LEFT_OUT
     assert listed("torch.txt") == everything - without_torch - LEFT_OUT
+
+
+def test_every_package_is_pinned_by_the_digests_of_its_files() -> None:
+    joined = (REPO / "requirements.lock").read_text().replace("\\\n", "").splitlines()
+    for line in (each for each in joined if not each.startswith("#")):
+        assert re.match(r"[a-z0-9.-]+==\S+( ; .+?)?(\s+--hash=sha256:[0-9a-f]{64})+$", line), line
+
+
+def test_what_is_installed_fits_together() -> None:
+    """What `pip check` looks at, of the versions in requirements.lock."""
+    done = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

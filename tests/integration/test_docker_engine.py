@@ -16,6 +16,7 @@ from typing import Any
 
 import docker
 import pytest
+import yaml
 
 from components.stage.progress import EventReader
 from components.stage.stopping import PARENT_VARIABLE, STANDARD_INPUT
@@ -23,6 +24,7 @@ from pipeline.engines.docker.containers import LABEL, ContainerOptions, StageCon
 from pipeline.versions import code_version
 from tests.extending import CONTAINERFILE, examples, install
 
+REPO = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # the first one builds the images
 
 STAGES = ["prepare_data", "train_gan", "select_checkpoint", "evaluate_gan", "export_samples"]
@@ -140,6 +142,42 @@ def test_an_image_holds_no_build_tools_and_no_address(
 def test_the_small_image_has_no_torch(docker_client: docker.DockerClient, images: dict[str, str]) -> None:
     sizes = {target: docker_client.images.get(name).attrs["Size"] for target, name in images.items()}
     assert sizes["cpu"] < 1.5e9 < sizes["gpu"]
+
+
+@pytest.mark.parametrize("name", ["mlflow", "scheduler"])
+def test_a_service_needs_no_more_than_the_compose_file_gives_it(
+    docker_client: docker.DockerClient, images: dict[str, str], name: str
+) -> None:
+    service = yaml.safe_load((REPO / "infra/compose.yaml").read_text())["services"][name]
+    volumes = [volume.split(":") for volume in service["volumes"] if not volume.startswith("$")]
+    container = docker_client.containers.run(
+        images[service["image"].partition(":")[0].removeprefix("gan-pipeline-")],
+        service["command"],
+        environment={**service["environment"], "MLFLOW_BACKEND_STORE_URI": "sqlite:////artifacts/mlflow.db"},
+        read_only=service["read_only"],
+        cap_drop=service["cap_drop"],
+        security_opt=service["security_opt"],
+        tmpfs=dict.fromkeys(service["tmpfs"], ""),
+        volumes={f"{name}-{volume}": {"bind": path} for volume, path in volumes},
+        working_dir=service.get("working_dir"),
+        network_mode="none",
+        detach=True,
+    )
+
+    def is_ready() -> bool:
+        if "healthcheck" in service:
+            return bool(container.exec_run(service["healthcheck"]["test"][1:]).exit_code == 0)
+        return b"serving" in container.logs()
+
+    try:
+        end = time.monotonic() + 300
+        while not is_ready():
+            container.reload()
+            assert container.status == "running", container.logs().decode()
+            assert time.monotonic() < end, container.logs().decode()
+            time.sleep(1)
+    finally:
+        container.remove(force=True, v=True)
 
 
 # -- a run ----------------------------------------------------------------------------------------------------------
