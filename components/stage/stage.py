@@ -326,6 +326,10 @@ class _StageLog(logging.FileHandler):
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
 
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):  # it is opened at the first record, and the disk may be full
+            super().emit(record)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """A log that cannot be written is no reason to print a traceback or to fail."""
 

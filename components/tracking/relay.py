@@ -13,6 +13,7 @@ How often an entry arrives, whatever dies when:
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import shutil
@@ -50,7 +51,11 @@ BATCH_BYTES = 400_000
 ALWAYS = 1 << 62
 _PATIENT = (Trouble.AWAY, Trouble.REFUSED)  # what no entry is to blame for
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no network says so
+_FORBIDDEN = (errno.EACCES, errno.EPERM)
+
 _logger = logging.getLogger("gan_pipeline.relay")
+_logger.addHandler(logging.NullHandler())  # what it says belongs into a log, and onto no screen where there is none
 
 
 @dataclass(frozen=True)
@@ -184,9 +189,12 @@ class Relay:
             self._rounds += 1
             try:
                 trouble = self._round()
-            except Exception as error:  # of our own disk, say; whatever it is, nothing is lost by trying again
-                _logger.warning("%s", redact(str(error)), exc_info=error)
-                trouble = Trouble.ODD
+            except Exception as error:  # whatever it is, nothing is lost by trying again
+                reason = _of_this_disk(error)
+                trouble = Trouble.REFUSED if reason else Trouble.ODD
+                self._note(trouble, reason or redact(str(error)))
+                if not reason:
+                    _logger.warning("%s", redact(str(error)), exc_info=error)
             failures = failures + 1 if trouble else 0
             self._wake.wait(_wait_seconds(trouble, failures, self._draining))
             self._wake.clear()
@@ -245,7 +253,10 @@ class Relay:
             # Whether the request arrived is not known, so it is verified when it is repeated.
             outbox.verify_below = max(outbox.verify_below, outbox.offset + 1)
             post.sender.reset()
-            trouble, sentence = post.sender.trouble_of(error), post.sender.sentence_of(error)
+            if sentence := _of_this_disk(error):  # no store and no entry is to blame for that
+                trouble = Trouble.REFUSED
+            else:
+                trouble, sentence = post.sender.trouble_of(error), post.sender.sentence_of(error)
             if post is self._post:
                 self._note(trouble, sentence)
             if trouble not in _PATIENT:
@@ -263,6 +274,15 @@ class Relay:
         with outbox.path.with_suffix(".rejected").open("a") as file:
             file.write(json.dumps({"entry": entry, "reason": sentence}) + "\n")
         _logger.warning("%s", sentence)
+
+
+def _of_this_disk(error: Exception) -> str:
+    """What the user has to do where the journals' own disk takes nothing more; else empty."""
+    if not isinstance(error, OSError):
+        return ""
+    if error.errno in _FULL or (error.errno in _FORBIDDEN and error.filename):
+        return f"{error.filename or 'a file'} cannot be written ({error.strerror}): make room, or give permission"
+    return ""
 
 
 def _wait_seconds(trouble: Trouble | None, failures: int, draining: bool) -> float:

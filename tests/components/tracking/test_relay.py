@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from components.tracking.mlflow.client import connect, trouble_of
 from components.tracking.mlflow.runs import RUN_TAG, STAGE_TAG
 from components.tracking.mlflow.sender import MlflowSender
 from components.tracking.relay import Relay, count_unsent, unsent_runs
+from components.tracking.sqlite_address import sqlite_uri
 from gan_models.errors import RequestError, RunError
 
 
@@ -261,6 +264,48 @@ def test_a_store_that_is_away_costs_nothing(context: RunContext) -> None:
     assert pending.entries == 2
     assert "http://127.0.0.1:9 does not answer (Connection refused)" in pending.sentence
     assert str(context.tracking_folder) in pending.sentence
+
+
+@pytest.mark.parametrize("gone", ["inodes", "bytes"])
+def test_a_full_disk_loses_nothing_and_prints_no_traceback(
+    gone: str, tmp_path: Path, png: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m,nr_inodes=200", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        store = sqlite_uri(tmp_path / "mlflow.db")
+        tracked = RunContext(state_dir=str(disk), tracking_uri=store, run_id="full", relay="external")
+        with open_stage("train_gan", tracked) as stage:
+            stage.log_metrics({"loss": 1.0}, step=1)
+            stage.log_image(png, "samples", 1)
+        fill(disk, gone)
+        with Relay(tracked) as relay:
+            pending = relay.drain(60)
+        assert "cannot be written (No space left on device): make room" in pending.sentence
+        assert pending.rejected == ()
+        for path in disk.glob("filled-*"):
+            path.unlink()
+        drain(tracked)
+        assert history(tracked, runs_of(tracked)["train_gan"], "loss") == [(1, 1.0)]
+        output = capfd.readouterr()
+        assert "Traceback" not in output.out + output.err
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def fill(disk: Path, what: str) -> None:
+    """Until nothing more can be written; of the bytes the last one goes, too."""
+    with suppress(OSError):
+        if what == "inodes":
+            for number in range(1000):
+                (disk / f"filled-{number}").touch()
+        for size in (1 << 16, 1):
+            with suppress(OSError), (disk / "filled-").open("ab", buffering=0) as file:
+                while True:
+                    file.write(bytes(size))
 
 
 def test_a_deleted_experiment_is_a_sentence_and_costs_no_entry(tracked: RunContext) -> None:
