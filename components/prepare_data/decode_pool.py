@@ -27,6 +27,7 @@ from gan_models.errors import RunError
 
 THREADS_FOR_A_WORKER = 2
 BATCHES_IN_FLIGHT = 4  # for each worker: one being decoded, one in the pipe, and some so that no thread waits
+BYTES_IN_FLIGHT = 512 << 20  # of encoded images, however many cores there are
 PIPE_BYTES = 1 << 20
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -131,10 +132,13 @@ class DecodePool:
     def decode(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, Decoded], None, None]:
         """Pairs of a batch and its outcome; RunError where decoders cannot be started, or die whatever they get."""
         waiting: deque[tuple[Batch, Future[Decoded]]] = deque()
+        held = 0
         for number, batch in enumerate(batches):
             waiting.append((batch, self._threads.submit(self._decode, batch, number % self._seats)))
-            if len(waiting) >= BATCHES_IN_FLIGHT * self._seats:
+            held += batch.encoded_bytes
+            while len(waiting) >= BATCHES_IN_FLIGHT * self._seats or (held > BYTES_IN_FLIGHT and len(waiting) > 1):
                 first, future = waiting.popleft()
+                held -= first.encoded_bytes
                 yield first, future.result()
         while waiting:
             first, future = waiting.popleft()

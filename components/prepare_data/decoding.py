@@ -16,7 +16,7 @@ import pickle
 import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -27,7 +27,8 @@ from PIL.PngImagePlugin import PngImageFile
 FILTERS = {name: Image.Resampling[name.upper()] for name in ("nearest", "box", "bilinear", "bicubic", "lanczos")}
 SHRINK_GAP = 3.0
 DIGEST_BYTES = 8
-ROWS_AT_A_TIME = 64
+STRIP_PIXELS = 1 << 20
+"""Of a large image that is made into 8 bits at a time, so that it is in memory twice at most, and not five times."""
 DEEP_WHITE = 65535
 WHITES = (255, 1023, 4095, 16383, DEEP_WHITE)
 """The largest values of 8, 10, 12, 14 and 16 bits, as scanners and cameras store them in 16."""
@@ -120,7 +121,7 @@ def _decode(item: Item, target: Target) -> tuple[Image.Image, bool]:
     coloured = target.channels == 1 and image.mode != "L" and not is_grey(image)
     if image.format == "JPEG" and target.resize != "nearest":
         _draft(image, target)
-    whole = in_eight_bits(_upright(image), target.white)
+    whole = in_eight_bits(_upright(image, ours=image is not item), target.white)
     if whole.mode != target.mode:
         whole = whole.convert(target.mode)
     square = to_square(whole, target.size, target.resize, target.fit)
@@ -196,7 +197,8 @@ def _draft(image: Image.Image, target: Target) -> None:
         image.draft(None, (math.ceil(image.width * share), math.ceil(image.height * share)))
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _upright(image: Image.Image, ours: bool) -> Image.Image:
+    """`ours`: nobody else has it, so it may be turned in its own place."""
     image.load()
     if not image.info:  # a plain image: no EXIF to look for
         return image
@@ -204,7 +206,12 @@ def _upright(image: Image.Image) -> Image.Image:
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
     except Exception:  # damaged EXIF data in an image that decodes well
         return image
-    return ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
+    if orientation not in range(2, 9):
+        return image
+    if not ours:
+        return ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def in_eight_bits(image: Image.Image, white: int = DEEP_WHITE) -> Image.Image:
@@ -221,10 +228,7 @@ def in_eight_bits(image: Image.Image, white: int = DEEP_WHITE) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _from_deep(image, white)
     if image.has_transparency_data:
-        if image.mode in ("La", "RGBa"):
-            image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+        return _joined_strips(image, "RGB", _on_white)
     if image.mode == "LAB":
         return _from_lab(image)
     return image.convert("L" if image.mode == "1" else "RGB")
@@ -240,11 +244,43 @@ def is_deep(mode: str) -> bool:
     return mode == "I" or mode.startswith("I;16")
 
 
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode in ("La", "RGBa"):
+        image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+
+
+def _strips(image: Image.Image) -> Iterator[Image.Image]:
+    """The image itself, or parts of a large one from top to bottom."""
+    rows = max(1, STRIP_PIXELS // image.width)
+    if image.height <= rows:
+        yield image
+        return
+    for top in range(0, image.height, rows):
+        yield image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _joined_strips(image: Image.Image, mode: str, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """What `change` makes of an image, where it treats every pixel by itself."""
+    whole: Image.Image | None = None
+    top = 0
+    for strip in _strips(image):
+        changed = change(strip)
+        if strip is image:
+            return changed
+        whole = whole or Image.new(mode, image.size)
+        whole.paste(changed, (0, top))
+        top += strip.height
+    assert whole is not None
+    return whole
+
+
 def _from_deep(image: Image.Image, white: int) -> Image.Image:
     import numpy as np
 
-    values = np.asarray(image)
-    low, high = float(values.min()), float(values.max())
+    extremes = [(values.min(), values.max()) for values in map(np.asarray, _strips(image))]
+    low, high = float(np.min(extremes)), float(np.max(extremes))
     if image.mode != "F":
         scale, limit = 255.0 / white, white
     else:
@@ -253,11 +289,11 @@ def _from_deep(image: Image.Image, white: int) -> Image.Image:
         if is_deep(image.mode) and low >= 0 and high <= DEEP_WHITE:
             raise BadImageError(f"a value of {high:g}, where the images looked at first end at {white}")
         raise BadImageError(f"32-bit values from {low:g} to {high:g}: store 8 or 16 bits, or floats in [0, 1]")
-    scaled = np.empty(values.shape, np.uint8)
-    for start in range(0, len(values), ROWS_AT_A_TIME):  # eight bytes for each pixel, of a part alone
-        part = slice(start, start + ROWS_AT_A_TIME)
-        scaled[part] = np.rint(values[part].astype(np.float64) * scale)
-    return Image.fromarray(scaled)
+
+    def scaled(strip: Image.Image) -> Image.Image:
+        return Image.fromarray(np.rint(np.asarray(strip).astype(np.float64) * scale).astype(np.uint8))
+
+    return _joined_strips(image, "L", scaled)
 
 
 def _from_lab(image: Image.Image) -> Image.Image:

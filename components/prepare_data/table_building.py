@@ -29,6 +29,7 @@ from gan_models.recipes.schema import Data
 QUARANTINE_FILE = "quarantine.csv"
 NO_LABEL = "it has no label, or one that is not among the classes"
 NO_DOMAIN = "it has no domain"
+CAPTION_CHARACTERS = 10_000
 ITEMS_FOR_A_WORKER = 64  # fewer do not pay for starting another process
 
 T = TypeVar("T")
@@ -85,6 +86,9 @@ class Import:
             return NO_LABEL
         if self.source.domain_names and (not batch.domains or batch.domains[position] is None):
             return NO_DOMAIN
+        caption = (batch.captions and batch.captions[position]) or ""
+        if len(caption) > CAPTION_CHARACTERS:
+            return f"its caption has {len(caption)} characters, the limit is {CAPTION_CHARACTERS}"
         return ""
 
     def _append(self, batch: Batch, kept: list[int], pixels: np.ndarray, digests: np.ndarray) -> None:

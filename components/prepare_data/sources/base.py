@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from itertools import compress
 from pathlib import Path
@@ -56,6 +57,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @cached_property
+    def encoded_bytes(self) -> int:
+        """In memory; what lies in files is read when it is decoded."""
+        return sum(len(item) for item in self.items if isinstance(item, bytes))
 
 
 class Source(ABC):

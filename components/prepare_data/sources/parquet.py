@@ -20,13 +20,25 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.prepare_data.decoding import BadImageError, Item
-from components.prepare_data.sources.base import BATCH_BYTES, SPLIT_NAMES, Batch, Source, files_below, rows_within
+from components.prepare_data.sources.base import (
+    BATCH_BYTES,
+    BATCH_ITEMS,
+    SPLIT_NAMES,
+    Batch,
+    Source,
+    files_below,
+    rows_within,
+)
 from gan_models.errors import RequestError
 
 IMAGE_COLUMNS = ("image", "img")
 CAPTION_COLUMNS = ("caption", "text")
 SPLIT_FILE = re.compile(rf"({'|'.join(sorted(SPLIT_NAMES, key=len, reverse=True))})([-_.].*)?", re.IGNORECASE)
 SAMPLED_GROUPS = 16
+UNPACKED_BYTES = 32 << 20
+"""Of the values that one read may put side by side, where each may be as large as all that its column keeps."""
+BOMB_BYTES, BOMB_RATIO = 1 << 30, 200
+PATH_CHARACTERS = 1000
 
 
 class ParquetSource(Source):
@@ -50,6 +62,7 @@ class ParquetSource(Source):
                 self._named.append(_class_names(parquet.schema_arrow.metadata or {}, parquet.metadata.metadata or {}))
                 self._rows.append(parquet.metadata.num_rows)
                 self._groups.append(parquet.num_row_groups)
+                _check_size(file, parquet.metadata)
         self.total = sum(self._rows)
         if self.total == 0:
             raise RequestError(f"{root} holds no images: it has no rows")
@@ -166,7 +179,7 @@ class ParquetSource(Source):
         """How often each value stands in one column, without nulls, over all files."""
         found: Counter[Any] = Counter()
         for file in self._files:
-            with _open(file) as parquet:
+            with _open(file, column) as parquet:
                 for batch in parquet.iter_batches(batch_size=1 << 16, columns=[column]):
                     for each in pc.value_counts(batch.column(0)).to_pylist():
                         found[each["values"]] += each["counts"]
@@ -187,9 +200,7 @@ class ParquetSource(Source):
         with _open(self._files[index]) as parquet:
             start = 0
             for group in range(parquet.num_row_groups):
-                known = parquet.metadata.row_group(group)
-                size = min(items, max(1, BATCH_BYTES * known.num_rows // max(1, known.total_byte_size)))
-                for records in parquet.iter_batches(size, row_groups=[group], columns=self._columns, use_threads=False):
+                for records in _read(parquet, group, self._columns, items):
                     chosen = rows_within(wanted, start, len(records))
                     if len(chosen) == len(records):
                         yield self._batch(index, records, chosen + start)
@@ -205,10 +216,12 @@ class ParquetSource(Source):
         groups = groups[:: max(1, len(groups) // SAMPLED_GROUPS)]
         for file, group in groups:
             with _open(file) as parquet:
-                size = -(-count // len(groups))
-                for records in parquet.iter_batches(size, row_groups=[group], columns=[self._image], use_threads=False):
-                    yield from self._images(records.column(0))[0]
-                    break
+                wanted = -(-count // len(groups))
+                for records in _read(parquet, group, [self._image], wanted):
+                    yield from self._images(records.column(0).slice(0, wanted))[0]
+                    wanted -= len(records)
+                    if wanted <= 0:
+                        break
 
     def _batch(self, index: int, records: pa.RecordBatch, rows: np.ndarray) -> Batch:
         items, paths = self._images(records.column(self._image))
@@ -222,7 +235,9 @@ class ParquetSource(Source):
             splits = [SPLIT_NAMES.get((value or "").lower()) for value in records.column(self._split).to_pylist()]
         captions = records.column(self._caption).to_pylist() if self._caption else []
         domains = records.column(self._domain).to_pylist() if self.domain_names else []
-        shown = [path or f"{name}#{row}" for path, row in zip(paths, rows.tolist(), strict=True)]
+        shown = [
+            path[:PATH_CHARACTERS] if path else f"{name}#{row}" for path, row in zip(paths, rows.tolist(), strict=True)
+        ]
         return Batch(items, shown, labels, splits, captions, domains)
 
     def _images(self, column: pa.Array) -> tuple[list[Item], list[str | None]]:
@@ -256,10 +271,10 @@ def version_beside(file: Path) -> str:
         if kind is None or not pa.types.is_struct(kind) or kind.get_field_index("path") < 0:
             return ""
         for group in _groups_without_bytes(parquet, image):
-            table = parquet.read_row_group(group, columns=[f"{image}.path"], use_threads=False)
-            for path in pc.struct_field(table.column(0), "path").to_pylist():
-                found = True
-                digest.update(f"{path}\0{_status(file.parent, path)}\n".encode(errors="surrogateescape"))
+            for records in _read(parquet, group, [f"{image}.path"], BATCH_ITEMS):
+                for path in pc.struct_field(records.column(0), "path").to_pylist():
+                    found = True
+                    digest.update(f"{path}\0{_status(file.parent, path)}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16] if found else ""
 
 
@@ -283,10 +298,56 @@ def _status(folder: Path, path: str | None) -> str:
         return "absent"
 
 
-def _open(file: Path) -> pq.ParquetFile:
+def _read(parquet: pq.ParquetFile, group: int, columns: list[str], items: int) -> Iterator[pa.RecordBatch]:
+    """A row group in batches of at most `items` rows and, but for the last row of each, `BATCH_BYTES`.
+
+    A column that keeps equal values once (a dictionary) says nothing about how large its rows are: a few megabytes of
+    file may be terabytes of images. So few rows are read at a time, and put together until there is enough.
+    """
+    known = parquet.metadata.row_group(group)
+    chunks = [known.column(place) for place in range(known.num_columns)]
+    repeated = sum(each.total_uncompressed_size for each in chunks if _is_of(each, columns) and _repeats(each))
+    at_a_time = min(items, BATCH_BYTES * known.num_rows // max(1, known.total_byte_size))
+    at_a_time = max(1, min(at_a_time, UNPACKED_BYTES // max(1, repeated)))
+    waiting: list[pa.RecordBatch] = []
+    for records in parquet.iter_batches(at_a_time, row_groups=[group], columns=columns, use_threads=False):
+        waiting.append(records)
+        if sum(map(len, waiting)) + at_a_time > items or sum(each.nbytes for each in waiting) >= BATCH_BYTES:
+            yield pa.concat_batches(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_batches(waiting)
+
+
+def _is_of(chunk: pq.ColumnChunkMetaData, columns: list[str]) -> bool:
+    path = chunk.path_in_schema
+    return any(path == column or path.startswith(f"{column}.") for column in columns)
+
+
+def _repeats(chunk: pq.ColumnChunkMetaData) -> bool:
+    return chunk.has_dictionary_page or any("DICTIONARY" in encoding for encoding in chunk.encodings)
+
+
+def _check_size(file: Path, metadata: pq.FileMetaData) -> None:
+    """Refuses what unpacks to very much more than it is: a page is unpacked whole, before anything of it is seen."""
+    for group in range(metadata.num_row_groups):
+        known = metadata.row_group(group)
+        for chunk in map(known.column, range(known.num_columns)):
+            unpacked, packed = chunk.total_uncompressed_size, max(1, chunk.total_compressed_size)
+            if unpacked > BOMB_BYTES and unpacked > BOMB_RATIO * packed:
+                raise RequestError(
+                    f"{file}: column {chunk.path_in_schema!r} of row group {group} unpacks from {packed} bytes to "
+                    f"{unpacked}, which no images do: write the file anew with smaller row groups"
+                )
+
+
+def _open(file: Path, repeating: str = "") -> pq.ParquetFile:
+    """`repeating`: a column of strings whose equal values are to be kept once in memory, too."""
     try:
         # Buffered, not memory-mapped or pre-read: what is in memory is a few pages, however large the file.
-        return pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
+        return pq.ParquetFile(
+            file, buffer_size=1 << 20, pre_buffer=False, read_dictionary=[repeating] if repeating else []
+        )
     except (pa.ArrowException, OSError) as error:
         reason = (str(error).splitlines() or [""])[0]
         raise RequestError(f"cannot read {file} as Parquet: {reason}") from error

@@ -278,3 +278,27 @@ def test_square_images_of_the_right_size_are_not_resampled() -> None:
 def test_opening_reads_the_header_only() -> None:
     data = encoded(Image.effect_noise((64, 64), 50))
     assert open_image(data[:60]).size == (64, 64)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "La", "RGBa", "I;16", "I", "F"])
+def test_a_large_image_is_changed_in_strips_and_the_same(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (37, 23, 4), np.uint8)
+    if mode in ("I;16", "I", "F"):
+        deep = noise[..., 0].astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode])
+        image = Image.fromarray(deep / 255 if mode == "F" else deep * 257)
+    else:
+        image = Image.fromarray(noise, "RGBA").convert({"La": "LA", "RGBa": "RGBA", "PA": "LA"}.get(mode, mode))
+        image = image.convert(mode)
+    assert image.mode == mode
+    whole = in_eight_bits(image).tobytes()
+    monkeypatch.setattr("components.prepare_data.decoding.STRIP_PIXELS", 100)
+    assert in_eight_bits(image).tobytes() == whole
+
+
+def test_a_float_that_is_no_number_is_found_in_any_strip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.prepare_data.decoding.STRIP_PIXELS", 8)
+    for row in range(4):
+        values = np.full((4, 8), 0.5, np.float32)
+        values[row, 3] = np.nan
+        with pytest.raises(BadImageError, match="nan"):
+            in_eight_bits(Image.fromarray(values))

@@ -307,6 +307,16 @@ def test_captions_reach_the_table(prepare: Prepare, tmp_path: Path, picture: Pic
     assert pq.read_table(tmp_path / "dataset/images.parquet")["caption"].to_pylist() == ["a", None, "c"]
 
 
+def test_a_caption_as_long_as_a_book_costs_its_row(prepare: Prepare, tmp_path: Path, picture: Picture) -> None:
+    table = pa.table({"image": [picture(seed) for seed in range(3)], "caption": ["a", "b" * 10_001, "c" * 10_000]})
+    pq.write_table(table, tmp_path / "data.parquet")
+    prepare(f"parquet:{tmp_path / 'data.parquet'}", validation=0.0, test=0.0, max_bad_share=0.5)
+    assert pq.read_table(tmp_path / "dataset/images.parquet")["caption"].to_pylist() == ["a", "c" * 10_000]
+    assert lines(tmp_path / "dataset/quarantine.csv")[1:] == [
+        ["data.parquet#1", "its caption has 10001 characters, the limit is 10000"]
+    ]
+
+
 def test_captions_and_domains_are_learnt_and_survive_leaks(prepare: Prepare, tmp_path: Path, picture: Picture) -> None:
     seeds = [0, 1, 2, 3, 3]
     columns = {

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -197,3 +198,46 @@ def test_sample_is_spread_over_the_files(write: Write, picture: Picture) -> None
     assert picture(0) in sample
     assert picture(36) in sample
     assert 16 <= len(sample) <= 40
+
+
+def repeating(path: Path, **columns: pa.Array) -> Path:
+    """A file of one row group that keeps equal values once, however large."""
+    pq.write_table(pa.table(columns), path, use_dictionary=True, dictionary_pagesize_limit=1 << 30, store_schema=False)
+    return path
+
+
+def test_a_large_image_that_is_there_thousands_of_times_fills_no_memory(tmp_path: Path) -> None:
+    """The file has 5 MB; its rows, side by side, 80 GB."""
+    image = np.random.default_rng(0).bytes(4 << 20)
+    places = pa.array(np.zeros(20_000, np.int32))
+    columns = {
+        "image": pa.DictionaryArray.from_arrays(places, pa.array([image])),
+        "caption": pa.DictionaryArray.from_arrays(places, pa.array(["x" * (1 << 20)])),
+        "label": pa.DictionaryArray.from_arrays(places, pa.array(["y" * (1 << 20)])),
+    }
+    path = repeating(tmp_path / "data.parquet", **columns)
+    assert path.stat().st_size < 8 << 20
+    before = pa.total_allocated_bytes()
+    source = ParquetSource(path)
+    for _, batch in zip(range(20), source.batches(None, 256), strict=False):
+        assert 0 < batch.encoded_bytes <= 48 << 20
+        assert batch.items[0] == image
+        assert pa.total_allocated_bytes() - before < 256 << 20
+
+
+def test_small_repeats_are_read_as_ever(tmp_path: Path, picture: Picture) -> None:
+    images = [picture(seed % 5) for seed in range(700)]
+    source = ParquetSource(repeating(tmp_path / "data.parquet", image=pa.array(images).dictionary_encode()))
+    batches = list(source.batches(None, 256))
+    assert [len(batch) for batch in batches] == [256, 256, 188]
+    assert [item for batch in batches for item in batch.items] == images
+
+
+def test_a_column_that_unpacks_to_a_thousand_times_its_size_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.prepare_data.sources.parquet.BOMB_BYTES", 1 << 20)
+    table = pa.table({"image": [bytes(4 << 20)]})
+    pq.write_table(table, tmp_path / "data.parquet", compression="zstd", use_dictionary=False)
+    with pytest.raises(RequestError, match=r"column 'image' of row group 0 unpacks from \d+ bytes to 4194"):
+        ParquetSource(tmp_path / "data.parquet")
