@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 # Each prints what it compares; those left out need something to work on, or hours, and are run by hand.
-BY_HAND := hostile judge prepare_data zoo mimicry_throughput modes modes_page semi_supervised text_to_image translation wasserstein
+BY_HAND := bombs hostile judge prepare_data zoo mimicry_throughput modes modes_page semi_supervised text_to_image translation wasserstein
 BENCHMARKS := $(sort $(filter-out $(BY_HAND:%=benchmarks/%.py),$(wildcard benchmarks/*.py)))
 
 .PHONY: demo test test-cluster lint bench images lock audit clean
@@ -49,6 +49,6 @@ clean:  ## the environment and caches; runs stay
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "gan-pipeline needs Python 3.11 or newer: make PYTHON=/path/of/python3.11 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@

@@ -1,9 +1,10 @@
 """Kills a run again and again, and compares what comes out with a run that was left in peace.
 
-The same settings run twice: once undisturbed, once with SIGKILL at random moments to the command line, to the stage
-that is running, or to both, each time followed by the same command again; one run is long enough to take all kills.
+The same settings run once undisturbed, then again and again with SIGKILL, at random moments of each stage and between,
+to the command line, the stage that is running, or to both, each time followed by the same command again.
 At the end the weights must be equal byte for byte, the chosen step must be the same, and MLflow must hold the same
-history: every metric at the same steps, none twice, equal values where a value does not depend on the clock.
+history: every metric at the same steps, none twice, equal values where a value does not depend on the clock. No
+process, no temporary file and no other file may be there that is not there after the undisturbed run.
 
     python benchmarks/kill.py [--kills 20] [--seed 0] [--set training.steps=3000 ...]
 """
@@ -15,21 +16,26 @@ import hashlib
 import json
 import os
 import random
-import signal
+import re
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from pipeline.engines.local.processes import stage_processes
+
 SETTINGS = (
     "data.size=8",
     "networks.generator.width=8",
     "networks.discriminator.width=8",
-    "training.steps=12000",
+    "training.steps=4000",
     "training.tick=500",
     "training.batch_size=16",
     "training.keep=3",
@@ -41,6 +47,11 @@ SETTINGS = (
 )
 BY_THE_CLOCK = ("images_per_second", "seconds", "memory_gb")
 VICTIMS = ("command line", "stage", "both")
+FUNCTION = "--function_to_execute"
+BETWEEN = "between stages"
+LOOK_SECONDS = 0.05
+BY_TIME = re.compile(r"(?<=^artifacts/)[^/]+|(?<=^tracking/)[^/]+|(?<=^cache/)[^/]+|\d{8}(?=$|/)")
+BY_CHANCE = re.compile(r"\.(lease|relay|sending)/|^logs/events\.jsonl$|\.sending$|/checkpoints/step-")
 
 
 class Run:
@@ -54,15 +65,26 @@ class Run:
         call = "from pipeline.cli import main; main()"
         where = ["--workdir", str(self.workdir), "--tracking-uri", self.store]
         self._command = [sys.executable, "-c", call, "run", "--data", data, *where, *overrides]
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir(exist_ok=True)
+        self._environment = {**os.environ, "TMPDIR": str(self.temporary)}
 
     def start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        quiet = subprocess.DEVNULL
+        return subprocess.Popen(self._command, stdout=quiet, stderr=quiet, env=self._environment)
 
-    def finish(self) -> float:
-        """Runs to the end; seconds it took."""
-        started = time.perf_counter()
-        subprocess.run(self._command, check=True, stdout=subprocess.DEVNULL)
-        return time.perf_counter() - started
+    def finish(self) -> None:
+        """Runs to the end."""
+        subprocess.run(self._command, check=True, stdout=subprocess.DEVNULL, env=self._environment)
+
+    def is_named(self, words: list[str]) -> bool:
+        """Whether a command line has this run's work directory in it."""
+        return any(str(self.workdir) in word for word in words)
+
+    def files(self) -> set[str]:
+        """All that is in the work directory but for names that say when, or for the how manieth time."""
+        names = {str(path.relative_to(self.workdir)) for path in self.workdir.rglob("*")}
+        return {BY_TIME.sub("*", name) for name in names if not BY_CHANCE.search(name)}
 
     def weights(self) -> str:
         """SHA-256 of the exported generator."""
@@ -87,34 +109,63 @@ class Run:
         return {key: sorted(values) for key, values in found.items()}
 
 
-def kill_at_random(run: Run, chance: random.Random, longest: float) -> str:
-    """Starts the run and kills a part of it at a random moment; says which, or that it had finished before."""
+def watch(process: subprocess.Popen[bytes]) -> dict[str, float]:
+    """Waits for a run; seconds that each stage's process was there."""
+    spans: dict[str, tuple[float, float]] = {}
+    while process.poll() is None:
+        moment = time.monotonic()
+        for name in running(process):
+            spans[name] = (spans.get(name, (moment, moment))[0], moment)
+        time.sleep(LOOK_SECONDS)
+    return {name: last - first for name, (first, last) in spans.items()}
+
+
+def running(process: subprocess.Popen[bytes]) -> dict[str, list[psutil.Process]]:
+    """The processes of the stages that are at work in a run."""
+    found: dict[str, list[psutil.Process]] = {}
+    with suppress(psutil.NoSuchProcess):
+        for stage in stage_processes(psutil.Process(process.pid)):
+            with suppress(psutil.Error):
+                command = stage.cmdline()
+                found.setdefault(command[command.index(FUNCTION) + 1], []).append(stage)
+    return found
+
+
+def kill(run: Run, chance: random.Random, target: str, seconds: float) -> str:
+    """Starts the run and kills a part of it while the stage `target` is at work, or at any moment.
+
+    Returns:
+        the stage that was at work, `BETWEEN` where none was, or "finished" or "failed": it had ended before.
+    """
     process = run.start()
-    delay = chance.uniform(0.0, longest)
-    victim = chance.choice(VICTIMS)
-    try:
-        process.wait(timeout=delay)
-    except subprocess.TimeoutExpired:
-        pass
-    else:
+    while target != BETWEEN and process.poll() is None and target not in running(process):
+        time.sleep(LOOK_SECONDS)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=chance.uniform(0.0, seconds))
         return "finished" if process.returncode == 0 else "failed"
-    stages = [child for child in psutil.Process(process.pid).children(recursive=True) if _is_stage(child)]
-    if victim != "command line" and not stages:
-        victim = "command line"  # between two stages
+    victim = chance.choice(VICTIMS)
+    at_work = running(process)
     if victim != "command line":
-        for stage in stages:
-            stage.kill()
-    if victim != "stage":
-        os.kill(process.pid, signal.SIGKILL)
+        for stage in (each for processes in at_work.values() for each in processes):
+            with suppress(psutil.NoSuchProcess):
+                stage.kill()
+    if victim != "stage" or not at_work:
+        process.kill()
     process.wait()
-    return f"{victim} after {delay:.1f} s"
+    return next(iter(at_work), BETWEEN)
 
 
-def _is_stage(process: psutil.Process) -> bool:
-    try:
-        return "kfp.dsl.executor_main" in process.cmdline()[1:3]
-    except psutil.Error:
-        return False
+def leftovers(run: Run, calm: Run) -> list[str]:
+    """What is there after a run that was killed and not after one that was left in peace: processes and files."""
+    found = [f"process {each.pid}: {' '.join(words)[:100]}" for each, words in _commands() if run.is_named(words)]
+    found += [f"temporary {path.name}" for path in run.temporary.iterdir()]
+    return found + [f"{name} of one run only" for name in sorted(run.files() ^ calm.files())]
+
+
+def _commands() -> Iterator[tuple[psutil.Process, list[str]]]:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            yield process, process.cmdline()
 
 
 def differences(calm: Run, killed: Run) -> list[str]:
@@ -154,29 +205,32 @@ def main() -> int:
 
 
 def compare(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Kills as often as asked for; a run that got to its end in spite of it is compared, and the next one begun."""
+    """Kills as often as asked for, twice in each stage of a run, and compares every run with one left in peace."""
     chance = random.Random(arguments.seed)
     settings = [*SETTINGS, *arguments.settings]
     calm = Run((folder / "calm").absolute(), arguments.data, settings)
-    seconds = calm.finish()
-    print(f"undisturbed: {seconds:.1f} s", flush=True)
-    # Several times as long as it takes to get back to training, so that most of a run's kills meet it at work.
-    longest = seconds * min(0.6, 4 / arguments.kills)
-    kills = runs = 0
+    took = watch(calm.start())
+    calm.finish()  # it has; this says so, or fails
+    print("undisturbed:", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in took.items()), flush=True)
+    took[BETWEEN] = sum(took.values())
+    hit: Counter[str] = Counter()
+    runs = 0
     found: list[str] = []
-    while kills < arguments.kills:
+    while hit.total() < arguments.kills:
         runs += 1
         killed = Run((folder / f"killed-{runs}").absolute(), arguments.data, settings)
-        while kills < arguments.kills:
-            what = kill_at_random(killed, chance, longest)
-            if what in ("finished", "failed"):
-                print(f"run {runs} {what}", flush=True)
+        for target in (*took, *took):  # a stage that is done is met no more: the run ends, and the next one begins
+            if hit.total() == arguments.kills:
                 break
-            kills += 1
-            print(f"kill {kills}: {what}", flush=True)
+            where = kill(killed, chance, target, took[target])
+            if where in ("finished", "failed"):
+                found += [f"run {runs} failed"] if where == "failed" else []
+                continue
+            hit[where] += 1
+            print(f"run {runs}, kill {hit.total()}: {where}", flush=True)
         killed.finish()
-        found += [f"run {runs}: {difference}" for difference in differences(calm, killed)]
-    return {"kills": kills, "runs": runs, "differences": found, "sha256": calm.weights()}
+        found += [f"run {runs}: {each}" for each in (*differences(calm, killed), *leftovers(killed, calm))]
+    return {"kills": dict(hit), "runs": runs, "differences": found, "sha256": calm.weights()}
 
 
 if __name__ == "__main__":

@@ -220,8 +220,11 @@ class StageFailure(Document):
     @classmethod
     def clear(cls, context: RunContext, stage: str) -> None:
         """Before an attempt. A folder that cannot be reached has none; the stage itself will say why."""
+        folder = cls.folder(context, stage)
         with suppress(OSError):
-            (cls.folder(context, stage) / cls.FILE).unlink(missing_ok=True)
+            (folder / cls.FILE).unlink(missing_ok=True)
+            folder.rmdir()
+            folder.parent.rmdir()  # where no other stage has one
 
     def keep(self, context: RunContext) -> None:
         """Where `of` finds it; not where the disk is full or read-only: that may be the failure."""
