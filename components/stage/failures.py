@@ -9,6 +9,8 @@ from components.redaction import redact
 from gan_models.errors import RequestError, RunError
 
 _FULL_DISK = ("No space left on device", "PytorchStreamWriter failed writing file")
+# CUDA, torch on Windows, torch and the system elsewhere, cuBLAS.
+_NO_MEMORY = ("out of memory", "not enough memory", "allocate memory", "STATUS_ALLOC_FAILED")
 CLAIM_VARIABLE = "GAN_PIPELINE_CLAIM"  # of the volume that a pod keeps its state on
 
 
@@ -43,7 +45,7 @@ def failure_of(error: BaseException, log: Path | None = None) -> Failure:
         return Failure(sentence, 1)
     if any(words in str(error) for words in _FULL_DISK):  # safetensors and torch do not say it by an OSError
         return Failure("the disk is full: free some space, or choose another --workdir; the same command continues", 1)
-    if isinstance(error, MemoryError) or "not enough memory" in str(error) or "out of memory" in str(error):
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
         return Failure(
             "out of memory: use a smaller data.size, training.batch_size or number of samples, or a larger machine", 1
         )

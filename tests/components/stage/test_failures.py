@@ -1,9 +1,14 @@
 from __future__ import annotations
 
 import errno
+import mmap
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
+import torch
 
 from components.redaction import redact
 from components.stage.failures import CLAIM_VARIABLE, failure_of
@@ -58,8 +63,25 @@ def test_a_path_that_cannot_be_is_a_wrong_request() -> None:
     assert len(failure.sentence) < 200
 
 
-def test_memory_of_a_device_counts_as_memory() -> None:
-    assert "out of memory" in failure_of(RuntimeError("DefaultCPUAllocator: not enough memory: 9 GB")).sentence
+@pytest.mark.parametrize(
+    "allocate",
+    [
+        lambda: torch.empty(10**15),
+        lambda: np.empty(10**15),
+        lambda: pa.allocate_buffer(10**15),
+        lambda: mmap.mmap(-1, 10**15),
+    ],
+    ids=["torch", "numpy", "arrow", "system"],
+)
+def test_memory_that_is_not_there_is_a_sentence(allocate: Callable[[], object]) -> None:
+    with pytest.raises((RuntimeError, MemoryError, OSError)) as raised:
+        allocate()
+    assert failure_of(raised.value).sentence.startswith("out of memory: use a smaller data.size")
+
+
+@pytest.mark.parametrize("words", ["CUDA out of memory. Tried to allocate", "CUBLAS_STATUS_ALLOC_FAILED when calling"])
+def test_memory_of_a_device_counts_as_memory(words: str) -> None:
+    assert "out of memory" in failure_of(RuntimeError(words)).sentence
 
 
 @pytest.mark.parametrize(
