@@ -6,6 +6,7 @@ Shapes: [N, H, W], [N, H, W, C] or [N, C, H, W] with C in 1, 3, 4. Values: 8 or 
 [-1, 1] or [0, 255]. Image arrays are read from the archive piece by piece.
 """
 
+import math
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,7 @@ from gan_models.errors import RequestError
 IMAGE_NAMES = ("images", "x", "arr_0")
 LABEL_NAMES = ("labels", "y")
 CHANNELS = (1, 3, 4)
+NAME_CHARACTERS = 1000
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class NpzSource(Source):
             return lambda values: values
         low, high = np.inf, -np.inf
         for part in self._parts:
-            for _, piece in self._pieces(part):
+            for _, piece in self._pieces(part.images, part.shape, part.dtype):
                 low, high = np.minimum(low, piece.min()), np.maximum(high, piece.max())  # NaN stays NaN
         floats = any(kind.kind == "f" for kind in kinds)
         lowest, unit = 0.0, 1.0
@@ -141,44 +143,69 @@ class NpzSource(Source):
         """int64 [N] for each part, -1 for none; sets the class names."""
         if not any(part.labels for part in self._parts):
             return None
-        read: list[np.ndarray] = []
-        with np.load(self._path, allow_pickle=False) as archive:
-            for part in self._parts:
-                if not part.labels:
-                    raise RequestError(f"{self._path}: array {part.images!r} has no labels, other arrays have")
-                labels = archive[part.labels]
-                labels = labels.reshape(-1) if labels.shape in ((part.shape[0], 1), (part.shape[0],)) else labels
-                if labels.shape != part.shape[:1] or labels.dtype.kind not in "iuUS":
-                    raise RequestError(
-                        f"{self._path}: array {part.labels!r} is {labels.dtype} of shape {list(labels.shape)}; "
-                        f"{part.shape[0]} images need one integer or string each"
-                    )
-                read.append(np.char.decode(labels) if labels.dtype.kind == "S" else labels)
-        values = np.unique(np.concatenate(read))
-        if values.dtype.kind in "iu":
-            values = values[values >= 0]  # negative: the usual way to say "unlabelled"
-        self.class_names = tuple(str(value) for value in values)
-        return [np.where(np.isin(labels, values), np.searchsorted(values, labels), -1) for labels in read]
+        kinds = [self._label_type(part) for part in self._parts]
+        as_text = any(kind.kind in "US" for kind in kinds)
+        known: dict[int | str, int] = {}  # the place of each value in the order in which they are found
+        read = [
+            np.concatenate([_places(values, as_text, known) for values in self._values(part, kind)])
+            for part, kind in zip(self._parts, kinds, strict=True)
+        ]
+        names = sorted(known, key=lambda value: (isinstance(value, str), value))
+        self.class_names = tuple(map(str, names))
+        labels = np.empty(len(known) + 1, np.int64)
+        labels[-1] = -1  # where the place is -1, too
+        labels[[known[name] for name in names]] = np.arange(len(names))
+        return [labels[places] for places in read]
 
-    def _pieces(self, part: Part) -> Iterator[tuple[int, np.ndarray]]:
+    def _label_type(self, part: Part) -> np.dtype[np.generic]:
+        """The type of a part's labels, by the header alone; RequestError: they are none, or not one for each image."""
+        if not part.labels:
+            raise RequestError(f"{self._path}: array {part.images!r} has no labels, other arrays have")
+        with zipfile.ZipFile(self._path) as archive, archive.open(f"{part.labels}.npy") as file:
+            shape, _, dtype = _read_header(file)
+        place = f"{self._path}: array {part.labels!r}"
+        if dtype.hasobject:
+            raise RequestError(f"{place} holds Python objects, which are never loaded: save it with a numeric type")
+        if shape not in ((part.shape[0], 1), (part.shape[0],)) or dtype.kind not in "iuUS":
+            raise RequestError(
+                f"{place} is {dtype} of shape {list(shape)}; {part.shape[0]} images need one integer or string each"
+            )
+        characters = dtype.itemsize // (4 if dtype.kind == "U" else 1)
+        if dtype.kind in "US" and characters > NAME_CHARACTERS:
+            raise RequestError(
+                f"{place} holds texts of {characters} characters, names of classes have {NAME_CHARACTERS} at most"
+            )
+        return dtype
+
+    def _values(self, part: Part, dtype: np.dtype[np.generic]) -> Iterator[np.ndarray]:
+        yield np.empty(0, dtype)
+        if dtype.itemsize:  # else all are empty
+            for _, values in self._pieces(part.labels, (part.shape[0],), dtype):
+                yield values
+        else:
+            yield np.zeros(part.shape[0], dtype)
+
+    def _pieces(
+        self, array: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]
+    ) -> Iterator[tuple[int, np.ndarray]]:
         """(first row, rows of the array) of about BATCH_BYTES each."""
-        row_bytes = int(np.prod(part.shape[1:])) * part.dtype.itemsize
+        row_bytes = math.prod(shape[1:]) * dtype.itemsize
         step = max(1, BATCH_BYTES // row_bytes)
-        with zipfile.ZipFile(self._path) as archive, archive.open(f"{part.images}.npy") as file:
+        with zipfile.ZipFile(self._path) as archive, archive.open(f"{array}.npy") as file:
             _read_header(file)
-            for start in range(0, part.shape[0], step):
-                rows = min(step, part.shape[0] - start)
+            for start in range(0, shape[0], step):
+                rows = min(step, shape[0] - start)
                 content = file.read(rows * row_bytes)
                 if len(content) < rows * row_bytes:
-                    raise EOFError(f"array {part.images!r} ends after {start} of {part.shape[0]} images")
-                yield start, np.frombuffer(content, part.dtype).reshape(rows, *part.shape[1:])
+                    raise EOFError(f"array {array!r} ends after {start} of {shape[0]} rows")
+                yield start, np.frombuffer(content, dtype).reshape(rows, *shape[1:])
 
     def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
         wanted = np.arange(self.total) if rows is None else np.asarray(rows, np.int64)
         offset = 0
         for index, part in enumerate(self._parts):
             inside = rows_within(wanted, offset, part.shape[0])
-            for start, piece in self._pieces(part):
+            for start, piece in self._pieces(part.images, part.shape, part.dtype):
                 chosen = rows_within(inside, start, len(piece))
                 for first in range(0, len(chosen), items):
                     positions = chosen[first : first + items]
@@ -199,6 +226,17 @@ class NpzSource(Source):
             labels=labels,
             splits=[part.split] * len(positions),
         )
+
+
+def _places(values: np.ndarray, as_text: bool, known: dict[int | str, int]) -> np.ndarray:
+    """Each value's place in `known`, which new ones are added to; -1 for negative numbers, the way to say "none"."""
+    distinct, inverse = np.unique(values, return_inverse=True)
+    places = []
+    for value in distinct.tolist():
+        name = value.decode() if isinstance(value, bytes) else value
+        is_label = isinstance(name, str) or name >= 0
+        places.append(known.setdefault(str(name) if as_text else name, len(known)) if is_label else -1)
+    return np.array(places, np.int64)[inverse]
 
 
 def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:

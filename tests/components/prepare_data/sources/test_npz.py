@@ -111,7 +111,7 @@ def test_some_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"x": GREY[:0]}, "holds no images"),
         ({"x": GREY, "y": np.arange(6)}, "7 images need one integer or string each"),
         ({"x": GREY, "y": np.arange(7) / 2}, "is float64 of shape"),
-        ({"x": GREY, "y": np.array([{}] * 7)}, "allow_pickle"),
+        ({"x": GREY, "y": np.array([{}] * 7)}, "holds Python objects, which are never loaded"),
         ({"x_test": GREY}, "holds test images but none for training"),
         ({"x_train": GREY, "y_train": np.arange(7), "x_test": GREY}, "'x_test' has no labels, other arrays have"),
     ],
@@ -160,3 +160,38 @@ def test_not_an_archive(tmp_path: Path) -> None:
     np.save(tmp_path / "b.npy", GREY)
     with pytest.raises(RequestError, match="as a NumPy archive"):
         NpzSource(tmp_path / "b.npy")
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        (np.zeros(7, "<U1001"), "holds texts of 1001 characters, names of classes have 1000 at most"),
+        (np.zeros(7, "S1001"), "holds texts of 1001 characters"),
+        (np.zeros(8), "float64 of shape \\[8\\]; 7 images need one integer or string each"),
+        (np.zeros((7, 2), int), "int64 of shape \\[7, 2\\]"),
+    ],
+)
+def test_labels_are_refused_by_their_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: np.ndarray, sentence: str
+) -> None:
+    """A few megabytes of archive may unpack to terabytes of labels."""
+    np.savez_compressed(tmp_path / "data.npz", x=GREY, y=labels)
+    monkeypatch.setattr(NpzSource, "_pieces", lambda *_: pytest.fail("it was unpacked"))
+    with pytest.raises(RequestError, match=sentence):
+        NpzSource(tmp_path / "data.npz")
+
+
+@pytest.mark.parametrize("arrays", [([3, -1, 7], [7, 3, 11]), (["b", "a", ""], ["c", "a", "b"]), ([b"b", b"a"], ["a"])])
+def test_labels_of_all_parts_are_one_list_of_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arrays: tuple[list[object], list[object]]
+) -> None:
+    monkeypatch.setattr("components.prepare_data.sources.npz.BATCH_BYTES", 1)  # a piece for each row
+    train, test = (np.array(values) for values in arrays)
+    images = {"x_train": GREY[: len(train)], "x_test": GREY[: len(test)]}
+    np.savez(tmp_path / "data.npz", **images, y_train=train, y_test=test)
+    source = NpzSource(tmp_path / "data.npz")
+    texts = [value.decode() if isinstance(value, bytes) else value for value in [*arrays[0], *arrays[1]]]
+    names = sorted({value for value in texts if isinstance(value, str) or value >= 0})
+    assert source.class_names == tuple(map(str, names))
+    labels = [label for batch in source.batches(None, 10) for label in batch.labels]
+    assert labels == [names.index(value) if value in names else None for value in texts]
