@@ -116,7 +116,8 @@ class _Namespace:
     def _claim(self, placement: Placement) -> tuple[State, str]:
         claim = self._read_claim(placement)
         modes = claim.spec.access_modes or []
-        said = f"{placement.pvc} is {claim.status.phase}, {', '.join(modes)}, class {claim.spec.storage_class_name or 'none'}"
+        kind = claim.spec.storage_class_name or "none"
+        said = f"{placement.pvc} is {claim.status.phase}, {', '.join(modes)}, class {kind}"
         if placement.nodes > 1 and "ReadWriteMany" not in modes:
             return "wrong", f"{said}: {placement.nodes} nodes need one that is ReadWriteMany"
         if claim.status.phase == "Lost":
