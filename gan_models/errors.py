@@ -37,7 +37,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> RequestError:
 
 
 def home_path(text: str | Path) -> Path:
-    """A path with `~` filled in; RequestError where there is no such home."""
+    """A path with `~` filled in; RequestError where there is no such home, or no such path can be."""
+    if "\0" in str(text):
+        raise RequestError(f"{str(text)!r} holds a character of value 0, which no path does")
     try:
         return Path(text).expanduser()
     except RuntimeError:

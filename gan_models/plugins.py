@@ -55,7 +55,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return len(self._own) + len(self._added)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._own or name in self._added
+        return isinstance(name, str) and (name in self._own or name in self._added)
 
     def __getitem__(self, name: str) -> T:
         if name not in self._loaded:

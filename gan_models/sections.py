@@ -45,7 +45,7 @@ def one_of(forms: Mapping[str, type[Section]], tag: str, *, kind: str, default: 
         if not isinstance(section, Mapping):
             return section
         name = section.get(tag, default)
-        if name and name not in forms:
+        if name and (not isinstance(name, str) or name not in forms):
             raise ValueError(str(unknown_name(kind, str(name), forms)))
         return {tag: name, **section} if name else section
 

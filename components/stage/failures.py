@@ -11,6 +11,7 @@ from gan_models.errors import RequestError, RunError
 _FULL_DISK = ("No space left on device", "PytorchStreamWriter failed writing file")
 # CUDA, torch on Windows, torch and the system elsewhere, cuBLAS.
 _NO_MEMORY = ("out of memory", "not enough memory", "allocate memory", "STATUS_ALLOC_FAILED")
+LONGEST = 2500  # characters: somebody may have typed as many
 CLAIM_VARIABLE = "GAN_PIPELINE_CLAIM"  # of the volume that a pod keeps its state on
 
 
@@ -78,4 +79,6 @@ def _volume_sentence(error: OSError, volume: str, where: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return redact(" ".join(text.split()))
+    """Without line breaks and secrets; of a very long one the beginning and the end, where the remedy stands."""
+    line = redact(" ".join(text.split()))
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 500]} [...] {line[-500:]}"
