@@ -325,6 +325,12 @@ class _TrainJob:
         stopping, why, look_at, give_up_at = False, "", 0.0, float("inf")
         while True:
             if word := lead.listen():
+                if word["kind"] == "stopped" and not stopping and not self._reporter.stop_requested():
+                    # A node that is preempted is told to stop, and all agree to. One that has ended well is not begun
+                    # anew by its Job, so that the others would wait for it: another TrainJob it is.
+                    raise LostError(
+                        f"a node was told to stop at step {word['step']}, by no one who follows the training"
+                    )
                 return word
             now = time.monotonic()
             if now >= give_up_at:

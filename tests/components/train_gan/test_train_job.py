@@ -25,7 +25,7 @@ from components.train_gan.rank import Job
 from components.train_gan.supervisor import keep_training
 from components.train_gan.train_job import Nodes, TrainJobs, job_name, manifest, train_on_nodes
 from gan_models.atomic import guarded
-from gan_models.errors import RequestError, RunError
+from gan_models.errors import LostError, RequestError, RunError
 from gan_models.recipes import load_recipe, model_document
 from gan_models.training.loop import Stopped
 from tests.components.train_gan.trainjob_server import NAMESPACE, TrainJobServer
@@ -262,6 +262,14 @@ def test_a_stop_reaches_the_nodes_which_save(server: TrainJobServer, doing: Doin
         train_on_nodes(job, NODES, Told(stop_at="at work"), server.jobs())
     assert stopped.value.step == 7
     assert len(server.created) == 1
+
+
+def test_nodes_that_stop_by_themselves_were_preempted(server: TrainJobServer, doing: Doing, job: Job) -> None:
+    """Kubernetes tells the pods of a node that it takes away to stop; they save, and end well."""
+    doing.plan = ["stop"]
+    with pytest.raises(LostError, match="a node was told to stop at step 7, by no one who follows the training"):
+        train_on_nodes(job, NODES, Told(), server.jobs())
+    assert server.jobs().get(job_name(job.folder)) is None, "the next one is another TrainJob"
 
 
 def test_a_stop_before_the_nodes_are_at_work(server: TrainJobServer, job: Job) -> None:
