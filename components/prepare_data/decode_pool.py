@@ -134,8 +134,8 @@ class DecodePool:
         waiting: deque[tuple[Batch, Future[Decoded]]] = deque()
         held = 0
         for number, batch in enumerate(batches):
+            held += batch.encoded_bytes  # before a thread has it, which may fill in more
             waiting.append((batch, self._threads.submit(self._decode, batch, number % self._seats)))
-            held += batch.encoded_bytes
             while len(waiting) >= BATCHES_IN_FLIGHT * self._seats or (held > BYTES_IN_FLIGHT and len(waiting) > 1):
                 first, future = waiting.popleft()
                 held -= first.encoded_bytes

@@ -310,11 +310,13 @@ def _read(parquet: pq.ParquetFile, group: int, columns: list[str], items: int) -
     at_a_time = min(items, BATCH_BYTES * known.num_rows // max(1, known.total_byte_size))
     at_a_time = max(1, min(at_a_time, UNPACKED_BYTES // max(1, repeated)))
     waiting: list[pa.RecordBatch] = []
+    rows = size = 0
     for records in parquet.iter_batches(at_a_time, row_groups=[group], columns=columns, use_threads=False):
         waiting.append(records)
-        if sum(map(len, waiting)) + at_a_time > items or sum(each.nbytes for each in waiting) >= BATCH_BYTES:
+        rows, size = rows + len(records), size + records.nbytes
+        if rows + at_a_time > items or size >= BATCH_BYTES:
             yield pa.concat_batches(waiting)
-            waiting = []
+            waiting, rows, size = [], 0, 0
     if waiting:
         yield pa.concat_batches(waiting)
 
