@@ -4,6 +4,7 @@ A stage's output is a folder. A `Document` in it is written and read here and no
 writes cannot disagree. Formats of the library (the image table, generator folders) are the library's: `gan_models`.
 """
 
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -221,9 +222,8 @@ class StageFailure(Document):
     def clear(cls, context: RunContext, stage: str) -> None:
         """Before an attempt. A folder that cannot be reached has none; the stage itself will say why."""
         folder = cls.folder(context, stage)
+        shutil.rmtree(folder, ignore_errors=True)  # with what an attempt that was killed had half written
         with suppress(OSError):
-            (folder / cls.FILE).unlink(missing_ok=True)
-            folder.rmdir()
             folder.parent.rmdir()  # where no other stage has one
 
     def keep(self, context: RunContext) -> None:

@@ -97,13 +97,13 @@ class _Outbox:
 
     def acknowledge(self, lines: Sequence[Line]) -> None:
         self.lease.check()
+        for line in lines:  # first, so that none is left when this is killed: one that is gone counts as sent
+            if name := line.entry.get("file"):
+                remove(self.spool / name)
         doubtful = {"doubtful": True} if self.verify_below == ALWAYS else {}
         write_json(self.path.with_suffix(".ack.json"), {"bytes": lines[-1].end, **doubtful})
         self.offset = lines[-1].end
         self.tries = 0
-        for line in lines:
-            if name := line.entry.get("file"):
-                remove(self.spool / name)
 
 
 @dataclass

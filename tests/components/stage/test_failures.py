@@ -10,6 +10,8 @@ import pyarrow as pa
 import pytest
 import torch
 
+from components.artifacts import StageFailure
+from components.context import RunContext
 from components.redaction import redact
 from components.stage.failures import CLAIM_VARIABLE, failure_of
 
@@ -95,3 +97,12 @@ def test_credentials_are_replaced(text: str) -> None:
 @pytest.mark.parametrize("text", ["sqlite:////data/a@b/mlflow.db", "http://host:5000/x", "mail ann@example.org"])
 def test_what_holds_no_credentials_stays(text: str) -> None:
     assert redact(text) == text
+
+
+def test_what_a_stage_said_before_is_cleared_away_whole(tmp_path: Path) -> None:
+    """With what an attempt had half written when it was killed."""
+    context = RunContext(state_dir=str(tmp_path), run_id="run")
+    StageFailure(run_id="run", stage="train_gan", sentence="it failed").keep(context)
+    (StageFailure.folder(context, "train_gan") / ".failure.json.47dc8b33").write_text("{")
+    StageFailure.clear(context, "train_gan")
+    assert list(tmp_path.iterdir()) == []

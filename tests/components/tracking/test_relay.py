@@ -25,6 +25,7 @@ from components.tracking.mlflow.runs import RUN_TAG, STAGE_TAG
 from components.tracking.mlflow.sender import MlflowSender
 from components.tracking.relay import Relay, count_unsent, unsent_runs
 from components.tracking.sqlite_address import sqlite_uri
+from gan_models.atomic import write_json
 from gan_models.errors import RequestError, RunError
 
 
@@ -121,10 +122,11 @@ def test_a_failed_and_resumed_run_goes_on_in_the_same_runs(tracked: RunContext) 
     assert "lost power" in runs["train_gan"].data.tags["gan_pipeline.failure"]
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_batch_whose_acknowledgement_was_lost_arrives_once(
-    tracked: RunContext, png: Path, monkeypatch: pytest.MonkeyPatch
+    moment: str, tracked: RunContext, png: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed between sending and acknowledging, at every single batch."""
+    """Killed between sending and acknowledging, or right after that, at every single batch."""
 
     class Killed(BaseException):
         pass
@@ -140,13 +142,23 @@ def test_a_batch_whose_acknowledgement_was_lost_arrives_once(
     killed_at: set[int] = set()
     acknowledge = relay_module._Outbox.acknowledge
 
-    def die_once(self: Any, lines: Any) -> None:
-        if lines[-1].end not in killed_at:
-            killed_at.add(lines[-1].end)
+    def die_once(end: int) -> None:
+        if end not in killed_at:
+            killed_at.add(end)
             raise Killed
+
+    def die_before(self: Any, lines: Any) -> None:
+        die_once(lines[-1].end)
         acknowledge(self, lines)
 
-    monkeypatch.setattr(relay_module._Outbox, "acknowledge", die_once)
+    def die_after(path: Path, content: dict[str, Any]) -> None:
+        write_json(path, content)
+        die_once(content["bytes"])
+
+    if moment == "before":
+        monkeypatch.setattr(relay_module._Outbox, "acknowledge", die_before)
+    else:
+        monkeypatch.setattr(relay_module, "write_json", die_after)
     while count_unsent(tracked):
         relay = Relay(tracked)
         outbox = relay._post.refresh()[0]
@@ -162,6 +174,7 @@ def test_a_batch_whose_acknowledgement_was_lost_arrives_once(
     assert len(client.list_artifacts(run.info.run_id, "images")) == 2
     assert len(client.search_logged_models([run.info.experiment_id])) == 1
     assert len(run.inputs.dataset_inputs) == 1
+    assert not list((tracked.tracking_folder / "train_gan.spool").iterdir())
 
 
 def test_what_the_store_has_is_left_out_even_if_it_was_sent_at_another_time(tracked: RunContext) -> None:
