@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gan_models.training.loop import Outcome, Reporter
 
 POLL_SECONDS = 0.1
+HEARD_SECONDS = 10.0  # within which all processes of a training that is stopped are told
 
 
 class Job(BaseModel):
@@ -184,11 +185,24 @@ def _train(job: Job, said: EventLog, stop: StopSignal) -> None:
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
+    stopped_at = None
     with ranks.joined(device), guarded(job.fence.check) if job.fence else nullcontext():
         try:
             said.write("outcome", outcome=vars(job.train(device, _Telling(said, stop))))
         except Stopped as stopped:
-            said.write("stopped", step=stopped.step)
+            stopped_at = stopped.step
+            said.write("stopped", step=stopped_at)
+    if stopped_at is not None and os.environ["RANK"] != "0" and not _is_told(stop):
+        # Its node lives, and one that has ended well would not be started anew with the lead's.
+        raise LostError(f"the lead was told to stop at step {stopped_at}, this process was not")
+
+
+def _is_told(stop: StopSignal) -> bool:
+    """Whether this process is told to stop, too: where all are, not all hear it in the same second."""
+    end = time.monotonic() + HEARD_SECONDS
+    while not stop.requested and time.monotonic() < end:
+        time.sleep(POLL_SECONDS)
+    return stop.requested
 
 
 if __name__ == "__main__":

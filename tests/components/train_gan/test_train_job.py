@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -580,3 +581,33 @@ def test_two_nodes_train_one_gan(dataset: Path, tmp_path: Path, monkeypatch: pyt
             result = step.run(wanted, stage)
     assert (result.steps, result.generators, len(server.created)) == (20, 2, 1)
     assert json.loads((tmp_path / "output" / Training.FILE).read_text())["steps"] == 20
+
+
+@pytest.mark.slow
+def test_a_node_whose_lead_is_preempted_does_not_end_well(dataset: Path, tmp_path: Path) -> None:
+    """The lead has all stop; a node that had ended well would not be started anew to meet it again."""
+    recipe = load_recipe(
+        "cgan-projection",
+        ["training.steps=100000", "training.threads=1", "training.batch_size=16", "networks.generator.width=4"],
+    )
+    asked, said = tmp_path / "job.json", tmp_path / "said.jsonl"
+    job = Job(recipe=model_document(recipe), dataset=dataset, folder=tmp_path / "state", seed=0)
+    asked.write_text(job.model_dump_json())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = {"PET_MASTER_ADDR": "127.0.0.1", "PET_MASTER_PORT": str(free.getsockname()[1]), "PET_NNODES": "2"}
+    command = [sys.executable, "-m", "torch.distributed.run", "-m", "components.train_gan.rank", str(asked), str(said)]
+    lead, other = (
+        subprocess.Popen(command, env={**os.environ, **meeting, "PET_NODE_RANK": str(rank)}) for rank in range(2)
+    )
+    try:
+        while "progress" not in (said.read_text() if said.is_file() else ""):
+            assert lead.poll() is None
+            time.sleep(0.1)
+        lead.terminate()
+        assert other.wait(timeout=120) == 1
+        assert json.loads(said.read_text().splitlines()[-1])["kind"] == "stopped"
+    finally:
+        for node in (lead, other):
+            node.kill()
+            node.wait()
