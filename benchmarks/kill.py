@@ -51,7 +51,7 @@ FUNCTION = "--function_to_execute"
 BETWEEN = "between stages"
 LOOK_SECONDS = 0.05
 BY_TIME = re.compile(r"(?<=^artifacts/)[^/]+|(?<=^tracking/)[^/]+|(?<=^cache/)[^/]+|\d{8}(?=$|/)")
-BY_CHANCE = re.compile(r"\.(lease|relay|sending)/|^logs/events\.jsonl$|\.sending$|/checkpoints/step-")
+BY_CHANCE = re.compile(r"\.(lease|relay)/|^logs/|\.sending$|/checkpoints/step-")
 
 
 class Run:
