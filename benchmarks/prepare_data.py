@@ -24,11 +24,11 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from components.prepare_data.decoding import DIGEST_BYTES, Target
-from components.prepare_data.inspection import channels_of, look_at
-from components.prepare_data.sources import parse_source
-from components.prepare_data.splits import DIGEST_TYPE, assign_splits
-from components.prepare_data.table_building import build_table
+from gan_models.data.decoding import DIGEST_BYTES, Target
+from gan_models.data.preparing.inspection import channels_of, look_at
+from gan_models.data.preparing.splits import DIGEST_TYPE, assign_splits
+from gan_models.data.preparing.table_building import build_table
+from gan_models.data.sources import parse_source
 from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter
 from gan_models.recipes.schema import Data
 

@@ -21,11 +21,11 @@ from typing import Any
 import torch
 
 from components.prepare_data import step as prepare_data
-from components.prepare_data.decoding import Target
-from components.prepare_data.sources import parse_source
-from components.prepare_data.sources.toy_catalogue import TOYS
-from components.prepare_data.sources.toy_images import counterparts, open_toy
 from components.stage.stage import RunContext, open_stage
+from gan_models.data.decoding import Target
+from gan_models.data.sources import parse_source
+from gan_models.data.sources.toy_catalogue import TOYS
+from gan_models.data.sources.toy_images import counterparts, open_toy
 from gan_models.data.table import ImageTable
 from gan_models.games.colorization.spec import Colorization
 from gan_models.metrics.classifier import Classifier

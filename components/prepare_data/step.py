@@ -10,15 +10,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from components.markdown import plain
-from components.prepare_data.decoding import Target
-from components.prepare_data.inspection import channels_of, doubtful, look_at, understood, white_of
-from components.prepare_data.sources import parse_source
-from components.prepare_data.sources.base import Source
-from components.prepare_data.splits import DUPLICATES_FILE
-from components.prepare_data.table_building import QUARANTINE_FILE, Import, build_table
 from components.stage.request import StageRequest
 from components.stage.stage import Interrupted, Stage
 from gan_models.atomic import new_file, new_folder, write_json
+from gan_models.data.decoding import Target
+from gan_models.data.preparing.inspection import channels_of, doubtful, look_at, understood, white_of
+from gan_models.data.preparing.splits import DUPLICATES_FILE
+from gan_models.data.preparing.table_building import QUARANTINE_FILE, Import, build_table
+from gan_models.data.sources import parse_source
+from gan_models.data.sources.base import Source
 from gan_models.data.table_file import SPLITS
 from gan_models.errors import RequestError, RunError
 from gan_models.recipes.schema import Data

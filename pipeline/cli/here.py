@@ -14,7 +14,7 @@ from pipeline.cli.recipes import recipes_app
 from pipeline.cli.sample import sample
 
 if TYPE_CHECKING:
-    from components.prepare_data.inspection import Inspection
+    from gan_models.data.preparing.inspection import Inspection
     from pipeline.request.request import Request
 
 app = typer.Typer()
@@ -105,7 +105,7 @@ def inspect_source(
     as_json: JsonOption = False,
 ) -> int:
     """Say what a source holds: images, sizes, colour, classes, what cannot be read."""
-    from components.prepare_data.inspection import inspect
+    from gan_models.data.preparing.inspection import inspect
 
     found = inspect(source)
     if as_json:

@@ -107,7 +107,7 @@ def read_images(place: Path, generator: LoadedGenerator, at_most: int) -> Split:
     import torch
     from PIL import Image, UnidentifiedImageError
 
-    from components.prepare_data.decoding import to_square
+    from gan_models.data.decoding import to_square
     from gan_models.data.table import Split
 
     paths = _paths(place)[:at_most]

@@ -109,8 +109,8 @@ def ensure(
 
 def _kept_here(request: Request, schedule: str) -> Request:
     """The request with every place absolute; RequestError where it cannot be, or holds what is to be kept secret."""
-    from components.prepare_data.sources import parse_source
     from components.redaction import redact
+    from gan_models.data.sources import parse_source
     from pipeline.request.plan import RUNS_FOLDER, make_plan, tracking_address
     from pipeline.scheduling.schedule import DATE
 
@@ -136,7 +136,7 @@ def _kept_here(request: Request, schedule: str) -> Request:
 
 def _done_there(request: Request) -> Request:
     """The request for runs on a cluster; RequestError where it or the cluster's settings cannot be."""
-    from components.prepare_data.sources import parse_source
+    from gan_models.data.sources import parse_source
     from pipeline.engines.cluster.settings import read_settings
     from pipeline.engines.cluster.submission import build_submission
 
@@ -167,7 +167,7 @@ def _check_watched(request: Request, here: bool) -> None:
 
 def _check_dated(request: Request) -> None:
     """As far as it can be checked on any day, for what it is to find need not be there yet."""
-    from components.prepare_data.sources import parse_source
+    from gan_models.data.sources import parse_source
     from pipeline.request.plan import LABELLED_DEFAULT, Elsewhere, make_plan
 
     source = parse_source(request.data or "")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.prepare_data.sources import parse_source, toys_with
 from components.tracking.backend import default_address, tracker_of
+from gan_models.data.sources import parse_source, toys_with
 from gan_models.errors import RequestError, home_path
 from gan_models.metrics.choice import check_evaluation
 from gan_models.metrics.floors import check_floors

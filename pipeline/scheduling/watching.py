@@ -4,8 +4,8 @@ import logging
 import threading
 from datetime import UTC, datetime
 
-from components.prepare_data.sources import parse_source
 from components.stage.failures import failure_of
+from gan_models.data.sources import parse_source
 from pipeline.scheduling.store import Kept, ScheduleStore, first_due
 
 _logger = logging.getLogger("gan_pipeline.scheduler")

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.context import RunContext
-from components.prepare_data.sources import parse_source
 from components.redaction import redact
 from components.stage.progress import EVENTS_VARIABLE
 from components.stage.stopping import PARENT_VARIABLE, STANDARD_INPUT
+from gan_models.data.sources import parse_source
 from gan_models.errors import RequestError, home_path
 from gan_models.metrics.locations import CACHE_VARIABLE, default_cache
 from pipeline.definitions.stages import STAGES, Stage

@@ -14,10 +14,10 @@ import psutil
 import pytest
 from PIL import Image
 
-from components.prepare_data import decode_pool
-from components.prepare_data.decode_pool import DecodePool, WorkerDiedError, available_cores
-from components.prepare_data.decoding import Item, Target, decode_batch
-from components.prepare_data.sources.base import Batch
+from gan_models.data.decoding import Item, Target, decode_batch
+from gan_models.data.preparing import decode_pool
+from gan_models.data.preparing.decode_pool import DecodePool, WorkerDiedError, available_cores
+from gan_models.data.sources.base import Batch
 from gan_models.errors import RunError
 
 TARGET = Target(8, 1)
@@ -127,7 +127,7 @@ def test_no_process_outlives_a_killed_parent(tmp_path: Path) -> None:
     program = f"""
 import sys, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from components.prepare_data.decode_pool import DecodePool
+from gan_models.data.preparing.decode_pool import DecodePool
 from test_decode_pool import TARGET, batches
 with DecodePool(TARGET, 2) as pool:
     results = pool.decode(batches(10 ** 6))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from components.prepare_data.decoding import (
+from gan_models.data.decoding import (
     FILTERS,
     BadImageError,
     Target,
@@ -291,12 +291,12 @@ def test_a_large_image_is_changed_in_strips_and_the_same(mode: str, monkeypatch:
         image = image.convert(mode)
     assert image.mode == mode
     whole = in_eight_bits(image).tobytes()
-    monkeypatch.setattr("components.prepare_data.decoding.STRIP_PIXELS", 100)
+    monkeypatch.setattr("gan_models.data.decoding.STRIP_PIXELS", 100)
     assert in_eight_bits(image).tobytes() == whole
 
 
 def test_a_float_that_is_no_number_is_found_in_any_strip(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.prepare_data.decoding.STRIP_PIXELS", 8)
+    monkeypatch.setattr("gan_models.data.decoding.STRIP_PIXELS", 8)
     for row in range(4):
         values = np.full((4, 8), 0.5, np.float32)
         values[row, 3] = np.nan

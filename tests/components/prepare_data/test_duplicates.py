@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.prepare_data.splits import Duplicate, find_duplicates
+from gan_models.data.preparing.splits import Duplicate, find_duplicates
 
 
 def find(

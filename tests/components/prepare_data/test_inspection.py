@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.prepare_data.inspection import inspect
-from components.prepare_data.sources import parse_source
+from gan_models.data.preparing.inspection import inspect
+from gan_models.data.sources import parse_source
 from gan_models.errors import RequestError
 from gan_models.recipes.schema import Data
 

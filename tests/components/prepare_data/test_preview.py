@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from components.prepare_data.preview import CELL_PIXELS, COLUMNS, GAP, ROWS, Preview
+from gan_models.data.preparing.preview import CELL_PIXELS, COLUMNS, GAP, ROWS, Preview
 
 
 def shades(*values: int, channels: int = 1) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.prepare_data.splits import Copies, assign_splits, choose_rows
+from gan_models.data.preparing.splits import Copies, assign_splits, choose_rows
 
 DIGESTS = np.random.default_rng(0).integers(0, 2**64, 20_000, np.uint64)
 SHARES = {"validation": 0.1, "test": 0.2}

@@ -17,10 +17,10 @@ import pytest
 import torch
 from PIL import Image
 
-from components.prepare_data import table_building
 from components.prepare_data.step import Request, run
 from components.stage.failures import Interrupted
 from components.stage.stage import RunContext, Stage, open_stage
+from gan_models.data.preparing import table_building
 from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError, RunError
 from gan_models.recipes.schema import Data
@@ -450,7 +450,7 @@ def test_everything_is_told_to_the_tracking_server(tmp_path: Path) -> None:
 
 def test_torch_is_not_needed() -> None:
     program = (
-        "import sys, components.prepare_data.step, components.prepare_data.inspection; print('torch' in sys.modules)"
+        "import sys, components.prepare_data.step, gan_models.data.preparing.inspection; print('torch' in sys.modules)"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "False"
@@ -464,9 +464,9 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from PIL import Image
-from components.prepare_data.decoding import Target
-from components.prepare_data.sources.base import Batch, Source
-from components.prepare_data.table_building import build_table
+from gan_models.data.decoding import Target
+from gan_models.data.sources.base import Batch, Source
+from gan_models.data.preparing.table_building import build_table
 from gan_models.recipes.schema import Data
 
 class Flood(Source):

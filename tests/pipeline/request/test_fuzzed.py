@@ -14,9 +14,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.prepare_data.sources import parse_source
 from components.stage.failures import failure_of
 from components.tracking.mlflow.client import check_address
+from gan_models.data.sources import parse_source
 from gan_models.errors import RequestError, RunError
 from gan_models.recipes.loading import load_recipe, model_document, recipe_names
 from pipeline.scheduling.schedule import make_schedule

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from components.prepare_data.sources import parse_source
+from gan_models.data.sources import parse_source
 from gan_models.errors import RequestError
 from gan_models.games.adversarial.spec import Adversarial
 from pipeline.request.plan import Plan, default_name, make_place, make_plan, read_parameters, slug, tracking_address

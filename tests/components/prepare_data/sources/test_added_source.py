@@ -24,7 +24,7 @@ print(result.model_dump_json())
 """
 ASKING = """
 import json
-from components.prepare_data.sources import forms, parse_source
+from gan_models.data.sources import forms, parse_source
 source = parse_source("stripes:300")
 print(json.dumps([sorted(source.carried()), forms()[-1], source.known.needs_network, source.path is None,
                   source.short, source.digest().partition("-")[0]]))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from components.prepare_data.sources import parse_source
+from gan_models.data.sources import parse_source
 
 
 def pixels(kind: str) -> tuple[np.ndarray, list[int | None]]:

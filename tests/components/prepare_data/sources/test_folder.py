@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.prepare_data.sources.paths import FolderSource
+from gan_models.data.sources.paths import FolderSource
 from gan_models.errors import RequestError
 
 Folder = Callable[[str, range], Path]

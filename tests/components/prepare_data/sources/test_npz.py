@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.prepare_data.sources import parse_source
-from components.prepare_data.sources.npz import NpzSource
+from gan_models.data.sources import parse_source
+from gan_models.data.sources.npz import NpzSource
 from gan_models.errors import RequestError
 
 GREY = np.random.default_rng(0).integers(0, 256, (7, 5, 6), np.uint8)
@@ -93,7 +93,7 @@ def test_archives_that_bring_splits(tmp_path: Path, names: tuple[str, ...], spli
 
 
 def test_some_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.prepare_data.sources.npz.BATCH_BYTES", 70)  # pieces of two images
+    monkeypatch.setattr("gan_models.data.sources.npz.BATCH_BYTES", 70)  # pieces of two images
     some = source(tmp_path, True, x=GREY)
     assert np.array_equal(pixels(some, [0, 3, 6]), GREY[[0, 3, 6]])
     assert np.array_equal(pixels(some), GREY)
@@ -185,7 +185,7 @@ def test_labels_are_refused_by_their_header(
 def test_labels_of_all_parts_are_one_list_of_classes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arrays: tuple[list[object], list[object]]
 ) -> None:
-    monkeypatch.setattr("components.prepare_data.sources.npz.BATCH_BYTES", 1)  # a piece for each row
+    monkeypatch.setattr("gan_models.data.sources.npz.BATCH_BYTES", 1)  # a piece for each row
     train, test = (np.array(values) for values in arrays)
     images = {"x_train": GREY[: len(train)], "x_test": GREY[: len(test)]}
     np.savez(tmp_path / "data.npz", **images, y_train=train, y_test=test)

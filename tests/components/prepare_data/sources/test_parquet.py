@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.prepare_data.decoding import BadImageError
-from components.prepare_data.sources.parquet import ParquetSource
+from gan_models.data.decoding import BadImageError
+from gan_models.data.sources.parquet import ParquetSource
 from gan_models.errors import RequestError
 
 Picture = Callable[..., bytes]
@@ -236,7 +236,7 @@ def test_small_repeats_are_read_as_ever(tmp_path: Path, picture: Picture) -> Non
 def test_a_column_that_unpacks_to_a_thousand_times_its_size_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.prepare_data.sources.parquet.BOMB_BYTES", 1 << 20)
+    monkeypatch.setattr("gan_models.data.sources.parquet.BOMB_BYTES", 1 << 20)
     table = pa.table({"image": [bytes(4 << 20)]})
     pq.write_table(table, tmp_path / "data.parquet", compression="zstd", use_dictionary=False)
     with pytest.raises(RequestError, match=r"column 'image' of row group 0 unpacks from \d+ bytes to 4194"):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from components.prepare_data.sources import parse_source, toys_with
-from components.prepare_data.sources.base import tree_below
-from components.prepare_data.sources.torchvision import CATALOGUE
+from gan_models.data.sources import parse_source, toys_with
+from gan_models.data.sources.base import tree_below
+from gan_models.data.sources.torchvision import CATALOGUE
 from gan_models.errors import RequestError
 
 
@@ -213,7 +213,7 @@ def test_folders_may_lie_as_deep_as_the_system_lets_them(tmp_path: Path) -> None
 
 def test_names_are_known_without_heavy_imports() -> None:
     program = (
-        "import sys; from components.prepare_data.sources import forms, parse_source, toys_with; "
+        "import sys; from gan_models.data.sources import forms, parse_source, toys_with; "
         "parse_source('toy:shapes').digest(); forms(); toys_with('captions'); "
         "parse_source('torchvision:MNIST').carried(); "
         "print([name for name in ('torch', 'pyarrow', 'numpy', 'PIL', 'kfp') if name in sys.modules])"

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.prepare_data.decode_pool import DecodePool
-from components.prepare_data.decoding import BadImageError, Target
-from components.prepare_data.sources import parse_source
-from components.prepare_data.sources.torchvision import TorchvisionSource
+from gan_models.data.decoding import BadImageError, Target
+from gan_models.data.preparing.decode_pool import DecodePool
+from gan_models.data.sources import parse_source
+from gan_models.data.sources.torchvision import TorchvisionSource
 from gan_models.errors import RunError
 from gan_models.metrics.locations import default_cache
 

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.prepare_data.decoding import Target
-from components.prepare_data.inspection import inspect
-from components.prepare_data.sources import parse_source, toy_images
-from components.prepare_data.sources.embedded import open_mnist_5k
-from components.prepare_data.sources.toy_catalogue import TOYS
-from components.prepare_data.sources.toy_images import DIGIT_WORDS, ToySource, counterparts, open_toy
 from gan_models.data.captions import Vocabulary
+from gan_models.data.decoding import Target
 from gan_models.data.digit_styles import INKS, NAVY, YELLOW, thickened
+from gan_models.data.preparing.inspection import inspect
+from gan_models.data.sources import parse_source, toy_images
+from gan_models.data.sources.embedded import open_mnist_5k
+from gan_models.data.sources.toy_catalogue import TOYS
+from gan_models.data.sources.toy_images import DIGIT_WORDS, ToySource, counterparts, open_toy
 from gan_models.data.toy import GRID, RING, Mixture
 
 Prepare = Callable[..., Any]

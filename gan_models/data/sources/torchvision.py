@@ -13,12 +13,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from components.prepare_data.sources.base import SPLIT_NAMES, Batch, RowSource, Source, SourceKind, SourceName, carrying
+from gan_models.data.sources.base import SPLIT_NAMES, Batch, RowSource, Source, SourceKind, SourceName, carrying
 from gan_models.errors import RequestError, RunError
 from gan_models.metrics.locations import default_cache
 
 if TYPE_CHECKING:
-    from components.prepare_data.decoding import Item
+    from gan_models.data.decoding import Item
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class TorchvisionSource(RowSource):
     def _fetch(self, part: Any, row: int) -> tuple[Item, int | None]:
         from PIL import Image
 
-        from components.prepare_data.decoding import BadImageError, reason_of
+        from gan_models.data.decoding import BadImageError, reason_of
 
         try:
             with self._one_at_a_time:

@@ -19,11 +19,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from components.prepare_data.decoding import Target, to_square
-from components.prepare_data.sources.base import DrawnSource
-from components.prepare_data.sources.embedded import open_mnist_5k
-from components.prepare_data.sources.toy_catalogue import TOYS
+from gan_models.data.decoding import Target, to_square
 from gan_models.data.digit_styles import STYLES
+from gan_models.data.sources.base import DrawnSource
+from gan_models.data.sources.embedded import open_mnist_5k
+from gan_models.data.sources.toy_catalogue import TOYS
 from gan_models.data.toy import GRID, RING, Mixture
 
 IMAGES = 5_000

@@ -1,7 +1,7 @@
 """The kind `toy:<name>`."""
 
-from components.prepare_data.sources.base import Source, SourceKind, SourceName, carrying, releases
-from components.prepare_data.sources.toy_catalogue import TOYS
+from gan_models.data.sources.base import Source, SourceKind, SourceName, carrying, releases
+from gan_models.data.sources.toy_catalogue import TOYS
 
 
 class _Toy(SourceKind):
@@ -17,7 +17,7 @@ class _Toy(SourceKind):
         return f"{name.rest}-{toy.version}_{releases(toy.packages, name)}"
 
     def open(self, name: SourceName) -> Source:
-        from components.prepare_data.sources.toy_images import open_toy
+        from gan_models.data.sources.toy_images import open_toy
 
         return open_toy(name.rest)
 

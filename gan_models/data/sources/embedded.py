@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.prepare_data.sources.base import DrawnSource, SourceKind, SourceName
+from gan_models.data.sources.base import DrawnSource, SourceKind, SourceName
 from gan_models.errors import RequestError
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from components.prepare_data.decoding import Item
+    from gan_models.data.decoding import Item
 
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.prepare_data.decoding import BadImageError, Item
-from components.prepare_data.sources.base import (
+from gan_models.data.decoding import BadImageError, Item
+from gan_models.data.sources.base import (
     BATCH_BYTES,
     BATCH_ITEMS,
     SPLIT_NAMES,

@@ -21,15 +21,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
-from components.prepare_data.decoding import Decoded, Item, Target, decode_batch, joined
-from components.prepare_data.sources.base import Batch
+from gan_models.data.decoding import Decoded, Item, Target, decode_batch, joined
+from gan_models.data.sources.base import Batch
 from gan_models.errors import RunError
 
 THREADS_FOR_A_WORKER = 2
 BATCHES_IN_FLIGHT = 4  # for each worker: one being decoded, one in the pipe, and some so that no thread waits
 BYTES_IN_FLIGHT = 512 << 20  # of encoded images, however many cores there are
 PIPE_BYTES = 1 << 20
-PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -54,7 +54,7 @@ class _Worker:
         path = os.pathsep.join([str(PACKAGE_ROOT), *filter(None, sys.path)])
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-S", "-P", "-c", "from components.prepare_data.decoding import serve; serve()"],
+                [sys.executable, "-S", "-P", "-c", "from gan_models.data.decoding import serve; serve()"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

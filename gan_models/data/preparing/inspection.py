@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
 
-from components.prepare_data.decoding import (
+from gan_models.data.decoding import (
     DEEP_WHITE,
     WHITES,
     Item,
@@ -19,8 +19,8 @@ from components.prepare_data.decoding import (
     reason_of,
     white_note,
 )
-from components.prepare_data.sources import parse_source
-from components.prepare_data.sources.base import Source, reading
+from gan_models.data.sources import parse_source
+from gan_models.data.sources.base import Source, reading
 from gan_models.recipes.schema import Data
 
 SHOWN_SIZES = 5

@@ -10,11 +10,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from components.prepare_data.decode_pool import DecodePool, available_cores
-from components.prepare_data.decoding import Decoded, Target
-from components.prepare_data.preview import Preview
-from components.prepare_data.sources.base import BATCH_BYTES, BATCH_ITEMS, Batch, Source, reading
-from components.prepare_data.splits import (
+from gan_models.data.decoding import Decoded, Target
+from gan_models.data.preparing.decode_pool import DecodePool, available_cores
+from gan_models.data.preparing.preview import Preview
+from gan_models.data.preparing.splits import (
     DIGEST_TYPE,
     Copies,
     assign_splits,
@@ -23,6 +22,7 @@ from components.prepare_data.splits import (
     remove_rows,
     write_duplicates,
 )
+from gan_models.data.sources.base import BATCH_BYTES, BATCH_ITEMS, Batch, Source, reading
 from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter
 from gan_models.recipes.schema import Data
 

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.lib import format as npy
 from PIL import Image
 
-from components.prepare_data.decoding import WHITES, white_note
-from components.prepare_data.sources.base import BATCH_BYTES, SPLIT_NAMES, Batch, Source, rows_within
+from gan_models.data.decoding import WHITES, white_note
+from gan_models.data.sources.base import BATCH_BYTES, SPLIT_NAMES, Batch, Source, rows_within
 from gan_models.errors import RequestError
 
 IMAGE_NAMES = ("images", "x", "arr_0")

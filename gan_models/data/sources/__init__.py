@@ -14,12 +14,12 @@ A kind is one `SourceKind` (`base.py`); ours are listed in `SOURCES`, packages a
 
 from contextlib import suppress
 
-from components.prepare_data.sources.base import SPLIT_NAMES as SPLIT_NAMES
-from components.prepare_data.sources.base import SourceKind, SourceName
+from gan_models.data.sources.base import SPLIT_NAMES as SPLIT_NAMES
+from gan_models.data.sources.base import SourceKind, SourceName
 from gan_models.errors import RequestError, home_path, nearest
 from gan_models.plugins import Registry
 
-_HERE = "components.prepare_data.sources"
+_HERE = "gan_models.data.sources"
 SOURCES: Registry[SourceKind] = Registry(
     "kind of data source",
     "gan_pipeline.sources",

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from components.prepare_data.sources.base import (
+from gan_models.data.sources.base import (
     SPLIT_NAMES,
     Batch,
     PathKind,
@@ -187,14 +187,14 @@ class _Parquet(PathKind):
         return super().recognises(path) or (path.is_dir() and any(path.glob("*.parquet")))
 
     def version(self, name: SourceName) -> str:
-        from components.prepare_data.sources.parquet import version_beside
+        from gan_models.data.sources.parquet import version_beside
 
         path = self.existing(name)
         beside = version_beside(path) if path.is_file() else ""  # of a folder, all files below count as it is
         return super().version(name) + (f"-{beside}" if beside else "")
 
     def open(self, name: SourceName) -> Source:
-        from components.prepare_data.sources.parquet import ParquetSource
+        from gan_models.data.sources.parquet import ParquetSource
 
         return ParquetSource(self.existing(name))
 
@@ -206,7 +206,7 @@ class _Npz(PathKind):
         return "" if path.is_file() else f"{path} is not a file; give one .npz file"
 
     def open(self, name: SourceName) -> Source:
-        from components.prepare_data.sources.npz import NpzSource
+        from gan_models.data.sources.npz import NpzSource
 
         return NpzSource(self.existing(name))
 

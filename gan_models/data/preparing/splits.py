@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.prepare_data.sources.base import rows_within
+from gan_models.data.sources.base import rows_within
 from gan_models.data.table_file import IMAGES_FILE, SPLITS, TableMetadata, TableWriter, pixel_rows
 
 DIGEST_TYPE = np.dtype("<u8")
