@@ -7,7 +7,7 @@ writes cannot disagree. Formats of the library (the image table, generator folde
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel
 
@@ -15,6 +15,7 @@ from components.context import RunContext
 from components.tracking.champions import GENERATOR_FOLDER, Lineage
 from gan_models.atomic import write_json
 from gan_models.errors import RunError
+from gan_models.metrics.protocol import Protocol
 
 # select_checkpoint, beside the chosen generator
 SELECTION_TABLE_FILE = "selection.csv"
@@ -76,14 +77,10 @@ class Choice(Document):
     step: int
     score: float
     metric: str
-    """The full name of the score: Frechet distance to the split named in it, or what else a metric chooses by."""
-    extractor: str
-    split: str
-    samples: int  # images drawn from each generator; fewer than asked for where they are made from fewer real ones
-    references: int  # real images they were compared with
+    """The key of the score: Frechet distance, or what else a metric chooses by."""
+    protocol: Protocol  # how the scores were made, all of them alike
     candidates: int
     collapsed: int
-    extractor_details: dict[str, Any]
 
 
 class Figures(Document):
@@ -92,9 +89,14 @@ class Figures(Document):
     FILE = "metrics.json"
     WHAT = "the figures of the evaluation"
 
-    metrics: dict[str, float]  # every figure of the generator by its full name
-    headline: list[str]  # the names in `metrics` that go first
-    extractor: dict[str, Any]
+    metrics: dict[str, float]  # every figure of the generator by its key
+    headline: list[str]  # the keys in `metrics` that go first
+    protocol: Protocol  # how all of them were made
+
+    @property
+    def first(self) -> dict[str, float]:
+        """Those that go first."""
+        return {name: self.metrics[name] for name in self.headline}
 
 
 class Exported(Document):
@@ -145,6 +147,7 @@ class Comparison(Document):
     reason: str
     champion: str  # its version; empty where there is none
     metric: str = ""
+    protocol: Protocol | None = None  # how both were measured; None where nothing was
     figures: dict[str, float] = {}
     """`challenger`, `champion`, `difference` (negative: the challenger is nearer to the real images), `low` and `high`
     (interval of the difference), `confidence` (of that), `resamples`; where there are images enough `challenger_recall`

@@ -27,6 +27,8 @@ def print_results(findings: Findings, workdir: Path, file: TextIO) -> None:
         if metric.in_terminal:
             values = [_value(reading, metric.is_share) for reading in (row.generated, row.real)]
             table.add_row(metric.short or row.generated.name, row.better, *values)
+    protocol = findings.protocol
+    table.caption, table.caption_justify = f"{protocol.sentence}; protocol {protocol.digest}", "left"
     console.print(table)
     for name, place in places(workdir):
         console.print(f"{name:<10} {place}", soft_wrap=True)

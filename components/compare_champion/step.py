@@ -101,13 +101,14 @@ def _compare(request: Request, held: Champion, stage: Stage) -> Comparison:
             report=bar.advance,
         )
     recall = _recall(challenger, champion, reference, request.evaluation.neighbours)
-    metric = judge.name(name, len(challenger), split)
+    metric = judge.key(name)
     lost = recall is not None and recall.lost
     return Comparison(
         promote=found.high < 0 and not lost,
         reason=_reason(metric, found, version, withstood, recall),
         champion=version,
         metric=metric,
+        protocol=judge.protocol(seen, split),
         figures={
             "challenger": found.first,
             "champion": found.second,

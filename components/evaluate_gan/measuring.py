@@ -32,8 +32,8 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
     training = None if material.split == "train" else material.training
     seen = replace(seen, training=training, unseen=material.unseen)
     real = replace(seen, sample=material.real)
-    every = _rows(seen, real, judge, material.split)
-    within = _within_classes(seen, real, judge, material.split)
+    every = _rows(seen, real, judge)
+    within = _within_classes(seen, real, judge)
     by_class = [] if within is None else within.classes
     tasks = material.generator.task.measure(material, judge, seed)
     ours = [row.generated for row in every]
@@ -56,7 +56,7 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
         classes=_classes(seen, judge),
         within_classes=within,
         tasks=tasks,
-        extractor=judge.extractor.describe(),
+        protocol=judge.protocol(seen, material.split),
         extractor_choice=f"{judge.extractor.name}: {judge.choice.reason}",
         generated={"images": len(material.samples.images), **material.generator.info.model_dump(mode="json")},
         reference={"split": material.split, "images": len(material.reference), "of": metadata.count(material.split)},
@@ -69,16 +69,14 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
     )
 
 
-def _reading(metric: str, compared: Comparison | None, judge: Judge, split: str, prefix: str = "") -> Reading | None:
+def _reading(metric: str, compared: Comparison | None, judge: Judge, prefix: str = "") -> Reading | None:
     figure = None if compared is None else METRICS[metric].of(compared)
     if compared is None or figure is None:
         return None
-    images = len(compared.sample)
-    name = prefix + judge.name(metric, images, split if "reference" in METRICS[metric].needs else None)
-    return Reading(name=name, images=images, **figure._asdict())
+    return Reading(name=prefix + judge.key(metric), images=len(compared.sample), **figure._asdict())
 
 
-def _rows(seen: Comparison, real: Comparison, judge: Judge, split: str) -> list[Row]:
+def _rows(seen: Comparison, real: Comparison, judge: Judge) -> list[Row]:
     """One for each metric that applies."""
     few = len(real.sample)
     matched = replace(seen, sample=seen.sample.part(0, few)) if few < len(seen.sample) else None
@@ -88,30 +86,30 @@ def _rows(seen: Comparison, real: Comparison, judge: Judge, split: str) -> list[
             metric=name,
             better=metric.better,
             generated=generated,
-            real=_reading(name, beside[metric.beside], judge, split, "real-"),
-            generated_at_real=_reading(name, matched, judge, split) if metric.beside == "training" else None,
+            real=_reading(name, beside[metric.beside], judge, "real-"),
+            generated_at_real=_reading(name, matched, judge, f"first-{few}-") if metric.beside == "training" else None,
         )
         for name, metric in METRICS.items()
-        if (generated := _reading(name, seen, judge, split)) is not None
+        if (generated := _reading(name, seen, judge)) is not None
     ]
 
 
-def _within_classes(seen: Comparison, real: Comparison, judge: Judge, split: str) -> WithinClasses | None:
+def _within_classes(seen: Comparison, real: Comparison, judge: Judge) -> WithinClasses | None:
     """None where the generator takes no classes, or the reference has none."""
     if "asked" not in seen.has:
         return None
     names = judge.table.metadata.class_names
 
     def reading(found: ClassDistance, prefix: str = "") -> Reading:
-        name = judge.name(f"intra-FD-of-{plain_name(found.label, names[found.label])}", found.images, split)
+        name = judge.key(f"intra-FD-of-{plain_name(found.label, names[found.label])}")
         return Reading(name=prefix + name, value=found.distance, std=None, images=found.images)
 
     ours = seen.shared(class_distances)
     theirs = {found.label: reading(found, "real-") for found in real.shared(class_distances)}
     left_out = class_labels(seen) - {found.label for found in ours}
     return WithinClasses(
-        mean=_reading("intra-FD", seen, judge, split),
-        real_mean=_reading("intra-FD", real, judge, split, "real-"),
+        mean=_reading("intra-FD", seen, judge),
+        real_mean=_reading("intra-FD", real, judge, "real-"),
         classes=[
             ClassReading(class_name=names[one.label], generated=reading(one), real=theirs.get(one.label))
             for one in ours

@@ -65,7 +65,7 @@ def _html_row(tag: str, cells: Sequence[str]) -> str:
 
 def comparison(findings: Findings) -> str:
     """What was compared with what, by which features."""
-    extractor, reference, generated = findings.extractor, findings.reference, findings.generated
+    extractor, reference, generated = findings.protocol.extractor, findings.reference, findings.generated
     shares = [f"{100 * value:.1f} % on {split}" for split, value in (extractor.get("accuracy") or {}).items()]
     accuracy = f"; its accuracy is {', '.join(shares)}" if shares else ""
     return (

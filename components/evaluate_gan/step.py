@@ -67,12 +67,13 @@ def run(request: Request, stage: Stage) -> Findings:
             write_text(target / REPORT_FILE, markdown(title, findings, pictures))
             write_text(target / REPORT_PAGE_FILE, page(title, findings, pictures, target))
         bar.advance()
+    stage.log_params({"protocol": findings.protocol})
     stage.log_metrics({**findings.metrics, **findings.comparison_metrics})
     for file in (Findings.FILE, REPORT_FILE, REPORT_PAGE_FILE, *pictures):
         stage.log_artifact(request.output / file)
     stage.headline(
-        {name: findings.metrics[name] for name in findings.headline},
+        findings.first,
         short_markdown(findings),
-        tags={"extractor": findings.extractor["name"], "reference_split": material.split},
+        tags={"protocol": findings.protocol.digest},
     )
     return findings

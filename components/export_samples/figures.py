@@ -67,6 +67,6 @@ def _check_classes(generator: LoadedGenerator, report: Path) -> None:
         others = " and ".join(name for name in generator.module.inputs if name != "latents")
         raise RequestError(f"what an image shows is asked for by its {others}, not by the latent")
     judged = (report / Figures.FILE).is_file()
-    extractor = Figures.read(report).extractor["name"] if judged else "nothing"
+    extractor = Figures.read(report).protocol.extractor["name"] if judged else "nothing"
     if extractor != "classifier":
         raise RequestError(f"the images were judged by {extractor}, which does not know the data's classes")

@@ -66,16 +66,10 @@ def run(request: Request, stage: Stage) -> Exported:
         result.write(target)
     for file in (GRID_FILE, SAMPLES_FILE, *figures):
         stage.log_artifact(request.output / file)
-    stage.log_generator(request.generator, name, Lineage.of_folder(request.generator), _headline(request.report))
+    judged = Figures.read(request.report) if (request.report / Figures.FILE).is_file() else None
+    headline, protocol = (judged.first, judged.protocol) if judged else ({}, None)
+    stage.log_generator(request.generator, name, Lineage.of_folder(request.generator), headline, protocol)
     return result
-
-
-def _headline(report: Path) -> dict[str, float]:
-    """The figures that go first, of the evaluation; none where it was left out."""
-    if not (report / Figures.FILE).is_file():
-        return {}
-    figures = Figures.read(report)
-    return {name: figures.metrics[name] for name in figures.headline}
 
 
 def _grid(generator: LoadedGenerator, seed: int) -> Tensor:

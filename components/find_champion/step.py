@@ -6,7 +6,7 @@ from components.artifacts import Champion, Judged
 from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.backend import champions_of
-from components.tracking.champions import GENERATOR_FOLDER, Champions, Lineage, Verdict, Version, now, with_alias
+from components.tracking.champions import GENERATOR_FOLDER, Champions, Lineage, Version, now, with_alias
 from gan_models.atomic import new_folder
 from gan_models.errors import RequestError
 from gan_models.metrics.floors import shortfalls
@@ -65,8 +65,9 @@ def _best(registry: Champions, versions: list[Version], run_id: str) -> Version 
     figure = deciding(newest.verdict.known) if newest else ""
     if newest is None or newest.lineage is None or not figure:
         return newest
-    data = newest.lineage.data_fingerprint
-    rivals = [v for v in left if v.lineage and v.lineage.data_fingerprint == data and figure in v.verdict.known]
+    data, alike = newest.lineage.data_fingerprint, newest.verdict.protocol
+    of_the_data = [v for v in left if v.lineage and v.lineage.data_fingerprint == data and figure in v.verdict.known]
+    rivals = [v for v in of_the_data if v.verdict.protocol == alike]
     return min(rivals, key=lambda v: v.verdict.known[figure])
 
 
@@ -77,7 +78,7 @@ def _crown(registry: Champions, best: Version, stage: Stage) -> None:
     reason = f"the best that was registered before the first retraining{value}"
     registry.judge(
         best,
-        Verdict(decision="promoted", reason=reason, at=now(), figures=best.verdict.figures),
+        best.verdict.model_copy(update={"decision": "promoted", "reason": reason, "at": now()}),
         registry.lineage(best),
     )
     stage.note(f"version {best.version} of {best.model} is the champion now: {reason}")

@@ -46,10 +46,16 @@ def run(request: Request, stage: Stage) -> Outcome:
         change = f"from version {compared.champion or 'none'} to {held or 'none'}"
         promote, reason = False, f"not compared with it: the champion changed {change} while it was made"
     found = Figures.read(request.report)
-    headline = {name: found.metrics[name] for name in found.headline}
-    figures = {**headline, **{f"comparison/{name}": value for name, value in compared.figures.items()}}
+    figures = {**found.first, **{f"comparison/{name}": value for name, value in compared.figures.items()}}
     decision: Literal["promoted", "kept"] = "promoted" if promote else "kept"
-    verdict = Verdict(decision=decision, reason=reason, against=compared.champion, at=now(), figures={**figures})
+    verdict = Verdict(
+        decision=decision,
+        reason=reason,
+        against=compared.champion,
+        at=now(),
+        figures={**figures},
+        protocol=found.protocol,
+    )
     lineage = Lineage.of_folder(request.selected)
     registry.judge(version, verdict, lineage)
     outcome = Outcome(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gan_models.metrics.extraction import Extracted
     from gan_models.metrics.judge import Judge
     from gan_models.metrics.metric import Metric
+    from gan_models.metrics.protocol import Protocol
     from gan_models.sampling.generator import GeneratorInfo
 
 
@@ -45,8 +46,8 @@ class Candidate(NamedTuple):
     info: GeneratorInfo
     score: float
     metric: Metric
-    name: str  # the full name of the score
-    samples: int
+    name: str  # the key of the score
+    protocol: Protocol
     needs_examples: bool
 
     @property
@@ -101,19 +102,18 @@ def run(request: Request, stage: Stage) -> Choice:
         step=best.info.step,
         score=best.score,
         metric=best.name,
-        extractor=judge.extractor.name,
-        split=split,
-        samples=best.samples,
-        references=len(reference),
+        protocol=best.protocol,
         candidates=len(candidates),
         collapsed=sum(candidate.info.collapsed for candidate in candidates),
-        extractor_details=judge.extractor.describe(),
     )
     with new_folder(request.output) as target:
         _write(target, candidates, best, result, judge)
     for file in (SELECTION_CURVE_FILE, SELECTION_TABLE_FILE, Choice.FILE):
         stage.log_artifact(request.output / file)
-    stage.note(f"step {result.step} is the best of {result.candidates} checkpoints: {result.metric} {result.score:.3g}")
+    stage.note(
+        f"step {result.step} is the best of {result.candidates} checkpoints: {result.metric} {result.score:.3g}, "
+        f"{result.protocol.sentence}"
+    )
     return result
 
 
@@ -124,15 +124,15 @@ def _scored(folder: Path, judge: Judge, split: str, reference: Extracted, reques
     generator, samples = judge.draw(folder, split, request.selection.samples, request.seed)
     features = judge.generated(samples, title="")
     seen = judge.comparison(samples, features, reference, split, request.evaluation.neighbours)
-    name, count = chosen_by(seen), len(samples.images)
+    name = chosen_by(seen)
     score = METRICS[name].of(seen)
     return Candidate(
         folder,
         generator.info,
         score=math.nan if score is None else score.value,
         metric=METRICS[name],
-        name=judge.name(name, count, split),
-        samples=count,
+        name=judge.key(name),
+        protocol=judge.protocol(seen, split),
         needs_examples=generator.module.needs_examples,
     )
 
@@ -156,7 +156,7 @@ def _write(target: Path, candidates: list[Candidate], best: Candidate, result: C
     for name in folder_files(best.folder):
         link_or_copy(best.folder / name, target / name)
     if best.needs_examples:
-        save_examples(target, judge.examples(result.split))
+        save_examples(target, judge.examples(result.protocol.reference.split))
     with (target / SELECTION_TABLE_FILE).open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["step", "score", "collapsed", "diversity"])
@@ -164,10 +164,10 @@ def _write(target: Path, candidates: list[Candidate], best: Candidate, result: C
             info = candidate.info
             rows.writerow([info.step, candidate.score, str(info.collapsed).lower(), info.diversity])
     result.write(target)
-    _write_curve(target / SELECTION_CURVE_FILE, candidates, best, result.references)
+    _write_curve(target / SELECTION_CURVE_FILE, candidates, best, result.protocol)
 
 
-def _write_curve(path: Path, candidates: list[Candidate], best: Candidate, references: int) -> None:
+def _write_curve(path: Path, candidates: list[Candidate], best: Candidate, protocol: Protocol) -> None:
     """Score by step as PNG: what was chosen and what was refused."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -185,9 +185,9 @@ def _write_curve(path: Path, candidates: list[Candidate], best: Candidate, refer
         axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("training step")
-    axes.set_ylabel(best.name)
+    axes.set_ylabel(f"{best.name} ({protocol.reference.split} split)")
     # Small samples raise every point of the curve by about the same: good to compare by, no value to quote.
-    title = f"{best.metric.better} is better; compare within the curve only ({references} real images)"
+    title = f"{best.metric.better} is better; compare within the curve only ({protocol.reference.images} real images)"
     axes.set_title(title, fontsize=9)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)

@@ -38,6 +38,7 @@ from components.tracking.champions import Lineage
 from components.tracking.journal import Journal, last_kind
 from gan_models.atomic import write_json
 from gan_models.errors import RunError
+from gan_models.metrics.protocol import Protocol
 
 __all__ = ["PIPELINE", "Interrupted", "RunContext", "Stage", "flatten", "open_stage", "run_component"]
 
@@ -147,10 +148,12 @@ class Stage:
         registered_name: str,
         lineage: Lineage | None = None,
         figures: Mapping[str, float] | None = None,
+        protocol: Protocol | None = None,
     ) -> None:
         """Log and register a generator folder; `mlflow.pyfunc.load_model("models:/NAME/1")` then draws images.
 
-        The version carries what it was made from and its figures, so that a retraining can compare with it.
+        The version carries what it was made from and its figures with their protocol, so that a retraining can compare
+        with it.
 
         What needs torch is done here, not in the process that sends.
         """
@@ -161,9 +164,8 @@ class Stage:
         with self._journal.new_copy("generator") as target:
             tracker_of(self.context.tracking_uri).pack_generator(Path(folder), target)
         origin = lineage.model_dump(mode="json") if lineage else None
-        self._append(
-            "generator", name=registered_name, file=target.name, lineage=origin, figures=_floats(figures or {})
-        )
+        said = {"figures": _floats(figures or {}), "protocol": protocol.model_dump(mode="json") if protocol else None}
+        self._append("generator", name=registered_name, file=target.name, lineage=origin, **said)
 
     # -- for MLflow: the run of the whole pipeline ------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from pydantic import BaseModel, field_validator
 from gan_models.errors import RequestError, RunError, unknown_name
 from gan_models.files import INFO_FILE, RECIPE_FILE
 from gan_models.metrics.floors import shortfalls
+from gan_models.metrics.protocol import Protocol
 from gan_models.recipes import Recipe, recipe_digest
 from gan_models.recipes.loading import parse_recipe
 
@@ -65,7 +66,9 @@ class Verdict(BaseModel):
     against: str = ""  # the version that was the champion then; empty: there was none
     at: str = ""
     figures: dict[str, float | None] = {}
-    """By full names; None: it was not a number, which JSON cannot hold."""
+    """By their keys; None: it was not a number, which JSON cannot hold."""
+    protocol: Protocol | None = None
+    """How they were made; None for versions from before that was written down."""
 
     @field_validator("figures")
     @classmethod
@@ -124,10 +127,13 @@ class Champions(ABC):
             raise unknown_name(f"version of {model}", version, [each.version for each in found])
         return found
 
-    def promote(self, model: str, version: str | None = None) -> str:
+    def promote(self, model: str, version: str | None = None, uncompared: bool = False) -> str:
         """Makes a version the champion, by hand, whatever its figures; default: the newest. Returns a sentence on it.
 
-        RequestError where there is no such version, or it is no generator of ours.
+        Args:
+            uncompared: even if its figures were made otherwise than the champion's, so that nobody can compare them.
+
+        RequestError where there is no such version, it is no generator of ours, or its figures do not compare.
         """
         versions = self.require(model, version)
         chosen = next(each for each in versions if version in (None, each.version))
@@ -137,11 +143,13 @@ class Champions(ABC):
         lineage = self.lineage(chosen)
         if lineage is None:
             raise RequestError(f"version {chosen.version} of {model} is no generator of gan-pipeline: promote another")
+        if champion is not None and not uncompared:
+            _check_comparable(chosen, champion)
         against, figures = champion.version if champion else "", chosen.verdict.figures
         short = shortfalls(self._floors(chosen), figures)
         reason = f"{BY_HAND}, though {short}" if short else BY_HAND
-        verdict = Verdict(decision="promoted", reason=reason, against=against, at=now(), figures=figures)
-        self.judge(chosen, verdict, lineage)
+        decided = {"decision": "promoted", "reason": reason, "against": against, "at": now()}
+        self.judge(chosen, chosen.verdict.model_copy(update=decided), lineage)
         before = f", version {against} was" if against else ""
         return f"version {chosen.version} of {model} is the champion now{before}{f'; it is {short}' if short else ''}"
 
@@ -206,6 +214,17 @@ class Champions(ABC):
             folder = Path(scratch) / GENERATOR_FOLDER
             there = self.download_generator(version, folder, (INFO_FILE, RECIPE_FILE))
             return read(folder) if there else None
+
+
+def _check_comparable(version: Version, champion: Version) -> None:
+    """RequestError where the figures of both are known to have been made otherwise."""
+    ours, theirs = version.verdict.protocol, champion.verdict.protocol
+    if ours is not None and theirs is not None and (difference := ours.difference(theirs)):
+        raise RequestError(
+            f"the figures of version {version.version} of {version.model} do not compare with those of the champion, "
+            f"version {champion.version}: {difference}; judge both by one protocol with `gan-pipeline evaluate`, or "
+            "promote it --uncompared"
+        )
 
 
 def _recipe_of(folder: Path) -> Recipe:

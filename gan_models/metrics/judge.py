@@ -23,7 +23,8 @@ from gan_models.metrics.classifier import Classifier, Question
 from gan_models.metrics.extraction import Bars, Extracted, FeatureExtractor, silent
 from gan_models.metrics.extractors import EXTRACTORS, Setting
 from gan_models.metrics.metric import Comparison
-from gan_models.metrics.scores import metric_name
+from gan_models.metrics.protocol import Protocol, Reference
+from gan_models.metrics.scores import metric_key
 from gan_models.recipes.schema import Evaluation
 from gan_models.sampling.generator import LoadedGenerator, Samples, load_generator
 
@@ -88,9 +89,21 @@ class Judge:
         """Whether logits are of the data's own classes."""
         return (known := EXTRACTORS.get(self.extractor.name)) is not None and known.needs_labels
 
-    def name(self, metric: str, count: int, split: str | None = None) -> str:
-        """The full name of a figure by this extractor."""
-        return metric_name(metric, self.extractor.name, count, split)
+    def key(self, metric: str) -> str:
+        """What a figure by this extractor is called."""
+        return metric_key(metric, self.extractor.name)
+
+    def protocol(self, seen: Comparison, split: str) -> Protocol:
+        """How the figures of a comparison with images of `split` are made."""
+        metadata = self.table.metadata
+        return Protocol(
+            extractor=self.extractor.describe(),
+            reference=Reference(
+                data=metadata.fingerprint, source=metadata.source, split=split, images=len(seen.reference)
+            ),
+            samples=len(seen.sample),
+            parameters=seen.parameters._asdict(),
+        )
 
     def split(self, name: str) -> Split:
         """A split of the data, loaded once."""

@@ -6,6 +6,7 @@ What needs PyTorch is imported when a figure is computed, so names and direction
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
@@ -152,43 +153,51 @@ def chosen_by(seen: Comparison) -> str:
 
 
 def deciding(figures: Collection[str]) -> str:
-    """Of full names, that of the figure generators are chosen by (lower is better); "" where there is none.
+    """Of keys, that of the figure generators are chosen by (lower is better); "" where there is none.
 
-    >>> deciding(["IS-classifier-5000", "FD-classifier-test-5000"])
-    'FD-classifier-test-5000'
+    >>> deciding(["IS-classifier", "FD-classifier"])
+    'FD-classifier'
     """
     selecting = [name for name, metric in METRICS.items() if metric.selects]
     return next((found for name in reversed(selecting) if (found := figure_of(name, figures))), "")
 
 
 def figure_of(metric: str, figures: Collection[str]) -> str:
-    """Of full names, that of a metric's figure; "" where there is none.
+    """Of keys, that of a metric's figure; "" where there is none.
+
+    >>> figure_of("FD", ["FD-gap-classifier", "FD-classifier", "FD-classifier-std"])
+    'FD-classifier'
+
+    Versions registered before figures had protocols carry split and number in the key:
 
     >>> figure_of("FD", ["FD-gap-classifier-test-5000", "FD-classifier-test-5000"])
     'FD-classifier-test-5000'
     """
     known = METRICS.get(metric)
-    called = (metric, known.published) if known and known.published else (metric,)
-    starts = tuple(f"{each}-{extractor}-" for each in called for extractor in EXTRACTORS)
-    return next((name for name in figures if name.startswith(starts) and not name.endswith("-std")), "")
+    called = {metric, known.published or metric} if known else {metric}
+    keys = {metric_key(metric, extractor) for extractor in EXTRACTORS}
+    before = {f"{each}-{extractor}" for each in called for extractor in EXTRACTORS}
+    return next((name for name in figures if name in keys or _SPLIT_AND_NUMBER.sub("", name) in before), "")
 
 
-def metric_name(metric: str, extractor: str, count: int, split: str | None = None) -> str:
-    """The full name of a figure: metric, extractor, reference split where there is one, number of images scored.
+_SPLIT_AND_NUMBER = re.compile(r"(-train|-validation|-test)?-\d+$")
 
-    Only the 2015 Inception network makes a Frechet distance an FID.
 
-    >>> metric_name("FD", "classifier", 5000, "test")
-    'FD-classifier-test-5000'
-    >>> metric_name("IS", "classifier", 5000)
-    'IS-classifier-5000'
-    >>> metric_name("FD", "inception-2015", 50000, "train")
-    'FID-inception-2015-train-50000'
-    >>> metric_name("intra-FD-of-cat", "inception-2015", 5000, "test")
-    'intra-FID-of-cat-inception-2015-test-5000'
+def metric_key(metric: str, extractor: str) -> str:
+    """What a figure is called: metric and extractor, which is left out for the 2015 Inception network.
+
+    Its features are those of published figures, and only with them is a Frechet distance an FID. How many images were
+    compared with which is the figure's `Protocol`.
+
+    >>> metric_key("FD", "classifier")
+    'FD-classifier'
+    >>> metric_key("FD", "inception-2015"), metric_key("KID", "inception-2015")
+    ('FID', 'KID')
+    >>> metric_key("intra-FD-of-cat", "inception-2015")
+    'intra-FID-of-cat'
     """
     name, of, what = metric.partition("-of-")
     known, features = METRICS.get(name), EXTRACTORS.get(extractor)
-    if known is not None and features is not None and features.published:
-        name = known.published or name
-    return "-".join(part for part in (name + of + what, extractor, split, str(count)) if part)
+    if features is None or not features.published:
+        return f"{metric}-{extractor}"
+    return ((known.published if known else "") or name) + of + what

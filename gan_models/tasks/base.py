@@ -39,7 +39,7 @@ class TaskFigure(BaseModel):
     """A figure of what a generator is for, beyond how real its images look."""
 
     name: str
-    """Its full name: what it is of, and how many images it was measured on."""
+    """What it is called, as `gan_models.metrics.scores.metric_key` does it."""
     title: str
     value: float
     real: float | None = None

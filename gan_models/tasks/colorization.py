@@ -71,7 +71,7 @@ class Colorization(FromImages):
         figures = []
         for colours in measure_colours(material.generator, examples, largest, seed):
             hints = "1 hint" if colours.hints == 1 else f"{colours.hints} hints"
-            about = f"{hints.replace(' ', '-')}-{material.split}-{len(examples)}"
+            about = hints.replace(" ", "-")
             figures += [
                 TaskFigure(
                     name=f"colour-error-{about}",
@@ -90,7 +90,7 @@ class Colorization(FromImages):
         if followed.images:
             figures.append(
                 TaskFigure(
-                    name=f"hint-followed-{followed.images}",
+                    name="hint-followed",
                     title="hints of another colour that are nearer to what is drawn there than the true colour is",
                     value=followed.share,
                     better="higher",

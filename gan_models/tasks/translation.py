@@ -11,7 +11,7 @@ from gan_models.families.interfaces import Generator, Inputs
 from gan_models.metrics.classifier import Classifier
 from gan_models.metrics.extraction import FeatureExtractor
 from gan_models.metrics.judge import Judge, Material
-from gan_models.metrics.scores import metric_name
+from gan_models.metrics.scores import metric_key
 from gan_models.sampling.draws import Draws
 from gan_models.sampling.generator import LoadedGenerator, Samples
 from gan_models.tasks.base import TaskFigure
@@ -50,11 +50,11 @@ class Translation(FromImages):
 
     def measure(self, material: Material, judge: Judge, seed: int) -> list[TaskFigure]:
         """Whether the domain is reached, the rest kept, and the way back leads back."""
-        samples, split, count = material.samples, material.split, len(material.samples.images)
+        samples, split = material.samples, material.split
         domains, labels = judge.classifier(of="domains"), _classifier_of_labels(judge)
         found = measure_translation(material.generator, samples, domains, labels)
         reached = TaskFigure(
-            name=metric_name("domain-reached", _BY_DOMAINS, count),
+            name=metric_key("domain-reached", _BY_DOMAINS),
             title="translated images taken for the domain asked for",
             value=found.reached,
             real=domains.accuracy.get(split),
@@ -62,7 +62,7 @@ class Translation(FromImages):
             is_share=True,
         )
         cycle_error = TaskFigure(
-            name=f"cycle-error-{count}",
+            name="cycle-error",
             title="difference between an image and its translation back (share of the range of pixels)",
             value=found.cycle_error,
             better="lower",
@@ -70,7 +70,7 @@ class Translation(FromImages):
         if found.kept is None or labels is None:
             return [reached, cycle_error]
         kept = TaskFigure(
-            name=metric_name("label-kept", labels.name, count),
+            name=metric_key("label-kept", labels.name),
             title="translated images taken for the class of the image they were made from",
             value=found.kept,
             real=labels.accuracy.get(split),

@@ -89,10 +89,13 @@ def show(model: ModelName, tracking_uri: TrackingOption = None, as_json: JsonOpt
 def promote(
     model: ModelName,
     version: Annotated[str | None, Option(metavar="N", help="[default: the newest]")] = None,
+    uncompared: Annotated[
+        bool, Option("--uncompared", help="Even if its figures were made otherwise than the champion's.")
+    ] = False,
     tracking_uri: TrackingOption = None,
 ) -> int:
     """Make a version the champion by hand; the recipe's floors hold nobody back, but it is said where one is missed."""
-    typer.echo(_registry(tracking_uri).promote(model, version))
+    typer.echo(_registry(tracking_uri).promote(model, version, uncompared))
     return 0
 
 
@@ -124,6 +127,8 @@ def _show_champion(champion: Version) -> None:
     typer.echo(f"because    {champion.verdict.reason or 'unknown'}")
     for name, value in champion.verdict.figures.items():
         typer.echo(f"           {name} {_number(value)}")
+    if (protocol := champion.verdict.protocol) is not None:
+        typer.echo(f"protocol   {protocol.digest}: {protocol.sentence}")
     typer.echo("")
 
 

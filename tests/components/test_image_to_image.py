@@ -93,15 +93,16 @@ def test_selection_and_evaluation_name_what_was_drawn(finished: Run) -> None:
     validation, test = table.metadata.count("validation"), table.metadata.count("test")
     rounds = {"cyclegan": 1, "attribute-transfer": 2}.get(finished.name)
     if rounds is None:
-        assert finished.selection.metric == "FD-classifier-validation-1000"
-        count = 1000
-        figures = [f"colour-error-{hints}-test-{test}" for hints in ("0-hints", "1-hint", "5-hints", "20-hints")]
+        assert finished.selection.metric == "FD-classifier"
+        assert finished.selection.protocol.samples == 1000
+        figures = [f"colour-error-{hints}" for hints in ("0-hints", "1-hint", "5-hints", "20-hints")]
     else:
-        assert finished.selection.metric == f"FD-within-domains-classifier-validation-{rounds * validation}"
-        count = rounds * test
+        assert finished.selection.metric == "FD-within-domains-classifier"
+        assert finished.selection.protocol.samples == rounds * validation
+        assert finished.evaluation.protocol.samples == rounds * test
         figures = [
-            f"domain-reached-domain-classifier-{count}", f"label-kept-classifier-{count}", f"cycle-error-{count}",
-            f"FD-within-domains-classifier-test-{count}", f"agreement-classifier-{count}",
+            "domain-reached-domain-classifier", "label-kept-classifier", "cycle-error",
+            "FD-within-domains-classifier", "agreement-classifier",
         ]  # fmt: skip
     assert set(figures) <= set(finished.evaluation.headline)
     written = json.loads((finished.report / "metrics.json").read_text())

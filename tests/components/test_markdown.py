@@ -27,5 +27,5 @@ def test_a_name_stays_in_its_cell_and_is_no_markup(name: str) -> None:
 
 
 def test_ordinary_sentences_stay_as_they_are() -> None:
-    sentence = "FD-classifier-test-5000 is 0.3 (95 % of 10 classes): see duplicates.csv; data.repeats=keep keeps all"
+    sentence = "FD-classifier is 0.3 (95 % of 10 classes): see duplicates.csv; data.repeats=keep keeps all"
     assert plain(sentence) == sentence

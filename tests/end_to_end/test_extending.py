@@ -109,7 +109,7 @@ def test_one_run_goes_through_all_of_them(call: Call, tmp_path: Path) -> None:
     results = tmp_path / "run/results"
     report = json.loads((results / "evaluation/metrics.json").read_text())
     # Metric and task.
-    assert 0 <= report["metrics"]["brightness-classifier-test-50"] <= 1
+    assert 0 <= report["metrics"]["brightness-classifier"] <= 1
     assert 0 <= report["metrics"]["step-50"] <= 1
     assert "difference in brightness" in (results / "evaluation/report.md").read_text()
     # Stage, with its title and its result.

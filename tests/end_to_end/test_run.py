@@ -114,7 +114,7 @@ def test_the_last_line_is_the_report(first: Ended, store: Path) -> None:
     assert set(report) == {"run_id", "status", "workdir", "metrics", "artifacts"}
     assert (report["status"], report["workdir"]) == ("finished", str(store / "first"))
     assert set(report["artifacts"]) == {"dataset", "training", "generator", "evaluation", "samples"}
-    assert any(name.startswith("FD-classifier-test-") for name in report["metrics"])
+    assert any(name.startswith("FD-classifier") for name in report["metrics"])
     assert all(isinstance(value, float) for value in report["metrics"].values())
 
 
@@ -135,7 +135,7 @@ def test_everything_is_where_the_report_says(first: Ended) -> None:
 
 def test_people_see_a_table_and_where_to_look(first: Ended) -> None:
     assert "real images" in first.err
-    assert "FD-classifier-test-" in first.err
+    assert "FD-classifier" in first.err
     assert "grid.png" in first.err
     for title in ("prepare data", "train", "select checkpoint", "evaluate", "export"):
         assert title in first.err

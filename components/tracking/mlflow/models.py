@@ -70,7 +70,8 @@ def log_generator(runs: PipelineRuns, run_id: str, entry: Entry, path: Path) -> 
     if not client.search_model_versions(f"name = '{quoted}' and run_id = '{run_id}'"):
         source = model.artifact_location
         lineage = Lineage.model_validate(entry["lineage"]) if entry.get("lineage") else None
-        tags |= version_tags(Verdict(figures=entry.get("figures", {})), lineage)
+        verdict = Verdict(figures=entry.get("figures", {}), protocol=entry.get("protocol"))
+        tags |= version_tags(verdict, lineage)
         tags[FILES_TAG] = json.dumps(digests_of(path / GENERATOR_FOLDER))
         client.create_model_version(name, source, run_id, tags, await_creation_for=0, model_id=model.model_id)
 

@@ -16,6 +16,7 @@ from components.tracking.champions import Lineage
 from gan_models.data.shape import DataShape
 from gan_models.data.table import ImageTable
 from gan_models.families.building import build_generator
+from gan_models.metrics.protocol import Protocol, Reference
 from gan_models.recipes import load_recipe
 from gan_models.recipes.schema import Evaluation
 from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator, Samples, load_generator, save_generator
@@ -77,10 +78,19 @@ def compare(dataset: Path, tmp_path: Path, cache: Path, generators: None):
         withstood: int = 0,
         few: int = 0,
     ) -> Comparison:
-        figures = {"recall-classifier-test-200": recall, "coverage-classifier-test-200": 0.9}
+        figures = {"recall-classifier": recall, "coverage-classifier": 0.9}
         shutil.rmtree(tmp_path, ignore_errors=True)
         (tmp_path / "report").mkdir(parents=True)
-        Figures(metrics=figures, headline=list(figures), extractor={}).write(tmp_path / "report")
+        Figures(
+            metrics=figures,
+            headline=list(figures),
+            protocol=Protocol(
+                extractor={"name": "classifier"},
+                reference=Reference(data="d", source="s", split="test", images=9),
+                samples=9,
+                parameters={},
+            ),
+        ).write(tmp_path / "report")
         folder = tmp_path / "champion"
         folder.mkdir()
         version = "" if champion is None else "3"
@@ -110,7 +120,7 @@ def compare(dataset: Path, tmp_path: Path, cache: Path, generators: None):
 def test_better_beyond_noise_is_promoted_with_the_figures(compare) -> None:
     result = compare(challenger=5, champion=60)
     assert result.promote
-    assert result.reason.startswith("better than the champion beyond noise (FD-classifier-test-200")
+    assert result.reason.startswith("better than the champion beyond noise (FD-classifier")
     assert result.figures["challenger"] < result.figures["champion"]
     assert result.figures["high"] < 0
 
@@ -160,7 +170,7 @@ def test_a_champion_of_another_shape_stays_and_says_what_to_do(compare) -> None:
     assert "promote by hand" in result.reason
 
 
-SHORT = "short of the recipe's floors (recall-classifier-test-200 is 0.02, at least 0.1 is asked for)"
+SHORT = "short of the recipe's floors (recall-classifier is 0.02, at least 0.1 is asked for)"
 
 
 def test_the_first_that_is_short_of_a_floor_is_no_champion(compare) -> None:

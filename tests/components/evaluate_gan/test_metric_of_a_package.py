@@ -61,7 +61,7 @@ def test_it_reaches_the_files_the_report_and_the_table(dataset: Path, tmp_path: 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "report" / "metrics.json").read_text())
-    name = "brightness-classifier-test-60"
+    name = "brightness-classifier"
     assert 0 < found["comparison_metrics"][f"real-{name}"] < found["metrics"][name] < 1
     assert name in found["headline"]
     assert [row["better"] for row in found["rows"] if row["metric"] == "brightness"] == ["lower"]

@@ -54,12 +54,12 @@ def test_every_class_gets_a_figure_and_real_images_one_beside_it(
     assert within is not None
     assert within.mean is not None
     assert within.real_mean is not None
-    assert within.mean.name == "intra-FD-classifier-test-400"
+    assert within.mean.name == "intra-FD-classifier"
     assert found.metrics[within.mean.name] == pytest.approx(sum(one.generated.value for one in within.classes) / 10)
     assert within.mean.name in found.headline
     assert sum(one.generated.images for one in within.classes) == 400
     for one in within.classes:
-        assert one.generated.name == f"intra-FD-of-{one.class_name}-classifier-test-{one.generated.images}"
+        assert one.generated.name == f"intra-FD-of-{one.class_name}-classifier"
         assert found.metrics[one.generated.name] == one.generated.value
         assert one.real is not None
         assert found.comparison_metrics[one.real.name] == one.real.value

@@ -15,6 +15,7 @@ from gan_models.data.table import ImageTable
 from gan_models.families.building import build_generator
 from gan_models.metrics.classifier import Classifier
 from gan_models.metrics.extraction import Extracted
+from gan_models.metrics.protocol import Protocol, Reference
 from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator
 from gan_models.sampling.grids import save_png
@@ -56,7 +57,16 @@ class Quarters:
 
 def judged_by(folder: Path, name: str) -> Path:
     folder.mkdir(exist_ok=True)
-    Figures(metrics={}, headline=[], extractor={"name": name}).write(folder)
+    Figures(
+        metrics={},
+        headline=[],
+        protocol=Protocol(
+            extractor={"name": name},
+            reference=Reference(data="d", source="s", split="test", images=9),
+            samples=9,
+            parameters={},
+        ),
+    ).write(folder)
     return folder
 
 

@@ -19,6 +19,7 @@ from components.tracking.mlflow.client import connect
 from components.tracking.mlflow.runs import RUN_TAG
 from components.tracking.sqlite_address import sqlite_uri
 from gan_models.errors import RequestError, RunError
+from gan_models.metrics.protocol import Protocol, Reference
 from gan_models.recipes import load_recipe, recipe_digest
 from gan_models.recipes.schema import Evaluation
 
@@ -70,7 +71,16 @@ def decide(store: str, tmp_path: Path, registry: MlflowChampions):
         for folder in folders.values():
             folder.mkdir(exist_ok=True)
         compared.write(folders["comparison"])
-        Figures(metrics={"FD": 3.0, "IS": 2.0}, headline=["FD"], extractor={}).write(folders["report"])
+        Figures(
+            metrics={"FD": 3.0, "IS": 2.0},
+            headline=["FD"],
+            protocol=Protocol(
+                extractor={"name": "classifier"},
+                reference=Reference(data="d", source="s", split="test", images=9),
+                samples=9,
+                parameters={},
+            ),
+        ).write(folders["report"])
         Exported(samples=0, registered_name="faces", step=10).write(folders["samples"])
         selected = tmp_path / "selected"
         if not selected.exists():
@@ -191,7 +201,7 @@ def test_what_is_known_of_files_that_are_gone_is_what_was_written_down(
     assert judged.lineage == new.lineage
 
 
-FIGURE = "FD-classifier-test-5000"
+FIGURE = "FD-classifier"
 
 
 @pytest.fixture
@@ -203,7 +213,7 @@ def registered(tmp_path: Path) -> Callable[..., str]:
         client.create_registered_model("faces")
         for number, (data, figure) in enumerate(versions):
             folder = write_generator(tmp_path / str(number) / "generator", data)
-            figures = {} if figure is None else {FIGURE: figure, "IS-classifier-5000": 100.0 * number}
+            figures = {} if figure is None else {FIGURE: figure, "IS-classifier": 100.0 * number}
             tags = {RUN_TAG: f"run-{number}", **version_tags(Verdict(figures=figures), Lineage.of_folder(folder))}
             client.create_model_version("faces", folder.parent.as_uri(), tags=tags, await_creation_for=0)
         return uri
@@ -243,7 +253,7 @@ def test_its_own_version_and_what_was_taken_back_are_no_champions(
     assert find_champion(store, tmp_path, "run-1").version == ""
 
 
-RECALL, COVERAGE = "recall-classifier-test-5000", "coverage-classifier-test-5000"
+RECALL, COVERAGE = "recall-classifier", "coverage-classifier"
 
 
 @pytest.mark.parametrize(
@@ -265,7 +275,7 @@ def test_of_what_is_registered_only_what_reaches_the_floors_becomes_the_one_to_b
 
 def test_without_a_champion_what_falls_short_is_kept_and_said(decide, registry: MlflowChampions, store: str) -> None:
     connect(store).delete_registered_model_alias("faces", "champion")
-    reason = "short of the recipe's floors (recall-classifier-test-5000 is 0.02, at least 0.1 is asked for)"
+    reason = "short of the recipe's floors (recall-classifier is 0.02, at least 0.1 is asked for)"
     outcome = decide(False, reason=reason, champion="")
     assert (outcome.decision, outcome.champion) == ("kept", "")
     assert outcome.sentence == f"faces stays without a champion; version 2 is {reason}"
@@ -282,6 +292,23 @@ def test_by_hand_anything_may_be_the_champion_and_what_it_falls_short_of_is_said
     assert (champion.version, champion.verdict.reason) == ("2", f"by hand, though {short}")
     registry.judge(old, Verdict(figures={RECALL: 0.6, COVERAGE: 0.9}), old.lineage)
     assert registry.promote("faces", "1") == "version 1 of faces is the champion now, version 2 was"
+
+
+def test_by_hand_figures_that_do_not_compare_are_refused(registry: MlflowChampions) -> None:
+    new, old = registry.versions("faces")
+    reference = Reference(data="d" * 64, source="faces", split="test", images=500)
+    thousand = Protocol(extractor={"name": "classifier"}, reference=reference, samples=1000, parameters={})
+    fewer = thousand.model_copy(update={"samples": 100})
+    figures = {RECALL: 0.6, COVERAGE: 0.9}
+    registry.judge(old, Verdict(decision="promoted", figures=figures, protocol=thousand), old.lineage)
+    registry.judge(new, Verdict(figures=figures, protocol=fewer), new.lineage)
+    with pytest.raises(RequestError, match=r"do not compare .* samples 100 and 1000; .*--uncompared"):
+        registry.promote("faces", "2")
+    assert [version.version for version in registry.versions("faces") if "champion" in version.aliases] == ["1"]
+    registry.promote("faces", "2", uncompared=True)
+    champion = with_alias(registry.versions("faces"))
+    assert champion is not None
+    assert (champion.version, champion.verdict.protocol) == ("2", fewer)
 
 
 def test_a_figure_that_is_no_number_is_missing_when_it_is_read_again(decide, registry: MlflowChampions) -> None:

@@ -83,7 +83,9 @@ def test_the_generator_nearest_to_validation_images_is_handed_on(
         save(tmp_path / "training", number)
     result = select(tmp_path / "training", dataset, cache, tmp_path)
     assert result.step == 190
-    assert result.metric == "FD-classifier-validation-60"
+    assert result.metric == "FD-classifier"
+    assert result.protocol.sentence.startswith("60 images against ")
+    assert result.protocol.reference.split == "validation"
     chosen = load_generator(tmp_path / "selected")
     original = load_generator(tmp_path / "training" / "generators" / "step-000190")
     assert chosen.info == original.info
@@ -93,7 +95,7 @@ def test_the_generator_nearest_to_validation_images_is_handed_on(
     assert min(rows, key=lambda row: float(row["score"]))["step"] == "190"
     written = json.loads((tmp_path / "selected" / "selection.json").read_text())
     assert written["step"] == 190
-    assert written["extractor_details"]["name"] == "classifier"
+    assert written["protocol"]["extractor"]["name"] == "classifier"
     assert Image.open(tmp_path / "selected" / "selection.png").width > 300
     assert logged["step-000190"] == (190, {result.metric: result.score, "diversity": 1.0})
     assert len(logged) == 3

@@ -11,11 +11,11 @@ from gan_models.recipes import load_recipe
 
 ZOO = Path(__file__).parents[3] / "benchmarks" / "zoo.jsonl"
 FIGURES = {
-    "FD-gap-classifier-test-100": 90.0,
-    "FD-classifier-test-100": 4.0,
-    "IS-classifier-100-std": 9.0,
-    "IS-classifier-100": 2.0,
-    "recall-classifier-test-100": 0.25,
+    "FD-gap-classifier": 90.0,
+    "FD-classifier": 4.0,
+    "IS-classifier-std": 9.0,
+    "IS-classifier": 2.0,
+    "recall-classifier": 0.25,
 }
 
 
@@ -24,13 +24,13 @@ FIGURES = {
     [
         ({"recall": 0.25}, ""),
         ({"recall": None, "coverage": None}, ""),
-        ({"recall": 0.3}, "recall-classifier-test-100 is 0.25, at least 0.3 is asked for"),
+        ({"recall": 0.3}, "recall-classifier is 0.25, at least 0.3 is asked for"),
         ({"FD": 4.0}, ""),
-        ({"FD": 3.5}, "FD-classifier-test-100 is 4, at most 3.5 is asked for"),
-        ({"IS": 3.0}, "IS-classifier-100 is 2, at least 3 is asked for"),
+        ({"FD": 3.5}, "FD-classifier is 4, at most 3.5 is asked for"),
+        ({"IS": 3.0}, "IS-classifier is 2, at least 3 is asked for"),
         ({"coverage": 0.1}, "coverage is not known, at least 0.1 is asked for"),
         ({"gone": 0.1}, "gone is not known, at least 0.1 is asked for"),
-        ({"recall": 0.3, "FD": 1.0}, "0.3 is asked for; FD-classifier-test-100 is 4"),
+        ({"recall": 0.3, "FD": 1.0}, "0.3 is asked for; FD-classifier is 4"),
     ],
 )
 def test_who_is_short_is_told_figure_value_and_floor(floors: dict[str, float | None], words: str) -> None:
@@ -44,7 +44,7 @@ def test_an_fid_is_held_to_the_floor_of_fd() -> None:
 
 
 def test_what_is_no_number_is_not_reached() -> None:
-    assert "recall is not known" in shortfalls({"recall": 0.1}, {"recall-classifier-test-100": None})
+    assert "recall is not known" in shortfalls({"recall": 0.1}, {"recall-classifier": None})
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import torch
 from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.frechet import frechet_distance
 from gan_models.metrics.intra_class import distances_within_classes
-from gan_models.metrics.scores import metric_name
+from gan_models.metrics.scores import metric_key
 
 
 def features(*means: float, each: int = 40) -> tuple[Extracted, torch.Tensor]:
@@ -44,6 +44,6 @@ def test_a_class_with_few_images_on_either_side_is_left_out() -> None:
 
 
 def test_only_inception_makes_an_intra_fid() -> None:
-    assert metric_name("intra-FD-of-7", "classifier", 500, "test") == "intra-FD-of-7-classifier-test-500"
-    assert metric_name("intra-FD", "inception-2015", 500, "test") == "intra-FID-inception-2015-test-500"
-    assert metric_name("FD-gap", "inception-2015", 500, "test") == "FD-gap-inception-2015-test-500"
+    assert metric_key("intra-FD-of-7", "classifier") == "intra-FD-of-7-classifier"
+    assert metric_key("intra-FD", "inception-2015") == "intra-FID"
+    assert metric_key("FD-gap", "inception-2015") == "FD-gap"

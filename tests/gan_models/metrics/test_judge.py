@@ -22,7 +22,7 @@ def judge(table: ImageTable, cache: Path) -> Judge:
 def test_says_what_it_picked_why_and_how_good_it_is(judge: Judge) -> None:
     assert "judged by classifier: the images are grey and have labels" in judge.sentence()
     assert "% right on test" in judge.sentence()
-    assert judge.name("FD", 40, "test") == "FD-classifier-test-40"
+    assert judge.key("FD") == "FD-classifier"
 
 
 def test_real_features_are_extracted_once(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:

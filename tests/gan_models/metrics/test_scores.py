@@ -14,7 +14,7 @@ from gan_models.metrics.inception_score import inception_score
 from gan_models.metrics.memorisation import Memorisation
 from gan_models.metrics.memorisation import memorisation as memorisation_of
 from gan_models.metrics.metric import Comparison, Parameters, Score
-from gan_models.metrics.scores import METRICS, metric_name
+from gan_models.metrics.scores import METRICS, metric_key
 from gan_models.metrics.scores import score as scores_of
 
 
@@ -167,5 +167,5 @@ def test_the_ratio_of_distances_needs_held_out_images_that_are_no_training_image
 
 
 def test_names_say_what_was_measured() -> None:
-    assert metric_name("recall", "efficientnet-lite0", 500, "validation") == "recall-efficientnet-lite0-validation-500"
-    assert metric_name("KID", "inception-2015", 500, "test") == "KID-inception-2015-test-500"
+    assert metric_key("recall", "efficientnet-lite0") == "recall-efficientnet-lite0"
+    assert metric_key("KID", "inception-2015") == "KID"
