@@ -15,6 +15,7 @@ from components.context import RunContext
 from components.tracking.champions import GENERATOR_FOLDER, Lineage
 from gan_models.atomic import write_json
 from gan_models.errors import RunError
+from gan_models.files import GRID_FILE as GRID_FILE
 from gan_models.metrics.protocol import Protocol
 
 # select_checkpoint, beside the chosen generator
@@ -24,7 +25,6 @@ SELECTION_CURVE_FILE = "selection.png"
 REPORT_FILE = "report.md"
 REPORT_PAGE_FILE = "report.html"
 # export_samples, beside the generator
-GRID_FILE = "grid.png"
 SAMPLES_FILE = "samples.parquet"
 IMAGES_FOLDER = "images"
 

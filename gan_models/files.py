@@ -11,3 +11,5 @@ CHECKPOINTS_FOLDER = "checkpoints"
 GENERATORS_FOLDER = "generators"
 SAMPLES_FOLDER = "samples"
 HISTORY_FILE = "history.csv"
+
+GRID_FILE = "grid.png"  # of samples, in an exported folder

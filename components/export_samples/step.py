@@ -68,6 +68,7 @@ def run(request: Request, stage: Stage) -> Exported:
         stage.log_artifact(request.output / file)
     judged = Figures.read(request.report) if (request.report / Figures.FILE).is_file() else None
     headline, protocol = (judged.first, judged.protocol) if judged else ({}, None)
+    stage.log_artifact(request.output / GRID_FILE, of_pipeline=True)
     stage.log_generator(request.generator, name, Lineage.of_folder(request.generator), headline, protocol)
     return result
 

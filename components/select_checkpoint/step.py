@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import Field
 
 from components.artifacts import SELECTION_CURVE_FILE, SELECTION_TABLE_FILE, Choice
+from components.markdown import plain
 from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.journal import link_or_copy
@@ -96,6 +97,8 @@ def run(request: Request, stage: Stage) -> Choice:
             candidates.append(candidate := _scored(folder, judge, split, reference, request))
             figures = {candidate.name: candidate.score, "diversity": candidate.info.diversity}
             stage.log_checkpoint(folder.name, candidate.info.step, figures)
+            curve = {f"{split}/{name}": value for name, value in figures.items()}
+            stage.headline(curve, step=candidate.info.step)
             bar.advance(step=str(candidate.info.step), score=candidate.score)
     best = _best(candidates, request.training)
     result = Choice(
@@ -110,10 +113,13 @@ def run(request: Request, stage: Stage) -> Choice:
         _write(target, candidates, best, result, judge)
     for file in (SELECTION_CURVE_FILE, SELECTION_TABLE_FILE, Choice.FILE):
         stage.log_artifact(request.output / file)
-    stage.note(
+    stage.log_artifact(request.output / SELECTION_CURVE_FILE, of_pipeline=True)
+    said = (
         f"step {result.step} is the best of {result.candidates} checkpoints: {result.metric} {result.score:.3g}, "
         f"{result.protocol.sentence}"
     )
+    stage.headline({}, f"**Checkpoint** {plain(said)}", {"checkpoint": f"step {result.step}"})
+    stage.note(said)
     return result
 
 

@@ -117,11 +117,16 @@ class Stage:
         if self._journal is not None and not self._journal.has("image", key, int(step)):
             self._append("image", key=key, step=int(step), file=self._journal.keep_copy(Path(png)))
 
-    def log_artifact(self, path: Path, folder: str = "") -> None:
-        """A file, or a folder with all it holds, into `folder` of the run's artifacts."""
+    def log_artifact(self, path: Path, folder: str = "", *, of_pipeline: bool = False) -> None:
+        """A file, or a folder with all it holds, into `folder` of the run's artifacts.
+
+        Args:
+            of_pipeline: into those of the whole pipeline's run, which a reviewer opens first.
+        """
         if self._journal is not None:
             path = Path(path)
-            self._append("artifact", name=path.name, file=self._journal.keep_copy(path), folder=folder)
+            where = {"folder": folder, **({"of_pipeline": True} if of_pipeline else {})}
+            self._append("artifact", name=path.name, file=self._journal.keep_copy(path), **where)
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Tags of the stage's run."""
@@ -169,10 +174,16 @@ class Stage:
 
     # -- for MLflow: the run of the whole pipeline ------------------------------------------------------------------
 
-    def headline(self, metrics: Mapping[str, float], markdown: str, tags: Mapping[str, str] | None = None) -> None:
+    def headline(
+        self,
+        metrics: Mapping[str, float],
+        markdown: str = "",
+        tags: Mapping[str, str] | None = None,
+        step: int = 0,
+    ) -> None:
         """The figures that a reader of the pipeline run looks for: its metrics, tags and a part of its description."""
         texts = {_key(key): _text(value) for key, value in (tags or {}).items()}
-        self._append("headline", values=_floats(metrics), markdown=markdown, tags=texts)
+        self._append("headline", values=_floats(metrics), markdown=markdown, tags=texts, step=int(step))
 
     def _append(self, kind: str, **fields: Any) -> None:
         if self._journal is not None:

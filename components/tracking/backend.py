@@ -100,6 +100,13 @@ class Tracker(ABC):
         """
         raise RequestError(f"{self.name} has no page of its own to look at: read {redact(uri)}")
 
+    def page(self, uri: str, run_id: str = "") -> str:
+        """Where the page of a pipeline run is, from the address of the server on; of the newest, where none is named.
+
+        "" where there is none.
+        """
+        return ""
+
     def champions(self, uri: str) -> Champions:
         """The registry of models of the store at `uri`; RequestError where it keeps none."""
         raise self.without_models(uri)

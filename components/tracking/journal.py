@@ -193,7 +193,8 @@ class Journal:
         kind = entry["kind"]
         if kind in ("metrics", "headline"):
             new = {k: v for k, v in entry["values"].items() if _figure(entry, k) not in self._times}
-            return {**entry, "values": new} if new or kind == "headline" else None
+            says = kind == "headline" and (entry["markdown"] or entry["tags"])
+            return {**entry, "values": new} if new or says else None
         if kind == "params":
             new = {k: v for k, v in entry["values"].items() if self._params.get(k) != v}
             return {**entry, "values": new} if new else None

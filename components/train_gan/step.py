@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gan_models.training.warm_start import Start
 
 LEASE_FOLDER = "lease"
+_CURVES = ("D/loss", "G/loss", "G/diversity")
 _GRID_SERIES = "samples"
 
 
@@ -186,10 +187,16 @@ def _replay_history(folder: Path, stage: Stage) -> None:
     with (folder / HISTORY_FILE).open(newline="") as file:
         for row in csv.DictReader(file):
             step = int(float(row.pop("step")))
-            stage.log_metrics({name: float(value) for name, value in row.items() if value}, step=step)
+            _log_tick(stage, step, {name: float(value) for name, value in row.items() if value})
             grid = folder / SAMPLES_FOLDER / f"step-{step:06d}.png"
             if grid.is_file():
                 stage.log_image(grid, _GRID_SERIES, step)
+
+
+def _log_tick(stage: Stage, step: int, metrics: Mapping[str, float]) -> None:
+    """All figures are the stage's; those that show how it goes are the pipeline's, too."""
+    stage.log_metrics(metrics, step=step)
+    stage.headline({name: value for name, value in metrics.items() if name in _CURVES}, step=step)
 
 
 class _StageReporter:
@@ -204,7 +211,7 @@ class _StageReporter:
         self._bar.set(step, **figures)
 
     def tick(self, step: int, metrics: Mapping[str, float], grid: Path) -> None:
-        self._stage.log_metrics(metrics, step=step)
+        _log_tick(self._stage, step, metrics)
         self._stage.log_image(grid, _GRID_SERIES, step)
 
     def note(self, sentence: str) -> None:

@@ -34,25 +34,32 @@ SYNC_SECONDS = 300.0
 def ui(
     port: Annotated[int, Option("--port", "-p", metavar="PORT", min=1, max=65535)] = 5000,
     workdir: Annotated[Path | None, Option(metavar="DIR", help="Show the store that this run is tracked in.")] = None,
+    browser: Annotated[
+        bool, Option("--browser/--no-browser", help="Open the page; only where this is a terminal.")
+    ] = True,
     tracking_uri: TrackingOption = None,
 ) -> int:
-    """Serve the MLflow UI on the store of the runs, until Ctrl-C."""
+    """Serve the MLflow UI on the store of the runs, until Ctrl-C, and open the page of the newest run."""
     from components.tracking.backend import check_tracking, tracker_of
     from pipeline.request.plan import RUNS_FOLDER, tracking_address
 
+    run_id = ""
     if workdir is not None:
-        tracking_uri = tracking_uri or _record(workdir).tracking_uri or None
+        record = _record(workdir)
+        tracking_uri, run_id = tracking_uri or record.tracking_uri or None, record.run_id
     uri = tracking_address(tracking_uri, workdir.resolve().parent if workdir else Path(RUNS_FOLDER))
     if uri.startswith(("http://", "https://")):
         _check_answer(uri)
         typer.echo(f"these runs are on a tracking server, which has its own UI: {redact(uri)}")
         return 0
-    tracker_of(uri).check_exists(uri)
+    tracker = tracker_of(uri)
+    tracker.check_exists(uri)
     check_tracking(uri)
     _check_port(port)
-    command, variables = tracker_of(uri).ui_server(uri, HOST, port)
+    command, variables = tracker.ui_server(uri, HOST, port)
     typer.echo(f"starting the MLflow UI on {redact(uri)} ...", err=True)
-    return _serve(command, variables, f"http://{HOST}:{port}")
+    opens = browser and sys.stdout.isatty()
+    return _serve(command, variables, f"http://{HOST}:{port}", tracker.page(uri, run_id), opens)
 
 
 @app.command()
@@ -97,7 +104,7 @@ def _check_port(port: int) -> None:
             raise RequestError(f"port {port} is in use: choose another with --port, as in --port {port + 1}") from None
 
 
-def _serve(command: list[str], variables: dict[str, str], address: str) -> int:
+def _serve(command: list[str], variables: dict[str, str], address: str, page: str, opens: bool) -> int:
     # The store goes through the environment: a password in it would show in the list of processes.
     environment = {**os.environ, **variables}
     environment.pop("MLFLOW_TRACKING_URI", None)
@@ -116,8 +123,10 @@ def _serve(command: list[str], variables: dict[str, str], address: str) -> int:
         signal.signal(number, signal.default_int_handler)
     try:
         _await_health(server, address)
-        typer.echo(f"{address}  (Ctrl-C ends it)")
+        typer.echo(f"{address}{page}  (Ctrl-C ends it)")
         sys.stdout.flush()
+        if opens:
+            typer.launch(f"{address}{page}")
         server.wait()
     except KeyboardInterrupt:
         return 0

@@ -12,18 +12,24 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
+from components.context import PIPELINE
+from components.markdown import plain
 from components.tracking.champions import GENERATOR_FOLDER, Lineage, Verdict
 from components.tracking.journal import Entry, link_or_copy, sending_folder
 from components.tracking.mlflow.champions import FILES_TAG, version_tags
 from components.tracking.mlflow.client import tolerating
 from components.tracking.mlflow.packing import DESCRIPTION, digests_of
 from components.tracking.mlflow.runs import RUN_TAG, PipelineRuns
+from gan_models.files import GRID_FILE
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
 
 PYTHON_ENVIRONMENT = "python: '3.11'\nbuild_dependencies: [pip]\ndependencies: [-r requirements.txt]\n"
+NEWEST = "newest"
+"""The alias of the version that was registered last, whatever it is worth."""
 LOADER = "gan_models.sampling.served"
 
 
@@ -48,8 +54,11 @@ def log_checkpoint(runs: PipelineRuns, run_id: str, entry: Entry) -> None:
         runs.client.finalize_logged_model(model.model_id, "READY")
 
 
-def log_generator(runs: PipelineRuns, run_id: str, entry: Entry, path: Path) -> None:
+def log_generator(runs: PipelineRuns, run_id: str, entry: Entry, path: Path) -> str:
     """Upload the packed generator at `path` as an MLflow model and register it, unless this run did.
+
+    The version says for people what it was made from and scores, has the alias `newest`, and is linked to the run of
+    the whole pipeline. Returns a line of Markdown about it.
 
     The digests of its files become a tag of the version, so that what is fetched later is known to be what was sent.
     """
@@ -67,21 +76,48 @@ def log_generator(runs: PipelineRuns, run_id: str, entry: Entry, path: Path) -> 
     with tolerating("RESOURCE_ALREADY_EXISTS"):
         client.create_registered_model(name, description="Generators trained by gan-pipeline.")
     quoted = name.replace("'", "''")
-    if not client.search_model_versions(f"name = '{quoted}' and run_id = '{run_id}'"):
+    found = list(client.search_model_versions(f"name = '{quoted}' and run_id = '{run_id}'"))
+    if not found:
         source = model.artifact_location
         lineage = Lineage.model_validate(entry["lineage"]) if entry.get("lineage") else None
         verdict = Verdict(figures=entry.get("figures", {}), protocol=entry.get("protocol"))
         tags |= version_tags(verdict, lineage)
         tags[FILES_TAG] = json.dumps(digests_of(path / GENERATOR_FOLDER))
-        client.create_model_version(name, source, run_id, tags, await_creation_for=0, model_id=model.model_id)
+        said = _description(runs, lineage, verdict)
+        made = client.create_model_version(
+            name, source, run_id, tags, description=said, await_creation_for=0, model_id=model.model_id
+        )
+        found = [made]
+    number = str(found[0].version)
+    client.set_registered_model_alias(name, NEWEST, number)
+    parent = runs.of(PIPELINE)
+    _link(runs, parent, model, 0)
+    client.set_tag(parent, "gan_pipeline.model", f"{name} version {number}")
+    return f"**Registered** as [{plain(name)} version {number}](#/models/{quote(name)}/versions/{number})"
+
+
+def _description(runs: PipelineRuns, lineage: Lineage | None, verdict: Verdict) -> str:
+    """A version in the words of the registry's page: figures, what it was made from, and the samples."""
+    parent, pages = runs.of(PIPELINE), []
+    if verdict.known:
+        rows = [f"| {plain(key)} | {value:.4g} |" for key, value in verdict.known.items()]
+        pages.append("\n".join(["| figure | |", "| --- | ---: |", *rows]))
+    if verdict.protocol is not None:
+        pages.append(f"{verdict.protocol.sentence}; protocol `{verdict.protocol.digest}`")
+    if lineage is not None:
+        pages.append(
+            f"**Made from** recipe {plain(lineage.recipe)} (`{lineage.recipe_digest[:8]}`), data "
+            f"`{lineage.data_fingerprint[:8]}`, seed {lineage.seed}, step {lineage.step}, by "
+            f"[this run](#/experiments/{runs.experiment}/runs/{parent})"
+        )
+    pages.append(f"![samples](get-artifact?path={GRID_FILE}&run_uuid={parent})")
+    return "\n\n".join(pages)
 
 
 def _linked_model(
     runs: PipelineRuns, run_id: str, name: str, kind: str, tags: dict[str, str], step: int
 ) -> LoggedModel:
     """Found or made, and linked to the run."""
-    from mlflow.entities import LoggedModelOutput
-
     client, experiment = runs.client, runs.experiment
     name = re.sub(r"[/:.%\"']+", "-", name)  # what MLflow takes for a logged model
     found = client.search_logged_models([experiment], f"name = '{name}' and source_run_id = '{run_id}'")
@@ -89,10 +125,17 @@ def _linked_model(
         model = client.get_logged_model(found[0].model_id)
     else:
         model = client.create_logged_model(experiment, name, source_run_id=run_id, tags=tags, model_type=kind)
-    outputs = client.get_run(run_id).outputs
-    if model.model_id not in {output.model_id for output in (outputs.model_outputs if outputs else ())}:
-        client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=step)])
+    _link(runs, run_id, model, step)
     return model
+
+
+def _link(runs: PipelineRuns, run_id: str, model: LoggedModel, step: int) -> None:
+    """Once, as an output of the run."""
+    from mlflow.entities import LoggedModelOutput
+
+    outputs = runs.client.get_run(run_id).outputs
+    if model.model_id not in {output.model_id for output in (outputs.model_outputs if outputs else ())}:
+        runs.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=step)])
 
 
 def _write_model_files(folder: Path, model: LoggedModel, run_id: str) -> None:

@@ -72,6 +72,19 @@ class PipelineRuns:
                 self._ids[stage] = self._find_or_make(stage, began, title, tags)
         return self._ids[stage]
 
+    def links(self) -> str:
+        """To the pages of the stages' runs, in their order, as Markdown; "" where there are none yet."""
+        found = self.client.search_runs(
+            [self.experiment], filter_string=f"tags.`{RUN_TAG}` = '{self.context.run_id}'", max_results=50
+        )
+        by_stage = {str(run.data.tags.get(STAGE_TAG, "")): str(run.info.run_id) for run in found}
+        pages = [
+            f"[{title}](#/experiments/{self.experiment}/runs/{by_stage[stage]})"
+            for stage, title in self.context.titles.items()
+            if stage in by_stage
+        ]
+        return f"**Stages** {' · '.join(pages)}" if pages else ""
+
     def _given_parent(self) -> str:
         """The run that somebody else made, and will end, where there is one: its experiment is that of the stages."""
         if given := self.context.parent_run_id:
@@ -123,6 +136,15 @@ class PipelineRuns:
             max_results=10,
         )
         return [str(run.info.run_id) for run in sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))]
+
+
+def newest_page(client: MlflowClient, run_id: str = "") -> str:
+    """Path of the newest pipeline run's page, or of that of the run `run_id` (ours); "" where there is none."""
+    wanted = f"tags.`{STAGE_TAG}` = '{PIPELINE}'" + (f" and tags.`{RUN_TAG}` = '{run_id}'" if run_id else "")
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    for run in client.search_runs(experiments, wanted, order_by=["attributes.start_time DESC"], max_results=1):
+        return f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    return ""
 
 
 def _user() -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from components.context import PIPELINE
 from components.tracking.backend import Sender, Trouble
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 TAG_LENGTH = 7900  # MLflow takes 8,000 characters
 DIGEST_LENGTH = 36
 CHANGED = "changed."  # a parameter's second value
-SECTION_TAG = "gan_pipeline.headline."
+NOTE_TAG = "mlflow.note.content"
+MARK = "<!-- {} -->"  # in front of each stage's part of a description; a browser shows none of it
+LINKS = "stages"
+ON_PIPELINE = ("git.", "environment.gan-pipeline", "environment.device")
+"""What the pipeline's run says of its environment; each stage's run has all of it."""
 
 
 class MlflowSender(Sender):
@@ -62,7 +67,7 @@ class MlflowSender(Sender):
             case "image":
                 self._image(run_id, entry, spool)
             case "artifact":
-                self._artifact(run_id, entry, spool)
+                self._artifact(self.runs.of(PIPELINE) if entry.get("of_pipeline") else run_id, entry, spool)
             case "dataset":
                 self._dataset(run_id, entry)
             case "headline":
@@ -71,17 +76,19 @@ class MlflowSender(Sender):
                 log_checkpoint(self.runs, run_id, entry)
             case "generator":
                 if (path := spool / entry["file"]).exists():
-                    log_generator(self.runs, run_id, entry, path)
+                    self._describe({stage: log_generator(self.runs, run_id, entry, path)})
 
     def _start(self, stage: str, run_id: str, entry: Entry) -> None:
-        self._log(run_id, tags=entry.get("environment", {}))
+        self._log(run_id, tags=_environment(stage, entry))
         self.client.update_run(run_id, status="RUNNING")
         if self._moves_pipeline(stage):
             self.client.update_run(self.runs.of(PIPELINE), status="RUNNING")
 
     def _end(self, stage: str, run_id: str, entry: Entry) -> None:
         reason = {"gan_pipeline.failure": entry["reason"]} if entry.get("reason") else {}
-        self._log(run_id, tags={**entry.get("environment", {}), **reason})
+        self._log(run_id, tags={**_environment(stage, entry), **reason})
+        if stage == PIPELINE:
+            self._describe({})  # all stages have their runs now
         ended = [run_id] if run_id != self.context.parent_run_id else []
         if self._moves_pipeline(stage):
             ended.append(self.runs.of(PIPELINE))
@@ -195,14 +202,34 @@ class MlflowSender(Sender):
 
         parent = self.runs.of(PIPELINE)
         metrics = [Metric(key, value, entry["t"], entry.get("step", 0)) for key, value in entry["values"].items()]
-        part = {SECTION_TAG + stage: entry["markdown"]} if entry["markdown"] else {}
-        self._log(parent, metrics, tags={**entry.get("tags", {}), **part}, verify=verify)
-        if part:
-            tags: dict[str, Any] = self.client.get_run(parent).data.tags
-            parts = {key.removeprefix(SECTION_TAG): text for key, text in tags.items() if key.startswith(SECTION_TAG)}
-            order = {name: place for place, name in enumerate((PIPELINE, *self.context.titles))}
-            said = sorted(parts, key=lambda name: (order.get(name, len(order)), name))
-            self._log(parent, tags={"mlflow.note.content": "\n\n".join(parts[name] for name in said)})
+        self._log(parent, metrics, tags=entry.get("tags", {}), verify=verify)
+        if entry["markdown"]:
+            self._describe({stage: entry["markdown"]})
+
+    def _describe(self, said: Mapping[str, str]) -> None:
+        """What stages say in the description of the pipeline's run, in front of the links to their runs."""
+        parent = self.runs.of(PIPELINE)
+        parts = parts_of(self.client.get_run(parent).data.tags.get(NOTE_TAG, ""))
+        parts |= {**said, LINKS: self.runs.links()}
+        order = {name: place for place, name in enumerate((PIPELINE, *self.context.titles))}
+        names = sorted(parts, key=lambda name: (name == LINKS, order.get(name, len(order)), name))
+        text = "\n\n".join(f"{MARK.format(name)}\n{parts[name]}" for name in names if parts[name])
+        self._log(parent, tags={NOTE_TAG: text})
+
+
+def parts_of(note: str) -> dict[str, str]:
+    """The parts of a description by the stage that said them.
+
+    >>> parts_of("<!-- prepare_data -->\\nData\\n\\n<!-- evaluate_gan -->\\nFigures")
+    {'prepare_data': 'Data', 'evaluate_gan': 'Figures'}
+    """
+    _, *found = re.split(MARK.format("([a-z_]+)"), note)
+    return {name: text.strip() for name, text in zip(found[::2], found[1::2], strict=True)}
+
+
+def _environment(stage: str, entry: Entry) -> dict[str, str]:
+    known: dict[str, str] = entry.get("environment", {})
+    return known if stage != PIPELINE else {name: said for name, said in known.items() if name.startswith(ON_PIPELINE)}
 
 
 @contextmanager

@@ -75,6 +75,12 @@ class Mlflow(Tracker):
         command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
         return command, {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
+    def page(self, uri: str, run_id: str = "") -> str:
+        from components.tracking.mlflow.client import connect
+        from components.tracking.mlflow.runs import newest_page
+
+        return newest_page(connect(uri), run_id)
+
     def champions(self, uri: str) -> Champions:
         from components.tracking.mlflow.champions import MlflowChampions
 

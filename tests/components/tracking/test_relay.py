@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 import subprocess
 from contextlib import suppress
@@ -23,6 +24,7 @@ from components.tracking.mlflow.champions import MlflowChampions
 from components.tracking.mlflow.client import connect, trouble_of
 from components.tracking.mlflow.runs import RUN_TAG, STAGE_TAG
 from components.tracking.mlflow.sender import MlflowSender
+from components.tracking.mlflow.tracker import MLFLOW
 from components.tracking.relay import Relay, count_unsent, unsent_runs
 from components.tracking.sqlite_address import sqlite_uri
 from gan_models.atomic import write_json
@@ -66,7 +68,9 @@ def test_a_run_as_mlflow_shows_it(tracked: RunContext, png: Path) -> None:
         with open_stage("select_checkpoint", tracked) as select:
             select.log_metrics({"FD": 7.0}, step=100)
             select.log_checkpoint("step-000100", 100, {"FD": 7.0, "IS": 9.0})
+            select.headline({"validation/FD": 7.0}, step=100)
             select.headline({"FD": 7.0}, "Best step: **100**.", {"best_step": "100"})
+            select.log_artifact(png, of_pipeline=True)
     drain(tracked)
 
     client, runs = connect(tracked.tracking_uri), runs_of(tracked)
@@ -78,8 +82,14 @@ def test_a_run_as_mlflow_shows_it(tracked: RunContext, png: Path) -> None:
         "3 select checkpoint",
     ]
     assert train_run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-    assert parent.data.tags["mlflow.note.content"] == "Recipe **dcgan** on digits.\n\nBest step: **100**."
-    assert parent.data.metrics == {"FD": 7.0}
+    said = re.sub(r"<!-- \w+ -->\n", "", parent.data.tags["mlflow.note.content"])
+    pages = [f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}" for run in (train_run, select_run)]
+    links = f"**Stages** [2 train]({pages[0]}) · [3 select checkpoint]({pages[1]})"
+    assert said == f"Recipe **dcgan** on digits.\n\nBest step: **100**.\n\n{links}"
+    assert [file.path for file in client.list_artifacts(parent.info.run_id)] == ["grid.png"]
+    assert history(tracked, parent, "validation/FD") == [(100, 7.0)]
+    assert parent.data.metrics == {"FD": 7.0, "validation/FD": 7.0}
+    assert not any(name.startswith("environment.p") for name in parent.data.tags)
     assert parent.data.tags["gan_pipeline.data_fingerprint"] == "f" * 64
     assert parent.data.tags["best_step"] == "100"
     assert parent.inputs.dataset_inputs[0].dataset.name == "digits"
@@ -417,6 +427,26 @@ def test_the_registered_generator_draws_samples(tracked: RunContext, tmp_path: P
     assert version.run_id == runs_of(tracked)["export_samples"].info.run_id
     (registered,) = MlflowChampions(tracked.tracking_uri).versions("cgan- digits-16")
     assert registered.lineage == Lineage.of_folder(folder)
+    assert registered.aliases == ["newest"]
+    parent = runs_of(tracked)[PIPELINE]
+    page = f"#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}"
+    for words in (
+        "| FD-classifier | 1.5 |",
+        "recipe cgan-projection",
+        "seed 0, step 1",
+        f"[this run]({page})",
+        "![samples]",
+    ):
+        assert words in version.description
+    assert parent.data.tags["gan_pipeline.model"] == "cgan- digits-16 version 1"
+    assert (
+        "[cgan- digits-16 version 1](#/models/cgan-%20digits-16/versions/1)" in parent.data.tags["mlflow.note.content"]
+    )
+    assert [output.model_id for output in parent.outputs.model_outputs] == [
+        output.model_id for output in runs_of(tracked)["export_samples"].outputs.model_outputs
+    ]
+    assert MLFLOW.page(tracked.tracking_uri, tracked.run_id) == MLFLOW.page(tracked.tracking_uri) == f"/{page}"
+    assert MLFLOW.page(tracked.tracking_uri, "another") == ""
     assert (registered.verdict.decision, registered.verdict.figures) == ("", {"FD-classifier": 1.5})
     mlflow.set_tracking_uri(tracked.tracking_uri)
     loaded = mlflow.pyfunc.load_model("models:/cgan- digits-16/1")
