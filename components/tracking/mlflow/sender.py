@@ -87,8 +87,7 @@ class MlflowSender(Sender):
     def _end(self, stage: str, run_id: str, entry: Entry) -> None:
         reason = {"gan_pipeline.failure": entry["reason"]} if entry.get("reason") else {}
         self._log(run_id, tags={**_environment(stage, entry), **reason})
-        if stage == PIPELINE:
-            self._describe({})  # all stages have their runs now
+        self._describe({})  # with a link to this one, whichever of the stages' journals is sent first
         ended = [run_id] if run_id != self.context.parent_run_id else []
         if self._moves_pipeline(stage):
             ended.append(self.runs.of(PIPELINE))
@@ -209,12 +208,14 @@ class MlflowSender(Sender):
     def _describe(self, said: Mapping[str, str]) -> None:
         """What stages say in the description of the pipeline's run, in front of the links to their runs."""
         parent = self.runs.of(PIPELINE)
-        parts = parts_of(self.client.get_run(parent).data.tags.get(NOTE_TAG, ""))
+        there = self.client.get_run(parent).data.tags.get(NOTE_TAG, "")
+        parts = parts_of(there)
         parts |= {**said, LINKS: self.runs.links()}
         order = {name: place for place, name in enumerate((PIPELINE, *self.context.titles))}
         names = sorted(parts, key=lambda name: (name == LINKS, order.get(name, len(order)), name))
         text = "\n\n".join(f"{MARK.format(name)}\n{parts[name]}" for name in names if parts[name])
-        self._log(parent, tags={NOTE_TAG: text})
+        if text != there:
+            self._log(parent, tags={NOTE_TAG: text})
 
 
 def parts_of(note: str) -> dict[str, str]:
