@@ -71,7 +71,8 @@ def run(request: Request, stage: Stage) -> Findings:
     stage.log_metrics({**findings.metrics, **findings.comparison_metrics})
     for file in (Findings.FILE, REPORT_FILE, REPORT_PAGE_FILE, *pictures):
         stage.log_artifact(request.output / file)
-    stage.log_artifact(request.output / REPORT_PAGE_FILE, of_pipeline=True)
+    for file in (REPORT_PAGE_FILE, Findings.FILE):
+        stage.log_artifact(request.output / file, of_pipeline=True)
     stage.headline(
         findings.first,
         short_markdown(findings),

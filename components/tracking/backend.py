@@ -7,9 +7,12 @@ everything that is particular to it lies in `components.tracking.mlflow`; nothin
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Literal
+
+from pydantic import BaseModel
 
 from components.context import RunContext
 from components.redaction import redact
@@ -61,6 +64,19 @@ class Sender(ABC):
         return f"{uri} did not take an entry ({redact(' '.join(str(error).split()))[:300]})"
 
 
+class TrackedRun(BaseModel):
+    """A run of a whole pipeline, as a tracker has it."""
+
+    tracker_id: str  # the tracker's id
+    run_id: str  # ours
+    name: str
+    experiment: str
+    status: str
+    started: datetime
+    settings: dict[str, str]  # the recipe's leaves and the seed
+    figures: dict[str, float]  # by key
+
+
 class Tracker(ABC):
     """A kind of tracking store. Its module is imported when an address is checked, so what is slow is imported late."""
 
@@ -106,6 +122,14 @@ class Tracker(ABC):
         "" where there is none.
         """
         return ""
+
+    def runs(self, uri: str, experiment: str = "") -> list[TrackedRun]:
+        """All runs of pipelines at `uri`, or of one experiment, newest first; RequestError: no such experiment."""
+        raise RequestError(f"{self.name} at {redact(uri)} cannot be asked for its runs: name work directories")
+
+    def fetch(self, uri: str, run: TrackedRun, file: str, folder: Path) -> Path | None:
+        """A file of the page of a run that `runs` gave, copied into `folder`; None where there is none such."""
+        return None
 
     def champions(self, uri: str) -> Champions:
         """The registry of models of the store at `uri`; RequestError where it keeps none."""

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import typer
 
-from pipeline.cli import cluster, here, models, schedules, tracking
+from pipeline.cli import cluster, comparing, here, models, schedules, tracking
 
 app = typer.Typer(
     name="gan-pipeline",
@@ -30,6 +30,7 @@ _USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
 
 app.add_typer(here.app)
 app.add_typer(tracking.app)
+app.add_typer(comparing.app)
 app.add_typer(cluster.app)
 app.add_typer(schedules.app)
 app.add_typer(models.app)

@@ -33,6 +33,8 @@ COMMANDS = [
         for name in ("ensure", "list", "show", "pause", "resume", "run-now", "backfill", "delete", "health")
     ),
     ["scheduler"],
+    ["compare"],
+    ["leaderboard"],
     ["models"],
     *(["models", name] for name in ("list", "show", "promote", "rollback")),
     ["compile"],

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from components.context import RunContext
 from components.redaction import redact
-from components.tracking.backend import ANSWER_SECONDS, Answer, Sender, Tracker
+from components.tracking.backend import ANSWER_SECONDS, Answer, Sender, TrackedRun, Tracker
 from components.tracking.champions import Champions
 from components.tracking.mlflow.client import check_address
 from components.tracking.sqlite_address import sqlite_path, sqlite_uri
@@ -80,6 +80,16 @@ class Mlflow(Tracker):
         from components.tracking.mlflow.runs import newest_page
 
         return newest_page(connect(uri), run_id)
+
+    def runs(self, uri: str, experiment: str = "") -> list[TrackedRun]:
+        from components.tracking.mlflow.reading import tracked_runs
+
+        return tracked_runs(uri, experiment)
+
+    def fetch(self, uri: str, run: TrackedRun, file: str, folder: Path) -> Path | None:
+        from components.tracking.mlflow.reading import fetch_file
+
+        return fetch_file(uri, run, file, folder)
 
     def champions(self, uri: str) -> Champions:
         from components.tracking.mlflow.champions import MlflowChampions
