@@ -42,11 +42,18 @@ def enlargement(images: Tensor) -> int:
     return max(1, _SHOWN_PIXELS // images.shape[1])
 
 
-def save_png(pixels: Pixels, path: Path, *, scale: int = 1) -> None:
-    """Writes uint8 [H, W, C] (C 1 or 3) as PNG, atomically, enlarged `scale` times without smoothing."""
-    image = as_image(pixels)
-    if scale > 1:
-        image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+def save_png(pixels: Pixels, path: Path, *, scale: int = 1, flush: bool = True) -> None:
+    """Writes uint8 [H, W, C] (C 1 or 3) as PNG, atomically, enlarged `scale` times without smoothing.
+
+    `flush` as in `gan_models.atomic.new_file`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with new_file(path) as temporary:
-        image.save(temporary, format="png")
+    with new_file(path, flush=flush) as temporary:
+        enlarged(as_image(pixels), scale).save(temporary, format="png")
+
+
+def enlarged(image: Image.Image, scale: int) -> Image.Image:
+    """`scale` times as large, without smoothing."""
+    if scale == 1:
+        return image
+    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
