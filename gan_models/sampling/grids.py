@@ -13,6 +13,7 @@ from gan_models.atomic import new_file
 Pixels = NDArray[np.uint8]
 
 _SHOWN_PIXELS = 56  # a side
+_PICTURE_PIXELS = 480  # a side of a whole picture
 
 
 def image_grid(images: Tensor, columns: int, *, gap: int = 2) -> Pixels:
@@ -40,6 +41,11 @@ def as_image(pixels: Pixels) -> Image.Image:
 def enlargement(images: Tensor) -> int:
     """How many times small images [N, H, W, C] are enlarged in pictures, to about 56 pixels."""
     return max(1, _SHOWN_PIXELS // images.shape[1])
+
+
+def enlarged_to(picture: Pixels) -> int:
+    """How many times a small picture [H, W, C] is enlarged, to about 480 pixels across."""
+    return max(1, _PICTURE_PIXELS // picture.shape[1])
 
 
 def save_png(pixels: Pixels, path: Path, *, scale: int = 1, flush: bool = True) -> None:

@@ -38,12 +38,13 @@ class Latent(Task):
         return Conditions(torch.tensor(classes))
 
     def about(self, generator: LoadedGenerator, asked: Asked) -> dict[str, Any]:
-        """The classes in turn: image i is of the one at i modulo their number."""
+        """The classes in turn: image i of a seed is of the one at i modulo their number."""
         names, count = generator.info.class_names, generator.module.num_classes
         if not count:
             return {}
         labels = self.conditions(generator, asked).labels
-        return {"classes": [names[number] for number in (range(count) if labels is None else labels.tolist())]}
+        numbers = range(count) if labels is None else labels.tolist()
+        return {"classes": [names[number] for number in (numbers[:1] if asked.seeds else numbers)]}
 
     def answer(self, generator: LoadedGenerator, asked: Asked) -> Picture:
         draws, conditions = asked.draws(), self.conditions(generator, asked)

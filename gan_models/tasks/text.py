@@ -64,11 +64,12 @@ class Text(Task):
         return Conditions(examples=examples)
 
     def about(self, generator: LoadedGenerator, asked: Asked) -> dict[str, Any]:
-        """The captions in turn: image i is of the one at i modulo their number."""
+        """The captions in turn: image i of a seed is of the one at i modulo their number."""
         examples = self.conditions(generator, asked).examples
         assert examples is not None
         assert examples.captions is not None
-        return {"captions": captions_of(examples.captions, generator.info)}
+        captions = examples.captions[:1] if asked.seeds else examples.captions
+        return {"captions": captions_of(captions, generator.info)}
 
     def answer(self, generator: LoadedGenerator, asked: Asked) -> Picture:
         """The captions in turn, the user's own or those that came with the generator, each with its text underneath."""

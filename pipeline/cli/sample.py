@@ -257,7 +257,8 @@ def _write_files(
     }
     if given:
         record["input"] = _digest(given)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("drawing", total=asked.num)
         written = write_each(parts, out, record, scale=scale, advance=partial(progress.advance, bar))
     files = written.drawn + written.there

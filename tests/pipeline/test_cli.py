@@ -41,6 +41,7 @@ COMMANDS = [
     ["data"],
     ["data", "inspect"],
     ["sample"],
+    ["export"],
     ["ui"],
     ["sync"],
     ["version"],
