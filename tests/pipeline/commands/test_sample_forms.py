@@ -168,16 +168,6 @@ def test_a_walk_is_a_loop_without_a_seam(ask: Callable, folders: dict[str, Path]
     assert moved[-1] > 0
 
 
-def test_classes_are_walked_too(ask: Callable, folders: dict[str, Path], tmp_path: Path) -> None:
-    """Half way from one image to the next the class is the next one's."""
-    options = ["--interpolate", "--num", 2, "--seconds", 0.4, "--labels", "cat,dog", "--scale", 1, "--out", "walk.gif"]
-    assert ask("sample", folders["classes"], *options).code == 0
-    with Image.open(tmp_path / "walk.gif") as walk:
-        frames = [np.asarray(frame.convert("L")).astype(int) for frame in ImageSequence.Iterator(walk)]
-    moved = [np.abs(after - before).mean() for before, after in pairwise([*frames, frames[0]])]
-    assert sorted(np.argsort(moved)[-2:]) == [4, 14]
-
-
 def test_an_mp4_shows_the_same_walk(ask: Callable, folders: dict[str, Path], tmp_path: Path) -> None:
     options = ["--interpolate", "--seeds", "1-3", "--seconds", 0.5, "--fps", 30]
     assert ask("sample", folders["plain"], *options, "--out", "walk.mp4").code == 0
