@@ -49,21 +49,28 @@ def write_each(
     Raises:
         RequestError: the folder holds images of another request or something else, or another call writes there.
     """
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         _check_record(folder, {**record, "scale": scale})
         for leftover in folder.glob(".*.png.*"):
             leftover.unlink(missing_ok=True)
         drawn, there, first, last = 0, 0, "", ""
-        for part in parts:
-            files = [folder / f"{name}.png" for name in part.names]
-            missing = [place for place, file in enumerate(files) if not _is_there(file)]
-            images = part.draw().numpy() if missing else ()
-            for place in missing:
-                save_png(images[place], files[place], scale=scale, flush=False)
-            drawn, there = drawn + len(missing), there + len(files) - len(missing)
-            first, last = first or files[0].name, files[-1].name
-            advance(len(files))
+        try:
+            for part in parts:
+                files = [folder / f"{name}.png" for name in part.names]
+                missing = [place for place, file in enumerate(files) if not _is_there(file)]
+                images = part.draw().numpy() if missing else ()
+                for place in missing:
+                    save_png(images[place], files[place], scale=scale, flush=False)
+                drawn, there = drawn + len(missing), there + len(files) - len(missing)
+                first, last = first or files[0].name, files[-1].name
+                advance(len(files))
+        except RequestError:
+            if is_new and not drawn:  # an image given that cannot be read: as if nothing had been asked
+                (folder / RECORD_FILE).unlink(missing_ok=True)
+                folder.rmdir()
+            raise
     return Written(drawn, there, first, last)
 
 

@@ -170,6 +170,9 @@ class Task(ABC):
         """
         self.refuse(generator, asked)
         conditions = self.conditions(generator, asked)
+        one = asked.draws(0, 1)  # what cannot be asked is found out with one image's inputs
+        labels, examples = conditions.labels_of(one), conditions.examples
+        generator.inputs(one, labels=labels, examples=examples, truncation=asked.truncation)
 
         def draw(start: int) -> Tensor:
             draws = asked.draws(start, start + size)

@@ -211,6 +211,14 @@ def test_every_image_given_is_translated_into_files(ask: Callable, folders: dict
     assert not np.array_equal(pixels(tmp_path / "made" / names[0]), pixels(tmp_path / "made" / names[1]))
 
 
+def test_a_picture_that_cannot_be_read_leaves_nothing(ask: Callable, folders: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "mine.png").write_bytes(b"no image")
+    answer = ask("sample", folders["domains"], "--input", "mine.png", "--each", "--out", "made")
+    assert answer.code == 2
+    assert "mine.png: this is not an image" in answer.sentence
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.png"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -237,6 +245,9 @@ def test_every_image_given_is_translated_into_files(ask: Callable, folders: dict
         (["{plain}", "--num", "200000"], "--each draws more"),
         (["{plain}", "--each", "--num", "10000001"], "from 1 to 10000000"),
         (["{plain}", "--each", "--labels", "dog"], "unconditional"),
+        (["{plain}", "--each", "--truncation", "0"], "truncation=0"),
+        (["{plain}", "--interpolate", "--truncation", "0"], "truncation=0"),
+        (["{plain}", "--interpolate", "--seconds", "nan"], "--seconds nan"),
         (["{domains}", "--truncation", "0.5"], "nothing to truncate; leave the option out"),
         (["{domains}", "--labels", "dog"], "not of a class; leave the option out"),
         (["{domains}", "--caption", "a"], "does not draw from texts"),
