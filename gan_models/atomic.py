@@ -40,16 +40,18 @@ def may_write() -> None:
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[Path]:
+def new_file(path: Path, *, flush: bool = True) -> Iterator[Path]:
     """A temporary path in the same folder; what is written there becomes `path` when the block ends well.
 
-    Flushed to disk before it is moved, so that neither a kill nor a power cut leaves half a file.
+    Flushed to disk before it is moved, so that neither a kill nor a power cut leaves half a file. Without `flush` a
+    power cut may leave an empty one: for many small files that can be made again.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        if flush:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
         may_write()
         temporary.replace(path)
     finally:

@@ -25,9 +25,11 @@ class SelfAttention2d(nn.Module):
         queries = self.theta(features).flatten(2).transpose(1, 2)  # [B, HW, C/8]
         keys = max_pool2d(self.phi(features), 2).flatten(2).transpose(1, 2)  # [B, HW/4, C/8]
         values = max_pool2d(self.g(features), 2).flatten(2).transpose(1, 2)  # [B, HW/4, C/2]
+        if torch.compiler.is_compiling():  # ONNX knows attention with heads only; this is one
+            queries, keys, values = queries[:, None], keys[:, None], values[:, None]
         # No division by sqrt(C/8): the paper's attention is not scaled.
         seen = nn.functional.scaled_dot_product_attention(queries, keys, values, scale=1.0)
-        seen = seen.transpose(1, 2).reshape(features.shape[0], -1, *features.shape[2:])
+        seen = seen.flatten(0, -3).transpose(1, 2).reshape(features.shape[0], -1, *features.shape[2:])
         return features + self.gamma.to(features.dtype) * self.out(seen)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Self
 
 import numpy as np
 import torch
@@ -22,8 +23,16 @@ class Draws:
     def __init__(self, seed: int, num: int, first: int = 0) -> None:
         self.numbers = torch.arange(first, first + num)
         """The number of each image, int64 [num]."""
+        self._seeds: Sequence[int] = ()
         self._source = np.random.Philox(key=seed)
         self._calls = 0
+
+    @classmethod
+    def of_seeds(cls, seeds: Sequence[int]) -> Self:
+        """Of image 0 of each of these seeds."""
+        draws = cls(0, len(seeds))
+        draws.numbers, draws._seeds = torch.zeros(len(seeds), dtype=torch.int64), seeds
+        return draws
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -40,7 +49,9 @@ class Draws:
         """That of each image in turn, to be used up before the next one is asked for."""
         stream, state = np.random.Generator(self._source), self._source.state
         call, self._calls = self._calls, self._calls + 1
-        for number in self.numbers.tolist():
+        for place, number in enumerate(self.numbers.tolist()):
+            if self._seeds:
+                state["state"]["key"][:] = divmod(self._seeds[place], 1 << 64)[::-1]
             state["state"]["counter"][:] = (0, 0, number, call)
             state["buffer_pos"], state["has_uint32"] = len(state["buffer"]), 0  # nothing is left of the one before
             self._source.state = state

@@ -77,6 +77,8 @@ class Samples(NamedTuple):
     inputs: Inputs
     examples: Split | None = None
     """Real images that they were made from: image i from example i modulo their number; None where from none."""
+    numbers: Tensor | None = None
+    """Which image of its seed each is, int64 [N]; None: they are the images 0 to N - 1."""
 
     @property
     def labels(self) -> Tensor | None:
@@ -98,7 +100,8 @@ class Samples(NamedTuple):
         return self._of_examples(self.examples.domains)
 
     def _of_examples(self, column: Tensor) -> Tensor:
-        return column[torch.arange(len(self.images), device=column.device) % len(column)].cpu()
+        numbers = torch.arange(len(self.images)) if self.numbers is None else self.numbers
+        return column[numbers.to(column.device) % len(column)].cpu()
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,15 +124,29 @@ class LoadedGenerator:
         num: int,
         *,
         seed: int,
+        first: int = 0,
         labels: Tensor | None = None,
         examples: Split | None = None,
         truncation: float | None = None,
         batch_size: int = 256,
     ) -> Samples:
-        """Draws the images 0 to `num` - 1 of a seed, quantised to uint8.
+        """Draws the images `first` to `first + num - 1` of a seed, as `draw` does."""
+        draws = Draws(seed, num, first)
+        return self.draw(draws, labels=labels, examples=examples, truncation=truncation, batch_size=batch_size)
 
-        Image i depends on the seed and i alone (and on the label or example given for it), not on how many are drawn.
-        Equal arguments give equal pixels; in other batches a processor's kernels may round to the next level.
+    def draw(
+        self,
+        draws: Draws,
+        *,
+        labels: Tensor | None = None,
+        examples: Split | None = None,
+        truncation: float | None = None,
+        batch_size: int = 256,
+    ) -> Samples:
+        """Draws images by their seed and number, quantised to uint8.
+
+        Image i depends on its seed and i alone (and on the label or example given for it), not on what is drawn with
+        it. Equal arguments give equal pixels; in other batches a processor's kernels may round to the next level.
 
         Args:
             labels: int64 [num], for conditional generators; by default image i is of class i modulo K.
@@ -141,29 +158,38 @@ class LoadedGenerator:
             RequestError: labels for an unconditional generator, labels it does not know, examples missing, or a
                 truncation where there are no latents.
         """
-        classes = self.module.num_classes
+        examples = (examples or self.examples) if self.module.needs_examples else None
+        inputs = self.inputs(draws, labels=labels, examples=examples, truncation=truncation)
+        return self.synthesize(inputs, batch_size=batch_size)._replace(examples=examples, numbers=draws.numbers)
+
+    def inputs(
+        self,
+        draws: Draws,
+        *,
+        labels: Tensor | None = None,
+        examples: Split | None = None,
+        truncation: float | None = None,
+    ) -> Inputs:
+        """What `draw` makes its images from; arguments and errors as there."""
+        classes, num = self.module.num_classes, len(draws)
         if labels is not None and not classes:
             raise RequestError(f"{self.info.recipe_name} is unconditional: it takes no labels")
         if labels is not None and (len(labels) != num or int(labels.min()) < 0 or int(labels.max()) >= classes):
             raise RequestError(f"labels must be {num} numbers from 0 to {classes - 1}")
-        draws = Draws(seed, num)
         examples = (examples or self.examples) if self.module.needs_examples else None
         try:
             inputs = self.module.draw_inputs(draws, labels=labels, examples=examples)
         except ValueError as error:
             raise RequestError(f"{self.info.recipe_name}: {error}") from None
-        if truncation is not None:
-            if not truncation >= LEAST_THRESHOLD:
-                raise RequestError(
-                    f"truncation={truncation:g}: latents are cut off at a number of at least {LEAST_THRESHOLD}, "
-                    "such as 0.5"
-                )
-            if "latents" not in inputs:
-                raise RequestError(
-                    f"{self.info.recipe_name} takes no latents: there is nothing to truncate, leave it out"
-                )
-            inputs = inputs | {"latents": truncate(inputs["latents"], truncation, draws)}
-        return self.synthesize(inputs, batch_size=batch_size)._replace(examples=examples)
+        if truncation is None:
+            return inputs
+        if not truncation >= LEAST_THRESHOLD:
+            raise RequestError(
+                f"truncation={truncation:g}: latents are cut off at a number of at least {LEAST_THRESHOLD}, such as 0.5"
+            )
+        if "latents" not in inputs:
+            raise RequestError(f"{self.info.recipe_name} takes no latents: there is nothing to truncate, leave it out")
+        return inputs | {"latents": truncate(inputs["latents"], truncation, draws)}
 
     @torch.inference_mode()
     def synthesize(self, inputs: Inputs, *, batch_size: int = 256) -> Samples:

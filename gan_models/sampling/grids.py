@@ -13,6 +13,7 @@ from gan_models.atomic import new_file
 Pixels = NDArray[np.uint8]
 
 _SHOWN_PIXELS = 56  # a side
+_PICTURE_PIXELS = 480  # a side of a whole picture
 
 
 def image_grid(images: Tensor, columns: int, *, gap: int = 2) -> Pixels:
@@ -42,11 +43,23 @@ def enlargement(images: Tensor) -> int:
     return max(1, _SHOWN_PIXELS // images.shape[1])
 
 
-def save_png(pixels: Pixels, path: Path, *, scale: int = 1) -> None:
-    """Writes uint8 [H, W, C] (C 1 or 3) as PNG, atomically, enlarged `scale` times without smoothing."""
-    image = as_image(pixels)
-    if scale > 1:
-        image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+def enlarged_to(picture: Pixels) -> int:
+    """How many times a small picture [H, W, C] is enlarged, to about 480 pixels across."""
+    return max(1, _PICTURE_PIXELS // picture.shape[1])
+
+
+def save_png(pixels: Pixels, path: Path, *, scale: int = 1, flush: bool = True) -> None:
+    """Writes uint8 [H, W, C] (C 1 or 3) as PNG, atomically, enlarged `scale` times without smoothing.
+
+    `flush` as in `gan_models.atomic.new_file`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with new_file(path) as temporary:
-        image.save(temporary, format="png")
+    with new_file(path, flush=flush) as temporary:
+        enlarged(as_image(pixels), scale).save(temporary, format="png")
+
+
+def enlarged(image: Image.Image, scale: int) -> Image.Image:
+    """`scale` times as large, without smoothing."""
+    if scale == 1:
+        return image
+    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)

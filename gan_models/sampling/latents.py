@@ -5,7 +5,10 @@ Truncation (Brock, Donahue, Simonyan 2019, section 3.1) trades variety for fidel
 added and subtracted: a - b + c.
 """
 
-from collections.abc import Iterable, Mapping
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +16,9 @@ from torch import Tensor
 
 from gan_models.errors import RequestError
 from gan_models.sampling.draws import Draws
+
+if TYPE_CHECKING:
+    from gan_models.families.interfaces import Inputs
 
 LEAST_THRESHOLD = 0.02  # below this nearly every number is drawn again and again, and the images are all but one
 
@@ -50,6 +56,20 @@ def spherical(start: Tensor, end: Tensor, steps: int) -> Tensor:
         return linear(start, end, steps)
     share = torch.linspace(0, 1, steps, device=start.device)[:, None]
     return (torch.sin((1 - share) * angle) * start + torch.sin(share * angle) * end) / torch.sin(angle)
+
+
+def loop(inputs: Inputs, steps: int) -> Iterator[Inputs]:
+    """A walk through the latents of `inputs` [S rows each] and back to the first, leg by leg: `steps` rows each.
+
+    Great circles between one stop and the next. What else a generator takes (class, caption) changes half way. The last
+    step of all lies as far before the first stop as the second one lies behind it: repeated, the walk has no seam.
+    """
+    stops, count = inputs["latents"], len(inputs["latents"])
+    for start in range(count):
+        end = (start + 1) % count
+        nearest = torch.where(2 * torch.arange(steps) < steps, start, end)
+        walked = spherical(stops[start], stops[end], steps + 1)[:-1]
+        yield {name: tensor[nearest] for name, tensor in inputs.items()} | {"latents": walked}
 
 
 def mean_latents(latents: Tensor, probabilities: Tensor, *, sure: float = 0.9, least: int = 3) -> dict[int, Tensor]:

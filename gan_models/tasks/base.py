@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel
@@ -60,20 +62,58 @@ class Asked(NamedTuple):
     """Classes by name or number, with commas between; repeated in turn."""
     truncation: float | None = None
     captions: tuple[str, ...] = ()
-    given: Callable[[], Split] | None = None
-    """Reads images of the user's own, prepared as the generator's training images were."""
+    given: Callable[..., Split] | None = None
+    """Reads images of the user's own, prepared as the generator's training images were: all, or `num` from `first`."""
+    seeds: tuple[int, ...] = ()
+    """Image 0 of each of these, `num` of them, in the place of images 0 to `num` - 1 of `seed`."""
+    columns: int | None = None
+    """Images to a row of a grid; None: as the task arranges them."""
+
+    def draws(self, start: int = 0, stop: int | None = None) -> Draws:
+        """Random numbers for the images from `start` to before `stop`, at most `num`; by default for all."""
+        from gan_models.sampling.draws import Draws
+
+        stop = self.num if stop is None else min(stop, self.num)
+        return Draws.of_seeds(self.seeds[start:stop]) if self.seeds else Draws(self.seed, stop - start, start)
+
+    def name(self, place: int) -> str:
+        """What to call the image at `place`: by its number, or by its seed."""
+        return f"seed{self.seeds[place]:010d}" if self.seeds else f"{place:08d}"
+
+
+class Conditions(NamedTuple):
+    """What images are drawn under, in turn: image i is of the label, and of the example, i modulo their number."""
+
+    labels: Tensor | None = None
+    """int64 [K]; None: as the generator's task has it."""
+    examples: Split | None = None
+
+    def labels_of(self, draws: Draws) -> Tensor | None:
+        """int64 [num], of the images of `draws`."""
+        return None if self.labels is None else self.labels[draws.numbers % len(self.labels)]
+
+
+class Part(NamedTuple):
+    """Some of the images that were asked for."""
+
+    names: list[str]
+    """Of their files, without a suffix."""
+    draw: Callable[[], Tensor]
+    """Makes them: uint8 [N, H, W, C]."""
 
 
 class Task(ABC):
     """Made without arguments; keeps nothing."""
 
+    random: ClassVar[bool] = True
+    """Whether a seed decides anything."""
     takes: ClassVar[frozenset[str]] = frozenset()
     """Which of `Asked`'s labels, captions and given images mean something to it."""
     foreign: ClassVar[dict[str, str]] = {
         "given": "--input: {recipe} makes images from nothing; leave the option out",
         "captions": "--caption: {recipe} does not draw from texts; leave the option out",
     }
-    """The sentence for one that does not; one without a sentence is passed over."""
+    """The sentence for one that does not, or for another of `Asked`; one without a sentence is passed over."""
 
     @abstractmethod
     def draw(self, module: Any, draws: Draws, *, labels: Tensor | None, examples: Split | None) -> Inputs:
@@ -106,10 +146,45 @@ class Task(ABC):
 
     def ask(self, generator: LoadedGenerator, asked: Asked) -> Picture:
         """What was asked for, as one picture; RequestError where it cannot be asked of this generator."""
+        self.refuse(generator, asked)
+        return self.answer(generator, asked)
+
+    def refuse(self, generator: LoadedGenerator, asked: Asked) -> None:
+        """RequestError for what was asked for and means nothing to the task."""
         for name, sentence in self.foreign.items():
             if getattr(asked, name) not in (None, ()) and name not in self.takes:
                 raise RequestError(sentence.format(recipe=generator.info.recipe_name))
-        return self.answer(generator, asked)
+
+    def conditions(self, generator: LoadedGenerator, asked: Asked) -> Conditions:
+        """What the images asked for are drawn under; RequestError where that cannot be."""
+        return Conditions()
+
+    def about(self, generator: LoadedGenerator, asked: Asked) -> dict[str, Any]:
+        """The same in words, for a record of what was drawn."""
+        return {}
+
+    def parts(self, generator: LoadedGenerator, asked: Asked, size: int = 256) -> Iterator[Part]:
+        """The images that were asked for one by one, `size` at a time: however many, never all in memory.
+
+        RequestError, before the first part, where it cannot be asked of this generator.
+        """
+        self.refuse(generator, asked)
+        conditions = self.conditions(generator, asked)
+        one = asked.draws(0, 1)  # what cannot be asked is found out with one image's inputs
+        labels, examples = conditions.labels_of(one), conditions.examples
+        generator.inputs(one, labels=labels, examples=examples, truncation=asked.truncation)
+
+        def draw(start: int) -> Tensor:
+            draws = asked.draws(start, start + size)
+            labels, examples = conditions.labels_of(draws), conditions.examples
+            return generator.draw(draws, labels=labels, examples=examples, truncation=asked.truncation).images
+
+        def parts() -> Iterator[Part]:
+            for start in range(0, asked.num, size):
+                names = [asked.name(place) for place in range(start, min(start + size, asked.num))]
+                yield Part(names, partial(draw, start))
+
+        return parts()
 
     @abstractmethod
     def answer(self, generator: LoadedGenerator, asked: Asked) -> Picture:
@@ -121,3 +196,8 @@ def columns_for(num: int, num_classes: int) -> int:
     if 1 < num_classes <= min(num, 20):
         return num_classes
     return max(1, math.ceil(math.sqrt(num)))
+
+
+def file_name(text: str) -> str:
+    """A text as a part of a file's name."""
+    return re.sub(r"[^\w.-]+", "-", text)

@@ -45,10 +45,15 @@ class Colorization(FromImages):
         images, hints = inputs["images"], inputs["hints"]
         return torch.where(hints[:, :1] > 0, hints[:, 1:], images.expand(-1, hints.shape[1] - 1, -1, -1))
 
-    def before_and_after(self, generator: LoadedGenerator, examples: Split, seed: int) -> dict[str, Tensor]:
+    def made(self, generator: LoadedGenerator) -> tuple[str, ...]:
+        return ("coloured", "coloured with hints")
+
+    def before_and_after(
+        self, generator: LoadedGenerator, examples: Split, seed: int, first: int = 0
+    ) -> dict[str, Tensor]:
         """In grey, coloured without hints, in grey with a few (of its own colours), coloured with these, the image."""
         images = to_float(examples.images).cpu()
-        squares = _squares(Draws(seed, len(images)), _colorizer(generator).hint_size)
+        squares = _squares(Draws(seed, len(images), first), _colorizer(generator).hint_size)
         hints = simulate_hints(images, torch.full((len(images),), _HINTS), *squares)
         grey = grey_of(images)
         shown = self.given({"images": grey, "hints": hints})

@@ -1,6 +1,7 @@
 """Images from noise, and a class where the generator takes one."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from gan_models.families.interfaces import Generator, Inputs
 from gan_models.sampling.draws import Draws
 from gan_models.sampling.generator import LoadedGenerator
 from gan_models.sampling.grids import image_grid
-from gan_models.tasks.base import Asked, Picture, Task, columns_for
+from gan_models.tasks.base import Asked, Conditions, Picture, Task, columns_for
 
 
 class Latent(Task):
@@ -23,16 +24,39 @@ class Latent(Task):
             inputs["labels"] = draws.numbers % module.num_classes if labels is None else labels
         return inputs
 
+    def conditions(self, generator: LoadedGenerator, asked: Asked) -> Conditions:
+        if asked.labels is None:
+            return Conditions()
+        classes = classes_of(asked.labels, generator.info.class_names)
+        if not generator.module.num_classes:
+            raise RequestError(f"--labels: {generator.info.recipe_name} is unconditional: leave the option out")
+        if asked.seeds and len(classes) > 1:
+            raise RequestError(
+                f"--labels {asked.labels}: image 0 of every seed is of the first class of the list; name one class, or "
+                "draw --num images of one --seed"
+            )
+        return Conditions(torch.tensor(classes))
+
+    def about(self, generator: LoadedGenerator, asked: Asked) -> dict[str, Any]:
+        """The classes in turn: image i of a seed is of the one at i modulo their number."""
+        names, count = generator.info.class_names, generator.module.num_classes
+        if not count:
+            return {}
+        labels = self.conditions(generator, asked).labels
+        numbers = range(count) if labels is None else labels.tolist()
+        return {"classes": [names[number] for number in (numbers[:1] if asked.seeds else numbers)]}
+
     def answer(self, generator: LoadedGenerator, asked: Asked) -> Picture:
-        labels = None if asked.labels is None else _classes(asked.labels, asked.num, generator.info.class_names)
-        samples = generator.sample(asked.num, seed=asked.seed, labels=labels, truncation=asked.truncation)
-        every_class = generator.module.num_classes if labels is None else 0
-        grid = image_grid(samples.images, columns_for(asked.num, every_class))
+        draws, conditions = asked.draws(), self.conditions(generator, asked)
+        labels = conditions.labels_of(draws)
+        samples = generator.draw(draws, labels=labels, truncation=asked.truncation)
+        every_class = 0 if labels is not None or asked.seeds else generator.module.num_classes
+        grid = image_grid(samples.images, asked.columns or columns_for(asked.num, every_class))
         return Picture("grid", f"{asked.num} images of {generator.info.called}", grid)
 
 
-def _classes(text: str, num: int, names: Sequence[str]) -> Tensor:
-    """The classes asked for, in turn, as int64 [num]."""
+def classes_of(text: str, names: Sequence[str]) -> list[int]:
+    """Positions of the classes that a list names, by name or number; RequestError for one that is not there."""
     if not names:
         raise RequestError("--labels: this generator was trained without classes; leave the option out")
     positions = {name: position for position, name in enumerate(names)}
@@ -49,4 +73,4 @@ def _classes(text: str, num: int, names: Sequence[str]) -> Tensor:
             chosen.append(int(parts.pop(0)))
         else:
             raise unknown_name("class", parts[0], names)
-    return torch.tensor([chosen[index % len(chosen)] for index in range(num)])
+    return chosen

@@ -1,7 +1,7 @@
 """Images from what a text says: what a user's texts ask for, and pictures with their texts underneath."""
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from gan_models.families.interfaces import Generator, Inputs
 from gan_models.sampling.draws import Draws
 from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator
 from gan_models.sampling.grids import Pixels, as_image, image_grid
-from gan_models.tasks.base import Asked, Picture, Task, columns_for
+from gan_models.tasks.base import Asked, Conditions, Picture, Task, columns_for
 
 _ROWS, _COLUMNS = 5, 8
 _LEAST_WIDTH = 88  # pixels of a cell, so that a short caption fits in two lines
@@ -49,19 +49,35 @@ class Text(Task):
         grid = captioned_grid(samples.images, texts, _COLUMNS)
         yield Picture(file, f"{file}: pictures with the captions that were asked for underneath", grid)
 
-    def answer(self, generator: LoadedGenerator, asked: Asked) -> Picture:
-        """The captions in turn, the user's own or those that came with the generator, each with its text underneath."""
+    def conditions(self, generator: LoadedGenerator, asked: Asked) -> Conditions:
         info, captions = generator.info, asked.captions
         examples = examples_of(captions, info) if captions else generator.examples
         if examples is None:
             raise RequestError(
                 f"{info.recipe_name} draws what a text says and its folder carries none: add --caption TEXT"
             )
-        samples = generator.sample(asked.num, seed=asked.seed, examples=examples, truncation=asked.truncation)
-        grid = captioned_grid(
-            samples.images, captions_of(samples.inputs["captions"], info), columns_for(asked.num, len(captions))
-        )
-        return Picture("grid", f"{asked.num} images of {info.called}", grid)
+        if asked.seeds and len(captions) > 1:
+            raise RequestError(
+                f"--caption: image 0 of every seed is of the first caption, and there are {len(captions)}; give one, "
+                "or draw --num images of one --seed"
+            )
+        return Conditions(examples=examples)
+
+    def about(self, generator: LoadedGenerator, asked: Asked) -> dict[str, Any]:
+        """The captions in turn: image i of a seed is of the one at i modulo their number."""
+        examples = self.conditions(generator, asked).examples
+        assert examples is not None
+        assert examples.captions is not None
+        captions = examples.captions[:1] if asked.seeds else examples.captions
+        return {"captions": captions_of(captions, generator.info)}
+
+    def answer(self, generator: LoadedGenerator, asked: Asked) -> Picture:
+        """The captions in turn, the user's own or those that came with the generator, each with its text underneath."""
+        examples = self.conditions(generator, asked).examples
+        samples = generator.draw(asked.draws(), examples=examples, truncation=asked.truncation)
+        columns = asked.columns or columns_for(asked.num, len(asked.captions))
+        grid = captioned_grid(samples.images, captions_of(samples.inputs["captions"], generator.info), columns)
+        return Picture("grid", f"{asked.num} images of {generator.info.called}", grid)
 
 
 def examples_of(texts: Sequence[str], info: GeneratorInfo) -> Split:

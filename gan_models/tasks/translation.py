@@ -1,6 +1,6 @@
 """Images of one domain from those of another."""
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ _BY_DOMAINS = "domain-classifier"
 class Translation(FromImages):
     """Example i modulo their number, to each other domain in turn: every round takes the next one."""
 
+    random: ClassVar[bool] = False
+
     def draw(self, module: Generator, draws: Draws, *, labels: Tensor | None, examples: Split | None) -> Inputs:
         if examples is None or examples.domains is None:
             raise ValueError("it translates images: give it examples with their domains")
@@ -39,7 +41,12 @@ class Translation(FromImages):
     def given(self, inputs: Inputs) -> Tensor | None:
         return inputs["images"]
 
-    def before_and_after(self, generator: LoadedGenerator, examples: Split, seed: int) -> dict[str, Tensor]:
+    def made(self, generator: LoadedGenerator) -> tuple[str, ...]:
+        return generator.info.domain_names
+
+    def before_and_after(
+        self, generator: LoadedGenerator, examples: Split, seed: int, first: int = 0
+    ) -> dict[str, Tensor]:
         """The image, then itself in every domain."""
         images = to_float(examples.images).cpu()
         columns = {"image": to_uint8(images)}

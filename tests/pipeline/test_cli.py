@@ -43,6 +43,7 @@ COMMANDS = [
     ["data"],
     ["data", "inspect"],
     ["sample"],
+    ["export"],
     ["ui"],
     ["sync"],
     ["version"],

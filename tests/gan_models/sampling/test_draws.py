@@ -8,15 +8,9 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from gan_models.data.shape import DataShape
-from gan_models.data.table import Split
-from gan_models.families.building import build_generator
-from gan_models.recipes import Recipe, recipe_names
+from gan_models.recipes import recipe_names
 from gan_models.sampling.draws import Draws
-from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator
-from gan_models.tasks.text import examples_of
-
-WORDS = ("a", "blue", "red", "square")
+from gan_models.sampling.generator import LoadedGenerator
 
 
 def test_what_an_image_is_given_depends_on_seed_and_number_alone() -> None:
@@ -32,6 +26,16 @@ def test_what_an_image_is_given_depends_on_seed_and_number_alone() -> None:
     assert not torch.equal(calls.normal(8), calls.normal(8))
 
 
+def test_seeds_side_by_side_are_each_ones_image_0() -> None:
+    seeds = (7, 0, 2**31 - 1, 5)
+    together = Draws.of_seeds(seeds)
+    first, second = together.normal(9), together.uniform(4)
+    for place, seed in enumerate(seeds):
+        alone = Draws(seed, 1)
+        assert torch.equal(alone.normal(9)[0], first[place])
+        assert torch.equal(alone.uniform(4)[0], second[place])
+
+
 def test_numbers_are_those_of_the_distributions_within_an_image_and_across() -> None:
     draws = Draws(0, 2000)
     normal, uniform = draws.normal(50), draws.uniform(50)
@@ -42,34 +46,9 @@ def test_numbers_are_those_of_the_distributions_within_an_image_and_across() -> 
     assert abs(float(torch.corrcoef(neighbours)[0, 1])) < 0.01
 
 
-@pytest.fixture
-def loaded(small_recipe: Callable[..., Recipe]) -> Callable[[str], LoadedGenerator]:
-    def loaded(name: str) -> LoadedGenerator:
-        recipe = small_recipe(name)
-        size = recipe.data.size
-        domains = (2 if name == "cyclegan" else 3) if "domains" in recipe.needs else 0
-        words = len(WORDS) if "captions" in recipe.needs else 0
-        channels = 3 if {"domains", "captions"} & recipe.needs or name == "colorization" else 1
-        torch.manual_seed(0)
-        classes = ("a", "b", "c")
-        shape = DataShape((channels, size, size), 3, domains, words, WORDS[:words])
-        module = build_generator(recipe, shape).eval()
-        info = GeneratorInfo(
-            recipe_name=name, image_shape=shape.image, class_names=classes, domain_names=classes[:domains],
-            words=WORDS[:words], step=1, seed=0, data_fingerprint="f", diversity=1.0, collapsed=False,
-        )  # fmt: skip
-        pixels = torch.randint(0, 256, (5, size, size, channels), generator=torch.Generator().manual_seed(1))
-        examples = Split(pixels.to(torch.uint8), None, [""] * 5, torch.arange(5) % domains if domains else None)
-        if words:
-            examples = examples_of(["a red square", "a blue square"], info)
-        return LoadedGenerator(module, recipe, info, torch.device("cpu"), examples if module.needs_examples else None)
-
-    return loaded
-
-
 @pytest.mark.parametrize("name", recipe_names())
 def test_an_image_of_any_recipe_is_the_same_among_few_and_among_many(
-    name: str, loaded: Callable[[str], LoadedGenerator]
+    name: str, loaded: Callable[..., LoadedGenerator]
 ) -> None:
     generator = loaded(name)
     many, few = generator.sample(23, seed=9), generator.sample(4, seed=9, batch_size=3)
@@ -80,3 +59,14 @@ def test_an_image_of_any_recipe_is_the_same_among_few_and_among_many(
     if "latents" in many.inputs:
         cut = [generator.sample(num, seed=9, truncation=0.5).inputs["latents"] for num in (23, 4)]
         assert torch.equal(cut[1], cut[0][:4])
+
+
+@pytest.mark.parametrize("name", ["cgan-projection", "stackgan", "cyclegan", "colorization"])
+def test_images_from_a_number_on_are_those_of_the_whole(name: str, loaded: Callable[..., LoadedGenerator]) -> None:
+    generator = loaded(name)
+    whole, later = generator.sample(23, seed=9), generator.sample(6, seed=9, first=17)
+    for given, tensor in whole.inputs.items():
+        assert torch.equal(later.inputs[given], tensor[17:]), given
+    assert (later.images.int() - whole.images[17:].int()).abs().max() <= 1
+    if whole.sources is not None and later.sources is not None:
+        assert torch.equal(later.sources, whole.sources[17:])

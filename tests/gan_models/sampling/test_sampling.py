@@ -14,7 +14,7 @@ from gan_models.recipes import load_recipe
 from gan_models.sampling.diversity import diversity
 from gan_models.sampling.generator import GeneratorInfo, load_generator, save_generator
 from gan_models.sampling.grids import image_grid, save_png
-from gan_models.sampling.latents import linear, spherical
+from gan_models.sampling.latents import linear, loop, spherical
 
 
 def saved(folder: Path, name: str = "cgan-projection") -> Path:
@@ -85,6 +85,17 @@ def test_interpolations_start_and_end_where_asked_and_the_great_circle_keeps_the
         torch.testing.assert_close(walk[-1], end)
     torch.testing.assert_close(spherical(start, end, 5).norm(dim=1), torch.full((5,), 2.0))
     torch.testing.assert_close(spherical(start, start, 3), start.expand(3, 3))
+
+
+def test_a_loop_goes_round_at_one_speed_and_the_class_changes_half_way() -> None:
+    """Through the corners of a regular triangle on a circle: twelve equal steps of 30 degrees, back to the start."""
+    corners = torch.arange(3) * 2 * torch.pi / 3
+    stops = {"latents": 5 * torch.stack([corners.cos(), corners.sin()], 1), "labels": torch.tensor([4, 7, 1])}
+    legs = list(loop(stops, 4))
+    latents = torch.cat([leg["latents"] for leg in legs])
+    angles = torch.arange(12) * torch.pi / 6
+    torch.testing.assert_close(latents, 5 * torch.stack([angles.cos(), angles.sin()], 1), rtol=0, atol=1e-4)
+    assert torch.cat([leg["labels"] for leg in legs]).tolist() == [4, 4, 7, 7, 7, 7, 1, 1, 1, 1, 4, 4]
 
 
 def test_diversity_sees_a_collapse_within_classes() -> None:
