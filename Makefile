@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 BY_HAND := bombs hostile judge prepare_data zoo mimicry_throughput modes modes_page semi_supervised text_to_image translation wasserstein
 BENCHMARKS := $(sort $(filter-out $(BY_HAND:%=benchmarks/%.py),$(wildcard benchmarks/*.py)))
 
-.PHONY: demo test test-cluster lint bench images lock audit clean
+.PHONY: demo docs notebook test test-cluster lint bench images lock audit clean
 
 demo: $(INSTALLED)  ## images in, a judged generator out, in a few minutes on two cores
 	$(BIN)/gan-pipeline run --workdir runs/demo
@@ -22,6 +22,14 @@ lint: $(INSTALLED)  ## format, lint, types and the one-way rule of imports
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(INSTALLED)  ## the documentation as a site, in build/site; `python3 -m http.server -d build/site` serves it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+notebook: $(INSTALLED)  ## runs the notebook and stores what it shows
+	rm -rf build/notebook && mkdir -p build/notebook && cp docs/notebooks/first-gan.ipynb build/notebook
+	$(BIN)/jupyter execute --inplace build/notebook/first-gan.ipynb
+	cp build/notebook/first-gan.ipynb docs/notebooks
 
 bench: $(INSTALLED)  ## all benchmarks, one after the other
 	set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script; done

@@ -11,14 +11,17 @@ from components.evaluate_gan.findings import Findings, Reading
 
 def print_results(findings: Findings, workdir: Path, file: TextIO) -> None:
     """Prints the table of figures, with what real images get in the generator's place, and where everything lies."""
+    from rich import box
     from rich.console import Console
     from rich.table import Column, Table
 
     console = Console(file=file, highlight=False)
     table = Table(
-        Column("metric", no_wrap=True),
-        "better",
-        *(Column(name, justify="right") for name in ("generated", "real images")),
+        Column("metric", overflow="fold"),  # the one that gives way on a narrow terminal
+        Column("better", no_wrap=True),
+        *(Column(name, justify="right", no_wrap=True) for name in ("generated", "real images")),
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
     )
     for task in findings.tasks:
         values = [_number(value, task.is_share) for value in (task.value, task.real)]

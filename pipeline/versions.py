@@ -5,7 +5,11 @@ changed code never gets yesterday's results back, whether the package is install
 """
 
 import hashlib
+import json
+import subprocess
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from components.stage.environment import package_version as installed_version
@@ -36,6 +40,23 @@ def code_version() -> str:
     return f"{package_version()}+{digest.hexdigest()[:12]}"
 
 
+def commit() -> str:
+    """The commit of git that the source is of, 12 hex digits; "" where that is not known.
+
+    Of a checkout that is used in place, git is asked; of an installation from a repository, pip wrote it down.
+    """
+    if (_PROJECT / ".git").exists():
+        command = ["git", "-C", str(_PROJECT), "rev-parse", "--short=12", "HEAD"]
+        with suppress(OSError):
+            return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        return ""
+    with suppress(PackageNotFoundError, ValueError, KeyError, TypeError):
+        origin = json.loads(distribution("gan-pipeline").read_text("direct_url.json") or "{}")  # PEP 610
+        return str(origin["vcs_info"]["commit_id"])[:12]
+    return ""
+
+
 def version_line() -> str:
-    """The version and the plug-ins behind it, such as `0.1.0+3f2a9c71d0be (with my-losses==1.2)`."""
-    return f"{code_version()} (with {', '.join(installed())})" if installed() else code_version()
+    """The version, the commit and the plug-ins: `0.1.0+3f2a9c71d0be, commit 4be1c09d2f3a (with my-losses==1.2)`."""
+    of = f", commit {known}" if (known := commit()) else ""
+    return f"{code_version()}{of}" + (f" (with {', '.join(installed())})" if installed() else "")

@@ -48,10 +48,15 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
         raise RequestError(f"recipe {path}: not valid YAML ({' '.join(str(error).split())[:200]})") from None
     if not isinstance(document, dict):
         raise RequestError(f"recipe {path}: expected a mapping of sections, found {type(document).__name__}")
+    return overridden(document, overrides, origin=f"recipe {name_or_path!r}")
+
+
+def overridden(document: Mapping[str, Any], overrides: Sequence[str], origin: str) -> Recipe:
+    """A recipe document with `a.b=c` overrides, validated as `parse_recipe` does."""
     document = migrate(document)
     for override in overrides:
         _apply_override(document, override)
-    return parse_recipe(document, origin=f"recipe {name_or_path!r}")
+    return parse_recipe(document, origin)
 
 
 def parse_recipe(document: Mapping[str, Any], origin: str) -> Recipe:

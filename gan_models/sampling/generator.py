@@ -8,14 +8,16 @@ examples.safetensors    only where images are made from real ones: a few of thes
                         `images` uint8 [N, H, W, C] and, where the data has them, `labels`, `domains`, `captions`
 """
 
+import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import yaml
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -24,16 +26,17 @@ from torch import Tensor
 from gan_models.atomic import new_folder
 from gan_models.data.shape import DataShape
 from gan_models.data.table import Split, to_float, to_uint8
-from gan_models.errors import RequestError
+from gan_models.errors import RequestError, unknown_name
 from gan_models.families.building import build_discriminator, build_generator
 from gan_models.families.interfaces import Discriminator, Generator, Inputs
 from gan_models.files import GENERATOR_FILES, INFO_FILE, RECIPE_FILE, WEIGHTS_FILE
 from gan_models.recipes.loading import parse_recipe
 from gan_models.recipes.schema import Recipe
 from gan_models.sampling.draws import Draws
+from gan_models.sampling.grids import as_image, enlargement, image_grid
 from gan_models.sampling.latents import LEAST_THRESHOLD, truncate
 from gan_models.tasks import TASKS
-from gan_models.tasks.base import Task
+from gan_models.tasks.base import Task, columns_for
 
 CLASSIFIER_FILE = "classifier.safetensors"
 EXAMPLES_FILE = "examples.safetensors"
@@ -99,6 +102,29 @@ class Samples(NamedTuple):
             return None
         return self._of_examples(self.examples.domains)
 
+    def image(self, columns: int | None = None) -> Image.Image:
+        """All of them in one picture, as a notebook shows them too, small ones enlarged without smoothing.
+
+        Args:
+            columns: images to a row; default: about square, or one for each class where classes come in turn.
+        """
+        scale = enlargement(self.images)
+        grid = as_image(image_grid(self.images, columns or columns_for(len(self.images), self._classes_in_turn())))
+        return grid.resize((grid.width * scale, grid.height * scale), Image.Resampling.NEAREST)
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.image().save(file, format="png")
+        return file.getvalue()
+
+    def _classes_in_turn(self) -> int:
+        """K where image i is of class i modulo K; 0 where it is not so."""
+        if "labels" not in self.inputs:
+            return 0
+        labels = self.inputs["labels"]
+        classes = int(labels.max()) + 1
+        return classes if torch.equal(labels, torch.arange(len(labels)) % classes) else 0
+
     def _of_examples(self, column: Tensor) -> Tensor:
         numbers = torch.arange(len(self.images)) if self.numbers is None else self.numbers
         return column[numbers.to(column.device) % len(column)].cpu()
@@ -121,16 +147,22 @@ class LoadedGenerator:
 
     def sample(
         self,
-        num: int,
+        num: int = 64,
         *,
-        seed: int,
+        seed: int = 0,
         first: int = 0,
-        labels: Tensor | None = None,
+        labels: Tensor | Sequence[str | int] | str | None = None,
         examples: Split | None = None,
         truncation: float | None = None,
         batch_size: int = 256,
     ) -> Samples:
-        """Draws the images `first` to `first + num - 1` of a seed, as `draw` does."""
+        """Draws the images `first` to `first + num - 1` of a seed, as `draw` does.
+
+        Raises:
+            RequestError: as of `draw`, or no images or a negative seed.
+        """
+        if num < 1 or seed < 0:
+            raise RequestError(f"num={num}, seed={seed}: give at least 1 image, and a seed from 0 on")
         draws = Draws(seed, num, first)
         return self.draw(draws, labels=labels, examples=examples, truncation=truncation, batch_size=batch_size)
 
@@ -138,7 +170,7 @@ class LoadedGenerator:
         self,
         draws: Draws,
         *,
-        labels: Tensor | None = None,
+        labels: Tensor | Sequence[str | int] | str | None = None,
         examples: Split | None = None,
         truncation: float | None = None,
         batch_size: int = 256,
@@ -149,7 +181,8 @@ class LoadedGenerator:
         it. Equal arguments give equal pixels; in other batches a processor's kernels may round to the next level.
 
         Args:
-            labels: int64 [num], for conditional generators; by default image i is of class i modulo K.
+            labels: classes for conditional generators, by name or number and repeated in turn, or int64 [num]; by
+                default image i is of class i modulo K.
             examples: real images that a generator translates or whose captions it illustrates; by default those that
                 came with it.
             truncation: latents beyond +-this are drawn again (`gan_models.sampling.latents`).
@@ -166,7 +199,7 @@ class LoadedGenerator:
         self,
         draws: Draws,
         *,
-        labels: Tensor | None = None,
+        labels: Tensor | Sequence[str | int] | str | None = None,
         examples: Split | None = None,
         truncation: float | None = None,
     ) -> Inputs:
@@ -174,6 +207,8 @@ class LoadedGenerator:
         classes, num = self.module.num_classes, len(draws)
         if labels is not None and not classes:
             raise RequestError(f"{self.info.recipe_name} is unconditional: it takes no labels")
+        if labels is not None and not isinstance(labels, Tensor):
+            labels = self._numbers([labels] if isinstance(labels, str) else labels, num)
         if labels is not None and (len(labels) != num or int(labels.min()) < 0 or int(labels.max()) >= classes):
             raise RequestError(f"labels must be {num} numbers from 0 to {classes - 1}")
         examples = (examples or self.examples) if self.module.needs_examples else None
@@ -190,6 +225,17 @@ class LoadedGenerator:
         if "latents" not in inputs:
             raise RequestError(f"{self.info.recipe_name} takes no latents: there is nothing to truncate, leave it out")
         return inputs | {"latents": truncate(inputs["latents"], truncation, draws)}
+
+    def _numbers(self, labels: Sequence[str | int], num: int) -> Tensor:
+        """int64 [num], the classes of these names or numbers in turn; RequestError for one that there is not."""
+        names = self.info.class_names
+        for label in labels:
+            if isinstance(label, str) and label not in names:
+                raise unknown_name("class", label, names)
+        numbers = [names.index(label) if isinstance(label, str) else int(label) for label in labels]
+        if not numbers:
+            raise RequestError("labels is empty: name at least one class, or leave it out")
+        return torch.tensor(numbers)[torch.arange(num) % len(numbers)]
 
     @torch.inference_mode()
     def synthesize(self, inputs: Inputs, *, batch_size: int = 256) -> Samples:

@@ -21,7 +21,6 @@ app = typer.Typer(
     help="Images in, a judged and tracked GAN generator out.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -34,6 +33,8 @@ app.add_typer(comparing.app)
 app.add_typer(cluster.app)
 app.add_typer(schedules.app)
 app.add_typer(models.app)
+
+app.callback()(here.about)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -16,6 +16,7 @@ import typer
 from typer import Argument, Option
 
 from gan_models.errors import RequestError, RunError, unknown_name
+from pipeline.cli import completion
 from pipeline.cli.options import WHAT, JsonOption, WaitOption, takes_request, takes_settings
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ cluster_app = typer.Typer(help="Look at a cluster before submitting to it.", ric
 @takes_request("run", *WHAT, "name", "pipeline")
 @takes_settings()
 def submit(request: Request, settings: ClusterSettings, wait: WaitOption = False, as_json: JsonOption = False) -> int:
-    """Run the training pipeline on a cluster; all options below --pipeline also from gan-pipeline.toml."""
+    """Run the training pipeline on a cluster. All options below --pipeline also from gan-pipeline.toml."""
     return start(request, settings, wait, as_json)
 
 
@@ -105,7 +106,11 @@ def logs(
     run: RunArgument,
     stage: Annotated[
         str | None,
-        Option(metavar="STAGE", help="Such as train-gan. [default: the one that failed, else the latest]"),
+        Option(
+            metavar="STAGE",
+            help="Such as train-gan. [default: the one that failed, else the latest]",
+            autocompletion=completion.stages,
+        ),
     ] = None,
     attempt: Annotated[int | None, Option(metavar="N", help="Of the stage, from 1. [default: the latest]")] = None,
     follow: Annotated[bool, Option("--follow", "-f", help="Go on until the stage has ended.")] = False,
@@ -158,7 +163,7 @@ def stop(run: RunArgument, settings: ClusterSettings) -> int:
 @runs_app.command()
 @takes_settings("host", "namespace")
 def retry(run: RunArgument, wait: WaitOption = False, *, settings: ClusterSettings) -> int:
-    """Run again what failed; the training goes on from its last checkpoint."""
+    """Run again what failed. The training goes on from its last checkpoint."""
     runs, found = _find(settings, run)
     runs.retry(found)
     typer.echo(runs.link(found))
@@ -196,7 +201,7 @@ def archive(run: RunArgument, settings: ClusterSettings) -> int:
 @runs_app.command()
 @takes_settings("host", "namespace")
 def delete(run: RunArgument, settings: ClusterSettings) -> int:
-    """Remove a run that has ended from Kubeflow; the volume and MLflow keep what they have of it."""
+    """Remove a run that has ended from Kubeflow. The volume and MLflow keep what they have of it."""
     runs, found = _find(settings, run)
     runs.delete(found)
     typer.echo(f"{found.name} is deleted", err=True)
@@ -291,7 +296,7 @@ def _report(runs: ClusterRuns, run: Run) -> dict[str, Any]:
 @cluster_app.command()
 @takes_settings()
 def check(settings: ClusterSettings, as_json: JsonOption = False) -> int:
-    """Whether the cluster has what a run needs; nothing is sent or changed. Ends with 1 where something is wrong."""
+    """Whether the cluster has what a run needs. Nothing is sent or changed. Ends with 1 where something is wrong."""
     from pipeline.engines.cluster.check import check_cluster
 
     found = []

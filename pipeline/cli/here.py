@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
+from pipeline.cli import completion
 from pipeline.cli.export import export
 from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, WaitOption, takes_placement, takes_request
 from pipeline.cli.recipes import recipes_app
@@ -23,10 +24,24 @@ data_app = typer.Typer(help="Look at image data before training on it.", rich_ma
 SHOWN_CLASSES = 20
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        version()
+        raise typer.Exit
+
+
+def about(
+    asked: Annotated[
+        bool, Option("--version", callback=_say_version, is_eager=True, help="Print the version, as `version` does.")
+    ] = False,
+) -> None:
+    """Images in, a judged and tracked GAN generator out."""
+
+
 @app.command()
 @takes_request("run", *WHAT, *WHERE, "pipeline", "engine", "image")
 def run(request: Request, as_json: JsonOption = False) -> int:
-    """Prepare the data, train, select, evaluate and export; the same command again continues or skips what is done."""
+    """Prepare the data, train, select, evaluate, export. The same command again continues or skips what is done."""
     from pipeline.commands.run import run_command
 
     return run_command(request, as_json)
@@ -39,11 +54,16 @@ def run(request: Request, as_json: JsonOption = False) -> int:
     *WHERE,
     "pipeline",
     *RETRAINING,
-    engine=Option("local", metavar="local|cluster", help="Where it is done; what is below is for a cluster."),
+    engine=Option(
+        "local",
+        metavar="local|cluster",
+        help="Where it is done; what is below is for a cluster.",
+        autocompletion=completion.one_of("local", "cluster"),
+    ),
 )
 @takes_placement()
 def retrain(request: Request, wait: WaitOption = False, *, placed: dict[str, Any], as_json: JsonOption = False) -> int:
-    """Train anew if data or recipe changed since the champion; promote the new generator if it is better."""
+    """Train anew if data or recipe changed. The new generator is promoted if it is better than the champion."""
     from gan_models.errors import RequestError
     from pipeline.engines.protocol import ENGINES
 
@@ -68,7 +88,7 @@ def compile_(
     output: Annotated[Path, Option("--output", "-o", metavar="FILE", help="The YAML to write.")],
     request: Request,
 ) -> int:
-    """Write the pipeline as Kubeflow's IR, with these settings as the defaults of its parameters."""
+    """Write the pipeline as Kubeflow's IR. It has these settings as the defaults of its parameters."""
     import json
     import os
     import tempfile
@@ -103,10 +123,10 @@ app.command()(export)
 
 @data_app.command("inspect")
 def inspect_source(
-    source: Annotated[str, Argument(metavar="SOURCE", help="As for `run --data`.")],
+    source: Annotated[str, Argument(metavar="SOURCE", help="As for `run --data`.", autocompletion=completion.sources)],
     as_json: JsonOption = False,
 ) -> int:
-    """Say what a source holds: images, sizes, colour, classes, what cannot be read."""
+    """Say what a source holds. Images, sizes, colour, classes, what cannot be read."""
     from gan_models.data.preparing.inspection import inspect
 
     found = inspect(source)
@@ -158,7 +178,7 @@ def _counts(counts: Mapping[str, int], sample: int) -> str:
 
 @app.command()
 def version() -> int:
-    """Print the version of the package and of its code, and the plug-ins."""
+    """Print the version of package, code and plug-ins."""
     from pipeline.versions import version_line
 
     typer.echo(f"gan-pipeline {version_line()}")

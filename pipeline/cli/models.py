@@ -6,6 +6,7 @@ Each command imports what it needs when it is called.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,7 +56,7 @@ def list_(tracking_uri: TrackingOption = None, as_json: JsonOption = False) -> i
 
 @models_app.command()
 def show(model: ModelName, tracking_uri: TrackingOption = None, as_json: JsonOption = False) -> int:
-    """The champion's figures and lineage, and all versions with what was decided about them."""
+    """The champion's figures and lineage, and all versions. Each with what was decided about it."""
     from components.tracking.champions import with_alias
 
     registry = _registry(tracking_uri)
@@ -94,14 +95,14 @@ def promote(
     ] = False,
     tracking_uri: TrackingOption = None,
 ) -> int:
-    """Make a version the champion by hand; the recipe's floors hold nobody back, but it is said where one is missed."""
+    """Make a version the champion by hand. The recipe's floors hold nobody back, but it is said where one is missed."""
     typer.echo(_registry(tracking_uri).promote(model, version, uncompared))
     return 0
 
 
 @models_app.command()
 def rollback(model: ModelName, tracking_uri: TrackingOption = None) -> int:
-    """Give the champion's place back to the version that held it before."""
+    """Make the version before it the champion again."""
     typer.echo(_registry(tracking_uri).roll_back(model))
     return 0
 
@@ -138,14 +139,14 @@ def _number(value: float | None) -> str:
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(*titles, box=None, pad_edge=False)
+    table = Table(*(Column(title, overflow="fold") for title in titles), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
     console = Console(file=sys.stdout, highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = 200
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 200  # for grep and cut, a row is a line
     console.print(table)
 
 

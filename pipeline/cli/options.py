@@ -16,6 +16,8 @@ from typing import Annotated, Any
 
 from typer import Option
 
+from pipeline.cli import completion
+
 Entry = Callable[..., int]
 _MADE = {"Request": object, "ClusterSettings": object}  # types that are not imported for a --help
 
@@ -25,7 +27,12 @@ RETRAINING = ("model", "force", "warm_start", "webhook_env")
 
 SetOption = Annotated[
     list[str] | None,
-    Option("--set", metavar="KEY=VALUE", help="Override any leaf of the recipe, as in training.steps=500."),
+    Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override any leaf of the recipe, as in training.steps=500.",
+        autocompletion=completion.settings,
+    ),
 ]
 TRACKING = "The MLflow store. [default: MLFLOW_TRACKING_URI, else a SQLite file beside the runs]"
 TrackingOption = Annotated[str | None, Option("--tracking-uri", metavar="URI", help=TRACKING)]
@@ -43,6 +50,7 @@ class RequestOptions:
         metavar="NAME|PATH",
         help="A recipe's name (see `recipes`) or YAML file. "
         "[default: cgan-projection where the data has labels, else dcgan]",
+        autocompletion=completion.recipes,
     )
     data: str | None = Option(
         None,
@@ -51,6 +59,7 @@ class RequestOptions:
         metavar="SOURCE",
         help="mnist-5k, digits, torchvision:<Class>, toy:<name>, folder:<path>, parquet:<path> or npz:<path>. "
         "[default: mnist-5k]",
+        autocompletion=completion.sources,
     )
     overrides: SetOption = None
     seed: int = Option(0, metavar="N", help="Decides weights, image order and samples.")
@@ -59,7 +68,10 @@ class RequestOptions:
     name: str | None = Option(None, metavar="NAME", help="How the run is called. [default: from the settings]")
     pipeline: Path | None = Option(None, metavar="FILE", help="Take the settings baked into a compiled pipeline.")
     engine: str = Option(
-        "local", metavar="local|docker", help="What the stages run in: processes, or containers of this machine."
+        "local",
+        metavar="local|docker",
+        help="What the stages run in: processes, or containers of this machine.",
+        autocompletion=completion.one_of("local", "docker"),
     )
     image: str | None = Option(
         None, metavar="IMAGE", help="The container image of all stages. [default: those of `make images`]"

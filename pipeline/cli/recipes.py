@@ -6,37 +6,51 @@ Each command imports what it needs when it is called.
 from __future__ import annotations
 
 import json
+import shutil
+import textwrap
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
+from pipeline.cli import completion
 from pipeline.cli.options import SetOption
 
 if TYPE_CHECKING:
     from gan_models.recipes.settings import Setting
 
 recipes_app = typer.Typer(help="List the recipes, or explain one.", rich_markup_mode=None)
-_WIDTH = 110
+_WIDEST = 110  # longer lines are hard to read
+_PIPED = 10_000  # for grep, a recipe's line is a line
 _HEADING = ("name", "description", "paper", "builds_on")
 
 
 @recipes_app.callback(invoke_without_command=True)
-def list_recipes(context: typer.Context) -> int:
+def recipes(context: typer.Context) -> int:
     """The recipes as a family tree; `recipes show NAME` explains one."""
-    if context.invoked_subcommand is not None:
-        return 0
+    return 0 if context.invoked_subcommand is not None else list_()
+
+
+@recipes_app.command("list")
+def list_() -> int:
+    """The same tree."""
     from gan_models.recipes import load_recipe, recipe_names
 
-    recipes = {name: load_recipe(name) for name in recipe_names()}
-    rows = list(family_tree({name: recipe.builds_on for name, recipe in recipes.items()}))
-    width = max(len(branch) + len(name) for branch, _, name in rows) + 2
+    found = {name: load_recipe(name) for name in recipe_names()}
+    rows = list(family_tree({name: recipe.builds_on for name, recipe in found.items()}))
+    stem = max(len(branch) + len(name) for branch, _, name in rows) + 2
     for branch, below, name in rows:
-        typer.echo(f"{branch + name:<{width}}{recipes[name].description}".rstrip())
-        if recipes[name].paper:
-            typer.echo(f"{below:<{width}}{recipes[name].paper}")
+        about = [line for text in (found[name].description, found[name].paper) for line in _wrapped(text, stem)]
+        for number, line in enumerate(about or [""]):
+            typer.echo(f"{below if number else branch + name:<{stem}}{line}".rstrip())
     return 0
+
+
+def _wrapped(text: str, indent: int = 0, widest: int = _PIPED) -> list[str]:
+    """Lines of a text that fit the terminal behind so many characters; of a pipe, only `widest` is a limit."""
+    columns = min(shutil.get_terminal_size((_PIPED, 24)).columns, widest)
+    return textwrap.wrap(text, max(20, columns - indent), break_long_words=False, break_on_hyphens=False)
 
 
 def family_tree(parents: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
@@ -78,11 +92,13 @@ def _in_circle(name: str, parents: Mapping[str, str]) -> bool:
 
 @recipes_app.command("show")
 def show_recipe(
-    name: Annotated[str, Argument(metavar="NAME", help="A recipe's name or the path of a YAML.")],
+    name: Annotated[
+        str, Argument(metavar="NAME", help="A recipe's name or the path of a YAML.", autocompletion=completion.recipes)
+    ],
     overrides: SetOption = None,
     as_yaml: Annotated[bool, Option("--yaml", help="Print the YAML itself, every default filled in.")] = False,
 ) -> int:
-    """Explain every setting of a recipe: its value, what it means, what it may be."""
+    """Explain every setting of a recipe. Its value, what it means, what it may be."""
     from gan_models.recipes import load_recipe
     from gan_models.recipes.settings import explain
 
@@ -93,32 +109,33 @@ def show_recipe(
         document = recipe.model_dump(mode="json")
         typer.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120), nl=False)
         return 0
-    typer.echo(f"{recipe.name}: {recipe.description}")
+    _echo(f"{recipe.name}: {recipe.description}")
     if recipe.paper:
-        typer.echo(f"paper: {recipe.paper}")
+        _echo(f"paper: {recipe.paper}")
     if recipe.builds_on:
         typer.echo(f"builds on: {recipe.builds_on}")
     typer.echo("Any setting below is changed by --set KEY=VALUE.")
     for setting in explain(recipe):
         if setting.key not in _HEADING:
             typer.echo(_block(setting))
-    typer.echo(f"\n`gan-pipeline recipes show {name} --yaml > mine.yaml` writes it as a file to start your own from.")
+    typer.echo("")
+    _echo(f"`gan-pipeline recipes show {name} --yaml > mine.yaml` writes it as a file to start your own from.")
     return 0
+
+
+def _echo(text: str) -> None:
+    typer.echo("\n".join(_wrapped(text, 0, _WIDEST)))
 
 
 def _block(setting: Setting) -> str:
     """A setting's line and, indented below it, what it means and what it may be."""
-    import textwrap
-
     if setting.is_section:
         level = setting.key.count(".")
-        return f"{'' if level else chr(10)}[{setting.key}] {setting.meaning}"
+        return ("" if level else "\n") + "\n".join(_wrapped(f"[{setting.key}] {setting.meaning}", 0, _WIDEST))
     value = "" if setting.value is None else _value(setting.value)
     default = "" if setting.default in (..., setting.value) else f"; default {_value(setting.default)}"
     text = f"{setting.meaning.rstrip('.')}. Allowed: {setting.allowed}{default}."
-    explanation = textwrap.fill(
-        text, _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False
-    )
+    explanation = "\n".join(f"{'':6}{line}" for line in _wrapped(text, 6, _WIDEST))
     return f"{'  ' if '.' in setting.key else chr(10)}{setting.key} = {value or 'null'}\n{explanation}"
 
 

@@ -74,7 +74,7 @@ def ensure(
     engine: EngineOption = "local",
     store: StoreOption = None,
 ) -> int:
-    """Make a schedule, or make it what is said here; the same command again changes nothing."""
+    """Make a schedule, or make it what is said here. The same command again changes nothing."""
     from pipeline.engines.protocol import ENGINES
     from pipeline.scheduling.schedule import DATE, make_schedule
 
@@ -193,7 +193,7 @@ def list_(engine: EngineOption = "local", store: StoreOption = None, as_json: Js
 def show(
     schedule: ScheduleName, engine: EngineOption = "local", store: StoreOption = None, as_json: JsonOption = False
 ) -> int:
-    """One schedule and its latest runs: what was run, what was skipped, and why."""
+    """One schedule and its latest runs. What was run, what was skipped, and why."""
     from pipeline.request.request import Request
 
     status = _schedules(engine, store).show(schedule)
@@ -218,7 +218,7 @@ def health(
     webhook_env: WebhookOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Whether all schedules do what they say; ends with 1 where one is late, or its last run failed or was skipped."""
+    """Whether all schedules do what they say. Ends with 1 where one is late, or its last run failed or was skipped."""
     from pipeline.scheduling.notices import Teller
     from pipeline.scheduling.store import ScheduleStore
 
@@ -245,7 +245,7 @@ def health(
 
 @schedule_app.command("pause")
 def pause(schedule: ScheduleName, engine: EngineOption = "local", store: StoreOption = None) -> int:
-    """No further runs until `resume`; one that is under way is not touched."""
+    """No further runs until `resume`. One that is under way is not touched."""
     _schedules(engine, store).pause(schedule)
     typer.echo(f"{schedule}: paused")
     return 0
@@ -253,7 +253,7 @@ def pause(schedule: ScheduleName, engine: EngineOption = "local", store: StoreOp
 
 @schedule_app.command("resume")
 def resume(schedule: ScheduleName, engine: EngineOption = "local", store: StoreOption = None) -> int:
-    """Go on from the next time that is due; what was due during the pause is not made up for."""
+    """Go on from the next time that is due. What was due during the pause is not made up for."""
     _schedules(engine, store).resume(schedule)
     typer.echo(f"{schedule}: resumed")
     return 0
@@ -280,7 +280,7 @@ def backfill(
     engine: EngineOption = "local",
     store: StoreOption = None,
 ) -> int:
-    """Run for each time in a range that it was due, or would have been, but not for those that ended well."""
+    """Run for each past time of a range. Of those that it was due at, or would have been; not those that ended well."""
     from pipeline.engines.protocol import ENGINES
     from pipeline.scheduling.store import ScheduleStore
 
@@ -338,7 +338,7 @@ def scheduler(
         str, Option(metavar="[HOST:]PORT", help="Answer Prometheus at /metrics there, such as 9400. [default: nowhere]")
     ] = "",
 ) -> int:
-    """Start the runs of this machine's schedules, until SIGTERM; killed at any moment, it goes on where it was."""
+    """Start the runs of this machine's schedules. SIGTERM ends it; killed at any moment, it goes on where it was."""
     import logging
 
     from pipeline.scheduling.local import LocalScheduler

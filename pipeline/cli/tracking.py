@@ -67,7 +67,7 @@ def sync(
     workdir: Annotated[Path, Argument(metavar="WORKDIR", help="A run's work directory.")],
     tracking_uri: TrackingOption = None,
 ) -> int:
-    """Send to MLflow what could not be sent while its server was away, of every run of a work directory."""
+    """Send to MLflow what it has not got yet. Of every run of a work directory, while the server was away."""
     from components.tracking.relay import Relay, unsent_runs
     from pipeline.commands.run import context_of
     from pipeline.request.plan import tracking_address

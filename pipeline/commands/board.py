@@ -52,6 +52,11 @@ class Row:
     line_at: float = 0.0
 
     @property
+    def amount(self) -> str:
+        """What it is at, and how far: `training 400/4400`."""
+        return f"{self.task} {self.done:.0f}/{self.total:.0f}" if self.total else self.task
+
+    @property
     def seconds_left(self) -> float | None:
         """Of the current task, at its speed so far."""
         if self.done <= 0 or self.total <= 0 or self.now <= self.task_began:
@@ -148,7 +153,7 @@ class ProgressBoard:
             self._console.print(f"{MARKS[row.state][0]} {row.title}: {outcome(row)}", soft_wrap=True)
         elif kind == "progress" and time.monotonic() - row.line_at > LINE_SECONDS:
             row.line_at = time.monotonic()
-            parts = [f"{row.task} {row.done:g}/{row.total:g}", left_text(row), figures_text(row.figures)]
+            parts = [row.amount, left_text(row), figures_text(row.figures)]
             self._console.print(f"  {row.title}: {', '.join(part for part in parts if part)}", soft_wrap=True)
 
     def _table(self) -> Table:
@@ -170,7 +175,7 @@ def _cells(row: Row, bar_width: int, rest: int) -> tuple[RenderableType, ...]:
     bar: RenderableType = ""
     if running and row.total:
         bar = ProgressBar(total=row.total, completed=row.done, width=bar_width)
-    figures = Text(f"{row.task} {figures_text(row.figures)}".strip() if running else "", style="dim")
+    figures = Text(f"{row.amount} {figures_text(row.figures)}".strip() if running else "", style="dim")
     figures.truncate(rest, overflow="ellipsis")
     return Text(mark, style=style), Text(row.title), bar, Text(left_text(row) if running else outcome(row)), figures
 

@@ -22,6 +22,7 @@ from gan_models.recipes.loading import parse_recipe
 from gan_models.recipes.schema import MODEL_NAME
 from pipeline.request.request import Request
 from pipeline.versions import code_version
+from pipeline.workdir import WorkDirectory
 
 RUNS_FOLDER = "runs"
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
@@ -141,14 +142,29 @@ def make_place(plan: Plan, request: Request, environment: Mapping[str, str] = os
     """Fills in what the request left open.
 
     Work directory: the flag, else `runs/<name>`. Name: the flag, else the work directory's own when that was given,
-    else from the plan, so that the same request finds the same run. Tracking: see `tracking_address`.
+    else from the plan, so that the same request finds the same run; also one that was given another place in runs/, as
+    `make demo` does. Tracking: see `tracking_address`.
     """
     name, workdir = request.name, request.workdir
+    if name is None and workdir is None and request.command == "run":
+        workdir = _same_run(plan)
     if name is not None and not name.strip():
         raise RequestError("--name is empty: give the run a name, or leave the option out")
     name = name or (home_path(workdir).resolve().name if workdir else default_name(plan))
     workdir = home_path(workdir or Path(RUNS_FOLDER) / slug(name)).resolve()
     return Place(name, workdir, tracking_address(request.tracking_uri, workdir.parent, environment))
+
+
+def _same_run(plan: Plan) -> Path | None:
+    """The work directory in runs/ that holds this very computation; None where none does, or that of its own name."""
+    runs = Path(RUNS_FOLDER)
+    if (runs / slug(default_name(plan))).exists():
+        return None
+    for place in sorted(runs.glob("*/")):
+        record = WorkDirectory(place).record()
+        if record and (record.digest, record.experiment) == (plan.digest(), EXPERIMENT):
+            return place
+    return None
 
 
 def tracking_address(flag: str | None, runs_folder: Path, environment: Mapping[str, str] = os.environ) -> str:

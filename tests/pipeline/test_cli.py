@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -39,7 +40,7 @@ COMMANDS = [
     *(["models", name] for name in ("list", "show", "promote", "rollback")),
     ["compile"],
     ["recipes"],
-    ["recipes", "show"],
+    *(["recipes", name] for name in ("list", "show")),
     ["data"],
     ["data", "inspect"],
     ["sample"],
@@ -76,6 +77,21 @@ print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
     assert "Usage: gan-pipeline" in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_fits_a_terminal_of_80_columns(ask: Callable, command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = ask(*command, "--help").out.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+    listed = lines[lines.index("Commands:") :] if "Commands:" in lines else []
+    assert [line for line in listed if line.endswith("...")] == []  # a summary that is cut off
+
+
+def test_lists_fit_a_terminal_of_80_columns(ask: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for arguments in (["recipes"], *(["recipes", "show", name] for name in ("cgan-projection", "stackgan"))):
+        assert [line for line in ask(*arguments).out.splitlines() if len(line) > 80] == []
 
 
 def test_without_a_command_there_is_help(ask: Callable) -> None:
@@ -214,6 +230,7 @@ def test_a_tracking_server_that_refuses(ask: Callable, tmp_path: Path, refusing_
 
 def test_recipes_are_listed_and_shown_as_what_run_takes(ask: Callable, tmp_path: Path) -> None:
     assert "dcgan" in ask("recipes").out
+    assert ask("recipes", "list").out == ask("recipes").out
     shown = ask("recipes", "show", "dcgan", "--yaml", "--set", "training.steps=5")
     (tmp_path / "mine.yaml").write_text(shown.out)
     assert ask("recipes", "show", "./mine.yaml", "--yaml").out == shown.out
@@ -230,7 +247,8 @@ def test_inspect_says_what_a_source_holds(ask: Callable, images: Path) -> None:
 
 
 def test_version(ask: Callable) -> None:
-    assert ask("version").out.startswith("gan-pipeline ")
+    assert re.match(r"gan-pipeline [\w.]+\+[0-9a-f]{12}", said := ask("version").out)
+    assert ask("--version").out == said
 
 
 def test_ui_on_a_port_in_use(ask: Callable, tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -78,3 +81,23 @@ def test_a_package_that_adds_something_changes_it_by_its_name_and_version(
     assert len(set(found)) == 4
     assert versions.version_line() == f"{found[-1]} (with our-losses==1.1)"
     versions.code_version.cache_clear()
+
+
+def test_the_commit_is_said_where_it_is_known(project: Path) -> None:
+    assert versions.commit() == ""  # used in place, and no checkout
+    git = ["git", "-C", str(project), "-c", "user.name=me", "-c", "user.email=me@example.org"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+        subprocess.run([*git, *command], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout
+    assert versions.commit() == head[:12]
+    versions.code_version.cache_clear()
+    assert versions.version_line().split(" (")[0] == f"{versions.code_version()}, commit {head[:12]}"
+    versions.code_version.cache_clear()
+
+
+def test_the_commit_of_an_installation_from_a_repository(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    origin = json.dumps({"url": "https://example.org/it", "vcs_info": {"vcs": "git", "commit_id": "0123456789abcdef"}})
+    for written, commit in ((origin, "0123456789ab"), ('{"url": "file:///it", "dir_info": {}}', ""), (None, "")):
+        found = SimpleNamespace(read_text=lambda name, written=written: written)
+        monkeypatch.setattr(versions, "distribution", lambda name, found=found: found)
+        assert versions.commit() == commit

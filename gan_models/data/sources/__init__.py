@@ -13,6 +13,7 @@ A kind is one `SourceKind` (`base.py`); ours are listed in `SOURCES`, packages a
 """
 
 from contextlib import suppress
+from pathlib import Path
 
 from gan_models.data.sources.base import SPLIT_NAMES as SPLIT_NAMES
 from gan_models.data.sources.base import SourceKind, SourceName
@@ -56,16 +57,20 @@ def _guess(text: str) -> str:
     """The nearest right spelling of an unknown source: a forgotten or misspelt kind, a bare name, a bare path."""
     name, _, rest = text.partition(":")
     with suppress(OSError, RequestError):  # too long for a path, or of nobody's home
-        path = home_path(text)
-        for kind in reversed(list(SOURCES)):  # what asks less of a path comes first: any folder is one of image files
-            if text and SOURCES[kind].recognises(path):
-                return f"{kind}:{text}"
+        if text and (kind := kind_at(home_path(text))):
+            return f"{kind}:{text}"
     if rest:
         near = nearest(name, [kind for kind in SOURCES if SOURCES[kind].rest])
         return f"{near}:{rest}" if near else ""
     bare = {kind: kind for kind in SOURCES if not SOURCES[kind].rest}
     bare |= {each: f"{kind}:{each}" for kind in SOURCES for each in SOURCES[kind].names}
     return bare.get(nearest(text, bare), "")
+
+
+def kind_at(path: Path) -> str:
+    """The kind of source that lies at a path, by what it looks like: `folder`, `parquet`, `npz`; "" where none does."""
+    kinds = reversed(list(SOURCES))  # what asks less of a path comes first: any folder is one of image files
+    return next((kind for kind in kinds if SOURCES[kind].recognises(path)), "")
 
 
 def toys_with(what: str) -> list[str]:

@@ -17,6 +17,7 @@ from gan_models.errors import RequestError
 from gan_models.games.adversarial.spec import Adversarial
 from pipeline.request.plan import Plan, default_name, make_place, make_plan, read_parameters, slug, tracking_address
 from pipeline.request.request import Request
+from pipeline.workdir import RunRecord, WorkDirectory
 
 
 def planned(recipe: str | None = None, data: str | None = None, **more: Any) -> Plan:
@@ -108,6 +109,7 @@ def test_planning_imports_nothing_that_takes_seconds() -> None:
 import sys
 from pipeline.request.plan import make_plan
 from pipeline.request.request import Request
+from pipeline.workdir import RunRecord, WorkDirectory
 for recipe in ("dcgan", "sngan", "cyclegan", "stackgan"):
     make_plan(Request(command="retrain", recipe=recipe))
 print([name for name in ("torch", "kfp", "mlflow") if name in sys.modules])
@@ -178,6 +180,24 @@ def test_a_run_lies_in_runs_under_its_name_and_is_tracked_beside_it(place: Calla
     assert default.tracking_uri == f"sqlite:///{tmp_path}/runs/mlflow.db"
     assert place(name="My run!").workdir == tmp_path / "runs" / "my-run"
     assert place(workdir=Path("here/it")).name == "it"
+
+
+def test_the_same_request_finds_its_run_in_another_place(place: Callable, tmp_path: Path) -> None:
+    """As after `make demo`, which names a work directory of its own."""
+    plan, default = planned("dcgan"), place()
+    other = planned("dcgan", overrides=("training.steps=7",))
+    for name, its in {"demo": plan, "other": other}.items():
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        about = {"recipe": "dcgan", "source": "mnist-5k", "seed": 0, "experiment": "gan-pipeline", "code_version": ""}
+        record = RunRecord(name=name, digest=its.digest(), **about)
+        WorkDirectory(tmp_path / "runs" / name).write_record(record)
+    assert (place().name, place().workdir) == ("demo", tmp_path / "runs" / "demo")
+    assert make_place(other, Request(), {}).workdir == tmp_path / "runs" / "other"
+    assert place(name="mine").workdir == tmp_path / "runs" / "mine"
+    assert place(command="retrain").workdir == default.workdir
+    assert make_place(planned("vanilla"), Request(), {}).workdir.name.startswith("vanilla-")
+    default.workdir.mkdir()
+    assert place().workdir == default.workdir
 
 
 def test_tracking_flag_before_environment_before_default(place: Callable) -> None:
