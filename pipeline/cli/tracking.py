@@ -41,7 +41,7 @@ def ui(
     from pipeline.request.plan import RUNS_FOLDER, tracking_address
 
     if workdir is not None:
-        tracking_uri = tracking_uri or _record(workdir).tracking_uri or None
+        tracking_uri = tracking_uri or record_of(workdir).tracking_uri or None
     uri = tracking_address(tracking_uri, workdir.resolve().parent if workdir else Path(RUNS_FOLDER))
     if uri.startswith(("http://", "https://")):
         _check_answer(uri)
@@ -49,7 +49,7 @@ def ui(
         return 0
     tracker_of(uri).check_exists(uri)
     check_tracking(uri)
-    _check_port(port)
+    check_port(port)
     command, variables = tracker_of(uri).ui_server(uri, HOST, port)
     typer.echo(f"starting the MLflow UI on {redact(uri)} ...", err=True)
     return _serve(command, variables, f"http://{HOST}:{port}")
@@ -66,7 +66,7 @@ def sync(
     from pipeline.request.plan import tracking_address
     from pipeline.workdir import WorkDirectory
 
-    record = _record(workdir)
+    record = record_of(workdir)
     uri = tracking_address(tracking_uri or record.tracking_uri or None, workdir.resolve().parent)
     _check_answer(uri)
     context = context_of(record, WorkDirectory(workdir.resolve()), uri)
@@ -86,7 +86,8 @@ def sync(
     return 0
 
 
-def _check_port(port: int) -> None:
+def check_port(port: int) -> None:
+    """RequestError where a server cannot listen on the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -160,7 +161,8 @@ def _check_answer(uri: str) -> None:
         raise RunError(f"{no_answer(uri)}: try again when it is back")
 
 
-def _record(workdir: Path) -> RunRecord:
+def record_of(workdir: Path) -> RunRecord:
+    """The run of a work directory; RequestError where it is none."""
     from pipeline.workdir import WorkDirectory
 
     record = WorkDirectory(workdir.resolve()).record()

@@ -41,6 +41,7 @@ COMMANDS = [
     ["data"],
     ["data", "inspect"],
     ["sample"],
+    ["explore"],
     ["ui"],
     ["sync"],
     ["version"],
@@ -50,7 +51,19 @@ COMMANDS = [
     ["cluster"],
     ["cluster", "check"],
 ]
-HEAVY = ("torch", "kfp", "kubernetes", "mlflow", "pyarrow", "numpy", "pandas", "sklearn", "matplotlib", "cronsim")
+HEAVY = (
+    "torch",
+    "kfp",
+    "kubernetes",
+    "mlflow",
+    "pyarrow",
+    "numpy",
+    "pandas",
+    "sklearn",
+    "matplotlib",
+    "cronsim",
+    "gradio",
+)
 
 
 def test_all_commands_are_covered_here() -> None:
