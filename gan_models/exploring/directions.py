@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gan_models.families.interfaces import Generator, Inputs
 
 COUNT = 8
-_LEAST_LATENTS = 1024
+_LEAST_LATENTS = 512
 _BATCH = 256
 _ROUNDING = 1e-9  # components with less than this share of the largest variance are rounding errors
 

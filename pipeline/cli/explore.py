@@ -52,7 +52,10 @@ def explore(
 
     check_port(port)
     with tempfile.TemporaryDirectory(prefix="gan-pipeline-explore-") as scratch:
-        _serve(asked, port, tracking_uri, workdir, Path(scratch))
+        try:
+            _serve(asked, port, tracking_uri, workdir, Path(scratch))
+        except KeyboardInterrupt:  # which typer would make 130 of
+            raise typer.Abort from None
     return 0
 
 

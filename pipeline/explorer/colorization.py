@@ -39,7 +39,7 @@ class ColorizationPage:
         size = generator.info.image_shape[1]
         scale = enlargement(size, LARGE)
         side = scale * size
-        dot = scale * getattr(generator.module, "hint_size", 3)
+        dot = scale * getattr(generator.module, "hint_size", 3) // 2  # the radius of a hint as those it learnt from
         gr.Markdown("Paint colours on the grey picture, a dot is enough: what is around takes them up.")
         with gr.Row():
             self.canvas = gr.ImageEditor(
@@ -64,7 +64,9 @@ class ColorizationPage:
         self.neighbours = Neighbours(training)
         inputs = [self.pictures.chosen, self.canvas, *self.neighbours.inputs]
         outputs = [self.after, *self.neighbours.outputs]
-        self.pictures.chosen.change(self._begin, self.pictures.chosen, self.canvas, show_progress="hidden")
+        begin = [self.pictures.chosen, *self.neighbours.inputs]
+        fresh = [self.canvas, *outputs]
+        self.pictures.chosen.change(self._begin, begin, fresh, show_progress="hidden")
         triggers = [component.input for component in self.neighbours.inputs]
         gr.on(
             [self.canvas.change, *triggers],
@@ -74,23 +76,26 @@ class ColorizationPage:
             show_progress="hidden",
             trigger_mode="always_last",
         )
-        self.load = (self._begin, [self.pictures.chosen], [self.canvas])
+        self.load = (self._begin, begin, fresh)
 
     @answering
-    def _begin(self, chosen: Any) -> Any:
-        """A fresh canvas."""
+    def _begin(self, chosen: Any, *how: str) -> dict[Any, Any]:
+        """A fresh canvas, and what is made of it without hints."""
         if chosen is None:
-            return None
+            return {}
         picture = np.array(enlarged(_grey(torch.from_numpy(chosen))).convert("RGBA"))
-        return {"background": picture, "layers": [], "composite": None}
+        return {
+            self.canvas: {"background": picture, "layers": [], "composite": None},
+            **self._coloured(chosen, [], how),
+        }
 
     @answering
     def _draw(self, chosen: Any, canvas: Any, *how: str) -> dict[Any, Any]:
-        if chosen is None:
-            return {}
+        return {} if chosen is None else self._coloured(chosen, (canvas or {}).get("layers") or [], how)
+
+    def _coloured(self, chosen: Any, layers: list[Any], how: tuple[str, ...]) -> dict[Any, Any]:
         grey = grey_of(to_float(as_batch(chosen)))
         hints = torch.zeros(1, 4, *grey.shape[2:])
-        layers = (canvas or {}).get("layers") or []
         if layers and layers[0] is not None:
             hints = painted_hints(torch.from_numpy(np.array(layers[0])), grey)
         made = self.generator.synthesize({"images": grey, "hints": hints}).images[0]
