@@ -33,11 +33,11 @@ Rows = Literal["seeds", "classes", "truncation"]
 
 
 class Grid(NamedTuple):
-    """Images uint8 [N, H, W, C], `columns` to a row; what is to be seen in each row, where rows mean something."""
+    """Images uint8 [N, H, W, C], `columns` to a row; what each row is: a class, a threshold, or its first seed."""
 
     images: Tensor
     columns: int
-    rows: tuple[str, ...] = ()
+    rows: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +122,8 @@ class LatentSpace:
             conditions += [asked] * columns
         labels = {
             "classes": [str(asked) for asked, _ in kinds],
-            "truncation": ["no truncation" if threshold is None else f"{threshold:g}" for _, threshold in kinds],
-            "seeds": [f"{seed + row * columns} to {seed + (row + 1) * columns - 1}" for row in range(len(kinds))],
+            "truncation": ["none" if threshold is None else f"{threshold:g}" for _, threshold in kinds],
+            "seeds": [f"{seed + row * columns}" for row in range(len(kinds))],
         }[rows]
         return Grid(self.images(torch.cat(latents), conditions), columns, tuple(labels))
 

@@ -53,7 +53,7 @@ class ColorizationPage:
                 eraser=gr.Eraser(default_size=dot),
                 canvas_size=(side, side),
                 fixed_canvas=True,
-                height=side + 100,
+                height=side + 60,
                 buttons=[],
                 elem_id="canvas",
             )

@@ -14,11 +14,12 @@ import gradio as gr
 from gan_models.exploring.latent_space import MOST_IMAGES, THRESHOLDS, LatentSpace, combined, save_animation, walk
 from gan_models.exploring.training_set import TrainingSet
 from pipeline.explorer.neighbours import Neighbours
-from pipeline.explorer.showing import LARGE, SMALL, answering, enlarged, enlargement, tiled, whole
+from pipeline.explorer.showing import SMALL, answering, enlarged, enlargement, tiled, whole
 from pipeline.request.request import MAX_SEED
 
 _REACH = 4.0  # standard deviations that a slider goes
 _GALLERY = 24
+_STRIP = 8  # pictures in a row
 _NO_TRUNCATION = "none"
 
 Values = dict[Any, Any]
@@ -57,27 +58,20 @@ class Sliders(View):
         super().__init__(space)
         directions = space.directions
         with gr.Row():
-            with gr.Column(scale=2, min_width=300):
-                self.picture = _picture("Picture", "picture", height=LARGE)
-                self.neighbours = Neighbours(training)
+            with gr.Column(scale=2, min_width=300, elem_id="picture-column"):
+                self.picture = _picture("Picture of the seed, moved", "picture")
             with gr.Column(scale=3, min_width=300):
-                self.sliders = [
-                    gr.Slider(
-                        -_REACH,
-                        _REACH,
-                        value=0,
-                        step=0.1,
-                        label=f"{number} · {share:.0%}",
-                        elem_id=f"direction-{number}",
-                        buttons=[],
-                    )
-                    for number, share in enumerate(directions.shares.tolist(), 1)
-                ]
+                self.sliders = []
+                with gr.Row():
+                    for number, share in enumerate(directions.shares.tolist(), 1):
+                        name = f"Direction {number} ({share:.0%})"
+                        self.sliders.append(_direction(name, f"direction-{number}"))
                 self.reset = gr.Button("All to 0", size="sm", elem_id="reset")
                 gr.Markdown(
-                    "Main directions of latent space, in standard deviations; per cent: their part in what "
-                    f"`{directions.layer}`, the first layer, makes of all latents."
+                    "The main directions of latent space, in standard deviations. Per cent: their part in the variance "
+                    f"of `{directions.layer}`, the first layer that hears latents."
                 )
+        self.neighbours = Neighbours(training)
         self.inputs = [*self.sliders, *self.neighbours.inputs]
         self.outputs = [self.picture, *self.neighbours.outputs]
 
@@ -94,19 +88,17 @@ class Tiles(View):
         rows = ["seeds", *(["classes"] if space.classes else []), "truncation"]
         with gr.Row():
             self.rows = gr.Radio(rows, value=rows[0] if len(rows) < 3 else "classes", label="Rows", elem_id="rows")
-            self.columns = gr.Slider(1, 16, value=8, step=1, label="Columns: seeds from the one above on", buttons=[])
+            self.columns = gr.Slider(1, 16, value=8, step=1, label="Columns", buttons=[])
             self.number = gr.Slider(1, 20, value=4, step=1, label="Rows of seeds", buttons=[])
-        self.grid = _picture("Grid", "grid")
-        self.legend = gr.Markdown()
-        self.inputs, self.outputs = [self.rows, self.columns, self.number], [self.grid, self.legend, self.number]
+        self.grid = _picture("A column for each seed; rows of seeds go on from the number in front", "grid")
+        self.inputs, self.outputs = [self.rows, self.columns, self.number], [self.grid, self.number]
 
     def draw(self, place: Place, *values: Any) -> Values:
         rows, columns, number = values
         columns, number = whole(columns, "columns", 1, MOST_IMAGES), whole(number, "rows", 1, MOST_IMAGES)
         grid = self.space.grid(place.seed, columns, rows, number, place.condition, place.truncation)
         return {
-            self.grid: tiled(grid.images, grid.columns),
-            self.legend: f"Rows, from the top: {', '.join(grid.rows)}.",
+            self.grid: tiled(grid.images, grid.columns, grid.rows),
             self.number: gr.update(visible=rows == "seeds"),
         }
 
@@ -118,8 +110,8 @@ class Walk(View):
         with gr.Row():
             self.end = gr.Number(1, label="To seed", precision=0, minimum=0, maximum=MAX_SEED, elem_id="to-seed")
             self.steps = gr.Slider(2, 32, value=12, step=1, label="Steps", buttons=[], elem_id="steps")
-        self.strip = _picture("From the seed above to this one", "strip")
-        self.film = _picture("The same, moving", "film", height=240, format_="gif")
+        self.strip = _picture("From the seed above to the other one", "strip")
+        self.film = _picture("The same, moving", "film", format_="gif")
         self.inputs, self.outputs = [self.end, self.steps], [self.strip, self.film]
 
     def draw(self, place: Place, *values: Any) -> Values:
@@ -129,7 +121,7 @@ class Walk(View):
         with tempfile.NamedTemporaryFile(suffix=".gif", dir=self.scratch, delete=False) as file:
             film = Path(file.name)
         save_animation(images, film, scale=enlargement(images.shape[2], 224))
-        return {self.strip: tiled(images, min(steps, 12)), self.film: str(film)}
+        return {self.strip: tiled(images, min(steps, _STRIP)), self.film: str(film)}
 
 
 class Sums(View):
@@ -137,15 +129,14 @@ class Sums(View):
         super().__init__(space)
         self.picked = gr.State([])
         self.places = gr.State([])
-        gr.Markdown("Click on three pictures, A, B and C. Seed, class and truncation may change in between.")
         with gr.Row():
             self.terms = [
-                _picture(label, f"term-{number}", height=160, min_width=110)
+                _picture(label, f"term-{number}", min_width=110)
                 for number, label in enumerate(("A", "- B", "+ C", "A - B + C"))
             ]
         self.again = gr.Button("Start over", size="sm", elem_id="start-over")
         self.gallery = gr.Gallery(
-            label="Seeds from the one above on",
+            label="Seeds from the one above on; click on three",
             columns=8,
             allow_preview=False,
             interactive=False,
@@ -163,7 +154,7 @@ class Sums(View):
     def draw(self, place: Place, *values: Any) -> Values:
         seeds = range(place.seed, place.seed + _GALLERY)
         images = self.images(self.space.latents(seeds, place.truncation), place.condition)
-        shown = [(enlarged(image, SMALL), str(seed)) for seed, image in zip(seeds, images, strict=True)]
+        shown = [(enlarged(image, 2 * SMALL), str(seed)) for seed, image in zip(seeds, images, strict=True)]
         return {self.gallery: shown, self.places: [place._replace(seed=seed) for seed in seeds]}
 
     def _pick(self, event: gr.SelectData, places: list[Place], picked: list[Place]) -> list[Any]:
@@ -191,9 +182,9 @@ class LatentPage:
 
     def __init__(self, space: LatentSpace, training: TrainingSet | None, scratch: Path) -> None:
         self.space = space
-        with gr.Row(equal_height=True):
+        with gr.Row():
             self.seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, elem_id="seed")
-            another = gr.Button("Another seed", size="sm", min_width=100, elem_id="another-seed")
+            another = gr.Button("Another seed", size="sm", elem_id="another-seed")
             self.condition = self._condition()
             thresholds = [_NO_TRUNCATION, *(f"{each:g}" for each in reversed(THRESHOLDS) if each is not None)]
             self.truncation = gr.Dropdown(
@@ -287,13 +278,14 @@ class LatentPage:
         raise LookupError(shown)
 
 
-def _picture(
-    label: str, elem_id: str, *, height: int | None = None, min_width: int = 160, format_: str = "png"
-) -> gr.Image:
+def _direction(label: str, elem_id: str) -> gr.Slider:
+    return gr.Slider(-_REACH, _REACH, value=0, step=0.1, label=label, elem_id=elem_id, buttons=[], min_width=260)
+
+
+def _picture(label: str, elem_id: str, *, min_width: int = 160, format_: str = "png") -> gr.Image:
     return gr.Image(
         label=label,
         interactive=False,
-        height=height,
         min_width=min_width,
         buttons=["download"],
         format=format_,

@@ -25,7 +25,12 @@ class Neighbours:
             choices = [_NONE, _PIXELS, _FEATURES]
             self.how = gr.Radio(choices, value=_NONE, label="Nearest training images", elem_id="nearest")
             self.strip = gr.Image(
-                visible=False, interactive=False, buttons=[], show_label=False, format="png", elem_id="nearest-strip"
+                label="The nearest first",
+                visible=False,
+                interactive=False,
+                buttons=[],
+                format="png",
+                elem_id="nearest-strip",
             )
             self.inputs, self.outputs = [self.how], [self.strip]
 

@@ -32,7 +32,7 @@ class Pictures:
         self.upload.upload(self._read, self.upload, self.chosen, show_progress="hidden")
         if self.images is not None:
             self.gallery = gr.Gallery(
-                [enlarged(show(image), SMALL) for image in self.images],
+                [enlarged(show(image), 2 * SMALL) for image in self.images],
                 label="Or one that came with the generator",
                 columns=8,
                 allow_preview=False,

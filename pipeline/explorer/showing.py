@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
 import gradio as gr
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from components.stage.failures import failure_of
@@ -19,6 +19,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LARGE, SMALL = 384, 64  # pixels that an image has at least, alone and among others
+_FONT_SIZE = 22
 
 
 def answering(draw: Callable[P, T]) -> Callable[P, T]:
@@ -43,10 +44,20 @@ def enlarged(image: Tensor, least: int = LARGE) -> Image.Image:
     return _scaled(as_image(image.numpy()), enlargement(image.shape[1], least))
 
 
-def tiled(images: Tensor, columns: int) -> Image.Image:
-    """Uint8 [N, H, W, C], `columns` to a row, each enlarged as `enlarged` does it."""
+def tiled(images: Tensor, columns: int, rows: Sequence[str] = ()) -> Image.Image:
+    """Uint8 [N, H, W, C], `columns` to a row, each enlarged as `enlarged` does it; `rows` are written in front."""
     scale = enlargement(images.shape[2], SMALL)
-    return _scaled(as_image(image_grid(images, columns, gap=1)), scale)
+    grid = _scaled(as_image(image_grid(images, columns, gap=1)), scale)
+    if not rows:
+        return grid
+    font = ImageFont.load_default(_FONT_SIZE)
+    margin = int(max(map(font.getlength, rows))) + _FONT_SIZE
+    whole = Image.new("RGB", (margin + grid.width, grid.height), "white")
+    whole.paste(grid, (margin, 0))
+    for number, name in enumerate(rows):
+        middle = scale * (number * (images.shape[1] + 1) + images.shape[1] / 2)
+        ImageDraw.Draw(whole).text((margin - _FONT_SIZE / 2, middle), name, "#444444", font, anchor="rm")
+    return whole
 
 
 def enlargement(width: int, least: int) -> int:
