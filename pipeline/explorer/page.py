@@ -27,13 +27,15 @@ _FORGOTTEN_AFTER = 600  # seconds that pictures of the page are kept in files
 # A browser asks nobody else, whatever is in the page.
 _POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 _CSS = """
-.gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
+.gradio-container { width: 100%; max-width: 1180px !important; margin: 0 auto !important; }
 footer { display: none !important; }
 /* A label stands above its picture, not on it. */
 .block > label[data-testid="block-label"].float { position: static; border: 0; padding-left: 0; background: none; }
 .block > label[data-testid="block-label"] span { display: none; }
 .block:has(> label[data-testid="block-label"].float) { border: 0 !important; }
-label[data-testid="block-label"].float ~ .image-container > .icon-button-wrapper { top: -28px; right: 0; border: 0; }
+.block:not(#canvas) > label[data-testid="block-label"].float ~ .image-container > .icon-button-wrapper {
+  top: -28px; right: 0; border: 0;
+}
 .grid-container { grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)) !important; padding-top: 0 !important; }
 .grid-wrap { max-height: none !important; padding: 4px 0 !important; }
 #another-seed, #reset, #start-over, #upload { flex: 0 0 auto; width: fit-content; align-self: end; }
