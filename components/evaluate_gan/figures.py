@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -13,15 +12,12 @@ from torch import Tensor
 from components.evaluate_gan.findings import Classes, Findings, TruncationPoint
 from gan_models.metrics.judge import Judge, Material
 from gan_models.metrics.neighbours import nearest
+from gan_models.metrics.training_images import training_neighbours
 from gan_models.sampling.grids import enlargement, image_grid, save_png, side_by_side
 
 _ROWS, _COLUMNS = 10, 10
 _PAIRS, _PAIRS_ACROSS = 30, 12  # images across
 _FIRST, _CLOSEST = 8, 8  # generated images whose neighbours are shown
-_NEIGHBOURS = 4
-_CANDIDATES = 16  # of each, by pixels, where not every training image has features
-_THUMBNAIL = 16  # pixels
-_THUMBNAILS_AT_A_TIME = 8192
 _BLUE = "#33638d"
 
 
@@ -73,42 +69,6 @@ def write_nearest(path: Path, material: Material, judge: Judge) -> None:
     )
     grid = torch.cat([material.samples.images[chosen][None], below.transpose(0, 1)]).flatten(0, 1)
     save_png(image_grid(grid, len(chosen)), path, scale=enlargement(grid))
-
-
-def training_neighbours(images: Tensor, features: Tensor, gallery: Tensor, judge: Judge) -> Tensor:
-    """The training images [Q, 4, H, W, C] that are nearest, in features [Q, D], to Q generated images.
-
-    Every training image is searched: where only the first have features, `gallery` [M, D], those of the others that are
-    near in pixels get features now.
-    """
-    training = judge.real_images("train", judge.table.metadata.count("train"))
-    pool = training[: len(gallery)]
-    if len(pool) < len(training):
-        near = _near_in_pixels(images, training[len(pool) :]) + len(pool)
-        pool = torch.cat([pool, training[near]])
-        gallery = torch.cat([gallery, judge.extractor.features_and_logits(training[near]).features])
-    found = nearest(features, gallery, k=min(_NEIGHBOURS, len(pool)))
-    return pool[found.indices]
-
-
-def _near_in_pixels(images: Tensor, training: Tensor) -> Tensor:
-    """Rows, int64, of the training images that are nearest to any of `images` when all are thumbnails."""
-    queries = _thumbnails(images)
-    distances, rows = [], []
-    for start in range(0, len(training), _THUMBNAILS_AT_A_TIME):
-        part = _thumbnails(training[start : start + _THUMBNAILS_AT_A_TIME])
-        found = nearest(queries, part, k=min(_CANDIDATES, len(part)))
-        distances.append(found.distances)
-        rows.append(found.indices + start)
-    best = torch.cat(distances, dim=1).argsort(dim=1)[:, :_CANDIDATES]
-    found_rows: Tensor = torch.unique(torch.cat(rows, dim=1).gather(1, best))
-    return found_rows
-
-
-def _thumbnails(images: Tensor) -> Tensor:
-    pixels = images.permute(0, 3, 1, 2).float()
-    side = min(_THUMBNAIL, pixels.shape[2])
-    return F.adaptive_avg_pool2d(pixels, side).flatten(1)
 
 
 def write_classes(path: Path, classes: Classes) -> None:

@@ -127,6 +127,24 @@ class Champions(ABC):
             raise unknown_name(f"version of {model}", version, [each.version for each in found])
         return found
 
+    def named(self, asked: str) -> Version:
+        """The version that `name`, `name@alias` or `name/version` means; of a name alone the champion, else the newest.
+
+        RequestError where there is no such model, alias or version.
+        """
+        asked = asked.removeprefix("models:/")
+        model, at, alias = asked.rpartition("@")
+        if at and model:
+            versions = self.require(model)
+            if (found := with_alias(versions, alias)) is None:
+                raise unknown_name(f"alias of {model}", alias, {name for each in versions for name in each.aliases})
+            return found
+        model, _, number = asked.partition("/")
+        versions = self.require(model, number or None)
+        if number:
+            return next(version for version in versions if version.version == number)
+        return with_alias(versions) or versions[0]
+
     def promote(self, model: str, version: str | None = None, uncompared: bool = False) -> str:
         """Makes a version the champion, by hand, whatever its figures; default: the newest. Returns a sentence on it.
 

@@ -10,6 +10,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 # ITU-R BT.601: how bright red, green and blue look.
 _LUMINANCE = (0.299, 0.587, 0.114)
@@ -65,6 +66,26 @@ def mean_inside(images: Tensor, squares: Tensor) -> Tensor:
     """Mean colours [B, 3, 1, 1] of `images` in squares, bool [B, 1, H, W]; 0 in one that is empty."""
     inside = squares.to(images.dtype)
     return (images * inside).sum((2, 3), keepdim=True) / inside.sum((2, 3), keepdim=True).clamp(min=1)
+
+
+def painted_hints(paint: Tensor, grey: Tensor) -> Tensor:
+    """Hints [1, 4, H, W] from what a user painted over an enlarged grey image: each pixel covered by at least a half.
+
+    The colour told is the mean of the paint there at the luminance of the image there: so a hint could be true, as all
+    are that a generator was trained on, and paint of any brightness says which colour is meant.
+
+    Args:
+        paint: uint8 [H', W', 4], RGB and opacity, H' and W' whatever the page's canvas has.
+        grey: float [1, 1, H, W] in [-1, 1], the image that is to be coloured.
+    """
+    layer = paint.permute(2, 0, 1)[None].double() / 255
+    opacity = layer[:, 3:]
+    size = (grey.shape[2], grey.shape[3])
+    covered = adaptive_avg_pool2d(opacity, size)
+    colours = adaptive_avg_pool2d(layer[:, :3] * opacity, size) / covered.clamp(min=1e-6)
+    told = with_luminance(colours * 2 - 1, grey.double())
+    mask = (covered >= 0.5).double()
+    return torch.cat([mask, told * mask], dim=1).float()
 
 
 def all_told(images: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ def ui(
 
     run_id = ""
     if workdir is not None:
-        record = _record(workdir)
+        record = record_of(workdir)
         tracking_uri, run_id = tracking_uri or record.tracking_uri or None, record.run_id
     uri = tracking_address(tracking_uri, workdir.resolve().parent if workdir else Path(RUNS_FOLDER))
     if uri.startswith(("http://", "https://")):
@@ -55,7 +55,7 @@ def ui(
     tracker = tracker_of(uri)
     tracker.check_exists(uri)
     check_tracking(uri)
-    _check_port(port)
+    check_port(port)
     command, variables = tracker.ui_server(uri, HOST, port)
     typer.echo(f"starting the MLflow UI on {redact(uri)} ...", err=True)
     opens = browser and sys.stdout.isatty()
@@ -73,7 +73,7 @@ def sync(
     from pipeline.request.plan import tracking_address
     from pipeline.workdir import WorkDirectory
 
-    record = _record(workdir)
+    record = record_of(workdir)
     uri = tracking_address(tracking_uri or record.tracking_uri or None, workdir.resolve().parent)
     _check_answer(uri)
     context = context_of(record, WorkDirectory(workdir.resolve()), uri)
@@ -93,7 +93,8 @@ def sync(
     return 0
 
 
-def _check_port(port: int) -> None:
+def check_port(port: int) -> None:
+    """RequestError where a server cannot listen on the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -169,7 +170,8 @@ def _check_answer(uri: str) -> None:
         raise RunError(f"{no_answer(uri)}: try again when it is back")
 
 
-def _record(workdir: Path) -> RunRecord:
+def record_of(workdir: Path) -> RunRecord:
+    """The run of a work directory; RequestError where it is none."""
     from pipeline.workdir import WorkDirectory
 
     record = WorkDirectory(workdir.resolve()).record()

@@ -45,6 +45,7 @@ COMMANDS = [
     ["data", "inspect"],
     ["sample"],
     ["export"],
+    ["explore"],
     ["ui"],
     ["sync"],
     ["version"],
@@ -54,7 +55,19 @@ COMMANDS = [
     ["cluster"],
     ["cluster", "check"],
 ]
-HEAVY = ("torch", "kfp", "kubernetes", "mlflow", "pyarrow", "numpy", "pandas", "sklearn", "matplotlib", "cronsim")
+HEAVY = (
+    "torch",
+    "kfp",
+    "kubernetes",
+    "mlflow",
+    "pyarrow",
+    "numpy",
+    "pandas",
+    "sklearn",
+    "matplotlib",
+    "cronsim",
+    "gradio",
+)
 
 
 def test_all_commands_are_covered_here() -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from components.evaluate_gan.figures import training_neighbours
 from gan_models.data.table import ImageTable
 from gan_models.metrics.choice import Choice
 from gan_models.metrics.extraction import FeatureExtractor
 from gan_models.metrics.judge import Judge
+from gan_models.metrics.training_images import training_neighbours
 
 
 class Pixels(FeatureExtractor):

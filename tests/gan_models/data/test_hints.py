@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from gan_models.data.hints import all_told, geometric_counts, grey_of, place_hints, simulate_hints
+from gan_models.data.hints import (
+    all_told,
+    geometric_counts,
+    grey_of,
+    painted_hints,
+    place_hints,
+    simulate_hints,
+    with_luminance,
+)
 
 
 def squares(batch: int, largest: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -66,3 +74,27 @@ def test_later_hints_cover_earlier_ones_and_telling_all_tells_the_image() -> Non
 def test_grey_is_the_luminance_of_bt_601() -> None:
     colours = torch.tensor([[1.0, -1.0, -1.0], [0.0, 1.0, 0.0]])[:, :, None, None]
     torch.testing.assert_close(grey_of(colours).flatten(), torch.tensor([0.299 - 0.587 - 0.114, 0.587]))
+
+
+def test_a_dot_of_paint_is_a_hint_where_it_covers_half_a_pixel() -> None:
+    """A canvas of eight by eight for an image of four by four: two by two of the canvas are a pixel."""
+    grey = torch.full((1, 1, 4, 4), 0.2)
+    paint = torch.zeros(8, 8, 4, dtype=torch.uint8)
+    red = torch.tensor([255, 0, 0, 255], dtype=torch.uint8)
+    paint[2:4, 4:6] = red  # all of pixel (1, 2)
+    paint[0, 0:2] = red  # half of pixel (0, 0)
+    paint[6, 6] = red  # a quarter of pixel (3, 3)
+    hints = painted_hints(paint, grey)
+    assert hints.shape == (1, 4, 4, 4)
+    assert hints[0, 0].nonzero().tolist() == [[0, 0], [1, 2]]
+    for row, column in ((0, 0), (1, 2)):
+        colour = hints[:, 1:, row : row + 1, column : column + 1]
+        expected = with_luminance(torch.tensor([1.0, -1.0, -1.0]).reshape(1, 3, 1, 1), torch.full((1, 1, 1, 1), 0.2))
+        torch.testing.assert_close(colour, expected)
+        assert colour.flatten().argmax() == 0
+    assert (hints[0, 1:][:, hints[0, 0] == 0] == 0).all()
+
+
+def test_no_paint_is_no_hint() -> None:
+    transparent_red = torch.tensor([255, 0, 0, 0], dtype=torch.uint8).expand(8, 8, 4)
+    assert (painted_hints(transparent_red, torch.zeros(1, 1, 4, 4)) == 0).all()
