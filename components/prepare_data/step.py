@@ -5,14 +5,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
+from components.artifacts import DataSummary
 from components.markdown import plain
 from components.stage.request import StageRequest
 from components.stage.stage import Interrupted, Stage
-from gan_models.atomic import new_file, new_folder, write_json
+from gan_models.atomic import new_file, new_folder
 from gan_models.data.decoding import Target
 from gan_models.data.preparing.inspection import channels_of, doubtful, look_at, understood, white_of
 from gan_models.data.preparing.splits import DUPLICATES_FILE
@@ -23,7 +23,6 @@ from gan_models.data.table_file import SPLITS
 from gan_models.errors import RequestError, RunError
 from gan_models.recipes.schema import Data
 
-SUMMARY_FILE = "summary.json"
 PREVIEW_FILE = "preview.png"
 REFUSED_WRITES = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 FULL_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -72,7 +71,7 @@ def run(request: Request, stage: Stage) -> Result:
         _check_bad_share(built, options, folder, output, stage)
         _check_splits(built, source, options)
         built.preview.draw().save(folder / PREVIEW_FILE)
-        write_json(folder / SUMMARY_FILE, _summary(built))
+        _summary(built).write(folder)
     _quarantine_of_failure(output).unlink(missing_ok=True)
     result = _result(built, time.monotonic() - started)
     _tell(stage, request, built, result)
@@ -145,27 +144,26 @@ def _check_splits(built: Import, source: Source, options: Data) -> None:
         )
 
 
-def _summary(built: Import) -> dict[str, Any]:
-    """Content of summary.json: everything about the data set that is not a pixel."""
+def _summary(built: Import) -> DataSummary:
     metadata = built.metadata
     same = ("source", "fingerprint", "images", "height", "width", "channels", "splits", "counts", "options")
-    return {
+    return DataSummary(
         **{name: getattr(metadata, name) for name in same},
-        "classes": list(metadata.class_names),
-        "domains": list(metadata.domain_names),
-        "words": len(metadata.words),
-        "bad": built.bad,
-        "ignored": len(built.source.ignored),
-        "notes": [*built.source.notes],
-        "doubts": [*built.source.doubts],
-        "colour_made_grey": built.coloured,
-        "duplicates": {
+        classes=list(metadata.class_names),
+        domains=list(metadata.domain_names),
+        words=len(metadata.words),
+        bad=built.bad,
+        ignored=len(built.source.ignored),
+        notes=[*built.source.notes],
+        doubts=[*built.source.doubts],
+        colour_made_grey=built.coloured,
+        duplicates={
             "within_splits": built.duplicates - built.leaks,
             "across_splits_removed": built.leaks if built.removed else 0,
             "removed": built.removed,
             "with_different_labels": built.conflicts,
         },
-    }
+    )
 
 
 def _result(built: Import, seconds: float) -> Result:
@@ -194,7 +192,7 @@ def _tell(stage: Stage, request: Request, built: Import, result: Result) -> None
     figures = result.model_dump(include={"images", "bad", "duplicates", "leaks", "seconds", "images_per_second"})
     stage.log_metrics({**figures, **{f"images_{split}": count for split, count in result.splits.items()}})
     stage.log_image(folder / PREVIEW_FILE, "preview", 0)
-    for name in (SUMMARY_FILE, QUARANTINE_FILE, DUPLICATES_FILE):
+    for name in (DataSummary.FILE, QUARANTINE_FILE, DUPLICATES_FILE):
         stage.log_artifact(folder / name, "data")
     profile = {"image_shape": metadata.image_shape, "classes": metadata.num_classes, "splits": result.splits}
     name = parse_source(metadata.source).short
