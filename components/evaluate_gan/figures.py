@@ -39,6 +39,8 @@ class Picture(NamedTuple):
     """What it shows, for who does not see it."""
     rows: tuple[str, ...] = ()
     """Names of its rows, where they have any."""
+    width: int | None = None
+    """Of the file, where it is to be seen as large as it is; else it fills its place."""
 
 
 def write_pictures(folder: Path, findings: Findings, material: Material, judge: Judge, seed: int) -> dict[str, Picture]:
@@ -71,6 +73,8 @@ def _write_grids(folder: Path, material: Material, judge: Judge) -> dict[str, Pi
     shown: tuple[int, ...] = ()
     if labels is not None and theirs is not None and names:
         shown = tuple(torch.unique(labels).tolist()[:_ROWS])
+        most = max(int((of == label).sum()) for of in (labels, theirs) for label in shown)
+        columns = min(columns, most)
     rows = tuple(names[label] for label in shown)
     for file, images, of in (("samples.png", samples.images, labels), ("real.png", real, theirs)):
         tiles = _by_class(images, of, shown, columns) if shown and of is not None else images[: columns * columns]
@@ -113,7 +117,8 @@ def _write_task(folder: Path, material: Material, seed: int) -> dict[str, Pictur
         if picture.pixels is not None:
             save_png(picture.pixels, folder / picture.file, scale=picture.scale)
             sentence = picture.sentence.removeprefix(f"{picture.file}: ")
-            pictures[picture.file] = Picture(f"{sentence[0].upper()}{sentence[1:]}.", sentence)
+            width = picture.pixels.shape[1] * picture.scale
+            pictures[picture.file] = Picture(f"{sentence[0].upper()}{sentence[1:]}.", sentence, width=width)
     return pictures
 
 

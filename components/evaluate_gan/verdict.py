@@ -107,6 +107,10 @@ def _openings(remarks: Sequence[Remark], tone: Tone) -> str:
     return "; ".join(dict.fromkeys(f"{one[0].lower()}{one[1:]}" for one in found))
 
 
+def _whole(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
 def _percent(share: float) -> str:
     return number(share, is_share=True)
 
@@ -120,7 +124,7 @@ _SUBJECTS = {
     "agreement": ("Images are of the class asked for", "Images are not of the class asked for"),
 }
 _REMEDIES = {
-    "precision": "Quality: train longer, widen networks.generator, or cut off latents when sampling.",
+    "precision": "Quality: train longer, or widen networks.generator.",
     "recall": "Variety: another training.seed first, then a regularizer (regularizers=[{name: r1, weight: 10}]), "
     "networks.discriminator.minibatch, or a larger training.batch_size.",
     "coverage": "Missing kinds: look for them among the real images above; train longer, or with a larger "
@@ -155,12 +159,15 @@ def _beside_real(metric: str, evidence: Evidence, name: str, rule: Rule) -> Iter
                "unclear": "Too few images to tell"}[tone]  # fmt: skip
     if tone == "between" and share >= rule.good:
         opening = f"{well}, just"
+    remedy = _REMEDIES[metric]
+    if metric == "precision" and evidence.takes_latents:
+        remedy = f"{remedy[:-1]}, or cut off latents when sampling."
     yield Remark(
         name,
         tone,
-        f"{opening}: {ours.name} is {number(ours.value)}{spread}, {number(share)} of what real images get "
-        f"({number(real.value)}); good from {rule.good:g}, wrong below {rule.wrong:g}.",
-        "" if tone == "good" else _REMEDIES[metric],
+        f"{opening}: {ours.name} is {number(ours.value)}{spread}, {_whole(share)} of real images' "
+        f"{number(real.value)}; good from {_whole(rule.good)}, wrong below {_whole(rule.wrong)}.",
+        "" if tone == "good" else remedy,
     )
 
 
@@ -251,8 +258,8 @@ def _smallest_class(evidence: Evidence, name: str, rule: Rule) -> Iterator[Remar
         name,
         tone,
         f"{opening[tone]}: {row.generated.name} is {_percent(row.generated.value)}; the scarcest for its share of real "
-        f"images is {classes.names[label]!r} with {_percent(ours)} against {_percent(theirs)}, {number(share)} of it; "
-        f"good from {rule.good:g}, wrong below {rule.wrong:g}.",
+        f"images is {classes.names[label]!r} with {_percent(ours)} against {_percent(theirs)}, {_whole(share)} of it; "
+        f"good from {_whole(rule.good)}, wrong below {_whole(rule.wrong)}.",
         "" if tone == "good" else "Scarce classes: give more images of them, or ask for them (a recipe with "
         "`conditioning`).",
     )  # fmt: skip
@@ -316,6 +323,8 @@ def _copies(evidence: Evidence, name: str, rule: Rule) -> Iterator[Remark]:
         return
     ratio = found.distance_ratio
     tone: Tone = "wrong" if ratio < rule.wrong else "good" if ratio >= rule.good else "between"
+    if tone == "good" and _is_far(evidence):
+        return
     opening = {
         "good": "No sign of copies",
         "between": "Near its training images",
@@ -338,6 +347,8 @@ def _gap(evidence: Evidence, name: str, rule: Rule) -> Iterator[Remark]:
         return
     excess = (found.gap - found.gap_of_real) / found.to_held_out
     tone: Tone = "wrong" if excess > rule.wrong else "good" if excess <= rule.good else "between"
+    if tone == "good" and _is_far(evidence):
+        return
     opening = {
         "good": "Held-out images are as near as training images",
         "between": "Training images are somewhat nearer than held-out ones",
@@ -351,6 +362,14 @@ def _gap(evidence: Evidence, name: str, rule: Rule) -> Iterator[Remark]:
         f"{rule.good:g}, wrong above {rule.wrong:g}.",
         "" if tone == "good" else _more_data(evidence),
     )
+
+
+def _is_far(evidence: Evidence) -> bool:
+    """Whether images are so unlike real ones that it says nothing if they are unlike training images."""
+    precision, distance = evidence.rows.get("precision"), evidence.rows.get("FD")
+    if precision and precision.real and precision.generated.value < RULES["quality"].wrong * precision.real.value:
+        return True
+    return bool(distance and distance.real and distance.generated.value > RULES["distance"].wrong * distance.real.value)
 
 
 def _more_data(evidence: Evidence) -> str:
@@ -496,7 +515,9 @@ def _weak_judge(evidence: Evidence, name: str, rule: Rule) -> Iterator[Remark]:
 
 def _floors(evidence: Evidence, name: str, rule: Rule) -> Iterator[Remark]:
     if short := shortfalls(evidence.floors, evidence.findings.metrics):
-        yield Remark(name, "wrong", f"The generator is {short}; a retraining would not make it the champion.")
+        yield Remark(
+            name, "wrong", f"The recipe's floors are missed: it is {short}; a retraining would not promote it."
+        )
 
 
 def _tasks(evidence: Evidence, name: str, rule: Rule) -> Iterator[Remark]:
@@ -506,16 +527,20 @@ def _tasks(evidence: Evidence, name: str, rule: Rule) -> Iterator[Remark]:
         best = 1.0 if task.real is None else task.real
         share = task.value / best if best > 0 else 0.0
         tone: Tone = "wrong" if share < rule.wrong else "good" if share >= rule.good else "between"
-        opening = {"good": "The task is done", "between": "The task is done in part", "wrong": "The task is not done"}
-        beside = "" if task.real is None else f", {number(share)} of what real images get ({_percent(task.real)})"
+        opening = {
+            "good": "Part of the task is done",
+            "between": "Part of the task is half done",
+            "wrong": "Part of the task is not done",
+        }
+        beside = "" if task.real is None else f", {_whole(share)} of real images' {_percent(task.real)}"
         yield Remark(
             name,
             tone,
-            f"{opening[tone]}: {task.name} is {_percent(task.value)}{beside} ({task.title}); good from {rule.good:g}, "
-            f"wrong below {rule.wrong:g}.",
+            f"{opening[tone]}: {task.name} ({task.title}) is {_percent(task.value)}{beside}; good from "
+            f"{_whole(rule.good)}, wrong below {_whole(rule.wrong)}.",
             ""
             if tone == "good"
-            else "The task: train longer, or raise the weight of its loss (`gan-pipeline recipes show`).",
+            else "The task: train longer, or raise the weight of its loss (gan-pipeline recipes show).",
         )
 
 
