@@ -30,6 +30,7 @@ from components.evaluate_gan.wording import number
 _HERE = files("components.evaluate_gan")
 _BYTES = 300_000  # of a picture: a dozen of them make 5 MB
 _WIDTH = 1200  # pixels that a picture is shrunk to where it is larger; small ones are enlarged to near it
+_LEAST_QUALITY = 70  # of WebP, before pixels are given up
 _MOST_CLASSES = 20  # of a matrix that can be read
 _WORST = 10  # classes, and mistaken pairs, that are listed where there are many
 
@@ -123,14 +124,17 @@ def data_uri(file: Path) -> str:
     png = _encoded(image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST), "png")
     if len(png) <= _BYTES and image.width <= _WIDTH:
         return _uri("png", png)
-    small = image.convert("RGB")
-    for width, quality in ((_WIDTH, 88), (_WIDTH, 75), (_WIDTH * 3 // 4, 75), (_WIDTH // 2, 70), (_WIDTH // 2, 30)):
-        if small.width > width:
-            small = small.resize((width, max(1, small.height * width // small.width)), Image.Resampling.LANCZOS)
+    small, quality = image.convert("RGB"), 88
+    while True:
+        if small.width > _WIDTH:
+            small = small.resize((_WIDTH, max(1, small.height * _WIDTH // small.width)), Image.Resampling.LANCZOS)
         webp = _encoded(small, "webp", quality=quality)
-        if len(webp) <= _BYTES:
-            break
-    return _uri("webp", webp)
+        if len(webp) <= _BYTES or small.width < 2:
+            return _uri("webp", webp)
+        if quality > _LEAST_QUALITY:
+            quality = _LEAST_QUALITY
+        else:
+            small = small.resize((small.width * 3 // 4, max(1, small.height * 3 // 4)), Image.Resampling.LANCZOS)
 
 
 def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:

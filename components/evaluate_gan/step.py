@@ -80,6 +80,8 @@ def run(request: Request, stage: Stage) -> Findings:
                 floors=evaluation.floors,
                 augmented=bool(recipe.game.augmentations),
                 takes_latents="latents" in inputs,
+                regularized=bool(recipe.regularizers),
+                mixes_images=recipe.networks.discriminator.get("norm", "none") == "batch",
                 can_go_on=not recipe.paced_by,
             )
         )

@@ -52,6 +52,8 @@ class Evidence:
     floors: Mapping[str, float | None] = field(default_factory=dict)
     augmented: bool = False
     takes_latents: bool = True
+    regularized: bool = False
+    mixes_images: bool = False  # batch norm in D, which terms that look at single images do not go with
     can_go_on: bool = True  # a training of more steps begins as this one did
 
     @cached_property
@@ -118,19 +120,35 @@ def _percent(share: float) -> str:
 # -- more is better, held against real images -------------------------------------------------------------------------
 
 _SUBJECTS = {
-    "precision": ("Images look like real ones", "Many images do not look real"),
-    "recall": ("Variety is there", "Variety is missing"),
-    "coverage": ("The kinds of real images are covered", "Kinds of real images are missing"),
-    "agreement": ("Images are of the class asked for", "Images are not of the class asked for"),
+    "precision": ("Images look like real ones", "Some images do not look real", "Many images do not look real"),
+    "recall": ("Variety is there", "Some variety is missing", "Variety is missing"),
+    "coverage": (
+        "The kinds of real images are covered",
+        "Some kinds of images are scarce",
+        "Kinds of images are missing",
+    ),
+    "agreement": (
+        "Images are of the class asked for",
+        "Some images are not of the class asked for",
+        "Many images are not of the class asked for",
+    ),
 }
+"""What a sentence begins with: good, between, wrong."""
 _REMEDIES = {
     "precision": "Quality: train longer, or widen networks.generator.",
-    "recall": "Variety: another training.seed first, then a regularizer (regularizers=[{name: r1, weight: 10}]), "
-    "networks.discriminator.minibatch, or a larger training.batch_size.",
+    "recall": "Variety: another seed first, then {regularizer}, or a larger training.batch_size.",
     "coverage": "Missing kinds: look for them among the real images above; train longer, or with a larger "
     "training.batch_size.",
     "agreement": "Classes: condition D by projection (conditioning.discriminator=projection), or train longer.",
 }
+
+
+def _regularizer(evidence: Evidence) -> str:
+    """As it can be set: not every term goes with every D."""
+    if evidence.regularized:
+        return "a heavier regularizer (regularizers.0.weight)"
+    told = "a regularizer (regularizers=[{name: r1, weight: 10}]"
+    return f"{told} with networks.discriminator.norm=none)" if evidence.mixes_images else f"{told})"
 
 
 def _beside_real(metric: str, evidence: Evidence, name: str, rule: Rule) -> Iterator[Remark]:
@@ -154,12 +172,11 @@ def _beside_real(metric: str, evidence: Evidence, name: str, rule: Rule) -> Iter
         tone = "wrong"
     elif low >= rule.good:
         tone = "good"
-    well, badly = _SUBJECTS[metric]
-    opening = {"good": well, "wrong": badly, "between": f"{badly.replace('Many', 'Some')}, in part",
-               "unclear": "Too few images to tell"}[tone]  # fmt: skip
+    well, partly, badly = _SUBJECTS[metric]
+    opening = {"good": well, "wrong": badly, "between": partly, "unclear": "Too few images to tell"}[tone]
     if tone == "between" and share >= rule.good:
         opening = f"{well}, just"
-    remedy = _REMEDIES[metric]
+    remedy = _REMEDIES[metric].replace("{regularizer}", _regularizer(evidence))
     if metric == "precision" and evidence.takes_latents:
         remedy = f"{remedy[:-1]}, or cut off latents when sampling."
     yield Remark(
@@ -213,7 +230,7 @@ def _collapse(evidence: Evidence, name: str, rule: Rule) -> Iterator[Remark]:
             name, "wrong",
             f"Collapse: {marked}fixed latents differ by {number(share)} of what real images do; wrong below "
             f"{rule.wrong:g}.",
-            "Collapse: another training.seed, lower optimizers.*.lr, or a regularizer such as r1.",
+            f"Collapse: another seed, lower optimizers.*.lr, or {_regularizer(evidence)}.",
         )  # fmt: skip
 
 
@@ -224,7 +241,7 @@ def _refused(evidence: Evidence, name: str, rule: Rule) -> Iterator[Remark]:
             name, "wrong",
             f"The training collapsed on its way: {collapsed} of {len(evidence.checkpoints)} checkpoints; wrong above "
             f"{rule.wrong:g} of them.",
-            "Collapse: another training.seed, lower optimizers.*.lr, or a regularizer such as r1.",
+            f"Collapse: another seed, lower optimizers.*.lr, or {_regularizer(evidence)}.",
         )  # fmt: skip
 
 
@@ -415,7 +432,7 @@ def _overtrained(evidence: Evidence, name: str, rule: Rule) -> Iterator[Remark]:
             f"Its best was long before the end: step {choice.step} of {last.step} ({choice.metric} "
             f"{number(choice.score)}), after which it got {_percent(worse)} worse; said up to {rule.good:g} of the "
             f"steps, above {_percent(rule.wrong)}.",
-            "Overtrained or unstable: lower optimizers.*.lr, optimizers.decay_from=0.5, a regularizer such as r1, or, "
+            f"Overtrained or unstable: lower optimizers.*.lr, optimizers.decay_from=0.5, {_regularizer(evidence)}, or, "
             "where images are few, game.augmentations=[translation, cutout].",
         )
 
@@ -437,7 +454,7 @@ def _winning_discriminator(evidence: Evidence, name: str, rule: Rule) -> Iterato
             "between",
             f"D tells nearly all images apart: {said} over the last quarter of the training, which leaves G little to "
             f"learn from; said above {rule.wrong:g}.",
-            "D too strong: a regularizer such as r1, a lower optimizers.discriminator.lr, or game.augmentations.",
+            f"D too strong: {_regularizer(evidence)}, a lower optimizers.discriminator.lr, or game.augmentations.",
         )
 
 

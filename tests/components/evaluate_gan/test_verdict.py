@@ -236,6 +236,13 @@ def test_memorisation_is_answered_by_augmentation_where_there_is_none() -> None:
     assert "game.augmentations" not in said("copies", Evidence(found, augmented=True))[0].remedy
 
 
+def test_a_regularizer_is_named_as_it_can_be_set() -> None:
+    missing = findings(row("recall", 0.1, 1.0))
+    assert "{name: r1, weight: 10}])" in said("variety", Evidence(missing))[0].remedy
+    assert "networks.discriminator.norm=none" in said("variety", Evidence(missing, mixes_images=True))[0].remedy
+    assert "regularizers.0.weight" in said("variety", Evidence(missing, regularized=True))[0].remedy
+
+
 def test_a_discriminator_that_wins_is_seen_in_the_last_quarter() -> None:
     def curves(last: float) -> Evidence:
         values: list[float | None] = [0.5] * 6 + [last, None]
