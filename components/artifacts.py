@@ -4,10 +4,13 @@ A stage's output is a folder. A `Document` in it is written and read here and no
 writes cannot disagree. Formats of the library (the image table, generator folders) are the library's: `gan_models`.
 """
 
+import csv
+import math
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel
 
@@ -49,8 +52,34 @@ class Document(BaseModel):
             raise RunError(f"{cls.WHAT} cannot be read from {file}: {error}") from None
 
 
+class DataSummary(Document):
+    """Everything about a prepared data set that is not a pixel."""
+
+    FILE = "summary.json"
+    WHAT = "the summary of the data"
+
+    source: str
+    fingerprint: str
+    images: int
+    height: int
+    width: int
+    channels: int
+    splits: dict[str, int]
+    counts: dict[str, dict[str, int]]  # by split and class
+    options: dict[str, Any]
+    classes: list[str]
+    domains: list[str]
+    words: int
+    bad: int
+    ignored: int
+    notes: list[str]
+    doubts: list[str]
+    colour_made_grey: int
+    duplicates: dict[str, int]
+
+
 class Training(Document):
-    """How a training ended."""
+    """How a training ended; select_checkpoint hands it on beside the chosen generator."""
 
     FILE = "training.json"
     WHAT = "the account of the training"
@@ -68,6 +97,76 @@ class Training(Document):
     environment: dict[str, str]
 
 
+class Curves(Document):
+    """The figures of a training by step, for who judges what came of it: beside the chosen generator."""
+
+    FILE = "curves.json"
+    WHAT = "the curves of the training"
+    MOST: ClassVar[int] = 400  # steps, so that the file stays small however long the training was
+
+    steps: list[int]
+    series: dict[str, list[float | None]]
+    """As many values as steps by name, such as `D/loss`; None where there is none, or none that is a number."""
+
+    @classmethod
+    def of_history(cls, file: Path) -> Self:
+        """Of a training's history, thinned evenly, the last step included; empty where it is not there."""
+        try:
+            with file.open(newline="", encoding="utf-8") as opened:
+                rows = list(csv.DictReader(opened))
+            stride = max(1, math.ceil(len(rows) / cls.MOST))
+            rows = rows[::-1][::stride][::-1]
+            names = [name for name in (rows[0] if rows else ()) if name != "step"]
+            return cls(
+                steps=[int(float(row["step"])) for row in rows],
+                series={name: [_finite(row[name]) for row in rows] for name in names},
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return cls(steps=[], series={})
+
+
+def _finite(text: str | None) -> float | None:
+    value = float(text) if text else math.nan
+    return value if math.isfinite(value) else None
+
+
+class ScoredCheckpoint(NamedTuple):
+    """A line of the selection table."""
+
+    step: int
+    score: float  # NaN where there is none
+    collapsed: bool
+    diversity: float
+
+    @property
+    def eligible(self) -> bool:
+        return not self.collapsed and math.isfinite(self.score)
+
+
+def write_selection_table(folder: Path, checkpoints: Iterable[ScoredCheckpoint]) -> None:
+    """In the order given."""
+    with (folder / SELECTION_TABLE_FILE).open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(ScoredCheckpoint._fields)
+        for one in checkpoints:
+            rows.writerow(one._replace(collapsed=str(one.collapsed).lower()))  # type: ignore[arg-type]
+
+
+def read_selection_table(folder: Path) -> list[ScoredCheckpoint]:
+    """By step; empty where a generator comes without one, or with one that cannot be read."""
+    try:
+        with (folder / SELECTION_TABLE_FILE).open(newline="", encoding="utf-8") as file:
+            rows = [
+                ScoredCheckpoint(
+                    int(row["step"]), float(row["score"]), row["collapsed"] == "true", float(row["diversity"])
+                )
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return sorted(rows)
+
+
 class Choice(Document):
     """Which of a training's generators was chosen, and by what."""
 
@@ -81,6 +180,7 @@ class Choice(Document):
     protocol: Protocol  # how the scores were made, all of them alike
     candidates: int
     collapsed: int
+    seconds: float | None = None  # that scoring them all took
 
 
 class Figures(Document):

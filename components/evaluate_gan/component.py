@@ -43,8 +43,9 @@ def evaluate_gan(
     from components.stage.request import run_step
 
     result = run_step(
-        step, run, generator=generator.path, dataset=dataset.path, evaluation=evaluation, output=report.path, seed=seed
-    )
+        step, run, generator=generator.path, dataset=dataset.path, evaluation=evaluation, output=report.path, seed=seed,
+        code_version=code_version,
+    )  # fmt: skip
     for name, value in result.metrics.items():
         metrics.log_metric(name, value)
     if result.classes is not None and result.classes.confusion is not None:

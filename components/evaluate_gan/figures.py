@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from matplotlib.axes import Axes
@@ -10,48 +12,136 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from components.evaluate_gan.findings import Classes, Findings, TruncationPoint
+from components.evaluate_gan.realism import realism
 from gan_models.metrics.judge import Judge, Material
 from gan_models.metrics.neighbours import nearest
 from gan_models.metrics.training_images import training_neighbours
 from gan_models.sampling.grids import enlargement, image_grid, save_png, side_by_side
 
 _ROWS, _COLUMNS = 10, 10
+_LARGE, _COLUMNS_OF_LARGE = 64, 6  # pixels from which on fewer images are shown, larger
+_RANKED, _LOOKED_AT = 20, 2000  # images that look most and least real, of how many of the sample
 _PAIRS, _PAIRS_ACROSS = 30, 12  # images across
 _FIRST, _CLOSEST = 8, 8  # generated images whose neighbours are shown
 _BLUE = "#33638d"
 
 
-def write_pictures(folder: Path, findings: Findings, material: Material, judge: Judge) -> dict[str, str]:
-    """All that there is to show; returns what stands under each picture, by its file."""
-    samples = material.samples
-    pictures = {
-        "samples.png": "Samples. A row is a class where the generator is conditional.",
-        "nearest.png": "Top row: generated images, the first eight of the sample, then the eight that are nearest to a "
-        "training image. Below each: the training images nearest to it, by features. Copies would show here.",
-    }
-    write_samples(folder / "samples.png", samples.images, samples.labels)
+class Picture(NamedTuple):
+    """A file of the report."""
+
+    caption: str
+    """What stands under it."""
+    alt: str
+    """What it shows, for who does not see it."""
+    rows: tuple[str, ...] = ()
+    """Names of its rows, where they have any."""
+    width: int | None = None
+    """Of the file, where it is to be seen as large as it is; else it fills its place."""
+
+
+def write_pictures(folder: Path, findings: Findings, material: Material, judge: Judge, seed: int) -> dict[str, Picture]:
+    """All that there is to show, by file."""
+    pictures = {**_write_grids(folder, material, judge), **_write_task(folder, material, seed)}
     write_nearest(folder / "nearest.png", material, judge)
+    pictures["nearest.png"] = Picture(
+        "Top row: generated images, the first eight of the sample, then the eight nearest to a training image. "
+        "Below each: the training images nearest to it, by features. Copies would show here.",
+        "Generated images above the training images nearest to them",
+    )
+    pictures |= _write_ranked(folder, material, judge, findings.parameters["neighbours"])
     if findings.classes is not None:
-        pictures["classes.png"] = "Classes of generated and of real images, as the classifier sees them."
+        caption = "Classes of generated and of real images, as the classifier sees them."
+        pictures["classes.png"] = Picture(caption, "Bars: share of each class among generated and real images")
         write_classes(folder / "classes.png", findings.classes)
-    if samples.sources is not None and "images" in samples.inputs:
-        pictures["pairs.png"] = "Images of the reference split, what was made of each at its right."
-        pairs = side_by_side(samples.sources[:_PAIRS], samples.images[:_PAIRS])
-        save_png(image_grid(pairs, _PAIRS_ACROSS), folder / "pairs.png", scale=enlargement(pairs))
     if findings.truncation:
-        pictures["truncation.png"] = "Latents cut off at falling thresholds: variety for quality."
+        caption = "Latents cut off at falling thresholds: variety for quality."
+        pictures["truncation.png"] = Picture(caption, "Curve of figures at falling truncation thresholds")
         write_truncation(folder / "truncation.png", findings.truncation)
     return pictures
 
 
-def write_samples(path: Path, images: Tensor, labels: Tensor | None) -> None:
-    """Ten by ten generated images; a row is a class where labels [N] were asked for (at most ten)."""
-    if labels is None:
-        chosen = torch.arange(min(len(images), _ROWS * _COLUMNS))
-    else:
-        rows = [torch.nonzero(labels == label)[:_COLUMNS, 0] for label in torch.unique(labels)[:_ROWS]]
-        chosen = torch.cat([row for row in rows if len(row) == len(rows[0])])
-    save_png(image_grid(images[chosen], min(len(chosen), _COLUMNS)), path, scale=enlargement(images))
+def _write_grids(folder: Path, material: Material, judge: Judge) -> dict[str, Picture]:
+    """Samples, and as many real images of the reference split, rows of the same classes."""
+    samples, count = material.samples, len(material.reference)
+    real, names = judge.real_images(material.split, count), judge.table.metadata.class_names
+    labels, theirs = samples.labels, material.reference.labels
+    columns = _COLUMNS if samples.images.shape[1] < _LARGE else _COLUMNS_OF_LARGE
+    shown: tuple[int, ...] = ()
+    if labels is not None and theirs is not None and names:
+        shown = tuple(torch.unique(labels).tolist()[:_ROWS])
+        most = max(int((of == label).sum()) for of in (labels, theirs) for label in shown)
+        columns = min(columns, most)
+    rows = tuple(names[label] for label in shown)
+    for file, images, of in (("samples.png", samples.images, labels), ("real.png", real, theirs)):
+        tiles = _by_class(images, of, shown, columns) if shown and of is not None else images[: columns * columns]
+        save_png(image_grid(tiles, min(columns, len(tiles))), folder / file, scale=enlargement(images))
+    by_class = "A row is a class." if shown else ""
+    return {
+        "samples.png": Picture(
+            f"Samples, the first drawn, none picked. {by_class}".strip(),
+            f"Generated images{', a row for each class' if shown else ''}", rows,
+        ),
+        "real.png": Picture(
+            f"Real images of the {material.split} split. {by_class}".strip(),
+            f"Real images of the {material.split} split{', a row for each class' if shown else ''}", rows,
+        ),
+    }  # fmt: skip
+
+
+def _by_class(images: Tensor, labels: Tensor, shown: Sequence[int], columns: int) -> Tensor:
+    """The first `columns` images of each class, white where there are fewer."""
+    tiles = images.new_full((len(shown), columns, *images.shape[1:]), 255)
+    for row, label in enumerate(shown):
+        found = images[torch.nonzero(labels.cpu() == label)[:columns, 0]]
+        tiles[row, : len(found)] = found
+    return tiles.flatten(0, 1)
+
+
+def _write_task(folder: Path, material: Material, seed: int) -> dict[str, Picture]:
+    """What shows the task itself, made of images or texts of the reference split."""
+    samples, pictures = material.samples, {}
+    if samples.sources is not None and "images" in samples.inputs:
+        pairs = side_by_side(samples.sources[:_PAIRS], samples.images[:_PAIRS])
+        save_png(image_grid(pairs, _PAIRS_ACROSS), folder / "pairs.png", scale=enlargement(pairs))
+        pictures["pairs.png"] = Picture(
+            "Images of the reference split, what was made of each at its right.", "Images before and after, in pairs"
+        )
+    if samples.examples is None:
+        return pictures
+    generator = replace(material.generator, examples=samples.examples)
+    for picture in generator.task.pictures(generator, seed):
+        if picture.pixels is not None:
+            save_png(picture.pixels, folder / picture.file, scale=picture.scale)
+            sentence = picture.sentence.removeprefix(f"{picture.file}: ")
+            width = picture.pixels.shape[1] * picture.scale
+            pictures[picture.file] = Picture(f"{sentence[0].upper()}{sentence[1:]}.", sentence, width=width)
+    return pictures
+
+
+def _write_ranked(folder: Path, material: Material, judge: Judge, k: int) -> dict[str, Picture]:
+    """The images that look most and least real, of the first of the sample; none where real ones are too few."""
+    looked_at = material.generated.part(0, _LOOKED_AT)
+    if len(material.reference) <= 2 * k or len(looked_at) < 2 * _RANKED:
+        return {}
+    scores = realism(looked_at.features, material.reference.features, k=k)
+    order, images, labels = (
+        scores.argsort(descending=True),
+        material.samples.images,
+        material.samples.inputs.get("labels"),
+    )
+    names, pictures = judge.table.metadata.class_names, {}
+    for file, ranked, which in (("best.png", order[:_RANKED], "most"), ("worst.png", order.flip(0)[:_RANKED], "least")):
+        save_png(image_grid(images[ranked], _COLUMNS), folder / file, scale=enlargement(images))
+        asked = ""
+        if labels is not None and names:
+            asked = f" Asked for: {', '.join(names[labels[row]] for row in ranked.tolist())}."
+        ends = scores[ranked[[0, -1]]].tolist()
+        pictures[file] = Picture(
+            f"Of the first {len(looked_at)} samples, the {_RANKED} that look {which} real: realism {ends[0]:.3g} to "
+            f"{ends[1]:.3g}; from 1 on, an image lies among real ones (Kynkaanniemi et al. 2019).{asked}",
+            f"The {_RANKED} generated images that look {which} real",
+        )
+    return pictures
 
 
 def write_nearest(path: Path, material: Material, judge: Judge) -> None:

@@ -31,6 +31,23 @@ class Row(BaseModel):
     """The generator's at the number of images of `real`, where there are fewer real images than generated ones."""
 
 
+class Interval(BaseModel):
+    """From low to high."""
+
+    low: float
+    high: float
+
+
+class Intervals(BaseModel):
+    """Of one metric; None where none is known."""
+
+    generated: Interval | None = None
+    real: Interval | None = None
+    difference: Interval | None = None
+    """Of the generator's figure minus that of as many real images, both by the same reference."""
+    how: str
+
+
 class Classes(BaseModel):
     """What the data set's own classifier sees in the generated images, and in the real ones of the reference."""
 
@@ -87,6 +104,8 @@ class Findings(Figures):
     tasks: list[TaskFigure] = Field([])  # figures of translations and colorizations
     truncation: list[TruncationPoint] = Field([])
     """Where the recipe asks for it, by falling threshold, the generator as it is first."""
+    intervals: dict[str, Intervals] = Field({})
+    """By metric (`Row.metric`); see `components.evaluate_gan.intervals`."""
     extractor_choice: str
     generated: dict[str, Any]
     reference: dict[str, Any]

@@ -1,31 +1,39 @@
-"""The report that people read: the same content as Markdown (a file, a run's description) and as one HTML page."""
+"""The short report, as Markdown: a file, and a part of a run's description. `components.evaluate_gan.page` has all."""
 
-import base64
-from collections.abc import Mapping, Sequence
-from html import escape
-from pathlib import Path
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from components.evaluate_gan.findings import Findings, Reading
+from components.evaluate_gan.verdict import TITLES, Verdict
+from components.evaluate_gan.wording import number
 from components.markdown import plain
 from gan_models.metrics.scores import METRICS
 
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}"
-    "table{border-collapse:collapse;margin:1em 0}td,th{border:1px solid #ccc;padding:.3em .7em;text-align:right}"
-    "td:first-child,th:first-child{text-align:left}img{max-width:100%;image-rendering:pixelated}figcaption{color:#555}"
-)
-
+if TYPE_CHECKING:
+    from components.evaluate_gan.figures import Picture
 
 Table = list[list[str]]  # a heading, then the lines
 
 
-def markdown(title: str, findings: Findings, pictures: Mapping[str, str]) -> str:
-    """The report as Markdown; `pictures` are files with what stands under them."""
+def markdown(title: str, findings: Findings, pictures: Mapping[str, Picture], said: Verdict | None = None) -> str:
+    """The report as Markdown; `pictures` by file."""
     parts = (plain(part) if isinstance(part, str) else _as_markdown(part) for part in _content(findings))
-    blocks = [f"# {plain(title)}", *parts]
+    blocks = [f"# {plain(title)}", *(_verdict(said) if said else []), *parts]
     blocks.append("\n".join(f"- {plain(note)}" for note in findings.notes))
-    blocks += [f"![{file}]({file})\n\n{plain(caption)}" for file, caption in pictures.items()]
+    blocks += [f"![{plain(one.alt)}]({file})\n\n{plain(one.caption)}" for file, one in pictures.items()]
     return "\n\n".join(blocks) + "\n"
+
+
+def _verdict(said: Verdict) -> list[str]:
+    blocks = [f"**{plain(said.headline)}**"]
+    for tone, heading in TITLES.items():
+        if remarks := said.of(tone):
+            blocks.append("\n".join([f"{heading}:", "", *(f"- {plain(remark.sentence)}" for remark in remarks)]))
+    if said.remedies:
+        blocks.append("\n".join(["What to try:", "", *(f"- {plain(remedy)}" for remedy in said.remedies)]))
+    return blocks
 
 
 def short_markdown(findings: Findings) -> str:
@@ -33,34 +41,10 @@ def short_markdown(findings: Findings) -> str:
     return f"{plain(comparison(findings))}\n\n{_as_markdown(_table(findings))}\n"
 
 
-def page(title: str, findings: Findings, pictures: Mapping[str, str], folder: Path) -> str:
-    """The report as one HTML page that holds its pictures, which lie in `folder`."""
-    body = [f"<h1>{escape(title)}</h1>"]
-    body += [f"<p>{escape(part)}</p>" if isinstance(part, str) else _as_html(part) for part in _content(findings)]
-    body.append(f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in findings.notes)}</ul>")
-    for file, caption in pictures.items():
-        data = base64.b64encode((folder / file).read_bytes()).decode()
-        image = f'<img src="data:image/png;base64,{data}" alt="">'
-        body.append(f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>")
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>\n"
-    )
-
-
 def _content(findings: Findings) -> list[str | Table]:
     """Paragraphs and tables in their order; notes and pictures come after them."""
     tables = [_within_classes_table(findings), _truncation_table(findings)]
-    return [comparison(findings), _table(findings), *_memorisation(findings), *(table for table in tables if table)]
-
-
-def _as_html(table: Table) -> str:
-    head, *lines = table
-    return f"<table>{''.join([_html_row('th', head), *(_html_row('td', line) for line in lines)])}</table>"
-
-
-def _html_row(tag: str, cells: Sequence[str]) -> str:
-    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+    return [comparison(findings), _table(findings), *memorisation(findings), *(table for table in tables if table)]
 
 
 def comparison(findings: Findings) -> str:
@@ -76,7 +60,7 @@ def comparison(findings: Findings) -> str:
     )
 
 
-def _memorisation(findings: Findings) -> list[str]:
+def memorisation(findings: Findings) -> list[str]:
     found = findings.memorisation
     if found is None:
         return []
@@ -135,13 +119,6 @@ def _value(reading: Reading | None, is_share: bool) -> str:
         return ""
     spread = "" if reading.std is None else f" ± {number(reading.std, is_share)}"
     return f"{number(reading.value, is_share)}{spread}"
-
-
-def number(value: float, is_share: bool = False) -> str:
-    """Three digits are as many as such a figure has; shares in per cent."""
-    if is_share:
-        return f"{100 * value:.1f} %"
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
 def _truncation_table(findings: Findings) -> Table:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from components.artifacts import DataSummary
 from components.markdown import plain
 from components.stage.request import StageRequest
 from components.stage.stage import Interrupted, Stage
-from gan_models.data.preparing.preparation import PREVIEW_FILE, SUMMARY_FILE, Preparation, TooManyBadError, account
+from gan_models.data.preparing.preparation import PREVIEW_FILE, Preparation, TooManyBadError, account
 from gan_models.data.preparing.splits import DUPLICATES_FILE
 from gan_models.data.preparing.table_building import QUARANTINE_FILE, Import
 from gan_models.data.sources import parse_source
@@ -97,7 +98,7 @@ def _tell(stage: Stage, request: Request, built: Import, result: Result) -> None
     figures = result.model_dump(include={"images", "bad", "duplicates", "leaks", "seconds", "images_per_second"})
     stage.log_metrics({**figures, **{f"images_{split}": count for split, count in result.splits.items()}})
     stage.log_image(folder / PREVIEW_FILE, "preview", 0)
-    for name in (SUMMARY_FILE, QUARANTINE_FILE, DUPLICATES_FILE):
+    for name in (DataSummary.FILE, QUARANTINE_FILE, DUPLICATES_FILE):
         stage.log_artifact(folder / name, "data")
     profile = {"image_shape": metadata.image_shape, "classes": metadata.num_classes, "splits": result.splits}
     name = parse_source(metadata.source).short

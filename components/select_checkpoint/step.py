@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import csv
 import math
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
 
-from components.artifacts import SELECTION_CURVE_FILE, SELECTION_TABLE_FILE, Choice
+from components.artifacts import (
+    SELECTION_CURVE_FILE,
+    SELECTION_TABLE_FILE,
+    Choice,
+    Curves,
+    ScoredCheckpoint,
+    Training,
+    write_selection_table,
+)
 from components.markdown import plain
 from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.journal import link_or_copy
 from gan_models.atomic import new_folder
 from gan_models.errors import RequestError, RunError
-from gan_models.files import GENERATORS_FOLDER, INFO_FILE
+from gan_models.files import GENERATORS_FOLDER, HISTORY_FILE, INFO_FILE
 from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Evaluation, Selection
 
@@ -68,6 +77,7 @@ def run(request: Request, stage: Stage) -> Choice:
     from gan_models.metrics.judge import Judge, reference_split
     from gan_models.sampling.generator import is_finite
 
+    started = time.monotonic()
     if request.selection.samples < 2:
         raise RequestError("selection.samples must be at least 2: one image has no spread to measure")
     folders = sorted(file.parent for file in (request.training / GENERATORS_FOLDER).glob(f"step-*/{INFO_FILE}"))
@@ -108,9 +118,11 @@ def run(request: Request, stage: Stage) -> Choice:
         protocol=best.protocol,
         candidates=len(candidates),
         collapsed=sum(candidate.info.collapsed for candidate in candidates),
+        seconds=round(time.monotonic() - started, 1),
     )
     with new_folder(request.output) as target:
         _write(target, candidates, best, result, judge)
+        _hand_on(request.training, target)
     for file in (SELECTION_CURVE_FILE, SELECTION_TABLE_FILE, Choice.FILE):
         stage.log_artifact(request.output / file)
     stage.log_artifact(request.output / SELECTION_CURVE_FILE, of_pipeline=True)
@@ -163,14 +175,17 @@ def _write(target: Path, candidates: list[Candidate], best: Candidate, result: C
         link_or_copy(best.folder / name, target / name)
     if best.needs_examples:
         save_examples(target, judge.examples(result.protocol.reference.split))
-    with (target / SELECTION_TABLE_FILE).open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["step", "score", "collapsed", "diversity"])
-        for candidate in candidates:
-            info = candidate.info
-            rows.writerow([info.step, candidate.score, str(info.collapsed).lower(), info.diversity])
+    table = [(one.info.step, one.score, one.info.collapsed, one.info.diversity) for one in candidates]
+    write_selection_table(target, [ScoredCheckpoint(*row) for row in table])
     result.write(target)
     _write_curve(target / SELECTION_CURVE_FILE, candidates, best, result.protocol)
+
+
+def _hand_on(training: Path, target: Path) -> None:
+    """What the evaluation's report tells of the training, which it does not get to see."""
+    Curves.of_history(training / HISTORY_FILE).write(target)
+    with suppress(RunError):  # a folder of generators is enough to choose from
+        Training.read(training).write(target)
 
 
 def _write_curve(path: Path, candidates: list[Candidate], best: Candidate, protocol: Protocol) -> None:

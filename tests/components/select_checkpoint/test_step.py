@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from components.artifacts import Choice
+from components.artifacts import Choice, Curves, Training
 from components.select_checkpoint import step
 from components.stage.stage import RunContext, Stage, open_stage
 from gan_models.data.shape import DataShape
@@ -99,6 +99,23 @@ def test_the_generator_nearest_to_validation_images_is_handed_on(
     assert Image.open(tmp_path / "selected" / "selection.png").width > 300
     assert logged["step-000190"] == (190, {result.metric: result.score, "diversity": 1.0})
     assert len(logged) == 3
+
+
+def test_what_the_report_tells_of_the_training_is_handed_on(dataset: Path, cache: Path, tmp_path: Path) -> None:
+    save(tmp_path / "training", 100)
+    select(tmp_path / "training", dataset, cache, tmp_path)
+    assert Curves.read(tmp_path / "selected").steps == []  # generators without a past are enough to choose from
+    assert not (tmp_path / "selected" / "training.json").exists()
+    (tmp_path / "training" / "history.csv").write_text("step,D/loss\n50.0,0.5\n100.0,0.25\n")
+    ended = Training(
+        recipe="vanilla", recipe_digest="d", data_fingerprint="f", seed=0, steps=100, seconds=1.5, collapsed=False,
+        unhealthy_steps=(), generators=1, last_metrics={}, environment={},
+    )  # fmt: skip
+    ended.write(tmp_path / "training")
+    chosen = select(tmp_path / "training", dataset, cache, tmp_path)
+    assert Curves.read(tmp_path / "selected") == Curves(steps=[50, 100], series={"D/loss": [0.5, 0.25]})
+    assert Training.read(tmp_path / "selected") == ended
+    assert chosen.seconds is not None
 
 
 def test_a_collapsed_generator_is_refused_however_good_its_score(dataset: Path, cache: Path, tmp_path: Path) -> None:
