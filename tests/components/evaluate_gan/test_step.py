@@ -249,13 +249,19 @@ def test_figures_are_repeatable_and_depend_on_the_seed(evaluate: Evaluate) -> No
 
 def test_headline_and_report_reach_the_run(evaluate: Evaluate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     logged: dict[str, Any] = {"files": []}
-    monkeypatch.setattr(Stage, "log_artifact", lambda _, path, folder="": logged["files"].append(Path(path).name))
+    logged["on the pipeline's page"] = []
+
+    def log_artifact(_: Stage, path: Path, folder: str = "", *, of_pipeline: bool = False) -> None:
+        logged["on the pipeline's page" if of_pipeline else "files"].append(Path(path).name)
+
+    monkeypatch.setattr(Stage, "log_artifact", log_artifact)
     monkeypatch.setattr(Stage, "log_metrics", lambda _, metrics, step=0: logged.update(metrics=dict(metrics)))
     monkeypatch.setattr(
         Stage, "headline", lambda _, metrics, markdown, tags=None: logged.update(headline=metrics, markdown=markdown)
     )
     result = evaluate()
     assert {"metrics.json", "report.md", "report.html", "samples.png", "nearest.png"} <= set(logged["files"])
+    assert logged["on the pipeline's page"] == ["report.html", "metrics.json"]
     assert logged["headline"] == {name: result.metrics[name] for name in result.headline}
     assert "| Frechet distance" in logged["markdown"]
     assert "real-FD-classifier" in logged["metrics"]
