@@ -46,11 +46,16 @@ def explore(
 
     if find_spec("gradio") is None:
         raise RequestError("explore needs gradio, which is not installed: pip install gan-pipeline[explore]")
+    import signal
     import tempfile
 
     from pipeline.cli.tracking import check_port
 
     check_port(port)
+    # SIGTERM ends as Ctrl-C does, for the folder must not stay behind; SIGINT too where a shell started this in the
+    # background, which has its children ignore it.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="gan-pipeline-explore-") as scratch:
         try:
             _serve(asked, port, tracking_uri, workdir, Path(scratch))

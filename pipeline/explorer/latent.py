@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-import tempfile
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +20,7 @@ from pipeline.request.request import MAX_SEED
 _REACH = 4.0  # standard deviations that a slider goes
 _GALLERY = 24
 _STRIP = 8  # pictures in a row
+_FILMS = 8  # that are kept
 _NO_TRUNCATION = "none"
 
 Values = dict[Any, Any]
@@ -118,8 +119,9 @@ class Walk(View):
         end, steps = whole(values[0], "to seed"), whole(values[1], "steps", 2, 32)
         latents = walk(self.latent(place), self.latent(place._replace(seed=end)), steps)
         images = self.images(latents, place.condition)
-        with tempfile.NamedTemporaryFile(suffix=".gif", dir=self.scratch, delete=False) as file:
-            film = Path(file.name)
+        for seen in sorted(self.scratch.glob("walk-*.gif"), key=lambda path: path.stat().st_mtime)[:-_FILMS]:
+            seen.unlink(missing_ok=True)  # gradio has made a copy, which it forgets in time
+        film = self.scratch / f"walk-{uuid.uuid4().hex}.gif"
         save_animation(images, film, scale=enlargement(images.shape[2], 224))
         return {self.strip: tiled(images, min(steps, _STRIP)), self.film: str(film)}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -47,11 +46,6 @@ footer { display: none !important; }
 """
 
 
-def check_can_explore(generator: LoadedGenerator) -> None:
-    """RequestError where there is no page for what the generator takes."""
-    _kind_of(generator)
-
-
 def _kind_of(generator: LoadedGenerator) -> str:
     takes = frozenset(generator.module.inputs)
     if "latents" in takes and takes <= {"latents", "labels", "captions"}:
@@ -90,9 +84,7 @@ def make_page(generator: LoadedGenerator, training: TrainingSet | None, origin: 
 
 
 def serve(page: gr.Blocks, port: int, scratch: Path, ready: Callable[[str], None]) -> None:
-    """Serves the page on this machine alone until Ctrl-C or SIGTERM, which raise KeyboardInterrupt here."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.default_int_handler)
+    """Serves the page on this machine alone until KeyboardInterrupt."""
     try:
         page.queue(default_concurrency_limit=1).launch(
             server_name=HOST,

@@ -18,7 +18,7 @@ from components.tracking.sqlite_address import sqlite_uri
 from gan_models.errors import RequestError
 from pipeline.cli import explore
 from pipeline.workdir import RunRecord, WorkDirectory
-from tests.pipeline.explorer.conftest import save_tiny
+from tests.pipeline.explorer.serving import save_tiny
 
 
 @pytest.fixture(scope="module")
