@@ -256,20 +256,28 @@ def test_the_champion_is_served_over_http(served: str, generator: Path, tmp_path
     for document in ({"dataframe_split": split}, {"inputs": {"seed": [6, 7], "label": ["4", "0"]}}):
         assert ask(served, document) == (200, {"predictions": answer["predictions"][1:]})
 
-    bad = [
-        ({"dataframe_records": [{"seed": 0, "label": "sheep"}]}, "row 0: unknown class 'sheep'"),
-        ({"dataframe_records": [{"seed": 0, "truncation": -1}]}, "row 0: truncation=-1: latents are cut off"),
-        ({"dataframe_records": [{"seed": 0}] * 65}, "65 rows: expected 1 to 64"),
+    ours = [
+        ({"seed": 0, "label": "sheep"}, "row 0: unknown class 'sheep': Known: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
+        (
+            {"seed": 0, "truncation": -1},
+            "row 0: truncation=-1: latents are cut off at a number of at least 0.02, such as 0.5",
+        ),
+    ]
+    for row, sentence in ours:
+        status, answer = ask(served, {"dataframe_records": [row]})
+        assert (status, answer["message"]) == (400, sentence)
+    mlflows = [
         ({"dataframe_records": [{"label": "3"}]}, "missing inputs ['seed']"),
         ({"dataframe_records": [{"seed": "first"}]}, "Failed to convert column seed"),
         ({"dataframe_records": []}, "missing inputs ['seed']"),
         ({"inputs": {"latents": [[0.5]]}}, "missing inputs ['seed']"),
         (b"seed=1", "Ensure that input is a valid JSON"),
     ]
-    for document, sentence in bad:
+    for document, sentence in mlflows:
         status, answer = ask(served, document)
         assert (status, sentence in answer["message"]) == (400, True), answer
         assert "Traceback" not in json.dumps(answer)
+    assert ask(served, {"dataframe_records": [{"seed": 0}] * 65})[0] == 400
 
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda _: ask(served, {"dataframe_records": rows}), range(24)))
