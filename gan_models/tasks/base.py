@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
@@ -102,6 +102,31 @@ class Part(NamedTuple):
     """Makes them: uint8 [N, H, W, C]."""
 
 
+class Column(NamedTuple):
+    """Something that a row of a request to a served generator may say."""
+
+    name: str
+    kind: Literal["long", "double", "string"]
+    """Its type, as JSON and MLflow's signatures have it."""
+    required: bool = False
+
+
+Row = Mapping[str, Any]
+"""Values by column, whole numbers, numbers and strings; None, or left out, where the row does not say."""
+
+SEED = Column("seed", "long", required=True)
+TRUNCATION = Column("truncation", "double")
+
+
+class Answer(NamedTuple):
+    """What a served generator draws for a row."""
+
+    image: Tensor
+    """uint8 [H, W, C]."""
+    about: dict[str, int | str]
+    """What it was drawn from, names spelled out."""
+
+
 class Task(ABC):
     """Made without arguments; keeps nothing."""
 
@@ -189,6 +214,18 @@ class Task(ABC):
     @abstractmethod
     def answer(self, generator: LoadedGenerator, asked: Asked) -> Picture:
         """As `ask`, once what means nothing to the task has been refused."""
+
+    def columns(self, generator: LoadedGenerator) -> tuple[Column, ...]:
+        """What rows of a request may say where it is served; none: it is served by the generator's own tensors."""
+        return ()
+
+    def example_rows(self, generator: LoadedGenerator) -> list[Row]:
+        """A small request that it answers, with every column somewhere."""
+        return []
+
+    def answer_row(self, generator: LoadedGenerator, row: Row) -> Answer:
+        """The one image that a row of its `columns` asks for; RequestError where there is none such."""
+        raise RequestError(f"{generator.info.recipe_name} is not served by rows")
 
 
 def columns_for(num: int, num_classes: int) -> int:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,12 +16,14 @@ from gan_models.data.hints import (
     with_luminance,
 )
 from gan_models.data.table import Split, to_float, to_uint8
+from gan_models.errors import RequestError
 from gan_models.families.colorization.networks import Colorizer
 from gan_models.families.interfaces import Inputs
 from gan_models.metrics.judge import Judge, Material
 from gan_models.sampling.draws import Draws
 from gan_models.sampling.generator import LoadedGenerator
-from gan_models.tasks.base import TaskFigure
+from gan_models.sampling.pngs import decode_image, encode_png
+from gan_models.tasks.base import Answer, Column, Row, TaskFigure
 from gan_models.tasks.from_images import FromImages
 
 _HINTS = 5
@@ -103,6 +106,32 @@ class Colorization(FromImages):
                 )
             )
         return figures
+
+    def columns(self, generator: LoadedGenerator) -> tuple[Column, ...]:
+        """An image, taken in grey, and hints: an image of the generator's size, opaque where it tells a colour."""
+        return (Column("image", "string", required=True), Column("hints", "string"))
+
+    def example_rows(self, generator: LoadedGenerator) -> list[Row]:
+        image, (_, height, width) = self.example_image(generator), generator.info.image_shape
+        hints = torch.zeros(height, width, 4, dtype=torch.uint8)
+        hints[height // 2, width // 2] = torch.tensor([255, 0, 0, 255], dtype=torch.uint8)
+        return [{"image": image, "hints": None}, {"image": image, "hints": encode_png(hints)}]
+
+    def answer_row(self, generator: LoadedGenerator, row: Row) -> Answer:
+        images = self.image_of(generator, row)
+        hints = images.new_zeros(1, 4, *images.shape[2:]) if row.get("hints") is None else _hints(row["hints"], images)
+        return Answer(generator.synthesize({"images": grey_of(images), "hints": hints}).images[0], {})
+
+
+def _hints(text: str, images: Tensor) -> Tensor:
+    """Hints [1, 4, H, W] of an image with opaque and transparent pixels, of the size of `images`."""
+    told = decode_image("hints", text).convert("RGBA")
+    height, width = images.shape[2:]
+    if told.size != (width, height):
+        raise RequestError(f"hints: an image of {told.width}x{told.height} pixels; expected {width}x{height}")
+    pixels = torch.from_numpy(np.array(told))[None]
+    mask = (pixels[..., 3] > 127).to(images.dtype)[:, None]
+    return torch.cat([mask, to_float(pixels[..., :3]) * mask], dim=1)
 
 
 def _squares(draws: Draws, largest: int) -> tuple[Tensor, Tensor]:

@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from gan_models.data.table import Split
+from gan_models.data.table import Split, to_float
 from gan_models.errors import RequestError
 from gan_models.sampling.generator import LoadedGenerator
 from gan_models.sampling.grids import enlargement, image_grid, side_by_side
-from gan_models.tasks.base import Asked, Part, Picture, Task, file_name
+from gan_models.sampling.pngs import decode_image, encode_png, image_input
+from gan_models.tasks.base import Asked, Part, Picture, Row, Task, file_name
 
 _ROWS = 10
 _ACROSS = 12  # images in a row of a picture that was asked for, where a row of it holds several of before and after
@@ -89,6 +90,17 @@ class FromImages(Task):
         abreast = max(1, _ACROSS // len(columns)) if len(examples) > 1 else 1
         grid = image_grid(side_by_side(*columns.values()), len(columns) * abreast)
         return Picture("grid", f"{len(examples)} images by {info.called}; columns: {', '.join(columns)}", grid)
+
+    def example_image(self, generator: LoadedGenerator) -> str:
+        """One that came with the generator, else a black one, as rows carry it."""
+        channels, size, _ = generator.info.image_shape
+        examples = generator.examples
+        image = torch.zeros(size, size, channels, dtype=torch.uint8) if examples is None else examples.images[0].cpu()
+        return encode_png(image)
+
+    def image_of(self, generator: LoadedGenerator, row: Row) -> Tensor:
+        """The image of a row as the generator's training images were, float32 [1, C, H, W]."""
+        return to_float(image_input(decode_image("image", row["image"]), generator)[None])
 
 
 def _examples(generator: LoadedGenerator) -> Split:

@@ -12,7 +12,7 @@ from gan_models.families.interfaces import Generator, Inputs
 from gan_models.sampling.draws import Draws
 from gan_models.sampling.generator import LoadedGenerator
 from gan_models.sampling.grids import image_grid
-from gan_models.tasks.base import Asked, Conditions, Picture, Task, columns_for
+from gan_models.tasks.base import SEED, TRUNCATION, Answer, Asked, Column, Conditions, Picture, Row, Task, columns_for
 
 
 class Latent(Task):
@@ -53,6 +53,34 @@ class Latent(Task):
         every_class = 0 if labels is not None or asked.seeds else generator.module.num_classes
         grid = image_grid(samples.images, asked.columns or columns_for(asked.num, every_class))
         return Picture("grid", f"{asked.num} images of {generator.info.called}", grid)
+
+    def columns(self, generator: LoadedGenerator) -> tuple[Column, ...]:
+        """A class by name or number; left out, it is the first one, as of the first image of a seed."""
+        label = (Column("label", "string"),) if generator.module.num_classes else ()
+        return (SEED, *label, TRUNCATION)
+
+    def example_rows(self, generator: LoadedGenerator) -> list[Row]:
+        rows: list[Row] = [{"seed": 0, "truncation": None}, {"seed": 1, "truncation": 0.7}]
+        if not generator.module.num_classes:
+            return rows
+        names = generator.info.class_names
+        return [{**row, "label": names[at % len(names)]} for at, row in enumerate(rows)]
+
+    def answer_row(self, generator: LoadedGenerator, row: Row) -> Answer:
+        names, label = generator.info.class_names, row.get("label")
+        labels = None if label is None else torch.tensor([position_of("class", label, names)])
+        samples = generator.sample(1, seed=row["seed"], labels=labels, truncation=row.get("truncation"))
+        shown = {} if samples.labels is None else {"label": names[int(samples.labels[0])]}
+        return Answer(samples.images[0], {"seed": row["seed"], **shown})
+
+
+def position_of(kind: str, text: str, names: Sequence[str]) -> int:
+    """Of a name in `names`, or of its number; RequestError for one that is neither. `kind`: what they are names of."""
+    if text in names:
+        return list(names).index(text)
+    if text.isdecimal() and int(text) < len(names):
+        return int(text)
+    raise unknown_name(kind, text, names)
 
 
 def classes_of(text: str, names: Sequence[str]) -> list[int]:

@@ -15,7 +15,7 @@ from gan_models.families.interfaces import Generator, Inputs
 from gan_models.sampling.draws import Draws
 from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator
 from gan_models.sampling.grids import Pixels, as_image, image_grid
-from gan_models.tasks.base import Asked, Conditions, Picture, Task, columns_for
+from gan_models.tasks.base import SEED, TRUNCATION, Answer, Asked, Column, Conditions, Picture, Row, Task, columns_for
 
 _ROWS, _COLUMNS = 5, 8
 _LEAST_WIDTH = 88  # pixels of a cell, so that a short caption fits in two lines
@@ -78,6 +78,25 @@ class Text(Task):
         columns = asked.columns or columns_for(asked.num, len(asked.captions))
         grid = captioned_grid(samples.images, captions_of(samples.inputs["captions"], generator.info), columns)
         return Picture("grid", f"{asked.num} images of {generator.info.called}", grid)
+
+    def columns(self, generator: LoadedGenerator) -> tuple[Column, ...]:
+        return (SEED, Column("caption", "string", required=True), TRUNCATION)
+
+    def example_rows(self, generator: LoadedGenerator) -> list[Row]:
+        """Two captions that came with the generator, else two words that it knows."""
+        examples, info = generator.examples, generator.info
+        carried = None if examples is None else examples.captions
+        texts = info.words if carried is None else captions_of(carried[:2], info)
+        return [
+            {"seed": 0, "caption": texts[0], "truncation": None},
+            {"seed": 1, "caption": texts[-1], "truncation": 0.7},
+        ]
+
+    def answer_row(self, generator: LoadedGenerator, row: Row) -> Answer:
+        seed, caption = row["seed"], row["caption"]
+        examples = examples_of([caption], generator.info)
+        samples = generator.sample(1, seed=seed, examples=examples, truncation=row.get("truncation"))
+        return Answer(samples.images[0], {"seed": seed, "caption": caption})
 
 
 def examples_of(texts: Sequence[str], info: GeneratorInfo) -> Split:

@@ -14,8 +14,9 @@ from gan_models.metrics.judge import Judge, Material
 from gan_models.metrics.scores import metric_key
 from gan_models.sampling.draws import Draws
 from gan_models.sampling.generator import LoadedGenerator, Samples
-from gan_models.tasks.base import TaskFigure
+from gan_models.tasks.base import Answer, Column, Row, TaskFigure
 from gan_models.tasks.from_images import FromImages
+from gan_models.tasks.latent import position_of
 
 _BY_DOMAINS = "domain-classifier"
 
@@ -85,6 +86,20 @@ class Translation(FromImages):
             is_share=True,
         )
         return [reached, kept, cycle_error]
+
+    def columns(self, generator: LoadedGenerator) -> tuple[Column, ...]:
+        """An image, and the domain to take it to, by name or number."""
+        return (Column("image", "string", required=True), Column("domain", "string", required=True))
+
+    def example_rows(self, generator: LoadedGenerator) -> list[Row]:
+        image = self.example_image(generator)
+        return [{"image": image, "domain": name} for name in generator.info.domain_names[:2]]
+
+    def answer_row(self, generator: LoadedGenerator, row: Row) -> Answer:
+        names = generator.info.domain_names
+        domain = position_of("domain", row["domain"], names)
+        inputs = {"images": self.image_of(generator, row), "domains": torch.tensor([domain])}
+        return Answer(generator.synthesize(inputs).images[0], {"domain": names[domain]})
 
 
 def _classifier_of_labels(judge: Judge) -> Classifier | None:

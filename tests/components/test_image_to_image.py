@@ -1,5 +1,6 @@
 """Image-to-image recipes through every stage, and what a user then does with the exported folder."""
 
+import base64
 import io
 import json
 from pathlib import Path
@@ -24,7 +25,7 @@ from gan_models.errors import RequestError
 from gan_models.recipes import load_recipe, model_document
 from gan_models.recipes.schema import Evaluation, Export, Selection
 from gan_models.sampling.generator import load_generator
-from gan_models.sampling.served import _load_pyfunc
+from gan_models.sampling.served import RowServer, _load_pyfunc
 from pipeline.cli import call
 from pipeline.cli.sample import sample
 from pipeline.results import print_results
@@ -183,17 +184,35 @@ def test_a_picture_of_ones_own_is_translated(finished: Run, tmp_path: Path) -> N
         sample(finished.export, 64, out, 0, None, given=mine)
 
 
-def test_what_is_registered_takes_the_generators_own_inputs(finished: Run, tmp_path: Path) -> None:
+def test_what_is_registered_answers_with_what_the_command_shows(finished: Run, tmp_path: Path) -> None:
     describe_generator(finished.export, tmp_path)
-    generator, served = load_generator(finished.export), _load_pyfunc(str(finished.export))
     described = json.loads((tmp_path / "inputs.json").read_text())
-    assert tuple(tensor["name"] for tensor in described["inputs"]) == generator.module.inputs
-    assert set(described["example"]) == set(generator.module.inputs)
+    names = [column["name"] for column in described["columns"]]
+    served = RowServer(load_generator(finished.export))
+    assert len(served.answer([dict(zip(names, row, strict=True)) for row in described["example"]])) == 2
+
+    mine, out = tmp_path / "mine.png", tmp_path / "grid.png"
+    Image.new("RGB", (40, 30), (200, 40, 40)).save(mine)
+    assert call(["sample", str(finished.export), "--input", str(mine), "--out", str(out)]) == 0
+    grid = Image.open(out)
+    row = {"image": base64.b64encode(mine.read_bytes()).decode()}
+    if finished.name == "colorization":
+        shown = {1: row}
+    else:
+        domains = load_generator(finished.export).info.domain_names
+        shown = {column: row | {"domain": name} for column, name in enumerate(domains, start=1)}
+    for (column, _), answer in zip(shown.items(), served.answer(list(shown.values())), strict=True):
+        answered = Image.open(io.BytesIO(base64.b64decode(str(answer["image"]))))
+        assert list(answered.getdata()) == list(grid.crop((column * 18, 0, column * 18 + 16, 16)).getdata())
+
+
+def test_what_was_registered_before_takes_the_generators_own_inputs(finished: Run) -> None:
+    generator, served = load_generator(finished.export), _load_pyfunc(str(finished.export))
     inputs = generator.sample(7, seed=0).inputs
     for count in (1, 3, 7):
         part = {name: tensor[:count] for name, tensor in inputs.items()}
         drawn = served.predict({name: tensor.numpy() for name, tensor in part.items()})
-        assert list(drawn.shape) == [count, *described["outputs"][0]["shape"][1:]]
+        assert len(drawn) == count
         torch.testing.assert_close(torch.from_numpy(drawn), generator.module(**part), rtol=1e-3, atol=1e-4)
     with pytest.raises(ValueError, match="missing: the inputs are"):
         served.predict({})

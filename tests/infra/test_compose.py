@@ -39,11 +39,11 @@ def test_docker_compose_takes_it() -> None:
 
 def test_what_services_name_is_declared(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    assert set(services) == {"postgres", "mlflow", "scheduler"}
+    assert set(services) == {"postgres", "mlflow", "scheduler", "generator"}
     for service in services.values():
         assert set(service["networks"]) <= set(compose["networks"])
         assert set(service.get("depends_on", {})) <= set(services)
-        named = {volume.split(":")[0] for volume in service["volumes"]}
+        named = {volume.split(":")[0] for volume in service.get("volumes", [])}
         assert {name for name in named if not name.startswith(("$", ".", "/"))} <= set(compose["volumes"])
 
 
@@ -64,6 +64,15 @@ def test_the_database_is_reached_by_mlflow_alone(compose: dict[str, Any]) -> Non
     assert users == {"postgres", "mlflow"}
     assert compose["networks"]["database"]["internal"] is True
     assert "ports" not in compose["services"]["postgres"]
+
+
+def test_a_generator_is_served_where_that_is_asked_for(compose: dict[str, Any]) -> None:
+    profiles = {name: service.get("profiles") for name, service in compose["services"].items()}
+    assert profiles.pop("generator") == ["serving"]
+    assert set(profiles.values()) == {None}
+    generator = compose["services"]["generator"]
+    assert generator["environment"]["__pyfunc_model_path__"] == "${SERVED_MODEL:-}"
+    assert generator["ports"] == ["${SERVING_ADDRESS:-127.0.0.1}:8080:8080"]
 
 
 def test_every_service_is_confined(compose: dict[str, Any]) -> None:

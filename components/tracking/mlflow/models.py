@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 PYTHON_ENVIRONMENT = "python: '3.11'\nbuild_dependencies: [pip]\ndependencies: [-r requirements.txt]\n"
 NEWEST = "newest"
 """The alias of the version that was registered last, whatever it is worth."""
-LOADER = "gan_models.sampling.served"
+ROWS_LOADER = "components.tracking.mlflow.serving"
+TENSORS_LOADER = "gan_models.sampling.served"
 
 
 def log_checkpoint(runs: PipelineRuns, run_id: str, entry: Entry) -> None:
@@ -148,13 +149,15 @@ def _write_model_files(folder: Path, model: LoggedModel, run_id: str) -> None:
         shutil.rmtree(folder / "data", ignore_errors=True)
     description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
     (folder / DESCRIPTION).unlink()
-    place, signature = model.artifact_location, _signature(description)
+    by_rows = "columns" in description  # without: a task that has none, or packed before an update
+    loader = ROWS_LOADER if by_rows else TENSORS_LOADER
+    place, signature = model.artifact_location, (_rows_signature if by_rows else _tensors_signature)(description)
     spec = Model(place, run_id, signature=signature, model_uuid=model.model_id, model_id=model.model_id)
     _add_example(spec, folder, description)
     python = ".".join(map(str, sys.version_info[:3]))
     environment = {"virtualenv": "python_env.yaml"}
     spec.add_flavor(
-        "python_function", loader_module=LOADER, data=GENERATOR_FOLDER, python_version=python, env=environment
+        "python_function", loader_module=loader, data=GENERATOR_FOLDER, python_version=python, env=environment
     )
     spec.model_size_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     spec.save(str(folder / "MLmodel"))
@@ -165,7 +168,17 @@ def _write_model_files(folder: Path, model: LoggedModel, run_id: str) -> None:
     (folder / "python_env.yaml").write_text(PYTHON_ENVIRONMENT)
 
 
-def _signature(description: Mapping[str, Any]) -> Any:
+def _rows_signature(description: Mapping[str, Any]) -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    def schema(columns: list[dict[str, Any]]) -> Schema:
+        return Schema([ColSpec(c["type"], c["name"], required=c["required"]) for c in columns])
+
+    return ModelSignature(inputs=schema(description["columns"]), outputs=schema(description["answers"]))
+
+
+def _tensors_signature(description: Mapping[str, Any]) -> Any:
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
@@ -179,6 +192,10 @@ def _signature(description: Mapping[str, Any]) -> Any:
 def _add_example(spec: Any, folder: Path, description: Mapping[str, Any]) -> None:
     """The input example, for readers and in the form that MLflow's serving takes."""
     plain, serving = "input_example.json", "serving_input_example.json"
-    (folder / plain).write_text(json.dumps(description["example"]))
-    (folder / serving).write_text(json.dumps({"inputs": description["example"]}))
-    spec.saved_input_example_info = {"artifact_path": plain, "type": "ndarray", "serving_input_path": serving}
+    example, asked, kind = description["example"], "inputs", {"type": "ndarray"}
+    if "columns" in description:
+        example = {"columns": [column["name"] for column in description["columns"]], "data": example}
+        asked, kind = "dataframe_split", {"type": "dataframe", "pandas_orient": "split"}
+    (folder / plain).write_text(json.dumps(example))
+    (folder / serving).write_text(json.dumps({asked: example}))
+    spec.saved_input_example_info = {"artifact_path": plain, "serving_input_path": serving, **kind}
