@@ -65,7 +65,7 @@ class Extracted:
 class FeatureExtractor(ABC):
     """Images to features, on `device`; `details` are what `describe` says besides the name."""
 
-    name: ClassVar[str]
+    name: str
     """As it appears in the names of metrics."""
     quick: ClassVar[bool] = False
     """Whether all images of a data set can be extracted in passing, without a GPU."""

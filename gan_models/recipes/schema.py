@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from gan_models.errors import RequestError
 from gan_models.families import FAMILIES
@@ -160,7 +161,16 @@ class Training(Section):
     )
 
 
-Extractor = Literal["auto", "classifier", "efficientnet-lite0", "inception-2015"]
+Extractor = Literal["auto", "classifier", "efficientnet-lite0", "inception-2015", "onnx"]
+
+
+def _is_extractor(given: Any) -> Any:
+    """One of the names, or a file of the user's own; the error is that of a `Literal`."""
+    if given in get_args(Extractor) or (isinstance(given, str) and given.startswith("onnx:")):
+        return given
+    *names, file = get_args(Extractor)
+    expected = f"{', '.join(map(repr, names))} or '{file}:PATH'"
+    raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
 
 
 class Selection(Section):
@@ -187,7 +197,9 @@ def _with_usual_floors(given: Any) -> Any:
 class Evaluation(Section):
     """How the chosen generator is judged, on the test split."""
 
-    extractor: Extractor = Field("auto", description="whose features the figures are made of, in selection too")
+    extractor: Annotated[str, BeforeValidator(_is_extractor)] = Field(
+        "auto", description="whose features the figures are made of, in selection too"
+    )
     inception_weights: str | None = Field(None, description="path of the 2015 Inception weights, when not downloadable")
     samples: PositiveInt = Field(5000, description="generated images N that the figures are measured on")
     neighbours: PositiveInt = Field(5, description="nearest neighbours k of precision, recall, density and coverage")
