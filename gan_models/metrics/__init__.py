@@ -12,6 +12,8 @@ neighbours.py        precision, recall, density, coverage; nearest neighbours
 memorisation.py      are training images repeated; authenticity.py: which are
 frechet_infinity.py  FD at infinitely many images; rbf_distance.py: MMD with a Gaussian kernel (CMMD)
 modes.py             classes found, and how evenly
+intervals.py         how sure one figure is, and what real images get against real ones
+path_length.py       perceptual path length, LPIPS; classification_accuracy.py: what is learnt from generated images
 streaming.py         all of these for images that come batch by batch, on several processes
 cache.py             files made once for all runs, by one process at a time; locations.py says where they lie
 

@@ -70,6 +70,8 @@ class FeatureExtractor(ABC):
     quick: ClassVar[bool] = False
     """Whether all images of a data set can be extracted in passing, without a GPU."""
     batch: ClassVar[int]
+    takes_floats: ClassVar[bool] = True
+    """Whether `forward` also takes images float32 from 0 to 255, which are not rounded to levels."""
 
     def __init__(self, details: dict[str, Any], device: torch.device | str) -> None:
         self.details = details
