@@ -2,7 +2,8 @@
 
 scores.py            `METRICS`, the one list of metrics; metric.py says what a metric is
 extractors.py        `EXTRACTORS`, the one list of extractors; choice.py says which one fits the data
-extraction.py        what an extractor is and gives (classifier.py, efficientnet.py, inception.py)
+extraction.py        what an extractor is and gives (classifier.py, efficientnet.py, inception.py,
+                     onnx_extractor.py, vision_transformer.py)
 judge.py             an extractor at work on one data set: real features, cached on disk, and generated ones
 bootstrap.py         how sure the difference of two generators is
 frechet.py           Frechet distance (FD; with the 2015 Inception network: FID); intra_class.py: within classes

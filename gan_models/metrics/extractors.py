@@ -102,6 +102,16 @@ def _onnx(setting: Setting) -> FeatureExtractor:
     return OnnxExtractor(setting.weights, side=setting.table.metadata.height)
 
 
+def _transformer(kind: str) -> Callable[[Setting], FeatureExtractor]:
+    def load(setting: Setting) -> FeatureExtractor:
+        from gan_models.metrics.vision_transformer import TransformerExtractor
+
+        assert setting.weights is not None
+        return TransformerExtractor(kind, setting.weights, setting.device)
+
+    return load
+
+
 EXTRACTORS: Registry[Extractor] = Registry(
     "extractor",
     "gan_pipeline.extractors",
@@ -118,5 +128,7 @@ EXTRACTORS: Registry[Extractor] = Registry(
         ),
         "inception-2015": Extractor(_inception, automatic=False, takes_weights=True, published=True),
         "onnx": Extractor(_onnx, packages=("onnxruntime",), extra="onnx", automatic=False, takes_file=True),
+        "dinov2": Extractor(_transformer("dinov2"), automatic=False, takes_file=True),
+        "clip": Extractor(_transformer("clip"), automatic=False, takes_file=True),
     },
 )

@@ -161,15 +161,18 @@ class Training(Section):
     )
 
 
-Extractor = Literal["auto", "classifier", "efficientnet-lite0", "inception-2015", "onnx"]
+Extractor = Literal["auto", "classifier", "efficientnet-lite0", "inception-2015", "onnx", "dinov2", "clip"]
+
+
+_FILES = ("onnx", "dinov2", "clip")
 
 
 def _is_extractor(given: Any) -> Any:
-    """One of the names, or a file of the user's own; the error is that of a `Literal`."""
-    if given in get_args(Extractor) or (isinstance(given, str) and given.startswith("onnx:")):
+    """One of the names, some of them with a file of the user's own; the error is that of a `Literal`."""
+    if given in get_args(Extractor) or (isinstance(given, str) and given.partition(":")[0] in _FILES):
         return given
-    *names, file = get_args(Extractor)
-    expected = f"{', '.join(map(repr, names))} or '{file}:PATH'"
+    choices = [repr(f"{name}:PATH" if name in _FILES else name) for name in get_args(Extractor)]
+    expected = f"{', '.join(choices[:-1])} or {choices[-1]}"
     raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
 
 
