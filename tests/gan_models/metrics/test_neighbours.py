@@ -54,6 +54,7 @@ def test_which_side_of_a_rim_is_told_beyond_the_digits_of_float32() -> None:
     assert figures.precision == 0.5
     assert figures.coverage == 0.25
     assert figures.density == 0.5
+    assert neighbourhoods(real, real[::2] + beside, k=1).recall == 0.5
     assert nearest(real[::2] + beside, real).distances[:, 0].tolist() == pytest.approx(
         beside[:, 62].tolist(), abs=1e-12
     )
