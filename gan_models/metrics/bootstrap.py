@@ -64,8 +64,8 @@ def difference(
     for _ in range(count):
         rows = _draw(len(seen.sample), stream)
         others = rows if paired else _draw(len(other), stream)
-        real = seen.reference.rows(_draw(len(seen.reference), stream))
-        figures = _figures(metric, seen, seen.sample.rows(rows), other.rows(others), real)
+        part = seen.rows(rows, _draw(len(seen.reference), stream))
+        figures = _figures(metric, part, part.sample, other.rows(others), part.reference)
         drawn.append(metric.distance(figures[0]) - metric.distance(figures[1]))
         report()
     mean = sum(drawn) / count

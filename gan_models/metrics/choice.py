@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from gan_models.errors import RequestError, home_path, unknown_name
-from gan_models.metrics.extractors import EXTRACTORS
+from gan_models.metrics.extractors import EXTRACTORS, named
 from gan_models.metrics.metric import Metric
 from gan_models.metrics.scores import METRICS
 from gan_models.recipes.schema import Evaluation
@@ -15,19 +15,25 @@ if TYPE_CHECKING:
 
 
 class Choice(NamedTuple):
-    """The `name` of an extractor, and the `reason` for it as half a sentence."""
+    """The `name` of an extractor, the `reason` for it as half a sentence, and its `file` where it is one."""
 
     name: str
     reason: str
+    file: str | None = None
 
 
 def check_extractor(requested: str) -> None:
     """Refuses what no data can make good: RequestError for a name unknown, or an extractor not installed."""
     if requested == "auto":
         return
-    if requested not in EXTRACTORS:
+    name, file = named(requested)
+    if name not in EXTRACTORS:
         raise unknown_name("extractor", requested, ("auto", *EXTRACTORS))
-    extractor = EXTRACTORS[requested]
+    extractor = EXTRACTORS[name]
+    if extractor.takes_file and not file:
+        raise RequestError(f"evaluation.extractor {requested!r} needs a file: write {name}:PATH")
+    if file is not None and not extractor.takes_file:
+        raise RequestError(f"evaluation.extractor {requested!r}: {name} takes no file; write {name} alone")
     if not extractor.installed:
         raise RequestError(
             f"evaluation.extractor {requested!r} needs packages that are not installed: {extractor.remedy}"
@@ -45,7 +51,10 @@ def check_evaluation(evaluation: Evaluation) -> None:
     for name, metric in METRICS.items():
         if not isinstance(metric, Metric):
             raise RequestError(f"the metric {name!r} of an installed package is no Metric but {metric!r}: uninstall it")
-    extractor, weights = EXTRACTORS.get(evaluation.extractor), evaluation.inception_weights
+    chosen, file = named(evaluation.extractor)
+    extractor, weights = EXTRACTORS.get(chosen), evaluation.inception_weights
+    if file is not None and not home_path(file).is_file():
+        raise RequestError(f"evaluation.extractor {evaluation.extractor}: there is no file {file}")
     takes_them = extractor is not None and extractor.takes_weights
     if takes_them and weights is not None and not home_path(weights).is_file():
         raise RequestError(f"evaluation.inception_weights: there is no file {weights}")
@@ -63,13 +72,14 @@ def choose_extractor(requested: str, metadata: TableMetadata) -> Choice:
     check_extractor(requested)
     labelled = metadata.classes_in_use >= 2
     if requested != "auto":
-        if EXTRACTORS[requested].needs_labels and not labelled:
+        chosen, file = named(requested)
+        if EXTRACTORS[chosen].needs_labels and not labelled:
             others = " or ".join(name for name, extractor in EXTRACTORS.items() if not extractor.needs_labels)
             raise RequestError(
                 f"evaluation.extractor {requested!r} learns from labels of two or more classes, "
                 f"which the data ({metadata.source}) does not have: choose {others}"
             )
-        return Choice(requested, "as requested")
+        return Choice(chosen, "as requested", file)
     grey = metadata.channels == 1
     automatic = {name: extractor for name, extractor in EXTRACTORS.items() if extractor.automatic}
     learning = [name for name, extractor in automatic.items() if extractor.needs_labels and labelled]

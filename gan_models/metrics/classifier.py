@@ -115,32 +115,45 @@ class Classifier(FeatureExtractor):
 def _trained(table: ImageTable, device: torch.device, bars: Bars, of: Question, answers: int) -> Tensors:
     """State dict of a network trained on the train split, and its accuracy on the others."""
     split = table.split("train", device)
-    labels = _answers(split, of)
-    steps = training_steps(len(split))
+    network = trained_network(split.images, _answers(split, of), answers, bars, f"training the classifier of {of}")
+    weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+    for name in _HELD_OUT:
+        if table.metadata.count(name):
+            other = table.split(name, device)
+            weights[f"accuracy.{name}"] = torch.tensor(accuracy(network, other.images, _answers(other, of)))
+    return weights
+
+
+def trained_network(
+    images: Tensor, labels: Tensor, classes: int, bars: Bars = silent, title: str = "training a classifier"
+) -> ClassifierNetwork:
+    """A network trained on labelled images, in evaluation mode: `training_steps` steps, always the same ones.
+
+    Args:
+        images: uint8 [N, H, W, C], on the device to train on.
+        labels: int64 [N] on the same device, below `classes`.
+    """
+    device, steps = images.device, training_steps(len(images))
     flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-    with torch.random.fork_rng(devices=[]), flags, bars(f"training the classifier of {of}", steps) as bar:
+    with torch.random.fork_rng(devices=[]), flags, bars(title, steps) as bar:
         torch.manual_seed(_SEED)
-        size = min(split.images.shape[1], _MAX_SIZE)
-        network = ClassifierNetwork(split.images.shape[3], size, answers)
+        size = min(images.shape[1], _MAX_SIZE)
+        network = ClassifierNetwork(images.shape[3], size, classes)
         network.to(device).to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(network.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps, pct_start=0.2)
         reach = -(-size // _SHIFT)
         offsets: list[list[int]] = torch.randint(0, 2 * reach + 1, (steps, 2)).tolist()
-        for index, offset in zip(_order(len(split), steps), offsets, strict=True):
-            images = _shifted(_network_input(split.images[index.to(device)]), reach, *offset)
-            _, logits = network(images)
+        for index, offset in zip(_order(len(images), steps), offsets, strict=True):
+            part = _shifted(_network_input(images[index.to(device)]), reach, *offset)
+            _, logits = network(part)
             loss = F.cross_entropy(logits, labels[index.to(device)])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             bar.advance()
-    weights = {name: tensor.detach().cpu() for name, tensor in network.eval().state_dict().items()}
-    for name in _HELD_OUT:
-        if table.metadata.count(name):
-            weights[f"accuracy.{name}"] = torch.tensor(_accuracy(network, table.split(name, device), of))
-    return weights
+    return network.eval()
 
 
 def _answers(split: Split, of: Question) -> Tensor:
@@ -177,11 +190,12 @@ def _network_input(images: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def _accuracy(network: nn.Module, split: Split, of: Question) -> float:
+def accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Share of uint8 [N, H, W, C] images that a network names as `labels` int64 [N] do; all on its device."""
     right = 0
-    for images, labels in zip(torch.split(split.images, 512), torch.split(_answers(split, of), 512), strict=True):
-        right += int((network(_network_input(images))[1].argmax(dim=1) == labels).sum())
-    return right / len(split)
+    for part, named in zip(torch.split(images, 512), torch.split(labels, 512), strict=True):
+        right += int((network(_network_input(part))[1].argmax(dim=1) == named).sum())
+    return right / len(images)
 
 
 def _digest(state: Tensors) -> str:

@@ -65,11 +65,13 @@ class Extracted:
 class FeatureExtractor(ABC):
     """Images to features, on `device`; `details` are what `describe` says besides the name."""
 
-    name: ClassVar[str]
+    name: str
     """As it appears in the names of metrics."""
     quick: ClassVar[bool] = False
     """Whether all images of a data set can be extracted in passing, without a GPU."""
     batch: ClassVar[int]
+    takes_floats: ClassVar[bool] = True
+    """Whether `forward` also takes images float32 from 0 to 255, which are not rounded to levels."""
 
     def __init__(self, details: dict[str, Any], device: torch.device | str) -> None:
         self.details = details

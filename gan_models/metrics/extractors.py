@@ -25,7 +25,7 @@ class Setting:
     cache: Path
     """Folder of what is made once (`locations.default_cache`): a trained classifier, downloaded weights."""
     weights: str | None
-    """File of the weights, in place of their download."""
+    """File of the weights, in place of their download; of an extractor that is a file, that file."""
     device: torch.device | str
     bars: Bars
 
@@ -46,6 +46,8 @@ class Extractor:
     """Learns from the data's own labels: its logits are of the data's classes."""
     takes_weights: bool = False
     """Honours `evaluation.inception_weights`."""
+    takes_file: bool = False
+    """Is asked for with a file of the user's, as in `onnx:PATH`."""
     published: bool = False
     """Its features are those of published figures: a Frechet distance of them is an FID."""
     note: str = ""
@@ -59,6 +61,16 @@ class Extractor:
     def remedy(self) -> str:
         """How to get its packages."""
         return f"pip install gan-pipeline[{self.extra}]"
+
+
+def named(requested: str) -> tuple[str, str | None]:
+    """The name of an extractor in `EXTRACTORS`, and its file where it is asked for with one.
+
+    >>> named("onnx:~/features.onnx"), named("classifier")
+    (('onnx', '~/features.onnx'), ('classifier', None))
+    """
+    name, colon, file = requested.partition(":")
+    return name, file if colon else None
 
 
 # Each brings libraries of its own: only the one in use is imported.
@@ -83,6 +95,23 @@ def _inception(setting: Setting) -> FeatureExtractor:
     return Inception2015(inception_file(setting.weights, setting.cache / "weights"), device=setting.device)
 
 
+def _onnx(setting: Setting) -> FeatureExtractor:
+    from gan_models.metrics.onnx_extractor import OnnxExtractor
+
+    assert setting.weights is not None
+    return OnnxExtractor(setting.weights, side=setting.table.metadata.height)
+
+
+def _transformer(kind: str) -> Callable[[Setting], FeatureExtractor]:
+    def load(setting: Setting) -> FeatureExtractor:
+        from gan_models.metrics.vision_transformer import TransformerExtractor
+
+        assert setting.weights is not None
+        return TransformerExtractor(kind, setting.weights, setting.device)
+
+    return load
+
+
 EXTRACTORS: Registry[Extractor] = Registry(
     "extractor",
     "gan_pipeline.extractors",
@@ -98,5 +127,8 @@ EXTRACTORS: Registry[Extractor] = Registry(
             extra="efficientnet",
         ),
         "inception-2015": Extractor(_inception, automatic=False, takes_weights=True, published=True),
+        "onnx": Extractor(_onnx, packages=("onnxruntime",), extra="onnx", automatic=False, takes_file=True),
+        "dinov2": Extractor(_transformer("dinov2"), automatic=False, takes_file=True),
+        "clip": Extractor(_transformer("clip"), automatic=False, takes_file=True),
     },
 )

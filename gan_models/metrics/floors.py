@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gan_models.errors import RequestError, unknown_name
 from gan_models.families import FAMILIES
-from gan_models.metrics.extractors import EXTRACTORS
+from gan_models.metrics.extractors import EXTRACTORS, named
 from gan_models.metrics.scores import METRICS, figure_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _absent(recipe: Recipe, labelled: bool) -> dict[str, str]:
         absent["domains"] = f"recipe {recipe.name!r} translates nothing"
     if not labelled:
         absent["classes"] = f"{recipe.data.source} has no labels"
-    elif extractor != "auto" and not EXTRACTORS[extractor].needs_labels:
+    elif extractor != "auto" and not EXTRACTORS[named(extractor)[0]].needs_labels:
         absent["classes"] = f"evaluation.extractor={extractor} does not know the data's classes"
     return absent
 

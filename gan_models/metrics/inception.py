@@ -45,6 +45,7 @@ class Inception2015(FeatureExtractor):
 
     name = "inception-2015"
     batch = 32
+    takes_floats = False
 
     def __init__(self, weights: Path, device: torch.device | str = "cpu", *, folded: bool = True) -> None:
         details = {

@@ -75,7 +75,8 @@ class Judge:
         """With the extractor asked for, or that fits the data, on a GPU if any; RequestError where there is none."""
         choice = choose_extractor(evaluation.extractor, table.metadata)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        extractor = EXTRACTORS[choice.name].load(Setting(table, cache, evaluation.inception_weights, device, bars))
+        weights = evaluation.inception_weights if choice.file is None else choice.file
+        extractor = EXTRACTORS[choice.name].load(Setting(table, cache, weights, device, bars))
         return cls(table, extractor, choice, cache=cache, bars=bars)
 
     def sentence(self) -> str:

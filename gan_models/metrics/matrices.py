@@ -1,5 +1,6 @@
 """What every figure on features accepts, and how it is computed: float64, whatever the extractor's precision."""
 
+from collections.abc import Iterator
 from typing import TypeAlias
 
 import numpy as np
@@ -25,3 +26,23 @@ def as_float64(matrix: Matrix, name: str = "features") -> Tensor:
 def rows_per_block(columns: int) -> int:
     """How many rows of float64 pairwise values with `columns` others make a block."""
     return max(1, BLOCK_BYTES // (8 * max(1, columns)))
+
+
+def row_blocks(matrix: Tensor) -> Iterator[slice]:
+    """Slices over the rows of a matrix [N, D] that are blocks when they are float64."""
+    size = rows_per_block(matrix.shape[1])
+    for start in range(0, len(matrix), size):
+        yield slice(start, min(start + size, len(matrix)))
+
+
+def as_floats(matrix: Matrix, name: str = "features") -> Tensor:
+    """As `as_float64`, but float32 stays float32, without a copy: for what widens a block at a time."""
+    tensor = torch.as_tensor(matrix).detach()
+    if tensor.dtype != torch.float32:
+        return as_float64(tensor, name)
+    tensor = tensor.to("cpu")
+    if tensor.dim() != 2:
+        raise ValueError(f"{name} must be a matrix [N, D], got shape {list(tensor.shape)}")
+    if not all(bool(torch.isfinite(tensor[part]).all()) for part in row_blocks(tensor)):
+        raise ValueError(f"{name} hold NaN or Inf")
+    return tensor

@@ -37,6 +37,7 @@ def memorisation(seen: Comparison) -> Memorisation:
     Raises:
         ValueError: fewer than two images in any of them.
     """
+    from gan_models.metrics.authenticity import nearest_training
     from gan_models.metrics.frechet import frechet_distance
     from gan_models.metrics.neighbours import nearest
 
@@ -53,7 +54,7 @@ def memorisation(seen: Comparison) -> Memorisation:
     if seen.unseen is not None:
         unseen_to_training, unseen_to_held_out = distances(seen.unseen)
         gap_of_real = unseen_to_held_out - unseen_to_training
-    own = nearest(sample.features, training.features).distances.median()
+    own = seen.shared(nearest_training).distances.median()
     usual = nearest(held_out.features, training.features).distances.median()
     return Memorisation(
         images=count,

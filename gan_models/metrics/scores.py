@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
+from gan_models.metrics.authenticity import authenticity_of
 from gan_models.metrics.extractors import EXTRACTORS
 from gan_models.metrics.intra_class import mean_within_classes, mean_within_domains
 from gan_models.metrics.memorisation import memorisation
@@ -59,6 +60,34 @@ def _neighbourhoods(seen: Comparison) -> Neighbourhoods:
     from gan_models.metrics.neighbours import neighbourhoods
 
     return neighbourhoods(seen.sample.features, seen.reference.features, k=seen.k)
+
+
+def _frechet_infinity(seen: Comparison) -> float | None:
+    """None where features are wide for the number of images."""
+    from gan_models.metrics.frechet_infinity import frechet_infinity, images_needed
+
+    sample, reference = seen.sample.features, seen.reference.features
+    if min(len(sample), len(reference)) < images_needed(sample.shape[1]):
+        return None
+    return frechet_infinity(sample, reference, seed=seen.seed).value
+
+
+def _rbf(seen: Comparison) -> float:
+    from gan_models.metrics.rbf_distance import rbf_distance
+
+    return rbf_distance(seen.sample.features, seen.reference.features)
+
+
+def _modes(seen: Comparison) -> float | None:
+    from gan_models.metrics.modes import modes_found
+
+    return modes_found(seen)
+
+
+def _class_divergence(seen: Comparison) -> float | None:
+    from gan_models.metrics.modes import class_divergence
+
+    return class_divergence(seen)
 
 
 def _smallest_class(seen: Comparison) -> float | None:
@@ -136,6 +165,27 @@ METRICS: Registry[Metric] = Registry(
             "distance to the nearest training image over that of held-out images, medians", "near 1",
             lambda seen: seen.shared(memorisation).distance_ratio, needs=("reference", "training"), beside="nothing",
             goes_first=False, in_report=False, in_terminal=False, least=20
+        ),
+        "FD-infinity": Metric(
+            "Frechet distance extrapolated to infinitely many images", "lower",
+            lambda seen: seen.shared(_frechet_infinity), least=100, goes_first=False, in_terminal=False
+        ),
+        "MMD-rbf": Metric(
+            "Gaussian-kernel distance", "lower", lambda seen: seen.shared(_rbf), least=100, goes_first=False,
+            in_terminal=False
+        ),
+        "authenticity": Metric(
+            "share of images that no training image was copied for", "higher",
+            lambda seen: seen.shared(authenticity_of), needs=("training",), beside="nothing", is_share=True,
+            goes_first=False, in_terminal=False, least=20
+        ),
+        "modes": Metric(
+            "classes found", "higher", _modes, needs=("classes",), beside="reference", goes_first=False,
+            in_terminal=False
+        ),
+        "class-KL": Metric(
+            "divergence of the classes from those of real images", "lower", _class_divergence,
+            needs=("reference", "classes"), beside="reference", goes_first=False, in_terminal=False
         ),
     },
 )  # fmt: skip

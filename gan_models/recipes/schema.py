@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from gan_models.errors import RequestError
 from gan_models.families import FAMILIES
@@ -160,7 +161,19 @@ class Training(Section):
     )
 
 
-Extractor = Literal["auto", "classifier", "efficientnet-lite0", "inception-2015"]
+Extractor = Literal["auto", "classifier", "efficientnet-lite0", "inception-2015", "onnx", "dinov2", "clip"]
+
+
+_FILES = ("onnx", "dinov2", "clip")
+
+
+def _is_extractor(given: Any) -> Any:
+    """One of the names, some of them with a file of the user's own; the error is that of a `Literal`."""
+    if given in get_args(Extractor) or (isinstance(given, str) and given.partition(":")[0] in _FILES):
+        return given
+    choices = [repr(f"{name}:PATH" if name in _FILES else name) for name in get_args(Extractor)]
+    expected = f"{', '.join(choices[:-1])} or {choices[-1]}"
+    raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
 
 
 class Selection(Section):
@@ -187,7 +200,9 @@ def _with_usual_floors(given: Any) -> Any:
 class Evaluation(Section):
     """How the chosen generator is judged, on the test split."""
 
-    extractor: Extractor = Field("auto", description="whose features the figures are made of, in selection too")
+    extractor: Annotated[str, BeforeValidator(_is_extractor)] = Field(
+        "auto", description="whose features the figures are made of, in selection too"
+    )
     inception_weights: str | None = Field(None, description="path of the 2015 Inception weights, when not downloadable")
     samples: PositiveInt = Field(5000, description="generated images N that the figures are measured on")
     neighbours: PositiveInt = Field(5, description="nearest neighbours k of precision, recall, density and coverage")

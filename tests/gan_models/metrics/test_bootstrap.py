@@ -72,5 +72,14 @@ def test_the_same_image_from_the_same_latent_is_no_difference_at_all() -> None:
     assert (found.value, found.error) == (0.0, 0.0)
 
 
+def test_domains_stay_with_their_images() -> None:
+    """Two domains far apart: drawn with the domains of others, a translation would be as far from its own."""
+    domains = torch.arange(200) % 2
+    first, second, real = (Extracted(features(seed) + 50.0 * domains[:, None], None) for seed in range(3))
+    seen = Comparison(first, real, domains=(domains, domains))
+    found = difference(METRICS["FD-within-domains"], seen, second, seed=0)
+    assert found.error < 0.5
+
+
 def test_wide_features_get_fewer_resamples() -> None:
     assert (resamples_for(64), resamples_for(1280), resamples_for(2048)) == (200, 40, 25)

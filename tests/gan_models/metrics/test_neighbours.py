@@ -35,6 +35,58 @@ def test_does_not_depend_on_the_size_of_the_blocks(monkeypatch: pytest.MonkeyPat
     assert torch.equal(nearest(fake, real, k=3).indices, neighbours.indices)
 
 
+@pytest.mark.parametrize("scale", [1e-25, 1.0, 1e25])
+def test_a_unit_of_the_features_changes_nothing(scale: float) -> None:
+    real, fake = gaussian(19, 120), gaussian(20, 100, 1.2)
+    assert neighbourhoods(fake * scale, real * scale) == neighbourhoods(fake, real)
+    np.testing.assert_allclose(nearest(fake * scale, real * scale).distances / scale, nearest(fake, real).distances)
+
+
+def test_which_side_of_a_rim_is_told_beyond_the_digits_of_float32() -> None:
+    """Balls to the next real image, and generated ones within or beyond them by a part in 10^10."""
+    real = torch.zeros(40, 64, dtype=torch.float64)
+    real[torch.arange(40), torch.arange(40)] = 10.0
+    real[1::2] = real[::2]
+    real[1::2, 63] = 1.0  # 20 pairs at a distance of 1
+    beside = torch.zeros(20, 64, dtype=torch.float64)
+    beside[:, 62] = torch.tensor([1 - 1e-10, 1 + 1e-10], dtype=torch.float64).repeat(10)
+    figures = neighbourhoods(real[::2] + beside, real, k=1)
+    assert figures.precision == 0.5
+    assert figures.coverage == 0.25
+    assert figures.density == 0.5
+    assert neighbourhoods(real, real[::2] + beside, k=1).recall == 0.5
+    assert nearest(real[::2] + beside, real).distances[:, 0].tolist() == pytest.approx(
+        beside[:, 62].tolist(), abs=1e-12
+    )
+
+
+def test_a_training_s_precision_of_products_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = set()
+    multiply = torch.addmm
+
+    def watched(one: torch.Tensor, *others: torch.Tensor, alpha: float) -> torch.Tensor:
+        if one.dtype == torch.float32:
+            asked.add(torch.get_float32_matmul_precision())
+        return multiply(one, *others, alpha=alpha)
+
+    monkeypatch.setattr(torch, "addmm", watched)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        neighbourhoods(gaussian(0, 20), gaussian(1, 20))
+        assert asked == {"highest"}
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_many_repeated_images_take_time_as_many_others_do() -> None:
+    """Among 3,200 points some are always side by side along a direction: a search of all that are would never end."""
+    half = gaussian(21, 800, size=512).float()
+    repeated = neighbourhoods(half.repeat(2, 1), half.repeat(2, 1) + 0.0, k=5)
+    assert repeated == pytest.approx((1.0, 1.0, 1.0, 1.0))
+
+
 def test_precision_notices_bad_images_and_recall_missing_ones() -> None:
     real = torch.cat([gaussian(6, 200) + 20, gaussian(7, 200) - 20])
     half = neighbourhoods(gaussian(8, 400) + 20, real)

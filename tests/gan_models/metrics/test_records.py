@@ -13,6 +13,7 @@ from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.extractors import EXTRACTORS
 from gan_models.metrics.metric import Better, Comparison, Metric
 from gan_models.metrics.scores import METRICS, chosen_by, score
+from gan_models.recipes import schema
 from gan_models.recipes.schema import Extractor
 
 PAGE = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text(encoding="utf-8")
@@ -32,7 +33,9 @@ def test_the_page_has_every_metric_with_its_direction() -> None:
 
 
 def test_the_page_and_the_recipes_have_every_extractor() -> None:
-    assert [name.strip("`") for name, *_ in table("Extractors")] == list(EXTRACTORS)
+    named = [name.strip("`") for cell, *_ in table("Extractors") for name in cell.split(", ")]
+    assert named == list(EXTRACTORS)
+    assert tuple(name for name, extractor in EXTRACTORS.items() if extractor.takes_file) == schema._FILES
     assert get_args(Extractor) == ("auto", *EXTRACTORS)
 
 

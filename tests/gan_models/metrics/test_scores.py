@@ -123,7 +123,8 @@ def test_small_samples_lower_the_parameters() -> None:
     assert Parameters.of(60, 120, 5) == (1, 100, 30, 5)
 
 
-LEAST = {"IS": 50, "KID": 20, "precision": 20, "recall": 20, "density": 20, "coverage": 20, "FD-gap": 20}
+LEAST = {"IS": 50, "KID": 20, "precision": 20, "recall": 20, "density": 20, "coverage": 20, "FD-gap": 20,
+         "FD-infinity": 100, "MMD-rbf": 100, "authenticity": 20, "modes": 100, "class-KL": 100}  # fmt: skip
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 10, 19, 20, 49, 50, 99, 100, 150])
@@ -139,6 +140,12 @@ def test_from_two_images_on_a_figure_means_something_or_is_not_there(count: int)
     assert {name for name in LEAST if name in found} == {name for name, least in LEAST.items() if count >= least}
     assert ("smallest-class" in found) == (count >= 100)
     assert ("intra-FD" in found) == (count >= 300)
+    if "authenticity" in found:
+        assert found["authenticity"].value == pytest.approx(0.6, abs=0.35)
+    if "MMD-rbf" in found:
+        assert found["MMD-rbf"].value < 0.1
+        assert abs(found["FD-infinity"].value) < 1.0  # FD itself: 1.0 at 100
+        assert (found["modes"].value, found["class-KL"].value) == (10, 0.0)
     assert found["confidence"].value == found["agreement"].value == 1.0
     if "IS" in found:
         assert found["IS"].value == pytest.approx(10.0, rel=0.1)
