@@ -1,0 +1,76 @@
+"""The leaderboard as a table: of Markdown, of HTML, and of texts for whoever draws another."""
+
+from __future__ import annotations
+
+from html import escape
+
+from components.artifacts import Leaderboard, RankedTrial
+from components.markdown import plain
+
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:#222}"
+    "table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.3em .7em;text-align:left}"
+)
+
+
+def table(board: Leaderboard) -> list[list[str]]:
+    """A heading, then a line for each trial: place, the settings that differ, the deciding figure, step, status."""
+    shared = [] if "seed" in board.varied else ["seed"]
+    heading = ["", *short_keys(board.varied), *shared, board.metric or "figure", "step", "status"]
+    return [heading, *(_line(trial, board.varied, bool(shared)) for trial in board.trials)]
+
+
+def short_keys(keys: list[str]) -> list[str]:
+    """Keys by as few of their last parts as tell them apart.
+
+    >>> short_keys(["optimizers.generator.lr", "seed"])
+    ['lr', 'seed']
+    >>> short_keys(["optimizers.generator.lr", "optimizers.discriminator.lr"])
+    ['generator.lr', 'discriminator.lr']
+    """
+    for parts in range(1, max((key.count(".") + 1 for key in keys), default=1) + 1):
+        short = [".".join(key.split(".")[-parts:]) for key in keys]
+        if len(set(short)) == len(keys):
+            return short
+    return list(keys)
+
+
+def _line(trial: RankedTrial, varied: list[str], with_seed: bool) -> list[str]:
+    figure = "" if trial.figure is None else f"{trial.figure:.4g}"
+    step = "" if trial.step is None else str(trial.step)
+    settings = [trial.settings[key] for key in varied]
+    status = f"{trial.status}: {trial.sentence}" if trial.sentence and trial.status != "collapsed" else trial.status
+    return [str(trial.place or ""), *settings, *([str(trial.seed)] if with_seed else []), figure, step, status]
+
+
+def markdown(board: Leaderboard) -> str:
+    """The whole of leaderboard.md."""
+    heading, *lines = [[plain(cell) for cell in cells] for cells in table(board)]
+    rows = [heading, ["---"] * len(heading), *lines]
+    said = f"{len(board.trials)} trials, by {plain(board.metric) or 'no figure'}; lower is better.\n\n"
+    return said + "\n".join(f"| {' | '.join(cells)} |" for cells in rows) + "\n"
+
+
+def page(board: Leaderboard) -> str:
+    """The whole of leaderboard.html: the table, and the figures of each trial."""
+    names = list(dict.fromkeys(name for trial in board.trials for name in trial.figures))
+    figures = [["trial", *names]]
+    figures += [
+        [trial.name, *(f"{trial.figures[name]:.4g}" if name in trial.figures else "" for name in names)]
+        for trial in board.trials
+    ]
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Leaderboard</title><style>{_STYLE}</style>'
+        f"</head><body><h1>Leaderboard</h1><p>{len(board.trials)} trials, by {escape(board.metric or 'no figure')}; "
+        f"lower is better.</p>{_html(table(board))}<h2>Figures</h2>{_html(figures)}</body></html>\n"
+    )
+
+
+def _html(rows: list[list[str]]) -> str:
+    heading, *lines = rows
+    cells = [("th", heading), *(("td", line) for line in lines)]
+    return (
+        "<table>"
+        + "".join(f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in row)}</tr>" for tag, row in cells)
+        + "</table>"
+    )
