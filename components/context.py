@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +31,21 @@ def read_description(file: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return described if isinstance(described, dict) else {}
+
+
+def short_keys(keys: Sequence[str]) -> list[str]:
+    """Keys by as few of their last parts as tell them apart.
+
+    >>> short_keys(["optimizers.generator.lr", "seed"])
+    ['lr', 'seed']
+    >>> short_keys(["optimizers.generator.lr", "optimizers.discriminator.lr"])
+    ['generator.lr', 'discriminator.lr']
+    """
+    for parts in range(1, max((key.count(".") + 1 for key in keys), default=1) + 1):
+        short = [".".join(key.split(".")[-parts:]) for key in keys]
+        if len(set(short)) == len(keys):
+            return short
+    return list(keys)
 
 
 class Trial(BaseModel):

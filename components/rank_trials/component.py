@@ -9,9 +9,9 @@ from kfp.dsl import HTML, Artifact, Input, Markdown, Model, Output
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
 def rank_trials(
     entries: list,  # type: ignore[type-arg]  # KFP takes no other
-    trainings: Input[List[Model]],  # type: ignore[valid-type]  # noqa: UP006
-    choices: Input[List[Model]],  # type: ignore[valid-type]  # noqa: UP006
-    reports: Input[List[Artifact]],  # type: ignore[valid-type]  # noqa: UP006
+    trainings: Input[List[Model]],  # noqa: UP006
+    choices: Input[List[Model]],  # noqa: UP006
+    reports: Input[List[Artifact]],  # noqa: UP006
     code_version: str,
     run: str,
     leaderboard: Output[Artifact],
@@ -43,8 +43,8 @@ def rank_trials(
     from components.stage.request import run_step
 
     result = run_step(
-        step, run, entries=entries, trainings=[each.path for each in trainings], choices=[each.path for each in choices],
-        reports=[each.path for each in reports], output=leaderboard.path, selected=selected.path, report=report.path,
+        step, run, entries=entries, trainings=[each.path for each in trainings],
+        choices=[each.path for each in choices], reports=[each.path for each in reports], output=leaderboard.path, selected=selected.path, report=report.path,
     )  # fmt: skip
     shutil.copyfile(Path(leaderboard.path, LEADERBOARD_PAGE_FILE), page.path)
     shutil.copyfile(Path(leaderboard.path, LEADERBOARD_FILE), summary.path)

@@ -57,7 +57,9 @@ def run(request: Request, stage: Stage) -> Leaderboard:
     """Writes the leaderboard; RunError where there is no trial to hand on, or folders are not those of the trials."""
     folders = list(zip(request.trainings, request.choices, request.reports, strict=True))
     if len(folders) != len(request.entries):
-        raise RunError(f"there are {len(request.entries)} trials and the outputs of {len(folders)}: start the sweep anew")
+        raise RunError(
+            f"there are {len(request.entries)} trials and the outputs of {len(folders)}: start the sweep anew"
+        )
     trials = [_look_at(entry, *each) for entry, each in zip(request.entries, folders, strict=True)]
     measure = next((_measure(figures) for _, figures in trials if figures is not None), "")
     board = Leaderboard(

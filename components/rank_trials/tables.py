@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from components.artifacts import Leaderboard, RankedTrial
+from components.context import short_keys
 from components.markdown import plain
 
 _STYLE = (
@@ -18,21 +19,6 @@ def table(board: Leaderboard) -> list[list[str]]:
     shared = [] if "seed" in board.varied else ["seed"]
     heading = ["", *short_keys(board.varied), *shared, board.metric or "figure", "step", "status"]
     return [heading, *(_line(trial, board.varied, bool(shared)) for trial in board.trials)]
-
-
-def short_keys(keys: list[str]) -> list[str]:
-    """Keys by as few of their last parts as tell them apart.
-
-    >>> short_keys(["optimizers.generator.lr", "seed"])
-    ['lr', 'seed']
-    >>> short_keys(["optimizers.generator.lr", "optimizers.discriminator.lr"])
-    ['generator.lr', 'discriminator.lr']
-    """
-    for parts in range(1, max((key.count(".") + 1 for key in keys), default=1) + 1):
-        short = [".".join(key.split(".")[-parts:]) for key in keys]
-        if len(set(short)) == len(keys):
-            return short
-    return list(keys)
 
 
 def _line(trial: RankedTrial, varied: list[str], with_seed: bool) -> list[str]:

@@ -10,7 +10,8 @@ tailed by the command line (`EventReader`). One JSON object a line:
     {"t": ..., "stage": ..., "trial": "0f3a...", "kind": "trial-failed", "sentence": "..."}
     {"t": ..., "stage": ..., "kind": "end", "status": "FINISHED" | "FAILED" | "KILLED", "seconds": 12.5}
 
-`t` is seconds since 1970; events of a sweep's trial have its key as `trial`; `figures` are numbers or short texts worth showing beside the bar.
+`t` is seconds since 1970; events of a sweep's trial have its key as `trial`; `figures` are numbers or short texts worth
+showing beside the bar.
 """
 
 from __future__ import annotations

@@ -22,7 +22,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from components.context import DESCRIBED, DESCRIPTION_FILE, RunContext, read_description
 from components.lease import Lease

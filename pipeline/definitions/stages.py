@@ -132,8 +132,12 @@ def stages_of(definition: Definition) -> dict[str, Stage]:
     return {name: stage for name, stage in outside.items() if definition == "retraining" or not stage.only_retraining}
 
 
-def load_pipeline(definition: Definition) -> GraphComponent:
-    pipeline: GraphComponent = getattr(import_module(f"pipeline.definitions.{definition}"), f"{definition}_pipeline")
+def load_pipeline(definition: Definition, parallel: int = 1) -> GraphComponent:
+    """A pipeline, not compiled yet; `parallel` is how many trials of a sweep run at a time."""
+    module = import_module(f"pipeline.definitions.{definition}")
+    pipeline: GraphComponent = (
+        module.make_sweep_pipeline(parallel) if definition == "sweep" else getattr(module, f"{definition}_pipeline")
+    )
     return pipeline
 
 

@@ -14,15 +14,13 @@ from kfp.dsl.graph_component import GraphComponent
 from pipeline.definitions.chain import Chain, outputs_type
 from pipeline.definitions.stages import stages_of
 
-PARALLEL = 2
-"""Trials at a time, where nobody says another number."""
 STAGES = stages_of("sweep")
 ONCE = [name for name, stage in STAGES.items() if stage.sweep == "once"]
 EACH = [name for name, stage in STAGES.items() if stage.sweep == "each"]
 SweepOutputs = outputs_type(ONCE)  # each is a folder, laid out as its stage's README says
 
 
-def make_sweep_pipeline(parallel: int = PARALLEL) -> GraphComponent:
+def make_sweep_pipeline(parallel: int) -> GraphComponent:
     """The pipeline; how many trials run at a time is compiled into it, as KFP wants it.
 
     Args:
@@ -71,6 +69,3 @@ def make_sweep_pipeline(parallel: int = PARALLEL) -> GraphComponent:
         return SweepOutputs(**chain.outputs)  # type: ignore[no-any-return]
 
     return sweep_pipeline
-
-
-sweep_pipeline = make_sweep_pipeline()

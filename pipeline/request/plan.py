@@ -95,11 +95,12 @@ class Elsewhere:
             )
 
 
-def make_plan(request: Request, elsewhere: Elsewhere | None = None) -> Plan:
+def make_plan(request: Request, elsewhere: Elsewhere | None = None, like: Plan | None = None) -> Plan:
     """The plan for a request.
 
     Args:
         elsewhere: where it will run; default: on this machine.
+        like: a plan of the same source, which is not looked through once more.
 
     Raises:
         RequestError: unknown or contradictory recipe, key, value, source, option; labels asked for and absent; parts
@@ -128,7 +129,7 @@ def make_plan(request: Request, elsewhere: Elsewhere | None = None) -> Plan:
     if unseen and elsewhere:  # the first stage there says what is wrong with them
         elsewhere.check(unseen, place)
     else:
-        place, version = source.absolute, source.digest()
+        place, version = source.absolute, like.source_version if like else source.digest()
         if "python3" in place:
             raise RequestError(
                 f"kfp.local replaces the word python3 wherever it stands in a path, so it would not find {place}: "

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel
 
 from gan_models.errors import RequestError, RunError, unknown_name
-from pipeline.definitions.stages import titles_of
+from pipeline.definitions.stages import Definition, titles_of
 from pipeline.engines.cluster.argo import Nodes, pod_name
 from pipeline.engines.cluster.client import PAGE, ClusterClient, NotFoundError
 from pipeline.engines.cluster.kubernetes_api import CONTAINER, Kubernetes, NoAccessError, NoAnswerError
@@ -387,7 +387,8 @@ def _state(raw: Any) -> str:
 def _tasks(raw: Any) -> Iterator[Task]:
     """The stages that have begun, in their order."""
     nodes = Nodes(raw.run_details.task_details or [] if raw.run_details else [])
-    titles = titles_of("retraining" if "find-champion" in nodes.stages else "training")
+    known: dict[str, Definition] = {"find-champion": "retraining", "rank-trials": "sweep"}
+    titles = titles_of(next((known[name] for name in known if name in nodes.stages), "training"))
     order, attempts = {name.replace("_", "-"): place for place, name in enumerate(titles)}, nodes.attempts()
     for name in sorted(nodes.stages, key=lambda name: order.get(name, len(order))):
         node = nodes.stages[name]
