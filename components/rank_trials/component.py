@@ -1,7 +1,5 @@
 """The KFP definition of the stage: a typed signature and one call."""
 
-from typing import List  # noqa: UP035  (kfp reads the annotation's text and knows no other)
-
 from kfp import dsl
 from kfp.dsl import HTML, Artifact, Input, Markdown, Model, Output
 
@@ -9,9 +7,9 @@ from kfp.dsl import HTML, Artifact, Input, Markdown, Model, Output
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
 def rank_trials(
     entries: list,  # type: ignore[type-arg]  # KFP takes no other
-    trainings: Input[List[Model]],  # noqa: UP006
-    choices: Input[List[Model]],  # noqa: UP006
-    reports: Input[List[Artifact]],  # noqa: UP006
+    trainings: Input[list[Model]],
+    choices: Input[list[Model]],
+    reports: Input[list[Artifact]],
     code_version: str,
     run: str,
     leaderboard: Output[Artifact],
@@ -44,7 +42,8 @@ def rank_trials(
 
     result = run_step(
         step, run, entries=entries, trainings=[each.path for each in trainings],
-        choices=[each.path for each in choices], reports=[each.path for each in reports], output=leaderboard.path, selected=selected.path, report=report.path,
+        choices=[each.path for each in choices], reports=[each.path for each in reports],
+        output=leaderboard.path, selected=selected.path, report=report.path,
     )  # fmt: skip
     shutil.copyfile(Path(leaderboard.path, LEADERBOARD_PAGE_FILE), page.path)
     shutil.copyfile(Path(leaderboard.path, LEADERBOARD_FILE), summary.path)

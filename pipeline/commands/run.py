@@ -234,7 +234,7 @@ def track(plan: Plan, launch: Launch, job: Job, drain_seconds: float, trials: Se
     with Relay(job.context, trials=[job.context.of_trial(trial) for trial in trials]) as relay:
         try:
             with open_stage(PIPELINE, job.context) as parent:
-                parent.log_params({**plan.recipe.model_dump(mode="json"), "seed": plan.seed})
+                parent.log_params(plan.settings)
                 parent.set_tags({"recipe": plan.recipe.name, "source": plan.recipe.data.source})
                 with ProgressBoard(EventReader(events), sys.stderr, titles):
                     outcome = launch(job)

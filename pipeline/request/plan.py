@@ -61,6 +61,11 @@ class Plan:
         more = request.model_dump(include={"force", "warm_start", "webhook_env"})
         return {**self.parameters(), "model_name": self.recipe.export.model_name or "", **more}
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What was decided, for a reader."""
+        return {**self.recipe.model_dump(mode="json"), "seed": self.seed}
+
     def digest(self) -> str:
         """16 hex digits that change whenever a result could."""
         return hashlib.sha256(plain_json(self.parameters()).encode()).hexdigest()[:16]

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.context import Trial, short_keys
+from components.stage.stage import flatten
 from gan_models.errors import RequestError, unknown_name
 from gan_models.recipes import Recipe, model_document, recipe_digest
 from gan_models.recipes.schema import MODEL_SECTIONS
@@ -138,7 +139,7 @@ class SweepRequest:
     vary: tuple[str, ...]
     random: int | None = None
     random_seed: int = 0
-    parallel: int = 2
+    parallel: int = 1
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,18 @@ class SweepPlan(Plan):
     """The computation of a sweep; `recipe` and `seed` are what all trials share."""
 
     trials: tuple[PlannedTrial, ...] = ()
-    parallel: int = 2
+    vary: tuple[str, ...] = ()
+    parallel: int = 1
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the trials share, and what is varied as it was asked for."""
+        varied = self.trials[0].trial.settings
+        return {
+            **{key: value for key, value in flatten(super().settings).items() if key not in varied},
+            **{f"vary.{key.strip()}": values.strip() for key, _, values in (each.partition("=") for each in self.vary)},
+            "trials": len(self.trials),
+        }
 
     def parameters(self) -> dict[str, Any]:
         """Arguments of the sweep's pipeline, all but `run`, for a run that its environment says all about."""
@@ -202,7 +214,7 @@ def make_sweep(asked: SweepRequest, elsewhere: Elsewhere | None = None) -> Sweep
         if before := seen.get(identity):
             raise RequestError(f"--vary: {each.trial.name} and {before} are the same training: leave one out")
         seen[identity] = each.trial.name
-    return SweepPlan(**vars(shared), trials=tuple(trials), parallel=asked.parallel)
+    return SweepPlan(**vars(shared), trials=tuple(trials), vary=asked.vary, parallel=asked.parallel)
 
 
 def sweep_name(plan: SweepPlan) -> str:
