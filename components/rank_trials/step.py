@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel
 
@@ -36,6 +37,7 @@ class Entry(BaseModel):
     key: str
     name: str
     settings: dict[str, str]
+    varied: list[str]  # the keys of these in their order, which a mapping loses on the way through KFP
     seed: int
     recipe_digest: str
     """Of what it was to be trained with: the folders of a trial are known by it and the seed."""
@@ -64,7 +66,7 @@ def run(request: Request, stage: Stage) -> Leaderboard:
     measure = next((_measure(figures) for _, figures in trials if figures is not None), "")
     board = Leaderboard(
         metric=measure,
-        varied=list(request.entries[0].settings),
+        varied=request.entries[0].varied,
         trials=_ranked([_placed(trial, figures, measure) for trial, figures in trials]),
     )
     with new_folder(request.output) as target:
@@ -79,7 +81,7 @@ def run(request: Request, stage: Stage) -> Leaderboard:
     if best is None:
         stage.headline({}, markdown(board))
         first = board.trials[0]
-        raise RunError(f"no trial finished, so there is no best one; of {first.name}: {first.sentence or first.status}")
+        raise RunError(f"no trial finished, so none is the best; of {first.name}: {first.sentence or first.status}")
     stage.headline(best.figures, markdown(board), tags={"best_trial": best.name})
     stage.note(f"{best.name} is the best of {len(board.trials)} trials: {board.metric} {best.figure:.4g}")
     place = [entry.key for entry in request.entries].index(best.key)
@@ -91,14 +93,17 @@ def run(request: Request, stage: Stage) -> Leaderboard:
 
 def _look_at(entry: Entry, training: Path, choice: Path, report: Path) -> tuple[RankedTrial, Figures | None]:
     """A trial without its place, and the figures of its evaluation where it got so far."""
-    about = entry.model_dump(exclude={"recipe_digest"})
-    for folder in (training, choice, report):
-        if failure := failure_in(folder):
-            sentence = f"{failure.stage}: {failure.sentence}"
-            return RankedTrial(place=None, **about, status="failed", sentence=sentence), None
+    about = entry.model_dump(exclude={"recipe_digest", "varied"})
+    failures = (failure_in(folder) for folder in (training, choice, report))
+    sentence = next((f"{failure.stage}: {failure.sentence}" for failure in failures if failure), "")
+    if failure_in(training):
+        return RankedTrial(place=None, **about, status="failed", sentence=sentence), None
     trained = Training.read(training)
     if (trained.recipe_digest, trained.seed) != (entry.recipe_digest, entry.seed):
         raise RunError(f"what lies at {training} is not the training of the trial {entry.name}: start the sweep anew")
+    if sentence:  # of a collapse the choice of a checkpoint, which finds none, is the consequence
+        status: Literal["collapsed", "failed"] = "collapsed" if trained.collapsed else "failed"
+        return RankedTrial(place=None, **about, status=status, sentence=sentence), None
     figures = Figures.read(report)
     trial = RankedTrial(
         place=None,

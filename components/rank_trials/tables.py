@@ -16,17 +16,19 @@ _STYLE = (
 
 def table(board: Leaderboard) -> list[list[str]]:
     """A heading, then a line for each trial: place, the settings that differ, the deciding figure, step, status."""
-    shared = [] if "seed" in board.varied else ["seed"]
-    heading = ["", *short_keys(board.varied), *shared, board.metric or "figure", "step", "status"]
-    return [heading, *(_line(trial, board.varied, bool(shared)) for trial in board.trials)]
+    heading = ["", *short_keys(board.varied), board.metric or "figure", "step", "status"]
+    return [heading, *(_line(trial, board.varied) for trial in board.trials)]
 
 
-def _line(trial: RankedTrial, varied: list[str], with_seed: bool) -> list[str]:
+def reasons(board: Leaderboard) -> list[str]:
+    """A sentence for each trial without a place."""
+    return [f"{trial.name}: {trial.sentence}" for trial in board.trials if trial.sentence]
+
+
+def _line(trial: RankedTrial, varied: list[str]) -> list[str]:
     figure = "" if trial.figure is None else f"{trial.figure:.4g}"
     step = "" if trial.step is None else str(trial.step)
-    settings = [trial.settings[key] for key in varied]
-    status = f"{trial.status}: {trial.sentence}" if trial.sentence and trial.status != "collapsed" else trial.status
-    return [str(trial.place or ""), *settings, *([str(trial.seed)] if with_seed else []), figure, step, status]
+    return [str(trial.place or ""), *(trial.settings[key] for key in varied), figure, step, trial.status]
 
 
 def markdown(board: Leaderboard) -> str:
@@ -34,7 +36,8 @@ def markdown(board: Leaderboard) -> str:
     heading, *lines = [[plain(cell) for cell in cells] for cells in table(board)]
     rows = [heading, ["---"] * len(heading), *lines]
     said = f"{len(board.trials)} trials, by {plain(board.metric) or 'no figure'}; lower is better.\n\n"
-    return said + "\n".join(f"| {' | '.join(cells)} |" for cells in rows) + "\n"
+    lines_of_table = [f"| {' | '.join(cells)} |" for cells in rows]
+    return said + "\n".join([*lines_of_table, "", *(f"- {plain(each)}" for each in reasons(board))]).rstrip() + "\n"
 
 
 def page(board: Leaderboard) -> str:
@@ -45,10 +48,11 @@ def page(board: Leaderboard) -> str:
         [trial.name, *(f"{trial.figures[name]:.4g}" if name in trial.figures else "" for name in names)]
         for trial in board.trials
     ]
+    why = "".join(f"<li>{escape(each)}</li>" for each in reasons(board))
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Leaderboard</title><style>{_STYLE}</style>'
         f"</head><body><h1>Leaderboard</h1><p>{len(board.trials)} trials, by {escape(board.metric or 'no figure')}; "
-        f"lower is better.</p>{_html(table(board))}<h2>Figures</h2>{_html(figures)}</body></html>\n"
+        f"lower is better.</p>{_html(table(board))}<ul>{why}</ul><h2>Figures</h2>{_html(figures)}</body></html>\n"
     )
 
 

@@ -9,7 +9,7 @@ from typing import TextIO
 import typer
 
 from components.artifacts import LEADERBOARD_PAGE_FILE, Leaderboard
-from components.rank_trials.tables import table
+from components.rank_trials.tables import reasons, table
 from components.tracking.backend import check_tracking
 from gan_models.errors import RequestError
 from pipeline.commands.run import DRAIN_SECONDS, Report, Tell, concluded, context_of, continue_or_begin, kept, track
@@ -88,6 +88,8 @@ def _print(board: Leaderboard, root: Path, file: TextIO) -> None:
     for line in lines:
         drawn.add_row(*line)
     console.print(drawn)
+    for sentence in reasons(board):
+        console.print(sentence, soft_wrap=True, markup=False)
     here = Path.cwd()
     folder = root.relative_to(here) if root.is_relative_to(here) else root
     leaderboard = ("leaders", str(folder / "results/leaderboard" / LEADERBOARD_PAGE_FILE))

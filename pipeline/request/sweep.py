@@ -157,7 +157,8 @@ class PlannedTrial:
 
     def entry(self) -> dict[str, Any]:
         """An item of the parameter `entries`."""
-        return {**self.trial.model_dump(mode="json"), "seed": self.seed, "recipe_digest": recipe_digest(self.recipe)}
+        about = {"varied": list(self.trial.settings), "recipe_digest": recipe_digest(self.recipe), "seed": self.seed}
+        return {**self.trial.model_dump(mode="json"), **about}
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ COMMANDS = [
     ["models"],
     *(["models", name] for name in ("list", "show", "promote", "rollback")),
     ["compile"],
+    ["sweep"],
     ["recipes"],
     ["recipes", "show"],
     ["data"],
