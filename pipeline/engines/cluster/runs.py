@@ -213,17 +213,15 @@ class ClusterRuns:
         from kfp_server_api import V2beta1Run, V2beta1RuntimeConfig
 
         raw = self.client.call("show the run", self.client.kfp.runs.run_service_get_run, run.id)
-        about = {**json.loads(raw.runtime_config.parameters["run"]), "name": name}
-        about.pop("schedule", None)
-        if "state_dir" in about:
-            about["state_dir"] = str(Path(about["state_dir"]).with_name(slug(name)))
+        parameters = dict(raw.runtime_config.parameters)
+        parameters["run"] = _renamed(parameters["run"], name)
+        if "trials" in parameters:  # of a sweep, each of which says what it belongs to
+            parameters["trials"] = [{**trial, "run": _renamed(trial["run"], name)} for trial in parameters["trials"]]
         body = V2beta1Run(
             experiment_id=raw.experiment_id,
             display_name=name,
             pipeline_spec=raw.pipeline_spec,
-            runtime_config=V2beta1RuntimeConfig(
-                parameters={**raw.runtime_config.parameters, "run": json.dumps(about, sort_keys=True)}
-            ),
+            runtime_config=V2beta1RuntimeConfig(parameters=parameters),
             service_account=raw.service_account,
         )
         return self.start("clone the run", body)
@@ -359,6 +357,15 @@ def name_filter(name: str, operation: int = _EQUALS) -> str:
 def schedule_of(raw: Any) -> dict[str, Any]:
     """What a schedule keeps of itself, in the parameter `run` of all that it starts; empty where there is none."""
     return dict(_run_parameter(raw).get("schedule") or {})
+
+
+def _renamed(run: str, name: str) -> str:
+    """A parameter `run` for another run of the same, with a state folder of its own and of no schedule."""
+    about = {**json.loads(run), "name": name}
+    about.pop("schedule", None)
+    if "state_dir" in about:
+        about["state_dir"] = str(Path(about["state_dir"]).with_name(slug(name)))
+    return json.dumps(about, sort_keys=True)
 
 
 def _run_parameter(raw: Any) -> dict[str, Any]:

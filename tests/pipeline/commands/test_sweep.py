@@ -91,6 +91,16 @@ def test_a_cluster_gets_the_same_pipeline_and_trials_that_know_themselves(
     assert set(compiled_parameters(here)) == set(sent)
 
 
+def test_a_clone_has_trials_of_its_own(ask: Callable, server: KfpServer) -> None:
+    ask("sweep", *TINY, *GRID, "--image", IMAGE, "--pvc", "state", "--name", "night", "--engine", "cluster")
+    assert ask("runs", "clone", "night", "--name", "other").code == 0
+    (clone,) = (run for run in server.runs.values() if run.display_name == "other")
+    for trial in clone.runtime_config.parameters["trials"]:
+        about = json.loads(trial["run"])
+        assert (about["name"], about["state_dir"]) == ("other", "/state/runs/other")
+        assert about["trial"]["name"].startswith("lr=")
+
+
 def test_a_cluster_refuses_more_than_a_command_line_holds(ask: Callable, server: KfpServer) -> None:
     answer = ask("sweep", *TINY, "--vary", "seed=0..200", "--image", IMAGE, "--engine", "cluster")
     assert answer.code == 2
