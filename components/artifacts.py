@@ -164,7 +164,8 @@ class RankedTrial(BaseModel):
     seed: int
     status: Literal["finished", "collapsed", "failed"]
     step: int | None = None  # of the checkpoint that was chosen
-    figure: float | None = None  # the deciding one
+    score: float | None = None  # of that checkpoint, by which it was chosen and the trial has its place
+    figure: float | None = None  # the deciding one of its evaluation
     figures: dict[str, float] = {}  # those that go first in its report
     sentence: str = ""  # why it has no place
 
@@ -175,7 +176,9 @@ class Leaderboard(Document):
     FILE = "leaderboard.json"
     WHAT = "the leaderboard"
 
-    metric: str  # the name of the deciding figure, lower is better; empty where no trial has one
+    ranked_by: str  # the name of the score, lower is better; empty where no trial has one
+    split: str  # that the score is of
+    metric: str  # the name of the deciding figure, which the score is not chosen by: lower is better, too
     varied: list[str]  # the settings that differ, by their full keys
     trials: list[RankedTrial]
 

@@ -18,7 +18,7 @@ def rank_trials(
     page: Output[HTML],
     summary: Output[Markdown],
 ) -> None:
-    """Ranks the trials of a sweep by the figure that decides, and hands on the best one.
+    """Ranks the trials of a sweep by the score that checkpoints are chosen by, and hands on the best one.
 
     Args:
         entries: of each trial its name, the settings that differ and what it was to be trained with.
@@ -48,4 +48,4 @@ def rank_trials(
     shutil.copyfile(Path(leaderboard.path, LEADERBOARD_PAGE_FILE), page.path)
     shutil.copyfile(Path(leaderboard.path, LEADERBOARD_FILE), summary.path)
     best = result.best
-    leaderboard.metadata.update({"metric": result.metric, "best": best.name, result.metric: best.figure})
+    leaderboard.metadata.update({"best": best.name, result.ranked_by: best.score, **best.figures})

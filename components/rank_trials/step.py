@@ -1,5 +1,6 @@
-"""Ranks the trials of a sweep by the figure that generators are chosen by, and hands on the best one.
+"""Ranks the trials of a sweep by the score that generators are chosen by, and hands on the best one.
 
+That is on the validation split, as for checkpoints: the figures of the test split stay what nothing was chosen by.
 A trial that failed or collapsed is listed as such, behind the others, and never handed on.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel
 
@@ -62,12 +63,14 @@ def run(request: Request, stage: Stage) -> Leaderboard:
         raise RunError(
             f"there are {len(request.entries)} trials and the outputs of {len(folders)}: start the sweep anew"
         )
-    trials = [_look_at(entry, *each) for entry, each in zip(request.entries, folders, strict=True)]
-    measure = next((_measure(figures) for _, figures in trials if figures is not None), "")
+    seen = [_look_at(entry, *each) for entry, each in zip(request.entries, folders, strict=True)]
+    first = next((judged for _, judged in seen if judged), None)
     board = Leaderboard(
-        metric=measure,
+        ranked_by=first.choice.metric if first else "",
+        split=first.choice.split if first else "",
+        metric=deciding(first.figures.metrics) if first else "",
         varied=request.entries[0].varied,
-        trials=_ranked([_placed(trial, figures, measure) for trial, figures in trials]),
+        trials=_ranked([_placed(trial, judged, first) for trial, judged in seen]),
     )
     with new_folder(request.output) as target:
         board.write(target)
@@ -80,10 +83,10 @@ def run(request: Request, stage: Stage) -> Leaderboard:
     best = board.best
     if best is None:
         stage.headline({}, markdown(board))
-        first = board.trials[0]
-        raise RunError(f"no trial finished, so none is the best; of {first.name}: {first.sentence or first.status}")
+        said = board.trials[0]
+        raise RunError(f"no trial finished, so none is the best; of {said.name}: {said.sentence or said.status}")
     stage.headline(best.figures, markdown(board), tags={"best_trial": best.name})
-    stage.note(f"{best.name} is the best of {len(board.trials)} trials: {board.metric} {best.figure:.4g}")
+    stage.note(f"{best.name} is the best of {len(board.trials)} trials: {board.ranked_by} {best.score:.4g}")
     place = [entry.key for entry in request.entries].index(best.key)
     for source, copy in ((request.choices[place], request.selected), (request.reports[place], request.report)):
         with new_folder(copy) as target:
@@ -91,8 +94,15 @@ def run(request: Request, stage: Stage) -> Leaderboard:
     return board
 
 
-def _look_at(entry: Entry, training: Path, choice: Path, report: Path) -> tuple[RankedTrial, Figures | None]:
-    """A trial without its place, and the figures of its evaluation where it got so far."""
+class Judged(NamedTuple):
+    """What is known of a trial that got so far."""
+
+    choice: Choice
+    figures: Figures
+
+
+def _look_at(entry: Entry, training: Path, choice: Path, report: Path) -> tuple[RankedTrial, Judged | None]:
+    """A trial without its place, and how it was judged."""
     about = entry.model_dump(exclude={"recipe_digest", "varied"})
     failures = (failure_in(folder) for folder in (training, choice, report))
     sentence = next((f"{failure.stage}: {failure.sentence}" for failure in failures if failure), "")
@@ -104,41 +114,42 @@ def _look_at(entry: Entry, training: Path, choice: Path, report: Path) -> tuple[
     if sentence:  # of a collapse the choice of a checkpoint, which finds none, is the consequence
         status: Literal["collapsed", "failed"] = "collapsed" if trained.collapsed else "failed"
         return RankedTrial(place=None, **about, status=status, sentence=sentence), None
-    figures = Figures.read(report)
+    judged = Judged(Choice.read(choice), Figures.read(report))
     trial = RankedTrial(
         place=None,
         **about,
         status="collapsed" if trained.collapsed else "finished",
-        step=Choice.read(choice).step,
-        figures={name: figures.metrics[name] for name in figures.headline},
+        step=judged.choice.step,
+        figures={name: judged.figures.metrics[name] for name in judged.figures.headline},
         sentence="the training collapsed" if trained.collapsed else "",
     )
-    return trial, figures
+    return trial, judged
 
 
-def _measure(figures: Figures) -> str:
-    """What the deciding figures of two trials must have in common to be compared: whatever identifies the measurement.
+def _measure(judged: Judged) -> tuple[str, str]:
+    """What two trials must have in common to be compared: whatever identifies the measurements of score and figure.
 
-    That is the full name today; a digest of the protocol beside the figures belongs in here, and nowhere else.
+    Those are their full names today; digests of the protocols beside them belong in here, and nowhere else.
     """
-    return deciding(figures.metrics)
+    return judged.choice.metric, deciding(judged.figures.metrics)
 
 
-def _placed(trial: RankedTrial, figures: Figures | None, measure: str) -> RankedTrial:
-    """With the deciding figure, where the trial has one that is measured like those of the others."""
-    if figures is None:
+def _placed(trial: RankedTrial, judged: Judged | None, first: Judged | None) -> RankedTrial:
+    """With score and figure, where they are measured like those of the first trial that has any."""
+    if judged is None or first is None:
         return trial
-    if not measure or _measure(figures) != measure:
-        why = f"judged by {_measure(figures) or 'no figure that decides'}, so it is not compared with the others"
+    if _measure(judged) != _measure(first):
+        why = f"judged by {' and '.join(filter(None, _measure(judged)))}, so it is not compared with the others"
         return trial.model_copy(update={"sentence": trial.sentence or why})
-    return trial.model_copy(update={"figure": figures.metrics[deciding(figures.metrics)]})
+    figure = judged.figures.metrics.get(deciding(judged.figures.metrics))
+    return trial.model_copy(update={"score": judged.choice.score, "figure": figure})
 
 
 def _ranked(trials: Sequence[RankedTrial]) -> list[RankedTrial]:
-    """Finished ones first, then collapsed, then failed ones; the lowest figure first, those without one last."""
+    """Finished ones first, then collapsed, then failed ones; the lowest score first, those without one last."""
     order = ("finished", "collapsed", "failed")
-    found = sorted(trials, key=lambda one: (order.index(one.status), one.figure is None, one.figure or 0.0))
-    has_place = [trial.status == "finished" and trial.figure is not None for trial in found]
+    found = sorted(trials, key=lambda one: (order.index(one.status), one.score is None, one.score or 0.0))
+    has_place = [trial.status == "finished" and trial.score is not None for trial in found]
     return [
         trial.model_copy(update={"place": number}) if placed else trial
         for number, (trial, placed) in enumerate(zip(found, has_place, strict=True), 1)

@@ -15,9 +15,14 @@ _STYLE = (
 
 
 def table(board: Leaderboard) -> list[list[str]]:
-    """A heading, then a line for each trial: place, the settings that differ, the deciding figure, step, status."""
-    heading = ["", *short_keys(board.varied), board.metric or "figure", "step", "status"]
+    """A heading, then a line for each trial: place, settings that differ, score, deciding figure, step, status."""
+    heading = ["", *short_keys(board.varied), board.split or "score", board.metric or "figure", "step", "status"]
     return [heading, *(_line(trial, board.varied) for trial in board.trials)]
+
+
+def caption(board: Leaderboard) -> str:
+    """What the trials are ranked by."""
+    return f"{len(board.trials)} trials, ranked by {board.ranked_by or 'nothing'}; lower is better."
 
 
 def reasons(board: Leaderboard) -> list[str]:
@@ -26,16 +31,16 @@ def reasons(board: Leaderboard) -> list[str]:
 
 
 def _line(trial: RankedTrial, varied: list[str]) -> list[str]:
-    figure = "" if trial.figure is None else f"{trial.figure:.4g}"
+    score, figure = ("" if value is None else f"{value:.4g}" for value in (trial.score, trial.figure))
     step = "" if trial.step is None else str(trial.step)
-    return [str(trial.place or ""), *(trial.settings[key] for key in varied), figure, step, trial.status]
+    return [str(trial.place or ""), *(trial.settings[key] for key in varied), score, figure, step, trial.status]
 
 
 def markdown(board: Leaderboard) -> str:
     """The whole of leaderboard.md."""
     heading, *lines = [[plain(cell) for cell in cells] for cells in table(board)]
     rows = [heading, ["---"] * len(heading), *lines]
-    said = f"{len(board.trials)} trials, by {plain(board.metric) or 'no figure'}; lower is better.\n\n"
+    said = f"{plain(caption(board))}\n\n"
     lines_of_table = [f"| {' | '.join(cells)} |" for cells in rows]
     return said + "\n".join([*lines_of_table, "", *(f"- {plain(each)}" for each in reasons(board))]).rstrip() + "\n"
 
@@ -51,8 +56,8 @@ def page(board: Leaderboard) -> str:
     why = "".join(f"<li>{escape(each)}</li>" for each in reasons(board))
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Leaderboard</title><style>{_STYLE}</style>'
-        f"</head><body><h1>Leaderboard</h1><p>{len(board.trials)} trials, by {escape(board.metric or 'no figure')}; "
-        f"lower is better.</p>{_html(table(board))}<ul>{why}</ul><h2>Figures</h2>{_html(figures)}</body></html>\n"
+        f"</head><body><h1>Leaderboard</h1><p>{escape(caption(board))}</p>"
+        f"{_html(table(board))}<ul>{why}</ul><h2>Figures</h2>{_html(figures)}</body></html>\n"
     )
 
 

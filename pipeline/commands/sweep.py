@@ -9,7 +9,7 @@ from typing import TextIO
 import typer
 
 from components.artifacts import LEADERBOARD_PAGE_FILE, Leaderboard
-from components.rank_trials.tables import reasons, table
+from components.rank_trials.tables import caption, reasons, table
 from components.tracking.backend import check_tracking
 from gan_models.errors import RequestError
 from pipeline.commands.run import DRAIN_SECONDS, Report, Tell, concluded, context_of, continue_or_begin, kept, track
@@ -24,7 +24,7 @@ MOST_PARALLEL = 2  # `kfp.local` has two workers for a loop, whatever it is aske
 
 def sweep_command(asked: SweepRequest, as_json: bool = False) -> int:
     """Runs a sweep, or continues one that was cut off."""
-    report = Report(decided={"metric": "", "best": None, "trials": []})
+    report = Report(decided={"ranked_by": "", "metric": "", "best": None, "trials": []})
     return concluded(report, as_json, lambda: _sweep(asked, report))
 
 
@@ -71,6 +71,7 @@ def _ranked(artifacts: Mapping[str, Path], record: RunRecord, workdir: WorkDirec
     record.sentence = f"best: {best.name}" if best else ""
     report.artifacts = {name: str(path) for name, path in links.items()}
     report.decided = {
+        "ranked_by": board.ranked_by,
         "metric": board.metric,
         "best": best.key if best else None,
         "trials": [trial.model_dump(mode="json") for trial in board.trials],
@@ -84,6 +85,7 @@ def _print(board: Leaderboard, root: Path, file: TextIO) -> None:
 
     console = Console(file=file, highlight=False)
     heading, *lines = table(board)
+    console.print(caption(board), markup=False)
     drawn = Table(*heading)
     for line in lines:
         drawn.add_row(*line)

@@ -79,7 +79,8 @@ def test_a_sweep_of_four_trials_of_which_two_cannot_be_trained(environment: dict
     assert [(one["place"], one["status"]) for one in report["trials"]] == [
         (1, "finished"), (2, "finished"), (None, "failed"), (None, "failed"),
     ]  # fmt: skip
-    assert report["trials"][0]["figure"] <= report["trials"][1]["figure"]
+    assert report["trials"][0]["score"] <= report["trials"][1]["score"]
+    assert all(one["figures"][report["metric"]] == one["figure"] for one in report["trials"][:2])
     assert all("not finite" in one["sentence"] for one in report["trials"][2:])
     best = report["trials"][0]
     assert (report["best"], report["metrics"]) == (best["key"], best["figures"])

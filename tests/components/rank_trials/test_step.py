@@ -31,7 +31,14 @@ def trial(tmp_path: Path) -> Callable[..., tuple[dict[str, Any], list[Path]]]:
     """Its entry and the folders of its three stages."""
 
     def trial(
-        name: str, fd: float = 1.0, *, collapsed: bool = False, fails: str = "", metric: str = FD, digest: str = ""
+        name: str,
+        score: float = 1.0,
+        *,
+        test: float = 4.0,
+        collapsed: bool = False,
+        fails: str = "",
+        metric: str = FD,
+        digest: str = "",
     ) -> tuple[dict[str, Any], list[Path]]:
         folders = [tmp_path / name / stage for stage in ("train_gan", "select_checkpoint", "evaluate_gan")]
         training, choice, report = folders
@@ -42,11 +49,11 @@ def trial(tmp_path: Path) -> Callable[..., tuple[dict[str, Any], list[Path]]]:
             collapsed=collapsed, unhealthy_steps=(), generators=2, last_metrics={}, environment={},
         ).write(training)  # fmt: skip
         Choice(
-            step=7, score=fd, metric="FD-classifier-validation-50", extractor="classifier", split="validation",
+            step=7, score=score, metric="FD-classifier-validation-50", extractor="classifier", split="validation",
             samples=50, references=50, candidates=2, collapsed=0, extractor_details={},
         ).write(choice)  # fmt: skip
         (choice / "generator.safetensors").write_text(name)
-        metrics = {metric: fd, "IS-classifier-50": 2.0, "confidence-classifier-50": 0.5}
+        metrics = {metric: test, "IS-classifier-50": 2.0, "confidence-classifier-50": 0.5}
         Figures(metrics=metrics, headline=[metric, "IS-classifier-50"], extractor={}).write(report)
         failed = False
         for folder in folders:
@@ -77,18 +84,19 @@ def rank(tmp_path: Path) -> Callable[..., Leaderboard]:
 
 
 def test_the_lowest_distance_is_first_and_handed_on(trial: Callable, rank: Callable, tmp_path: Path) -> None:
-    board = rank(trial("a", 3.0), trial("b", 1.0), trial("c", 2.0))
-    assert [(one.place, one.name, one.figure, one.step) for one in board.trials] == [
-        (1, "lr=b", 1.0, 7),
-        (2, "lr=c", 2.0, 7),
-        (3, "lr=a", 3.0, 7),
+    """By the validation split: what the test split says of a trial is not what it is chosen by."""
+    board = rank(trial("a", 3.0, test=1.0), trial("b", 1.0, test=2.5), trial("c", 2.0, test=2.0))
+    assert [(one.place, one.name, one.score, one.figure, one.step) for one in board.trials] == [
+        (1, "lr=b", 1.0, 2.5, 7),
+        (2, "lr=c", 2.0, 2.0, 7),
+        (3, "lr=a", 3.0, 1.0, 7),
     ]
-    assert board.metric == FD
+    assert (board.ranked_by, board.split, board.metric) == ("FD-classifier-validation-50", "validation", FD)
     assert board.best == board.trials[0]
-    assert board.trials[0].figures == {FD: 1.0, "IS-classifier-50": 2.0}
+    assert board.trials[0].figures == {FD: 2.5, "IS-classifier-50": 2.0}
     assert Leaderboard.read(tmp_path / "out/leaderboard") == board
     assert (tmp_path / "out/selected/generator.safetensors").read_text() == "b"
-    assert Figures.read(tmp_path / "out/report").metrics[FD] == 1.0
+    assert Figures.read(tmp_path / "out/report").metrics[FD] == 2.5
 
 
 def test_collapsed_and_failed_trials_are_listed_behind_and_never_the_best(trial: Callable, rank: Callable) -> None:
@@ -112,8 +120,11 @@ def test_collapsed_and_failed_trials_are_listed_behind_and_never_the_best(trial:
 
 def test_a_figure_measured_in_another_way_is_not_compared(trial: Callable, rank: Callable) -> None:
     board = rank(trial("a", 3.0), trial("b", 0.1, metric="FD-classifier-test-20"))
-    assert [(one.place, one.name, one.figure) for one in board.trials] == [(1, "lr=a", 3.0), (None, "lr=b", None)]
-    assert "judged by FD-classifier-test-20, so it is not compared" in board.trials[1].sentence
+    assert [(one.place, one.name, one.score) for one in board.trials] == [(1, "lr=a", 3.0), (None, "lr=b", None)]
+    assert (
+        "judged by FD-classifier-validation-50 and FD-classifier-test-20, so it is not compared"
+        in board.trials[1].sentence
+    )
 
 
 def test_where_no_trial_finished_the_stage_fails_and_the_leaderboard_is_there(
@@ -133,12 +144,12 @@ def test_folders_of_another_trial_are_noticed(trial: Callable, rank: Callable) -
 def test_a_table_for_people(trial: Callable, rank: Callable, tmp_path: Path) -> None:
     board = rank(trial("1e-4", 3.0), trial("1e30", fails="train_gan"))
     assert table(board) == [
-        ["", "lr", "seed", FD, "step", "status"],
-        ["1", "1e-4", "3", "3", "7", "finished"],
-        ["", "1e30", "3", "", "", "failed"],
+        ["", "lr", "seed", "validation", FD, "step", "status"],
+        ["1", "1e-4", "3", "3", "4", "7", "finished"],
+        ["", "1e30", "3", "", "", "", "failed"],
     ]
     markdown = (tmp_path / "out/leaderboard" / LEADERBOARD_FILE).read_text()
-    assert "| 1 | 1e-4 | 3 | 3 | 7 | finished |" in markdown
+    assert "| 1 | 1e-4 | 3 | 3 | 4 | 7 | finished |" in markdown
     assert r"- lr=1e30: train_gan: the loss \| is \<NaN\>" in markdown
     page = (tmp_path / "out/leaderboard" / LEADERBOARD_PAGE_FILE).read_text()
     assert "<td>1e-4</td>" in page
