@@ -27,6 +27,9 @@ SELECTION_CURVE_FILE = "selection.png"
 # evaluate_gan
 REPORT_FILE = "report.md"
 REPORT_PAGE_FILE = "report.html"
+# rank_trials, beside leaderboard.json
+LEADERBOARD_FILE = "leaderboard.md"
+LEADERBOARD_PAGE_FILE = "leaderboard.html"
 # export_samples, beside the generator
 SAMPLES_FILE = "samples.parquet"
 IMAGES_FOLDER = "images"
@@ -254,6 +257,40 @@ class Comparison(Document):
     and `champion_recall`; empty where nothing was measured."""
 
 
+class RankedTrial(BaseModel):
+    """A line of the leaderboard."""
+
+    place: int | None  # from 1, of trials that finished and are compared; None for the others
+    key: str  # `components.context.Trial.key`: of its logs, and its run's tag in MLflow
+    name: str
+    settings: dict[str, str]
+    seed: int
+    status: Literal["finished", "collapsed", "failed"]
+    step: int | None = None  # of the checkpoint that was chosen
+    score: float | None = None  # of that checkpoint, by which it was chosen and the trial has its place
+    figure: float | None = None  # the deciding one of its evaluation
+    figures: dict[str, float] = {}  # those that go first in its report
+    sentence: str = ""  # why it has no place
+
+
+class Leaderboard(Document):
+    """The trials of a sweep, the best first, then those that collapsed, then those that failed."""
+
+    FILE = "leaderboard.json"
+    WHAT = "the leaderboard"
+
+    ranked_by: str  # the name of the score, lower is better; empty where no trial has one
+    split: str  # that the score is of
+    metric: str  # the name of the deciding figure, which the score is not chosen by: lower is better, too
+    varied: list[str]  # the settings that differ, by their full keys
+    trials: list[RankedTrial]
+
+    @property
+    def best(self) -> RankedTrial | None:
+        """The first, unless no trial finished."""
+        return next((trial for trial in self.trials if trial.place == 1), None)
+
+
 class Outcome(Document):
     """What a retraining decided, and why: in the work directory, for its last stages and the command line."""
 
@@ -318,8 +355,9 @@ class StageFailure(Document):
 
     @staticmethod
     def folder(context: RunContext, stage: str) -> Path:
-        """Of one stage."""
-        return Path(context.state_dir) / "failures" / stage
+        """Of one stage; trials of a sweep fail side by side."""
+        trial = f"trial-{context.trial.key}-" if context.trial and stage else ""
+        return Path(context.state_dir) / "failures" / f"{trial}{stage}"
 
     @classmethod
     def clear(cls, context: RunContext, stage: str) -> None:

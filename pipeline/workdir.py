@@ -1,10 +1,11 @@
 """The work directory of a run: what lies where, who may write, and which run it belongs to.
 
     run.json          the run: its id, what was asked, how it ended
-    results/          links to the newest artifacts: dataset, training, generator, evaluation, samples
+    results/          links to the newest artifacts: dataset, training, generator, evaluation, samples; leaderboard
     artifacts/        outputs of the stages, one folder for each attempt
     cache/            kfp's memory of which inputs gave which outputs
-    logs/             pipeline.log (everything the stages printed), <stage>.log, events.jsonl
+    logs/             pipeline.log (everything the stages printed), <stage>.log, events.jsonl; of a sweep's trials in
+                      trial-<key>/<stage>.log
     tracking/         journals bound for MLflow (components.tracking.journal)
 
 The stages keep further state here, such as training checkpoints.
@@ -23,6 +24,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from components.artifacts import StageFailure
 from components.redaction import redact
 from components.stage.failures import failure_of
 from gan_models.atomic import write_text
@@ -30,6 +32,7 @@ from gan_models.errors import RequestError
 from pipeline.definitions.stages import result_names
 
 MIN_FREE_MB = 300
+_TURN = "-iteration-"  # in the names that kfp gives to the folders of a loop's turns
 
 
 class RunRecord(BaseModel):
@@ -113,12 +116,25 @@ class WorkDirectory:
                 entry.unlink(missing_ok=True)
 
     def remove_unfinished(self) -> None:
-        """Removes outputs of stages that did not get to their end: kfp writes executor_output.json when they do."""
-        for stage in self.artifacts.glob("*/*/"):
-            if not (stage / "executor_output.json").exists():
+        """Removes outputs of stages that did not get to their end: kfp writes executor_output.json when they do.
+
+        kfp takes a stage whose outputs are gone for one that has not been done.
+        """
+        for stage in [*self._stage_folders()]:
+            failed = any(stage.glob(f"*/{StageFailure.FILE}"))  # in a trial of a sweep: tried again
+            if failed or not (stage / "executor_output.json").exists():
                 shutil.rmtree(stage, ignore_errors=True)
-                if not any(stage.parent.iterdir()):
-                    stage.parent.rmdir()
+                for folder in (stage.parent, stage.parent.parent):
+                    if folder != self.artifacts and not any(folder.iterdir()):
+                        folder.rmdir()
+
+    def _stage_folders(self) -> Iterator[Path]:
+        """Of each attempt at a stage, also of those in a loop."""
+        for folder in self.artifacts.glob("*/*/"):
+            if _TURN in folder.name:
+                yield from folder.glob("*/")
+            else:
+                yield folder
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def failure_of(error: BaseException, log: Path | None = None) -> Failure:
         return Failure(_one_line(f"{where}: {error.strerror}; name another place"), RequestError.exit_code)
     if isinstance(error, OSError) and (sentence := _disk_sentence(error)):
         return Failure(sentence, 1)
-    if any(words in str(error) for words in _FULL_DISK):  # safetensors and torch do not say it by an OSError
+    if is_full_disk(error):
         return Failure("the disk is full: free some space, or choose another --workdir; the same command continues", 1)
     if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
         return Failure(
@@ -52,6 +52,11 @@ def failure_of(error: BaseException, log: Path | None = None) -> Failure:
         )
     details = f"; the full traceback is in {log}" if log else ""
     return Failure(_one_line(f"unexpected {type(error).__name__}: {error or 'no message'}{details}"), 1)
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """As far as no OSError says so: of safetensors and torch."""
+    return any(words in str(error) for words in _FULL_DISK)
 
 
 def _disk_sentence(error: OSError) -> str:

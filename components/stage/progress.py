@@ -7,9 +7,11 @@ tailed by the command line (`EventReader`). One JSON object a line:
     {"t": ..., "stage": ..., "kind": "progress", "task": "training", "done": 400, "total": 4000, "figures": {...}}
     {"t": ..., "stage": ..., "kind": "note", "text": "one sentence"}
     {"t": ..., "stage": ..., "kind": "error", "sentence": "...", "exit_code": 1, "log": "/path/of/the/log"}
+    {"t": ..., "stage": ..., "trial": "0f3a...", "kind": "trial-failed", "sentence": "..."}
     {"t": ..., "stage": ..., "kind": "end", "status": "FINISHED" | "FAILED" | "KILLED", "seconds": 12.5}
 
-`t` is seconds since 1970; `figures` are numbers or short texts worth showing beside the bar.
+`t` is seconds since 1970; events of a sweep's trial have its key as `trial`; `figures` are numbers or short texts worth
+showing beside the bar.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from components.clock import now
+from components.context import Trial
 from components.tracking.journal import DAMAGED, read_lines
 
 EVENTS_VARIABLE = "GAN_PIPELINE_EVENTS"
@@ -37,19 +40,20 @@ Figures = Mapping[str, float | str]
 class EventLog:
     """Appends events to the file that the command line tails; does nothing when there is none."""
 
-    def __init__(self, path: Path | None, stage: str) -> None:
+    def __init__(self, path: Path | None, stage: str, trial: Trial | None = None) -> None:
         self.path = path
         self.stage = stage
+        self._said = {"stage": stage, **({"trial": trial.key} if trial else {})}
 
     @classmethod
-    def from_environment(cls, stage: str) -> EventLog:
+    def from_environment(cls, stage: str, trial: Trial | None = None) -> EventLog:
         path = os.environ.get(EVENTS_VARIABLE)
-        return cls(Path(path) if path else None, stage)
+        return cls(Path(path) if path else None, stage, trial)
 
     def write(self, kind: str, **fields: Any) -> None:
         if self.path is None:
             return
-        event = {"t": round(now(), 3), "stage": self.stage, "kind": kind, **fields}
+        event = {"t": round(now(), 3), **self._said, "kind": kind, **fields}
         line = json.dumps(event, ensure_ascii=False, default=str).encode() + b"\n"
         # Showing progress must never end a run: a full disk is reported where real output is written.
         with suppress(OSError), self.path.open("ab", buffering=0) as file:

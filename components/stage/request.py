@@ -1,12 +1,14 @@
 """What a stage is asked for, and how a KFP component hands that over: folders by their paths, settings as JSON."""
 
 import json
+from pathlib import Path
 from types import ModuleType
 from typing import Any, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from components.stage.stage import run_component
+from components.stage.trials import failure_before, hand_on
 
 
 class StageRequest(BaseModel):
@@ -30,4 +32,7 @@ def run_step(step: ModuleType, run: str, **asked: Any) -> Any:
         asked: the fields of the request.
     """
     name = step.__name__.rpartition(".")[0].rpartition(".")[2]
-    return run_component(name, lambda stage: step.run(step.Request(**asked), stage), run)
+    output = Path(asked["output"]) if "output" in asked else None
+    if output and (failure := failure_before(asked)):
+        hand_on(failure, output)
+    return run_component(name, lambda stage: step.run(step.Request(**asked), stage), run, output)

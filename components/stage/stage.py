@@ -27,13 +27,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from components.artifacts import StageFailure
-from components.context import DESCRIBED, DESCRIPTION_FILE, PIPELINE, RunContext
+from components.context import DESCRIBED, DESCRIPTION_FILE, PIPELINE, RunContext, Trial, read_description
 from components.lease import CLUSTER_PATIENCE_SECONDS, PATIENCE_SECONDS, LeaseLostError
 from components.redaction import redact
 from components.stage.environment import environment
 from components.stage.failures import CLAIM_VARIABLE, Failure, Interrupted, failure_of
 from components.stage.progress import EventLog, Progress, show_progress
 from components.stage.stopping import PARENT_VARIABLE, StopSignal, stop_on_signals, watch_parent
+from components.stage.trials import hand_on, is_of_trial
 from components.tracking.champions import Lineage
 from components.tracking.journal import Journal, last_kind
 from gan_models.atomic import write_json
@@ -249,7 +250,7 @@ def open_stage(name: str, context: RunContext | None = None, stop: StopSignal | 
         stop: what `Stage.stop_requested` asks; default: nobody requests a stop.
     """
     context = context or RunContext.from_environment()
-    stage = Stage(name, context, EventLog.from_environment(name), stop or StopSignal())
+    stage = Stage(name, context, EventLog.from_environment(name, context.trial), stop or StopSignal())
     started = time.monotonic()
     failure: Failure | None = None
     with ExitStack() as inside:
@@ -263,14 +264,15 @@ def open_stage(name: str, context: RunContext | None = None, stop: StopSignal | 
             failure = failure_of(error, stage.log_path)
             _write_traceback(stage.log_path, error)
             said = {"sentence": failure.sentence, "exit_code": failure.exit_code, "log": str(stage.log_path)}
-            stage._events.write("error", **said)
+            stage._events.write("trial-failed" if is_of_trial(error, context) else "error", **said)
             raise
         finally:
             status, reason = (failure.status, failure.sentence) if failure else ("FINISHED", "")
             # A full disk is being reported already; a journal that was lost is ended by who holds it now.
             with suppress(OSError, LeaseLostError):
                 if name == PIPELINE:
-                    _end_unfinished(context, status)
+                    for run in (context, *trials_of(context)):
+                        _end_unfinished(run, status)
                 stage._append("end", status=status, reason=reason, environment=environment())
             stage._events.write("end", status=status, seconds=round(time.monotonic() - started, 3))
 
@@ -302,6 +304,13 @@ def _open_journal(stage: Stage, inside: ExitStack) -> None:
 def patience_seconds() -> float:
     """How long to wait for a process that does the same: on a cluster it may be in a pod that is being given up."""
     return CLUSTER_PATIENCE_SECONDS if os.environ.get(CLAIM_VARIABLE) else PATIENCE_SECONDS
+
+
+def trials_of(context: RunContext) -> list[RunContext]:
+    """Those of a sweep that have begun, as far as they are tracked."""
+    described = (read_description(file) for file in context.tracking_folder.parent.glob(f"*/{DESCRIPTION_FILE}"))
+    begun = (each["trial"] for each in described if (each.get("sweep") or {}).get("run_id") == context.run_id)
+    return [context.of_trial(Trial.model_validate(trial)) for trial in begun]
 
 
 def _end_unfinished(context: RunContext, status: str) -> None:
@@ -354,14 +363,18 @@ def _write_traceback(path: Path, error: BaseException) -> None:
             file.write(redact("".join(traceback.format_exception(error))))
 
 
-def run_component(name: str, call: Callable[[Stage], T], run: str | Mapping[str, Any] = "") -> T:
+def run_component(
+    name: str, call: Callable[[Stage], T], run: str | Mapping[str, Any] = "", output: Path | None = None
+) -> T:
     """The body of a KFP component: opens the stage, runs it, and turns an error into a sentence and an exit code.
 
     Args:
         run: the pipeline's `run` parameter (JSON of `RunContext`); the environment wins over it.
+        output: the folder that the stage writes; there the failure of a sweep's trial goes (`components.stage.trials`).
 
     Raises:
-        SystemExit: with 1 (failed), 2 (the request was wrong) or 3 (interrupted, can be continued).
+        SystemExit: with 1 (failed), 2 (the request was wrong) or 3 (interrupted, can be continued); with 0 where a
+            trial has failed and not the sweep.
     """
     context: RunContext | None = None
     stop = StopSignal()
@@ -378,9 +391,12 @@ def run_component(name: str, call: Callable[[Stage], T], run: str | Mapping[str,
         return result
     except (Exception, KeyboardInterrupt) as error:
         failure = failure_of(error, context.logs / f"{name}.log" if context else None)
-        if context is not None and not isinstance(error, LeaseLostError):  # the run goes on elsewhere
-            StageFailure(run_id=context.run_id, stage=name, sentence=failure.sentence).keep(context)
         print(f"{name}: {failure.sentence}", file=sys.stderr, flush=True)  # noqa: T201
+        if context is not None and not isinstance(error, LeaseLostError):  # the run goes on elsewhere
+            said = StageFailure(run_id=context.run_id, stage=name, sentence=failure.sentence)
+            if output is not None and is_of_trial(error, context):
+                hand_on(said, output)
+            said.keep(context)
         raise SystemExit(failure.exit_code) from None
 
 

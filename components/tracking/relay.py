@@ -22,9 +22,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from components.context import DESCRIBED, DESCRIPTION_FILE, RunContext
+from components.context import DESCRIBED, DESCRIPTION_FILE, RunContext, read_description
 from components.lease import Lease
 from components.redaction import redact
 from components.tracking.backend import Sender, Trouble, tracker_of
@@ -128,16 +127,20 @@ class Relay:
     Args:
         context: the run; what runs before it in the same work directory left behind for the same store is sent, too.
         only: the name of one stage, to send nothing but its journal.
+        trials: runs that are sent along with it, as if they were one.
     """
 
-    def __init__(self, context: RunContext, only: str | None = None) -> None:
+    def __init__(self, context: RunContext, only: str | None = None, trials: Sequence[RunContext] = ()) -> None:
         self.context = context
         self._only = only
         self._tracker = tracker_of(context.tracking_uri)
         # A command that only knows where the run lies takes the titles that its stages wrote down.
-        titles = context.titles or _description(context.tracking_folder / DESCRIPTION_FILE).get("titles", {})
-        self._post = _Post(context, only, self._tracker.sender(context.model_copy(update={"titles": titles})))
-        left = unsent_runs(context) if only is None else ()
+        titles = context.titles or read_description(context.tracking_folder / DESCRIPTION_FILE).get("titles", {})
+        self._runs = (context, *trials)
+        titled = {"titles": titles}
+        self._posts = [_Post(run, only, self._tracker.sender(run.model_copy(update=titled))) for run in self._runs]
+        known = {run.run_id for run in self._runs}
+        left = [run for run in unsent_runs(context) if run.run_id not in known] if only is None else ()
         self._leftovers = [_Post(run, None, self._tracker.sender(run)) for run in left]
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -167,7 +170,7 @@ class Relay:
         believed_after = self._rounds + 1
         self._wake.set()
         end = time.monotonic() + timeout
-        while has_unsent(self.context, self._only) and time.monotonic() < end and self._thread.is_alive():
+        while self._has_unsent() and time.monotonic() < end and self._thread.is_alive():
             if self._trouble is Trouble.REFUSED and self._troubled_round >= believed_after:
                 break
             time.sleep(0.05)
@@ -176,12 +179,20 @@ class Relay:
 
     def pending(self) -> Pending:
         """What is unsent at this moment."""
-        count = count_unsent(self.context, self._only)
+        count = sum(count_unsent(run, self._only) for run in self._runs)
         sentence = (
-            f"{count} entries wait in {self.context.tracking_folder} to be sent to {self._tracker.name}"
+            f"{count} entries wait in {self._folder} to be sent to {self._tracker.name}"
             f"{self._reason and f': {self._reason}'}; the next run in this work directory sends them"
         )
         return Pending(count, sentence if count else "", tuple(self._rejected))
+
+    def _has_unsent(self) -> bool:
+        return any(has_unsent(run, self._only) for run in self._runs)
+
+    @property
+    def _folder(self) -> Path:
+        """Where what is unsent lies: that of the run, or of all runs here where it has trials."""
+        return self.context.tracking_folder if len(self._runs) == 1 else self.context.tracking_folder.parent
 
     def _run(self) -> None:
         failures = 0
@@ -198,14 +209,15 @@ class Relay:
             failures = failures + 1 if trouble else 0
             self._wake.wait(_wait_seconds(trouble, failures, self._draining))
             self._wake.clear()
-        for post in (self._post, *self._leftovers):
+        for post in (*self._posts, *self._leftovers):
             for outbox in post.outboxes.values():
                 outbox.lease.release()
 
     def _round(self) -> Trouble | None:
         """Send all there is; the first trouble ends the round, for every journal goes to the same store."""
-        if trouble := self._send_all(self._post):
-            return trouble
+        for post in self._posts:
+            if trouble := self._send_all(post):
+                return trouble
         for post in list(self._leftovers):  # what an earlier run left must not hold up this one: one try
             if self._send_all(post):
                 self._leftovers.remove(post)
@@ -257,7 +269,7 @@ class Relay:
                 trouble = Trouble.REFUSED
             else:
                 trouble, sentence = post.sender.trouble_of(error), post.sender.sentence_of(error)
-            if post is self._post:
+            if post in self._posts:
                 self._note(trouble, sentence)
             if trouble not in _PATIENT:
                 _logger.info("%s", redact(str(error)), exc_info=error)
@@ -340,20 +352,11 @@ def unsent_runs(context: RunContext, *, of_any_store: bool = False) -> list[RunC
     found = []
     files = context.tracking_folder.parent.glob(f"*/{DESCRIPTION_FILE}")
     for file in sorted(files, key=lambda file: file.stat().st_mtime):
-        described = _description(file)
+        described = read_description(file)
         same_store = described.get("tracking_uri") == redact(context.tracking_uri)
         if file.parent != context.tracking_folder and (same_store or of_any_store):
             same = {key: described[key] for key in DESCRIBED if key in described}
-            run = context.model_copy(update={"run_id": file.parent.name, **same})
+            run = RunContext.model_validate({**context.model_dump(), "run_id": file.parent.name, **same})
             if has_unsent(run):
                 found.append(run)
     return found
-
-
-def _description(file: Path) -> dict[str, Any]:
-    """What the first stage of a run wrote about it; empty where nothing can be read."""
-    try:
-        described = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return {}
-    return described if isinstance(described, dict) else {}

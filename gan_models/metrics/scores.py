@@ -227,7 +227,16 @@ def figure_of(metric: str, figures: Collection[str]) -> str:
     called = {metric, known.published or metric} if known else {metric}
     keys = {metric_key(metric, extractor) for extractor in EXTRACTORS}
     before = {f"{each}-{extractor}" for each in called for extractor in EXTRACTORS}
-    return next((name for name in figures if name in keys or _SPLIT_AND_NUMBER.sub("", name) in before), "")
+    of_files = tuple(f"{metric}-{extractor}-" for extractor, each in EXTRACTORS.items() if each.takes_file)
+
+    def is_meant(name: str) -> bool:
+        return name in keys or (name.startswith(of_files) and not name.endswith("-std")) or _without(name) in before
+
+    return next((name for name in figures if is_meant(name)), "")
+
+
+def _without(name: str) -> str:
+    return _SPLIT_AND_NUMBER.sub("", name)
 
 
 _SPLIT_AND_NUMBER = re.compile(r"(-train|-validation|-test)?-\d+$")

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import typer
 
-from pipeline.cli import cluster, comparing, here, models, schedules, tracking
+from pipeline.cli import cluster, comparing, here, models, schedules, sweeps, tracking
 
 app = typer.Typer(
     name="gan-pipeline",
@@ -28,6 +28,7 @@ app = typer.Typer(
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
 
 app.add_typer(here.app)
+app.add_typer(sweeps.app)
 app.add_typer(tracking.app)
 app.add_typer(comparing.app)
 app.add_typer(cluster.app)

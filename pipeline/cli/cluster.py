@@ -44,7 +44,11 @@ def start(request: Request, settings: ClusterSettings, wait: bool, as_json: bool
     """Starts a training or a retraining there, and says where it can be seen."""
     from pipeline.engines.cluster.submission import build_submission
 
-    made = build_submission(request, settings)
+    return send(build_submission(request, settings), settings, wait, as_json)
+
+
+def send(made: Submission, settings: ClusterSettings, wait: bool, as_json: bool) -> int:
+    """Starts what was built, and says where it can be seen."""
     runs = _connect(settings)
     run = runs.submit(made)
     typer.echo(f"{made.name}: {made.about}, in {settings.connection.namespace}", err=True)

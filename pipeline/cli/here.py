@@ -91,29 +91,15 @@ def compile_(
 ) -> int:
     """Write the pipeline as Kubeflow's IR. It has these settings as the defaults of its parameters."""
     import json
-    import os
-    import tempfile
 
-    from gan_models.atomic import write_text
-    from gan_models.errors import RequestError
-    from pipeline.definitions.stages import load_pipeline, run_titles
-    from pipeline.request.plan import EXPERIMENT, default_name, make_plan
+    from pipeline.commands.compiling import about_run, check_output, write_pipeline
+    from pipeline.definitions.stages import load_pipeline
+    from pipeline.request.plan import default_name, make_plan
 
-    if output.suffix not in (".yaml", ".yml"):
-        raise RequestError(f"--output {output}: Kubeflow takes a file whose name ends in .yaml")
-    if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
-        raise RequestError(f"--output {output}: {output.parent} is not a folder that can be written")
+    check_output(output)
     plan = make_plan(request)
-    from kfp.compiler import Compiler
-
-    # Where a run is tracked is the business of whoever runs it: no address, so no password, goes into the file.
-    about = json.dumps({"name": default_name(plan), "experiment": EXPERIMENT, "titles": run_titles()})
-    with tempfile.TemporaryDirectory() as scratch:
-        compiled = Path(scratch, "pipeline.yaml")
-        Compiler().compile(
-            load_pipeline(request.definition), str(compiled), pipeline_parameters={**plan.parameters(), "run": about}
-        )
-        write_text(output, compiled.read_text(encoding="utf-8"))
+    run = json.dumps(about_run(default_name(plan)))
+    write_pipeline(load_pipeline(request.definition), {**plan.parameters(), "run": run}, output)
     typer.echo(f"{output}: {plan.recipe.name} on {plan.recipe.data.source}, seed {plan.seed}", err=True)
     return 0
 

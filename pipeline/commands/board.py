@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from components.stage.progress import Event, EventReader, figures_text
-from pipeline.definitions.stages import titles_of
+from pipeline.definitions.stages import run_titles, titles_of
 
 READ_SECONDS = 0.1
 LINE_SECONDS = 15.0
@@ -41,6 +41,8 @@ class Row:
     """What is known about one stage."""
 
     title: str
+    stage: str = ""
+    """Of a trial of a sweep, which has one after the other."""
     state: str = "waiting"
     task: str = ""
     done: float = 0
@@ -56,6 +58,10 @@ class Row:
         """What it is at, and how far: `training 400/4400`."""
         return f"{self.task} {self.done:.0f}/{self.total:.0f}" if self.total else self.task
 
+    def label(self) -> str:
+        """What a line is about."""
+        return f"{self.title}: {self.stage}" if self.stage else self.title
+
     @property
     def seconds_left(self) -> float | None:
         """Of the current task, at its speed so far."""
@@ -68,6 +74,7 @@ class Row:
         self.now = float(event.get("t", 0.0))
         match event["kind"]:
             case "start":
+                self.stage = str(run_titles().get(event["stage"], event["stage"])) if "trial" in event else ""
                 self.state, self.task, self.done, self.total, self.figures = "running", "", 0, 0, {}
             case "progress":
                 if event.get("task") != self.task or event.get("done", 0) < self.done:
@@ -123,14 +130,16 @@ class ProgressBoard:
     def read(self) -> None:
         """Take in what the stages have written since the last time."""
         for event in self._reader.read():
-            row = self.rows.get(str(event.get("stage")))
+            row = self.rows.get(str(event.get("trial") or event.get("stage")))
             if event["kind"] == "error":
                 self.errors.append(event)
             if row is None:
                 continue
             row.take(event)
             if event["kind"] == "note":
-                self._console.print(Text(f"  {row.title}: {event.get('text', '')}"), style="dim")
+                self._console.print(Text(f"  {row.label}: {event.get('text', '')}"), style="dim")
+            elif event["kind"] == "trial-failed":
+                self._console.print(Text(f"  {row.label}: failed: {event.get('sentence', '')}"))
             elif self._live is None:
                 self._line(row, event)
 
@@ -148,13 +157,13 @@ class ProgressBoard:
         kind = event["kind"]
         if kind == "start":
             row.line_at = time.monotonic()
-            self._console.print(f"▸ {row.title}")
+            self._console.print(f"▸ {row.label}")
         elif kind == "end":
-            self._console.print(f"{MARKS[row.state][0]} {row.title}: {outcome(row)}", soft_wrap=True)
+            self._console.print(f"{MARKS[row.state][0]} {row.label}: {outcome(row)}", soft_wrap=True)
         elif kind == "progress" and time.monotonic() - row.line_at > LINE_SECONDS:
             row.line_at = time.monotonic()
             parts = [row.amount, left_text(row), figures_text(row.figures)]
-            self._console.print(f"  {row.title}: {', '.join(part for part in parts if part)}", soft_wrap=True)
+            self._console.print(f"  {row.label}: {', '.join(part for part in parts if part)}", soft_wrap=True)
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 1))
@@ -175,7 +184,7 @@ def _cells(row: Row, bar_width: int, rest: int) -> tuple[RenderableType, ...]:
     bar: RenderableType = ""
     if running and row.total:
         bar = ProgressBar(total=row.total, completed=row.done, width=bar_width)
-    figures = Text(f"{row.amount} {figures_text(row.figures)}".strip() if running else "", style="dim")
+    figures = Text(f"{row.stage} {row.amount} {figures_text(row.figures)}".strip() if running else "", style="dim")
     figures.truncate(rest, overflow="ellipsis")
     return Text(mark, style=style), Text(row.title), bar, Text(left_text(row) if running else outcome(row)), figures
 

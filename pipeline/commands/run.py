@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
 from components.artifacts import read_outcome
-from components.context import OCCASION_VARIABLE, PIPELINE, RunContext
+from components.context import OCCASION_VARIABLE, PIPELINE, RunContext, Trial
 from components.evaluate_gan.findings import Findings
 from components.redaction import redact
 from components.stage.failures import Interrupted
 from components.tracking.backend import check_tracking, no_answer
 from components.tracking.champions import now
 from gan_models.errors import RequestError, RunError
-from pipeline.definitions.stages import run_titles, titles_of
+from pipeline.definitions.stages import Definition, run_titles, stages_of, titles_of
 from pipeline.request.plan import Place, Plan, make_place, make_plan
 from pipeline.request.request import Request
 from pipeline.results import places, print_results
@@ -48,7 +49,8 @@ class Report:
     metrics: Mapping[str, float] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
-    decided: Mapping[str, str] = field(default_factory=dict)  # by a retraining; its keys stand beside the others
+    decided: Mapping[str, Any] = field(default_factory=dict)
+    """By a retraining, or of a sweep; its keys stand beside the others."""
 
     def line(self) -> str:
         fields = {key: value for key, value in vars(self).items() if key != "decided" and (key != "error" or value)}
@@ -60,8 +62,13 @@ def run_command(request: Request, as_json: bool = False) -> int:
     report = Report()
     if request.command == "retrain":
         report.decided = dict.fromkeys(("decision", "sentence", "model", "version", "champion"), "")
+    return concluded(report, as_json, lambda: _run(request, report))
+
+
+def concluded(report: Report, as_json: bool, do: Callable[[], Tell]) -> int:
+    """Does it, says how it went, and returns the exit code; the report is printed however it ends."""
     try:
-        tell = _run(request, report)
+        tell = do()
         report.status = "finished"
         tell(sys.stderr if as_json else sys.stdout)
         return 0
@@ -214,20 +221,20 @@ def kept(workdir: WorkDirectory, record: RunRecord) -> Iterator[None]:
     workdir.write_record(record)
 
 
-def track(plan: Plan, launch: Launch, job: Job, drain_seconds: float) -> Outcome:
-    """Runs a pipeline, draws and tracks it."""
+def track(plan: Plan, launch: Launch, job: Job, drain_seconds: float, trials: Sequence[Trial] = ()) -> Outcome:
+    """Runs a pipeline, draws and tracks it; with the trials that a sweep has."""
     from components.stage.progress import EventReader
     from components.stage.stage import open_stage
     from components.tracking.relay import Relay
     from pipeline.commands.board import ProgressBoard
 
-    events, titles = job.workdir.events, titles_of(job.definition)
+    events, titles = job.workdir.events, rows_of(job.definition, trials)
     events.unlink(missing_ok=True)
     seconds = min(UNFINISHED_DRAIN_SECONDS, drain_seconds)
-    with Relay(job.context) as relay:
+    with Relay(job.context, trials=[job.context.of_trial(trial) for trial in trials]) as relay:
         try:
             with open_stage(PIPELINE, job.context) as parent:
-                parent.log_params({**plan.recipe.model_dump(mode="json"), "seed": plan.seed})
+                parent.log_params(plan.settings)
                 parent.set_tags({"recipe": plan.recipe.name, "source": plan.recipe.data.source})
                 with ProgressBoard(EventReader(events), sys.stderr, titles):
                     outcome = launch(job)
@@ -236,6 +243,17 @@ def track(plan: Plan, launch: Launch, job: Job, drain_seconds: float) -> Outcome
         finally:
             _drain(relay, seconds)
     return outcome
+
+
+def rows_of(definition: Definition, trials: Sequence[Trial]) -> dict[str, str]:
+    """What the board has a row for: each stage, but of stages that every trial has, each trial."""
+    titles = titles_of(definition)
+    if not trials:
+        return titles
+    each = [name for name, stage in stages_of(definition).items() if stage.sweep == "each"]
+    before = dict(itertools.takewhile(lambda item: item[0] not in each, titles.items()))
+    after = {name: title for name, title in titles.items() if name not in before and name not in each}
+    return {**before, **{trial.key: trial.name for trial in trials}, **after}
 
 
 def _drain(relay: Relay, seconds: float) -> None:

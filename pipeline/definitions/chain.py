@@ -28,6 +28,17 @@ class Chain:
         self._known = dict(parameters)
         self.tasks: dict[str, PipelineTask] = {}
 
+    def branch(self, **given: Any) -> Chain:
+        """A chain inside a loop: it knows what this one does and what each turn is `given`; add to it in there."""
+        return Chain({**self._known, **given})
+
+    def collect(self, turns: Chain, **names: str) -> None:
+        """Gives the stages after a loop what all its turns gave, as lists in their order: `name=output`."""
+        from kfp import dsl
+
+        for name, output in names.items():
+            self._known[name] = dsl.Collected(turns._known[output])
+
     def add(self, *names: str) -> PipelineTask:
         """Adds stages as what they need is there; the last one's task. RequestError: it never is, or is given twice."""
         waiting = list(names)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kfp.dsl.base_component import BaseComponent
     from kfp.dsl.graph_component import GraphComponent
 
-Definition = Literal["training", "retraining"]
+Definition = Literal["training", "retraining", "sweep"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,10 @@ class Stage:
     """Whether it reads what lies at `data.source`."""
     only_retraining: bool = False
     """Whether a training goes without it."""
+    only_sweep: bool = False
+    """Whether trainings and retrainings go without it."""
+    sweep: Literal["no", "once", "each"] = "no"
+    """Whether a sweep has it: not at all, once for all trials, or for each of them."""
 
     def load(self) -> BaseComponent:
         module, _, name = self.component.partition(":")
@@ -65,20 +69,38 @@ STAGES: Registry[Stage] = Registry(
     "stage",
     "gan_pipeline.stages",
     {
-        "prepare_data": Stage(_own("prepare_data"), "prepare data", reads_source=True, results={"dataset": "dataset"}),
+        "prepare_data": Stage(
+            _own("prepare_data"), "prepare data", reads_source=True, results={"dataset": "dataset"}, sweep="once"
+        ),
         # What asks the registry, or changes it, is never taken from a cache.
         "find_champion": Stage(
             _own("find_champion"), "find champion", cached=False, network=True, only_retraining=True
         ),
         "check_changes": Stage(_own("check_changes"), "check for changes", cached=False, only_retraining=True),
         "train_gan": Stage(
-            _own("train_gan"), "train", "Train GAN", gpus="all", resumes=True, results={"training": "training"}
+            _own("train_gan"),
+            "train",
+            "Train GAN",
+            gpus="all",
+            resumes=True,
+            results={"training": "training"},
+            sweep="each",
         ),
         "select_checkpoint": Stage(
-            _own("select_checkpoint"), "select checkpoint", gpus="one", results={"selected": "generator"}
+            _own("select_checkpoint"), "select checkpoint", gpus="one", results={"selected": "generator"}, sweep="each"
         ),
         "evaluate_gan": Stage(
-            _own("evaluate_gan"), "evaluate", "Evaluate GAN", CHOSEN, gpus="one", results={"report": "evaluation"}
+            _own("evaluate_gan"),
+            "evaluate",
+            "Evaluate GAN",
+            CHOSEN,
+            gpus="one",
+            results={"report": "evaluation"},
+            sweep="each",
+        ),
+        # What it hands on of the best trial is called as what a training chose: the export is the same for both.
+        "rank_trials": Stage(
+            _own("rank_trials"), "rank trials", results={"leaderboard": "leaderboard"}, only_sweep=True, sweep="once"
         ),
         "compare_champion": Stage(
             _own("compare_champion"),
@@ -88,7 +110,13 @@ STAGES: Registry[Stage] = Registry(
             only_retraining=True,
         ),
         "export_samples": Stage(
-            _own("export_samples"), "export", "Export samples", CHOSEN, gpus="one", results={"samples": "samples"}
+            _own("export_samples"),
+            "export",
+            "Export samples",
+            CHOSEN,
+            gpus="one",
+            results={"samples": "samples"},
+            sweep="once",
         ),
         "promote": Stage(_own("promote"), "promote or keep", cached=False, network=True, only_retraining=True),
         "notify": Stage(_own("notify"), "notify", cached=False, network=True, only_retraining=True),
@@ -98,25 +126,33 @@ STAGES: Registry[Stage] = Registry(
 
 def stages_of(definition: Definition) -> dict[str, Stage]:
     """The stages of a pipeline in their order, those of packages last."""
-    return {name: stage for name, stage in STAGES.items() if definition == "retraining" or not stage.only_retraining}
+    if definition == "sweep":
+        return {name: stage for name, stage in STAGES.items() if stage.sweep != "no"}
+    outside = {name: stage for name, stage in STAGES.items() if not stage.only_sweep}
+    return {name: stage for name, stage in outside.items() if definition == "retraining" or not stage.only_retraining}
 
 
-def load_pipeline(definition: Definition) -> GraphComponent:
-    pipeline: GraphComponent = getattr(import_module(f"pipeline.definitions.{definition}"), f"{definition}_pipeline")
+def load_pipeline(definition: Definition, parallel: int = 1) -> GraphComponent:
+    """A pipeline, not compiled yet; `parallel` is how many trials of a sweep run at a time."""
+    module = import_module(f"pipeline.definitions.{definition}")
+    pipeline: GraphComponent = (
+        module.make_sweep_pipeline(parallel) if definition == "sweep" else getattr(module, f"{definition}_pipeline")
+    )
     return pipeline
 
 
 def titles_of(definition: Definition) -> dict[str, str]:
     """What people call the stages of a pipeline, in their order; a training has few enough to count them."""
     titles = {name: stage.title for name, stage in stages_of(definition).items()}
-    if definition == "retraining":
+    if definition != "training":
         return titles
     return {name: f"{number} {title}" for number, (name, title) in enumerate(titles.items(), 1)}
 
 
 def run_titles() -> dict[str, str]:
     """What the stages' runs are called in MLflow: by the number that they have in a training, if they have one."""
-    return titles_of("retraining") | titles_of("training")
+    titles = {name: stage.title for name, stage in STAGES.items()}
+    return titles | titles_of("training")
 
 
 def stage_of(component: str) -> Stage | None:

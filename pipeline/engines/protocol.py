@@ -9,7 +9,7 @@ A package adds one by an entry point that names an object as `Engine` describes 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from components.context import RunContext
 from components.stage.failures import Interrupted
@@ -24,7 +24,7 @@ from pipeline.workdir import WorkDirectory
 class Job:
     """One run of a pipeline, watched from here."""
 
-    arguments: Mapping[str, str | int | bool]
+    arguments: Mapping[str, Any]
     """Of the pipeline."""
     workdir: WorkDirectory
     """Where everything is kept; locked by the caller, its events file empty."""
@@ -33,6 +33,8 @@ class Job:
     pipeline: Path | None = None
     """The YAML of a compiled pipeline; None: the one that `definition` names."""
     definition: Definition = "training"
+    parallel: int = 1
+    """How many trials of a sweep run at a time."""
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,11 @@ class Plan:
         more = request.model_dump(include={"force", "warm_start", "webhook_env"})
         return {**self.parameters(), "model_name": self.recipe.export.model_name or "", **more}
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What was decided, for a reader."""
+        return {**self.recipe.model_dump(mode="json"), "seed": self.seed}
+
     def digest(self) -> str:
         """16 hex digits that change whenever a result could."""
         return hashlib.sha256(plain_json(self.parameters()).encode()).hexdigest()[:16]
@@ -96,11 +101,12 @@ class Elsewhere:
             )
 
 
-def make_plan(request: Request, elsewhere: Elsewhere | None = None) -> Plan:
+def make_plan(request: Request, elsewhere: Elsewhere | None = None, like: Plan | None = None) -> Plan:
     """The plan for a request.
 
     Args:
         elsewhere: where it will run; default: on this machine.
+        like: a plan of the same source, which is not looked through once more.
 
     Raises:
         RequestError: unknown or contradictory recipe, key, value, source, option; labels asked for and absent; parts
@@ -129,7 +135,7 @@ def make_plan(request: Request, elsewhere: Elsewhere | None = None) -> Plan:
     if unseen and elsewhere:  # the first stage there says what is wrong with them
         elsewhere.check(unseen, place)
     else:
-        place, version = source.absolute, source.digest()
+        place, version = source.absolute, like.source_version if like else source.digest()
         if "python3" in place:
             raise RequestError(
                 f"kfp.local replaces the word python3 wherever it stands in a path, so it would not find {place}: "

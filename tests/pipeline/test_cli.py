@@ -39,6 +39,7 @@ COMMANDS = [
     ["models"],
     *(["models", name] for name in ("list", "show", "promote", "rollback")),
     ["compile"],
+    ["sweep"],
     ["recipes"],
     *(["recipes", name] for name in ("list", "show")),
     ["data"],

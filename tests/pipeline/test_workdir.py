@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from components.artifacts import StageFailure
 from gan_models.errors import RequestError
 from pipeline.workdir import RunRecord, WorkDirectory, open_workdir
 
@@ -152,3 +153,26 @@ def test_a_copy_does_not_take_outputs_of_the_place_it_was_copied_from(tmp_path: 
     shutil.copytree(tmp_path / "ö run", tmp_path / "copy")
     with open_workdir(tmp_path / "copy") as copy:
         assert {each.stem for each in copy.cache.iterdir()} == {"text"}
+
+
+def test_what_a_trial_left_unfinished_or_failed_is_swept_up_and_nothing_else(tmp_path: Path) -> None:
+    """kfp keeps the outputs of a loop's turns one folder deeper."""
+    with open_workdir(tmp_path) as workdir:
+        turns = workdir.artifacts / "gan-sweep-1"
+        stages = {
+            name: turns / place
+            for name, place in {
+                "done": "for-loop-1-iteration-0/train-gan",
+                "killed": "for-loop-1-iteration-0/evaluate-gan",
+                "failed": "for-loop-1-iteration-1/train-gan",
+                "prepared": "prepare-data",
+            }.items()
+        }
+        for stage in stages.values():
+            (stage / "output").mkdir(parents=True)
+            (stage / "executor_output.json").write_text("{}")
+        (stages["killed"] / "executor_output.json").unlink()
+        StageFailure(run_id="x", stage="train_gan", sentence="NaN").write(stages["failed"] / "output")
+    with open_workdir(tmp_path):
+        assert {name for name, stage in stages.items() if stage.exists()} == {"done", "prepared"}
+        assert not stages["failed"].parent.exists()

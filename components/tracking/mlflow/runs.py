@@ -1,4 +1,7 @@
-"""The MLflow runs of a pipeline run: one parent, one child for each stage, found before they are made."""
+"""The MLflow runs of a pipeline run: one parent, one child for each stage, found before they are made.
+
+A trial of a sweep is a pipeline run whose parent is that of the sweep.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 RUN_TAG = "gan_pipeline.run_id"
 STAGE_TAG = "gan_pipeline.stage"
+TRIAL_TAG = "gan_pipeline.trial"
 LOCK_SECONDS = 30.0
 
 # Without it the UI takes the runs for evaluations of a language model.
@@ -64,7 +68,9 @@ class PipelineRuns:
                 the server can be reached again. None: now.
         """
         if stage not in self._ids:
-            if stage == PIPELINE:
+            if stage == PIPELINE and self.context.sweep:
+                self._ids[stage] = self._of_trial(began)
+            elif stage == PIPELINE:
                 self._ids[stage] = self._given_parent() or self._find_or_make(stage, began, self.context.name, {})
             else:
                 title = self.context.titles.get(stage, stage.replace("_", " "))
@@ -84,6 +90,23 @@ class PipelineRuns:
             if stage in by_stage
         ]
         return f"**Stages** {' · '.join(pages)}" if pages else ""
+
+    def _of_trial(self, began: int | None) -> str:
+        """Named by what differs between the trials, with that as parameters, to compare them by in MLflow's table."""
+        from mlflow.entities import Param
+
+        trial = self.context.trial
+        assert trial is not None
+        tags = {"mlflow.parentRunId": self.sweep.of(PIPELINE, began), TRIAL_TAG: trial.key}
+        self.experiment = self.sweep.experiment
+        found = self._find_or_make(PIPELINE, began, self.context.name, tags)
+        self.client.log_batch(found, params=[Param(key, value) for key, value in trial.settings.items()])
+        return found
+
+    @cached_property
+    def sweep(self) -> PipelineRuns:
+        """The runs of the sweep that this trial is part of."""
+        return PipelineRuns(self.client, self.context.of_sweep())
 
     def _given_parent(self) -> str:
         """The run that somebody else made, and will end, where there is one: its experiment is that of the stages."""

@@ -83,6 +83,9 @@ class MlflowSender(Sender):
         self.client.update_run(run_id, status="RUNNING")
         if self._moves_pipeline(stage):
             self.client.update_run(self.runs.of(PIPELINE), status="RUNNING")
+            # Nobody else would say between two stages of the sweep itself that its trials are under way.
+            if self.context.sweep and self.context.relay == "in-process" and not self.context.parent_run_id:
+                self.client.update_run(self.runs.sweep.of(PIPELINE), status="RUNNING")
 
     def _end(self, stage: str, run_id: str, entry: Entry) -> None:
         reason = {"gan_pipeline.failure": entry["reason"]} if entry.get("reason") else {}
@@ -97,9 +100,9 @@ class MlflowSender(Sender):
     def _moves_pipeline(self, stage: str) -> bool:
         """Where no command line stands behind the stages, the pipeline's run is as far as its latest stage.
 
-        Not one that KFP's plugin made, which ends it.
+        Not one that KFP's plugin made, which ends it. No command line stands behind a trial of a sweep.
         """
-        alone = stage != PIPELINE and self.context.relay == "in-process"
+        alone = stage != PIPELINE and (self.context.relay == "in-process" or self.context.sweep is not None)
         return alone and self.runs.of(PIPELINE) != self.context.parent_run_id
 
     def _batch(self, run_id: str, entries: Sequence[Entry], verify: bool) -> None:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel
 
 from gan_models.errors import RequestError, RunError, unknown_name
-from pipeline.definitions.stages import titles_of
+from pipeline.definitions.stages import Definition, titles_of
 from pipeline.engines.cluster.argo import Nodes, pod_name
 from pipeline.engines.cluster.client import PAGE, ClusterClient, NotFoundError
 from pipeline.engines.cluster.kubernetes_api import CONTAINER, Kubernetes, NoAccessError, NoAnswerError
@@ -213,17 +213,15 @@ class ClusterRuns:
         from kfp_server_api import V2beta1Run, V2beta1RuntimeConfig
 
         raw = self.client.call("show the run", self.client.kfp.runs.run_service_get_run, run.id)
-        about = {**json.loads(raw.runtime_config.parameters["run"]), "name": name}
-        about.pop("schedule", None)
-        if "state_dir" in about:
-            about["state_dir"] = str(Path(about["state_dir"]).with_name(slug(name)))
+        parameters = dict(raw.runtime_config.parameters)
+        parameters["run"] = _renamed(parameters["run"], name)
+        if "trials" in parameters:  # of a sweep, each of which says what it belongs to
+            parameters["trials"] = [{**trial, "run": _renamed(trial["run"], name)} for trial in parameters["trials"]]
         body = V2beta1Run(
             experiment_id=raw.experiment_id,
             display_name=name,
             pipeline_spec=raw.pipeline_spec,
-            runtime_config=V2beta1RuntimeConfig(
-                parameters={**raw.runtime_config.parameters, "run": json.dumps(about, sort_keys=True)}
-            ),
+            runtime_config=V2beta1RuntimeConfig(parameters=parameters),
             service_account=raw.service_account,
         )
         return self.start("clone the run", body)
@@ -361,6 +359,15 @@ def schedule_of(raw: Any) -> dict[str, Any]:
     return dict(_run_parameter(raw).get("schedule") or {})
 
 
+def _renamed(run: str, name: str) -> str:
+    """A parameter `run` for another run of the same, with a state folder of its own and of no schedule."""
+    about = {**json.loads(run), "name": name}
+    about.pop("schedule", None)
+    if "state_dir" in about:
+        about["state_dir"] = str(Path(about["state_dir"]).with_name(slug(name)))
+    return json.dumps(about, sort_keys=True)
+
+
 def _run_parameter(raw: Any) -> dict[str, Any]:
     """As `submission.run_parameter` wrote it; empty where somebody else did."""
     try:
@@ -387,7 +394,8 @@ def _state(raw: Any) -> str:
 def _tasks(raw: Any) -> Iterator[Task]:
     """The stages that have begun, in their order."""
     nodes = Nodes(raw.run_details.task_details or [] if raw.run_details else [])
-    titles = titles_of("retraining" if "find-champion" in nodes.stages else "training")
+    known: dict[str, Definition] = {"find-champion": "retraining", "rank-trials": "sweep"}
+    titles = titles_of(next((known[name] for name in known if name in nodes.stages), "training"))
     order, attempts = {name.replace("_", "-"): place for place, name in enumerate(titles)}, nodes.attempts()
     for name in sorted(nodes.stages, key=lambda name: order.get(name, len(order))):
         node = nodes.stages[name]

@@ -19,8 +19,9 @@ from pipeline.definitions.stages import load_pipeline, run_titles
 from pipeline.engines.cluster.lint import lint
 from pipeline.engines.cluster.placement import Placement
 from pipeline.engines.cluster.settings import ClusterSettings, Connection
-from pipeline.request.plan import UNSEEN, Elsewhere, default_name, make_plan, slug
+from pipeline.request.plan import UNSEEN, Elsewhere, Plan, default_name, make_plan, slug
 from pipeline.request.request import Request
+from pipeline.request.sweep import SweepRequest, make_sweep, sweep_name
 from pipeline.versions import code_version
 
 if TYPE_CHECKING:
@@ -53,22 +54,49 @@ class Submission:
 
 def build_submission(request: Request, settings: ClusterSettings) -> Submission:
     """What is asked for, compiled for a cluster, with its arguments; RequestError for whatever is wrong with it."""
+    placement = _placement(request, settings)
+    plan = make_plan(request, Elsewhere(Path(placement.mount) if placement.pvc else None))
+    if nodes := placement.training_nodes():
+        nodes.check(plan.recipe)
+    name = _name(request, default_name(plan))
+    arguments = {**plan.arguments(request), "run": run_parameter(name, settings.connection, placement)}
+    made = compile_for_cluster(load_pipeline(request.definition), placement, arguments, plan.source_version != UNSEEN)
+    return Submission(name, _about(plan), made, arguments)
+
+
+def build_sweep(asked: SweepRequest, settings: ClusterSettings) -> Submission:
+    """Likewise of a sweep, as one pipeline."""
+    placement = _placement(asked.request, settings)
+    plan = make_sweep(asked, Elsewhere(Path(placement.mount) if placement.pvc else None))
+    if nodes := placement.training_nodes():
+        for trial in plan.trials:
+            nodes.check(trial.recipe)
+    name = _name(asked.request, sweep_name(plan))
+    run = run_parameter(name, settings.connection, placement)
+    arguments = {**plan.arguments_for(json.loads(run)), "run": run}
+    pipeline = load_pipeline("sweep", plan.parallel)
+    made = compile_for_cluster(pipeline, placement, arguments, plan.source_version != UNSEEN)
+    return Submission(name, f"{_about(plan)}, {len(plan.trials)} trials", made, arguments)
+
+
+def _placement(request: Request, settings: ClusterSettings) -> Placement:
     if request.workdir or request.tracking_uri:
         raise RequestError(
             "a cluster keeps its runs on its volume and is told of MLflow by gan-pipeline.toml: leave out "
             "--workdir and --tracking-uri"
         )
-    placement = settings.placement()
-    plan = make_plan(request, Elsewhere(Path(placement.mount) if placement.pvc else None))
-    if nodes := placement.training_nodes():
-        nodes.check(plan.recipe)
-    name = request.name or default_name(plan)
+    return settings.placement()
+
+
+def _name(request: Request, default: str) -> str:
+    name = request.name or default
     if not name.strip() or len(name) > MAX_NAME or not slug(name):
         raise RequestError(f"--name {name[:40]!r}: expected 1 to {MAX_NAME} characters, letters or digits among them")
-    arguments = {**plan.arguments(request), "run": run_parameter(name, settings.connection, placement)}
-    made = compile_for_cluster(load_pipeline(request.definition), placement, arguments, plan.source_version != UNSEEN)
-    about = f"{plan.recipe.name} on {plan.recipe.data.source}, seed {plan.seed}"
-    return Submission(name, about, made, arguments)
+    return name
+
+
+def _about(plan: Plan) -> str:
+    return f"{plan.recipe.name} on {plan.recipe.data.source}, seed {plan.seed}"
 
 
 def compile_for_cluster(

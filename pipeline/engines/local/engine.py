@@ -78,6 +78,7 @@ def run_with_kfp(job: Job, stages: type[Stages], options: Mapping[str, Any]) -> 
             pipeline=job.pipeline,
             definition=job.definition,
             arguments=dict(job.arguments),
+            parallel=job.parallel,
             pipeline_root=workdir.artifacts,
             cache_root=workdir.cache,
             result=scratch / "result.json",

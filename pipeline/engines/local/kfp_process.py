@@ -34,7 +34,8 @@ class EngineRequest(BaseModel):
 
     pipeline: Path | None
     definition: Definition
-    arguments: dict[str, str | int | bool]
+    arguments: dict[str, Any]
+    parallel: int
     pipeline_root: Path
     cache_root: Path
     result: Path  # where the output artifacts' places go, as `Result`
@@ -58,7 +59,7 @@ def run_pipeline(request: EngineRequest, stages: Stages) -> dict[str, Path]:
         cache_root=str(request.cache_root),
     )
     if request.pipeline is None:
-        pipeline = load_pipeline(request.definition)
+        pipeline = load_pipeline(request.definition, request.parallel)
     else:
         pipeline = components.load_component_from_file(str(request.pipeline))
     return {name: Path(artifact.path) for name, artifact in pipeline(**request.arguments).outputs.items()}

@@ -7,6 +7,7 @@ import logging
 import re
 import shutil
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,18 @@ import pytest
 import requests
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 
-from components.context import RunContext
-from components.stage.stage import PIPELINE, open_stage
+from components.context import DESCRIBED, RunContext, Trial
+from components.stage.stage import PIPELINE, Interrupted, open_stage
 from components.tracking import relay as relay_module
 from components.tracking.backend import Trouble
 from components.tracking.champions import Lineage
+from components.tracking.journal import Journal
 from components.tracking.mlflow.champions import MlflowChampions
 from components.tracking.mlflow.client import connect, trouble_of
 from components.tracking.mlflow.runs import RUN_TAG, STAGE_TAG
 from components.tracking.mlflow.sender import MlflowSender
 from components.tracking.mlflow.tracker import MLFLOW
-from components.tracking.relay import Relay, count_unsent, unsent_runs
+from components.tracking.relay import Relay, count_unsent, has_unsent, unsent_runs
 from components.tracking.sqlite_address import sqlite_uri
 from gan_models.atomic import write_json
 from gan_models.errors import RequestError, RunError
@@ -112,6 +114,61 @@ def test_a_run_as_mlflow_shows_it(tracked: RunContext, png: Path) -> None:
     assert not any((tracked.tracking_folder / "train_gan.spool").iterdir())
 
 
+def test_a_sweep_has_a_run_for_each_trial_with_its_stages_below(tracked: RunContext) -> None:
+    trials = [
+        Trial(key=f"k-{seed}", name=f"seed={seed}", settings={"seed": str(seed), "training.steps": "9"})
+        for seed in range(2)
+    ]
+    contexts = [tracked.of_trial(trial) for trial in trials]
+    with Relay(tracked, trials=contexts) as relay:
+        with open_stage(PIPELINE, tracked) as parent:
+            parent.log_params({"recipe": "dcgan"})
+            with open_stage("train_gan", contexts[0]) as stage:
+                stage.log_metrics({"loss": 1.0}, step=1)
+            with open_stage("evaluate_gan", contexts[0]) as stage:
+                stage.headline({"FD": 2.5}, "")
+            with suppress(RunError), open_stage("train_gan", contexts[1]):
+                raise RunError("the loss is NaN")
+        assert not relay.drain(60)
+    (sweep,) = runs_of(tracked).values()
+    assert (sweep.info.run_name, sweep.info.status) == (tracked.name, "FINISHED")
+    for trial, context, status in zip(trials, contexts, ("FINISHED", "FAILED"), strict=True):
+        runs = runs_of(context)
+        run = runs.pop(PIPELINE)
+        assert (run.info.run_name, run.info.status) == (trial.name, status), "as its latest stage"
+        assert run.data.tags["mlflow.parentRunId"] == sweep.info.run_id
+        assert run.data.params == trial.settings, "to compare the trials by"
+        assert {each.data.tags["mlflow.parentRunId"] for each in runs.values()} == {run.info.run_id}
+    assert runs_of(contexts[0])[PIPELINE].data.metrics == {"FD": 2.5}
+    assert sweep.data.metrics == {}
+
+
+def test_trials_of_a_sweep_that_was_cut_off_are_sent_by_the_next(tracked: RunContext) -> None:
+    context = tracked.of_trial(Trial(key="k", name="seed=1", settings={"seed": "1"}))
+    with open_stage("train_gan", context):
+        pass
+    later = tracked.model_copy(update={"run_id": "b" * 32})
+    assert [run.run_id for run in unsent_runs(later)] == [context.run_id]
+    with Relay(later), suppress(TimeoutError):
+        deadline = 600
+        while has_unsent(context) and (deadline := deadline - 1):
+            time.sleep(0.1)
+    assert runs_of(context)[PIPELINE].data.tags["mlflow.parentRunId"] == runs_of(tracked)[PIPELINE].info.run_id
+
+
+def test_what_was_killed_in_a_trial_is_ended_with_the_sweep(tracked: RunContext) -> None:
+    context = tracked.of_trial(Trial(key="k", name="seed=1"))
+    journal = Journal(context.tracking_folder, "train_gan")
+    journal.append({"kind": "start"})
+    journal.close()
+    write_json(context.tracking_folder / "run.json", context.model_dump(include=set(DESCRIBED)))
+    with suppress(Interrupted), open_stage(PIPELINE, tracked):
+        raise Interrupted
+    with Relay(tracked, trials=[context]) as relay:
+        assert not relay.drain(60)
+    assert {run.info.status for run in runs_of(context).values()} == {"KILLED"}
+
+
 def test_a_failed_and_resumed_run_goes_on_in_the_same_runs(tracked: RunContext) -> None:
     def train(steps: int, error: Exception | None) -> None:
         with open_stage(PIPELINE, tracked), open_stage("train_gan", tracked) as stage:
@@ -171,7 +228,7 @@ def test_a_batch_whose_acknowledgement_was_lost_arrives_once(
         monkeypatch.setattr(relay_module, "write_json", die_after)
     while count_unsent(tracked):
         relay = Relay(tracked)
-        outbox = relay._post.refresh()[0]
+        outbox = relay._posts[0].refresh()[0]
         with suppress(Killed):
             relay._round()
         outbox.lease.release()

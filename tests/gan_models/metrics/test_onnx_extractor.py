@@ -115,7 +115,7 @@ def test_figures_of_different_files_bear_different_names(write: Write, table: Im
             OnnxExtractor(file)  # rank 3
         file = write(shape=("N", 1, 8, 8), axes=(1, 2), scale=scale)
         judge = Judge.for_table(table, Evaluation(extractor=f"onnx:{file}"), cache=cache)
-        found.append(judge.name("FD", 100, "test"))
+        found.append(judge.key("FD"))
         real = judge.real("test", 100)
         assert real.features.shape == (100, 8)
         figures = score(Comparison(judge.real("train", 100), real))

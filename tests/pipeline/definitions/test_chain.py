@@ -35,7 +35,7 @@ def test_each_stage_is_the_component_of_its_name() -> None:
 
 
 def test_a_result_has_one_name() -> None:
-    assert len(set(result_names().values())) == len(result_names()) == 5
+    assert len(set(result_names().values())) == len(result_names()) == 6
 
 
 @pytest.fixture
