@@ -36,7 +36,7 @@ def compare(
     tracking_uri: TrackingOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Figures of runs side by side, as far as they compare, and the settings that differ."""
+    """Show figures of runs side by side. As far as they compare; and the settings that differ."""
     from pipeline.commands.comparing import find_runs, groups, incomparable
 
     if len(runs) < 2:
@@ -66,7 +66,7 @@ def leaderboard(
     tracking_uri: TrackingOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """The runs of an experiment, the best first, a table for each protocol: others do not compare."""
+    """Rank the runs of an experiment. A table for each protocol, since others do not compare."""
     from pipeline.commands.comparing import groups, ranked, runs_of_experiment
 
     _check_page(out)

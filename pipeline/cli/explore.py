@@ -41,7 +41,7 @@ def explore(
         Option(metavar="DIR", help="Of a registered model: look in the store that this run is tracked in."),
     ] = None,
 ) -> int:
-    """Serve a page to play with a generator, on this machine alone, until Ctrl-C."""
+    """Serve a page to play with a generator. On this machine alone, until Ctrl-C."""
     from importlib.util import find_spec
 
     if find_spec("gradio") is None:

@@ -31,7 +31,7 @@ def export(
     ] = "other",
     as_json: JsonOption = False,
 ) -> int:
-    """Write a trained generator as weights or a program, checked, with a model card as the Hugging Face Hub has it."""
+    """Write a trained generator for others. As weights or a program, checked, with a model card for the Hub."""
     if not license_.strip() or len(license_.split()) > 1:
         raise RequestError(f"--license {license_!r}: expected a short name such as apache-2.0, cc-by-4.0 or other")
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):

@@ -112,7 +112,7 @@ def sample(
     fps: Annotated[int | None, Option(metavar="N", help="Frames a second of --interpolate. [default: 25]")] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Draw images from a trained generator: a grid, files of a folder, or a walk between latents."""
+    """Draw images from a trained generator. A grid, files of a folder, or a walk between latents."""
     if each and interpolate:
         raise RequestError("--each and --interpolate: give one of them")
     form = _EACH if each else _WALK if interpolate else _GRID

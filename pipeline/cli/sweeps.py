@@ -51,7 +51,7 @@ def sweep(
     placed: dict[str, Any],
     as_json: JsonOption = False,
 ) -> int:
-    """Train with every combination of settings, or with some drawn at random; rank the trials, export the best."""
+    """Train with many settings and rank the trials. All combinations, or some at random; the best is exported."""
     from gan_models.errors import RequestError
     from pipeline.engines.protocol import ENGINES
     from pipeline.request.sweep import SweepRequest

@@ -39,7 +39,7 @@ def ui(
     ] = True,
     tracking_uri: TrackingOption = None,
 ) -> int:
-    """Serve the MLflow UI on the store of the runs, until Ctrl-C, and open the page of the newest run."""
+    """Serve the MLflow UI at the newest run. On the store of the runs, until Ctrl-C."""
     from components.tracking.backend import check_tracking, tracker_of
     from pipeline.request.plan import RUNS_FOLDER, tracking_address
 

@@ -117,7 +117,7 @@ def test_without_a_command_there_is_help(ask: Callable) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["compil"], "Did you mean 'compile'?"),
+        (["compil"], "Did you mean 'compile'"),
         (["run", "--recip", "dcgan"], "--recipe"),
         (["run", "--seed", "many"], "--seed"),
         (["recipes", "shwo"], "Did you mean 'show'?"),
