@@ -185,7 +185,7 @@ def _cost(recipe: Recipe, past: Past, seconds: float) -> list[tuple[str, str]]:
     if past.data and past.data.splits.get("train"):
         epochs = f", {number(seen / past.data.splits['train'])} times each training image"
     turns = f" x {each} steps of D" if each > 1 else ""
-    facts.append(("images seen by D", f"{seen} ({steps} steps of {batch}{turns}{epochs})"))
+    facts.append(("images seen by D", f"{seen:,} ({steps:,} steps of {batch}{turns}{epochs})"))
     if past.training:
         ranks = recipe.training.ranks
         hours = past.training.seconds / 3600 * (ranks or 1)

@@ -197,20 +197,18 @@ def _distance(evidence: Evidence, name: str, rule: Rule) -> Iterator[Remark]:
     known = evidence.findings.intervals.get("FD")
     high = times + ((known.generated.high - row.generated.value) / real.value if known and known.generated else 0.0)
     tone: Tone = "wrong" if times > rule.wrong else "good" if high <= rule.good else "between"
+    opening = {"good": "Close to real images", "between": "Not as close as real images", "wrong": "Far from them"}[tone]
     difference = ""
     if known and known.difference:
         low, top = known.difference.low, known.difference.high
-        apart = "; 0 is inside: at this number the two cannot be told apart" if low <= 0 <= top else ""
-        difference = f" Their difference is {number(low)} to {number(top)} (95 %){apart}."
-    opening = {
-        "good": "Close to real images",
-        "between": "Not as close as real images",
-        "wrong": "Far from real images",
-    }
+        difference = f" Their difference is {number(low)} to {number(top)} (95 %)."
+        if low <= 0 <= top and tone != "good":
+            tone, opening = "unclear", "Perhaps not as close as real images"
+            difference = f"{difference[:-1]}: of so few images the two cannot be told apart."
     yield Remark(
         name,
         tone,
-        f"{opening[tone]}: {ours.name} is {number(ours.value)}, {number(times)} times that of real images "
+        f"{opening}: {ours.name} is {number(ours.value)}, {number(times)} times that of real images "
         f"({number(real.value)}); good up to {rule.good:g} times, wrong above {rule.wrong:g}.{difference}",
         ""
         if tone == "good"

@@ -106,9 +106,11 @@ def test_a_distance_is_told_in_distances_of_real_images(distance: float, tone: s
 def test_a_distance_whose_difference_may_be_none_says_so() -> None:
     intervals = {"FD": Intervals(difference=Interval(low=-0.1, high=0.2), how="")}
     (remark,) = said("distance", findings(row("FD", 0.5, 0.2, "lower"), intervals=intervals))
+    assert remark.tone == "unclear"
     assert "the two cannot be told apart" in remark.sentence
     intervals = {"FD": Intervals(difference=Interval(low=0.1, high=0.2), how="")}
     (remark,) = said("distance", findings(row("FD", 0.5, 0.2, "lower"), intervals=intervals))
+    assert remark.tone == "between"
     assert "0.1 to 0.2 (95 %)" in remark.sentence
     assert "told apart" not in remark.sentence
 
