@@ -27,7 +27,8 @@ from pipeline.request.plan import Elsewhere, Plan, default_name, make_plan, plai
 from pipeline.request.request import Request
 
 SEED = "seed"
-MAX_TRIALS = 500
+MAX_TRIALS = 40
+"""KFP hands the stage that ranks all trials' outputs, with the metadata of each, in one word of at most 128 KiB."""
 DRAWS = 100  # for each trial that is asked for: what was drawn before is drawn again
 DIGITS = 3  # significant ones of a number that is drawn, so that people can read and repeat it
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"

@@ -73,8 +73,8 @@ def test_what_is_drawn_lies_in_its_range_and_is_drawn_again_by_the_same_seed() -
 
 
 def test_a_range_of_numbers_is_drawn_evenly() -> None:
-    rates = [each.recipe.training.ema for each in sweep("training.ema=0.1..0.9", random=60).trials]
-    assert sum(rate < 0.5 for rate in rates) == pytest.approx(30, abs=12)
+    rates = [each.recipe.training.ema for each in sweep("training.ema=0.1..0.9", random=40).trials]
+    assert sum(rate < 0.5 for rate in rates) == pytest.approx(20, abs=10)
 
 
 def test_all_of_few_combinations_can_be_drawn() -> None:
@@ -98,7 +98,7 @@ def test_all_of_few_combinations_can_be_drawn() -> None:
         ([f"{LR}=1e-4..1e-3"], {}, "a grid takes whole numbers only in a range"),
         (["seed=1..8:log"], {}, "a grid takes no logarithm"),
         ([f"seed=0..{MAX_TRIALS}"], {}, f"{MAX_TRIALS} trials at most"),
-        (["seed=0..99", "training.batch_size=2..9"], {}, "these are 800 combinations"),
+        (["seed=0..9", "training.batch_size=2..9"], {}, "these are 80 combinations"),
         (["seed=0..1"], {"random": 3}, "--random 3: there are only about 2 different combinations"),
         (["seed=0..1"], {"random": 0}, "--random 0: expected a number of trials"),
         (["seed=0,1", "seed=2"], {}, "--vary seed is given twice"),
