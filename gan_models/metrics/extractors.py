@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 class Setting:
     """What an extractor is loaded for, and with."""
 
-    table: ImageTable
+    table: ImageTable | None
+    """None for an extractor that needs no labels, where there is no prepared data set."""
     cache: Path
     """Folder of what is made once (`locations.default_cache`): a trained classifier, downloaded weights."""
     weights: str | None
     """File of the weights, in place of their download."""
     device: torch.device | str
     bars: Bars
+    preprocessing: str = ""
+    """Another than its usual one, where it knows several."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Extractor:
 def _classifier(setting: Setting) -> FeatureExtractor:
     from gan_models.metrics.classifier import Classifier
 
+    assert setting.table is not None
     cache = setting.cache / "classifiers"
     return Classifier.for_table(setting.table, cache=cache, device=setting.device, bars=setting.bars)
 
@@ -80,7 +84,14 @@ def _efficientnet(setting: Setting) -> FeatureExtractor:
 def _inception(setting: Setting) -> FeatureExtractor:
     from gan_models.metrics.inception import Inception2015, inception_file
 
-    return Inception2015(inception_file(setting.weights, setting.cache / "weights"), device=setting.device)
+    file = inception_file(setting.weights, setting.cache / "weights")
+    return Inception2015(file, setting.device, preprocessing=setting.preprocessing or "tensorflow-1")
+
+
+def _dinov2(setting: Setting) -> FeatureExtractor:
+    from gan_models.metrics.dinov2 import DinoV2
+
+    return DinoV2(setting.weights, setting.device)
 
 
 EXTRACTORS: Registry[Extractor] = Registry(
@@ -98,5 +109,6 @@ EXTRACTORS: Registry[Extractor] = Registry(
             extra="efficientnet",
         ),
         "inception-2015": Extractor(_inception, automatic=False, takes_weights=True, published=True),
+        "dinov2": Extractor(_dinov2, automatic=False, takes_weights=True),
     },
 )

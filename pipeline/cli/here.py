@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
+from pipeline.cli.evaluate import evaluate
 from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, WaitOption, takes_placement, takes_request
 from pipeline.cli.recipes import recipes_app
 from pipeline.cli.sample import sample
@@ -97,6 +98,7 @@ def compile_(
 
 
 app.command()(sample)
+app.command()(evaluate)
 
 
 @data_app.command("inspect")

@@ -41,6 +41,7 @@ COMMANDS = [
     ["data"],
     ["data", "inspect"],
     ["sample"],
+    ["evaluate"],
     ["ui"],
     ["sync"],
     ["version"],
