@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ from gan_models.metrics.image_sets import (
     open_images,
     open_reference,
 )
-from gan_models.metrics.intervals import interval, parts_of
+from gan_models.metrics.intervals import interval
 from gan_models.metrics.judge import proportional_labels, representative_order
 from gan_models.metrics.locations import default_cache
 from gan_models.metrics.metric import IS_SPLIT_IMAGES, IS_SPLITS, Comparison, Metric, Score
@@ -49,7 +49,8 @@ SHOWN = 48
 """Images of either side that an evaluation keeps to be looked at."""
 _PLENTY = 10_000  # images, below which the bias of FD is worth a warning
 _DRAWN = 10_000  # images of a generator where nobody says how many, at most
-_QUICK = 1e11  # products of images on both sides and dimensions, up to which intervals are computed unasked
+_QUICK = 1e10  # products of images on both sides and dimensions, up to which intervals are computed unasked
+_HALF_SAMPLES = 25  # that an interval is made from: they give the error to about a seventh of itself
 _CLASSIFIER_BYTES = 1 << 30  # of images that a classifier is trained on: they are in memory all at once
 _HELD_OUT = 0.1  # share of them that it is tested on, where the data has no splits
 _COPIES = 0.01  # share of the sample that may equal reference images by chance
@@ -321,7 +322,8 @@ class _Work:
             return wanted
         named = self.named
         height, width = next(iter(self.data.sizes))
-        choice = choose_extractor(wanted or named.extractor, described(self.data, height, width, self.channels))
+        metadata = described(self.data, height, width, self.channels)
+        choice = choose_extractor(wanted or named.extractor, metadata)
         known = EXTRACTORS[choice.name]
         if weights is not None and not known.takes_weights:
             takers = " or ".join(name for name, each in EXTRACTORS.items() if each.takes_weights)
@@ -329,7 +331,8 @@ class _Work:
         self.reason = choice.reason if named.extractor == "auto" or wanted else "the protocol's"
         preprocessing = named.preprocessing if choice.name == named.extractor else ""
         with tempfile.TemporaryDirectory(prefix="gan-evaluate-") as scratch:
-            table = self._table(Path(scratch), height, width) if known.needs_labels else None
+            folder = Path(scratch)
+            table = self._table(folder, height, width) if known.needs_labels else ImageTable(folder, metadata)
             return known.load(Setting(table, self.cache, weights, self.device, self.bars, preprocessing))
 
     def _table(self, folder: Path, height: int, width: int) -> ImageTable:
@@ -446,7 +449,7 @@ def _figures(
 ) -> tuple[dict[str, Figure], list[str]]:
     """By key, and why there are none of what was asked for."""
     work = len(seen.sample) * len(seen.reference) * seen.sample.features.shape[1]
-    parts = parts_of(seen, seen.seed) if wanted or (wanted is None and work <= _QUICK) else []
+    with_intervals = work <= _QUICK if wanted is None else wanted
     figures, missing = {}, []
     for name in asked or names or METRICS:
         metric = METRICS[name]
@@ -456,18 +459,28 @@ def _figures(
             continue
         real = {"training": beside, "reference": replace(seen, sample=seen.reference), "nothing": None}[metric.beside]
         theirs = None if real is None else metric.of(real)
-        around = None if "training" in metric.needs else interval(metric, found.value, parts)
+        around = _interval(metric, seen) if with_intervals else None
         figures[metric_key(name, extractor.name)] = _figure(name, found, theirs, around, len(seen.sample))
-    if not parts and wanted is None and work > _QUICK:
+    if wanted is None and not with_intervals:
         missing.append("Intervals are left out, which take long for so many images: --intervals asks for them.")
     if not figures:
         raise RequestError(f"no figure can be computed: {' '.join(missing) or 'none applies'}")
     return figures, missing
 
 
-def _figure(name: str, found: Score, real: Score | None, around: NamedTuple | None, count: int) -> Figure:
-    low_high = None if around is None else (float(around[0]), float(around[1]))
-    return Figure(name, found.value, found.std, low_high, count, None if real is None else real.value)
+def _figure(name: str, found: Score, real: Score | None, around: tuple[float, float] | None, count: int) -> Figure:
+    return Figure(name, found.value, found.std, around, count, None if real is None else real.value)
+
+
+def _interval(metric: Metric, seen: Comparison) -> tuple[float, float] | None:
+    """None of memorisation, of which half of the training images would be another figure, and of too few images."""
+    if "training" in metric.needs:
+        return None
+    try:
+        found = interval(metric, seen, seed=seen.seed, resamples=_HALF_SAMPLES)
+    except ValueError:
+        return None
+    return (max(found.low, 0.0), min(found.high, 1.0)) if metric.is_share else (found.low, found.high)
 
 
 def _why_none(name: str, metric: Metric, seen: Comparison, asked: bool) -> list[str]:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Setting:
     """What an extractor is loaded for, and with."""
 
-    table: ImageTable | None
-    """None for an extractor that needs no labels, where there is no prepared data set."""
+    table: ImageTable
+    """Of an extractor that needs no labels, its metadata may be all that there is."""
     cache: Path
     """Folder of what is made once (`locations.default_cache`): a trained classifier, downloaded weights."""
     weights: str | None
@@ -70,7 +70,6 @@ class Extractor:
 def _classifier(setting: Setting) -> FeatureExtractor:
     from gan_models.metrics.classifier import Classifier
 
-    assert setting.table is not None
     cache = setting.cache / "classifiers"
     return Classifier.for_table(setting.table, cache=cache, device=setting.device, bars=setting.bars)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
@@ -90,6 +90,11 @@ class Comparison:
     @property
     def parameters(self) -> Parameters:
         return Parameters.of(len(self.sample), len(self.reference), self.k)
+
+    def rows(self, sample: Tensor, reference: Tensor) -> Comparison:
+        """Of these images of either side, with what is known of them."""
+        domains = None if self.domains is None else (self.domains[0][sample], self.domains[1][reference])
+        return replace(self, sample=self.sample.rows(sample), reference=self.reference.rows(reference), domains=domains)
 
     def shared(self, make: Callable[[Comparison], T]) -> T:
         """What `make` finds in this comparison, worked out once however many metrics ask for it."""
