@@ -130,6 +130,16 @@ def _decode(item: Item, target: Target) -> tuple[Image.Image, bool]:
     return square, coloured
 
 
+def whole_image(item: Item, white: int = DEEP_WHITE) -> Image.Image:
+    """An image at its own size, upright, L or RGB; raises nearly anything for one that is damaged (`reason_of`)."""
+    image = open_image(item)
+    whole = in_eight_bits(_upright(image, ours=image is not item), white)
+    whole.load()
+    if isinstance(item, str) and whole is not image:
+        image.close()
+    return whole
+
+
 def open_image(item: Item) -> Image.Image:
     """Opens an image, its header alone; BadImageError: absent, empty, unknown, or over Pillow's limit of pixels."""
     if isinstance(item, BadImageError):

@@ -22,12 +22,15 @@ class Setting:
     """What an extractor is loaded for, and with."""
 
     table: ImageTable
+    """Of an extractor that needs no labels, its metadata may be all that there is."""
     cache: Path
     """Folder of what is made once (`locations.default_cache`): a trained classifier, downloaded weights."""
     weights: str | None
     """File of the weights, in place of their download; of an extractor that is a file, that file."""
     device: torch.device | str
     bars: Bars
+    preprocessing: str = ""
+    """Another than its usual one, where it knows several."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,8 @@ def _efficientnet(setting: Setting) -> FeatureExtractor:
 def _inception(setting: Setting) -> FeatureExtractor:
     from gan_models.metrics.inception import Inception2015, inception_file
 
-    return Inception2015(inception_file(setting.weights, setting.cache / "weights"), device=setting.device)
+    file = inception_file(setting.weights, setting.cache / "weights")
+    return Inception2015(file, setting.device, preprocessing=setting.preprocessing or "tensorflow-1")
 
 
 def _onnx(setting: Setting) -> FeatureExtractor:

@@ -10,13 +10,15 @@ import io
 import shutil
 import urllib.request
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from gan_models.atomic import new_file
-from gan_models.errors import RequestError, home_path
+from gan_models.errors import RequestError, home_path, unknown_name
 from gan_models.metrics.extraction import FeatureExtractor, fold_batch_norm
+from gan_models.metrics.resizing import pillow_resized
 
 FEATURES = 2048
 WEIGHTS_URL = (
@@ -30,15 +32,36 @@ _REMEDY = (
     "or choose another evaluation.extractor"
 )
 _CONNECT_SECONDS = 20.0
+_SIZE = 299
+
+
+class Preprocessing(NamedTuple):
+    """What becomes of images on their way into the network."""
+
+    resize: str
+    """As `describe` says it."""
+    filter: str
+    """Of Pillow; empty where the network resizes, as TensorFlow 1 did."""
+    middle: float
+    """x becomes (x - middle) / middle."""
+
+
+PREPROCESSINGS = {
+    "tensorflow-1": Preprocessing(f"bilinear as in TensorFlow 1, to {_SIZE}x{_SIZE}", "", 128.0),
+    "clean-fid": Preprocessing(f"Pillow bicubic, antialiased, in float32, to {_SIZE}x{_SIZE}", "bicubic", 128.0),
+    "studiogan": Preprocessing(f"Pillow bilinear, antialiased, in float32, to {_SIZE}x{_SIZE}", "bilinear", 127.5),
+}
+"""Of Heusel et al. 2017 and all that take TensorFlow's graph whole; Parmar, Zhang, Zhu 2022; Kang, Shin, Park 2023."""
 
 
 class Inception2015(FeatureExtractor):
     """The extractor `inception-2015`: 2048 features, 1008 logits without bias (as the Inception Score uses them).
 
-    Images are resized to 299x299 as TensorFlow 1 did it; grey ones are repeated to RGB.
+    Images are resized to 299x299, grey ones repeated to RGB.
 
     Args:
         weights: file of the weights, already checked (`inception_file`).
+        preprocessing: one of `PREPROCESSINGS`; RequestError for another.
         folded: fold the batch norms into the convolutions: half as fast again, features off by 3e-7. Without, features
             are torch-fidelity's to the last bit.
     """
@@ -47,13 +70,23 @@ class Inception2015(FeatureExtractor):
     batch = 32
     takes_floats = False
 
-    def __init__(self, weights: Path, device: torch.device | str = "cpu", *, folded: bool = True) -> None:
+    def __init__(
+        self,
+        weights: Path,
+        device: torch.device | str = "cpu",
+        *,
+        folded: bool = True,
+        preprocessing: str = "tensorflow-1",
+    ) -> None:
+        if preprocessing not in PREPROCESSINGS:
+            raise unknown_name(f"preprocessing of {self.name}", preprocessing, PREPROCESSINGS)
+        self._prepared = PREPROCESSINGS[preprocessing]
         details = {
             "weights_sha256": _sha256(weights),
             "features": FEATURES,
             "layer": "2048, logits_unbiased",
-            "resize": "bilinear as in TensorFlow 1, to 299x299",
-            "input": "(x - 128) / 128, grey repeated to RGB",
+            "resize": self._prepared.resize,
+            "input": f"(x - {self._prepared.middle:g}) / {self._prepared.middle:g}, grey repeated to RGB",
             "precision": "float32, batch norm folded" if folded else "float32",
         }
         super().__init__(details, device)
@@ -64,9 +97,23 @@ class Inception2015(FeatureExtractor):
         self._network = network.to(self.device)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        pixels = images.permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
-        features, logits = self._network(pixels.contiguous())
-        return features, logits
+        if not self._prepared.filter:
+            pixels = images.permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
+            features, logits = self._network(pixels.contiguous())
+            return features, logits
+        resized = pillow_resized(images, _SIZE, self._prepared.filter).to(self.device)
+        inputs = ((resized - self._prepared.middle) / self._prepared.middle).expand(-1, 3, -1, -1)
+        return self._after_resizing(inputs.contiguous())
+
+    def _after_resizing(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network makes of inputs [B, 3, 299, 299] in about [-1, 1]: its layers, one after another."""
+        found = inputs
+        for name, layer in self._network.named_children():
+            if name == "fc":
+                break
+            found = layer(found)
+        features = found.flatten(1)
+        return features, features @ self._network.get_parameter("fc.weight").T
 
 
 def inception_file(given: str | None, cache: Path, sha256: str = WEIGHTS_SHA256) -> Path:

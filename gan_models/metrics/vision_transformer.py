@@ -25,8 +25,10 @@ from torch import Tensor, nn
 
 from gan_models.errors import RequestError, home_path
 from gan_models.metrics.extraction import FeatureExtractor
+from gan_models.metrics.resizing import pillow_resized
 
 HEAD_WIDTH = 64
+_DINOV2_OFFSET = 0.1  # patches that its authors add to a side before positions are interpolated
 _DINOV2_SIDE = 224  # of its input, whatever grid its positions were trained on
 
 
@@ -98,7 +100,11 @@ class VisionTransformer(nn.Module):
         if tuple(size) == (grid, grid):
             return self.positions
         square = self.positions[1:].T.reshape(1, -1, grid, grid)
-        scaled = F.interpolate(square, size=tuple(size), mode="bicubic")
+        if self.shape.is_clip:
+            scaled = F.interpolate(square, size=tuple(size), mode="bicubic")
+        else:
+            factors = tuple((side + _DINOV2_OFFSET) / grid for side in size)
+            scaled = F.interpolate(square, scale_factor=factors, mode="bicubic")
         return torch.cat([self.positions[:1], scaled.flatten(2)[0].T])
 
 
@@ -138,7 +144,7 @@ class TransformerExtractor(FeatureExtractor):
             "features": shape.projected or shape.width,
             "layer": "projected class token" if shape.is_clip else "class token after the last norm",
             "network": shape._asdict(),
-            "resize": f"bicubic, antialiased, to {self._side}x{self._side}",
+            "resize": f"Pillow bicubic, antialiased, in 8 bits, to {self._side}x{self._side}",
             "input": f"(x / 255 - {mean}) / {std}, grey repeated to RGB",
             "precision": "float32",
         }
@@ -147,11 +153,7 @@ class TransformerExtractor(FeatureExtractor):
         self._mean, self._std = (torch.tensor(each, device=self.device).view(1, 3, 1, 1) for each in (mean, std))
 
     def forward(self, images: Tensor) -> tuple[Tensor, None]:
-        pixels = images.permute(0, 3, 1, 2).float()
-        size = (self._side, self._side)
-        if pixels.shape[2:] != size:
-            # Overshoot at edges is cut off, as it is where images are resized in 8 bits.
-            pixels = F.interpolate(pixels, size=size, mode="bicubic", antialias=True).clamp(0.0, 255.0)
+        pixels = pillow_resized(images, self._side, "bicubic", rounded=True).to(self.device)
         return self._network((pixels.expand(-1, 3, -1, -1) / 255.0 - self._mean) / self._std), None
 
 

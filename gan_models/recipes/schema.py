@@ -53,7 +53,8 @@ class Data(Section):
     """What `prepare_data` makes of a source."""
 
     source: str = Field(
-        "mnist-5k", description="mnist-5k, digits, torchvision:<Class>, toy:<name>, folder:, parquet: or npz:<path>"
+        "mnist-5k",
+        description="mnist-5k, digits, torchvision:<Class>, toy:<name>, folder:, zip:, parquet: or npz:<path>",
     )
     size: Size = Field(32, description="side of the square images, pixels")
     channels: Literal["auto", "grey", "rgb"] = Field("auto", description="auto: grey when the source's images all are")

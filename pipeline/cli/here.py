@@ -10,6 +10,7 @@ import typer
 from typer import Argument, Option
 
 from pipeline.cli import completion
+from pipeline.cli.evaluate import evaluate
 from pipeline.cli.explore import explore
 from pipeline.cli.export import export
 from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, WaitOption, takes_placement, takes_request
@@ -107,6 +108,7 @@ def compile_(
 app.command()(sample)
 app.command()(export)
 app.command()(explore)
+app.command()(evaluate)
 
 
 @data_app.command("inspect")

@@ -57,7 +57,7 @@ class RequestOptions:
         "--data",
         "-d",
         metavar="SOURCE",
-        help="mnist-5k, digits, torchvision:<Class>, toy:<name>, folder:<path>, parquet:<path> or npz:<path>. "
+        help="mnist-5k, digits, torchvision:<Class>, toy:<name>, folder:<path>, zip:, parquet: or npz:<path>. "
         "[default: mnist-5k]",
         autocompletion=completion.sources,
     )

@@ -47,6 +47,7 @@ COMMANDS = [
     ["sample"],
     ["export"],
     ["explore"],
+    ["evaluate"],
     ["ui"],
     ["sync"],
     ["version"],

@@ -6,6 +6,7 @@ A source is written `kind` or `kind:rest`:
     torchvision:<Class>                   a data set of torchvision.datasets, downloaded by it
     toy:<name>                            drawn here, with everything about it known
     folder:<path>                         image files; sub-folders are classes
+    zip:<path>                            the same, packed
     parquet:<path>                        a file or folder in the convention of public data hubs
     npz:<path>                            NumPy arrays
 
@@ -30,6 +31,7 @@ SOURCES: Registry[SourceKind] = Registry(
         "torchvision": f"{_HERE}.torchvision:TORCHVISION",
         "toy": f"{_HERE}.toy:TOY",
         "folder": f"{_HERE}.paths:FOLDER",
+        "zip": f"{_HERE}.paths:ZIP",
         "parquet": f"{_HERE}.paths:PARQUET",
         "npz": f"{_HERE}.paths:NPZ",
     },

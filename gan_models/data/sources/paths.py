@@ -1,25 +1,37 @@
-"""The kinds `folder`, `parquet` and `npz`, which lie at a path; image files in folders are read here, too.
+"""The kinds `folder`, `zip`, `parquet` and `npz`, which lie at a path; image files in folders and zips are read here.
 
 `cat/1.png` is of class cat; `train/cat/1.png` also brings its split.
 """
 
+from __future__ import annotations
+
 import json
 import re
+import zipfile
+import zlib
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gan_models.data.sources.base import (
+    LEFTOVERS,
     SPLIT_NAMES,
     Batch,
     PathKind,
     RowSource,
     Source,
     SourceName,
+    Tree,
     printable,
     tree_below,
 )
 from gan_models.errors import RequestError
+
+if TYPE_CHECKING:
+    from gan_models.data.decoding import Item
 
 # What lies beside images in a normal data set and is no failed image: listed, but not counted as bad.
 SIDECARS = frozenset(
@@ -34,29 +46,41 @@ LABELS_FILE = "dataset.json"
 DOMAIN_FOLDER = re.compile(rf"({'|'.join(SPLIT_NAMES)})[_-]?[AB]", re.IGNORECASE)
 
 
-class FolderSource(RowSource):
-    """All image files below a folder, in the order of their paths.
+MEMBER_BYTES = 512 << 20
+"""Of an image in a zip: unpacked, it is in memory as a whole."""
+
+
+class ImageFiles(RowSource):
+    """Image files at relative paths, in the order of these.
 
     Folders `train`, `val` (`valid`, `validation`, `dev`) and `test` at the top are splits when no other folder lies
     there, or when there are two at least; other folders are left out then. Below that, two or more sub-folders are
     classes, in alphabetical order; images with no sub-folder, or in a single one, are unlabelled. `dataset.json` of
     StyleGAN's tools says the classes in their place.
 
+    Args:
+        root: where they lie, for sentences: a folder or an archive.
+        tree: what lies there.
+
     Raises:
         RequestError: no image files, validation or test images without any for training.
     """
 
+    _what: str
+    """What it is called in sentences."""
     most_items = 64  # photographs take long: progress is shown, and a stop is heard, between batches
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, tree: Tree) -> None:
         self._root = root
-        files, left_out = tree_below(root)
+        files, left_out = tree
         images = [file for file in files if Path(file).suffix.lower() not in SIDECARS]
         self.ignored = [(printable(path), reason) for path, reason in left_out]
         self.ignored += [(printable(file), "not an image, by its name") for file in sorted(set(files) - set(images))]
         if not images:
             there = f"{len(files)} other files" if files else "no files"
-            raise RequestError(f"folder {root} holds no images ({there}): give the folder that contains them")
+            raise RequestError(
+                f"{self._what} {root} holds no images ({there}): give the {self._what} that contains them"
+            )
         self.notes, self.doubts = [], [*_sidecar_doubts(files, images)]
         top = {_first(file) for file in images} - {""}
         self._splits = _split_folders(root, top)
@@ -78,7 +102,7 @@ class FolderSource(RowSource):
             self.split_counts = Counter(
                 split for file in images if (split := self._splits.get(_first(file))) is not None
             )
-        self._given = _labels_of_stylegan(root) if LABELS_FILE in files else None
+        self._given = self._labels_of_stylegan() if LABELS_FILE in files else None
         if self._given is not None:
             self.class_names = tuple(map(str, sorted(set(self._given.values()))))
             self._labels = {name: label for label, name in enumerate(self.class_names)}
@@ -101,11 +125,90 @@ class FolderSource(RowSource):
     def batch(self, rows: Sequence[int]) -> Batch:
         files = [self._files[row] for row in rows]
         return Batch(
-            items=[str(self._root / file) for file in files],
+            items=[self._item(file) for file in files],
             paths=[printable(file) for file in files],
             labels=[self._label_of(file) for file in files],
             splits=[self._splits.get(_first(file)) for file in files],
         )
+
+    def _labels_of_stylegan(self) -> dict[str, int] | None:
+        """What `dataset.json` of StyleGAN's tools says of each image: its class; None where it gives no classes."""
+        try:
+            pairs = json.loads(self._content(LABELS_FILE))["labels"]
+            return None if pairs is None else {str(path): int(label) for path, label in pairs}
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            reason = " ".join(str(error).split())[:100]
+            raise RequestError(
+                f"{self._root / LABELS_FILE} is not what StyleGAN's tools write ({reason}): expected labels: [[path, "
+                "class], ...]; correct it, or move it away"
+            ) from None
+
+    @abstractmethod
+    def _item(self, file: str) -> Item:
+        """An image, to be decoded."""
+
+    @abstractmethod
+    def _content(self, file: str) -> bytes:
+        """Of a small file."""
+
+
+class FolderSource(ImageFiles):
+    """All image files below a folder; RequestError as `ImageFiles`."""
+
+    _what = "folder"
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, tree_below(root))
+
+    def _item(self, file: str) -> Item:
+        return str(self._root / file)
+
+    def _content(self, file: str) -> bytes:
+        return (self._root / file).read_bytes()
+
+
+class ZipSource(ImageFiles):
+    """All image files in a zip, as StyleGAN's tools write it or as a packed folder; nothing is unpacked to the disk.
+
+    Raises:
+        RequestError: it is no zip; otherwise as `ImageFiles`.
+    """
+
+    _what = "zip"
+
+    def __init__(self, path: Path) -> None:
+        self._root = path
+        try:
+            members = self._archive.namelist()
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise RequestError(f"cannot read {path} as a zip: {error}") from error
+        files, left_out = [], []
+        for member in dict.fromkeys(members):  # of members of one name, the last is what is read
+            if member.endswith("/") or any(part.startswith(".") for part in member.split("/")):
+                continue
+            if LEFTOVERS.intersection(member.split("/")):
+                left_out.append((member, "a leftover of a storage system, by its name"))
+            else:
+                files.append(member)
+        super().__init__(path, Tree(sorted(files), left_out))
+
+    @cached_property
+    def _archive(self) -> zipfile.ZipFile:
+        return zipfile.ZipFile(self._root)
+
+    def _item(self, file: str) -> Item:
+        from gan_models.data.decoding import BadImageError
+
+        try:
+            if self._archive.getinfo(file).file_size > MEMBER_BYTES:
+                return BadImageError(f"too large: more than {MEMBER_BYTES >> 20} MiB unpacked")
+            return self._content(file)
+        except (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+            return BadImageError(f"damaged in the zip: {' '.join(str(error).split())[:100]}")
+
+    def _content(self, file: str) -> bytes:
+        with self._archive.open(file) as member:  # a header may lie about how much comes
+            return member.read(MEMBER_BYTES)
 
 
 def _split_folders(root: Path, top: set[str]) -> dict[str, str]:
@@ -151,19 +254,6 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(map(printable, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _labels_of_stylegan(root: Path) -> dict[str, int] | None:
-    """What `dataset.json` of StyleGAN's tools says of each image: its class; None where it gives no classes."""
-    try:
-        pairs = json.loads((root / LABELS_FILE).read_text(encoding="utf-8"))["labels"]
-        return None if pairs is None else {str(path): int(label) for path, label in pairs}
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise RequestError(
-            f"{root / LABELS_FILE} is not what StyleGAN's tools write ({reason}): expected labels: [[path, class], "
-            "...]; correct it, or move it away"
-        ) from None
-
-
 def _first(file: str) -> str:
     """The folder at the top of a relative path, or "" for a file beside the folders."""
     return file.split("/", 1)[0] if "/" in file else ""
@@ -178,6 +268,16 @@ class _Folder(PathKind):
 
     def open(self, name: SourceName) -> Source:
         return FolderSource(self.existing(name))
+
+
+class _Zip(PathKind):
+    suffix = ".zip"
+
+    def refusal(self, path: Path) -> str:
+        return "" if path.is_file() else f"{path} is not a file; give one .zip file"
+
+    def open(self, name: SourceName) -> Source:
+        return ZipSource(self.existing(name))
 
 
 class _Parquet(PathKind):
@@ -211,4 +311,4 @@ class _Npz(PathKind):
         return NpzSource(self.existing(name))
 
 
-FOLDER, PARQUET, NPZ = _Folder(), _Parquet(), _Npz()
+FOLDER, ZIP, PARQUET, NPZ = _Folder(), _Zip(), _Parquet(), _Npz()

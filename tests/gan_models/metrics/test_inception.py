@@ -10,7 +10,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 
 from gan_models.errors import RequestError
 from gan_models.metrics import inception
-from gan_models.metrics.inception import Inception2015, inception_file
+from gan_models.metrics.inception import PREPROCESSINGS, Inception2015, inception_file
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,26 @@ def test_equals_torch_fidelity_to_the_bit(weights: Path, size: int) -> None:
     assert torch.equal(exact.logits, logits)
     folded = Inception2015(weights).features_and_logits(images)
     assert (folded.features - features).norm() / features.norm() < 1e-5
+
+
+@pytest.mark.slow
+def test_other_preprocessings_end_in_the_same_network(weights: Path) -> None:
+    """Of images that need no resizing, clean-fid's features are torch-fidelity's; StudioGAN's are of other inputs."""
+    images = torch.randint(0, 256, (1, 299, 299, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    plain, clean, other = (
+        Inception2015(weights, folded=False, preprocessing=name).features_and_logits(images)
+        for name in ("tensorflow-1", "clean-fid", "studiogan")
+    )
+    assert torch.equal(plain.features, clean.features)
+    assert plain.logits is not None
+    assert clean.logits is not None
+    assert torch.equal(plain.logits, clean.logits)
+    # (x - 127.5) / 127.5 is what (x' - 128) / 128 is of x' = 128 x / 127.5: the first layer tells the two apart.
+    assert 0 < (other.features - plain.features).norm() / plain.features.norm() < 0.1
+    described = [Inception2015(weights, preprocessing=name).describe() for name in PREPROCESSINGS]
+    assert len({one["resize"] for one in described}) == len(PREPROCESSINGS)
+    with pytest.raises(RequestError, match="did you mean 'clean-fid'"):
+        Inception2015(weights, preprocessing="cleanfid")
 
 
 def test_a_file_with_the_right_hash_is_taken(weights: Path, tmp_path: Path) -> None:

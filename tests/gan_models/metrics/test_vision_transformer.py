@@ -156,14 +156,15 @@ def test_features_are_those_of_pytorch_s_own_transformer(kind: str, patch: int, 
 
 
 def test_positions_are_scaled_to_the_grid_of_the_input() -> None:
-    network = VisionTransformer(Shape(64, 0, 4, 6, None))
-    with torch.no_grad():
-        network.positions.copy_(torch.arange(37.0)[:, None].expand(37, 64))
-        found = network._positions(torch.zeros(1, 64, 3, 3))
-    assert found.shape == (10, 64)
-    assert found[0, 0] == 0.0
-    assert found[5, 0] == pytest.approx(18.5)  # the middle one: the mean of 1 to 36
-    assert torch.equal(network._positions(torch.zeros(1, 64, 6, 6)), network.positions)
+    for projected, middle in ((64, 18.5), (None, 17.9856)):  # DINOv2's authors take 3.1 patches for 3
+        network = VisionTransformer(Shape(64, 0, 4, 6, projected))
+        with torch.no_grad():
+            network.positions.copy_(torch.arange(37.0)[:, None].expand(37, 64))
+            found = network._positions(torch.zeros(1, 64, 3, 3))
+        assert found.shape == (10, 64)
+        assert found[0, 0] == 0.0
+        assert found[5, 0] == pytest.approx(middle, abs=1e-3)  # the mean of 1 to 36, where there is no offset
+        assert torch.equal(network._positions(torch.zeros(1, 64, 6, 6)), network.positions)
 
 
 def test_figures_of_different_weights_bear_different_names_and_other_files_are_refused(tmp_path: Path) -> None:
