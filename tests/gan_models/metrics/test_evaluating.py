@@ -291,9 +291,9 @@ def test_intervals_hold_the_figure_and_narrow_with_images(digits: np.ndarray, wr
     for count in (150, 600):
         found = judge(write(f"a{count}", digits[:count]), write(f"b{count}", digits[800 : 800 + count]), intervals=True)
         for figure in found.figures.values():
-            if figure.metric == "FD-infinity":  # half of the images do not allow it
+            if figure.interval is None:  # half of the images do not allow it
+                assert figure.metric == "FD-infinity" or figure.record.least > count // 2
                 continue
-            assert figure.interval is not None
             assert figure.interval[0] <= figure.value <= figure.interval[1]
         low, high = found.figures["FD-averages"].interval
         widths.append(high - low)
