@@ -86,7 +86,8 @@ class Text(Task):
         """Two captions that came with the generator, else two words that it knows."""
         examples, info = generator.examples, generator.info
         carried = None if examples is None else examples.captions
-        texts = info.words if carried is None else captions_of(carried[:2], info)
+        said = [] if carried is None else [text for text in captions_of(carried, info) if text]
+        texts = said[:2] or info.words
         return [
             {"seed": 0, "caption": texts[0], "truncation": None},
             {"seed": 1, "caption": texts[-1], "truncation": 0.7},

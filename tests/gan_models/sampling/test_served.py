@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -110,6 +111,17 @@ def test_a_caption_is_what_is_drawn() -> None:
         assert torch.equal(pixels(answer), expected)
         assert answer["caption"] == caption
     assert answers[0] != answers[1]
+
+
+def test_the_example_of_captions_passes_over_images_without_one() -> None:
+    generator = loaded("stackgan")
+    captions = torch.tensor([[0, 0], [4, 0], [0, 0], [2, 3]])
+    images = torch.zeros(4, 32, 32, 3, dtype=torch.uint8)
+    carrying = replace(generator, examples=Split(images, None, list("abcd"), captions=captions))
+    assert [row["caption"] for row in RowServer(carrying).example()] == ["green", "red seven"]
+    silent = replace(generator, examples=Split(images, None, list("abcd"), captions=torch.zeros_like(captions)))
+    for server in (RowServer(carrying), RowServer(silent)):
+        assert len(server.answer(server.example())) == 2
 
 
 def given(seed: int = 0) -> torch.Tensor:
