@@ -152,6 +152,8 @@ def test_stages_learn_which_trial_they_belong_to(monkeypatch: pytest.MonkeyPatch
     assert len({first.run_id, second.run_id, context.run_id}) == 3
     assert first.of_sweep() == context
     assert first.logs != second.logs
+    another = context.model_copy(update={"run_id": "b" * 32})
+    assert another.of_trial(plan.trials[0].trial).run_id != first.run_id, "in another sweep it is another run"
 
 
 def test_a_trial_keeps_its_key_in_a_larger_sweep() -> None:
