@@ -1,10 +1,11 @@
-"""PyTorch GANs from a folder of images: prepared, trained, drawn from.
+"""PyTorch GANs from a folder of images: prepared, trained, drawn from, judged.
 
     import gan_models as gm
 
     run = gm.train("photos", "dcgan", steps=2000)
     run.sample(64)                              # a notebook shows it; `.image()` is a picture, `.images` the pixels
     gm.load(run.folder).sample(16, seed=1)
+    gm.evaluate(run.folder, "photos").figures   # a sample against images: folders, zips, Parquet, npz, generators
 
 These names are imported when they are first used: `import gan_models` costs neither PyTorch nor anything else.
 """
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from gan_models.front_door.preparing import prepare as prepare
     from gan_models.front_door.training import Trained as Trained
     from gan_models.front_door.training import train as train
+    from gan_models.metrics.evaluating import evaluate as evaluate
     from gan_models.recipes.loading import load_recipe as load_recipe
     from gan_models.recipes.loading import recipe_names as recipe_names
     from gan_models.sampling.generator import LoadedGenerator as LoadedGenerator
@@ -33,6 +35,7 @@ _HOMES = {
     "RunError": "gan_models.errors",
     "Samples": "gan_models.sampling.generator",
     "Trained": "gan_models.front_door.training",
+    "evaluate": "gan_models.metrics.evaluating",
     "load": "gan_models.front_door.drawing",
     "load_recipe": "gan_models.recipes.loading",
     "prepare": "gan_models.front_door.preparing",

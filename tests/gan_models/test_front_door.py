@@ -254,6 +254,14 @@ def test_a_generator_is_loaded_from_whatever_holds_it(trained: gm.Trained, tmp_p
         assert torch.equal(gm.load(str(place), device="cpu").sample(4, seed=1).images, expected)
 
 
+def test_a_generator_is_judged_by_images(trained: gm.Trained, tmp_path: Path) -> None:
+    found = gm.evaluate(str(trained.folder), "digits", num=60, intervals=False, cache=tmp_path / "cache")
+    assert found.protocol.samples == 60
+    figure = found.figures["FD-classifier"]
+    assert figure.real is not None
+    assert figure.value > figure.real  # a training of a few steps is no match for real digits
+
+
 def test_it_knows_where_the_pipeline_leaves_generators() -> None:
     assert tuple(f"results/{result_names()[output]}" for output in ("samples", "selected")) == EXPORTED
 
