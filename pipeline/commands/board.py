@@ -58,6 +58,7 @@ class Row:
         """What it is at, and how far: `training 400/4400`."""
         return f"{self.task} {self.done:.0f}/{self.total:.0f}" if self.total else self.task
 
+    @property
     def label(self) -> str:
         """What a line is about."""
         return f"{self.title}: {self.stage}" if self.stage else self.title
