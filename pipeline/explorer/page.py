@@ -36,10 +36,11 @@ footer { display: none !important; }
   top: -28px; right: 0; border: 0;
 }
 .grid-container { grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)) !important; padding-top: 0 !important; }
-.grid-wrap { max-height: none !important; padding: 4px 0 !important; }
+.grid-wrap { min-height: 0 !important; max-height: none !important; padding: 4px 0 !important; }
 #another-seed, #reset, #start-over, #upload { flex: 0 0 auto; width: fit-content; align-self: end; }
 /* On a phone the picture stays in sight while sliders below it are moved. */
 @media (max-width: 700px) {
+  .gradio-container { overflow: clip !important; }
   #picture-column { position: sticky; top: 0; z-index: 10; background: var(--body-background-fill); }
   #picture .image-container img { max-height: 40vh; object-fit: contain; }
 }

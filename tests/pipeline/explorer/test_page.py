@@ -146,10 +146,11 @@ def test_paint_colours_what_is_under_it(visit: Visit) -> None:
     first = source(page, "#after")
     plain = pixels(page, "#after")
     assert np.ptp(plain, axis=2).max() <= 1  # without hints this network leaves everything grey
+    page.wait_for_timeout(2_000)
     dab(page)
-    for _ in range(10):  # the canvas takes a moment to be ready, and nothing says when it is; the same dot again is one
+    for _ in range(5):  # the canvas takes a moment to be ready, and nothing says when it is; the same dot again is one
         try:
-            expect(page.locator("#after img").first).not_to_have_attribute("src", first, timeout=3_000)
+            expect(page.locator("#after img").first).not_to_have_attribute("src", first, timeout=15_000)
             break
         except AssertionError:
             dab(page)
