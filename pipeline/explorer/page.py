@@ -26,7 +26,8 @@ _FORGOTTEN_AFTER = 600  # seconds that pictures of the page are kept in files
 # A browser asks nobody else, whatever is in the page.
 _POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 _CSS = """
-.gradio-container { width: 100%; max-width: 1180px !important; margin: 0 auto !important; }
+/* "hidden", which gradio has here, would let nothing stick to the window. */
+.gradio-container { width: 100%; max-width: 1180px !important; margin: 0 auto !important; overflow: clip !important; }
 footer { display: none !important; }
 /* A label stands above its picture, not on it. */
 .block > label[data-testid="block-label"].float { position: static; border: 0; padding-left: 0; background: none; }
@@ -40,7 +41,6 @@ footer { display: none !important; }
 #another-seed, #reset, #start-over, #upload { flex: 0 0 auto; width: fit-content; align-self: end; }
 /* On a phone the picture stays in sight while sliders below it are moved. */
 @media (max-width: 700px) {
-  .gradio-container { overflow: clip !important; }
   #picture-column { position: sticky; top: 0; z-index: 10; background: var(--body-background-fill); }
   #picture .image-container img { max-height: 40vh; object-fit: contain; }
 }
