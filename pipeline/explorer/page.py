@@ -26,7 +26,8 @@ _FORGOTTEN_AFTER = 600  # seconds that pictures of the page are kept in files
 # A browser asks nobody else, whatever is in the page.
 _POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 _CSS = """
-.gradio-container { width: 100%; max-width: 1180px !important; margin: 0 auto !important; }
+/* "hidden", which gradio has here, would let nothing stick to the window. */
+.gradio-container { width: 100%; max-width: 1180px !important; margin: 0 auto !important; overflow: clip !important; }
 footer { display: none !important; }
 /* A label stands above its picture, not on it. */
 .block > label[data-testid="block-label"].float { position: static; border: 0; padding-left: 0; background: none; }
@@ -36,7 +37,7 @@ footer { display: none !important; }
   top: -28px; right: 0; border: 0;
 }
 .grid-container { grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)) !important; padding-top: 0 !important; }
-.grid-wrap { max-height: none !important; padding: 4px 0 !important; }
+.grid-wrap { min-height: 0 !important; max-height: none !important; padding: 4px 0 !important; }
 #another-seed, #reset, #start-over, #upload { flex: 0 0 auto; width: fit-content; align-self: end; }
 /* On a phone the picture stays in sight while sliders below it are moved. */
 @media (max-width: 700px) {
