@@ -57,6 +57,6 @@ def commit() -> str:
 
 
 def version_line() -> str:
-    """The version, the commit and the plug-ins: `0.1.0+3f2a9c71d0be, commit 4be1c09d2f3a (with my-losses==1.2)`."""
-    of = f", commit {known}" if (known := commit()) else ""
+    """Version, commit and plug-ins, as in `0.1.0+3f2a9c71d0be (commit 4be1c09d2f3a) (with my-losses==1.2)`."""
+    of = f" (commit {known})" if (known := commit()) else ""
     return f"{code_version()}{of}" + (f" (with {', '.join(installed())})" if installed() else "")
