@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gan_models.metrics.judge import Material
 
 CONFIDENCE = 0.95
-_RESAMPLES, _PARTS = 40, 5
+_RESAMPLES, _PARTS = 25, 5
 _NARROW = 256  # features, up to which a distance takes milliseconds
 _LEAST = 20  # images of a part that has a spread worth telling
 

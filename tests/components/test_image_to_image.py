@@ -111,7 +111,8 @@ def test_selection_and_evaluation_name_what_was_drawn(finished: Run) -> None:
     assert set(figures) <= rows | {task["name"] for task in written["tasks"]}
     assert any("which is the reference too" in note for note in written["notes"])
     report = (finished.report / "report.md").read_text()
-    assert "![pairs.png](pairs.png)" in report
+    assert "](pairs.png)" in report
+    assert "](translations.png)" in report
     lines = report.splitlines()
     table = lines.index(next(line for line in lines if line.startswith("| metric |")))
     first = [line.split(" | ")[0].removeprefix("| ") for line in lines[table + 2 :]][: len(written["tasks"])]
