@@ -40,7 +40,7 @@ def run(request: Request, stage: Stage) -> Result:
     stage.note(result.sentence)
     stage.set_tags({"train": str(result.train).lower(), "reason": result.sentence})
     if not result.train:
-        stage.headline({}, f"**Retraining** {plain(result.sentence)}", {"gan_pipeline.decision": "unchanged"})
+        stage.headline({}, f"**Retraining** {plain(result.sentence)}", {"decision": "unchanged"})
         Outcome(
             run_id=stage.context.run_id,
             decision="unchanged",

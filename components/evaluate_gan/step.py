@@ -7,6 +7,7 @@ from pydantic import Field
 
 from components.artifacts import REPORT_FILE, REPORT_PAGE_FILE
 from components.evaluate_gan.findings import Findings
+from components.markdown import plain
 from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from gan_models.atomic import new_folder, write_text
@@ -108,7 +109,7 @@ def run(request: Request, stage: Stage) -> Findings:
         stage.log_artifact(request.output / file, of_pipeline=True)
     stage.headline(
         findings.first,
-        short_markdown(findings),
+        f"**{plain(said.headline)}**\n\n{short_markdown(findings)}",
         tags={"protocol": findings.protocol.digest},
     )
     return findings

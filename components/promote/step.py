@@ -73,9 +73,7 @@ def run(request: Request, stage: Stage) -> Outcome:
     stage.log_params({"lineage": lineage, "model": model, "version": number})
     stage.log_metrics(verdict.known)
     tags = {"decision": decision, "model": f"{model} version {number}", "champion": outcome.champion}
-    stage.headline(
-        {}, f"**Retraining** {plain(outcome.sentence)}", {f"gan_pipeline.{key}": v for key, v in tags.items()}
-    )
+    stage.headline({}, f"**Retraining** {plain(outcome.sentence)}", tags)
     return outcome
 
 

@@ -235,7 +235,7 @@ def track(plan: Plan, launch: Launch, job: Job, drain_seconds: float, trials: Se
         try:
             with open_stage(PIPELINE, job.context) as parent:
                 parent.log_params(plan.settings)
-                parent.set_tags({"recipe": plan.recipe.name, "source": plan.recipe.data.source})
+                parent.set_tags({"recipe": plan.recipe.name})
                 with ProgressBoard(EventReader(events), sys.stderr, titles):
                     outcome = launch(job)
                     outcome.raise_unless_finished()

@@ -177,7 +177,7 @@ def test_mlflow_has_a_run_for_each_with_its_decision(third: dict[str, Any], plac
     experiment = client.get_experiment_by_name("gan-pipeline")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], "tags.`gan_pipeline.stage` = 'pipeline'")
-    decisions = {run.data.tags["gan_pipeline.run_id"]: run.data.tags["gan_pipeline.decision"] for run in runs}
+    decisions = {run.data.tags["gan_pipeline.run_id"]: run.data.tags["decision"] for run in runs}
     assert decisions[third["run_id"]] == third["decision"]
     assert sorted(decisions.values()) == sorted(["promoted", "unchanged", third["decision"]])
     assert {run.info.status for run in runs} == {"FINISHED"}

@@ -58,8 +58,8 @@ def log_checkpoint(runs: PipelineRuns, run_id: str, entry: Entry) -> None:
 def log_generator(runs: PipelineRuns, run_id: str, entry: Entry, path: Path) -> str:
     """Upload the packed generator at `path` as an MLflow model and register it, unless this run did.
 
-    The version says for people what it was made from and scores, has the alias `newest`, and is linked to the run of
-    the whole pipeline. Returns a line of Markdown about it.
+    The version is of the pipeline's run, says for people what it was made from and scores, and has the alias `newest`.
+    Returns a line of Markdown about it.
 
     The digests of its files become a tag of the version, so that what is fetched later is known to be what was sent.
     """
@@ -77,7 +77,12 @@ def log_generator(runs: PipelineRuns, run_id: str, entry: Entry, path: Path) -> 
     with tolerating("RESOURCE_ALREADY_EXISTS"):
         client.create_registered_model(name, description="Generators trained by gan-pipeline.")
     quoted = name.replace("'", "''")
-    found = list(client.search_model_versions(f"name = '{quoted}' and run_id = '{run_id}'"))
+    parent = runs.of(PIPELINE)
+    found = [
+        version
+        for of_run in (parent, run_id)  # the latter by versions of before
+        for version in client.search_model_versions(f"name = '{quoted}' and run_id = '{of_run}'")
+    ]
     if not found:
         source = model.artifact_location
         lineage = Lineage.model_validate(entry["lineage"]) if entry.get("lineage") else None
@@ -86,14 +91,13 @@ def log_generator(runs: PipelineRuns, run_id: str, entry: Entry, path: Path) -> 
         tags[FILES_TAG] = json.dumps(digests_of(path / GENERATOR_FOLDER))
         said = _description(runs, lineage, verdict)
         made = client.create_model_version(
-            name, source, run_id, tags, description=said, await_creation_for=0, model_id=model.model_id
+            name, source, parent, tags, description=said, await_creation_for=0, model_id=model.model_id
         )
         found = [made]
     number = str(found[0].version)
     client.set_registered_model_alias(name, NEWEST, number)
-    parent = runs.of(PIPELINE)
     _link(runs, parent, model, 0)
-    client.set_tag(parent, "gan_pipeline.model", f"{name} version {number}")
+    client.set_tag(parent, "model", f"{name} version {number}")
     return f"**Registered** as [{plain(name)} version {number}](#/models/{quote(name)}/versions/{number})"
 
 

@@ -29,8 +29,6 @@ CHANGED = "changed."  # a parameter's second value
 NOTE_TAG = "mlflow.note.content"
 MARK = "<!-- {} -->"  # in front of each stage's part of a description; a browser shows none of it
 LINKS = "stages"
-ON_PIPELINE = ("git.", "environment.gan-pipeline", "environment.device")
-"""What the pipeline's run says of its environment; each stage's run has all of it."""
 
 
 class MlflowSender(Sender):
@@ -196,7 +194,7 @@ class MlflowSender(Sender):
             known = {(i.dataset.name, i.dataset.digest) for i in (inputs.dataset_inputs if inputs else ())}
             if (dataset.name, dataset.digest) not in known:
                 self.client.log_inputs(target, datasets=[given])
-        self._log(parent, tags={"gan_pipeline.data_fingerprint": entry["fingerprint"]})
+        self._log(parent, tags={"data": f"{entry['name']} {entry['fingerprint'][:12]}"})
 
     def _headline(self, stage: str, entry: Entry, verify: bool) -> None:
         """Figures and tags of the pipeline's run, and this stage's part of its description."""
@@ -214,8 +212,9 @@ class MlflowSender(Sender):
         there = self.client.get_run(parent).data.tags.get(NOTE_TAG, "")
         parts = parts_of(there)
         parts |= {**said, LINKS: self.runs.links()}
-        order = {name: place for place, name in enumerate((PIPELINE, *self.context.titles))}
-        names = sorted(parts, key=lambda name: (name == LINKS, order.get(name, len(order)), name))
+        # The latest stage first: a reviewer wants figures, and MLflow folds what is long.
+        order = {name: -place for place, name in enumerate((PIPELINE, *self.context.titles))}
+        names = sorted(parts, key=lambda name: (name == LINKS, order.get(name, 0), name))
         text = "\n\n".join(f"{MARK.format(name)}\n{parts[name]}" for name in names if parts[name])
         if text != there:
             self._log(parent, tags={NOTE_TAG: text})
@@ -232,8 +231,12 @@ def parts_of(note: str) -> dict[str, str]:
 
 
 def _environment(stage: str, entry: Entry) -> dict[str, str]:
+    """All of it on a stage's run; on the pipeline's, which people read, the commit."""
     known: dict[str, str] = entry.get("environment", {})
-    return known if stage != PIPELINE else {name: said for name, said in known.items() if name.startswith(ON_PIPELINE)}
+    if stage != PIPELINE:
+        return known
+    changed = " and changes" if known.get("git.dirty") == "true" else ""
+    return {"commit": known["git.revision"][:12] + changed} if "git.revision" in known else {}
 
 
 @contextmanager
