@@ -58,7 +58,9 @@ def wilson(share: float, count: int, confidence: float = CONFIDENCE) -> Interval
     z = float(norm.ppf(0.5 + confidence / 2))
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return Interval(low=max(0.0, middle - half), high=min(1.0, middle + half))
+    # Of none and of all, rounding must not leave a hair.
+    low, high = (0.0 if share == 0 else middle - half), (1.0 if share == 1 else middle + half)
+    return Interval(low=low, high=high)
 
 
 def _spread(reading: Reading | None) -> Interval | None:

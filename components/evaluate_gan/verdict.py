@@ -139,7 +139,7 @@ _REMEDIES = {
     "recall": "Variety: another seed first, then {regularizer}, or a larger training.batch_size.",
     "coverage": "Missing kinds: look for them among the real images above; train longer, or with a larger "
     "training.batch_size.",
-    "agreement": "Classes: condition D by projection (conditioning.discriminator=projection), or train longer.",
+    "agreement": "Classes: train longer, or, with labels, conditioning.discriminator=projection.",
 }
 
 
@@ -197,7 +197,11 @@ def _distance(evidence: Evidence, name: str, rule: Rule) -> Iterator[Remark]:
     known = evidence.findings.intervals.get("FD")
     high = times + ((known.generated.high - row.generated.value) / real.value if known and known.generated else 0.0)
     tone: Tone = "wrong" if times > rule.wrong else "good" if high <= rule.good else "between"
-    opening = {"good": "Close to real images", "between": "Not as close as real images", "wrong": "Far from them"}[tone]
+    opening = {
+        "good": "Close to real images",
+        "between": "Not as close as real images",
+        "wrong": "Far from real images",
+    }[tone]
     difference = ""
     if known and known.difference:
         low, top = known.difference.low, known.difference.high
@@ -276,7 +280,7 @@ def _smallest_class(evidence: Evidence, name: str, rule: Rule) -> Iterator[Remar
         f"images is {classes.names[label]!r} with {_percent(ours)} against {_percent(theirs)}, {_whole(share)} of it; "
         f"good from {_whole(rule.good)}, wrong below {_whole(rule.wrong)}.",
         "" if tone == "good" else "Scarce classes: give more images of them, or ask for them (a recipe with "
-        "`conditioning`).",
+        "conditioning).",
     )  # fmt: skip
 
 

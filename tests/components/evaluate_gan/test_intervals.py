@@ -20,6 +20,8 @@ def test_wilson_s_interval_is_scipy_s(hits: int, count: int) -> None:
     expected = binomtest(hits, count).proportion_ci(method="wilson")
     found = wilson(hits / count, count)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert (found.low == 0) == (hits == 0)
+    assert (found.high == 1) == (hits == count)
 
 
 class Sides(NamedTuple):
