@@ -27,12 +27,13 @@ from gan_models.data.table_file import IMAGES_FILE
 from gan_models.errors import RequestError, RunError, home_path
 from gan_models.files import CHECKPOINTS_FOLDER, HISTORY_FILE
 from gan_models.front_door.display import Display, display
-from gan_models.front_door.drawing import chosen_device, last_generator
+from gan_models.front_door.drawing import chosen_device
 from gan_models.front_door.preparing import import_into, named
 from gan_models.recipes import Recipe, load_recipe, model_document, recipe_digest
 from gan_models.recipes.loading import overridden, parse_recipe
 from gan_models.recipes.schema import Data
 from gan_models.sampling.generator import LoadedGenerator, Samples, load_generator, save_examples
+from gan_models.sampling.locating import last_generator
 from gan_models.training.continuing import begin_from, find_shorter
 from gan_models.training.loop import Outcome, Stopped
 from gan_models.training.loop import train as run_loop

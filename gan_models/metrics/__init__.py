@@ -4,6 +4,9 @@ scores.py            `METRICS`, the one list of metrics; metric.py says what a m
 extractors.py        `EXTRACTORS`, the one list of extractors; choice.py says which one fits the data
 extraction.py        what an extractor is and gives (classifier.py, efficientnet.py, inception.py,
                      onnx_extractor.py, vision_transformer.py)
+evaluating.py        any images against any others: `evaluate`; evaluation_page.py writes what it finds as a page
+protocols.py         `PROTOCOLS`: how published figures were made; protocol.py: how one figure was
+image_sets.py        images wherever they lie, read a few at a time; resizing.py: as reference implementations do it
 judge.py             an extractor at work on one data set: real features, cached on disk, and generated ones
 bootstrap.py         how sure the difference of two generators is
 frechet.py           Frechet distance (FD; with the 2015 Inception network: FID); intra_class.py: within classes

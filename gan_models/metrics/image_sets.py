@@ -33,6 +33,7 @@ from gan_models.metrics.extraction import Bars, silent
 from gan_models.recipes.schema import Data
 from gan_models.sampling.draws import Draws
 from gan_models.sampling.generator import LoadedGenerator, load_generator
+from gan_models.sampling.locating import last_generator
 
 WHOLE = "all"
 """What the split of a set without splits is called."""
@@ -372,6 +373,8 @@ def open_images(place: str | Path, *, num: int, seed: int, device: torch.device,
     if path.is_dir():
         if generator := _holding(path, INFO_FILE):
             return DrawnImages(text, load_generator(generator, device), num, seed)
+        if kept := last_generator(path):
+            return DrawnImages(text, load_generator(kept, device), num, seed)
         if table := _holding(path, IMAGES_FILE):
             return table_images(text, table, bars)
     recognised = next((name for name in reversed(list(SOURCES)) if SOURCES[name].recognises(path)), "")

@@ -58,7 +58,7 @@ def evaluate(
     report: Annotated[Path | None, Option(metavar="HTML", help="Write a page with pictures, too.")] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Judge any images against any others: FID and its kin, with what real images score beside them."""
+    """Judge any images against any others. FID and its kin, with what real images score beside them."""
     from pipeline.request.request import MAX_SEED
 
     if not 0 <= seed <= MAX_SEED:

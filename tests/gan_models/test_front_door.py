@@ -17,9 +17,9 @@ import torch
 from PIL import Image
 
 import gan_models as gm
-from gan_models.front_door.drawing import EXPORTED
 from gan_models.front_door.training import _Reporter
 from gan_models.sampling.generator import load_generator
+from gan_models.sampling.locating import EXPORTED
 from pipeline.definitions.stages import result_names
 
 SMALL = {

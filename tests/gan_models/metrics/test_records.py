@@ -12,6 +12,7 @@ import torch
 from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.extractors import EXTRACTORS
 from gan_models.metrics.metric import Better, Comparison, Metric
+from gan_models.metrics.protocols import PROTOCOLS
 from gan_models.metrics.scores import METRICS, chosen_by, score
 from gan_models.recipes import schema
 from gan_models.recipes.schema import Extractor
@@ -30,6 +31,18 @@ def test_the_page_has_every_metric_with_its_direction() -> None:
     named = {name: f"{name} / {metric.published}" if metric.published else name for name, metric in METRICS.items()}
     expected = [(named[name], metric.better) for name, metric in METRICS.items()]
     assert [(name, better) for name, better, _ in table("Metrics")] == expected
+
+
+def test_the_page_has_every_protocol_with_what_it_fixes() -> None:
+    text = PAGE[PAGE.index("| protocol |") :].split("\n\n")[0]
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in text.splitlines()[2:]]
+    assert [row[0].strip("`") for row in rows] == list(PROTOCOLS)
+    for (_, _, features, _, reference, samples, figures), named in zip(rows, PROTOCOLS.values(), strict=True):
+        assert named.extractor == "auto" or features == f"`{named.extractor}`"
+        assert named.reference in reference
+        assert named.samples is None or f"{named.samples:,}" == samples
+        assert named.references is None or reference.startswith(f"{named.references:,} of")
+        assert tuple(figures.split(", ")) == (named.metrics or ("all",))
 
 
 def test_the_page_and_the_recipes_have_every_extractor() -> None:

@@ -284,7 +284,9 @@ def test_a_caption_is_drawn_for_each_of_many_files(ask: Callable, folders: dict[
 
 
 def test_export_writes_a_folder_that_draws_the_same(ask: Callable, folders: dict[str, Path], tmp_path: Path) -> None:
-    figures = {"metrics": {"FD-classifier-test-500": 2.5}, "headline": [], "extractor": {}}
+    reference = {"data": "d", "source": "digits", "split": "test", "images": 500}
+    protocol = {"extractor": {"name": "classifier"}, "reference": reference, "samples": 500, "parameters": {}}
+    figures = {"metrics": {"FD-classifier": 2.5}, "headline": [], "protocol": protocol}
     made = tmp_path / "made"
     made.mkdir()
     for file in folders["classes"].iterdir():
