@@ -1,7 +1,7 @@
 """How sure the figures are: intervals of what the generator and real images in its place get, as far as cheaply had.
 
-Frechet distances are resampled (Efron 1979) where features are narrow, else spread over parts of the sample; shares of
-images have Wilson's interval (1927) over the images that are counted; IS and KID bring a spread of their own.
+Frechet distances are taken of half-samples where features are narrow (`gan_models.metrics.intervals` says why), else of
+parts of the sample; shares of images have Wilson's interval (1927) over the images that are counted; IS and KID bring a spread of their own.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _of_distance(ours: Reading, theirs: Reading | None, material: Material, seed
     matched = sample.part(0, few)
     if sample.features.shape[1] <= _NARROW:
         drawn = _resampled(sample, matched, real, reference, seed)
-        scale, how = 1.0, f"bootstrap, {_RESAMPLES} resamples of all sides, 95 %"
+        scale, how = 1.0, f"{_RESAMPLES} half-samples of all sides, 95 %"
     else:
         drawn = _by_parts(matched, real, reference)
         scale, how = 1 / math.sqrt(_PARTS), f"spread over {_PARTS} parts of the images, 95 %"
@@ -101,7 +101,7 @@ def _of_distance(ours: Reading, theirs: Reading | None, material: Material, seed
 
 
 def _resampled(sample: Extracted, matched: Extracted, real: Extracted, reference: Extracted, seed: int) -> list[_Drawn]:
-    """Fewer distinct images make every distance larger: only the spread around the mean is used."""
+    """Fewer images make every distance larger: only the spread around the mean is used."""
     stream = torch.Generator().manual_seed(seed)
 
     def draw(images: Extracted) -> Extracted:
@@ -129,7 +129,7 @@ def _by_parts(matched: Extracted, real: Extracted, reference: Extracted) -> list
 
 
 def _rows(size: int, stream: torch.Generator) -> Tensor:
-    return torch.randint(size, (size,), generator=stream)
+    return torch.randperm(size, generator=stream)[: size // 2]
 
 
 def _around(value: float, drawn: Sequence[float], scale: float, lowest: float = -math.inf) -> Interval:

@@ -300,7 +300,7 @@ def test_export_writes_a_folder_that_draws_the_same(ask: Callable, folders: dict
     assert set(found["files"]) == {path.name for path in (tmp_path / "hub").iterdir()}
     text = (tmp_path / "hub/README.md").read_text()
     assert "license: mit" in text
-    assert "name: FD-classifier-test-500" in text
+    assert "name: FD-classifier" in text
     assert ask("sample", "hub", "--seed", 4, "--out", "a.png").code == 0
     assert ask("sample", "made", "--seed", 4, "--out", "b.png").code == 0
     assert np.abs(pixels(tmp_path / "a.png") - pixels(tmp_path / "b.png")).max() <= 1
