@@ -1,7 +1,8 @@
 """How sure the figures are: intervals of what the generator and real images in its place get, as far as cheaply had.
 
 Frechet distances are taken of half-samples where features are narrow (`gan_models.metrics.intervals` says why), else of
-parts of the sample; shares of images have Wilson's interval (1927) over the images that are counted; IS and KID bring a spread of their own.
+parts of the sample; shares of images have Wilson's interval (1927) over the images that are counted; IS and KID bring a
+spread of their own.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def test_a_shifted_sample_is_surely_farther_and_an_equal_one_is_not(dimensions: 
     assert shifted.difference.low > 0
     assert equal.difference is not None
     assert equal.difference.low < 0 < equal.difference.high
-    assert ("bootstrap" in shifted.how) == (dimensions == 8)
+    assert ("half-samples" in shifted.how) == (dimensions == 8)
 
 
 def width(interval: Interval | None) -> float:
@@ -67,7 +67,8 @@ def test_more_images_make_it_narrower_and_fresh_samples_fall_inside() -> None:
     assert 2 < width(few.generated) / width(many.generated) < 8  # of 4
     assert few.generated is not None
     fresh = [frechet_distance(drawn(200, 8, 10 + n, 0.3).features, drawn(200, 8, 50 + n).features) for n in range(20)]
-    assert sum(few.generated.low <= value <= few.generated.high for value in fresh) >= 15
+    # Both ends of the comparison vary: 95 % around one draw hold another in 83 % of cases, about 17 of 20.
+    assert sum(few.generated.low <= value <= few.generated.high for value in fresh) >= 13
 
 
 def test_fewer_real_images_than_generated_ones_are_compared_with_as_many() -> None:
