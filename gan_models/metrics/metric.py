@@ -131,6 +131,8 @@ class Metric:
     """What that line calls it; default: its full name."""
     published: str = ""
     """What it is called when the features are those of published figures; default: the same."""
+    published_with: str = ""
+    """Whose features those are, in `EXTRACTORS`; default: those of all that call their features published."""
     selects: bool = False
     """Generators are chosen by the last such metric that applies: the most particular one."""
 

@@ -172,7 +172,7 @@ METRICS: Registry[Metric] = Registry(
         ),
         "MMD-rbf": Metric(
             "Gaussian-kernel distance", "lower", lambda seen: seen.shared(_rbf), least=100, goes_first=False,
-            in_terminal=False
+            in_terminal=False, published="CMMD", published_with="clip"
         ),
         "authenticity": Metric(
             "share of images that no training image was copied for", "higher",
@@ -227,7 +227,9 @@ def figure_of(metric: str, figures: Collection[str]) -> str:
     called = {metric, known.published or metric} if known else {metric}
     keys = {metric_key(metric, extractor) for extractor in EXTRACTORS}
     before = {f"{each}-{extractor}" for each in called for extractor in EXTRACTORS}
-    of_files = tuple(f"{metric}-{extractor}-" for extractor, each in EXTRACTORS.items() if each.takes_file)
+    of_files = tuple(
+        f"{one}-{extractor}-" for one in called for extractor, each in EXTRACTORS.items() if each.takes_file
+    )
 
     def is_meant(name: str) -> bool:
         return name in keys or (name.startswith(of_files) and not name.endswith("-std")) or _without(name) in before
@@ -254,9 +256,16 @@ def metric_key(metric: str, extractor: str) -> str:
     ('FID', 'KID')
     >>> metric_key("intra-FD-of-cat", "inception-2015")
     'intra-FID-of-cat'
+
+    CMMD is the Gaussian-kernel distance by CLIP's features, and stays beside the digest of the file they are by:
+
+    >>> metric_key("MMD-rbf", "clip-5f2c0a11"), metric_key("MMD-rbf", "inception-2015")
+    ('CMMD-clip-5f2c0a11', 'MMD-rbf-inception-2015')
     """
     name, of, what = metric.partition("-of-")
     known, features = METRICS.get(name), EXTRACTORS.get(extractor)
+    if known is not None and known.published_with:
+        return f"{known.published if extractor.startswith(f'{known.published_with}-') else metric}-{extractor}"
     if features is None or not features.published:
         return f"{metric}-{extractor}"
     return ((known.published if known else "") or name) + of + what
