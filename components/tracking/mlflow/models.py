@@ -98,7 +98,8 @@ def log_generator(runs: PipelineRuns, run_id: str, entry: Entry, path: Path) -> 
     client.set_registered_model_alias(name, NEWEST, number)
     _link(runs, parent, model, 0)
     client.set_tag(parent, "model", f"{name} version {number}")
-    return f"**Registered** as [{plain(name)} version {number}](#/models/{quote(name)}/versions/{number})"
+    said = f"**Registered** as [{plain(name)} version {number}](#/models/{quote(name)}/versions/{number})"
+    return f"{said}\n\n{_samples(parent)}"
 
 
 def _description(runs: PipelineRuns, lineage: Lineage | None, verdict: Verdict) -> str:
@@ -115,8 +116,13 @@ def _description(runs: PipelineRuns, lineage: Lineage | None, verdict: Verdict) 
             f"`{lineage.data_fingerprint[:8]}`, seed {lineage.seed}, step {lineage.step}, by "
             f"[this run](#/experiments/{runs.experiment}/runs/{parent})"
         )
-    pages.append(f"![samples](get-artifact?path={GRID_FILE}&run_uuid={parent})")
+    pages.append(_samples(parent))
     return "\n\n".join(pages)
+
+
+def _samples(run_id: str) -> str:
+    """The grid on a run's page as a picture in Markdown; the address is the server's own, whatever path it is under."""
+    return f"![samples](get-artifact?path={GRID_FILE}&run_uuid={run_id})"
 
 
 def _linked_model(
