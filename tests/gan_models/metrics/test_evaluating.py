@@ -362,6 +362,9 @@ def test_grey_images_with_labels_are_judged_by_a_classifier_of_their_own(
     assert found.figures["agreement-classifier"].value > 0.9
     with pytest.raises(RequestError, match="--weights is for inception-2015 or dinov2"):
         evaluate(tmp_path / "labelled.npz", table.folder, cache=cache, weights="w.pth")
+    np.savez(tmp_path / "others.npz", images=split.images[..., 0].numpy(), labels=split.labels.numpy() + 1)
+    others = evaluate(tmp_path / "others.npz", table.folder, cache=cache, intervals=False)
+    assert "agreement-classifier" not in others.figures  # its classes are others, whatever their numbers
     np.savez(tmp_path / "bare.npz", images=split.images[..., 0].numpy())
     with pytest.raises(RequestError, match="--extractor 'classifier' learns from labels"):
         evaluate(table.folder, tmp_path / "bare.npz", cache=cache, extractor="classifier")
