@@ -50,11 +50,15 @@ def write_folder(folder: Path, parquet: Path, count: int) -> Path:
 
 
 def random_weights(path: Path) -> Path:
-    """Of an Inception network, in the layout of the published file."""
+    """Of an Inception network, in the layout of the published file; of a size that lets differences through."""
     torch.manual_seed(0)
     network = torchvision.models.inception_v3(
         weights=None, num_classes=1008, aux_logits=False, init_weights=False, transform_input=False
     )
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    nn.init.normal_(network.fc.weight, std=0.1)
     torch.save(network.state_dict(), path)
     return path
 

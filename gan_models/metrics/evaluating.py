@@ -161,23 +161,14 @@ def evaluate(
         chosen = work.extractor(extractor, None if weights is None else str(weights))
     _ask_for_classes(sample, data)
     ours = np.arange(sample.count) if sample.drawn else _chosen(np.arange(sample.count), asked)
-    seen = replace(
-        Comparison(work.features(sample, ours, chosen), work.features(data, rows, chosen)),
-        own_classes=_learns_from_labels(chosen),
-        asked=_same_classes(sample, data),
-        k=named.k,
+    judged, reference = work.features(sample, ours, chosen), work.features(data, rows, chosen)
+    if not _same_classes(sample, data):
+        judged = replace(judged, labels=None)  # of other classes than the data's
+    seen = Comparison(
+        judged, reference, own_classes=_learns_from_labels(chosen), asked=judged.labels is not None, k=named.k
     )
-    other, other_rows = _other_split(data, place)
-    training = None
-    if other is None:
-        half = len(rows) // 2
-        beside = replace(seen, sample=seen.reference.part(0, half), reference=seen.reference.rows(slice(half, None)))
-    else:
-        # Copies are looked for among all training images, where that is quick.
-        real = work.features(data, _chosen(other_rows, None if chosen.quick else len(ours)), chosen)
-        beside = replace(seen, sample=real.part(0, len(ours)))
-        training = real if other == "train" else None
-    seen, beside = replace(seen, training=training), replace(beside, asked=data.labels is not None)
+    other, beside, training = _real_ones(work, place, seen, chosen)
+    seen = replace(seen, training=training)
     figures, missing = _figures(seen, beside, chosen, wanted, named.metrics, intervals)
     made = Protocol(
         extractor=chosen.describe(),
@@ -257,6 +248,26 @@ def _other_split(data: ImageSet, place: str) -> tuple[str | None, np.ndarray]:
     usable = {split for split, count in data.splits.items() if count >= 2} - {place, WHOLE}
     other = next((split for split in ("train", "test", "validation") if split in usable), None)
     return other, np.empty(0, np.int64) if other is None else data.rows_of(other)
+
+
+def _real_ones(
+    work: _Work, place: str, seen: Comparison, extractor: FeatureExtractor
+) -> tuple[str | None, Comparison, Extracted | None]:
+    """Real images in the sample's place: of which split, compared with what, and training images to look for copies in.
+
+    They are of another split, against the same reference; else one half of the reference against the other.
+    """
+    asked = work.data.labels is not None
+    other, rows = _other_split(work.data, place)
+    if other is None:
+        half = len(seen.reference) // 2
+        first, second = seen.reference.rows(slice(0, half)), seen.reference.rows(slice(half, None))
+        return None, replace(seen, sample=first, reference=second, asked=asked), None
+    # Copies are looked for among all training images, where that is quick.
+    count = len(seen.sample)
+    real = work.features(work.data, _chosen(rows, None if extractor.quick else count), extractor)
+    beside = replace(seen, sample=real.part(0, count), asked=asked)
+    return other, beside, real if other == "train" else None
 
 
 def _check(sample: ImageSet, data: ImageSet, named: NamedProtocol) -> int:
@@ -405,8 +416,14 @@ class _Work:
             raise RunError(
                 f"{extractor.name} gave features of images of {images.name} that are no numbers: are its weights whole?"
             )
-        unlabelled = labels is not None and bool((labels < 0).any())
-        return Extracted(features[back], None if logits is None else logits[back], None if unlabelled else labels)
+        if labels is not None and bool((labels < 0).any()):
+            labels = None
+        return Extracted(
+            features[back],
+            None if logits is None else logits[back],
+            labels,
+            load=lambda: torch.from_numpy(np.concatenate([*images.read(ascending, self.channels)]))[back],
+        )
 
     def _extract(self, images: ImageSet, rows: np.ndarray, extractor: FeatureExtractor) -> dict[str, Tensor]:
         features, logits = [], []

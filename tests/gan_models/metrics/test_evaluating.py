@@ -16,18 +16,24 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from sklearn.datasets import load_digits
 from torch import Tensor
 
+from gan_models.data.shape import DataShape
 from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError, RunError
+from gan_models.families.building import build_generator
 from gan_models.metrics.evaluating import Evaluation, evaluate
 from gan_models.metrics.evaluation_page import page
 from gan_models.metrics.extraction import FeatureExtractor
 from gan_models.metrics.frechet import frechet_distance
-from gan_models.metrics.image_sets import digest_of, open_images
+from gan_models.metrics.image_sets import described, digest_of, open_images
+from gan_models.metrics.judge import proportional_labels
 from gan_models.metrics.neighbours import neighbourhoods
 from gan_models.metrics.protocols import PROTOCOLS
+from gan_models.recipes import load_recipe
+from gan_models.sampling.generator import GeneratorInfo, load_generator, save_generator
 
 CPU = torch.device("cpu")
 
@@ -166,6 +172,52 @@ def test_a_memorised_set_is_said_to_be_one(table: ImageTable, judge: Callable, t
     same = judge(tmp_path / "test.npz", table.folder)
     assert same.figures["FD-averages"].value == pytest.approx(0.0, abs=1e-9)
     assert "hold the same images: the figures say nothing of a generator" in " ".join(same.notes)
+
+
+def generator_at(folder: Path, classes: int) -> Path:
+    """An untrained one of 8x8 images."""
+    torch.manual_seed(0)
+    recipe = load_recipe("cgan-projection", ["networks.generator.width=4"])
+    info = GeneratorInfo(
+        recipe_name="cgan-projection", image_shape=(1, 8, 8), class_names=tuple(map(str, range(classes))), step=1,
+        seed=0, data_fingerprint="f", diversity=1.0, collapsed=False,
+    )  # fmt: skip
+    network = build_generator(recipe, DataShape((1, 8, 8), classes))
+    save_generator(folder, network.state_dict(), recipe, info)
+    return folder
+
+
+def test_a_generator_draws_the_classes_of_the_data_in_their_proportions(
+    digits: np.ndarray, judge: Callable, tmp_path: Path
+) -> None:
+    """And what is judged is what `sample` draws: image i of a seed, whatever the number."""
+    folder = generator_at(tmp_path / "run" / "results" / "samples", 3)
+    np.savez(tmp_path / "data.npz", images=digits[:80], labels=[0] * 60 + [1] * 10 + [2] * 10)
+    found = judge(tmp_path / "run", tmp_path / "data.npz", num=90, seed=4)  # a work directory
+    labels = proportional_labels(
+        described(open_images(tmp_path / "data.npz", num=2, seed=0, device=CPU), 8, 8, 1), 90, 4
+    )
+    assert int((labels == 0).sum()) in (67, 68)
+    drawn = load_generator(folder).sample(90, seed=4, labels=labels).images
+    assert (found.samples.int() - drawn[: len(found.samples)].int()).abs().max() <= 1
+    value = frechet_distance(Averages().features_and_logits(drawn).features, features(digits[:80]))
+    assert found.figures["FD-averages"].value == pytest.approx(value, rel=1e-2)
+    assert "intra-FD-averages" not in found.figures  # classes of ten images allow none
+    other = judge(folder, tmp_path / "data.npz", num=90, seed=5)
+    assert other.figures["FD-averages"].value != found.figures["FD-averages"].value
+    assert judge(folder, tmp_path / "data.npz").protocol.samples == 80  # as many as there are of the reference
+
+
+def test_a_generator_whose_weights_are_no_numbers_is_a_sentence(
+    digits: np.ndarray, write: Write, judge: Callable, tmp_path: Path
+) -> None:
+    folder = generator_at(tmp_path / "broken", 3)
+    weights = load_file(folder / "generator.safetensors")
+    save_file(
+        {name: tensor.float() * float("nan") for name, tensor in weights.items()}, folder / "generator.safetensors"
+    )
+    with pytest.raises(RequestError, match=r"cannot draw images: its weights .* hold NaN"):
+        judge(folder, write("data", digits[:30]))
 
 
 def test_changed_images_of_the_same_name_get_other_figures(
@@ -312,6 +364,9 @@ def test_grey_images_with_labels_are_judged_by_a_classifier_of_their_own(
     assert found.figures["agreement-classifier"].value > 0.9
     with pytest.raises(RequestError, match="--weights is for inception-2015 or onnx or dinov2 or clip"):
         evaluate(tmp_path / "labelled.npz", table.folder, cache=cache, weights="w.pth")
+    np.savez(tmp_path / "others.npz", images=split.images[..., 0].numpy(), labels=split.labels.numpy() + 1)
+    others = evaluate(tmp_path / "others.npz", table.folder, cache=cache, intervals=False)
+    assert "agreement-classifier" not in others.figures  # its classes are others, whatever their numbers
     np.savez(tmp_path / "bare.npz", images=split.images[..., 0].numpy())
     with pytest.raises(RequestError, match="--extractor 'classifier' learns from labels"):
         evaluate(table.folder, tmp_path / "bare.npz", cache=cache, extractor="classifier")
