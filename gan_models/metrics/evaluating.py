@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from gan_models.data.table_file import IMAGES_FILE, TableWriter
 from gan_models.errors import RequestError, RunError, unknown_name
 from gan_models.metrics.cache import cached_tensors
 from gan_models.metrics.choice import choose_extractor
+from gan_models.metrics.classification_accuracy import ClassificationAccuracy, classification_accuracy
 from gan_models.metrics.extraction import Bars, Extracted, FeatureExtractor, silent
 from gan_models.metrics.extractors import EXTRACTORS, Setting
 from gan_models.metrics.extractors import named as named_extractor
@@ -42,10 +44,13 @@ from gan_models.metrics.intervals import interval
 from gan_models.metrics.judge import proportional_labels, representative_order
 from gan_models.metrics.locations import default_cache
 from gan_models.metrics.metric import IS_SPLIT_IMAGES, IS_SPLITS, Comparison, Metric, Score
+from gan_models.metrics.path_length import FeatureDistance, path_length
 from gan_models.metrics.protocol import Protocol, Reference
 from gan_models.metrics.protocols import NamedProtocol, find_protocol
 from gan_models.metrics.scores import METRICS, metric_key
+from gan_models.sampling.generator import LoadedGenerator
 
+_SEED = 2020  # of path lengths and of what a classifier learns from
 SHOWN = 48
 """Images of either side that an evaluation keeps to be looked at."""
 _PLENTY = 10_000  # images, below which the bias of FD is worth a warning
@@ -168,7 +173,8 @@ def evaluate(
         judged, reference, own_classes=_learns_from_labels(chosen), asked=judged.labels is not None, k=named.k
     )
     other, beside, training = _real_ones(work, place, seen, chosen)
-    seen = replace(seen, training=training)
+    of_generator = _OfGenerator(work, sample.generator, chosen) if isinstance(sample, DrawnImages) else None
+    seen = replace(seen, training=training, generator=of_generator)
     figures, missing = _figures(seen, beside, chosen, wanted, named.metrics, intervals)
     made = Protocol(
         extractor=chosen.describe(),
@@ -318,6 +324,26 @@ def _learns_from_labels(extractor: FeatureExtractor) -> bool:
     return (known := EXTRACTORS.get(extractor.name)) is not None and known.needs_labels
 
 
+class _OfGenerator:
+    """See `gan_models.metrics.metric.OfGenerator`."""
+
+    def __init__(self, work: _Work, generator: LoadedGenerator, extractor: FeatureExtractor) -> None:
+        self.work, self.generator, self.extractor = work, generator, extractor
+
+    @cached_property
+    def path_length(self) -> Score:
+        found = path_length(self.generator, FeatureDistance(self.extractor), seed=_SEED)
+        return Score(found.value, found.std)
+
+    @cached_property
+    def accuracy(self) -> ClassificationAccuracy:
+        work = self.work
+        height, width = next(iter(work.data.sizes))
+        with tempfile.TemporaryDirectory(prefix="gan-evaluate-") as scratch:
+            table = work.table(Path(scratch), height, width)
+            return classification_accuracy(table, self.generator, seed=_SEED, bars=work.bars)
+
+
 class _Work:
     """Features, with what they are kept under."""
 
@@ -352,10 +378,10 @@ class _Work:
         preprocessing = named.preprocessing if choice.name == named.extractor else ""
         with tempfile.TemporaryDirectory(prefix="gan-evaluate-") as scratch:
             folder = Path(scratch)
-            table = self._table(folder, height, width) if known.needs_labels else ImageTable(folder, metadata)
+            table = self.table(folder, height, width) if known.needs_labels else ImageTable(folder, metadata)
             return known.load(Setting(table, self.cache, choice.file or weights, self.device, self.bars, preprocessing))
 
-    def _table(self, folder: Path, height: int, width: int) -> ImageTable:
+    def table(self, folder: Path, height: int, width: int) -> ImageTable:
         """The data as a classifier is trained on it: all, or a random choice of what memory holds."""
         data = self.data
         if len(data.sizes) > 1:
@@ -477,7 +503,7 @@ def _figures(
     work = len(seen.sample) * len(seen.reference) * seen.sample.features.shape[1]
     with_intervals = work <= _QUICK if wanted is None else wanted
     figures, missing = {}, []
-    for name in asked or names or METRICS:
+    for name in asked or names or [each for each, metric in METRICS.items() if not metric.only_named]:
         metric = METRICS[name]
         found = metric.of(seen)
         if found is None:
@@ -499,8 +525,10 @@ def _figure(name: str, found: Score, real: Score | None, around: tuple[float, fl
 
 
 def _interval(metric: Metric, seen: Comparison) -> tuple[float, float] | None:
-    """None of memorisation, of which half of the training images would be another figure, and of too few images."""
-    if "training" in metric.needs:
+    """None of memorisation (half of the training images would make another figure), of what is asked of the generator
+    itself, and of too few images.
+    """
+    if {"training", "generator"}.intersection(metric.needs):
         return None
     try:
         found = interval(metric, seen, seed=seen.seed, resamples=_HALF_SAMPLES)
@@ -527,6 +555,7 @@ _LACKING = {
     "asked": "classes that were asked for",
     "domains": "domains",
     "training": "a train split beside the reference",
+    "generator": "a generator as SAMPLES",
 }
 
 

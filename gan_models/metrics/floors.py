@@ -43,7 +43,7 @@ def check_floors(recipe: Recipe, labelled: bool) -> None:
 def _absent(recipe: Recipe, labelled: bool) -> dict[str, str]:
     """Of `gan_models.metrics.metric.Need`, what there will not be, and why, as far as it can be known beforehand."""
     extractor = recipe.evaluation.extractor
-    absent = {}
+    absent = {"generator": "a pipeline judges images"}
     if not recipe.conditional:
         absent["asked"] = f"recipe {recipe.name!r} is not asked for classes"
         if not FAMILIES[recipe.networks.generator.family].game:  # others may make images from real ones of a class

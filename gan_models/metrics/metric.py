@@ -6,15 +6,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gan_models.metrics.classification_accuracy import ClassificationAccuracy
     from gan_models.metrics.extraction import Extracted
 
 Better = Literal["lower", "higher", "near 0", "near 1"]
-Need = Literal["reference", "logits", "classes", "labels", "asked", "domains", "training"]
+Need = Literal["reference", "logits", "classes", "labels", "asked", "domains", "training", "generator"]
 """What there may be besides the sample: see `Comparison.has`."""
 Beside = Literal["training", "reference", "nothing"]
 
@@ -48,6 +49,16 @@ class Parameters(NamedTuple):
         return cls(max(1, min(IS_SPLITS, count // IS_SPLIT_IMAGES)), KID_SUBSETS, size, k)
 
 
+class OfGenerator(Protocol):
+    """Figures that a generator is asked for itself; both are worked out when they are read."""
+
+    @property
+    def path_length(self) -> Score: ...
+
+    @property
+    def accuracy(self) -> ClassificationAccuracy: ...
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Images that are judged, and what they are judged by."""
@@ -66,6 +77,8 @@ class Comparison:
     """Of translations: the domains int64 [N] and [M] of the sample and the reference."""
     asked: bool = False
     """The labels of the sample are what the generator was asked for."""
+    generator: OfGenerator | None = None
+    """What can be had of the generator of the sample beyond its images, where it is at hand."""
     k: int = 5
     """Nearest neighbours of precision, recall, density and coverage."""
     seed: int = 2020
@@ -84,6 +97,7 @@ class Comparison:
             "asked": self.asked and sample.labels is not None and reference.labels is not None,
             "domains": self.domains is not None,
             "training": self.training is not None,
+            "generator": self.generator is not None,
         }
         return frozenset(need for need, there in found.items() if there)
 
@@ -133,6 +147,8 @@ class Metric:
     """What it is called when the features are those of published figures; default: the same."""
     published_with: str = ""
     """Whose features those are, in `EXTRACTORS`; default: those of all that call their features published."""
+    only_named: bool = False
+    """Takes minutes: computed where it is asked for by name."""
     selects: bool = False
     """Generators are chosen by the last such metric that applies: the most particular one."""
 

@@ -90,6 +90,18 @@ def _class_divergence(seen: Comparison) -> float | None:
     return class_divergence(seen)
 
 
+def _path_length(seen: Comparison) -> Score:
+    assert seen.generator is not None
+    return seen.generator.path_length
+
+
+def _classification_accuracy(seen: Comparison) -> float:
+    """Of the reference in the sample's place, what was learnt from as many real images."""
+    assert seen.generator is not None
+    found = seen.generator.accuracy
+    return found.real if seen.sample is seen.reference else found.generated
+
+
 def _smallest_class(seen: Comparison) -> float | None:
     """None where a class has few images even when all have equally many."""
     shares = class_shares(seen.sample)
@@ -186,6 +198,14 @@ METRICS: Registry[Metric] = Registry(
         "class-KL": Metric(
             "divergence of the classes from those of real images", "lower", _class_divergence,
             needs=("reference", "classes"), beside="reference", goes_first=False, in_terminal=False
+        ),
+        "path-length": Metric(
+            "perceptual path length", "lower", _path_length, needs=("generator",), beside="nothing",
+            goes_first=False, in_terminal=False, only_named=True
+        ),
+        "CAS": Metric(
+            "classification accuracy score", "higher", _classification_accuracy, needs=("generator", "reference"),
+            beside="reference", is_share=True, goes_first=False, in_terminal=False, only_named=True
         ),
     },
 )  # fmt: skip

@@ -262,6 +262,19 @@ def test_a_generator_is_judged_by_images(trained: gm.Trained, tmp_path: Path) ->
     assert figure.value > figure.real  # a training of a few steps is no match for real digits
 
 
+def test_a_generator_is_asked_itself_where_that_is_wanted(trained: gm.Trained, tmp_path: Path) -> None:
+    wanted = ["FD", "path-length", "CAS"]
+    found = gm.evaluate(trained.folder, "digits", metrics=wanted, num=60, intervals=False, cache=tmp_path / "cache")
+    assert found.figures["path-length-classifier"].value > 0
+    accuracy = found.figures["CAS-classifier"]
+    assert accuracy.real is not None
+    assert 0 <= accuracy.value < accuracy.real  # real digits teach more than those of a few steps
+    images = gm.load(trained.folder).sample(60).images.numpy()
+    np.savez(tmp_path / "samples.npz", images=images[..., 0])
+    with pytest.raises(gm.RequestError, match="No CAS: it needs a generator as SAMPLES"):
+        gm.evaluate(tmp_path / "samples.npz", "digits", metrics=["CAS"], cache=tmp_path / "cache")
+
+
 def test_it_knows_where_the_pipeline_leaves_generators() -> None:
     assert tuple(f"results/{result_names()[output]}" for output in ("samples", "selected")) == EXPORTED
 
