@@ -182,7 +182,7 @@ def _beside_real(metric: str, evidence: Evidence, name: str, rule: Rule) -> Iter
     yield Remark(
         name,
         tone,
-        f"{opening}: {ours.name} is {number(ours.value)}{spread}, {_whole(share)} of real images' "
+        f"{opening}: {_called(row)} is {number(ours.value)}{spread}, {_whole(share)} of real images' "
         f"{number(real.value)}; good from {_whole(rule.good)}, wrong below {_whole(rule.wrong)}.",
         "" if tone == "good" else remedy,
     )
@@ -212,7 +212,7 @@ def _distance(evidence: Evidence, name: str, rule: Rule) -> Iterator[Remark]:
     yield Remark(
         name,
         tone,
-        f"{opening}: {ours.name} is {number(ours.value)}, {number(times)} times that of real images "
+        f"{opening}: {_called(row)} is {number(ours.value)}, {number(times)} times that of real images "
         f"({number(real.value)}); good up to {rule.good:g} times, wrong above {rule.wrong:g}.{difference}",
         ""
         if tone == "good"
@@ -518,6 +518,12 @@ def _few_to_learn_from(evidence: Evidence, name: str, rule: Rule) -> Iterator[Re
             f"Few training images: {count}; below {rule.wrong:g} a GAN easily learns them by heart.",
             "" if evidence.augmented else "Few training images: game.augmentations=[translation, cutout].",
         )
+
+
+def _called(row: Row) -> str:
+    """The figure that is held against that of real images: of as many images."""
+    few = row.generated_at_real
+    return row.generated.name if few is None else f"{row.generated.name} of the first {few.images} images"
 
 
 def _weak_judge(evidence: Evidence, name: str, rule: Rule) -> Iterator[Remark]:

@@ -93,7 +93,7 @@ def test_as_many_generated_as_real_images_are_compared_and_the_interval_moves_al
     interval = Intervals(generated=Interval(low=0.88, high=0.92), how="")
     (remark,) = said("variety", findings(made, intervals={"recall": interval}))
     assert remark.tone == "between"
-    assert "recall-matched is 0.7 (95 %: 0.68 to 0.72), 70 % of real images' 1" in remark.sentence
+    assert "recall-by-x of the first 100 images is 0.7 (95 %: 0.68 to 0.72), 70 % of real" in remark.sentence
 
 
 @pytest.mark.parametrize(("distance", "tone"), [(0.3, "good"), (0.9, "between"), (1.7, "wrong")])
