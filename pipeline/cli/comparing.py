@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.commands.comparing import Compared
 
 app = typer.Typer()
-SHOWN_FIGURES = 3
+SHOWN_FIGURES = 2
 
 OutOption = Annotated[
     Path | None, Option("--out", "-o", metavar="HTML", help="Write a page with the pictures beside each other.")
