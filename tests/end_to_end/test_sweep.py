@@ -118,4 +118,5 @@ def _shown_in_mlflow(workdir: Path, report: dict[str, Any]) -> None:
         run = children[one["name"]]
         assert run.info.status == ("FINISHED" if one["status"] == "finished" else "FAILED")
         assert run.data.params == one["settings"]
-        assert run.data.metrics == pytest.approx(one["figures"])
+        figures = {key: value for key, value in run.data.metrics.items() if key in one["figures"]}  # beside the curves
+        assert figures == pytest.approx(one["figures"])
