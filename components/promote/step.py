@@ -9,7 +9,7 @@ from components.markdown import plain
 from components.stage.request import StageRequest
 from components.stage.stage import Stage
 from components.tracking.backend import champions_of
-from components.tracking.champions import Lineage, Verdict, now, with_alias
+from components.tracking.champions import COMPARED, Lineage, Verdict, now, with_alias
 
 WAIT_VARIABLE = "GAN_PIPELINE_REGISTRY_SECONDS"
 WAIT_SECONDS = 300.0
@@ -46,7 +46,7 @@ def run(request: Request, stage: Stage) -> Outcome:
         change = f"from version {compared.champion or 'none'} to {held or 'none'}"
         promote, reason = False, f"not compared with it: the champion changed {change} while it was made"
     found = Figures.read(request.report)
-    figures = {**found.first, **{f"comparison/{name}": value for name, value in compared.figures.items()}}
+    figures = {**found.first, **{f"{COMPARED}{name}": value for name, value in compared.figures.items()}}
     decision: Literal["promoted", "kept"] = "promoted" if promote else "kept"
     verdict = Verdict(
         decision=decision,

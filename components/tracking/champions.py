@@ -30,6 +30,8 @@ from gan_models.recipes.loading import parse_recipe
 CHAMPION, CHALLENGER = "champion", "challenger"
 GENERATOR_FOLDER = "generator"
 BY_HAND = "by hand"
+COMPARED = "comparison/"
+"""In front of the figures of a comparison with the champion, among those of a verdict."""
 _WAIT_SECONDS = 0.5
 
 Decision = Literal["promoted", "kept", "rolled back", ""]
@@ -235,8 +237,12 @@ class Champions(ABC):
 
 
 def _check_comparable(version: Version, champion: Version) -> None:
-    """RequestError where the figures of both are known to have been made otherwise."""
+    """RequestError where the figures of both are known to have been made otherwise, and nobody measured both anew."""
     ours, theirs = version.verdict.protocol, champion.verdict.protocol
+    if version.verdict.against == champion.version and any(
+        name.startswith(COMPARED) for name in version.verdict.figures
+    ):
+        return  # a retraining did, on the same data
     if ours is not None and theirs is not None and (difference := ours.difference(theirs)):
         raise RequestError(
             f"the figures of version {version.version} of {version.model} do not compare with those of the champion, "

@@ -305,6 +305,11 @@ def test_by_hand_figures_that_do_not_compare_are_refused(registry: MlflowChampio
     with pytest.raises(RequestError, match=r"do not compare .* samples 100 and 1000; .*--uncompared"):
         registry.promote("faces", "2")
     assert [version.version for version in registry.versions("faces") if "champion" in version.aliases] == ["1"]
+    measured = {**figures, "comparison/difference": 0.5}  # by a retraining, on the same data
+    registry.judge(new, Verdict(decision="kept", against="1", figures=measured, protocol=fewer), new.lineage)
+    assert registry.promote("faces", "2").startswith("version 2 of faces is the champion now")
+    registry.roll_back("faces")
+    registry.judge(new, Verdict(figures=figures, protocol=fewer), new.lineage)
     registry.promote("faces", "2", uncompared=True)
     champion = with_alias(registry.versions("faces"))
     assert champion is not None
