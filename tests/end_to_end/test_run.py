@@ -236,8 +236,9 @@ def test_the_ui_shows_the_store_until_it_is_told_to_stop_or_killed(
     )
     try:
         assert ui.stdout is not None
-        address = ui.stdout.readline().split()[0]
+        address, page = ui.stdout.readline().split()[0].split("/#/")
         assert address == f"http://127.0.0.1:{port}"
+        assert re.fullmatch(r"experiments/\d+/runs/[0-9a-f]{32}", page)  # of the run
         query = json.dumps({"max_results": 10}).encode()
         search = f"{address}/api/2.0/mlflow/experiments/search"
         asked = urllib.request.Request(search, query, {"Content-Type": "application/json"})

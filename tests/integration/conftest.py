@@ -17,6 +17,7 @@ from pathlib import Path
 import docker
 import pytest
 from docker.errors import DockerException
+from filelock import FileLock
 
 REPO = Path(__file__).parents[2]
 
@@ -87,17 +88,21 @@ def docker_client() -> Iterator[docker.DockerClient]:
 
 
 @pytest.fixture(scope="session")
-def images(docker_client: docker.DockerClient) -> dict[str, str]:
-    """The images cpu and gpu, built from this code. IMAGE_OPTIONS says where the base image comes from."""
+def images(docker_client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The images cpu and gpu, built from this code. IMAGE_OPTIONS says where the base image comes from.
+
+    By one process at a time: to the next one all layers are there.
+    """
     program = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{program}{os.pathsep}{os.environ['PATH']}"}
-    built = subprocess.run(
-        ["sh", REPO / "infra/images/build.sh", "cpu", "gpu"],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
+    with FileLock(tmp_path_factory.getbasetemp().parent / "images.lock"):
+        built = subprocess.run(
+            ["sh", REPO / "infra/images/build.sh", "cpu", "gpu"],
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
+        )
     if "failed to resolve source metadata" in built.stderr or "pull access denied" in built.stderr:
         pytest.skip("the base image cannot be fetched: name one with IMAGE_OPTIONS")
     assert built.returncode == 0, built.stderr[-3000:]
