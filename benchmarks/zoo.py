@@ -279,7 +279,7 @@ def _conditions(rows: Sequence[Mapping[str, Any]]) -> str:
 def _table_line(row: Mapping[str, Any]) -> str:
     verdict, short = row["judge"], row["steps"] < row["recipe_steps"]
     steps = f"{row['steps']:,} of {row['recipe_steps']:,}" if short else f"{row['steps']:,}"
-    distance = next((value for name, value in row["headline"].items() if name.startswith(("FD-", "FID-"))), None)
+    distance = next((value for name, value in row["headline"].items() if name.startswith(("FD-", "FID"))), None)
     cells = [row["recipe"], steps, f"{row['seconds']:.0f}", "" if distance is None else f"{distance:.3g}"]
     if verdict is None:
         cells += ["", "", "", "", "not judged"]
