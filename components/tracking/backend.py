@@ -128,7 +128,10 @@ class Tracker(ABC):
         raise RequestError(f"{self.name} at {redact(uri)} cannot be asked for its runs: name work directories")
 
     def fetch(self, uri: str, run: TrackedRun, file: str, folder: Path) -> Path | None:
-        """A file of the page of a run that `runs` gave, copied into `folder`; None where there is none such."""
+        """A file of the page of a run that `runs` gave, copied into `folder`; None where there is none such.
+
+        RunError where the store does not give it out.
+        """
         return None
 
     def champions(self, uri: str) -> Champions:

@@ -42,14 +42,14 @@ def compare(
     if len(runs) < 2:
         raise RequestError(f"compare {runs[0]}: two runs are compared at least; name another one")
     _check_page(out)
-    found = find_runs(runs, _address(tracking_uri))
-    notes = incomparable(found)
-    _write_page(out, groups(found), notes)
+    found = find_runs(runs, _address(tracking_uri), pictures=out is not None)
+    tables, notes = groups(found), incomparable(found)
+    _write_page(out, tables, notes)
     if as_json:
         _print_json(found, notes)
         return 0
     console = _console()
-    for group in groups(found):
+    for group in tables:
         console.print(_side_by_side(group))
     for note in notes:
         console.print(note, soft_wrap=True)
@@ -70,7 +70,7 @@ def leaderboard(
     from pipeline.commands.comparing import groups, ranked, runs_of_experiment
 
     _check_page(out)
-    found, without = runs_of_experiment(experiment, _address(tracking_uri))
+    found, without = runs_of_experiment(experiment, _address(tracking_uri), pictures=out is not None)
     tables = [ranked(group)[:top] for group in groups(found)]
     notes = [f"without figures: {', '.join(without)}"] if without else []
     _write_page(out, tables, notes)

@@ -50,8 +50,8 @@ class Compared:
     """PNG of its samples."""
 
 
-def find_runs(names: Sequence[str], uri: str) -> list[Compared]:
-    """The runs of these names, in their order.
+def find_runs(names: Sequence[str], uri: str, pictures: bool) -> list[Compared]:
+    """The runs of these names, in their order, with their pictures where these are wanted.
 
     Raises:
         RequestError: there is no such run, with the nearest right name, or it has no figures.
@@ -66,21 +66,23 @@ def find_runs(names: Sequence[str], uri: str) -> list[Compared]:
         if tracked is None:
             tracker_of(uri).check_exists(uri)
             tracked = tracker_of(uri).runs(uri)
-        found.append(_of_store(_named(name, tracked), uri))
+        found.append(_of_store(_named(name, tracked), uri, pictures))
     return found
 
 
-def runs_of_experiment(experiment: str, uri: str) -> tuple[list[Compared], list[str]]:
+def runs_of_experiment(experiment: str, uri: str, pictures: bool) -> tuple[list[Compared], list[str]]:
     """The runs of an experiment that have figures, newest first, and the names of those that have none.
 
-    RequestError where there is no such experiment.
+    Raises:
+        RequestError: there is no such experiment.
+        RunError: the tracking store does not answer.
     """
     tracker_of(uri).check_exists(uri)
     found, without = [], []
     for run in tracker_of(uri).runs(uri, experiment):
         try:
-            found.append(_of_store(run, uri))
-        except RequestError:
+            found.append(_of_store(run, uri, pictures))
+        except RequestError:  # nothing of it compares, and it is said
             without.append(f"{run.name} ({run.status})")
     return found, without
 
@@ -111,7 +113,7 @@ def _of_workdir(folder: Path) -> Compared:
     return _compared(record.name, record.started, settings, findings, (samples / GRID_FILE).read_bytes())
 
 
-def _of_store(run: TrackedRun, uri: str) -> Compared:
+def _of_store(run: TrackedRun, uri: str, pictures: bool) -> Compared:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         if tracker_of(uri).fetch(uri, run, Figures.FILE, folder) is None:
@@ -119,8 +121,13 @@ def _of_store(run: TrackedRun, uri: str) -> Compared:
                 f"run {run.name} has no figures on its page ({run.status}): it has not been evaluated, or by a version "
                 "from before figures had protocols; run it again"
             )
-        findings = Findings.read(folder)
-        grid = tracker_of(uri).fetch(uri, run, GRID_FILE, folder)
+        try:
+            findings = Findings.read(folder)
+        except RunError as error:
+            raise RequestError(
+                f"figures of run {run.name} are those of another version: {error}; run it again"
+            ) from None
+        grid = tracker_of(uri).fetch(uri, run, GRID_FILE, folder) if pictures else None
         pixels = grid.read_bytes() if grid else None
     return _compared(run.name, run.started.isoformat(timespec="seconds"), run.settings, findings, pixels)
 

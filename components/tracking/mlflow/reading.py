@@ -11,7 +11,7 @@ from components.redaction import redact
 from components.tracking.backend import TrackedRun
 from components.tracking.mlflow.client import connect, sentence_of, tolerating
 from components.tracking.mlflow.runs import RUN_TAG, STAGE_TAG
-from gan_models.errors import RequestError, RunError, unknown_name
+from gan_models.errors import RunError, unknown_name
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -54,7 +54,10 @@ def tracked_runs(uri: str, experiment: str = "") -> list[TrackedRun]:
 
 
 def fetch_file(uri: str, run: TrackedRun, file: str, folder: Path) -> Path | None:
-    """A file of a run's own page, copied into `folder`; None where the run has none such."""
+    """A file of a run's own page, copied into `folder`; None where the run has none such.
+
+    RunError where the store does not give it out.
+    """
     from mlflow.exceptions import MlflowException
 
     client = connect(uri)
@@ -63,7 +66,7 @@ def fetch_file(uri: str, run: TrackedRun, file: str, folder: Path) -> Path | Non
             if file in {each.path for each in client.list_artifacts(run.tracker_id)}:
                 return Path(client.download_artifacts(run.tracker_id, file, str(folder)))
     except (MlflowException, OSError) as error:
-        raise RequestError(f"{file} of run {run.name} cannot be fetched: {sentence_of(error, uri)}") from None
+        raise RunError(f"{file} of run {run.name} cannot be fetched: {sentence_of(error, uri)}") from None
     return None
 
 

@@ -14,8 +14,11 @@ from PIL import Image
 from components.context import PIPELINE, RunContext
 from components.evaluate_gan.findings import Findings, Reading, Row
 from components.stage.stage import open_stage
+from components.tracking.backend import TrackedRun
+from components.tracking.mlflow.tracker import MLFLOW
 from components.tracking.relay import Relay
 from components.tracking.sqlite_address import sqlite_uri
+from gan_models.errors import RunError
 from gan_models.metrics.protocol import Protocol, Reference
 
 HOSTILE = "<script>alert(1)</script>"
@@ -155,3 +158,24 @@ def test_what_cannot_be_compared_is_a_sentence(
     answer = asked(*words)
     assert answer.code == 2
     assert sentence in answer.sentence
+
+
+def test_figures_that_cannot_be_read_are_named_and_a_store_that_fails_is_not_taken_for_none(
+    asked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other_version(uri: str, run: TrackedRun, file: str, folder: Path) -> Path:
+        (folder / file).write_text("{}")
+        return folder / file
+
+    monkeypatch.setattr(MLFLOW, "fetch", other_version)
+    assert "are those of another version" in asked("compare", "first", HOSTILE).sentence
+    said = json.loads(asked("leaderboard", "--json").out.splitlines()[-1])
+    assert said["runs"] == []
+    assert "first (finished)" in said["notes"][0]
+
+    def fails(*_: object) -> None:
+        raise RunError("metrics.json cannot be fetched")
+
+    monkeypatch.setattr(MLFLOW, "fetch", fails)
+    answer = asked("leaderboard")
+    assert (answer.code, "cannot be fetched" in answer.sentence) == (1, True)
