@@ -48,7 +48,7 @@ def write_pictures(folder: Path, findings: Findings, material: Material, judge: 
         "Below each: the training images nearest to it, by features. Copies would show here.",
         "Generated images above the training images nearest to them",
     )
-    pictures |= _write_ranked(folder, material, judge, findings.parameters["neighbours"])
+    pictures |= _write_ranked(folder, material, judge, findings.protocol.parameters["neighbours"])
     if findings.classes is not None:
         caption = "Classes of generated and of real images, as the classifier sees them."
         pictures["classes.png"] = Picture(caption, "Bars: share of each class among generated and real images")

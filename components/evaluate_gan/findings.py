@@ -110,8 +110,6 @@ class Findings(Figures):
     generated: dict[str, Any]
     reference: dict[str, Any]
     real_sample: dict[str, Any]
-    parameters: dict[str, int]
-    """Of the generator's figures: splits of IS, subsets of KID, k of precision, recall, density and coverage."""
     seed: int
     data: dict[str, str]
     environment: dict[str, str]

@@ -61,7 +61,6 @@ def find(material: Material, judge: Judge, *, k: int, seed: int) -> Findings:
         generated={"images": len(material.samples.images), **material.generator.info.model_dump(mode="json")},
         reference={"split": material.split, "images": len(material.reference), "of": metadata.count(material.split)},
         real_sample={"split": "train", "images": len(material.real), "of": metadata.count("train")},
-        parameters=seen.parameters._asdict(),
         seed=seed,
         data={"source": metadata.source, "fingerprint": metadata.fingerprint},
         environment=environment(),

@@ -205,7 +205,7 @@ def _protocol(findings: Findings, choice: Choice | None) -> list[tuple[str, str]
         ("generated images", str(findings.generated["images"])),
         ("against", f"{reference['images']} of {reference['of']} images of the {reference['split']} split"),
         ("real images in the generator's place", f"{real['images']} of {real['of']} of the {real['split']} split"),
-        *((_PARAMETERS.get(name, name), str(value)) for name, value in findings.parameters.items()),
+        *((_PARAMETERS.get(name, name), str(value)) for name, value in findings.protocol.parameters.items()),
     ]
     if choice:
         facts.append(("chosen by", f"{choice.metric}, {choice.protocol.sentence}"))

@@ -56,7 +56,7 @@ def comparison(findings: Findings) -> str:
         f"{generated['images']} images of {generated['recipe_name']}, step {generated['step']}, against "
         f"{reference['images']} of {reference['of']} images of the {reference['split']} split of "
         f"{findings.data['source']}. Features: {findings.extractor_choice}{accuracy}. "
-        f"k = {findings.parameters['neighbours']} neighbours."
+        f"k = {findings.protocol.parameters['neighbours']} neighbours."
     )
 
 

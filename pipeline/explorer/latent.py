@@ -14,7 +14,7 @@ import gradio as gr
 from gan_models.exploring.latent_space import MOST_IMAGES, THRESHOLDS, LatentSpace, combined, save_animation, walk
 from gan_models.exploring.training_set import TrainingSet
 from pipeline.explorer.neighbours import Neighbours
-from pipeline.explorer.showing import SMALL, answering, enlarged, enlargement, tiled, whole
+from pipeline.explorer.showing import SMALL, answering, enlarged, enlargement, gallery, tiled, whole
 from pipeline.request.request import MAX_SEED
 
 _REACH = 4.0  # standard deviations that a slider goes
@@ -137,17 +137,7 @@ class Sums(View):
                 for number, label in enumerate(("A", "- B", "+ C", "A - B + C"))
             ]
         self.again = gr.Button("Start over", size="sm", elem_id="start-over")
-        self.gallery = gr.Gallery(
-            label="Seeds from the one above on; click on three",
-            columns=8,
-            allow_preview=False,
-            interactive=False,
-            buttons=[],
-            object_fit="contain",
-            height="auto",
-            format="png",
-            elem_id="gallery",
-        )
+        self.gallery = gallery("Seeds from the one above on; click on three")
         self.outputs = [self.gallery, self.places]
         picking = [self.picked, *self.terms]
         self.gallery.select(self._pick, [self.places, self.picked], picking, show_progress="hidden")

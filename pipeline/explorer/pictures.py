@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gan_models.exploring.given import read_picture
 from gan_models.sampling.generator import LoadedGenerator
-from pipeline.explorer.showing import SMALL, answering, enlarged
+from pipeline.explorer.showing import SMALL, answering, enlarged, gallery
 
 _SHOWN = 24
 
@@ -31,17 +31,8 @@ class Pictures:
         )
         self.upload.upload(self._read, self.upload, self.chosen, show_progress="hidden")
         if self.images is not None:
-            self.gallery = gr.Gallery(
-                [enlarged(show(image), 2 * SMALL) for image in self.images],
-                label="Or one that came with the generator",
-                columns=8,
-                allow_preview=False,
-                interactive=False,
-                buttons=[],
-                object_fit="contain",
-                height="auto",
-                format="png",
-                elem_id="gallery",
+            self.gallery = gallery(
+                "Or one that came with the generator", [enlarged(show(image), 2 * SMALL) for image in self.images]
             )
             self.gallery.select(self._choose, None, self.chosen, show_progress="hidden")
 

@@ -75,3 +75,19 @@ def whole(value: float | None, what: str, least: int = 0, most: int = MAX_SEED) 
         shown = "nothing" if value is None else f"{value:g}"
         raise RequestError(f"{what}: expected a whole number from {least} to {most}, not {shown}")
     return int(value)
+
+
+def gallery(label: str, images: Sequence[Image.Image] | None = None) -> gr.Gallery:
+    """Pictures to click on, small and eight abreast where there is room."""
+    return gr.Gallery(
+        None if images is None else list(images),
+        label=label,
+        columns=8,
+        allow_preview=False,
+        interactive=False,
+        buttons=[],
+        object_fit="contain",
+        height="auto",
+        format="png",
+        elem_id="gallery",
+    )

@@ -178,7 +178,12 @@ def test_everything_the_figures_depend_on_is_written(evaluate: Evaluate, tmp_pat
     assert found["protocol"]["extractor"]["accuracy"]["test"] > 0.9
     assert found["reference"]["split"] == "test"
     assert found["reference"]["images"] == 150
-    assert found["parameters"] == {"is_splits": 1, "kid_subsets": 100, "kid_subset_size": 75, "neighbours": 5}
+    assert found["protocol"]["parameters"] == {
+        "is_splits": 1,
+        "kid_subsets": 100,
+        "kid_subset_size": 75,
+        "neighbours": 5,
+    }
     assert "environment.torch" in found["environment"]
     assert any("biased upwards when images are few" in note for note in found["notes"])
     assert any(note.startswith("The Inception Score is over 1 split, not 10") for note in found["notes"])

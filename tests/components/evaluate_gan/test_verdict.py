@@ -43,7 +43,7 @@ def findings(*rows: Row, images: int = 5000, references: int = 5000, **more: Any
         "metrics": {one.generated.name: one.generated.value for one in rows}, "headline": [], "comparison_metrics": {},
         "protocol": protocol(), "rows": list(rows), "memorisation": None, "classes": None, "extractor_choice": "x",
         "generated": {"images": images, "diversity": 0.9, "collapsed": False, "step": 10, "recipe_name": "r"},
-        "reference": {"split": "test", "images": references, "of": references}, "real_sample": {}, "parameters": {},
+        "reference": {"split": "test", "images": references, "of": references}, "real_sample": {},
         "seed": 0, "data": {}, "environment": {}, "notes": [],
     }  # fmt: skip
     return Findings(**(defaults | more))

@@ -51,7 +51,6 @@ def findings(fd: float, recall: float, samples: int) -> Findings:
         generated={"step": 100},
         reference={},
         real_sample={},
-        parameters={},
         seed=0,
         data={},
         environment={},
