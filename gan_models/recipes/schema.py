@@ -84,6 +84,9 @@ class Networks(Section):
     """The two players."""
 
     latent: PositiveInt = Field(100, description="dimensions of z, drawn from N(0, I)")
+    uniform: tuple[float, float] | None = Field(
+        None, description="z is uniform between these two numbers, as early papers have it, and not from N(0, I)"
+    )
     generator: AnyGenerator
     discriminator: AnyDiscriminator
 

@@ -61,7 +61,7 @@ class Sngan(LatentBuilder):
         halvings = spec.halvings(size)
         finest_first = map_widths(spec.width, spec.plan(size).doublings)[::-1]
         widths = [channels, *finest_first[:halvings], spec.width, spec.width]
-        return down_trunk(widths, size, halvings, wide=False, norm=spec.norm, attention=spec.attention)
+        return down_trunk(widths, size, halvings, wide=False, norm=spec.norm, attention=spec.attention, pool=spec.pool)
 
     def initialise(self, module: nn.Module) -> None:
         """Glorot's, with gain sqrt(2) in front of a ReLU's halving in the blocks (the authors' public code)."""

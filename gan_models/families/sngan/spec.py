@@ -37,6 +37,9 @@ class SnganDiscriminator(ConvolutionalDiscriminator):
 
     family: Literal["sngan"] = "sngan"
     width: PositiveInt = Field(128, description="channels of the last blocks; fewer at maps over 32 pixels")
+    pool: Literal["sum", "mean"] = Field(
+        "sum", description="what the head reads of the last map: its sum over places (SNGAN) or mean (WGAN-GP)"
+    )
 
     def maps(self, size: int) -> Sequence[int]:
         return self.plan(size).maps[::-1][1 : self.halvings(size) + 1]

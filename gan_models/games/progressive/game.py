@@ -43,6 +43,7 @@ class ProgressiveGame(AdversarialGame[Progressive]):
         }
 
     def prepared(self, batch: Batch) -> Batch:
+        batch = super().prepared(batch)
         level, alpha = self.schedule.stage(self.steps)
         return batch._replace(images=at_stage(batch.images, level, alpha))
 
