@@ -6,6 +6,7 @@ Shape suffixes in model code: B batch, Z latent, K classes, F features, C channe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -146,7 +147,7 @@ class Trunk(NamedTuple):
     channels: int
     positions: int
     """Places of the feature map that the head reads, H' * W'; 1 for features [B, channels]."""
-    linear: type[nn.Linear] = nn.Linear
+    linear: Callable[..., nn.Module] = nn.Linear
     """The dense layer that heads are made of."""
     bias: bool = True
     """Whether the head has one."""

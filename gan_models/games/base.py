@@ -17,11 +17,14 @@ from gan_models.data.table import Split, to_float
 from gan_models.families.building import build_discriminator, build_generator
 from gan_models.families.interfaces import Discriminator, Generator
 from gan_models.games.spec import GameSpec
+from gan_models.layers.weight_norm import start_from_data
 from gan_models.meter import Meter
 from gan_models.recipes.schema import Optimizer, Recipe
 from gan_models.regularizers import Player, Regularizer, Round
 
 Rules = TypeVar("Rules", bound=GameSpec)
+
+_STARTING_IMAGES = 500  # that weight norm is started from, as the authors' code does it
 
 
 def computes_bf16(device: torch.device) -> bool:
@@ -114,8 +117,18 @@ class Game(Generic[Rules]):
     def prepare(self, split: Split, seed: int) -> None:
         """Called once, before the first step or a `load_state_dict`: what the game needs of the images as a whole.
 
-        A pure function of its arguments, so that a resumed training finds the same.
+        A pure function of its arguments, so that a resumed training finds the same. Here: where weight norm starts.
         """
+
+        def first() -> Batch:
+            return self.prepared(Batch.of(split, torch.arange(min(len(split), _STARTING_IMAGES)), self.recipe.needs))
+
+        def look() -> None:
+            batch = first()
+            self.discriminator(batch.images, self.told(batch))
+
+        start_from_data(self.discriminator, look)
+        start_from_data(self.generator, lambda: self.synthesize(first()))
 
     def prepared(self, batch: Batch) -> Batch:
         """Real images as this step works on them."""

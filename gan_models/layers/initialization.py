@@ -30,6 +30,6 @@ SCHEMES: dict[str, Callable[[nn.Module], None]] = {
 
 def gains_around_one(module: nn.Module) -> None:
     """Batch norm's gains from N(1, 0.02), as DCGAN's public code has them, and those that follow it."""
-    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+    if isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
         nn.init.zeros_(module.bias)

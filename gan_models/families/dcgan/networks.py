@@ -86,3 +86,7 @@ class Dcgan(LatentBuilder):
         """Weights from N(0, 0.02) (section 4); batch-norm gains around 1, as the public code has them."""
         SCHEMES["normal"](module)
         gains_around_one(module)
+        if isinstance(module, DcganImageGenerator):
+            for norm in module.norm:  # of the first layer's units
+                if isinstance(norm, nn.BatchNorm1d):
+                    nn.init.normal_(norm.weight, 1.0, 0.02)
