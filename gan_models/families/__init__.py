@@ -9,6 +9,8 @@ _NAMES = (
     "sngan",  # residual networks; with attention, SAGAN (Miyato et al. 2018; Zhang et al. 2019)
     "sngan-cnn",  # plain and strided convolutions in turn (Miyato et al. 2018)
     "biggan",  # residual networks that hear class and latent everywhere (Brock et al. 2019)
+    "lsgan",  # a generator of doubled layers, as VGG's are (Mao et al. 2017)
+    "acgan",  # transposed convolutions; convolutions with dropout (Odena, Olah, Shlens 2017)
     "sgan-mlp",  # perceptrons with weight norm and noise (Salimans et al. 2016)
     "sgan-cnn",  # convolutions with weight norm and dropout (Salimans et al. 2016)
     "r3gan",  # residual networks without normalisation (Huang et al. 2024)
