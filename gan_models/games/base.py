@@ -233,6 +233,8 @@ class Game(Generic[Rules]):
                 group["lr"] = value_at(spec.lr, moment) * factor
                 if "betas" in group:
                     group["betas"] = tuple(value_at(beta, moment) for beta in spec.betas)
+                if spec.name == "sgd":
+                    group["momentum"] = value_at(spec.momentum, moment)
 
     def move_discriminator(self, batch: Batch, made: Made, *, report: bool) -> dict[str, Tensor]:
         """D's gradient step; figures of it."""
@@ -380,5 +382,7 @@ def make_optimizer(spec: Optimizer, network: nn.Module) -> torch.optim.Optimizer
     if spec.name == "rmsprop":
         # 0.99 and 1e-8 are PyTorch's, which the public WGAN code leaves as they are.
         return torch.optim.RMSprop(parameters)
+    if spec.name == "sgd":
+        return torch.optim.SGD(parameters)
     # On the meta device, where networks are only counted, nothing is fused.
     return torch.optim.Adam(parameters, fused=parameters[0].device.type != "meta")

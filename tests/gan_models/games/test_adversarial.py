@@ -205,3 +205,24 @@ def test_the_class_head_learns_from_generated_images_where_the_recipe_says(fakes
     metrics = played.move_discriminator(shown, Made(images, shown.labels), report=False)
     real, fake = (torch.nn.functional.cross_entropy(logits, shown.labels) for logits in said)
     torch.testing.assert_close(metrics["D/class_loss"], real + fake if fakes else real)
+
+
+def test_sgd_moves_against_the_gradient_and_on_with_a_share_of_its_last_step() -> None:
+    """v <- m v - lr g, theta <- theta + v, with a momentum of its own at each step."""
+    player = "{name: sgd, lr: 0.1, momentum: {linear: [0.5, 0.75]}}"
+    played = game(
+        "vanilla",
+        "training.steps=2",
+        "game.augmentations=[]",
+        "optimizers.decay_from=1",
+        f"optimizers.generator={player}",
+    )
+    parameters = list(played.generator.parameters())
+    velocity = [torch.zeros_like(parameter) for parameter in parameters]
+    for momentum in (0.5, 0.625):
+        before = [parameter.detach().clone() for parameter in parameters]
+        played.step(lambda: batch("vanilla"), report=False)
+        assert played.optimizers["generator"].param_groups[0]["momentum"] == momentum
+        velocity = [momentum * last - 0.1 * each.grad for last, each in zip(velocity, parameters, strict=True)]
+        for start, step, end in zip(before, velocity, parameters, strict=True):
+            torch.testing.assert_close(end.detach(), start + step, rtol=1e-4, atol=1e-7)
