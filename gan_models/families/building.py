@@ -72,7 +72,7 @@ class LatentBuilder(Builder):
             features += minibatch.kernels
         head: nn.Module
         if conditioning == "projection":
-            head = ProjectionHead(trunk.channels, trunk.positions, shape.classes)
+            head = ProjectionHead(trunk.channels, shape.classes)
         else:
             head = ClassesHead() if recipe.game.names_classes else LinearHead(features, linear=trunk.linear)
         names = recipe.game.names_classes or conditioning == "classifier"
