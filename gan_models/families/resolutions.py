@@ -42,4 +42,3 @@ def plan(size: int, family: str) -> Plan:
 def doubled_widths(width: int, most: int, count: int) -> list[int]:
     """Channels of `count` maps from the finest to the coarsest, twice as many at each halving, at most `most`."""
     return [min(most, width << level) for level in range(count)]
-
