@@ -88,8 +88,8 @@ def _sngan(player: str, section: Any, size: Any) -> Any:
     finest, left = divmod(width, 1 << (doublings - 3))
     if left:
         raise RequestError(
-            f"networks.{player}.width={width}: an earlier version rounded the widths that it halved, this one does not: "
-            f"train anew with a multiple of {1 << (doublings - 3)}"
+            f"networks.{player}.width={width}: an earlier version rounded widths that it halved, which this one does "
+            f"not: train anew with a multiple of {1 << (doublings - 3)}"
         )
     before = {**section, "width": finest, "max_width": width}
     return before if player == "generator" else {**before, "halvings": doublings - 1, "blocks": doublings + 1}
