@@ -73,7 +73,7 @@ class LatentBuilder(Builder):
             features += minibatch.kernels
         head: nn.Module
         if conditioning == "projection":
-            head = ProjectionHead(trunk.channels, trunk.positions, shape.classes)
+            head = ProjectionHead(trunk.channels, shape.classes)
         else:
             head = (
                 ClassesHead()

@@ -69,6 +69,12 @@ class Batch(NamedTuple):
         columns = [[None] * parts if column is None else column.tensor_split(parts) for column in self]
         return [Batch(*part) for part in zip(*columns, strict=True)]
 
+    def repeated(self, times: int) -> Batch:
+        """All its rows so many times."""
+        if times == 1:
+            return self
+        return Batch(*(None if column is None else torch.cat([column] * times) for column in self))
+
 
 class Made(NamedTuple):
     """Generated images float32 [B, C, H, W], one for each real one, and what came of making them."""
@@ -167,6 +173,10 @@ class Game(Generic[Rules]):
         """How often G does."""
         return 1
 
+    def images_per_real(self) -> int:
+        """How many images G makes for its own move for each real one; where it is not 1, D has seen none of them."""
+        return 1
+
     def discriminator_moved(self) -> None:
         """Called after each step of D's optimizer."""
 
@@ -206,17 +216,18 @@ class Game(Generic[Rules]):
             over the moves of this step that they were measured in.
         """
         self.begin_step()
-        figures, parts = Meter(), self.recipe.training.accumulate
+        figures, parts, times = Meter(), self.recipe.training.accumulate, self.images_per_real()
+        shared = parts == 1 and times == 1
         for left in reversed(range(self.discriminator_moves())):
             batches = [self.prepared(batch) for batch in draw().split(parts)]
             for self.part, batch in enumerate(batches):
                 # Kept for G's move, but for parts: the graphs of all of them would take the memory that parts save.
-                with torch.set_grad_enabled(left == 0 and parts == 1):
+                with torch.set_grad_enabled(left == 0 and shared):
                     made = self.synthesize(batch)
                 figures.add(self.move_discriminator(batch, made.detached(), report=report and left == 0))
         for move in range(self.generator_moves()):
-            for self.part, batch in enumerate(batches):
-                again = move > 0 or parts > 1
+            for self.part, batch in enumerate(batch.repeated(times) for batch in batches):
+                again = move > 0 or not shared
                 figures.add(self.move_generator(batch, self.synthesize(batch) if again else made, report=report))
         self.steps += 1
         return figures.means()

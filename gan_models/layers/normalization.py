@@ -124,9 +124,11 @@ def discriminator_norm(kind: str, channels: int, size: int = 0) -> list[nn.Modul
 def add_spectral_norm(network: nn.Module) -> None:
     """Divides every weight of linear, convolution and embedding layers by its largest singular value, in place.
 
+    A layer with a `takes_spectral_norm` of False is left alone.
     One power iteration for each training forward, none in eval mode; the gradient flows through sigma but not through
     the vectors of the iteration (Miyato et al. 2018, section 2.1 and appendix A).
     """
     for module in list(network.modules()):
-        if isinstance(module, WEIGHTED) and not hasattr(module, "parametrizations"):
+        taken = isinstance(module, WEIGHTED) and getattr(module, "takes_spectral_norm", True)
+        if taken and not hasattr(module, "parametrizations"):
             spectral_norm(module, dim=1 if isinstance(module, nn.ConvTranspose2d) else 0)

@@ -53,6 +53,9 @@ class AdversarialGame(Game[Rules]):
     def generator_moves(self) -> int:
         return self.rules.generator_steps
 
+    def images_per_real(self) -> int:
+        return self.rules.generator_batch
+
     def compares_with_real(self) -> bool:
         return self.rules.loss.relativistic or super().compares_with_real()
 

@@ -29,6 +29,11 @@ class AdversarialSpec(LossGameSpec):
     shareable: ClassVar[bool] = True
 
     generator_steps: PositiveInt = Field(1, description="G steps for each D step; helps where training is short")
+    generator_batch: PositiveInt = Field(
+        1,
+        description="images of a G step for each of a D step; where it is not 1 they are drawn for G alone (2 in the "
+        "public code of WGAN-GP and SNGAN)",
+    )
     weight_clip: PositiveFloat | None = Field(None, description="D's weights stay within +-this (WGAN)")
     critic_warm_up: CriticWarmUp | None = Field(None, description="more critic steps early and now and then (WGAN)")
     classification: NonNegativeFloat = Field(

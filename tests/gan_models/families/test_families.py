@@ -156,14 +156,21 @@ def test_dcgan_follows_the_paper_in_where_batch_norm_is() -> None:
     assert [type(layer).__name__ for layer in layers[-2:]] == ["ConvTranspose2d", "Tanh"]
 
 
-def test_projection_adds_the_embedding_times_the_summed_features() -> None:
-    head = ProjectionHead(channels=5, positions=4, num_classes=3)
+def test_both_terms_of_a_projection_are_of_the_same_summed_features() -> None:
+    head = ProjectionHead(channels=5, num_classes=3)
     features, labels = torch.randn(2, 5, 2, 2), torch.tensor([2, 0])
-    expected = [
-        head.linear(features)[i] + sum(head.embedding.weight[labels[i], c] * features[i, c].sum() for c in range(5))
-        for i in range(2)
-    ]
-    torch.testing.assert_close(head(features, labels), torch.stack(expected))
+    for i in range(2):
+        h = [features[i, c].sum() for c in range(5)]
+        linear = sum(weight * of for weight, of in zip(head.linear.linear.weight[0], h, strict=True))
+        projected = sum(weight * of for weight, of in zip(head.embedding.weight[labels[i]], h, strict=True))
+        torch.testing.assert_close(head(features, labels)[i], linear + head.linear.linear.bias[0] + projected)
+
+
+def test_a_projection_is_of_the_sum_over_the_places_of_a_strided_trunk() -> None:
+    """An image's features in other places are the same image to the head (Miyato, Koyama 2018, figure 1d)."""
+    head = build_discriminator(load_recipe("cgan-projection"), DataShape((1, 32, 32), 10)).head
+    features, label = torch.randn(1, 192, 4, 4), torch.tensor([3])
+    torch.testing.assert_close(head(features.flip(2, 3), label), head(features, label), atol=1e-4, rtol=1e-4)
 
 
 def test_labels_change_what_a_conditional_generator_draws_and_are_demanded() -> None:

@@ -83,6 +83,33 @@ def test_further_generator_steps_draw_fresh_latents_for_the_same_classes() -> No
     assert not any(torch.equal(asked[0]["latents"], inputs["latents"]) for inputs in asked[1:])
 
 
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_generators_batch_may_be_a_multiple_of_the_discriminators(parts: int) -> None:
+    """As in the public code of WGAN-GP and SNGAN: drawn anew for G, each class as often as it was seen."""
+    played = game(
+        "cgan-projection", "game.generator_batch=2", "game.discriminator_steps=2", "training.accumulate=" + str(parts)
+    )
+    asked, judged = [], []
+    played.generator.register_forward_pre_hook(lambda _, __, inputs: asked.append(inputs), with_kwargs=True)
+    played.discriminator.register_forward_pre_hook(lambda _, inputs: judged.append(inputs[0]))
+    drawn = []
+    played.step(lambda: drawn.append(batch("cgan-projection")) or drawn[-1], report=True)
+    size = len(drawn[0].images)
+    of_d, of_g = asked[: 2 * parts], asked[2 * parts :]
+    assert [len(inputs["latents"]) for inputs in of_d] == [size // parts] * (2 * parts)
+    assert [len(inputs["latents"]) for inputs in of_g] == [2 * size // parts] * parts
+    assert torch.equal(torch.cat([inputs["labels"] for inputs in of_g]).bincount(), 2 * drawn[-1].labels.bincount())
+    assert not torch.isin(torch.cat([i["latents"] for i in of_g]), torch.cat([i["latents"] for i in of_d])).any()
+    assert [len(images) for images in judged[-parts:]] == [2 * size // parts] * parts
+
+
+def test_a_larger_generators_batch_goes_with_pairs_and_with_means_over_real_images() -> None:
+    relativistic = game("r3gan", "game.generator_batch=3")
+    assert "G/loss" in relativistic.step(lambda: batch("r3gan"), report=True)
+    matching = game("cgan-projection", "game.generator_batch=2", "regularizers=[{name: feature-matching}]")
+    assert "G/feature-matching" in matching.step(lambda: batch("cgan-projection"), report=True)
+
+
 @pytest.mark.parametrize("more", ["game.discriminator_steps=2", "game.critic_warm_up={}"])
 def test_more_steps_for_both_players_are_refused(more: str) -> None:
     with pytest.raises(RequestError, match=r"game.generator_steps=2 and more than one discriminator step"):
