@@ -36,7 +36,9 @@ class SganCnnImageGenerator(LatentGenerator):
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(widths):
             layers += [_drawn(doubling(inputs, outputs, 5, bias=False)), ShiftedBatchNorm(outputs), nn.ReLU()]
-        last = weight_normed(doubling(widths[-1], channels, 5), std=_STD, learnt=True, spread=_LAST)
+        last = doubling(widths[-1], channels, 5)
+        if spec.weight_norm:
+            weight_normed(last, std=_STD, learnt=True, spread=_LAST)
         self.layers = nn.Sequential(*layers, last, nn.Tanh())
 
     def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:

@@ -14,6 +14,7 @@ class SganCnnGenerator(GeneratorSpec):
 
     family: Literal["sgan-cnn"] = "sgan-cnn"
     width: PositiveInt = Field(128, description="channels of the last hidden layer; doubles towards the latent")
+    weight_norm: bool = Field(True, description="in the last layer")
     max_width: MaxWidth = 512
 
     def maps(self, size: int) -> Sequence[int]:

@@ -30,7 +30,7 @@ class SganMlpImageGenerator(LatentGenerator):
             nn.init.xavier_uniform_(dense.weight)
             layers += [dense, ShiftedBatchNorm(outputs, flat=True), nn.Softplus()]
         last = nn.Linear([self.joined, *spec.widths][-1], prod(image_shape))
-        layers += [weight_normed(last, std=0.05, learnt=True, spread=None), Sigmoid()]
+        layers += [weight_normed(last, std=0.05, learnt=True, spread=None) if spec.weight_norm else last, Sigmoid()]
         self.layers = nn.Sequential(*layers)
 
     def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:

@@ -14,6 +14,7 @@ class SganMlpGenerator(GeneratorSpec):
 
     family: Literal["sgan-mlp"] = "sgan-mlp"
     widths: Widths = (500, 500)
+    weight_norm: bool = Field(True, description="in the last layer")
 
 
 class SganMlpDiscriminator(DiscriminatorSpec):
