@@ -1,11 +1,12 @@
 """Weight normalisation (Salimans, Kingma 2016), started from data, as Salimans et al. 2016 have it for GANs."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import register_parametrization
+from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
 from gan_models import ranks
 
@@ -21,6 +22,8 @@ class WeightNorm(nn.Module):
         learnt: whether g is; else it stays what it was started at.
         spread: standard deviation over the data that each output is started with; None: g starts at 1.
     """
+
+    length: Tensor
 
     def __init__(self, outputs: int, dim: int, *, learnt: bool, spread: float | None) -> None:
         super().__init__()
@@ -58,9 +61,9 @@ def start_from_data(network: nn.Module, run: Callable[[], object]) -> None:
     """
     hooks = []
     for layer in network.modules():
-        norm = layer.parametrizations.weight[0] if hasattr(layer, "parametrizations") else None
-        if isinstance(norm, WeightNorm) and norm.spread is not None:
-            hooks.append(layer.register_forward_hook(_started))
+        norm = _norm_of(layer)
+        if norm is not None and norm.spread is not None:
+            hooks.append(layer.register_forward_hook(partial(_started, norm, norm.spread)))
     try:
         if hooks:
             run()
@@ -69,13 +72,18 @@ def start_from_data(network: nn.Module, run: Callable[[], object]) -> None:
             hook.remove()
 
 
-def _started(layer: nn.Module, _: object, output: Tensor) -> Tensor:
-    norm = layer.parametrizations.weight[0]  # type: ignore[union-attr, index]
-    assert isinstance(norm, WeightNorm)
+def _norm_of(layer: nn.Module) -> WeightNorm | None:
+    if not is_parametrized(layer, "weight"):
+        return None
+    found: Any = layer.parametrizations
+    return found.weight[0] if isinstance(found.weight[0], WeightNorm) else None
+
+
+def _started(norm: WeightNorm, spread: float, layer: nn.Module, _: object, output: Tensor) -> Tensor:
     rest = [0, *range(2, output.dim())]
     mean = ranks.mean(output.float().mean(rest))
     centred = output - mean.view(1, -1, *(1 for _ in rest[1:]))
-    factor = norm.spread / ranks.mean(centred.float().square().mean(rest)).sqrt().clamp(min=1e-6)
+    factor = spread / ranks.mean(centred.float().square().mean(rest)).sqrt().clamp(min=1e-6)
     norm.length.mul_(factor)
     if isinstance(layer.bias, Tensor):
         layer.bias.copy_((layer.bias - mean) * factor)

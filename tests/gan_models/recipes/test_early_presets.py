@@ -39,8 +39,8 @@ def narrow(name: str) -> Recipe:
         for key, width in _NARROW.items()
         if getattr(networks, player).get(key, 0)
     ]
-    training = ["training.batch_size=8", "training.tick=2", "training.keep=1", "training.threads=1", "training.steps=4"]
-    return load_recipe(name, [*widths, *_WIDTHS[name], *training])
+    short = ["training.batch_size=8", "training.tick=2", "training.keep=1", "training.threads=1", "training.steps=4"]
+    return load_recipe(name, [*widths, *_WIDTHS[name], *short])
 
 
 @pytest.mark.parametrize("name", _WIDTHS)
