@@ -25,6 +25,7 @@ from gan_models.games.counting import count_parameters
 from gan_models.games.semi_supervised.spec import SemiSupervised
 from gan_models.metrics.extractors import EXTRACTORS, named
 from gan_models.recipes.schema import Recipe
+from gan_models.regularizers import Player
 
 CARD = "NVIDIA A100"
 CARD_RATE = 312e12 * 0.3
@@ -49,7 +50,7 @@ class Images:
 class Estimate:
     """Bytes, seconds and floating-point operations (a product and a sum are two)."""
 
-    parameters: dict[str, dict[str, int]]  # by player and network
+    parameters: dict[Player, dict[str, int]]  # by player and network
     real_images: int  # that D looks at in a step
     generated_images: int  # made in a step
     batch_bytes: int  # of the real images of a step, as the networks are given them
@@ -178,7 +179,7 @@ class _Operations(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0.0
         self.calls = 0
 

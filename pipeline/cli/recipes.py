@@ -134,8 +134,7 @@ def show_recipe(
         from gan_models.games.counting import parameters_of
 
         counted = parameters_of(recipe)
-        about = {player: sum(networks.values()) for player, networks in counted.items()}
-        about |= {"networks": counted}
+        about = {**{player: sum(networks.values()) for player, networks in counted.items()}, "networks": counted}
         typer.echo(json.dumps({**recipe.model_dump(mode="json"), "parameters": about}, ensure_ascii=False))
         return 0
     _echo(f"{recipe.name}: {recipe.description}")
