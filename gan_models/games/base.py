@@ -17,12 +17,15 @@ from gan_models.data.table import Split, to_float
 from gan_models.families.building import build_discriminator, build_generator
 from gan_models.families.interfaces import Discriminator, Generator
 from gan_models.games.spec import GameSpec
+from gan_models.layers.weight_norm import start_from_data
 from gan_models.meter import Meter
 from gan_models.recipes.schema import Optimizer, Recipe
 from gan_models.regularizers import Player, Regularizer, Round
 from gan_models.schedules import Moment, value_at
 
 Rules = TypeVar("Rules", bound=GameSpec)
+
+_STARTING_IMAGES = 500  # that weight norm is started from, as the authors' code does it
 
 
 def computes_bf16(device: torch.device) -> bool:
@@ -129,8 +132,18 @@ class Game(Generic[Rules]):
     def prepare(self, split: Split, seed: int) -> None:
         """Called once, before the first step or a `load_state_dict`: what the game needs of the images as a whole.
 
-        A pure function of its arguments, so that a resumed training finds the same.
+        A pure function of its arguments, so that a resumed training finds the same. Here: where weight norm starts.
         """
+
+        def first() -> Batch:
+            return self.prepared(Batch.of(split, torch.arange(min(len(split), _STARTING_IMAGES)), self.recipe.needs))
+
+        def look() -> None:
+            batch = first()
+            self.discriminator(batch.images, self.told(batch))
+
+        start_from_data(self.discriminator, look)
+        start_from_data(self.generator, lambda: self.synthesize(first()))
 
     def prepared(self, batch: Batch) -> Batch:
         """Real images as this step works on them."""
@@ -231,6 +244,8 @@ class Game(Generic[Rules]):
                 group["lr"] = value_at(spec.lr, moment) * factor
                 if "betas" in group:
                     group["betas"] = tuple(value_at(beta, moment) for beta in spec.betas)
+                if spec.name == "sgd":
+                    group["momentum"] = value_at(spec.momentum, moment)
 
     def move_discriminator(self, batch: Batch, made: Made, *, report: bool) -> dict[str, Tensor]:
         """D's gradient step; figures of it."""
@@ -378,5 +393,7 @@ def make_optimizer(spec: Optimizer, network: nn.Module) -> torch.optim.Optimizer
     if spec.name == "rmsprop":
         # 0.99 and 1e-8 are PyTorch's, which the public WGAN code leaves as they are.
         return torch.optim.RMSprop(parameters)
+    if spec.name == "sgd":
+        return torch.optim.SGD(parameters)
     # On the meta device, where networks are only counted, nothing is fused.
     return torch.optim.Adam(parameters, fused=parameters[0].device.type != "meta")

@@ -1,14 +1,18 @@
 """What turns a discriminator's features into logits."""
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 
 class LinearHead(nn.Module):
     """One real/fake logit from all features: [B, F, ...] -> [B]; with several outputs, [B, outputs]."""
 
-    def __init__(self, features: int, outputs: int = 1, linear: type[nn.Linear] = nn.Linear) -> None:
+    def __init__(
+        self, features: int, outputs: int = 1, linear: Callable[..., nn.Module] = nn.Linear, *, bias: bool = True
+    ) -> None:
         super().__init__()
-        self.linear = linear(features, outputs)
+        self.linear = linear(features, outputs, bias=bias)
         self.outputs = outputs
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:

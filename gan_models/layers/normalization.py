@@ -68,6 +68,19 @@ class ConditionalBatchNorm2d(nn.Module):
         return torch.addcmul(bias[:, :, None, None], gain[:, :, None, None], normal)
 
 
+class ShiftedBatchNorm(nn.Module):
+    """Batch norm with a bias and no gain (public code of Salimans et al. 2016): [B, C, ...] -> the same shape."""
+
+    def __init__(self, channels: int, *, flat: bool = False) -> None:
+        super().__init__()
+        self.norm = (nn.BatchNorm1d if flat else nn.BatchNorm2d)(channels, affine=False)
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        normal: Tensor = self.norm(x)
+        return normal + self.bias.view(1, -1, *(1 for _ in range(2, x.dim()))).to(normal.dtype)
+
+
 class PixelNorm(nn.Module):
     """b = a / sqrt(mean over channels of a^2 + eps): at every place the feature vector gets length sqrt(C).
 

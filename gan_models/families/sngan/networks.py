@@ -61,7 +61,9 @@ class Sngan(LatentBuilder):
         channels, size, _ = image_shape
         halvings, _ = spec.trunk(size)
         widths = [channels, *spec.widths(size)]
-        return down_trunk(widths, size, halvings, wide=spec.wide, norm=spec.norm, attention=spec.attention)
+        return down_trunk(
+            widths, size, halvings, wide=spec.wide, norm=spec.norm, attention=spec.attention, pool=spec.pool
+        )
 
     def initialise(self, module: nn.Module) -> None:
         """Glorot's, with gain sqrt(2) in front of a ReLU's halving in the blocks (the authors' public code)."""

@@ -69,6 +69,9 @@ class SnganDiscriminator(ConvolutionalDiscriminator):
     blocks: PositiveInt | None = Field(
         None, description="blocks in all, those that halve first; null: as published for the size"
     )
+    pool: Literal["sum", "mean"] = Field(
+        "sum", description="what the head reads of the last map: its sum over places (SNGAN) or mean (WGAN-GP)"
+    )
 
     def maps(self, size: int) -> Sequence[int]:
         return [size >> level for level in range(1, self.trunk(size)[0] + 1)]

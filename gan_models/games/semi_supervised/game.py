@@ -46,6 +46,7 @@ class SemiSupervisedGame(Game[SemiSupervised]):
         rows = labelled_rows(split.labels.cpu().numpy(), self.shape.classes, self.rules.labels_per_class, seed)
         self.labelled = Batch.of(split, torch.from_numpy(rows), self.rules.needs)
         self.statistics = {"images": to_float(split.images[:_STATISTICS_IMAGES])}
+        super().prepare(split, seed)
 
     def synthesize(self, batch: Batch) -> Made:
         with self.precision():

@@ -213,6 +213,17 @@ def test_a_down_block_that_keeps_its_shape_keeps_its_input() -> None:
     assert isinstance(DownBlock(4, 4, 8, down=False).shortcut, nn.Identity)
 
 
+def test_the_critics_mean_is_the_sum_over_places_divided_by_their_number() -> None:
+    """WGAN-GP's ResNet differs from SNGAN's, which followed it, in the pool alone."""
+    with_sum, with_mean = (
+        built("sngan", DataShape((3, 32, 32)), *NARROW, f"networks.discriminator.pool={pool}", *PLAIN)[1]
+        for pool in ("sum", "mean")
+    )
+    with_mean.load_state_dict(with_sum.state_dict())
+    images = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(with_mean(images).features * 64, with_sum(images).features)
+
+
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_an_up_block_is_what_the_paper_draws(norm: str) -> None:
     block = UpBlock(3, 5, unconditioned_norm(norm))

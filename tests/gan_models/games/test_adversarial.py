@@ -126,6 +126,37 @@ def test_regularizers_enter_the_losses_only_when_due() -> None:
     assert "G/feature-matching" in second
 
 
+@pytest.mark.parametrize(("own", "generator"), [("null", 0.5), ("0.1", 0.1), ("0", 0.0)])
+def test_the_class_loss_has_a_weight_of_its_own_in_each_players_loss(own: str, generator: float) -> None:
+    """What each player minimises is its adversarial loss and the class loss at its weight (Gulrajani et al.'s code)."""
+    weights = ["game.classification=0.5", f"game.classification_in_generator={own}", "game.classify_fakes=false"]
+    played, real = game("acgan", *weights), batch("acgan")
+    played.begin_step()
+    made = played.synthesize(real)
+    for move, judged, weight in (
+        (played.discriminator_loss, played.judge(real, made), 0.5),
+        (played.generator_loss, played.judge_generated(real, made), generator),
+    ):
+        loss, figures = move(real, made, judged)
+        told = judged.real_output if judged.player == "discriminator" else judged.fake_output
+        classes = torch.nn.functional.cross_entropy(told.class_logits, real.labels)
+        prefix = "D" if judged.player == "discriminator" else "G"
+        torch.testing.assert_close(figures[f"{prefix}/class_loss"], classes.detach())
+        torch.testing.assert_close(loss, figures[f"{prefix}/loss"] + weight * classes)
+
+
+def test_dequantised_images_lie_within_their_grey_levels() -> None:
+    played = game("dcgan", "game.dequantise=true")
+    levels = torch.randint(0, 256, (16, 1, 8, 8))
+    noised = played.prepared(Batch(levels / 127.5 - 1.0)).images
+    assert torch.equal(((noised + 1.0) * 128.0 + 1e-4).floor().long(), levels)
+    assert noised.min() >= -1.0
+    assert noised.max() < 1.0
+    assert 0.4 < ((noised + 1.0) * 128.0 - levels).mean() < 0.6
+    real = batch("dcgan")
+    assert game("dcgan").prepared(real) is real
+
+
 @pytest.mark.parametrize("name", ["vanilla", "dcgan", "cgan-projection"])
 def test_bf16_and_fp32_take_nearly_the_same_first_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gan_models.games.base.computes_bf16", lambda device: True)  # slowly, where it does not
@@ -201,3 +232,24 @@ def test_the_class_head_learns_from_generated_images_where_the_recipe_says(fakes
     metrics = played.move_discriminator(shown, Made(images, shown.labels), report=False)
     real, fake = (torch.nn.functional.cross_entropy(logits, shown.labels) for logits in said)
     torch.testing.assert_close(metrics["D/class_loss"], real + fake if fakes else real)
+
+
+def test_sgd_moves_against_the_gradient_and_on_with_a_share_of_its_last_step() -> None:
+    """v <- m v - lr g, theta <- theta + v, with a momentum of its own at each step."""
+    player = "{name: sgd, lr: 0.1, momentum: {linear: [0.5, 0.75]}}"
+    played = game(
+        "vanilla",
+        "training.steps=2",
+        "game.augmentations=[]",
+        "optimizers.decay_from=1",
+        f"optimizers.generator={player}",
+    )
+    parameters = list(played.generator.parameters())
+    velocity = [torch.zeros_like(parameter) for parameter in parameters]
+    for momentum in (0.5, 0.625):
+        before = [parameter.detach().clone() for parameter in parameters]
+        played.step(lambda: batch("vanilla"), report=False)
+        assert played.optimizers["generator"].param_groups[0]["momentum"] == momentum
+        velocity = [momentum * last - 0.1 * each.grad for last, each in zip(velocity, parameters, strict=True)]
+        for start, step, end in zip(before, velocity, parameters, strict=True):
+            torch.testing.assert_close(end.detach(), start + step, rtol=1e-4, atol=1e-7)
