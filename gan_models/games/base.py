@@ -136,7 +136,7 @@ class Game(Generic[Rules]):
         """
 
         def first() -> Batch:
-            return self.prepared(Batch.of(split, torch.arange(min(len(split), _STARTING_IMAGES)), self.recipe.needs))
+            return self.prepared(Batch.of(split, spread_rows(len(split), _STARTING_IMAGES), self.recipe.needs))
 
         def look() -> None:
             batch = first()
@@ -381,6 +381,12 @@ class Game(Generic[Rules]):
         for name, part in self.parts().items():
             part.load_state_dict(state[name])
         self.steps = state["steps"]
+
+
+def spread_rows(count: int, most: int) -> Tensor:
+    """Positions int64 of at most so many of `count` rows, from the first to the last: tables may be sorted by class."""
+    chosen = min(count, most)
+    return torch.arange(chosen) * count // max(1, chosen)
 
 
 def build_game(recipe: Recipe, shape: DataShape, device: torch.device) -> Game[Any]:
