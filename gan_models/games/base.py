@@ -73,7 +73,8 @@ class Batch(NamedTuple):
         """All its rows so many times."""
         if times == 1:
             return self
-        return Batch(*(None if column is None else torch.cat([column] * times) for column in self))
+        carried = {name: column for name, column in self._asdict().items() if column is not None}
+        return Batch(**{name: torch.cat([column] * times) for name, column in carried.items()})
 
 
 class Made(NamedTuple):
