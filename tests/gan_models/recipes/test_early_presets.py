@@ -27,7 +27,7 @@ _WIDTHS = {
 }
 
 _EXPORTED = ("cgan-concat/mnist", "dcgan/lsun-64", "sgan/cifar10", "sgan/mnist", "vanilla/mnist")
-"""With what no other recipe has in its generator: a uniform latent, weight norm, layers of their own for z and class."""
+"""With what no other recipe has in its generator: a uniform latent, weight norm, layers of z and class each its own."""
 
 
 def narrow(name: str) -> Recipe:
