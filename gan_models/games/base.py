@@ -73,7 +73,8 @@ class Batch(NamedTuple):
         """All its rows so many times."""
         if times == 1:
             return self
-        return Batch(*(None if column is None else torch.cat([column] * times) for column in self))
+        carried = {name: column for name, column in self._asdict().items() if column is not None}
+        return Batch(**{name: torch.cat([column] * times) for name, column in carried.items()})
 
 
 class Made(NamedTuple):
@@ -219,17 +220,16 @@ class Game(Generic[Rules]):
         """
         self.begin_step()
         figures, parts, times = Meter(), self.recipe.training.accumulate, self.images_per_real()
-        shared = parts == 1 and times == 1
         for left in reversed(range(self.discriminator_moves())):
             batches = [self.prepared(batch) for batch in draw().split(parts)]
             for self.part, batch in enumerate(batches):
                 # Kept for G's move, but for parts: the graphs of all of them would take the memory that parts save.
-                with torch.set_grad_enabled(left == 0 and shared):
+                with torch.set_grad_enabled(left == 0 and self.shares_made):
                     made = self.synthesize(batch)
                 figures.add(self.move_discriminator(batch, made.detached(), report=report and left == 0))
         for move in range(self.generator_moves()):
             for self.part, batch in enumerate(batch.repeated(times) for batch in batches):
-                again = move > 0 or not shared
+                again = move > 0 or not self.shares_made
                 figures.add(self.move_generator(batch, self.synthesize(batch) if again else made, report=report))
         self.steps += 1
         return figures.means()
@@ -326,6 +326,11 @@ class Game(Generic[Rules]):
     def ends_move(self) -> bool:
         """Whether the part of the batch in work is the last, after which the player moves."""
         return self.part == self.recipe.training.accumulate - 1
+
+    @property
+    def shares_made(self) -> bool:
+        """Whether G's first move is on the images that D saw last."""
+        return self.recipe.training.accumulate == 1 and self.images_per_real() == 1
 
     @property
     def resolution(self) -> int:
