@@ -4,6 +4,7 @@ A setting takes a number, or one of
 
     {linear: [2e-4, 0], since: 0.5}             from the first value to the second between two shares of the steps
     {cosine: [2e-4, 5e-5], until: 0.1}          likewise, along half a period of the cosine
+    {exponential: [0.1, 1e-6]}                  likewise, by the same factor at each step
     {by_resolution: {4: 1e-3, 128: 1.5e-3}}     by the size that is trained at: each holds from its size on
 
 and is read by `value_at`, a pure function of the moment: there is nothing to save.
@@ -17,7 +18,7 @@ from typing import Annotated, Any, NamedTuple, TypeAlias, Union
 
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, model_validator
 
-from gan_models.sections import PositiveInt, Section, Share
+from gan_models.sections import PositiveFloat, PositiveInt, Section, Share
 
 
 class Moment(NamedTuple):
@@ -87,6 +88,20 @@ class Cosine(Ramp):
         return self.cosine
 
 
+class Exponential(Ramp):
+    """By the same factor at each step."""
+
+    exponential: tuple[PositiveFloat, PositiveFloat] = Field(description="first and last value")
+
+    def at(self, moment: Moment) -> float:
+        first, last = self.exponential
+        return first * (last / first) ** self.progress(moment)
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        return self.exponential
+
+
 class ByResolution(Schedule):
     """A value for each size of images, as networks that grow need them (Karras et al. 2018, appendix A)."""
 
@@ -104,12 +119,18 @@ class ByResolution(Schedule):
 Scheduled: TypeAlias = float | Schedule
 """A number, or how it changes."""
 
-FORMS: dict[str, type[Schedule]] = {"linear": Linear, "cosine": Cosine, "by_resolution": ByResolution}
+FORMS: dict[str, type[Schedule]] = {
+    "linear": Linear,
+    "cosine": Cosine,
+    "exponential": Exponential,
+    "by_resolution": ByResolution,
+}
 """Kinds of schedules, by the key that tells them apart."""
 NUMBER = "number"
 _WRITTEN = {
     "linear": "{linear: [first, last], since: 0, until: 1}",
     "cosine": "{cosine: [first, last], since: 0, until: 1}",
+    "exponential": "{exponential: [first, last], since: 0, until: 1}",
     "by_resolution": "{by_resolution: {size: value}}",
 }
 

@@ -184,8 +184,9 @@ def test_historical_averaging_is_the_distance_to_the_mean_of_the_past() -> None:
         ),
         (["game.loss=least-squares", SMOOTHED], "game.label_smoothing smooths class targets"),
         (["game.targets=[-1, 1, 0]"], "game.targets are those of least-squares"),
-        (["game.classification=0.5"], "game.classification and game.classify_fakes weigh D's class loss"),
-        (["game.classify_fakes=false"], "game.classification and game.classify_fakes weigh D's class loss"),
+        (["game.classification_in_generator=0.1"], "game.classify_fakes weigh D's class loss"),
+        (["game.classification=0.5"], "game.classify_fakes weigh D's class loss"),
+        (["game.classify_fakes=false"], "game.classify_fakes weigh D's class loss"),
         ([*CRITIC], "game.loss=wasserstein grows without end unless D's slope is bounded"),
         ([*CRITIC, "game.weight_clip=0.01", SPECTRAL], "that networks.discriminator.spectral_norm scales anyway"),
         (
