@@ -19,7 +19,9 @@ from gan_models.data.captions import Vocabulary
 from gan_models.data.table_file import IMAGES_FILE, TableMetadata, damaged, open_parquet, pixel_rows, read_metadata
 from gan_models.errors import RequestError
 
-__all__ = ["EpochSampler", "ImageTable", "Split", "TableMetadata", "to_float", "to_uint8"]
+__all__ = ["DomainSampler", "EpochSampler", "ImageTable", "Split", "TableMetadata", "to_float", "to_uint8"]
+
+_APART = 0x9E3779B9  # between the seeds of two domains
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -158,3 +160,28 @@ class EpochSampler:
             filled = np.resize(order, max(self.size, self.batch_size))
             self._epoch, self._order = epoch, torch.from_numpy(filled.astype(np.int64))
         return self._order[position * self.batch_size : (position + 1) * self.batch_size]
+
+
+class DomainSampler:
+    """Which images make the batch of a step where each holds equally many of every domain, however many there are.
+
+    Every domain has epochs of its own (`EpochSampler`), so that images of a small one come again sooner. Domains
+    alternate within a batch. A pure function of its arguments and the step, likewise.
+
+    Args:
+        domains: int64 [N], of the images.
+        count: how many domains there are; each has at least one of the images.
+        batch_size: images of each domain in a batch.
+    """
+
+    def __init__(self, domains: Tensor, count: int, batch_size: int, seed: int) -> None:
+        # Domains of equal sizes must not be shuffled alike: where pairs lie in order, they would meet.
+        self._members = [torch.nonzero(domains.cpu() == domain)[:, 0] for domain in range(count)]
+        self._samplers = [
+            EpochSampler(len(rows), batch_size, seed + _APART * domain) for domain, rows in enumerate(self._members)
+        ]
+
+    def indices(self, step: int) -> Tensor:
+        """int64 [count * batch_size], the images of batch `step` (counted from 0)."""
+        drawn = [rows[sampler.indices(step)] for rows, sampler in zip(self._members, self._samplers, strict=True)]
+        return torch.stack(drawn, dim=1).flatten()

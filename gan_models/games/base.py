@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from gan_models import ranks
 from gan_models.augmentations import augment
 from gan_models.data.shape import DataShape
-from gan_models.data.table import Split, to_float
+from gan_models.data.table import EpochSampler, Split, to_float
 from gan_models.families.building import build_discriminator, build_generator
 from gan_models.families.interfaces import Discriminator, Generator
 from gan_models.games.spec import GameSpec
 from gan_models.meter import Meter
+from gan_models.random_changes import changed
 from gan_models.recipes.schema import Optimizer, Recipe
 from gan_models.regularizers import Player, Regularizer, Round
 
@@ -39,6 +40,13 @@ class Stateful(Protocol):
     def load_state_dict(self, state: Any) -> Any: ...
 
 
+class Sampler(Protocol):
+    """Which images make the batch of a step: a pure function of the step, with nothing to save."""
+
+    def indices(self, step: int) -> Tensor:
+        """int64 [B], the images of batch `step` (counted from 0)."""
+
+
 class Batch(NamedTuple):
     """Real images float32 [B, C, H, W] in [-1, 1] with what they carry; None where the recipe does not need it."""
 
@@ -57,6 +65,11 @@ class Batch(NamedTuple):
         columns = {"labels": split.labels, "domains": split.domains, "captions": split.captions}
         carried = {name: column[index] for name, column in columns.items() if name in needs and column is not None}
         return cls(to_float(split.images[index]), **carried)
+
+    def changed(self, *, flip: bool, load_size: int | None) -> Batch:
+        """The same after random changes (`gan_models.random_changes`)."""
+        (images,) = changed([self.images], flip=flip, load_size=load_size)
+        return self._replace(images=images)
 
 
 class Made(NamedTuple):
@@ -116,6 +129,10 @@ class Game(Generic[Rules]):
 
         A pure function of its arguments, so that a resumed training finds the same.
         """
+
+    def sampler(self, split: Split, batch_size: int, seed: int) -> Sampler:
+        """What draws the batches; RequestError for a split that they cannot be drawn from."""
+        return EpochSampler(len(split), batch_size, seed)
 
     def prepared(self, batch: Batch) -> Batch:
         """Real images as this step works on them."""

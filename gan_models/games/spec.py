@@ -39,11 +39,18 @@ class GameSpec(Section):
     """Whether D's word on an image is made of the logits of its classes."""
     paced_by: ClassVar[str] = ""
     """The setting that makes its steps depend on how many there are to be."""
+    least_batch: ClassVar[int] = 2
+    """The least `training.batch_size` that its losses and networks make sense with."""
     shareable: ClassVar[bool] = False
     """Whether its state is equal on all ranks; else it keeps image pools or stages of its own in each process."""
 
     def check(self, recipe: Recipe) -> None:
-        """Refuses networks that it does not train: RequestError with place, value and remedy."""
+        """Refuses networks and batches that it does not train: RequestError with place, value and remedy."""
+        if recipe.training.batch_size < self.least_batch:
+            raise RequestError(
+                f"training.batch_size={recipe.training.batch_size}: game.kind={self.kind} needs at least "
+                f"{self.least_batch} images in a batch"
+            )
         for spec in (recipe.networks.generator, recipe.networks.discriminator):
             only = FAMILIES[spec.family].game
             if only and only != self.kind:

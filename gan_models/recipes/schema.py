@@ -137,7 +137,9 @@ class Training(Section):
     """How long, in what precision, and what is watched and kept on the way."""
 
     steps: PositiveInt = Field(description="generator steps")
-    batch_size: Annotated[int, Field(ge=2)] = Field(64, description="real images, and generated ones, of each step")
+    batch_size: PositiveInt = Field(
+        64, description="real images, and generated ones, of each step; game.kind=cycle: of each domain"
+    )
     precision: Literal["bf16", "fp32"] = Field(
         "bf16",
         description="bf16: matrix products and convolutions in half precision, weights and losses in fp32; where the "
@@ -155,6 +157,14 @@ class Training(Section):
     on_collapse: Literal["stop", "flag"] = Field("flag", description="flag: the generator is kept and marked")
     min_diversity: NonNegativeFloat = Field(
         0.1, description="collapse: fixed-latent samples differ less than this share of what real images do"
+    )
+    flip: bool = Field(
+        False, description="training images are mirrored left-right with a probability of 1/2, pairs alike"
+    )
+    load_size: PositiveInt | None = Field(
+        None,
+        description="training images are enlarged to so many pixels a side, and data.size cut out at a random place; "
+        "none: they are taken whole",
     )
     threads: PositiveInt | None = Field(None, description="CPU threads; equal counts give bit-equal weights")
     ranks: PositiveInt | None = Field(
@@ -284,6 +294,15 @@ class Recipe(Section):
         for term in self.regularizers:
             term.check(self)
         self.check_ranks(self.training.ranks or 1)
+        self._check_load_size()
+
+    def _check_load_size(self) -> None:
+        size, whole = self.data.size, self.training.load_size
+        if whole is not None and whole < size:
+            raise RequestError(
+                f"training.load_size={whole} is smaller than data.size={size}, which is cut out of it: set at least "
+                f"{size}, or leave it out"
+            )
 
     @property
     def paced_by(self) -> str:

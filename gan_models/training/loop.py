@@ -21,7 +21,7 @@ from torch import Tensor
 from gan_models import ranks
 from gan_models.atomic import write_text
 from gan_models.averaging import ExponentialMovingAverage
-from gan_models.data.table import EpochSampler, Split, TableMetadata
+from gan_models.data.table import Split, TableMetadata
 from gan_models.errors import RequestError, RunError
 from gan_models.families.interfaces import Generator
 from gan_models.files import CHECKPOINTS_FOLDER, GENERATORS_FOLDER, HISTORY_FILE, SAMPLES_FOLDER
@@ -201,9 +201,9 @@ class _Training:
         self.checkpoints = Checkpoints(
             self.folder / CHECKPOINTS_FOLDER, identity, self.settings.steps, only_finite=stops
         )
-        self.sampler = EpochSampler(len(self.split), self.settings.batch_size, self.seed)
         torch.manual_seed(self.seed)
         self.game = build_game(recipe, self.metadata.shape, self.device)
+        self.sampler = self.game.sampler(self.split, self.settings.batch_size, self.seed)
         self.game.prepare(self.split, self.seed)
         if start is not None:
             begin_with(start, self.game)
@@ -257,7 +257,8 @@ class _Training:
     def _draw(self) -> Batch:
         index = ranks.share(self.sampler.indices(self.progress.batches))
         self.progress.batches += 1
-        return Batch.of(self.split, index, self.recipe.needs)
+        batch = Batch.of(self.split, index, self.recipe.needs)
+        return batch.changed(flip=self.settings.flip, load_size=self.settings.load_size)
 
     def _outcome(self) -> Outcome:
         last_metrics = self.progress.history[-1] if self.progress.history else {}

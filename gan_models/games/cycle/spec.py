@@ -27,6 +27,7 @@ class Cycle(GameSpec):
     )
 
     played_by: ClassVar[str] = "gan_models.games.cycle.game:CycleGame"
+    least_batch: ClassVar[int] = 1  # of each domain, as published
     needs: ClassVar[frozenset[str]] = frozenset({"domains"})
 
     def check(self, recipe: Recipe) -> None:

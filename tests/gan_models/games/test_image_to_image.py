@@ -12,7 +12,7 @@ from gan_models.data.shape import DataShape
 from gan_models.data.table import Split, TableMetadata
 from gan_models.errors import RequestError
 from gan_models.games.base import Batch, Made, build_game
-from gan_models.games.cycle.game import ImagePool, by_domain
+from gan_models.games.cycle.game import CycleGame, ImagePool, by_domain
 from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import load_generator
 from gan_models.training.loop import Stopped, check_data, train
@@ -201,9 +201,48 @@ def test_the_discriminators_loss_is_halved_and_sees_images_from_before_gs_move()
     torch.testing.assert_close(metrics["D/loss"], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_batch_of_one_domain_is_a_step_like_any_other() -> None:
-    metrics = game("cyclegan").step(lambda: batch(4, [1, 1, 1, 1]), report=True)
+def test_one_image_of_each_domain_makes_a_step() -> None:
+    played = game("cyclegan", "training.batch_size=1")
+    metrics = played.step(lambda: batch(2, [0, 1]), report=True)
     assert all(torch.isfinite(value) for value in metrics.values())
+
+
+def test_every_step_of_a_training_sees_both_domains_equally(
+    pictures: tuple[Split, TableMetadata], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split, metadata = pictures
+    uneven = Split(split.images, split.labels, split.paths, (torch.arange(40) >= 5).long())
+    seen: list[list[int]] = []
+    step = CycleGame.step
+
+    def watched(self: CycleGame, draw: Callable[[], Batch], *, report: bool) -> dict[str, torch.Tensor]:
+        def remember() -> Batch:
+            drawn = draw()
+            assert drawn.domains is not None
+            seen.append(torch.bincount(drawn.domains, minlength=2).tolist())
+            return drawn
+
+        return step(self, remember, report=report)
+
+    monkeypatch.setattr(CycleGame, "step", watched)
+    recipe = load_recipe("cyclegan", [*NARROW, "training.steps=12", "training.batch_size=1", "training.keep=1"])
+    train(recipe, uneven, metadata, tmp_path, seed=0, device=torch.device("cpu"), reporter=Recorder())
+    assert seen == [[1, 1]] * 12
+
+
+def test_a_domain_without_training_images_is_refused(pictures: tuple[Split, TableMetadata], tmp_path: Path) -> None:
+    split, metadata = pictures
+    one = Split(split.images, split.labels, split.paths, torch.zeros(40, dtype=torch.int64))
+    with pytest.raises(RequestError, match="40 training images are of the first domain and 0 of the second"):
+        train(
+            load_recipe("cyclegan", NARROW), one, metadata, tmp_path, seed=0, device=torch.device("cpu"),
+            reporter=Recorder(),
+        )  # fmt: skip
+
+
+def test_other_games_need_two_images_in_a_batch() -> None:
+    with pytest.raises(RequestError, match=r"training\.batch_size=1: game\.kind=adversarial needs at least 2"):
+        load_recipe("dcgan", ["training.batch_size=1"])
 
 
 def test_the_pools_are_in_the_state() -> None:
