@@ -67,8 +67,8 @@ class Data(Section):
     split_seed: NonNegativeInt = Field(0, description="decides which images are held out")
     repeats: Literal["once", "keep"] = Field(
         "once",
-        description="of images that are equal pixel by pixel, with the same label, caption and domain: once keeps one; "
-        "keep all, each in a split of its own, so that what was trained on is also held out",
+        description="of images that are equal pixel by pixel, with the same label, caption, domain and attributes: "
+        "once keeps one; keep all, each in a split of its own, so that what was trained on is also held out",
     )
     max_images: PositiveInt | None = Field(None, description="use at most this many images")
     max_bad_share: Share = Field(0.01, description="above this share of unreadable images the stage stops")
@@ -272,7 +272,8 @@ class Recipe(Section):
 
     @property
     def needs(self) -> frozenset[str]:
-        """What each training image must carry besides its pixels: `labels`, `domains`, `captions`."""
+        """What each training image must carry besides its pixels: `labels`, `domains`, `captions`,
+        `attributes`, `partners`."""
         needed = set(self.game.needs)
         if self.conditional:
             needed.add("labels")
