@@ -57,19 +57,26 @@ class Batch(NamedTuple):
     """Domains, int64 [B]."""
     captions: Tensor | None = None
     """Word numbers, int64 [B, L], 0 after the end."""
+    attributes: Tensor | None = None
+    """1 where an image has the attribute, else 0, float32 [B, A]."""
+    partners: Tensor | None = None
+    """What the images are to be made from, as they are."""
 
     @classmethod
     def of(cls, split: Split, index: Tensor, needs: frozenset[str]) -> Batch:
         """The images of a split at `index` int64 [B], with what is needed of what they carry."""
         index = index.to(split.images.device)
-        columns = {"labels": split.labels, "domains": split.domains, "captions": split.captions}
-        carried = {name: column[index] for name, column in columns.items() if name in needs and column is not None}
+        columns = {name: getattr(split, name) for name in needs}
+        carried = {name: column[index] for name, column in columns.items() if column is not None}
+        as_floats = {"attributes": Tensor.float, "partners": to_float}
+        carried |= {name: change(carried[name]) for name, change in as_floats.items() if name in carried}
         return cls(to_float(split.images[index]), **carried)
 
     def changed(self, *, flip: bool, load_size: int | None) -> Batch:
-        """The same after random changes (`gan_models.random_changes`)."""
-        (images,) = changed([self.images], flip=flip, load_size=load_size)
-        return self._replace(images=images)
+        """The same after random changes (`gan_models.random_changes`), partners as their images."""
+        sides = {"images": self.images} | ({} if self.partners is None else {"partners": self.partners})
+        changes = changed(list(sides.values()), flip=flip, load_size=load_size)
+        return self._replace(**dict(zip(sides, changes, strict=True)))
 
 
 class Made(NamedTuple):
@@ -77,9 +84,9 @@ class Made(NamedTuple):
 
     images: Tensor
     told: Tensor | None = None
-    """What D is told of them: classes, domains, captions; [B, ...]."""
+    """What D is told of them: classes, domains, captions, partners; [B, ...]."""
     asked: Tensor | None = None
-    """The domain that each was to become, int64 [B], where D is to find it out."""
+    """The domain that each was to become, int64 [B], or attributes [B, A], where D is to find it out."""
     penalty: Tensor | None = None
     """A term of G's loss that making them came with, 0-d."""
 

@@ -34,7 +34,8 @@ class GameSpec(Section):
     played_by: ClassVar[str]
     """Its `games.base.Game`, as "module:class"."""
     needs: ClassVar[frozenset[str]] = frozenset()
-    """What each training image must carry besides its pixels: `labels`, `domains`, `captions`."""
+    """What each training image must carry besides its pixels: `labels`, `domains`, `captions`, `attributes`,
+    `partners`."""
     names_classes: ClassVar[bool] = False
     """Whether D's word on an image is made of the logits of its classes."""
     paced_by: ClassVar[str] = ""
@@ -43,6 +44,11 @@ class GameSpec(Section):
     """The least `training.batch_size` that its losses and networks make sense with."""
     shareable: ClassVar[bool] = False
     """Whether its state is equal on all ranks; else it keeps image pools or stages of its own in each process."""
+
+    @property
+    def carried(self) -> frozenset[str]:
+        """`needs`, with what comes of its settings."""
+        return self.needs
 
     def check(self, recipe: Recipe) -> None:
         """Refuses networks and batches that it does not train: RequestError with place, value and remedy."""

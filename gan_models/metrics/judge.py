@@ -142,7 +142,7 @@ class Judge:
         return loaded.images[representative_order(len(loaded))[:count]]
 
     def classifier(self, of: Question) -> Classifier:
-        """Of the data's labels or domains, from the cache or trained now; RequestError where it has no two."""
+        """Of the data's labels, domains or attributes, from the cache or trained now; RequestError: it has no two."""
         return Classifier.for_table(
             self.table, cache=self.cache / "classifiers", device=self.extractor.device, bars=self.bars, of=of
         )

@@ -274,7 +274,7 @@ class Recipe(Section):
     def needs(self) -> frozenset[str]:
         """What each training image must carry besides its pixels: `labels`, `domains`, `captions`,
         `attributes`, `partners`."""
-        needed = set(self.game.needs)
+        needed = set(self.game.carried)
         if self.conditional:
             needed.add("labels")
         return frozenset(needed)

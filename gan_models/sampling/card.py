@@ -117,7 +117,8 @@ def _body(
     yield "\n## Data and recipe\n"
     kind, name = _data(generator)
     yield f"- data: {name if kind == name else f'{name} ({kind})'}, fingerprint `{info.data_fingerprint[:16]}`"
-    for what, names in {"classes": info.class_names, "domains": info.domain_names, "words": info.words}.items():
+    known = {"classes": info.class_names, "domains": info.domain_names, "words": info.words}
+    for what, names in {**known, "attributes": info.attribute_names}.items():
         if names:
             rest = f" and {len(names) - _ROWS} more" if len(names) > _ROWS else ""
             yield _text(f"- {what}: {', '.join(names[:_ROWS])}{rest}")
@@ -156,6 +157,8 @@ def _values(name: str, tensor: Mapping[str, Any]) -> str:
     if "range" not in tensor:
         return str(tensor.get("channels", ""))
     low, high = tensor["range"]
+    if name == "attributes":
+        return f"{low} or {high} each: {', '.join(tensor['names'][:_ROWS])}"
     return f"{low} to {high}"
 
 

@@ -37,6 +37,8 @@ from gan_models.training.warm_start import Start, begin_with
 
 SAVING_SHARE = 0.05  # of the time, that checkpoints may cost
 _PROGRESS_SECONDS = 0.5
+_SHAPE_OF_DATA = ("image_shape", "class_names", "domain_names", "words", "attribute_names")
+"""Of the data, what is written down with a generator."""
 
 
 class Reporter(Protocol):
@@ -165,6 +167,16 @@ def check_data(recipe: Recipe, split: Split, metadata: TableMetadata) -> None:
             f"recipe {recipe.name!r} translates between domains, but {metadata.source} has "
             f"{len(metadata.domain_names)}: use a source with a `domain` column of at least two values"
         )
+    if "attributes" in recipe.needs and split.attributes is None:
+        raise RequestError(
+            f"recipe {recipe.name!r} gives and takes attributes, but {metadata.source} says nothing of any: use a "
+            "source with `attributes`, or set game.transfers=domains"
+        )
+    if "partners" in recipe.needs and split.partners is None:
+        raise RequestError(
+            f"recipe {recipe.name!r} learns from pairs, but {metadata.source} has none: use a folder with sub-folders "
+            "A and B that hold images of equal names, or a source with a `partner` column"
+        )
     if "captions" in recipe.needs and split.captions is None:
         raise RequestError(
             f"recipe {recipe.name!r} draws what a text says, but {metadata.source} has no captions: "
@@ -291,7 +303,7 @@ class _Training:
     def _keep(self, step: int, snapshot: Generator, share: float) -> None:
         info = GeneratorInfo(
             recipe_name=self.recipe.name,
-            **{name: getattr(self.metadata, name) for name in ("image_shape", "class_names", "domain_names", "words")},
+            **{name: getattr(self.metadata, name) for name in _SHAPE_OF_DATA},
             step=step,
             seed=self.seed,
             data_fingerprint=self.metadata.fingerprint,
