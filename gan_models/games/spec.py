@@ -42,6 +42,8 @@ class GameSpec(Section):
     """The setting that makes its steps depend on how many there are to be."""
     least_batch: ClassVar[int] = 2
     """The least `training.batch_size` that its losses and networks make sense with."""
+    accumulates: ClassVar[bool] = True
+    """Whether it can work on a batch in parts (`training.accumulate`)."""
     shareable: ClassVar[bool] = False
     """Whether its state is equal on all ranks; else it keeps image pools or stages of its own in each process."""
 
@@ -52,9 +54,10 @@ class GameSpec(Section):
 
     def check(self, recipe: Recipe) -> None:
         """Refuses networks and batches that it does not train: RequestError with place, value and remedy."""
-        if recipe.training.batch_size < self.least_batch:
+        least = min(recipe.training.batch_sizes)
+        if least < self.least_batch:
             raise RequestError(
-                f"training.batch_size={recipe.training.batch_size}: game.kind={self.kind} needs at least "
+                f"training.batch_size={least}: game.kind={self.kind} needs at least "
                 f"{self.least_batch} images in a batch"
             )
         for spec in (recipe.networks.generator, recipe.networks.discriminator):
@@ -63,6 +66,11 @@ class GameSpec(Section):
                 raise RequestError(
                     f"networks of the family {spec.family} are trained by game.kind={only}, not {self.kind}: set that, "
                     "or choose other networks"
+                )
+            if not self.accumulates and recipe.training.accumulate > 1:
+                raise RequestError(
+                    f"training.accumulate={recipe.training.accumulate}: game.kind={self.kind} works on whole batches: "
+                    "set it to 1"
                 )
             trained = [
                 name for name, family in FAMILIES.items() if family.game == self.kind and spec.player in family.players
