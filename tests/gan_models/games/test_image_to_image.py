@@ -340,3 +340,65 @@ def test_some_images_are_told_whole(reveal: float, share: float) -> None:
     assert float(whole.float().mean()) == share
     told = hints[:, :1] > 0
     torch.testing.assert_close(torch.where(told, images, 0.0), hints[:, 1:])
+
+
+# --- attributes, several at once
+
+VECTORS = ["game.transfers=attributes", "game.discriminator_steps=1", "regularizers=[]"]
+
+
+def vector_game(*overrides: str) -> Any:
+    torch.manual_seed(0)
+    recipe = load_recipe("attribute-transfer", [*NARROW, *VECTORS, *overrides])
+    return build_game(recipe, DataShape((3, 16, 16), attributes=3), torch.device("cpu"))
+
+
+def vector_batch(num: int = 6) -> Batch:
+    attributes = torch.tensor([[1, 0, 1], [0, 0, 1], [1, 1, 0]]).float().repeat(num // 3, 1)
+    return Batch(torch.rand(num, 3, 16, 16) * 2 - 1, attributes=attributes)
+
+
+def test_attributes_have_the_losses_of_the_public_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Binary cross entropies added up over attributes; targets are rows of the batch; back by the image's own."""
+    played, drawn = vector_game(), vector_batch()
+    own = drawn.attributes
+    assert own is not None
+    monkeypatch.setattr(torch, "randperm", lambda *_, **__: torch.tensor([1, 3, 0, 2, 5, 4]))
+    targets = own[[1, 3, 0, 2, 5, 4]]
+    with torch.no_grad():
+        fake = played.generator(drawn.images, targets)
+        said = played.discriminator(drawn.images).class_logits
+        returned = played.generator(fake, own)
+    metrics = played.step(lambda: drawn, report=False)
+    by_hand = -(own * said.sigmoid().log() + (1 - own) * (1 - said.sigmoid()).log()).sum() / 6
+    torch.testing.assert_close(metrics["D/domain_loss"], by_hand, rtol=1e-4, atol=1e-5)
+    reconstruction = (returned - drawn.images).abs().mean()
+    torch.testing.assert_close(metrics["G/reconstruction"], reconstruction, rtol=1e-4, atol=1e-5)
+
+
+def test_a_training_with_attributes_resumes_and_its_generator_says_their_names(
+    pictures: tuple[Split, TableMetadata], tmp_path: Path
+) -> None:
+    split, metadata = pictures
+    attributes = torch.randint(0, 2, (40, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    named = metadata.model_copy(update={"attribute_names": ("large", "round", "warm"), "domain_names": ()})
+    data = Split(split.images, split.labels, split.paths, attributes=attributes), named
+    tiny = ["training.steps=8", "training.batch_size=8", "training.tick=4", "training.keep=1", "training.threads=1"]
+    recipe = load_recipe("attribute-transfer", [*NARROW, *tiny, "game.transfers=attributes", "training.flip=true"])
+
+    def run(folder: Path, recorder: Recorder) -> Any:
+        train(recipe, *data, folder, seed=3, device=torch.device("cpu"), reporter=recorder)
+        return load_generator(folder / "generators" / "step-000008")
+
+    expected = run(tmp_path / "whole", Recorder())
+    with pytest.raises(Stopped):
+        run(tmp_path / "parts", Recorder(stop_after=5))
+    found = run(tmp_path / "parts", Recorder())
+    assert found.info.attribute_names == ("large", "round", "warm")
+    weights = expected.module.state_dict()
+    assert all(torch.equal(weights[key], tensor) for key, tensor in found.module.state_dict().items())
+
+
+def test_data_without_attributes_or_pairs_is_refused(pictures: tuple[Split, TableMetadata]) -> None:
+    with pytest.raises(RequestError, match=r"pictures says nothing of any: .* set game\.transfers=domains"):
+        check_data(load_recipe("attribute-transfer", [*NARROW, "game.transfers=attributes"]), *pictures)
