@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 import torch
+from translation import Lines, prepared
 
-from benchmarks.translation import Lines, prepared
 from gan_models.metrics.classifier import Classifier
 from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import load_generator

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, softplus
 
 from gan_models.data.shape import DataShape
 from gan_models.data.table import Split, TableMetadata
@@ -17,7 +17,7 @@ from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import load_generator
 from gan_models.training.loop import Stopped, check_data, train
 
-NAMES = ("cyclegan", "attribute-transfer", "colorization")
+NAMES = ("cyclegan", "attribute-transfer", "colorization", "pix2pix")
 NARROW = [
     "networks.generator.width=4", "networks.discriminator.width=4", "data.size=16", "training.precision=fp32",
 ]  # fmt: skip
@@ -30,7 +30,8 @@ def game(name: str, *overrides: str) -> Any:
 
 
 def batch(num: int = 8, domains: list[int] | None = None) -> Batch:
-    return Batch(torch.rand(num, 3, 16, 16) * 2 - 1, None, torch.tensor(domains or [0, 1] * (num // 2)))
+    images = torch.rand(num, 3, 16, 16) * 2 - 1
+    return Batch(images, None, torch.tensor(domains or [0, 1] * (num // 2)), partners=-images)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -74,7 +75,7 @@ def pictures() -> tuple[Split, TableMetadata]:
         fingerprint="f" * 64, source="pictures", options={}, domain_names=("left", "right"),
     )  # fmt: skip
     labels, domains = torch.arange(40) % 2, torch.arange(40) // 20
-    return Split(images, labels, [str(i) for i in range(40)], domains), metadata
+    return Split(images, labels, [str(i) for i in range(40)], domains, partners=255 - images), metadata
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -113,6 +114,8 @@ def test_data_of_one_domain_is_refused(name: str, pictures: tuple[Split, TableMe
         ("dcgan", ["networks.discriminator={family: colorization}"], "are trained by game.kind=colorization"),
         ("cyclegan", ["regularizers=[{name: gradient-penalty}]"], "of different domains: use r1"),
         ("attribute-transfer", ["game.loss=relativistic"], "choose another"),
+        ("pix2pix", ["game.augmentations=[translation]"], "change one side of a pair: leave them out"),
+        ("pix2pix", ["data.size=30"], "halves the image at least twice: use a multiple of 4"),
         ("attribute-transfer", ["game.loss=hing"], "did you mean 'hinge'"),
         ("attribute-transfer", ["networks.discriminator.norm=batch"], "batch norm in D"),
     ],
@@ -402,3 +405,44 @@ def test_a_training_with_attributes_resumes_and_its_generator_says_their_names(
 def test_data_without_attributes_or_pairs_is_refused(pictures: tuple[Split, TableMetadata]) -> None:
     with pytest.raises(RequestError, match=r"pictures says nothing of any: .* set game\.transfers=domains"):
         check_data(load_recipe("attribute-transfer", [*NARROW, "game.transfers=attributes"]), *pictures)
+    split, metadata = pictures
+    with pytest.raises(RequestError, match=r"learns from pairs, but pictures has none"):
+        check_data(load_recipe("pix2pix", NARROW), Split(split.images, split.labels, split.paths), metadata)
+
+
+# --- pix2pix
+
+
+def test_pairs_have_the_losses_of_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """D sees the partner beside the image and its loss is halved; G: 100 times the mean distance to the true image."""
+    played, drawn = game("pix2pix", "training.batch_size=4"), batch(4)
+    assert drawn.partners is not None
+    torch.manual_seed(5)
+    dropout = torch.rand(4, played.generator.dropout)
+    with torch.no_grad():
+        fake = played.generator(drawn.partners, dropout)
+        real_logits = played.discriminator(drawn.images, drawn.partners).logits
+        fake_logits = played.discriminator(fake, drawn.partners).logits
+        wanted = 0.5 * (softplus(-real_logits).mean() + softplus(fake_logits).mean())
+    torch.manual_seed(5)
+    metrics = played.step(lambda: drawn, report=False)
+    torch.testing.assert_close(metrics["D/loss"], wanted, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(metrics["G/l1"], (fake - drawn.images).abs().mean(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(metrics["G/loss"], metrics["G/adversarial"] + 100 * metrics["G/l1"])
+
+
+@pytest.mark.parametrize("loss", ["relativistic", "least-squares", "hinge"])
+def test_pairs_play_with_other_losses_and_one_pair_in_a_batch(loss: str) -> None:
+    played = game("pix2pix", f"game.loss={loss}", "training.batch_size=1")
+    metrics = played.step(lambda: batch(2), report=True)
+    assert all(torch.isfinite(value) for value in metrics.values())
+    one = Batch(*(None if column is None else column[:1] for column in batch(2)))
+    metrics = played.step(lambda: one, report=True)
+    assert all(torch.isfinite(value) for value in metrics.values())
+
+
+def test_both_sides_of_a_pair_are_changed_alike(pictures: tuple[Split, TableMetadata]) -> None:
+    split, _ = pictures
+    drawn = Batch.of(split, torch.arange(40), frozenset({"partners"})).changed(flip=True, load_size=20)
+    assert drawn.partners is not None
+    torch.testing.assert_close(drawn.partners, -drawn.images, atol=1e-5, rtol=0)
