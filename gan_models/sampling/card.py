@@ -153,6 +153,8 @@ def _shape(tensor: Mapping[str, Any]) -> str:
 def _values(name: str, tensor: Mapping[str, Any]) -> str:
     if name == "latents":
         return "independent, from N(0, 1)"
+    if name == "dropout":
+        return "independent, from U[0, 1): features are left out by them"
     if name == "captions":
         return "numbers of words as `words` in the file's metadata has them, from 1; 0 behind the last word"
     if "range" not in tensor:
@@ -234,6 +236,8 @@ def _example(name: str, tensor: Mapping[str, Any], pt2: bool) -> str:
     inner = ", ".join(map(str, tensor["shape"][1:]))
     if name == "latents":
         return f"torch.randn({_ROWS}, {inner})" if pt2 else f'np.random.randn({_ROWS}, {inner}).astype("float32")'
+    if name == "dropout":
+        return f"torch.rand({_ROWS}, {inner})" if pt2 else f'np.random.rand({_ROWS}, {inner}).astype("float32")'
     if name in ("labels", "domains"):
         return f"{'torch' if pt2 else 'np'}.arange({_ROWS}) % {tensor['range'][1] + 1}"
     if name == "captions":

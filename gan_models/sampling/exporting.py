@@ -120,6 +120,7 @@ def interface(generator: LoadedGenerator) -> Interface:
     info, module = generator.info, generator.module
     ranges: dict[str, Any] = {
         "latents": {"distribution": "N(0, 1)"},
+        "dropout": {"distribution": "U[0, 1)"},
         "labels": {"range": [0, module.num_classes - 1], "names": list(info.class_names)},
         "domains": {"range": [0, module.num_domains - 1], "names": list(info.domain_names)},
         "attributes": {"range": [0, 1], "names": list(info.attribute_names)},

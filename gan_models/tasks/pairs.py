@@ -1,5 +1,7 @@
 """Images made from their partners (Isola et al. 2017)."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -8,7 +10,7 @@ from gan_models.families.interfaces import Inputs
 from gan_models.families.pix2pix.networks import PairGenerator
 from gan_models.metrics.judge import Judge, Material
 from gan_models.sampling.draws import Draws
-from gan_models.sampling.generator import LoadedGenerator
+from gan_models.sampling.generator import LoadedGenerator, Samples
 from gan_models.sampling.pngs import encode_png
 from gan_models.tasks.base import Answer, Asked, Column, Row, TaskFigure
 from gan_models.tasks.from_images import FromImages
@@ -43,20 +45,15 @@ class Pairs(FromImages):
 
     def measure(self, material: Material, judge: Judge, seed: int) -> list[TaskFigure]:
         """Distances to the true images."""
-        samples, examples = material.samples, material.samples.examples
-        assert examples is not None
-        numbers = torch.arange(len(samples.images)) if samples.numbers is None else samples.numbers
-        truth = examples.images.cpu()[numbers % len(examples)]
-        difference = (samples.images.double() - truth.double()) / 255
-        psnr = -10 * torch.log10(difference.square().mean().clamp(min=1e-12))
+        found = measure_pairs(material.samples)
         return [
             TaskFigure(
                 name="pair-error",
                 title="difference to the true image (share of the range of pixels)",
-                value=float(difference.abs().mean()),
+                value=found.error,
                 better="lower",
             ),
-            TaskFigure(name="PSNR-pairs", title="PSNR to the true image (dB)", value=float(psnr), better="higher"),
+            TaskFigure(name="PSNR-pairs", title="PSNR to the true image (dB)", value=found.psnr, better="higher"),
         ]
 
     def columns(self, generator: LoadedGenerator) -> tuple[Column, ...]:
@@ -80,6 +77,24 @@ class Pairs(FromImages):
         assert isinstance(module, PairGenerator)
         inputs = {"images": images, "dropout": Draws(seed, 1).uniform(module.dropout)}
         return Answer(generator.synthesize(inputs).images[0], {"seed": seed})
+
+
+class Distance(NamedTuple):
+    """Of images made from their partners to the true ones."""
+
+    error: float  # mean absolute difference, as a share of the range of pixels
+    psnr: float  # peak signal to noise ratio in dB, of the squared error over all images
+
+
+def measure_pairs(samples: Samples) -> Distance:
+    """Distance of `samples` to the images of the examples that they were made for."""
+    examples = samples.examples
+    assert examples is not None
+    numbers = torch.arange(len(samples.images)) if samples.numbers is None else samples.numbers
+    truth = examples.images.cpu()[numbers % len(examples)]
+    difference = (samples.images.double() - truth.double()) / 255
+    psnr = -10 * torch.log10(difference.square().mean().clamp(min=1e-12))
+    return Distance(float(difference.abs().mean()), float(psnr))
 
 
 def partners_of(examples: Split) -> Tensor:

@@ -1,11 +1,13 @@
 """The image table: what is written is read back, whole, and known by its fingerprint."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -145,6 +147,24 @@ def test_without_captions_or_domains(write: Write, tmp_path: Path) -> None:
     split = ImageTable.open(tmp_path).split("train")
     assert split.domains is None
     assert split.captions is None
+
+
+def test_a_table_of_earlier_versions_is_read(write: Write, tmp_path: Path) -> None:
+    """They had no columns for attributes and partners, and said nothing of such."""
+    metadata = write()
+    file = pq.ParquetFile(tmp_path / IMAGES_FILE)
+    assert file.schema_arrow.names == ["pixels", "label", "caption", "domain", "path", "split"]
+    said = {
+        key: value
+        for key, value in json.loads(metadata.model_dump_json()).items()
+        if key not in ("attribute_names", "paired")
+    }
+    table = file.read().replace_schema_metadata({"gan_pipeline": json.dumps(said)})
+    pq.write_table(table, tmp_path / IMAGES_FILE, write_page_checksum=True)
+    split = ImageTable.open(tmp_path).split("train")
+    assert ImageTable.open(tmp_path).metadata == metadata
+    assert split.attributes is None
+    assert split.partners is None
 
 
 def test_folder_without_a_table(tmp_path: Path) -> None:

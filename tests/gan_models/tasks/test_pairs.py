@@ -15,6 +15,7 @@ from gan_models.sampling.exporting import export, plain
 from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator, load_generator, save_examples, save_generator
 from gan_models.sampling.served import RowServer
 from gan_models.tasks.base import Asked
+from gan_models.tasks.pairs import measure_pairs
 
 
 @pytest.fixture
@@ -42,6 +43,16 @@ def test_the_partner_is_given_and_the_image_is_the_truth(generator: LoadedGenera
     samples = generator.sample(5)
     assert torch.equal(columns["made"], samples.images)
     assert torch.equal(samples.sources, examples.partners)
+
+
+def test_the_distance_is_to_the_true_image(generator: LoadedGenerator) -> None:
+    samples = generator.sample(7)
+    assert samples.examples is not None
+    truth = samples.examples.images[torch.arange(7) % 5]
+    found = measure_pairs(samples)
+    assert found.error == pytest.approx(float((samples.images.double() - truth).abs().mean() / 255))
+    assert measure_pairs(samples._replace(images=truth)).error == 0
+    assert measure_pairs(samples._replace(images=truth)).psnr > 100
 
 
 def test_files_are_those_of_the_grid_however_many_are_made_at_a_time(generator: LoadedGenerator) -> None:
