@@ -93,7 +93,6 @@ class Attributes(FromImages):
                 real=real,
                 better="higher",
                 is_share=True,
-                goes_first=name in ("attribute-reached", "attributes-kept"),
             )
             for name, (title, value) in shares.items()
         ]

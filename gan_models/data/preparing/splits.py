@@ -162,19 +162,19 @@ def remove_rows(table: Path, rows: Sequence[int], metadata: TableMetadata) -> Ta
     out = np.asarray(rows, np.int64)
     smaller = table.with_name(f"smaller-{table.name}")
     names, paired = metadata.attribute_names, metadata.paired
-    fixed = {
-        "pixels": "pixels",
-        **({"attributes": "attributes"} if names else {}),
-        **({"partner": "partners"} if paired else {}),
-    }
+    fixed = ["pixels", *(["attributes"] if names else []), *(["partner"] if paired else [])]
     shape = (metadata.height, metadata.width, metadata.channels)
     with TableWriter(smaller, *shape, attribute_names=names, paired=paired) as writer:
         for start, group in _row_groups(table, None):
             keep = ~np.isin(np.arange(start, start + len(group)), out)
-            rows = {name: pixel_rows(group.column(column))[keep] for column, name in fixed.items()}
-            others = group.drop_columns(list(fixed)).filter(pa.array(keep)).to_pydict()
-            said = (others[name] for name in ("label", "split", "path", "caption", "domain"))
-            writer.append(rows.pop("pixels"), *said, **rows)
+            kept = {name: pixel_rows(group.column(name))[keep] for name in fixed}
+            others = group.drop_columns(fixed).filter(pa.array(keep)).to_pydict()
+            writer.append(
+                kept["pixels"],
+                *(others[name] for name in ("label", "split", "path", "caption", "domain")),
+                attributes=kept.get("attributes"),
+                partners=kept.get("partner"),
+            )
         metadata = writer.close(metadata.class_names, metadata.source, metadata.options)
     smaller.replace(table)
     return metadata

@@ -81,11 +81,11 @@ class NpzSource(Source):
     def _find_parts(self, archive: zipfile.ZipFile) -> list[Part]:
         names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
         found: list[tuple[str, str, str, str, str | None]] = []
-        there = {"", *names}
         whole = next((name for name in IMAGE_NAMES if name in names), "")
         if whole:
             labels = next((name for name in LABEL_NAMES if name in names), "")
-            found.append((whole, labels, *(name if name in there else "" for name in (ATTRIBUTES, PARTNERS)), None))
+            attributes, partners = (name if name in names else "" for name in (ATTRIBUTES, PARTNERS))
+            found.append((whole, labels, attributes, partners, None))
         else:
             for alias, split in SPLIT_NAMES.items():
                 for form, images in (("{}_" + alias, f"x_{alias}"), (alias + "_{}", f"{alias}_images")):

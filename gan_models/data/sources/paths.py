@@ -123,16 +123,22 @@ class ImageFiles(RowSource):
     def _find_pairs(self) -> None:
         """Makes pairs of the images in A and B, by their names there, where most of them have a partner."""
         by_name: dict[str, dict[str, str]] = {}
+        twice: list[tuple[str, str]] = []
         for file in self._files:
             split, folder, name = file.split("/", self._depth + 1) if self._depth else ("", *file.split("/", 1))
-            by_name.setdefault(f"{split}/{name.rpartition('.')[0]}", {})[folder] = file
+            sides = by_name.setdefault(f"{split}/{name.rpartition('.')[0]}", {})
+            if folder in sides:
+                twice.append((printable(file), f"{printable(sides[folder])} has its name, but for the ending"))
+            else:
+                sides[folder] = file
         pairs = [each for each in by_name.values() if len(each) == len(PAIR)]
         if 2 * len(pairs) < len(by_name):
             return
         given, made = PAIR
         alone = sorted(file for each in by_name.values() if len(each) < len(PAIR) for file in each.values())
-        self.ignored += [(printable(file), "no image of its name lies in the other folder") for file in alone]
-        self.notes.append(f"{given} and {made} hold pairs by equal names: {made} is to be made from {given}")
+        missing = [(printable(file), "no image of its name lies in the other folder") for file in alone]
+        self.ignored = [*self.ignored, *twice, *missing]
+        self.notes = [*self.notes, f"{given} and {made} hold pairs by equal names: {made} is to be made from {given}"]
         self._partners = {each[made]: each[given] for each in pairs}
         self._files, self.paired, self.class_names, self._labels = sorted(self._partners), True, (), {}
         self.total = len(self._files)
