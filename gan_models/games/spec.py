@@ -52,6 +52,10 @@ class GameSpec(Section):
         """`needs`, with what comes of its settings."""
         return self.needs
 
+    def images_of(self, batch_size: int) -> int:
+        """Real images in a batch."""
+        return batch_size
+
     def check(self, recipe: Recipe) -> None:
         """Refuses networks and batches that it does not train: RequestError with place, value and remedy."""
         least = min(recipe.training.batch_sizes)

@@ -31,7 +31,7 @@ class Pix2pixGenerator(TranslatorSpec):
 
     def maps(self, size: int) -> Sequence[int]:
         """From the first halving on; raises RequestError for a side that cannot be halved twice and doubled back."""
-        maps = []
+        maps: list[int] = []
         while len(maps) < self.halvings and size % 2 == 0:
             size //= 2
             maps.append(size)
