@@ -46,8 +46,8 @@ def _published(recipe: Recipe, counted: dict[str, int]) -> str:
     if published is None:
         return ""
     numbers = []
-    for player, count in counted.items():
-        said = getattr(published, player)
+    for player, said in (("generator", published.generator), ("discriminator", published.discriminator)):
+        count = counted[player]
         numbers.append(f"{said:,} (difference {count - said:,})" if isinstance(said, int) else f"{said} (rounded)")
     return f"{', '.join(numbers)}: {published.source}"
 
