@@ -66,7 +66,8 @@ def start_from_data(network: nn.Module, run: Callable[[], object]) -> None:
             hooks.append(layer.register_forward_hook(partial(_started, norm, norm.spread)))
     try:
         if hooks:
-            run()
+            with torch.compiler.set_stance("force_eager"):  # a compiled program would keep the hooks
+                run()
     finally:
         for hook in hooks:
             hook.remove()
