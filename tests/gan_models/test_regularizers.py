@@ -131,6 +131,17 @@ def test_the_orthogonal_penalty_sums_squared_products_of_different_filters() -> 
     assert Orthogonal().value(table).item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_biggans_orthogonal_penalty_adds_the_gradient_that_the_public_code_adds() -> None:
+    """2 beta (W W^T - its diagonal) W with beta 1e-4, for each W [filters, weights of one]."""
+    network = nn.Linear(5, 3)
+    (term,) = load_recipe("biggan/imagenet-128").regularizers
+    assert isinstance(term.weight, float)
+    (term.weight * term.value(Round("generator", network, None, None, None, None, None, None))).backward()
+    w = network.weight.detach()
+    products = w @ w.T
+    torch.testing.assert_close(network.weight.grad, 2 * 1e-4 * (products - products.diagonal().diag()) @ w)
+
+
 def test_the_orthogonal_penalty_reads_the_weight_itself_under_spectral_norm() -> None:
     network = nn.Sequential(nn.Linear(5, 3))
     table = Round("generator", network, None, None, None, None, None, None)
