@@ -155,7 +155,7 @@ class Game(Generic[Rules]):
     def prepare(self, split: Split, seed: int) -> None:
         """Called once, before the first step or a `load_state_dict`: what the game needs of the images as a whole.
 
-        A pure function of its arguments, so that a resumed training finds the same. Here: where G and weight norm start.
+        A pure function of its arguments, so that a resumed training finds the same. Here: where weights start.
         """
         self.generator.begin(split)
 

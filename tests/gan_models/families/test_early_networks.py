@@ -72,7 +72,7 @@ def test_the_last_bias_starts_at_the_log_odds_of_the_mean_pixels() -> None:
         generator.layers[-2].weight.zero_()
     drawn = generator(torch.randn(1, 100))[0]
     torch.testing.assert_close(drawn, images.double().mean(0).permute(2, 0, 1).float() / 127.5 - 1, rtol=0, atol=1e-5)
-    assert generator.layers[-2].bias.min() == pytest.approx(math.log(1e-7), rel=1e-3)
+    assert generator.layers[-2].bias.min().item() == pytest.approx(math.log(1e-7), rel=1e-3)
 
 
 def test_the_first_conditional_gan_has_the_layers_of_its_section_4_1() -> None:
