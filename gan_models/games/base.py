@@ -155,8 +155,9 @@ class Game(Generic[Rules]):
     def prepare(self, split: Split, seed: int) -> None:
         """Called once, before the first step or a `load_state_dict`: what the game needs of the images as a whole.
 
-        A pure function of its arguments, so that a resumed training finds the same. Here: where weight norm starts.
+        A pure function of its arguments, so that a resumed training finds the same. Here: where weights start.
         """
+        self.generator.begin(split)
 
         def first() -> Batch:
             return self.prepared(Batch.of(split, spread_rows(len(split), _STARTING_IMAGES), self.recipe.needs))
