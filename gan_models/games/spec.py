@@ -39,6 +39,8 @@ class GameSpec(Section):
     """Whether D's word on an image is made of the logits of its classes."""
     paced_by: ClassVar[str] = ""
     """The setting that makes its steps depend on how many there are to be."""
+    penalises_apart: ClassVar[bool] = False
+    """Whether penalties that come every n-th step have steps of their own, of the player's optimizer on them alone."""
     shareable: ClassVar[bool] = False
     """Whether its state is equal on all ranks; else it keeps image pools or stages of its own in each process."""
 
