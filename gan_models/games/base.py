@@ -329,7 +329,7 @@ class Game(Generic[Rules]):
 
     def augmented(self, images: Tensor) -> Tensor:
         """Images as D sees them."""
-        return augment(images, self.rules.augmentations)
+        return augment(images, self.rules.augmentations, self.rules.augmentation_probability)
 
     def accuracy(self, judged: Round, boundary: float = 0.0) -> dict[str, Tensor]:
         """Shares of real and of generated images that D takes for what they are."""

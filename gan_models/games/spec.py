@@ -10,7 +10,7 @@ from gan_models.augmentations import AUGMENTATIONS
 from gan_models.errors import RequestError
 from gan_models.families import FAMILIES
 from gan_models.losses import LOSSES, Loss, NonSaturating
-from gan_models.sections import PositiveInt, Section, one_of
+from gan_models.sections import PositiveInt, Section, Share, one_of
 
 if TYPE_CHECKING:
     from gan_models.recipes.schema import Recipe
@@ -30,6 +30,7 @@ class GameSpec(Section):
     augmentations: tuple[Augmentation, ...] = Field(
         (), description="random changes that D sees real and generated images through (DiffAugment)"
     )
+    augmentation_probability: Share = Field(1.0, description="with which each image is changed by each of them")
 
     played_by: ClassVar[str]
     """Its `games.base.Game`, as "module:class"."""
