@@ -76,16 +76,16 @@ class _Drawn:
     """
 
     def __init__(self, images: Tensor, probability: Probability) -> None:
-        self._device, self._count = images.device, len(images)
+        self._like, self._count = images, len(images) * ranks.count()
         self.probability = probability
 
     def uniform(self, *shape: int) -> Tensor:
         """From U[0, 1), [B, *shape]."""
-        return ranks.share(torch.rand(self._count * ranks.count(), *shape, device=self._device))
+        return ranks.share(torch.rand(self._count, *shape, device=self._like.device)).to(self._like.dtype)
 
     def normal(self, *shape: int) -> Tensor:
         """From N(0, 1), [B, *shape]."""
-        return ranks.share(torch.randn(self._count * ranks.count(), *shape, device=self._device))
+        return ranks.share(torch.randn(self._count, *shape, device=self._like.device)).to(self._like.dtype)
 
     def either(self, values: Tensor, otherwise: float, probability: Probability | None = None) -> Tensor:
         """`values` [B, ...] for those who are changed, `otherwise` for the rest."""
@@ -123,7 +123,7 @@ def _geometry(images: Tensor, probability: Probability) -> Tensor:
 def _colour(images: Tensor, probability: Probability) -> Tensor:
     """[B, 4, 4], of (colour, 1)."""
     drawn = _Drawn(images, probability)
-    count, one = len(images), torch.eye(4, device=images.device)
+    count, one = len(images), torch.eye(4, dtype=images.dtype, device=images.device)
     grey = images.new_tensor([1.0, 1.0, 1.0, 0.0]) / math.sqrt(3.0)  # the axis of equal red, green and blue
     along = grey.outer(grey)
     matrix = one.repeat(count, 1, 1)
@@ -141,7 +141,9 @@ def _colour(images: Tensor, probability: Probability) -> Tensor:
 
 def _matrix(rows: list[list[Tensor | float]], like: Tensor) -> Tensor:
     """[B, N, N] of entries [B] or numbers."""
-    entries = [torch.as_tensor(entry, dtype=like.dtype, device=like.device).expand_as(like) for row in rows for entry in row]
+    entries = [
+        torch.as_tensor(entry, dtype=like.dtype, device=like.device).expand_as(like) for row in rows for entry in row
+    ]
     return torch.stack(entries, dim=1).view(-1, len(rows), len(rows))
 
 
@@ -239,5 +241,3 @@ class _Spreading(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         return _sampled(gradients[0], *ctx.saved_tensors), None, None
-
-

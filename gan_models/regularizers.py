@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, PrivateAttr
 
 from gan_models.errors import RequestError
 from gan_models.plugins import Registry
 from gan_models.schedules import Scheduled, scheduled
-from gan_models.sections import PositiveInt, Section, by_tag
+from gan_models.sections import PositiveInt, Section, Share, by_tag
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -271,8 +271,8 @@ class PathLength(Regularizer):
     """E (|J_w^T y| - a)^2, y ~ N(0, I) over the pixels, a the moving average of the first (Karras et al. 2020a, eq. 4).
 
     Equally long steps of the style then change the image equally much. J_w^T y is the gradient of sum(G(w) y) and, as
-    in the authors' code, its length the root of the mean over layers of |gradient of the layer's w|^2, with y divided by
-    the image's side (appendix B).
+    in the authors' code, its length the root of the mean over layers of |gradient of the layer's w|^2, with y divided
+    by the image's side (appendix B).
     """
 
     name: Literal["path-length"] = "path-length"

@@ -242,10 +242,7 @@ class StyleGan2Trunk(nn.Module):
         residual = spec.architecture == "residual"
         self.from_image = EqualizedConv2d(channels, widths[0], 1, gain=1.0)
         self.blocks = nn.Sequential(
-            *(
-                ResidualBlock(inputs, outputs, residual=residual)
-                for inputs, outputs in pairwise(widths)
-            )
+            *(ResidualBlock(inputs, outputs, residual=residual) for inputs, outputs in pairwise(widths))
         )
         last = widths[-1]
         self.stddev = MinibatchStdDev(spec.group) if spec.minibatch == "stddev" else None

@@ -49,6 +49,8 @@ class StyleGan2Discriminator(Channels, DiscriminatorSpec):
     """Convolutions down to 4x4 (Karras et al. 2020a, section 4.1)."""
 
     family: Literal["stylegan2"] = "stylegan2"
+    projects: ClassVar[tuple[str, ...]] = ("none", "stddev")
+
     architecture: Literal["residual", "original"] = Field(
         "residual", description="original: blocks without the shortcut, as in the CIFAR-10 setting"
     )
@@ -58,4 +60,6 @@ class StyleGan2Discriminator(Channels, DiscriminatorSpec):
     group: PositiveInt = Field(4, description="images that a standard deviation is taken over (minibatch: stddev)")
 
 
-FAMILY = Family(StyleGan2Generator, StyleGan2Discriminator, "gan_models.families.stylegan2.networks:StyleGan2")
+FAMILY = Family(
+    StyleGan2Generator, StyleGan2Discriminator, "gan_models.families.stylegan2.networks:StyleGan2", game="stylegan2"
+)

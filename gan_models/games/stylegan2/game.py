@@ -21,8 +21,8 @@ from gan_models.regularizers import PathLength, Player, Regularizer, Round
 class StyleGan2Game(AdversarialGame[StyleGan2]):
     """The penalties that come every n-th step have a move of their own, scaled by n.
 
-    Adam takes n + 1 steps where it took n, so with c = n / (n + 1) its rate becomes c lr, its decays beta^c (appendix B,
-    "lazy regularization").
+    Adam takes n + 1 steps where it took n, so with c = n / (n + 1) its rate becomes c lr, its decays beta^c (appendix
+    B, "lazy regularization").
     """
 
     generator: StyledGenerator
