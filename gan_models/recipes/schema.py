@@ -91,8 +91,10 @@ class Networks(Section):
 class Conditioning(Section):
     """How class labels reach the players."""
 
-    generator: Literal["none", "one-hot", "batch-norm"] = Field(
-        "none", description="one-hot: joined to the latent; batch-norm: gains and biases of batch norm by class"
+    generator: Literal["none", "one-hot", "embedding", "batch-norm"] = Field(
+        "none",
+        description="one-hot, embedding: joined to the latent, as it is or as learnt; batch-norm: gains and biases of "
+        "batch norm by class",
     )
     discriminator: Literal["none", "concat", "projection", "classifier"] = Field(
         "none",
