@@ -46,6 +46,8 @@ class Round:
     labels: Tensor | None
     real_output: DiscriminatorOutput | None
     fake_output: DiscriminatorOutput
+    unchanged: tuple[Tensor, Tensor] | None = None
+    """Real and generated images before the augmentations that D saw them through; None where there are none."""
 
     @property
     def real_logits(self) -> Tensor:
@@ -56,6 +58,15 @@ class Round:
     @property
     def fake_logits(self) -> Tensor:
         return self.fake_output.logits
+
+    @property
+    def unchanged_real(self) -> Tensor:
+        """Real images before the augmentations."""
+        return self.real if self.unchanged is None else self.unchanged[0]
+
+    @property
+    def unchanged_fake(self) -> Tensor:
+        return self.fake if self.unchanged is None else self.unchanged[1]
 
     @property
     def network(self) -> nn.Module:
@@ -127,23 +138,26 @@ class Regularizer(Section):
 
 
 class R1(Regularizer):
-    """1/2 E |grad_x D(x)|^2 on real images (Mescheder, Geiger, Nowozin 2018, eq. 9; the weight is their gamma)."""
+    """1/2 E |grad_x D(x)|^2 on real images (Mescheder, Geiger, Nowozin 2018, eq. 9; the weight is their gamma).
+
+    Augmentations are part of D here: x is the image before them, as in all public code that has both.
+    """
 
     name: Literal["r1"] = "r1"
     differentiates: ClassVar[Images] = "real"
 
     def value(self, round_: Round) -> Tensor:
-        return 0.5 * _squared_gradient_norms(round_.real_logits, round_.real).mean()
+        return 0.5 * _squared_gradient_norms(round_.real_logits, round_.unchanged_real).mean()
 
 
 class R2(Regularizer):
-    """1/2 E |grad_x D(x)|^2 on generated images (Mescheder, Geiger, Nowozin 2018, eq. 10)."""
+    """1/2 E |grad_x D(x)|^2 on generated images (Mescheder, Geiger, Nowozin 2018, eq. 10), likewise."""
 
     name: Literal["r2"] = "r2"
     differentiates: ClassVar[Images] = "fake"
 
     def value(self, round_: Round) -> Tensor:
-        return 0.5 * _squared_gradient_norms(round_.fake_logits, round_.fake).mean()
+        return 0.5 * _squared_gradient_norms(round_.fake_logits, round_.unchanged_fake).mean()
 
 
 class SlopePenalty(Regularizer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -10,16 +10,19 @@ from gan_models.augmentations import AUGMENTATIONS
 from gan_models.errors import RequestError
 from gan_models.families import FAMILIES
 from gan_models.losses import LOSSES, Loss, NonSaturating
-from gan_models.sections import PositiveInt, Section, Share, one_of
+from gan_models.schedules import Scheduled, scheduled
+from gan_models.sections import PositiveInt, Section, one_of
 
 if TYPE_CHECKING:
     from gan_models.recipes.schema import Recipe
 
     Augmentation = str
     AnyLoss = Loss
+    Probability: TypeAlias = Scheduled
 else:
     Augmentation = Literal[tuple(AUGMENTATIONS)]
     AnyLoss = one_of(LOSSES, "name", kind=LOSSES.kind)
+    Probability = scheduled(ge=0.0, le=1.0)
 
 
 class GameSpec(Section):
@@ -30,7 +33,7 @@ class GameSpec(Section):
     augmentations: tuple[Augmentation, ...] = Field(
         (), description="random changes that D sees real and generated images through (DiffAugment)"
     )
-    augmentation_probability: Share = Field(1.0, description="with which each image is changed by each of them")
+    augmentation_probability: Probability = Field(1.0, description="with which each image is changed by each of them")
 
     played_by: ClassVar[str]
     """Its `games.base.Game`, as "module:class"."""

@@ -70,6 +70,6 @@ def _network(player: str, section: Any) -> Any:
     plain = dict(_PLAIN)
     if player == "generator" and name in _OWN_NORM:
         plain["norm"] = (_OWN_NORM[name],)
-    first = {"form": "first"} if name == "r3gan" and _FIRST_R3GAN <= section.keys() and "form" not in section else {}
+    first = {"form": "first"} if name == "r3gan" and section.keys() >= _FIRST_R3GAN and "form" not in section else {}
     kept = {key: value for key, value in section.items() if key in known or value not in plain.get(key, ())}
     return kept | first

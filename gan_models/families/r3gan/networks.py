@@ -122,7 +122,7 @@ class _Dense(nn.Linear):
 
 
 class EmbeddedProjection(nn.Module):
-    """<W h, E(y)>: features [B, F] and labels [B] -> logits [B], both brought to F dimensions, no term without the class.
+    """<W h, E(y)>, both of F dimensions, and no term without the class: features [B, F] and labels [B] -> logits [B].
 
     Unlike Miyato and Koyama's projection (2018), as the authors' code has it.
     """

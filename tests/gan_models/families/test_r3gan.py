@@ -51,7 +51,7 @@ def test_counts_are_those_of_the_authors_code(
 
 
 def test_sizes_end_with_the_authors_largest() -> None:
-    with pytest.raises(RequestError, match="data.size=512: r3gan doubles a 4 to 7 pixel map"):
+    with pytest.raises(RequestError, match=r"data\.size=512: r3gan doubles a 4 to 7 pixel map"):
         built(DataShape((3, 512, 512)))
 
 
@@ -126,7 +126,7 @@ def test_class_vectors_begin_at_the_authors_size() -> None:
 
 
 def test_the_class_is_joined_where_a_family_can() -> None:
-    with pytest.raises(RequestError, match="set conditioning.generator=one-hot"):
+    with pytest.raises(RequestError, match=r"set conditioning\.generator=one-hot"):
         load_recipe("dcgan", CONDITIONAL)
 
 
