@@ -14,7 +14,7 @@ from pydantic import Field, PrivateAttr
 from gan_models.errors import RequestError
 from gan_models.plugins import Registry
 from gan_models.schedules import Scheduled, scheduled
-from gan_models.sections import PositiveInt, Section, by_tag
+from gan_models.sections import PositiveFloat, PositiveInt, Section, by_tag
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -180,9 +180,13 @@ class SlopePenalty(Regularizer):
 
 
 class GradientPenalty(SlopePenalty):
-    """E (|grad D(x^)| - 1)^2 between real and generated images (Gulrajani et al. 2017, eq. 3; lambda 10)."""
+    """E (|grad D(x^)| - t)^2 / t^2 between real and generated images (Gulrajani et al. 2017, eq. 3; lambda 10)."""
 
     name: Literal["gradient-penalty"] = "gradient-penalty"
+    target: PositiveFloat = Field(1.0, description="the slope t that is asked of D; 750 in PGGAN's CIFAR-10 runs")
+
+    def penalty(self, squared_norms: Tensor) -> Tensor:
+        return super().penalty(squared_norms / self.target**2)
 
 
 class ZeroCentredGradientPenalty(SlopePenalty):
