@@ -14,7 +14,7 @@ from pydantic import Field, PrivateAttr
 from gan_models.errors import RequestError
 from gan_models.plugins import Registry
 from gan_models.schedules import Scheduled, scheduled
-from gan_models.sections import PositiveInt, Section, Share, by_tag
+from gan_models.sections import PositiveFloat, PositiveInt, Section, Share, by_tag
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -48,6 +48,8 @@ class Round:
     fake_output: DiscriminatorOutput
     styles: Tensor | None = None
     """[B, L, W], what the generated images were drawn from, where a penalty is on that."""
+    unchanged: tuple[Tensor, Tensor] | None = None
+    """Real and generated images before the augmentations that D saw them through; None where there are none."""
 
     @property
     def real_logits(self) -> Tensor:
@@ -58,6 +60,15 @@ class Round:
     @property
     def fake_logits(self) -> Tensor:
         return self.fake_output.logits
+
+    @property
+    def unchanged_real(self) -> Tensor:
+        """Real images before the augmentations."""
+        return self.real if self.unchanged is None else self.unchanged[0]
+
+    @property
+    def unchanged_fake(self) -> Tensor:
+        return self.fake if self.unchanged is None else self.unchanged[1]
 
     @property
     def network(self) -> nn.Module:
@@ -131,24 +142,27 @@ class Regularizer(Section):
 
 
 class R1(Regularizer):
-    """1/2 E |grad_x D(x)|^2 on real images (Mescheder, Geiger, Nowozin 2018, eq. 9; the weight is their gamma)."""
+    """1/2 E |grad_x D(x)|^2 on real images (Mescheder, Geiger, Nowozin 2018, eq. 9; the weight is their gamma).
+
+    Augmentations are part of D here: x is the image before them, as in all public code that has both.
+    """
 
     name: Literal["r1"] = "r1"
     differentiates: ClassVar[Images] = "real"
     stands_apart: ClassVar[bool] = True
 
     def value(self, round_: Round) -> Tensor:
-        return 0.5 * _squared_gradient_norms(round_.real_logits, round_.real).mean()
+        return 0.5 * _squared_gradient_norms(round_.real_logits, round_.unchanged_real).mean()
 
 
 class R2(Regularizer):
-    """1/2 E |grad_x D(x)|^2 on generated images (Mescheder, Geiger, Nowozin 2018, eq. 10)."""
+    """1/2 E |grad_x D(x)|^2 on generated images (Mescheder, Geiger, Nowozin 2018, eq. 10), likewise."""
 
     name: Literal["r2"] = "r2"
     differentiates: ClassVar[Images] = "fake"
 
     def value(self, round_: Round) -> Tensor:
-        return 0.5 * _squared_gradient_norms(round_.fake_logits, round_.fake).mean()
+        return 0.5 * _squared_gradient_norms(round_.fake_logits, round_.unchanged_fake).mean()
 
 
 class SlopePenalty(Regularizer):
@@ -171,9 +185,13 @@ class SlopePenalty(Regularizer):
 
 
 class GradientPenalty(SlopePenalty):
-    """E (|grad D(x^)| - 1)^2 between real and generated images (Gulrajani et al. 2017, eq. 3; lambda 10)."""
+    """E (|grad D(x^)| - t)^2 / t^2 between real and generated images (Gulrajani et al. 2017, eq. 3; lambda 10)."""
 
     name: Literal["gradient-penalty"] = "gradient-penalty"
+    target: PositiveFloat = Field(1.0, description="the slope t that is asked of D; 750 in PGGAN's CIFAR-10 runs")
+
+    def penalty(self, squared_norms: Tensor) -> Tensor:
+        return super().penalty(squared_norms / self.target**2)
 
 
 class ZeroCentredGradientPenalty(SlopePenalty):

@@ -53,6 +53,10 @@ class LatentBuilder(Builder):
         """The discriminator without its heads; `image_shape` counts label planes as channels."""
         raise LookupError(f"{spec.family} has no discriminator")
 
+    def projection(self, spec: Any, trunk: Trunk, classes: int) -> nn.Module:
+        """The head that asks whether features and class go together."""
+        return ProjectionHead(trunk.channels, trunk.positions, classes)
+
     def generator(self, spec: Any, recipe: Recipe, shape: DataShape) -> Generator:
         classes = shape.classes if recipe.conditional else 0
         one_hot = recipe.conditioning.generator == "one-hot"
@@ -72,7 +76,7 @@ class LatentBuilder(Builder):
             features += minibatch.kernels
         head: nn.Module
         if conditioning == "projection":
-            head = ProjectionHead(trunk.channels, trunk.positions, shape.classes)
+            head = self.projection(spec, trunk, shape.classes)
         else:
             head = ClassesHead() if recipe.game.names_classes else LinearHead(features, linear=trunk.linear)
         names = recipe.game.names_classes or conditioning == "classifier"

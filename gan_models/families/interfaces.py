@@ -47,6 +47,8 @@ class DiscriminatorOutput(NamedTuple):
 class Generator(nn.Module):
     """Makes images [B, C, H, W] in [-1, 1] from named tensors: `generator(**inputs)`.
 
+    In training mode, a network that ends linearly may leave [-1, 1], for D to see it.
+
     Attributes:
         task: what it is for (`gan_models.tasks`), which is how it is fed, pictured and measured.
         inputs: names of forward's tensors, in its order.

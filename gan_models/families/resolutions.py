@@ -6,9 +6,16 @@ from typing import NamedTuple
 from gan_models.errors import RequestError
 
 _COARSEST = range(4, 8)
-_LARGEST = 128
+LARGEST = 128
 _CONSTANT = 3  # doublings that keep the width: up to 8 times the coarsest map
-SIZES = sorted(base << doublings for base in _COARSEST for doublings in range(1, 6) if base << doublings <= _LARGEST)
+
+
+def sizes_up_to(largest: int) -> list[int]:
+    """The sizes that a coarsest map doubles to, one time at least."""
+    return sorted(base << doublings for base in _COARSEST for doublings in range(1, 9) if base << doublings <= largest)
+
+
+SIZES = sizes_up_to(LARGEST)
 
 
 class Plan(NamedTuple):
@@ -33,10 +40,10 @@ def check_size(size: int, does: str, sizes: Sequence[int] = SIZES) -> None:
         )
 
 
-def plan(size: int, family: str) -> Plan:
+def plan(size: int, family: str, largest: int = LARGEST) -> Plan:
     """The plan for a size; raises RequestError where no coarse map of 4 to 7 pixels doubles to it."""
-    check_size(size, f"{family} doubles a 4 to 7 pixel map")
-    doublings = next(n for n in range(1, 6) if size >> n in _COARSEST and (size >> n) << n == size)
+    check_size(size, f"{family} doubles a 4 to 7 pixel map", sizes_up_to(largest))
+    doublings = next(n for n in range(1, 9) if size >> n in _COARSEST and (size >> n) << n == size)
     return Plan(size >> doublings, doublings)
 
 

@@ -253,16 +253,17 @@ class Game(Generic[Rules]):
         derivative through bf16 layers is too coarse to penalise.
         """
         differentiated = {term.differentiates for term in self.due_terms("discriminator")}
-        real, fake = (
+        before_real, before_fake = (
             images.detach().requires_grad_() if name in differentiated else images
-            for name, images in (("real", self.augmented(batch.images)), ("fake", self.augmented(made.images)))
+            for name, images in (("real", batch.images), ("fake", made.images))
         )
+        real, fake = self.augmented(before_real), self.augmented(before_fake)
         with self.precision(enabled="real" not in differentiated):
             real_output = self.discriminator(real, self.told(batch))
         with self.precision(enabled="fake" not in differentiated):
             fake_output = self.discriminator(fake, made.told)
         players, outputs = (self.generator, self.discriminator), (real_output.in_fp32(), fake_output.in_fp32())
-        return Round("discriminator", *players, real, fake, self.told(batch), *outputs)
+        return Round("discriminator", *players, real, fake, self.told(batch), *outputs, (before_real, before_fake))
 
     def judge_generated(self, batch: Batch, made: Made) -> Round:
         """D on generated images in G's move."""
@@ -337,7 +338,8 @@ class Game(Generic[Rules]):
 
     def augmented(self, images: Tensor) -> Tensor:
         """Images as D sees them."""
-        return augment(images, self.rules.augmentations, value_at(self.rules.augmentation_probability, self.moment))
+        rules = self.rules
+        return augment(images, rules.augmentations, value_at(rules.augmentation_probability, self.moment))
 
     def _adapted(self) -> dict[str, Tensor]:
         """The probability of augmentation after D's move, where it is due; figures of it."""

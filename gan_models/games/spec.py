@@ -10,19 +10,19 @@ from gan_models.augmentations import AUGMENTATIONS
 from gan_models.errors import RequestError
 from gan_models.families import FAMILIES
 from gan_models.losses import LOSSES, Loss, NonSaturating
-from gan_models.schedules import Scheduled, scheduled
+from gan_models.schedules import USUAL, Scheduled, scheduled
 from gan_models.sections import PositiveInt, Section, one_of
 
 if TYPE_CHECKING:
     from gan_models.recipes.schema import Recipe
 
     Augmentation = str
-    Probability: TypeAlias = Scheduled
     AnyLoss = Loss
+    Probability: TypeAlias = Scheduled
 else:
     Augmentation = Literal[tuple(AUGMENTATIONS)]
-    Probability = scheduled(forms=["linear", "cosine", "adaptive"], ge=0.0, le=1.0)
     AnyLoss = one_of(LOSSES, "name", kind=LOSSES.kind)
+    Probability = scheduled(forms=[*USUAL, "adaptive"], ge=0.0, le=1.0)
 
 
 class GameSpec(Section):

@@ -94,8 +94,8 @@ class Conditioning(Section):
 
     generator: Literal["none", "one-hot", "embedding", "batch-norm"] = Field(
         "none",
-        description="one-hot: joined to the latent; embedding: a learnt vector of the class joined to it; batch-norm: "
-        "gains and biases of batch norm by class",
+        description="one-hot, embedding: joined to the latent, as it is or as learnt; batch-norm: gains and biases of "
+        "batch norm by class",
     )
     discriminator: Literal["none", "concat", "projection", "classifier"] = Field(
         "none",
