@@ -36,6 +36,8 @@ FAMILIES = [
     ("biggan", ()),
     ("pggan", ()),
     ("r3gan", ()),
+    ("stylegan2-ada", ()),
+    ("stylegan2-ada", ("conditioning={generator: embedding, discriminator: projection}",)),
     ("stackgan", ()),
     ("cyclegan", ()),
     ("attribute-transfer", ()),
