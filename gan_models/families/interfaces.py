@@ -207,6 +207,10 @@ class StyledGenerator(LatentGenerator):
         styles = w_BW[:, None].expand(-1, self.layers, -1)
         return styles if psi is None else self.average + psi[:, :, None] * (styles - self.average)
 
+    def noises(self) -> dict[str, Tensor]:
+        """The maps of noise that images are drawn with after training, by their names in the network."""
+        return {name: buffer for name, buffer in self.named_buffers() if name.rpartition(".")[2] == "noise"}
+
     def truncated(self, inputs: Inputs, truncation: float, draws: Draws) -> Inputs:
         """The styles go `truncation` of the way from their average to what the latents give."""
         if not 0.0 <= truncation <= MOST_PSI:
