@@ -94,7 +94,7 @@ def estimate(recipe: Recipe, shape: DataShape, device: torch.device, images: Ima
     # Weights, gradients and Adam's two; the generator's moving average.
     memory = _FP32 * ((2 + _ADAM) * both + own) + counted.activations + _PROCESS
     batch = max(recipe.training.batch_sizes)
-    name, rate = (_name(device), _rate(device, recipe)) if here else (CARD, CARD_RATE)
+    name, rate = (_name(device), matmul_rate(device, recipe)) if here else (CARD, CARD_RATE)
     step = max(counted.operations / rate, counted.calls * _LAUNCH * (not here or device.type == "cuda"))
     seen, note = None, ""
     if not here:
@@ -152,13 +152,13 @@ def _counted(recipe: Recipe, shape: DataShape) -> _Counted:
         few = min(batch, 2 * recipe.training.accumulate)
         share = batch / few
         game, seen, kept = _count(recipe, shape, torch.device("cpu"), few)
-    with _Operations() as counter, torch.no_grad():
+    with Operations() as counter, torch.no_grad():
         rows = _examples(recipe, shape, game.device, 2)
         game.synthesize(Batch.of(rows, torch.arange(2, device=game.device), recipe.needs))
     return _Counted(game, seen.total * share, kept * share * half, seen.calls, counter.total / 2)
 
 
-def _count(recipe: Recipe, shape: DataShape, device: torch.device, batch: int) -> tuple[Game[Any], _Operations, float]:
+def _count(recipe: Recipe, shape: DataShape, device: torch.device, batch: int) -> tuple[Game[Any], Operations, float]:
     plain = recipe.model_copy(update={"training": recipe.training.model_copy(update={"precision": "fp32"})})
     with device:
         game = build_game(plain, shape, device)
@@ -167,12 +167,12 @@ def _count(recipe: Recipe, shape: DataShape, device: torch.device, batch: int) -
     # The last step: networks that grow are whole in it.
     game.steps = recipe.training.steps - 1
     kept = _Kept()
-    with _Operations() as counter, torch.autograd.graph.saved_tensors_hooks(kept.keep, kept.give):
+    with Operations() as counter, torch.autograd.graph.saved_tensors_hooks(kept.keep, kept.give):
         game.step(_dealer(split, recipe, batch), report=False)
     return game, counter, kept.most
 
 
-class _Operations(TorchDispatchMode):
+class Operations(TorchDispatchMode):
     """Sums what products of matrices and convolutions cost, whoever calls them.
 
     torch's own counter follows modules by hooks that a gradient of a gradient does not take.
@@ -273,7 +273,7 @@ def _looking(recipe: Recipe, shape: DataShape) -> float:
     return EXTRACTORS[extractor].operations
 
 
-def _rate(device: torch.device, recipe: Recipe) -> float:
+def matmul_rate(device: torch.device, recipe: Recipe) -> float:
     """Operations a second in products of matrices of 1,024, the best of some."""
     bf16 = recipe.training.precision == "bf16" and computes_bf16(device)
     side = 1024 if device.type == "cpu" else 8192

@@ -43,7 +43,7 @@ def test_a_real_step_is_played_where_it_fits(monkeypatch: pytest.MonkeyPatch) ->
     assert not found.measured
     assert found.note.startswith("a real step does not fit: it needs about")
     monkeypatch.undo()
-    monkeypatch.setattr(estimating, "_rate", lambda device, recipe: 1.0)
+    monkeypatch.setattr(estimating, "matmul_rate", lambda device, recipe: 1.0)
     found = estimate(recipe, made_for_shape(recipe), CPU, Images())
     assert found.note.startswith("a real step was not tried: it would take about")
 
