@@ -172,7 +172,7 @@ def _seen(images: Tensor) -> Tensor:
 
 
 def _correlation(noises: Iterable[Tensor]) -> Tensor:
-    """Squared correlations of each map with its neighbours to the right and below, at all sizes, summed (appendix D)."""
+    """Squared correlations of each map with its neighbours to the right and below, at all sizes, summed."""
     terms = []
     for noise in noises:
         each = noise[None, None]
