@@ -12,12 +12,14 @@ shape; a new one is one entry in `AUGMENTATIONS`. Its gradient is differentiated
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Augmentation = Callable[["Tensor", float], "Tensor"]
+Probability: TypeAlias = "float | Tensor"
+"""Or 0-d, where a training sets it by what it sees."""
+Augmentation = Callable[["Tensor", Probability], "Tensor"]
 
 
 def color(images: Tensor) -> Tensor:
@@ -60,24 +62,34 @@ def cutout(images: Tensor) -> Tensor:
 def _each(change: Callable[[Tensor], Tensor]) -> Augmentation:
     """Applies a change to each image by itself with the probability that is asked for."""
 
-    def augmentation(images: Tensor, probability: float) -> Tensor:
+    def augmentation(images: Tensor, probability: Probability) -> Tensor:
         import torch
 
-        if probability >= 1.0:
+        if isinstance(probability, float) and probability >= 1.0:
             return change(images)
         return torch.where(_uniform(images, 0.0, 1.0) < probability, change(images), images)
 
     return augmentation
 
 
+def ada(images: Tensor, probability: Probability) -> Tensor:
+    """StyleGAN2-ADA's pipeline of 12 changes (Karras et al. 2020b, appendix B), each with the probability."""
+    from gan_models.adaptive import augmented
+
+    return augmented(images, probability)
+
+
 AUGMENTATIONS: dict[str, Augmentation] = {
-    change.__name__: _each(change) for change in (color, cutout, shift, translation)
+    "ada": ada,
+    **{change.__name__: _each(change) for change in (color, cutout, shift, translation)},
 }
 
 
-def augment(images: Tensor, names: Sequence[str], probability: float = 1.0) -> Tensor:
+def augment(images: Tensor, names: Sequence[str], probability: Probability = 1.0) -> Tensor:
     """Applies the named augmentations in order, drawn anew for each image, each with the same probability."""
-    for name in names if probability > 0.0 else ():
+    if isinstance(probability, float) and probability <= 0.0:
+        return images
+    for name in names:
         images = AUGMENTATIONS[name](images, probability)
     return images
 

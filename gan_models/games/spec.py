@@ -10,7 +10,7 @@ from gan_models.augmentations import AUGMENTATIONS
 from gan_models.errors import RequestError
 from gan_models.families import FAMILIES
 from gan_models.losses import LOSSES, Loss, NonSaturating
-from gan_models.schedules import Scheduled, scheduled
+from gan_models.schedules import USUAL, Scheduled, scheduled
 from gan_models.sections import PositiveInt, Section, one_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 else:
     Augmentation = Literal[tuple(AUGMENTATIONS)]
     AnyLoss = one_of(LOSSES, "name", kind=LOSSES.kind)
-    Probability = scheduled(ge=0.0, le=1.0)
+    Probability = scheduled(forms=[*USUAL, "adaptive"], ge=0.0, le=1.0)
 
 
 class GameSpec(Section):
@@ -43,6 +43,8 @@ class GameSpec(Section):
     """Whether D's word on an image is made of the logits of its classes."""
     paced_by: ClassVar[str] = ""
     """The setting that makes its steps depend on how many there are to be."""
+    penalises_apart: ClassVar[bool] = False
+    """Whether penalties that come every n-th step have steps of their own, of the player's optimizer on them alone."""
     accumulates: ClassVar[bool] = True
     """Whether it can work on a batch in parts (`training.accumulate`)."""
     shareable: ClassVar[bool] = False

@@ -28,7 +28,7 @@ class BinomialFilter(nn.Module):
 
     def blurred(self, x: Tensor, padding: int, *, gain: float = 1.0) -> Tensor:
         """[B, C, H, W] -> [B, C, H + 2 padding - 3, W + 2 padding - 3]."""
-        return conv2d(x, _each(self.kernel * gain, x), padding=padding, groups=x.shape[1])
+        return _applied(_Blurring, x, self.kernel * gain, padding)
 
     def halved(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C, H / 2, W / 2]."""
@@ -39,8 +39,9 @@ class BinomialFilter(nn.Module):
         return _applied(_Doubling, x, self.kernel)
 
 
-# Each is the other's gradient, but for a factor of 4. Told so, PyTorch takes a second derivative by the same two
-# convolutions, five to ten times as fast as by its own way through a convolution of as many groups as channels.
+# Each of the first two is the other's gradient, but for a factor of 4, and blurring is its own. Told so, PyTorch takes a
+# second derivative by the same convolutions, five to ten times as fast as by its own way through a convolution of as
+# many groups as channels.
 
 
 class _Halving(torch.autograd.Function):
@@ -73,19 +74,36 @@ class _Doubling(torch.autograd.Function):
         return _applied(_Halving, gradients[0], *ctx.saved_tensors) * 4.0, None
 
 
-def _applied(function: type[_Halving | _Doubling], x: Tensor, kernel: Tensor) -> Tensor:
+class _Blurring(torch.autograd.Function):
+    @staticmethod
+    def of(x: Tensor, kernel: Tensor, padding: int) -> Tensor:
+        return conv2d(x, _each(kernel, x), padding=padding, groups=x.shape[1])
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernel: Tensor, padding: int) -> Tensor:
+        ctx.save_for_backward(kernel)
+        ctx.padding = padding
+        return _computed(_Blurring.of, x, kernel, padding)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        around = len(TAPS) - 1 - ctx.padding
+        return _applied(_Blurring, gradients[0], *ctx.saved_tensors, around), None, None
+
+
+def _applied(function: type[_Halving | _Doubling | _Blurring], x: Tensor, kernel: Tensor, *settings: int) -> Tensor:
     # An exporter follows plain operations, and has no use for gradients.
     if not (torch.is_grad_enabled() and x.requires_grad):
-        return _computed(function.of, x, kernel)
-    result: Tensor = function.apply(x, kernel)
+        return _computed(function.of, x, kernel, *settings)
+    result: Tensor = function.apply(x, kernel, *settings)
     return result
 
 
-def _computed(of: Any, x: Tensor, kernel: Tensor) -> Tensor:
+def _computed(of: Any, x: Tensor, kernel: Tensor, *settings: int) -> Tensor:
     """In the input's type; bf16 on a CPU by way of fp32, which alone has a fast kernel for this."""
     with torch.autocast(x.device.type, enabled=False):
         by_fp32 = x.device.type == "cpu" and x.dtype == torch.bfloat16
-        result: Tensor = of(x.float(), kernel).to(x.dtype) if by_fp32 else of(x, kernel)
+        result: Tensor = of(x.float(), kernel, *settings).to(x.dtype) if by_fp32 else of(x, kernel, *settings)
     return result
 
 

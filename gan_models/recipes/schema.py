@@ -22,7 +22,7 @@ from gan_models.games.adversarial.spec import Adversarial
 from gan_models.games.spec import GameSpec
 from gan_models.recipes.made_for import MadeFor
 from gan_models.regularizers import REGULARIZERS, Regularizer
-from gan_models.schedules import Linear, Ramp, Schedule, Scheduled, scheduled, schedules_in
+from gan_models.schedules import USUAL, Linear, Ramp, Schedule, Scheduled, scheduled, schedules_in
 from gan_models.sections import (
     NonNegativeFloat,
     NonNegativeInt,
@@ -111,7 +111,8 @@ class Conditioning(Section):
 
     def check(self, recipe: Recipe) -> None:
         """Raises RequestError for another layer that a projection leaves no place for."""
-        if self.discriminator == "projection" and recipe.networks.discriminator.get("minibatch", "none") != "none":
+        discriminator = recipe.networks.discriminator
+        if self.discriminator == "projection" and discriminator.get("minibatch", "none") not in discriminator.projects:
             raise RequestError(
                 "networks.discriminator.minibatch and a projection head both reshape the features: set "
                 "networks.discriminator.minibatch=none or conditioning.discriminator=concat"
@@ -126,7 +127,7 @@ if TYPE_CHECKING:
 else:
     Rate = scheduled(gt=0.0)
     Decay = scheduled(ge=0.0, le=1.0)
-    AverageDecay = scheduled(ge=0.0, lt=1.0)
+    AverageDecay = scheduled(forms=[*USUAL, "half_life"], ge=0.0, lt=1.0)
     BatchSize = scheduled(int, forms=["by_resolution"], ge=2)
 
 

@@ -36,7 +36,7 @@ def test_a_penalty_on_ds_gradient_is_differentiable_through_it(name: str) -> Non
     assert torch.autograd.gradcheck(penalty, (images, weight))
 
 
-@pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
+@pytest.mark.parametrize("name", sorted({*AUGMENTATIONS} - {"ada"}))  # twelve changes in one, each with the probability
 def test_an_image_is_changed_with_the_probability_that_is_asked_for(name: str) -> None:
     images = torch.rand(2000, 3, 8, 8)
     changed = (augment(images, [name], 0.3) != images).flatten(1).any(1)
