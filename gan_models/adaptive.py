@@ -43,7 +43,7 @@ def augmented(images: Tensor, probability: Probability, colour: float = 1.0) -> 
 
 
 def moved(images: Tensor, inverse: Tensor) -> Tensor:
-    """Images [B, C, H, W] resampled: the pixel at q shows what lies at `inverse` [B, 3, 3] (q, 1), both from the centre.
+    """Images [B, C, H, W] resampled: the pixel at q shows what lies at `inverse` [B, 3, 3] (q, 1), from the centre.
 
     An image whose matrix is the identity stays as it is.
     """

@@ -46,10 +46,10 @@ class Round:
     labels: Tensor | None
     real_output: DiscriminatorOutput | None
     fake_output: DiscriminatorOutput
-    styles: Tensor | None = None
-    """[B, L, W], what the generated images were drawn from, where a penalty is on that."""
     unchanged: tuple[Tensor, Tensor] | None = None
     """Real and generated images before the augmentations that D saw them through; None where there are none."""
+    styles: Tensor | None = None
+    """[B, L, W], what the generated images were drawn from, where a penalty is on that."""
 
     @property
     def real_logits(self) -> Tensor:

@@ -39,8 +39,8 @@ class BinomialFilter(nn.Module):
         return _applied(_Doubling, x, self.kernel)
 
 
-# Each of the first two is the other's gradient, but for a factor of 4, and blurring is its own. Told so, PyTorch takes a
-# second derivative by the same convolutions, five to ten times as fast as by its own way through a convolution of as
+# Halving and doubling are each other's gradient, but for a factor of 4, and blurring is its own. Told so, PyTorch takes
+# a second derivative by the same convolutions, five to ten times as fast as by its own way through a convolution of as
 # many groups as channels.
 
 

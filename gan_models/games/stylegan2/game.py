@@ -109,7 +109,7 @@ class StyleGan2Game(AdversarialGame[StyleGan2]):
             styles = self.styles(self.draw_latents(count), labels)
             fake = self.generator.draw(styles)
         players = (self.generator, self.discriminator)
-        return Round("generator", *players, batch.images, fake, labels, None, _SILENCE, styles)
+        return Round("generator", *players, batch.images, fake, labels, None, _SILENCE, styles=styles)
 
 
 _SILENCE = DiscriminatorOutput(torch.empty(0), torch.empty(0))  # D has not been asked

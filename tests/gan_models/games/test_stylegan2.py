@@ -44,7 +44,7 @@ def drawn_linearly(matrix: Tensor, count: int = 400) -> Round:
     """Images [B, 1, 4, 4] that are a matrix [16, W] of two styles' sum."""
     styles = torch.randn(count, 2, matrix.shape[1], requires_grad=True)
     images = (styles.sum(1) @ matrix.T).view(count, 1, 4, 4)
-    return Round("generator", None, None, images, images, None, None, SILENCE, styles)
+    return Round("generator", None, None, images, images, None, None, SILENCE, styles=styles)
 
 
 def test_the_path_length_of_a_linear_generator_is_that_of_its_matrix() -> None:
