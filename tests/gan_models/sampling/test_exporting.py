@@ -36,6 +36,8 @@ FAMILIES = [
     ("biggan", ()),
     ("pggan", ()),
     ("r3gan", ()),
+    ("r3gan", ("conditioning={generator: embedding, discriminator: projection}",)),
+    ("r3gan", ("networks.generator.form=first",)),
     ("stackgan", ()),
     ("cyclegan", ()),
     ("attribute-transfer", ()),
