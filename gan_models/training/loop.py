@@ -37,7 +37,9 @@ from gan_models.training.probe import Probe
 from gan_models.training.warm_start import Start, begin_with
 
 SAVING_SHARE = 0.05  # of the time, that checkpoints may cost
+LONG_HOURS = 12.0
 _PROGRESS_SECONDS = 0.5
+_FORESEEN_AFTER = 10.0  # seconds: the first steps are slow
 
 
 class Reporter(Protocol):
@@ -212,7 +214,7 @@ class _Training:
         self.probe = Probe(self.game.generator, self.split, self.seed)
         self.meter = Meter()
         self.progress = _Progress(threads=torch.get_num_threads())
-        self.told_not_finite = False
+        self.told_not_finite = self.told_long = False
         self.saved: dict[str, Stateful] = {
             "game": self.game,
             "average": self.average,
@@ -230,6 +232,7 @@ class _Training:
         self._resume()
         self.saved_at = self.counted_until = time.monotonic()
         self.tick_pace = self.shown_pace = _Pace(self.progress.images)
+        began, first = time.monotonic(), self.progress.step
         while self.progress.step < self.settings.steps:
             # The players move.
             self.meter.add(self.game.step(self._draw, report=self._ends_tick(self.progress.step + 1)))
@@ -246,6 +249,7 @@ class _Training:
                 if save:
                     self._save()
                 self._show(step)
+                self._foresee(step - first, time.monotonic() - began)
             elif report:
                 self.meter.clear()
             if stop and not last:
@@ -351,6 +355,18 @@ class _Training:
         figures = {"images/s": self._rate(self.shown_pace)} | {name: float(value) for name, value in losses.items()}
         self.reporter.progress(step, figures)
         self.shown_pace = _Pace(self.progress.images)
+
+    def _foresee(self, done: int, seconds: float) -> None:
+        """Says once that it will take long, as soon as that can be told."""
+        if self.told_long or seconds < _FORESEEN_AFTER:
+            return
+        self.told_long = True
+        hours = (self.settings.steps - self.progress.step) * seconds / done / 3600
+        if hours > LONG_HOURS:
+            self.reporter.note(
+                f"at {seconds / done:.3g} s a step the training will take about {hours:,.0f} hours more: whenever it "
+                "is stopped, the same command goes on from there"
+            )
 
     # --- health
 
