@@ -198,7 +198,7 @@ class StyleGan2ImageGenerator(StyledGenerator):
         return self.mapping(z_BZ, labels_B)
 
     def draw(self, styles_BLW: Tensor) -> Tensor:
-        x = self.constant.expand(len(styles_BLW), -1, -1, -1)
+        x = self.constant.expand(styles_BLW.shape[0], -1, -1, -1)
         image: Tensor | None = None
         for number, convolution in enumerate(self.convolutions):
             x = convolution(x, styles_BLW[:, number])

@@ -31,8 +31,8 @@ class StyleGan2(AdversarialSpec):
         for term in apart:
             if not term.stands_apart:
                 raise RequestError(
-                    f"regularizer {term.name!r} with every={term.every}: game.kind={self.kind} takes r1 and path-length "
-                    "in steps of their own, and no others: set every=1"
+                    f"regularizer {term.name!r} with every={term.every}: game.kind={self.kind} takes r1 and path-length"
+                    " in steps of their own, and no others: set every=1"
                 )
         for player in ("generator", "discriminator"):
             intervals = {term.every for term in apart if term.joins == player}

@@ -38,6 +38,8 @@ FAMILIES = [
     ("r3gan", ()),
     ("r3gan", ("conditioning={generator: embedding, discriminator: projection}",)),
     ("r3gan", ("networks.generator.form=first",)),
+    ("stylegan2-ada", ()),
+    ("stylegan2-ada", ("conditioning={generator: embedding, discriminator: projection}",)),
     ("stackgan", ()),
     ("cyclegan", ()),
     ("attribute-transfer", ()),
