@@ -73,6 +73,8 @@ class DataSummary(Document):
     classes: list[str]
     domains: list[str]
     words: int
+    attributes: list[str] = []
+    pairs: bool = False
     bad: int
     ignored: int
     notes: list[str]

@@ -33,9 +33,13 @@ _SHIFT, _SCALE, _STRETCH, _FRACTION = 0.125, 0.2, 0.2, 0.125
 _BRIGHTNESS, _CONTRAST, _SATURATION = 0.2, 0.5, 1.0
 
 
-def augmented(images: Tensor, probability: Probability) -> Tensor:
-    """Images [B, C, H, W], C 1 or 3, each changed anew: every kind of change with this probability."""
-    return recoloured(moved(images, _geometry(images, probability)), _colour(images, probability))
+def augmented(images: Tensor, probability: Probability, colour: float = 1.0) -> Tensor:
+    """Images [B, C, H, W], C 1 or 3, each changed anew: every kind of change with this probability.
+
+    Args:
+        colour: what the probability of changes of colour is multiplied by.
+    """
+    return recoloured(moved(images, _geometry(images, probability)), _colour(images, colour * probability))
 
 
 def moved(images: Tensor, inverse: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 One row is one image, already square and uint8. Columns: `pixels` (fixed-size binary, H*W*C bytes in HWC order),
 `label` (int64, null when unlabelled), `caption`, `domain` (strings, may be null), `path` (where the image came from)
-and `split` (train, validation or test). `TableMetadata` is JSON in the schema metadata, under `gan_pipeline`.
+and `split` (train, validation or test); where the data has them also `attributes` (A bytes, 0 or 1 each) and `partner`
+(the other image of a pair, as `pixels`). `TableMetadata` is JSON in the schema metadata, under `gan_pipeline`.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ class TableMetadata(BaseModel):
     options: dict[str, Any]
     domain_names: tuple[str, ...] = ()
     """Sorted; index is the domain. Empty where the images belong to none."""
+    attribute_names: tuple[str, ...] = ()
+    """Of what each image has or has not; empty where nothing is said of that."""
+    paired: bool = False
+    """Whether each image has a partner that it is to be made from."""
     words: tuple[str, ...] = ()
     """Vocabulary of the training captions (`gan_models.data.captions`): word number i + 1 is `words[i]`; or empty."""
 
@@ -66,7 +71,14 @@ class TableMetadata(BaseModel):
     @property
     def shape(self) -> DataShape:
         """What networks need to know."""
-        return DataShape(self.image_shape, self.num_classes, len(self.domain_names), len(self.words), self.words)
+        return DataShape(
+            self.image_shape,
+            self.num_classes,
+            len(self.domain_names),
+            len(self.words),
+            self.words,
+            attributes=len(self.attribute_names),
+        )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -128,20 +140,38 @@ def pixel_rows(column: pa.ChunkedArray) -> np.ndarray:
     return joined.reshape(-1, width)
 
 
+def further_widths(attribute_names: Sequence[str], partner: int) -> dict[str, int]:
+    """Bytes of a row in each of the columns that few tables have; `partner`: of a partner, 0 where there is none."""
+    widths = {"attributes": len(attribute_names), "partner": partner}
+    return {name: width for name, width in widths.items() if width}
+
+
+def _fixed(rows: np.ndarray) -> pa.FixedSizeBinaryArray:
+    """A column of uint8 [N, width]."""
+    width = rows.shape[1]
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(rows), [None, pa.py_buffer(rows)])
+
+
 class _Fingerprint:
     """SHA-256 over the content of a table, the same however its rows were cut into batches."""
 
     def __init__(self) -> None:
         self._columns = [hashlib.sha256() for _ in range(5)]
+        self._further: dict[str, Any] = {}  # of columns that few tables have: without them all is as it ever was
 
     def add(self, *columns: memoryview | bytes) -> None:
         for column, content in zip(self._columns, columns, strict=True):
             column.update(content)
 
+    def add_further(self, name: str, content: memoryview) -> None:
+        self._further.setdefault(name, hashlib.sha256()).update(content)
+
     def hexdigest(self, shape: tuple[int, int, int], class_names: Sequence[str]) -> str:
         whole = hashlib.sha256(json.dumps([shape, list(class_names)]).encode())
         for column in self._columns:
             whole.update(column.digest())
+        for name, column in sorted(self._further.items()):
+            whole.update(name.encode() + column.digest())
         return whole.hexdigest()
 
 
@@ -155,24 +185,41 @@ class TableWriter:
     """Writes an image table row group by row group, keeping count and fingerprint; memory does not grow with rows.
 
     The file is complete (footer written, flushed to disk) only after `close`; whoever calls renames it into place.
+
+    Args:
+        attribute_names: of what is said of each image, 0 or 1; none where nothing is.
+        paired: whether each image has a partner.
     """
 
-    def __init__(self, path: Path, height: int, width: int, channels: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        height: int,
+        width: int,
+        channels: int,
+        *,
+        attribute_names: Sequence[str] = (),
+        paired: bool = False,
+    ) -> None:
         self._path = path
         self.shape = (height, width, channels)
         self._row_bytes = height * width * channels
+        self._attribute_names = tuple(attribute_names)
+        self._widths = further_widths(self._attribute_names, self._row_bytes if paired else 0)
         self._schema = pa.schema(
             [
                 ("pixels", pa.binary(self._row_bytes)),
                 ("label", pa.int64()),
                 *((name, pa.string()) for name in ("caption", "domain", "path", "split")),
+                *((name, pa.binary(width)) for name, width in self._widths.items()),
             ]
         )
         # Pixels are read once, whole: compression and dictionaries would only slow that down.
         self._writer = pq.ParquetWriter(
             path,
             self._schema,
-            compression={"pixels": "NONE", **dict.fromkeys(self._schema.names[1:], "zstd")},
+            compression={**dict.fromkeys(self._schema.names, "zstd"), "pixels": "NONE"}
+            | ({"partner": "NONE"} if paired else {}),
             use_dictionary=["split", "domain"],
             write_statistics=False,
             write_page_checksum=True,
@@ -192,10 +239,17 @@ class TableWriter:
         paths: Sequence[str],
         captions: Sequence[str | None] | None = None,
         domains: Sequence[str | None] | None = None,
+        *,
+        attributes: np.ndarray | None = None,
+        partners: np.ndarray | None = None,
     ) -> None:
         """Add rows: `pixels` uint8 [N, H*W*C] (or [N, H, W, C]), the rest one entry a row.
 
         Either every row of a table has a domain, or none.
+
+        Args:
+            attributes: uint8 [N, A], 0 or 1; where the table has names for them.
+            partners: as `pixels`; where the table is one of pairs.
         """
         rows = np.ascontiguousarray(pixels, dtype=np.uint8).reshape(-1, self._row_bytes)
         self._counts.update(zip(splits, labels, strict=True))
@@ -207,12 +261,18 @@ class TableWriter:
         numbers = np.array([-1 if label is None else label for label in labels], "<i8")
         numbered_splits = bytes(map(SPLITS.index, splits))
         self._fingerprint.add(rows.data, numbers.data, numbered_splits, _joined(captions), _joined(domains))
-        column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(self._row_bytes), len(rows), [None, pa.py_buffer(rows)])
         columns = [
-            column,
+            _fixed(rows),
             pa.array(labels, pa.int64()),
             *(pa.array(texts, pa.string()) for texts in (captions, domains, paths, splits)),
         ]
+        given = {"attributes": attributes, "partner": partners}
+        for name, width in self._widths.items():
+            values = given[name]
+            assert values is not None
+            values = np.ascontiguousarray(values, dtype=np.uint8).reshape(len(rows), width)
+            self._fingerprint.add_further(name, values.data)
+            columns.append(_fixed(values))
         self._pending.append(pa.RecordBatch.from_arrays(columns, schema=self._schema))
         self._pending_rows += len(rows)
         if self._pending_rows * self._row_bytes >= ROW_GROUP_BYTES:
@@ -243,6 +303,8 @@ class TableWriter:
             source=source,
             options=options,
             domain_names=tuple(domain_names),
+            attribute_names=self._attribute_names,
+            paired="partner" in self._widths,
             words=choose_words(self._words),
         )
         self._writer.add_key_value_metadata({METADATA_KEY: metadata.model_dump_json().encode()})

@@ -15,6 +15,7 @@ _NAMES = (
     "cyclegan",  # translators between two domains (Zhu et al. 2017)
     "attribute-transfer",  # one translator for any number of domains (Choi et al. 2018)
     "colorization",  # U-Net and PatchGAN on colours (Zhang et al. 2017; Isola et al. 2017)
+    "pix2pix",  # U-Net and PatchGAN on pairs (Isola et al. 2017)
     "stackgan",  # text to image in two stages (Zhang et al. 2017)
 )
 

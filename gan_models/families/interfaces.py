@@ -55,16 +55,26 @@ class Generator(nn.Module):
         latent: Z, dimensions of z ~ N(0, I); 0 where it takes none.
         num_classes: K where it takes class labels, else 0.
         num_domains: how many domains it translates between; 0 where it does not.
+        num_attributes: how many attributes it gives or takes away; 0 where it does not.
     """
 
     task: ClassVar[str]
 
-    def __init__(self, inputs: tuple[str, ...], *, latent: int = 0, num_classes: int = 0, num_domains: int = 0) -> None:
+    def __init__(
+        self,
+        inputs: tuple[str, ...],
+        *,
+        latent: int = 0,
+        num_classes: int = 0,
+        num_domains: int = 0,
+        num_attributes: int = 0,
+    ) -> None:
         super().__init__()
         self.inputs = inputs
         self.latent = latent
         self.num_classes = num_classes
         self.num_domains = num_domains
+        self.num_attributes = num_attributes
 
     @property
     def needs_examples(self) -> bool:

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from gan_models import ranks
 from gan_models.augmentations import augment
 from gan_models.data.shape import DataShape
-from gan_models.data.table import Split, to_float
+from gan_models.data.table import EpochSampler, Split, to_float
 from gan_models.families.building import build_discriminator, build_generator
 from gan_models.families.interfaces import Discriminator, Generator
 from gan_models.games.adapting import Adaptation
 from gan_models.games.spec import GameSpec
 from gan_models.meter import Meter
+from gan_models.random_changes import changed
 from gan_models.recipes.schema import Optimizer, Recipe
 from gan_models.regularizers import Player, Regularizer, Round
 from gan_models.schedules import Adaptive, Moment, value_at
@@ -41,6 +42,13 @@ class Stateful(Protocol):
     def load_state_dict(self, state: Any) -> Any: ...
 
 
+class Sampler(Protocol):
+    """Which images make the batch of a step: a pure function of the step, with nothing to save."""
+
+    def indices(self, step: int) -> Tensor:
+        """int64 [B], the images of batch `step` (counted from 0)."""
+
+
 class Batch(NamedTuple):
     """Real images float32 [B, C, H, W] in [-1, 1] with what they carry; None where the recipe does not need it."""
 
@@ -51,14 +59,26 @@ class Batch(NamedTuple):
     """Domains, int64 [B]."""
     captions: Tensor | None = None
     """Word numbers, int64 [B, L], 0 after the end."""
+    attributes: Tensor | None = None
+    """1 where an image has the attribute, else 0, float32 [B, A]."""
+    partners: Tensor | None = None
+    """What the images are to be made from, as they are."""
 
     @classmethod
     def of(cls, split: Split, index: Tensor, needs: frozenset[str]) -> Batch:
         """The images of a split at `index` int64 [B], with what is needed of what they carry."""
         index = index.to(split.images.device)
-        columns = {"labels": split.labels, "domains": split.domains, "captions": split.captions}
-        carried = {name: column[index] for name, column in columns.items() if name in needs and column is not None}
+        columns = {name: getattr(split, name) for name in needs}
+        carried = {name: column[index] for name, column in columns.items() if column is not None}
+        as_floats = {"attributes": Tensor.float, "partners": to_float}
+        carried |= {name: change(carried[name]) for name, change in as_floats.items() if name in carried}
         return cls(to_float(split.images[index]), **carried)
+
+    def changed(self, *, flip: bool, load_size: int | None) -> Batch:
+        """The same after random changes (`gan_models.random_changes`), partners as their images."""
+        sides = {"images": self.images} | ({} if self.partners is None else {"partners": self.partners})
+        changes = changed(list(sides.values()), flip=flip, load_size=load_size)
+        return self._replace(**dict(zip(sides, changes, strict=True)))
 
     def split(self, parts: int) -> list[Batch]:
         """So many batches of equally many of its rows."""
@@ -73,9 +93,9 @@ class Made(NamedTuple):
 
     images: Tensor
     told: Tensor | None = None
-    """What D is told of them: classes, domains, captions; [B, ...]."""
+    """What D is told of them: classes, domains, captions, partners; [B, ...]."""
     asked: Tensor | None = None
-    """The domain that each was to become, int64 [B], where D is to find it out."""
+    """The domain that each was to become, int64 [B], or attributes [B, A], where D is to find it out."""
     penalty: Tensor | None = None
     """A term of G's loss that making them came with, 0-d."""
 
@@ -128,6 +148,10 @@ class Game(Generic[Rules]):
 
         A pure function of its arguments, so that a resumed training finds the same.
         """
+
+    def sampler(self, split: Split, batch_size: int, seed: int) -> Sampler:
+        """What draws the batches; RequestError for a split that they cannot be drawn from."""
+        return EpochSampler(len(split), batch_size, seed, split.images.device)
 
     def prepared(self, batch: Batch) -> Batch:
         """Real images as this step works on them."""

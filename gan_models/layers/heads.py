@@ -26,19 +26,22 @@ def flat(features: Tensor) -> Tensor:
 
 
 class ConvolutionalHead(nn.Module):
-    """A convolution: patches' logits [B, H, W], or with several outputs the logits [B, K] of what the whole map shows.
+    """A convolution: patches' logits [B, H, W], or the logits [B, K] of what the whole map shows.
 
     [B, F, H, W] -> [B, H - 1, W - 1] with the usual kernel of 4x4 pixels.
+
+    Args:
+        names: K, how many things the map may show, where the kernel covers all of it; 0: it judges patches.
     """
 
-    def __init__(self, channels: int, outputs: int = 1, kernel: int = 4, *, bias: bool = True) -> None:
+    def __init__(self, channels: int, names: int = 0, kernel: int = 4, *, bias: bool = True) -> None:
         super().__init__()
-        self.outputs = outputs
-        self.layer = nn.Conv2d(channels, outputs, kernel, 1, 1 if outputs == 1 else 0, bias=bias)
+        self.names = names
+        self.layer = nn.Conv2d(channels, names or 1, kernel, 1, 0 if names else 1, bias=bias)
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
         logits: Tensor = self.layer(features)
-        return logits.squeeze(1) if self.outputs == 1 else logits.flatten(1)
+        return logits.flatten(1) if self.names else logits.squeeze(1)
 
 
 class ClassesHead(nn.Module):

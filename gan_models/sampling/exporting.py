@@ -120,8 +120,10 @@ def interface(generator: LoadedGenerator) -> Interface:
     info, module = generator.info, generator.module
     ranges: dict[str, Any] = {
         "latents": {"distribution": "N(0, 1)"},
+        "dropout": {"distribution": "U[0, 1)"},
         "labels": {"range": [0, module.num_classes - 1], "names": list(info.class_names)},
         "domains": {"range": [0, module.num_domains - 1], "names": list(info.domain_names)},
+        "attributes": {"range": [0, 1], "names": list(info.attribute_names)},
         "captions": {"range": [0, len(info.words)], "words": list(info.words), "fill": 0},
         "images": {"range": [-1, 1]},
         "hints": {"channels": "1 where there is a hint, then its red, green and blue from -1 to 1; 0 elsewhere"},
@@ -248,16 +250,18 @@ def _trial(generator: LoadedGenerator, size: int) -> Inputs:
 
 
 def _examples(generator: LoadedGenerator) -> Split:
-    """Random images, with random domains and captions where the generator knows such."""
+    """Random images, with random domains, attributes and captions where the generator knows such."""
     info, random = generator.info, torch.Generator().manual_seed(0)
     (channels, height, width), count = info.image_shape, max(_CHECKED)
     pixels = torch.randint(0, 256, (count, height, width, channels), generator=random, dtype=torch.uint8)
     domains = torch.arange(count) % len(info.domain_names) if info.domain_names else None
-    captions = None
+    attributes = captions = None
+    if info.attribute_names:
+        attributes = torch.randint(0, 2, (count, len(info.attribute_names)), generator=random, dtype=torch.uint8)
     if info.words:
         captions = torch.randint(1, len(info.words) + 1, (count, CAPTION_WORDS), generator=random)
         captions[torch.arange(CAPTION_WORDS) >= torch.arange(1, count + 1)[:, None]] = 0
-    return Split(pixels, None, [""] * count, domains, captions)
+    return Split(pixels, None, [""] * count, domains, captions, attributes)
 
 
 def _without_spectral_norm(recipe: Recipe) -> Recipe:

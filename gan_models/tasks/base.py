@@ -68,6 +68,8 @@ class Asked(NamedTuple):
     """Image 0 of each of these, `num` of them, in the place of images 0 to `num` - 1 of `seed`."""
     columns: int | None = None
     """Images to a row of a grid; None: as the task arranges them."""
+    attributes: str | None = None
+    """Attributes to give, or with a minus to take away, with commas between; None: each in turn."""
 
     def draws(self, start: int = 0, stop: int | None = None) -> Draws:
         """Random numbers for the images from `start` to before `stop`, at most `num`; by default for all."""
@@ -133,10 +135,11 @@ class Task(ABC):
     random: ClassVar[bool] = True
     """Whether a seed decides anything."""
     takes: ClassVar[frozenset[str]] = frozenset()
-    """Which of `Asked`'s labels, captions and given images mean something to it."""
+    """Which of `Asked`'s labels, captions, attributes and given images mean something to it."""
     foreign: ClassVar[dict[str, str]] = {
         "given": "--input: {recipe} makes images from nothing; leave the option out",
         "captions": "--caption: {recipe} does not draw from texts; leave the option out",
+        "attributes": "--attributes: {recipe} changes no attributes; leave the option out",
     }
     """The sentence for one that does not, or for another of `Asked`; one without a sentence is passed over."""
 

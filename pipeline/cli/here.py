@@ -140,7 +140,7 @@ def inspect_source(
         typer.echo(found.model_dump_json())
         return 0
     for key, value in _lines(found):
-        typer.echo(f"{key:<9}{value}")
+        typer.echo(f"{key + ' ':<9}{value}")
     return 0
 
 
@@ -152,6 +152,10 @@ def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
     yield "classes", _class_text(found.classes)
     if found.domains:
         yield "domains", _class_text(found.domains)
+    if found.attributes:
+        yield "attributes", _class_text(found.attributes)
+    if found.pairs:
+        yield "pairs", "yes"
     if found.captions:
         yield "captions", "yes"
     given = [f"{split} {found.split_counts[split]}" if split in found.split_counts else split for split in found.splits]

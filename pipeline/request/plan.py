@@ -238,9 +238,10 @@ def _check_needs(recipe: Recipe, carried: frozenset[str]) -> None:
             f"use --recipe {UNLABELLED_DEFAULT}, or sort the images into one folder for each class"
         )
     for what in sorted(missing):
+        column = what if what == "attributes" else what.removesuffix("s")
         raise RequestError(
             f"recipe {recipe.name!r} needs {what} and {source} has none: use a Parquet file with a column "
-            f"{what.removesuffix('s')!r}, or one of {', '.join(toys_with(what))}"
+            f"{column!r}, or one of {', '.join(toys_with(what))}"
         )
 
 

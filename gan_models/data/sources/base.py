@@ -52,6 +52,10 @@ class Batch:
     captions: list[str | None] = field(default_factory=list)
     domains: list[str | None] = field(default_factory=list)
     """As captions, one for each image, or none at all."""
+    attributes: list[Sequence[int] | None] = field(default_factory=list)
+    """0 or 1 for each of the source's attribute names; None where it is not known. As captions."""
+    partners: list[Item] = field(default_factory=list)
+    """The image that each is to be made from; as captions."""
     fill: Callable[[Batch], None] | None = None
     """Where set: puts the items and labels in, called in a decoding thread."""
 
@@ -61,7 +65,7 @@ class Batch:
     @cached_property
     def encoded_bytes(self) -> int:
         """In memory; what lies in files is read when it is decoded."""
-        return sum(len(item) for item in self.items if isinstance(item, bytes))
+        return sum(len(item) for item in (*self.items, *self.partners) if isinstance(item, bytes))
 
 
 class Source(ABC):
@@ -76,6 +80,10 @@ class Source(ABC):
     domain_names: tuple[str, ...] = ()
     """The domains that its images belong to, sorted; empty when they belong to none."""
     has_captions: bool = False
+    attribute_names: tuple[str, ...] = ()
+    """Of what its images have or have not; empty where nothing is said of that."""
+    paired: bool = False
+    """Whether each image has a partner that it is to be made from."""
     given_splits: frozenset[str] = frozenset()
     """The splits that the source itself decides, under our names."""
     most_items: int = BATCH_ITEMS
@@ -99,7 +107,7 @@ class Source(ABC):
         for batch in self.batches(range(0, self.total, step), BATCH_ITEMS):
             if batch.fill is not None:
                 batch.fill(batch)
-            yield from batch.items
+            yield from (*batch.items, *batch.partners)
 
 
 class RowSource(Source):
@@ -133,6 +141,12 @@ class DrawnSource(RowSource):
     def caption(self, row: int) -> str | None:
         return None
 
+    def attributes(self, row: int) -> Sequence[int] | None:
+        return None
+
+    def partner(self, row: int) -> Image.Image:
+        raise LookupError(f"the images of {self.place} have no partners")
+
     def batch(self, rows: Sequence[int]) -> Batch:
         return Batch(
             items=[self.draw(row) for row in rows],
@@ -141,6 +155,8 @@ class DrawnSource(RowSource):
             splits=[None] * len(rows),
             captions=[self.caption(row) for row in rows] if self.has_captions else [],
             domains=[self.domain(row) for row in rows] if self.domain_names else [],
+            attributes=[self.attributes(row) for row in rows] if self.attribute_names else [],
+            partners=[self.partner(row) for row in rows] if self.paired else [],
         )
 
 
@@ -188,7 +204,7 @@ class SourceName:
         return self.known.short_name(self)
 
     def carried(self) -> frozenset[str]:
-        """What its images come with: `labels`, `domains`, `captions`; nothing is decoded or downloaded."""
+        """What its images come with (`carrying`); nothing is decoded or downloaded."""
         with reading(str(self)):
             return self.known.carries(self)
 
@@ -246,9 +262,11 @@ class SourceKind(ABC):
         return name.rest if self.names else str(name).replace(":", "-")
 
     def carries(self, name: SourceName) -> frozenset[str]:
-        """Of "labels", "domains" and "captions", what the images come with; nothing is decoded or downloaded."""
+        """What the images come with (`carrying`); nothing is decoded or downloaded."""
         source = self.open(name)
-        return carrying(source.class_names, source.domain_names, source.has_captions)
+        return carrying(
+            source.class_names, source.domain_names, source.has_captions, source.attribute_names, source.paired
+        )
 
     def version(self, name: SourceName) -> str:
         """Changes when the images do, for cache keys; no image is opened."""
@@ -300,9 +318,16 @@ class PathKind(SourceKind):
         return digest.hexdigest()[:32]
 
 
-def carrying(labels: object, domains: object = (), captions: object = False) -> frozenset[str]:
+def carrying(
+    labels: object,
+    domains: object = (),
+    captions: object = False,
+    attributes: object = (),
+    partners: object = False,
+) -> frozenset[str]:
     """What images come with, by what there is of each."""
-    return frozenset(compress(("labels", "domains", "captions"), (labels, domains, captions)))
+    names = ("labels", "domains", "captions", "attributes", "partners")
+    return frozenset(compress(names, (labels, domains, captions, attributes, partners)))
 
 
 def releases(packages: Iterable[str], name: SourceName) -> str:

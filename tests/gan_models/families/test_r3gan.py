@@ -1,5 +1,7 @@
 """R3GAN's networks against the authors' public code: their counts, their resampling, their class embeddings."""
 
+from math import cos, pi
+
 import pytest
 import torch
 from torch import nn
@@ -12,6 +14,7 @@ from gan_models.families.interfaces import Discriminator, Generator
 from gan_models.families.r3gan.networks import EmbeddedProjection, GenerativeBasis, R3ganImageGenerator, Resample
 from gan_models.layers.filtering import BinomialFilter
 from gan_models.recipes import load_recipe
+from gan_models.schedules import Moment, value_at
 
 CONDITIONAL = ("conditioning.generator=embedding", "conditioning.discriminator=projection")
 FIRST = ("networks.generator.form=first", "networks.discriminator.form=first")
@@ -153,3 +156,32 @@ def test_bf16_and_channels_last_change_no_more_than_their_rounding() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         found = generator(latents)
     torch.testing.assert_close(found.float(), expected, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "gamma", "probability", "half_life"),
+    [("cifar10", 250e6, (0.05, 0.005), 0.55, 5e6), ("ffhq-256", 150e6, (150, 15), 0.3, 0.5e6)],
+)
+def test_settings_go_by_half_a_cosine_over_the_first_20_million_images(
+    name: str, images: float, gamma: tuple[float, float], probability: float, half_life: float
+) -> None:
+    """The authors' `train.py`: base value, final value, 20 million images; what is in the middle is their mean."""
+    recipe = load_recipe(f"r3gan/{name}")
+    batch = int(recipe.training.batch_sizes[0])
+    assert recipe.training.steps * batch == pytest.approx(images, abs=batch)
+    optimizer, (r1, r2) = recipe.optimizers.generator, recipe.regularizers
+    assert recipe.optimizers.discriminator == optimizer
+    assert r1.weight == r2.weight
+    for setting, (first, last) in (
+        (optimizer.lr, (2e-4, 5e-5)),
+        (optimizer.betas[0], (0.0, 0.0)),
+        (optimizer.betas[1], (0.9, 0.99)),
+        (r1.weight, gamma),
+        (recipe.game.augmentation_probability, (0.0, probability)),
+    ):
+        values = [value_at(setting, Moment(at / images, 32)) for at in (0, 5e6, 10e6, 20e6, images)]
+        quarter = first + (1 - cos(pi / 4)) / 2 * (last - first)
+        assert values == pytest.approx([first, quarter, (first + last) / 2, last, last], rel=1e-4)
+    for at, share in ((0, 0.0), (10e6, 0.5), (20e6, 1.0), (images, 1.0)):
+        decay = value_at(recipe.training.ema, Moment(at / images, 32, images=int(at), batch=batch))
+        assert decay == pytest.approx(0.5 ** (batch / max(share * half_life, 1e-8)), rel=1e-6)

@@ -36,6 +36,8 @@ FAMILIES = [
     ("biggan", ()),
     ("pggan", ()),
     ("r3gan", ()),
+    ("r3gan", ("conditioning={generator: embedding, discriminator: projection}",)),
+    ("r3gan", ("networks.generator.form=first",)),
     ("stylegan2-ada", ()),
     ("stylegan2-ada", ("conditioning={generator: embedding, discriminator: projection}",)),
     ("stackgan", ()),
