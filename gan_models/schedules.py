@@ -4,6 +4,7 @@ A setting takes a number, or one of
 
     {linear: [2e-4, 0], since: 0.5}             from the first value to the second between two shares of the steps
     {cosine: [2e-4, 5e-5], until: 0.1}          likewise, along half a period of the cosine
+    {exponential: [0.1, 1e-6]}                  likewise, by the same factor at each step
     {by_resolution: {4: 1e-3, 128: 1.5e-3}}     by the size that is trained at: each holds from its size on
     {half_life: 20000, ramp: 0.05}              training.ema alone: a decay by the images that it is halved in
     {adaptive: 0.6}                             game.augmentation_probability alone: as D's logits of real images ask
@@ -95,6 +96,20 @@ class Cosine(Ramp):
         return self.cosine
 
 
+class Exponential(Ramp):
+    """By the same factor at each step."""
+
+    exponential: tuple[PositiveFloat, PositiveFloat] = Field(description="first and last value")
+
+    def at(self, moment: Moment) -> float:
+        first, last = self.exponential
+        return first * (last / first) ** self.progress(moment)
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        return self.exponential
+
+
 class ByResolution(Schedule):
     """A value for each size of images, as networks that grow need them (Karras et al. 2018, appendix A)."""
 
@@ -153,16 +168,18 @@ Scheduled: TypeAlias = float | Schedule
 FORMS: dict[str, type[Schedule]] = {
     "linear": Linear,
     "cosine": Cosine,
+    "exponential": Exponential,
     "by_resolution": ByResolution,
     "half_life": HalfLife,
     "adaptive": Adaptive,
 }
 """Kinds of schedules, by the key that tells them apart."""
-USUAL = ("linear", "cosine", "by_resolution")
+USUAL = ("linear", "cosine", "exponential", "by_resolution")
 NUMBER = "number"
 _WRITTEN = {
     "linear": "{linear: [first, last], since: 0, until: 1}",
     "cosine": "{cosine: [first, last], since: 0, until: 1}",
+    "exponential": "{exponential: [first, last], since: 0, until: 1}",
     "by_resolution": "{by_resolution: {size: value}}",
     "half_life": "{half_life: images, ramp: share}",
     "adaptive": "{adaptive: target}",

@@ -55,12 +55,13 @@ class LatentBuilder(Builder):
 
     def projection(self, spec: Any, trunk: Trunk, classes: int) -> nn.Module:
         """The head that asks whether features and class go together."""
-        return ProjectionHead(trunk.channels, trunk.positions, classes)
+        return ProjectionHead(trunk.channels, classes)
 
     def generator(self, spec: Any, recipe: Recipe, shape: DataShape) -> Generator:
         classes = shape.classes if recipe.conditional else 0
         one_hot = recipe.conditioning.generator == "one-hot"
-        return self.network(spec, recipe.networks.latent, classes, shape.image, one_hot=one_hot)
+        prior = recipe.networks.uniform
+        return self.network(spec, recipe.networks.latent, classes, shape.image, one_hot=one_hot, uniform=prior)
 
     def discriminator(self, spec: Any, recipe: Recipe, shape: DataShape) -> Discriminator:
         conditioning = recipe.conditioning.discriminator
@@ -78,7 +79,11 @@ class LatentBuilder(Builder):
         if conditioning == "projection":
             head = self.projection(spec, trunk, shape.classes)
         else:
-            head = ClassesHead() if recipe.game.names_classes else LinearHead(features, linear=trunk.linear)
+            head = (
+                ClassesHead()
+                if recipe.game.names_classes
+                else LinearHead(features, linear=trunk.linear, bias=trunk.bias)
+            )
         names = recipe.game.names_classes or conditioning == "classifier"
         classifier = LinearHead(features, shape.classes, trunk.linear) if names else None
         return Discriminator(trunk.layers, head, minibatch=minibatch, classifier=classifier, label_planes=planes)

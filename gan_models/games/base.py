@@ -18,6 +18,7 @@ from gan_models.families.building import build_discriminator, build_generator
 from gan_models.families.interfaces import Discriminator, Generator
 from gan_models.games.adapting import Adaptation
 from gan_models.games.spec import GameSpec
+from gan_models.layers.weight_norm import start_from_data
 from gan_models.meter import Meter
 from gan_models.random_changes import changed
 from gan_models.recipes.schema import Optimizer, Recipe
@@ -25,6 +26,8 @@ from gan_models.regularizers import Player, Regularizer, Round
 from gan_models.schedules import Adaptive, Moment, value_at
 
 Rules = TypeVar("Rules", bound=GameSpec)
+
+_STARTING_IMAGES = 500  # that weight norm is started from, as the authors' code does it
 
 
 def computes_bf16(device: torch.device) -> bool:
@@ -87,6 +90,13 @@ class Batch(NamedTuple):
         columns = [[None] * parts if column is None else column.tensor_split(parts) for column in self]
         return [Batch(*part) for part in zip(*columns, strict=True)]
 
+    def repeated(self, times: int) -> Batch:
+        """All its rows so many times."""
+        if times == 1:
+            return self
+        carried = {name: column for name, column in self._asdict().items() if column is not None}
+        return Batch(**{name: torch.cat([column] * times) for name, column in carried.items()})
+
 
 class Made(NamedTuple):
     """Generated images float32 [B, C, H, W], one for each real one, and what came of making them."""
@@ -146,8 +156,18 @@ class Game(Generic[Rules]):
     def prepare(self, split: Split, seed: int) -> None:
         """Called once, before the first step or a `load_state_dict`: what the game needs of the images as a whole.
 
-        A pure function of its arguments, so that a resumed training finds the same.
+        A pure function of its arguments, so that a resumed training finds the same. Here: where weight norm starts.
         """
+
+        def first() -> Batch:
+            return self.prepared(Batch.of(split, spread_rows(len(split), _STARTING_IMAGES), self.recipe.needs))
+
+        def look() -> None:
+            batch = first()
+            self.discriminator(batch.images, self.told(batch))
+
+        start_from_data(self.discriminator, look)
+        start_from_data(self.generator, lambda: self.synthesize(first()))
 
     def sampler(self, split: Split, batch_size: int, seed: int) -> Sampler:
         """What draws the batches; RequestError for a split that they cannot be drawn from."""
@@ -179,6 +199,10 @@ class Game(Generic[Rules]):
 
     def generator_moves(self) -> int:
         """How often G does."""
+        return 1
+
+    def images_per_real(self) -> int:
+        """How many images G makes for its own move for each real one; where it is not 1, D has seen none of them."""
         return 1
 
     def discriminator_moved(self) -> None:
@@ -221,17 +245,17 @@ class Game(Generic[Rules]):
             over the moves of this step that they were measured in.
         """
         self.begin_step()
-        figures, parts = Meter(), self.recipe.training.accumulate
+        figures, parts, times = Meter(), self.recipe.training.accumulate, self.images_per_real()
         for left in reversed(range(self.discriminator_moves())):
             batches = [self.prepared(batch) for batch in draw().split(parts)]
             for self.part, batch in enumerate(batches):
                 # Kept for G's move, but for parts: the graphs of all of them would take the memory that parts save.
-                with torch.set_grad_enabled(left == 0 and parts == 1):
+                with torch.set_grad_enabled(left == 0 and self.shares_made):
                     made = self.synthesize(batch)
                 figures.add(self.move_discriminator(batch, made.detached(), report=report and left == 0))
         for move in range(self.generator_moves()):
-            for self.part, batch in enumerate(batches):
-                again = move > 0 or parts > 1
+            for self.part, batch in enumerate(batch.repeated(times) for batch in batches):
+                again = move > 0 or not self.shares_made
                 figures.add(self.move_generator(batch, self.synthesize(batch) if again else made, report=report))
         self.steps += 1
         return figures.means()
@@ -248,6 +272,8 @@ class Game(Generic[Rules]):
                 group["lr"] = value_at(spec.lr, moment) * factor
                 if "betas" in group:
                     group["betas"] = tuple(value_at(beta, moment) for beta in spec.betas)
+                if spec.name == "sgd":
+                    group["momentum"] = value_at(spec.momentum, moment)
 
     def move_discriminator(self, batch: Batch, made: Made, *, report: bool) -> dict[str, Tensor]:
         """D's gradient step; figures of it."""
@@ -332,6 +358,11 @@ class Game(Generic[Rules]):
         return self.part == self.recipe.training.accumulate - 1
 
     @property
+    def shares_made(self) -> bool:
+        """Whether G's first move is on the images that D saw last."""
+        return self.recipe.training.accumulate == 1 and self.images_per_real() == 1
+
+    @property
     def resolution(self) -> int:
         """Side of the images that it works on at this step, pixels."""
         return self.shape.image[1]
@@ -407,6 +438,12 @@ class Game(Generic[Rules]):
         self.steps = state["steps"]
 
 
+def spread_rows(count: int, most: int) -> Tensor:
+    """Positions int64 of at most so many of `count` rows, from the first to the last: tables may be sorted by class."""
+    chosen = min(count, most)
+    return torch.arange(chosen) * count // max(1, chosen)
+
+
 def build_game(recipe: Recipe, shape: DataShape, device: torch.device) -> Game[Any]:
     """The recipe's game, networks drawn from torch's global random state; RequestError for data that cannot fit."""
     return resolve_name(recipe.game.played_by)(recipe, shape, device)
@@ -418,5 +455,7 @@ def make_optimizer(spec: Optimizer, network: nn.Module) -> torch.optim.Optimizer
     if spec.name == "rmsprop":
         # 0.99 and 1e-8 are PyTorch's, which the public WGAN code leaves as they are.
         return torch.optim.RMSprop(parameters)
+    if spec.name == "sgd":
+        return torch.optim.SGD(parameters)
     # On the meta device, where networks are only counted, nothing is fused.
     return torch.optim.Adam(parameters, fused=parameters[0].device.type != "meta")

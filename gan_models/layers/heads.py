@@ -1,14 +1,18 @@
 """What turns a discriminator's features into logits."""
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 
 class LinearHead(nn.Module):
     """One real/fake logit from all features: [B, F, ...] -> [B]; with several outputs, [B, outputs]."""
 
-    def __init__(self, features: int, outputs: int = 1, linear: type[nn.Linear] = nn.Linear) -> None:
+    def __init__(
+        self, features: int, outputs: int = 1, linear: Callable[..., nn.Module] = nn.Linear, *, bias: bool = True
+    ) -> None:
         super().__init__()
-        self.linear = linear(features, outputs)
+        self.linear = linear(features, outputs, bias=bias)
         self.outputs = outputs
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -55,18 +59,19 @@ class ClassesHead(nn.Module):
 
 
 class ProjectionHead(nn.Module):
-    """Linear logit plus the label's embedding projected on the features (Miyato, Koyama 2018, eq. 3 and fig. 1d).
+    """Linear logit plus the label's embedding projected on the same features (Miyato, Koyama 2018, eq. 3, fig. 1d).
 
-    logit = l(h) + <E(y), h_sum> where h_sum [B, F] is the sum over positions.
+    logit = l(h) + <E(y), h> with one h [B, F] for both terms: the sum over positions, as in the authors' public code.
     """
 
-    def __init__(self, channels: int, positions: int, num_classes: int) -> None:
+    def __init__(self, channels: int, num_classes: int) -> None:
         super().__init__()
-        self.linear = LinearHead(channels * positions)
+        self.linear = LinearHead(channels)
         self.embedding = nn.Embedding(num_classes, channels)
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
+        """[B, F, ...] and classes int64 [B] -> [B]."""
         if labels is None:
             raise ValueError("this discriminator is conditional: pass labels")
         pooled = features.flatten(2).sum(2) if features.dim() > 2 else features
-        return self.linear(features) + (self.embedding(labels) * pooled).sum(1)
+        return self.linear(pooled) + (self.embedding(labels) * pooled).sum(1)

@@ -85,6 +85,9 @@ class Networks(Section):
     """The two players."""
 
     latent: PositiveInt = Field(100, description="dimensions of z, drawn from N(0, I)")
+    uniform: tuple[float, float] | None = Field(
+        None, description="z is uniform between these two numbers, as early papers have it, and not from N(0, I)"
+    )
     generator: AnyGenerator
     discriminator: AnyDiscriminator
 
@@ -134,11 +137,14 @@ else:
 class Optimizer(Section):
     """How one player follows its gradient."""
 
-    name: Literal["adam", "rmsprop"] = Field("adam", description="rmsprop: as WGAN with clipped weights has it")
+    name: Literal["adam", "rmsprop", "sgd"] = Field(
+        "adam", description="rmsprop: as WGAN with clipped weights has it; sgd: as the first GANs were trained"
+    )
     lr: Rate = Field(2e-4, description="learning rate; different ones for the players are TTUR")
     betas: tuple[Decay, Decay] = Field(
         (0.5, 0.999), description="adam only: decay of the mean of gradients, and of their squares"
     )
+    momentum: Decay = Field(0.0, description="sgd only: share of the last step that the next one goes on with")
 
 
 class Optimizers(Section):

@@ -1,7 +1,7 @@
 """A generator in forms that need less of this project: plain weights, a traced program (`torch.export`), ONNX.
 
 Every form is loaded again and compared with the generator before it is handed over. What is exported is the network
-without spectral norm's parametrizations: its weights divided by their largest singular values, in plain layers.
+without parametrizations: spectral and weight norm are part of its weights, in plain layers.
 """
 
 from __future__ import annotations
@@ -85,17 +85,17 @@ def check_format(name: str) -> None:
 
 
 def plain(generator: LoadedGenerator) -> LoadedGenerator:
-    """The same generator on the CPU in plain layers: what spectral norm divides weights by is part of them.
+    """The same generator on the CPU in plain layers: what spectral and weight norm make of weights is part of them.
 
     Raises:
         RunError: it draws other pictures than the generator.
-        RequestError: it cannot be made without spectral norm.
+        RequestError: it cannot be made without these norms.
     """
-    recipe = _without_spectral_norm(generator.recipe)
+    recipe = _in_plain_layers(generator.recipe)
     module = build_generator(recipe, generator.info.shape).eval()
     module.load_state_dict(_plain_weights(generator.module))
     found = LoadedGenerator(module, recipe, generator.info, torch.device("cpu"), generator.examples)
-    _compare("the network without spectral norm", generator, lambda inputs: module(**inputs))
+    _compare("the network in plain layers", generator, lambda inputs: module(**inputs))
     return found
 
 
@@ -264,12 +264,12 @@ def _examples(generator: LoadedGenerator) -> Split:
     return Split(pixels, None, [""] * count, domains, captions, attributes)
 
 
-def _without_spectral_norm(recipe: Recipe) -> Recipe:
+def _in_plain_layers(recipe: Recipe) -> Recipe:
+    """Without spectral and weight norm in the generator."""
     spec = recipe.networks.generator
-    if not spec.get("spectral_norm", False):
-        return recipe
-    networks = recipe.networks.model_copy(update={"generator": spec.model_copy(update={"spectral_norm": False})})
-    return recipe.model_copy(update={"networks": networks})
+    norms = {name: False for name in ("spectral_norm", "weight_norm") if spec.get(name, False)}
+    networks = recipe.networks.model_copy(update={"generator": spec.model_copy(update=norms)})
+    return recipe.model_copy(update={"networks": networks}) if norms else recipe
 
 
 def _plain_weights(module: Generator) -> dict[str, Tensor]:

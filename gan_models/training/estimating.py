@@ -113,7 +113,8 @@ def estimate(recipe: Recipe, shape: DataShape, device: torch.device, images: Ima
     return Estimate(
         parameters=parameters,
         real_images=recipe.game.images_of(batch) * game.discriminator_moves(),
-        generated_images=recipe.game.images_of(batch) * (game.discriminator_moves() + game.generator_moves() - 1),
+        generated_images=recipe.game.images_of(batch)
+        * (game.discriminator_moves() + game.images_per_real() * game.generator_moves() - game.shares_made),
         batch_bytes=recipe.game.images_of(batch) * pixels * _FP32,
         operations=counted.operations,
         memory=memory,

@@ -68,7 +68,7 @@ def test_values_defaults_and_bounds() -> None:
         "a whole number at least 2, or a schedule as {by_resolution: {size: value}}"
     )
     assert (found["training.batch_size"].value, found["training.batch_size"].default) == (32, 64)
-    schedule = "a schedule as {linear: [first, last], since: 0, until: 1} (or cosine, by_resolution)"
+    schedule = "a schedule as {linear: [first, last], since: 0, until: 1} (or cosine, exponential, by_resolution)"
     halved = schedule.replace("by_resolution)", "by_resolution, half_life)")
     assert found["training.ema"].allowed == f"a number at least 0 and below 1, or {halved}"
     assert found["data.max_images"].allowed == "a whole number above 0, or null"
