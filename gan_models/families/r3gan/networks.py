@@ -114,13 +114,6 @@ class R3ganImageGenerator(LatentGenerator):
         return images if self.training or not self.published else images.clamp(-1.0, 1.0)
 
 
-class _Dense(nn.Linear):
-    """Without a bias, which a relativistic loss does not see."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, bias=False)
-
-
 class EmbeddedProjection(nn.Module):
     """<W h, E(y)>, both of F dimensions, and no term without the class: features [B, F] and labels [B] -> logits [B].
 
@@ -129,7 +122,7 @@ class EmbeddedProjection(nn.Module):
 
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()
-        self.project = _Dense(features, features)
+        self.project = nn.Linear(features, features, bias=False)
         self.embedding = nn.Embedding(classes, features)
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -155,7 +148,8 @@ class R3gan(LatentBuilder):
             if level < doublings:
                 layers.append(Resample(width, widths[level + 1], up=False, published=spec.form == "published"))
         layers += [nn.Conv2d(widths[-1], widths[-1], base, groups=widths[-1], bias=False), nn.Flatten()]
-        return Trunk(nn.Sequential(*layers), widths[-1], 1, linear=_Dense if spec.form == "published" else nn.Linear)
+        # A relativistic loss does not see a bias of all logits.
+        return Trunk(nn.Sequential(*layers), widths[-1], 1, bias=spec.form != "published")
 
     def projection(self, spec: R3ganDiscriminator, trunk: Trunk, classes: int) -> nn.Module:
         if spec.form == "published":
