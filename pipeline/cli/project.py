@@ -45,7 +45,7 @@ def project(
     video: Annotated[Path | None, Option(metavar="FILE", help="The search as a GIF or MP4.")] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Find an image among those that a generator with styles can make. The style, its picture, and a video."""
+    """Find an image among those a generator can make. The style, its picture, and a video."""
     from pipeline.request.request import MAX_SEED
 
     if not 1 <= steps <= MAX_STEPS:
