@@ -65,7 +65,7 @@ def test_values_defaults_and_bounds() -> None:
     found = settings("dcgan", "training.steps=7")
     assert found["training.steps"][1:] == (7, "generator steps", "a whole number above 0", ..., False)
     assert found["training.batch_size"].allowed == (
-        "a whole number at least 2, or a schedule as {by_resolution: {size: value}}"
+        "a whole number at least 1, or a schedule as {by_resolution: {size: value}}"
     )
     assert (found["training.batch_size"].value, found["training.batch_size"].default) == (32, 64)
     schedule = "a schedule as {linear: [first, last], since: 0, until: 1} (or cosine, exponential, by_resolution)"
