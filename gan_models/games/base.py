@@ -374,6 +374,11 @@ class Game(Generic[Rules]):
         adapted = self.adaptation.probability if self.adaptation else 0.0
         return Moment(self.steps / self.recipe.training.steps, self.resolution, adapted=adapted)
 
+    def stretches(self) -> dict[int, int]:
+        """Stretches of the training whose steps cost alike, in order: a step of each, and how many there are."""
+        total = self.recipe.training.steps
+        return {total - 1: total}
+
     def begin_learning(self) -> None:
         """Optimizers and regularizers that remember nothing, for the networks as they are."""
         specs = self.recipe.optimizers
