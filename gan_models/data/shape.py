@@ -17,3 +17,5 @@ class DataShape(NamedTuple):
     an embedding of words has `words + 1` rows."""
     vocabulary: tuple[str, ...] = ()
     """Those words, for encoders that know what words mean; word number i + 1 is `vocabulary[i]`."""
+    embedding: int = 0
+    """Width of the embeddings that images carry in place of texts, 0 where they carry none."""

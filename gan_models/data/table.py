@@ -16,7 +16,15 @@ import torch
 from torch import Tensor
 
 from gan_models.data.captions import Vocabulary
-from gan_models.data.table_file import IMAGES_FILE, TableMetadata, damaged, open_parquet, pixel_rows, read_metadata
+from gan_models.data.table_file import (
+    IMAGES_FILE,
+    TableMetadata,
+    damaged,
+    embedding_rows,
+    open_parquet,
+    pixel_rows,
+    read_metadata,
+)
 from gan_models.errors import RequestError
 
 __all__ = ["EpochSampler", "ImageTable", "Split", "TableMetadata", "to_float", "to_uint8"]
@@ -48,6 +56,8 @@ class Split:
     captions: Tensor | None = None
     """int64 [N, L], word numbers from 1 to the number of words and 0 after the end (`gan_models.data.captions`), L that
     of the split's longest caption; or None where the training captions hold no word."""
+    embeddings: Tensor | None = None
+    """float32 [N, n, E], n vectors of E numbers that stand for each image's texts; or None where the data has none."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -55,10 +65,12 @@ class Split:
     def rows(self, index: Tensor) -> Split:
         """The images at `index` int64 [N], with what they carry."""
         index = index.to(self.images.device)
-        labels, domains, captions = (
-            None if column is None else column[index] for column in (self.labels, self.domains, self.captions)
+        labels, domains, captions, embeddings = (
+            None if column is None else column[index]
+            for column in (self.labels, self.domains, self.captions, self.embeddings)
         )
-        return Split(self.images[index], labels, [self.paths[row] for row in index.tolist()], domains, captions)
+        paths = [self.paths[row] for row in index.tolist()]
+        return Split(self.images[index], labels, paths, domains, captions, embeddings=embeddings)
 
     def first(self, count: int) -> Split:
         """The first `count` images, or all."""
@@ -90,22 +102,23 @@ class ImageTable:
         pixels = np.empty((rows, metadata.height * metadata.width * metadata.channels), np.uint8)
         try:
             columns = _read_rows(self.folder, name, pixels, metadata)
-            labels, domains, captions = (
+            labels, domains, captions, embeddings = (
                 None if column is None else torch.from_numpy(column).to(device)
                 for column in _numbered(columns, metadata)
             )
         except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
             raise damaged(self.folder / IMAGES_FILE, error) from error
         images = torch.from_numpy(pixels.reshape(rows, metadata.height, metadata.width, metadata.channels))
-        return Split(images.to(device), labels, columns["path"], domains, captions)
+        return Split(images.to(device), labels, columns["path"], domains, captions, embeddings=embeddings)
 
 
 def _numbered(columns: Mapping[str, list[Any]], metadata: TableMetadata) -> Iterator[np.ndarray | None]:
-    """Labels int64 [N], domains int64 [N] and captions int64 [N, L], each None where the table has none."""
+    """Labels int64 [N], domains int64 [N], captions int64 [N, L] and embeddings float32 [N, n, E]; or None for each."""
     yield np.asarray(columns["label"], np.int64) if "label" in columns else None
     numbers = {name: number for number, name in enumerate(metadata.domain_names)}
     yield np.asarray([numbers[name] for name in columns["domain"]], np.int64) if numbers else None
     yield Vocabulary(metadata.words).encode_all(columns["caption"]) if metadata.words else None
+    yield np.concatenate(columns["embedding"]) if metadata.embedding else None
 
 
 def _read_rows(folder: Path, split: str, pixels: np.ndarray, metadata: TableMetadata) -> dict[str, list[Any]]:
@@ -113,10 +126,12 @@ def _read_rows(folder: Path, split: str, pixels: np.ndarray, metadata: TableMeta
     file, _ = open_parquet(folder)
     there = {"path": True, "label": metadata.class_names, "domain": metadata.domain_names, "caption": metadata.words}
     found: dict[str, list[Any]] = {column: [] for column, names in there.items() if names}
+    vectors = ["embedding"] if metadata.embedding else []
+    kept: list[np.ndarray] = []
     done = 0
     with file:
         for group in range(file.metadata.num_row_groups):
-            table: pa.Table = file.read_row_group(group, columns=["pixels", "split", *found], use_threads=False)
+            table: pa.Table = file.read_row_group(group, columns=["pixels", "split", *found, *vectors], use_threads=False)
             # By way of lists: Arrow's comparisons and conversions to NumPy import pandas, for 0.4 s in every stage.
             chosen = np.flatnonzero([name == split for name in table.column("split").to_pylist()])
             if not len(chosen):
@@ -126,9 +141,10 @@ def _read_rows(folder: Path, split: str, pixels: np.ndarray, metadata: TableMeta
             for column, values in found.items():
                 every_value = table.column(column).to_pylist()
                 values += [every_value[index] for index in chosen]
+            kept += [embedding_rows(table.column(column), metadata.embeddings)[chosen] for column in vectors]
     if done != len(pixels):
         raise ValueError(f"{len(pixels)} rows expected in split {split}, {done} found")
-    return found
+    return found | {column: kept for column in vectors}
 
 
 class EpochSampler:

@@ -2,7 +2,8 @@
 
 One row is one image, already square and uint8. Columns: `pixels` (fixed-size binary, H*W*C bytes in HWC order),
 `label` (int64, null when unlabelled), `caption`, `domain` (strings, may be null), `path` (where the image came from)
-and `split` (train, validation or test). `TableMetadata` is JSON in the schema metadata, under `gan_pipeline`.
+and `split` (train, validation or test); where the images carry embeddings, `embedding` (fixed-size binary, n * E float32
+in little-endian order). `TableMetadata` is JSON in the schema metadata, under `gan_pipeline`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -52,6 +54,8 @@ class TableMetadata(BaseModel):
     """Sorted; index is the domain. Empty where the images belong to none."""
     words: tuple[str, ...] = ()
     """Vocabulary of the training captions (`gan_models.data.captions`): word number i + 1 is `words[i]`; or empty."""
+    embeddings: tuple[int, int] = (0, 0)
+    """(n, E): how many embeddings each image carries, and their width; zeros where it carries none."""
 
     @property
     def num_classes(self) -> int:
@@ -64,9 +68,15 @@ class TableMetadata(BaseModel):
         return sum(count > 0 for count in self.counts.get("train", {}).values()) if self.class_names else 0
 
     @property
+    def embedding(self) -> int:
+        """Width of the embeddings that each image carries, 0 where it carries none."""
+        return self.embeddings[1]
+
+    @property
     def shape(self) -> DataShape:
         """What networks need to know."""
-        return DataShape(self.image_shape, self.num_classes, len(self.domain_names), len(self.words), self.words)
+        domains, words = len(self.domain_names), len(self.words)
+        return DataShape(self.image_shape, self.num_classes, domains, words, self.words, embedding=self.embedding)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -117,8 +127,13 @@ def damaged(path: Path, error: Exception) -> RequestError:
     return RequestError(f"{path} is damaged ({reason}): delete its folder and prepare the data again")
 
 
+def embedding_rows(column: pa.ChunkedArray, embeddings: tuple[int, int]) -> np.ndarray:
+    """The `embedding` column of a table as float32 [rows, n, E]."""
+    return pixel_rows(column).view("<f4").reshape(-1, *embeddings)
+
+
 def pixel_rows(column: pa.ChunkedArray) -> np.ndarray:
-    """The `pixels` column of a table as uint8 [rows, H*W*C], without copying when it is one chunk."""
+    """The `pixels` column of a table, or another of its kind, as uint8 [rows, H*W*C], uncopied when it is one chunk."""
     width = column.type.byte_width
     chunks = []
     for chunk in column.chunks:
@@ -131,8 +146,8 @@ def pixel_rows(column: pa.ChunkedArray) -> np.ndarray:
 class _Fingerprint:
     """SHA-256 over the content of a table, the same however its rows were cut into batches."""
 
-    def __init__(self) -> None:
-        self._columns = [hashlib.sha256() for _ in range(5)]
+    def __init__(self, columns: int) -> None:
+        self._columns = [hashlib.sha256() for _ in range(columns)]
 
     def add(self, *columns: memoryview | bytes) -> None:
         for column, content in zip(self._columns, columns, strict=True):
@@ -143,6 +158,12 @@ class _Fingerprint:
         for column in self._columns:
             whole.update(column.digest())
         return whole.hexdigest()
+
+
+def _binary(rows: np.ndarray) -> pa.Array:
+    """The rows [N, ...] of a contiguous array as bytes of one length."""
+    kind = pa.binary(rows.itemsize * math.prod(rows.shape[1:]))
+    return pa.FixedSizeBinaryArray.from_buffers(kind, len(rows), [None, pa.py_buffer(rows)])
 
 
 def _joined(texts: Sequence[str | None]) -> bytes:
@@ -157,8 +178,11 @@ class TableWriter:
     The file is complete (footer written, flushed to disk) only after `close`; whoever calls renames it into place.
     """
 
-    def __init__(self, path: Path, height: int, width: int, channels: int) -> None:
+    def __init__(
+        self, path: Path, height: int, width: int, channels: int, embeddings: tuple[int, int] = (0, 0)
+    ) -> None:
         self._path = path
+        self._embeddings = embeddings
         self.shape = (height, width, channels)
         self._row_bytes = height * width * channels
         self._schema = pa.schema(
@@ -166,6 +190,8 @@ class TableWriter:
                 ("pixels", pa.binary(self._row_bytes)),
                 ("label", pa.int64()),
                 *((name, pa.string()) for name in ("caption", "domain", "path", "split")),
+                # Only where there are any: a table without them is, byte for byte, what it was before there were such.
+                *([("embedding", pa.binary(4 * math.prod(embeddings)))] if math.prod(embeddings) else []),
             ]
         )
         # Pixels are read once, whole: compression and dictionaries would only slow that down.
@@ -177,7 +203,7 @@ class TableWriter:
             write_statistics=False,
             write_page_checksum=True,
         )
-        self._fingerprint = _Fingerprint()
+        self._fingerprint = _Fingerprint(6 if math.prod(embeddings) else 5)
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         self._counts: Counter[tuple[str, int | None]] = Counter()
@@ -192,8 +218,9 @@ class TableWriter:
         paths: Sequence[str],
         captions: Sequence[str | None] | None = None,
         domains: Sequence[str | None] | None = None,
+        embeddings: np.ndarray | None = None,
     ) -> None:
-        """Add rows: `pixels` uint8 [N, H*W*C] (or [N, H, W, C]), the rest one entry a row.
+        """Add rows: `pixels` uint8 [N, H*W*C] (or [N, H, W, C]), `embeddings` [N, n, E], the rest one entry a row.
 
         Either every row of a table has a domain, or none.
         """
@@ -206,12 +233,14 @@ class TableWriter:
                 self._words.update(split_words(caption))
         numbers = np.array([-1 if label is None else label for label in labels], "<i8")
         numbered_splits = bytes(map(SPLITS.index, splits))
-        self._fingerprint.add(rows.data, numbers.data, numbered_splits, _joined(captions), _joined(domains))
-        column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(self._row_bytes), len(rows), [None, pa.py_buffer(rows)])
+        vectors = [] if embeddings is None else [np.ascontiguousarray(embeddings, "<f4").reshape(len(rows), -1)]
+        said = (_joined(captions), _joined(domains), *(each.data for each in vectors))
+        self._fingerprint.add(rows.data, numbers.data, numbered_splits, *said)
         columns = [
-            column,
+            _binary(rows),
             pa.array(labels, pa.int64()),
             *(pa.array(texts, pa.string()) for texts in (captions, domains, paths, splits)),
+            *map(_binary, vectors),
         ]
         self._pending.append(pa.RecordBatch.from_arrays(columns, schema=self._schema))
         self._pending_rows += len(rows)
@@ -244,6 +273,7 @@ class TableWriter:
             options=options,
             domain_names=tuple(domain_names),
             words=choose_words(self._words),
+            embeddings=self._embeddings,
         )
         self._writer.add_key_value_metadata({METADATA_KEY: metadata.model_dump_json().encode()})
         self._writer.close()

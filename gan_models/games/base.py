@@ -49,13 +49,15 @@ class Batch(NamedTuple):
     """Domains, int64 [B]."""
     captions: Tensor | None = None
     """Word numbers, int64 [B, L], 0 after the end."""
+    embeddings: Tensor | None = None
+    """What stands for texts, float32 [B, n, E], n of each image; a game may bring them to [B, E]."""
 
     @classmethod
     def of(cls, split: Split, index: Tensor, needs: frozenset[str]) -> Batch:
         """The images of a split at `index` int64 [B], with what is needed of what they carry."""
         index = index.to(split.images.device)
-        columns = {"labels": split.labels, "domains": split.domains, "captions": split.captions}
-        carried = {name: column[index] for name, column in columns.items() if name in needs and column is not None}
+        columns = {name: getattr(split, name) for name in needs}
+        carried = {name: column[index] for name, column in columns.items() if column is not None}
         return cls(to_float(split.images[index]), **carried)
 
 

@@ -34,11 +34,13 @@ class GameSpec(Section):
     played_by: ClassVar[str]
     """Its `games.base.Game`, as "module:class"."""
     needs: ClassVar[frozenset[str]] = frozenset()
-    """What each training image must carry besides its pixels: `labels`, `domains`, `captions`."""
+    """What each training image must carry besides its pixels: `labels`, `domains`, ...; a network may need more."""
     names_classes: ClassVar[bool] = False
     """Whether D's word on an image is made of the logits of its classes."""
     paced_by: ClassVar[str] = ""
     """The setting that makes its steps depend on how many there are to be."""
+    any_discriminator: ClassVar[bool] = False
+    """Whether D may be of any family, though one is made for this game."""
     shareable: ClassVar[bool] = False
     """Whether its state is equal on all ranks; else it keeps image pools or stages of its own in each process."""
 
@@ -54,7 +56,8 @@ class GameSpec(Section):
             trained = [
                 name for name, family in FAMILIES.items() if family.game == self.kind and spec.player in family.players
             ]
-            if trained and spec.family not in trained:
+            anyone = self.any_discriminator and spec.player == "discriminator"
+            if trained and spec.family not in trained and not anyone:
                 raise RequestError(
                     f"networks.{spec.player}.family={spec.family}: game.kind={self.kind} trains the family "
                     f"{' or '.join(trained)} only"

@@ -262,8 +262,8 @@ class Recipe(Section):
 
     @property
     def needs(self) -> frozenset[str]:
-        """What each training image must carry besides its pixels: `labels`, `domains`, `captions`."""
-        needed = set(self.game.needs)
+        """What each training image must carry besides its pixels: `labels`, `domains`, `captions`, `embeddings`."""
+        needed = set(self.game.needs | self.networks.generator.needs)
         if self.conditional:
             needed.add("labels")
         return frozenset(needed)

@@ -154,6 +154,7 @@ def _summary(built: Import) -> dict[str, Any]:
         "classes": list(metadata.class_names),
         "domains": list(metadata.domain_names),
         "words": len(metadata.words),
+        "embeddings": [*metadata.embeddings],
         "bad": built.bad,
         "ignored": len(built.source.ignored),
         "notes": [*built.source.notes],
@@ -175,8 +176,11 @@ def account(built: Import) -> Iterator[str]:
     classes = f", {metadata.num_classes} classes" if metadata.num_classes else ""
     domains = f", {len(metadata.domain_names)} domains" if metadata.domain_names else ""
     captions = f", captions of {len(metadata.words)} words" if metadata.words else ""
+    several, width = metadata.embeddings
+    vectors = f", {several} embedding{'s' * (several > 1)} of {width} numbers each" if width else ""
+    said = f"{classes}{domains}{captions}{vectors}"
     splits = ", ".join(f"{split} {count}" for split, count in metadata.splits.items())
-    yield f"{metadata.images} images {metadata.height}x{metadata.width} {colour}{classes}{domains}{captions} ({splits})"
+    yield f"{metadata.images} images {metadata.height}x{metadata.width} {colour}{said} ({splits})"
     if built.bad:
         yield f"{built.bad} of {built.total} images cannot be used, the first: {built.first_bad}; see {QUARANTINE_FILE}"
     if built.removed:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gan_models.data.sources.base import rows_within
-from gan_models.data.table_file import IMAGES_FILE, SPLITS, TableMetadata, TableWriter, pixel_rows
+from gan_models.data.table_file import IMAGES_FILE, SPLITS, TableMetadata, TableWriter, embedding_rows, pixel_rows
 
 DIGEST_TYPE = np.dtype("<u8")
 DUPLICATES_FILE = "duplicates.csv"
@@ -94,7 +94,7 @@ class Duplicate:
     row: int
     first: int  # the row it equals: the first of those in the earliest split
     leak: bool  # whether it lies in a later split than `first`
-    copy: bool  # whether an earlier row of its split has the same label, caption and domain, too
+    copy: bool  # whether an earlier row of its split has the same label, caption, domain and embeddings, too
 
 
 def find_duplicates(table: Path, digests: np.ndarray) -> tuple[list[Duplicate], int]:
@@ -108,9 +108,10 @@ def find_duplicates(table: Path, digests: np.ndarray) -> tuple[list[Duplicate], 
     _, group, counts = np.unique(digests, return_inverse=True, return_counts=True)
     among = np.flatnonzero(counts[group] > 1)  # rows that equal another
     with pq.ParquetFile(table) as file:
-        columns = file.read(["label", "caption", "domain", "split"], use_threads=False).take(pa.array(among))
+        names = ["label", "caption", "domain", *(["embedding"] if "embedding" in file.schema_arrow.names else [])]
+        columns = file.read([*names, "split"], use_threads=False).take(pa.array(among))
     splits = pc.index_in(columns["split"], pa.array(SPLITS)).to_numpy()
-    said = [columns[name].combine_chunks().dictionary_encode().indices for name in ("label", "caption", "domain")]
+    said = [columns[name].combine_chunks().dictionary_encode().indices for name in names]
     label, *others = (codes.fill_null(-1).to_numpy(zero_copy_only=False) for codes in said)
     place, equal = np.arange(len(among)), digests[among]
     # Within a group of equal images: the earliest split first, then the order of the table.
@@ -159,12 +160,17 @@ def remove_rows(table: Path, rows: Sequence[int], metadata: TableMetadata) -> Ta
     """Write the table again without some rows; returns its new metadata."""
     out = np.asarray(rows, np.int64)
     smaller = table.with_name(f"smaller-{table.name}")
-    with TableWriter(smaller, metadata.height, metadata.width, metadata.channels) as writer:
+    with TableWriter(smaller, metadata.height, metadata.width, metadata.channels, metadata.embeddings) as writer:
         for start, group in _row_groups(table, None):
             keep = ~np.isin(np.arange(start, start + len(group)), out)
             pixels = pixel_rows(group.column("pixels"))[keep]
-            others = group.drop_columns(["pixels"]).filter(pa.array(keep)).to_pydict()
-            writer.append(pixels, others["label"], others["split"], others["path"], others["caption"], others["domain"])
+            vectors = embedding_rows(group.column("embedding"), metadata.embeddings) if metadata.embedding else None
+            dropped = ["pixels", "embedding"] if metadata.embedding else ["pixels"]
+            others = group.drop_columns(dropped).filter(pa.array(keep)).to_pydict()
+            writer.append(
+                pixels, others["label"], others["split"], others["path"], others["caption"], others["domain"],
+                embeddings=None if vectors is None else vectors[keep],
+            )  # fmt: skip
         metadata = writer.close(metadata.class_names, metadata.source, metadata.options)
     smaller.replace(table)
     return metadata

@@ -89,7 +89,16 @@ class Import:
         caption = (batch.captions and batch.captions[position]) or ""
         if len(caption) > CAPTION_CHARACTERS:
             return f"its caption has {len(caption)} characters, the limit is {CAPTION_CHARACTERS}"
-        return ""
+        return self._wrong_embedding(batch.embeddings[position]) if batch.embeddings else ""
+
+    def _wrong_embedding(self, vectors: np.ndarray | None) -> str:
+        """Why what an image carries in place of texts cannot stand among the others'; "" where it can."""
+        if vectors is None:
+            return "it has no embedding"
+        if vectors.shape != self.source.embeddings:
+            (count, width), (usual, usual_width) = vectors.shape, self.source.embeddings
+            return f"its embeddings are {count} of {width} numbers, the others' {usual} of {usual_width}"
+        return "" if np.isfinite(vectors).all() else "its embedding holds numbers that are not finite"
 
     def _append(self, batch: Batch, kept: list[int], pixels: np.ndarray, digests: np.ndarray) -> None:
         options = self.options
@@ -99,7 +108,8 @@ class Import:
         splits = assign_splits(places, given, self.source.given_splits, shares, options.split_seed)
         labels = _pick(batch.labels, kept)
         texts = [_pick(column, kept) if column else [] for column in (batch.captions, batch.domains)]
-        self.writer.append(pixels, labels, splits, _pick(batch.paths, kept), *texts)
+        vectors = np.stack(_pick(batch.embeddings, kept)) if batch.embeddings else None
+        self.writer.append(pixels, labels, splits, _pick(batch.paths, kept), *texts, embeddings=vectors)
         self.digests += digests.tobytes()
         in_training = [row for row, split in enumerate(splits) if split == "train"]
         self.preview.offer(pixels[in_training], _pick(labels, in_training))
@@ -128,7 +138,7 @@ def build_table(
     with (
         # Memory does not grow with the number of bad images.
         (folder / QUARANTINE_FILE).open("w", newline="", encoding="utf-8", errors="backslashreplace") as listed,
-        TableWriter(table, target.size, target.size, target.channels) as writer,
+        TableWriter(table, target.size, target.size, target.channels, source.embeddings) as writer,
         DecodePool(target, min(workers or available_cores(), math.ceil(total / ITEMS_FOR_A_WORKER))) as pool,
         closing(pool.decode(batches)) as results,
     ):

@@ -52,6 +52,8 @@ class Batch:
     captions: list[str | None] = field(default_factory=list)
     domains: list[str | None] = field(default_factory=list)
     """As captions, one for each image, or none at all."""
+    embeddings: list[np.ndarray | None] = field(default_factory=list)
+    """float32 [n, E] for each image, where the source has such."""
     fill: Callable[[Batch], None] | None = None
     """Where set: puts the items and labels in, called in a decoding thread."""
 
@@ -76,6 +78,8 @@ class Source(ABC):
     domain_names: tuple[str, ...] = ()
     """The domains that its images belong to, sorted; empty when they belong to none."""
     has_captions: bool = False
+    embeddings: tuple[int, int] = (0, 0)
+    """(n, E): each image carries n vectors of E numbers that stand for its texts; zeros where it carries none."""
     given_splits: frozenset[str] = frozenset()
     """The splits that the source itself decides, under our names."""
     most_items: int = BATCH_ITEMS
@@ -188,7 +192,7 @@ class SourceName:
         return self.known.short_name(self)
 
     def carried(self) -> frozenset[str]:
-        """What its images come with: `labels`, `domains`, `captions`; nothing is decoded or downloaded."""
+        """What its images come with: `labels`, `domains`, `captions`, `embeddings`; nothing is decoded or downloaded."""
         with reading(str(self)):
             return self.known.carries(self)
 
@@ -246,9 +250,9 @@ class SourceKind(ABC):
         return name.rest if self.names else str(name).replace(":", "-")
 
     def carries(self, name: SourceName) -> frozenset[str]:
-        """Of "labels", "domains" and "captions", what the images come with; nothing is decoded or downloaded."""
+        """What the images come with, as in `SourceName.carried`; nothing is decoded or downloaded."""
         source = self.open(name)
-        return carrying(source.class_names, source.domain_names, source.has_captions)
+        return carrying(source.class_names, source.domain_names, source.has_captions, source.embeddings[1])
 
     def version(self, name: SourceName) -> str:
         """Changes when the images do, for cache keys; no image is opened."""
@@ -300,9 +304,12 @@ class PathKind(SourceKind):
         return digest.hexdigest()[:32]
 
 
-def carrying(labels: object, domains: object = (), captions: object = False) -> frozenset[str]:
+def carrying(
+    labels: object, domains: object = (), captions: object = False, embeddings: object = 0
+) -> frozenset[str]:
     """What images come with, by what there is of each."""
-    return frozenset(compress(("labels", "domains", "captions"), (labels, domains, captions)))
+    names = ("labels", "domains", "captions", "embeddings")
+    return frozenset(compress(names, (labels, domains, captions, embeddings)))
 
 
 def releases(packages: Iterable[str], name: SourceName) -> str:
