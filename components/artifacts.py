@@ -73,6 +73,7 @@ class DataSummary(Document):
     classes: list[str]
     domains: list[str]
     words: int
+    embeddings: tuple[int, int] = (0, 0)  # how many each image carries in place of texts, and their width
     bad: int
     ignored: int
     notes: list[str]

@@ -134,6 +134,7 @@ def _data(findings: Findings, data: DataSummary | None) -> list[tuple[str, str]]
     ]
     facts += [("domains", ", ".join(data.domains))] if data.domains else []
     facts += [("words in captions", f"{data.words}")] if data.words else []
+    facts += [("numbers of an embedding", f"{data.embeddings[1]}")] if data.embeddings[1] else []
     facts += [("left out as unreadable", f"{data.bad}")] if data.bad else []
     facts += [("equal images removed", f"{removed}")] if (removed := data.duplicates.get("removed")) else []
     return facts

@@ -131,7 +131,9 @@ def _read_rows(folder: Path, split: str, pixels: np.ndarray, metadata: TableMeta
     done = 0
     with file:
         for group in range(file.metadata.num_row_groups):
-            table: pa.Table = file.read_row_group(group, columns=["pixels", "split", *found, *vectors], use_threads=False)
+            table: pa.Table = file.read_row_group(
+                group, columns=["pixels", "split", *found, *vectors], use_threads=False
+            )
             # By way of lists: Arrow's comparisons and conversions to NumPy import pandas, for 0.4 s in every stage.
             chosen = np.flatnonzero([name == split for name in table.column("split").to_pylist()])
             if not len(chosen):

@@ -123,6 +123,7 @@ def interface(generator: LoadedGenerator) -> Interface:
         "labels": {"range": [0, module.num_classes - 1], "names": list(info.class_names)},
         "domains": {"range": [0, module.num_domains - 1], "names": list(info.domain_names)},
         "captions": {"range": [0, len(info.words)], "words": list(info.words), "fill": 0},
+        "embeddings": {"meaning": "what stands for a text, as the training data's encoder made it"},
         "images": {"range": [-1, 1]},
         "hints": {"channels": "1 where there is a hint, then its red, green and blue from -1 to 1; 0 elsewhere"},
     }
@@ -248,7 +249,7 @@ def _trial(generator: LoadedGenerator, size: int) -> Inputs:
 
 
 def _examples(generator: LoadedGenerator) -> Split:
-    """Random images, with random domains and captions where the generator knows such."""
+    """Random images, with random domains, captions and embeddings where the generator knows such."""
     info, random = generator.info, torch.Generator().manual_seed(0)
     (channels, height, width), count = info.image_shape, max(_CHECKED)
     pixels = torch.randint(0, 256, (count, height, width, channels), generator=random, dtype=torch.uint8)
@@ -257,7 +258,8 @@ def _examples(generator: LoadedGenerator) -> Split:
     if info.words:
         captions = torch.randint(1, len(info.words) + 1, (count, CAPTION_WORDS), generator=random)
         captions[torch.arange(CAPTION_WORDS) >= torch.arange(1, count + 1)[:, None]] = 0
-    return Split(pixels, None, [""] * count, domains, captions)
+    embeddings = torch.randn(count, 1, info.embedding, generator=random) if info.embedding else None
+    return Split(pixels, None, [""] * count, domains, captions, embeddings=embeddings)
 
 
 def _without_spectral_norm(recipe: Recipe) -> Recipe:

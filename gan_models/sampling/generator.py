@@ -5,7 +5,7 @@ recipe.yaml             the whole recipe, every default spelled out
 generator.json          `GeneratorInfo`
 classifier.safetensors  only of a semi-supervised training: its classifier
 examples.safetensors    only where images are made from real ones: a few of these, so that it draws without the data:
-                        `images` uint8 [N, H, W, C] and, where the data has them, `labels`, `domains`, `captions`
+                        `images` uint8 [N, H, W, C] and, where the data has them, `labels`, `domains`, `captions`, `embeddings`
 """
 
 import io
@@ -40,6 +40,7 @@ from gan_models.tasks.base import Task, columns_for
 
 CLASSIFIER_FILE = "classifier.safetensors"
 EXAMPLES_FILE = "examples.safetensors"
+EXAMPLE_COLUMNS = ("images", "labels", "domains", "captions", "embeddings")
 MOST_EXAMPLES = 64
 
 
@@ -54,6 +55,7 @@ class GeneratorInfo(BaseModel):
     """Names of the classes it was trained with; a conditional generator takes their positions as labels."""
     domain_names: tuple[str, ...] = ()  # names of the domains it was trained with
     words: tuple[str, ...] = ()  # the vocabulary of the captions it was trained with
+    embedding: int = 0  # width of the embeddings that its training images carried in place of texts; 0: none
     step: int
     seed: int
     data_fingerprint: str
@@ -70,7 +72,7 @@ class GeneratorInfo(BaseModel):
     def shape(self) -> DataShape:
         """What its network was built for."""
         classes, domains, words = map(len, (self.class_names, self.domain_names, self.words))
-        return DataShape(self.image_shape, classes, domains, words, self.words)
+        return DataShape(self.image_shape, classes, domains, words, self.words, embedding=self.embedding)
 
 
 class Samples(NamedTuple):
@@ -282,7 +284,7 @@ def save_generator(
 
 def save_examples(folder: Path, examples: Split) -> None:
     """Writes the first images of `examples`, at most 64, into a generator folder."""
-    columns = {name: getattr(examples, name) for name in ("images", "labels", "domains", "captions")}
+    columns = {name: getattr(examples, name) for name in EXAMPLE_COLUMNS}
     kept = {name: column[:MOST_EXAMPLES].cpu().contiguous() for name, column in columns.items() if column is not None}
     save_file(kept, folder / EXAMPLES_FILE)
 
@@ -374,7 +376,7 @@ def _load_examples(folder: Path) -> Split | None:
     columns = load_file(path)
     images = columns["images"]
     paths = [f"example-{number}" for number in range(len(images))]
-    return Split(images, columns.get("labels"), paths, columns.get("domains"), columns.get("captions"))
+    return Split(paths=paths, **{name: columns.get(name) for name in EXAMPLE_COLUMNS} | {"images": images})
 
 
 def _damaged(path: Path, error: Exception) -> RequestError:

@@ -7,6 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel
@@ -68,6 +69,8 @@ class Asked(NamedTuple):
     """Image 0 of each of these, `num` of them, in the place of images 0 to `num` - 1 of `seed`."""
     columns: int | None = None
     """Images to a row of a grid; None: as the task arranges them."""
+    embeddings: Path | None = None
+    """A .npy file of what stands for texts: [E], or [N, E], each in turn."""
 
     def draws(self, start: int = 0, stop: int | None = None) -> Draws:
         """Random numbers for the images from `start` to before `stop`, at most `num`; by default for all."""
@@ -133,10 +136,11 @@ class Task(ABC):
     random: ClassVar[bool] = True
     """Whether a seed decides anything."""
     takes: ClassVar[frozenset[str]] = frozenset()
-    """Which of `Asked`'s labels, captions and given images mean something to it."""
+    """Which of `Asked`'s labels, captions, embeddings and given images mean something to it."""
     foreign: ClassVar[dict[str, str]] = {
         "given": "--input: {recipe} makes images from nothing; leave the option out",
         "captions": "--caption: {recipe} does not draw from texts; leave the option out",
+        "embeddings": "--embedding: {recipe} does not draw from embeddings; leave the option out",
     }
     """The sentence for one that does not, or for another of `Asked`; one without a sentence is passed over."""
 

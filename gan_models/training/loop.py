@@ -37,6 +37,8 @@ from gan_models.training.warm_start import Start, begin_with
 
 SAVING_SHARE = 0.05  # of the time, that checkpoints may cost
 _PROGRESS_SECONDS = 0.5
+KNOWN_OF_DATA = ("image_shape", "class_names", "domain_names", "words", "embedding")
+"""What a generator's facts say of its training images as the table's metadata do."""
 
 
 class Reporter(Protocol):
@@ -170,6 +172,11 @@ def check_data(recipe: Recipe, split: Split, metadata: TableMetadata) -> None:
             f"recipe {recipe.name!r} draws what a text says, but {metadata.source} has no captions: "
             "use a source with a `caption` column"
         )
+    if "embeddings" in recipe.needs and split.embeddings is None:
+        raise RequestError(
+            f"recipe {recipe.name!r} reads texts as embeddings given with the data, but {metadata.source} has none: use "
+            "a source with a column `embedding`, or set networks.generator.text_encoder=gru for one with captions"
+        )
     if len(split) < 2:
         raise RequestError(f"{metadata.source} leaves {len(split)} image to train on: a GAN needs at least 2")
 
@@ -290,7 +297,7 @@ class _Training:
     def _keep(self, step: int, snapshot: Generator, share: float) -> None:
         info = GeneratorInfo(
             recipe_name=self.recipe.name,
-            **{name: getattr(self.metadata, name) for name in ("image_shape", "class_names", "domain_names", "words")},
+            **{name: getattr(self.metadata, name) for name in KNOWN_OF_DATA},
             step=step,
             seed=self.seed,
             data_fingerprint=self.metadata.fingerprint,

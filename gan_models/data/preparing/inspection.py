@@ -60,6 +60,7 @@ class Inspection(BaseModel):
     domains: list[str]
     attributes: list[str]  # names of what is said of each image besides its class
     captions: bool
+    embeddings: tuple[int, int]  # how many each image carries, and their width; zeros where there are none
     splits: list[str]
     split_counts: dict[str, int]  # of the splits that the source gives, good or bad
     channels: str  # `grey` or `rgb`: what data.channels=auto would choose
@@ -100,6 +101,7 @@ def inspect(source: str, options: Data | None = None) -> Inspection:
         domains=list(opened.domain_names),
         attributes=[],
         captions=opened.has_captions,
+        embeddings=opened.embeddings,
         splits=order,
         split_counts={split: opened.split_counts[split] for split in order if split in opened.split_counts},
         channels="grey" if channels_of(looks) == 1 else "rgb",

@@ -304,9 +304,7 @@ class PathKind(SourceKind):
         return digest.hexdigest()[:32]
 
 
-def carrying(
-    labels: object, domains: object = (), captions: object = False, embeddings: object = 0
-) -> frozenset[str]:
+def carrying(labels: object, domains: object = (), captions: object = False, embeddings: object = 0) -> frozenset[str]:
     """What images come with, by what there is of each."""
     names = ("labels", "domains", "captions", "embeddings")
     return frozenset(compress(names, (labels, domains, captions, embeddings)))

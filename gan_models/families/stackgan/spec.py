@@ -75,6 +75,4 @@ class StackganDiscriminator(ConvolutionalSpec, DiscriminatorSpec):
         return sizes_down_from(size)[1:]
 
 
-FAMILY = Family(
-    StackganGenerator, StackganDiscriminator, "gan_models.families.stackgan.networks:Stackgan", "text"
-)
+FAMILY = Family(StackganGenerator, StackganDiscriminator, "gan_models.families.stackgan.networks:Stackgan", "text")
