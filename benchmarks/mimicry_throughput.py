@@ -155,13 +155,13 @@ def project_step(system: System, batch_size: int, precision: str) -> tuple[Calla
         ],
     )
     game = build_game(recipe, DataShape(SHAPE, 0), torch.device("cpu"))
-    average = ExponentialMovingAverage(game.generator, recipe.training.ema)
+    average = ExponentialMovingAverage(game.generator)
     split = Split(torch.randint(0, 256, (IMAGES, *SHAPE[1:], SHAPE[0]), dtype=torch.uint8), None, [])
     sampler, counter, numbers = EpochSampler(IMAGES, batch_size, seed=0), itertools.count(), itertools.count(1)
 
     def step() -> None:
         game.step(lambda: Batch.of(split, sampler.indices(next(counter)), frozenset()), report=False)
-        average.update(game.generator, next(numbers))
+        average.update(game.generator, next(numbers), recipe.training.ema)
 
     return step, (_count(game.generator), _count(game.discriminator))  # type: ignore[attr-defined]
 

@@ -63,7 +63,7 @@ def trained_on_labels_alone(recipe: Recipe, table: ImageTable, split: Split, see
     game = SemiSupervisedGame(recipe, table.metadata.shape, device)
     game.prepare(split, seed)
     network, optimizer, labelled = game.discriminator.train(), game.optimizers["discriminator"], game.labelled
-    average = ExponentialMovingAverage(network, recipe.training.ema)
+    average = ExponentialMovingAverage(network)
     assert labelled.labels is not None
     for step in range(1, recipe.training.steps + 1):
         chosen = torch.randperm(len(labelled.images))[: recipe.training.batch_size]
@@ -72,7 +72,7 @@ def trained_on_labels_alone(recipe: Recipe, table: ImageTable, split: Split, see
         optimizer.zero_grad(set_to_none=True)
         supervised_loss(logits.float(), labelled.labels[chosen]).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        average.update(network, step)
+        average.update(network, step, recipe.training.ema)
     averaged = average.snapshot(network, {"images": labelled.images})
     return LoadedClassifier(averaged, table.metadata.class_names, device)
 

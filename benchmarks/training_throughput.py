@@ -77,7 +77,7 @@ def project_step(batch_size: int, precision: str) -> Callable[[], None]:
         "dcgan", [*AS_PUBLISHED, f"training.precision={precision}", f"training.batch_size={batch_size}"]
     )
     game = build_game(recipe, DataShape(SHAPE, 0), torch.device("cpu"))
-    average = ExponentialMovingAverage(game.generator, recipe.training.ema)
+    average = ExponentialMovingAverage(game.generator)
     split = Split(torch.randint(0, 256, (IMAGES, *SHAPE[1:], SHAPE[0]), dtype=torch.uint8), None, [])
     sampler = EpochSampler(IMAGES, batch_size, seed=0)
     counter = itertools.count()
@@ -85,7 +85,7 @@ def project_step(batch_size: int, precision: str) -> Callable[[], None]:
 
     def step() -> None:
         game.step(lambda: Batch.of(split, sampler.indices(next(counter)), frozenset()), report=False)
-        average.update(game.generator, next(numbers))
+        average.update(game.generator, next(numbers), recipe.training.ema)
 
     return step
 

@@ -20,14 +20,13 @@ class ExponentialMovingAverage:
     Buffers are never averaged: `snapshot` copies them from the network.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.decay = decay
+    def __init__(self, network: nn.Module) -> None:
         self.parameters = [parameter.detach().clone() for parameter in network.parameters()]
 
     @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
+    def update(self, network: nn.Module, step: int, decay: float) -> None:
         """Takes in the weights after generator step `step`, counted from 1."""
-        decay = min(self.decay, (1 + step) / (10 + step))
+        decay = min(decay, (1 + step) / (10 + step))
         current = [parameter.detach() for parameter in network.parameters()]
         torch._foreach_lerp_(self.parameters, current, 1 - decay)
 

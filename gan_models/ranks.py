@@ -45,7 +45,11 @@ def wanted(recipe: Recipe, gpus: int) -> int:
     if asked is not None:
         recipe.check_ranks(asked)
         return asked
-    return gpus if gpus > 1 and recipe.game.shareable and recipe.training.batch_size % gpus == 0 else 1
+    return (
+        gpus
+        if gpus > 1 and recipe.game.shareable and all(size % gpus == 0 for size in recipe.training.batch_sizes)
+        else 1
+    )
 
 
 @contextmanager

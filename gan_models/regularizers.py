@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, PrivateAttr
 
 from gan_models.errors import RequestError
 from gan_models.plugins import Registry
-from gan_models.sections import NonNegativeFloat, PositiveInt, Section, by_tag
+from gan_models.schedules import Scheduled, scheduled
+from gan_models.sections import PositiveInt, Section, by_tag
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from gan_models.families.interfaces import Discriminator, DiscriminatorOutput, Generator
     from gan_models.recipes.schema import Recipe
 
+if TYPE_CHECKING:
+    Weight: TypeAlias = Scheduled
+else:
+    Weight = scheduled(ge=0.0)
 Player = Literal["discriminator", "generator"]
 Images = Literal["", "real", "fake", "between"]
 
@@ -62,7 +67,7 @@ class Regularizer(Section):
     """A term of a player's loss."""
 
     name: str
-    weight: NonNegativeFloat = Field(1.0, description="factor of the term in the player's loss")
+    weight: Weight = Field(1.0, description="factor of the term in the player's loss")
     player: Literal["auto", "generator", "discriminator"] = Field("auto", description="whose loss it joins")
     every: PositiveInt = Field(1, description="applied at every n-th step, scaled by n (lazy regularisation)")
 

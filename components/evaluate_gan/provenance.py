@@ -14,7 +14,7 @@ from components.evaluate_gan.wording import duration, number
 from components.stage.stage import flatten
 from gan_models.data.table_file import SPLITS
 from gan_models.errors import RequestError, RunError
-from gan_models.recipes.loading import load_recipe, recipe_names
+from gan_models.recipes.loading import load_recipe, preset_names
 from gan_models.recipes.schema import MODEL_SECTIONS, Evaluation, Recipe
 from gan_models.recipes.settings import explain
 
@@ -95,7 +95,7 @@ def different_settings(recipe: Recipe, evaluation: Evaluation) -> tuple[str, lis
     sections = ("data", *MODEL_SECTIONS, "evaluation")
     ours = _leaves(recipe.model_copy(update={"evaluation": evaluation}), sections)
     usual: dict[str, Any] = {}
-    if recipe.name in recipe_names():
+    if recipe.name in preset_names():
         beside = f"the built-in recipe {recipe.name}"
         with suppress(RequestError):
             usual = _leaves(load_recipe(recipe.name), sections)
@@ -178,7 +178,7 @@ def _environment(of: str, found: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def _cost(recipe: Recipe, past: Past, seconds: float) -> list[tuple[str, str]]:
-    facts, batch, each = [], recipe.training.batch_size, recipe.game.discriminator_steps
+    facts, batch, each = [], max(recipe.training.batch_sizes), recipe.game.discriminator_steps
     drawn = past.curves.steps if past.curves else []
     steps = past.training.steps if past.training else drawn[-1] if drawn else recipe.training.steps
     seen = steps * batch * each
@@ -186,7 +186,8 @@ def _cost(recipe: Recipe, past: Past, seconds: float) -> list[tuple[str, str]]:
     if past.data and past.data.splits.get("train"):
         epochs = f", {number(seen / past.data.splits['train'])} times each training image"
     turns = f" x {each} steps of D" if each > 1 else ""
-    facts.append(("images seen by D", f"{seen:,} ({steps:,} steps of {batch}{turns}{epochs})"))
+    most = "at most " if len(recipe.training.batch_sizes) > 1 else ""
+    facts.append(("images seen by D", f"{most}{seen:,} ({steps:,} steps of {most}{batch}{turns}{epochs})"))
     if past.training:
         ranks = recipe.training.ranks
         hours = past.training.seconds / 3600 * (ranks or 1)

@@ -176,7 +176,7 @@ def state_folder(
     """Where the training of (recipe, data, seed, code, start) keeps its state: another one of them, another folder."""
     code = f"-{hashlib.sha256(code_version.encode()).hexdigest()[:6]}" if code_version else ""
     begun = f"-from-{start[:8]}" if start else ""
-    name = f"{recipe.name}-{recipe_digest(recipe)[:8]}-{fingerprint[:8]}-seed{seed}{begun}{code}"
+    name = f"{recipe.file_name}-{recipe_digest(recipe)[:8]}-{fingerprint[:8]}-seed{seed}{begun}{code}"
     return state_dir / "training" / name
 
 

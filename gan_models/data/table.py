@@ -146,7 +146,7 @@ def _read_rows(folder: Path, split: str, pixels: np.ndarray, metadata: TableMeta
             kept += [embedding_rows(table.column(column), metadata.embeddings)[chosen] for column in vectors]
     if done != len(pixels):
         raise ValueError(f"{len(pixels)} rows expected in split {split}, {done} found")
-    return found | {column: kept for column in vectors}
+    return found | ({"embedding": kept} if vectors else {})
 
 
 class EpochSampler:

@@ -2,8 +2,8 @@
 
 One row is one image, already square and uint8. Columns: `pixels` (fixed-size binary, H*W*C bytes in HWC order),
 `label` (int64, null when unlabelled), `caption`, `domain` (strings, may be null), `path` (where the image came from)
-and `split` (train, validation or test); where the images carry embeddings, `embedding` (fixed-size binary, n * E float32
-in little-endian order). `TableMetadata` is JSON in the schema metadata, under `gan_pipeline`.
+and `split` (train, validation or test); where the images carry embeddings, `embedding` (fixed-size binary, n * E
+numbers of float32, little-endian). `TableMetadata` is JSON in the schema metadata, under `gan_pipeline`.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Grid(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LatentSpace:
-    """Of a generator that draws from latents and, it may be, a condition: a class by its name, a caption, an example."""
+    """Of a generator that draws from latents and, it may be, a condition: a class by name, a caption, an example."""
 
     generator: LoadedGenerator
 

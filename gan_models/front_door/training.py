@@ -202,7 +202,7 @@ def _prepared(data: Data, place: Path, progress: bool) -> ImageTable:
 
 def _train(recipe: Recipe, table: ImageTable, place: Path, seed: int, device: torch.device, progress: bool) -> Trained:
     def home(recipe: Recipe) -> Path:
-        return place / f"{recipe.name}-{recipe_digest(recipe)[:8]}-{table.metadata.fingerprint[:8]}-seed{seed}"
+        return place / f"{recipe.file_name}-{recipe_digest(recipe)[:8]}-{table.metadata.fingerprint[:8]}-seed{seed}"
 
     folder = home(recipe)
     split = table.split("train", device)

@@ -20,6 +20,7 @@ from gan_models.games.spec import GameSpec
 from gan_models.meter import Meter
 from gan_models.recipes.schema import Optimizer, Recipe
 from gan_models.regularizers import Player, Regularizer, Round
+from gan_models.schedules import Moment, value_at
 
 Rules = TypeVar("Rules", bound=GameSpec)
 
@@ -59,6 +60,13 @@ class Batch(NamedTuple):
         columns = {name: getattr(split, name) for name in needs}
         carried = {name: column[index] for name, column in columns.items() if column is not None}
         return cls(to_float(split.images[index]), **carried)
+
+    def split(self, parts: int) -> list[Batch]:
+        """So many batches of equally many of its rows."""
+        if parts == 1:
+            return [self]
+        columns = [[None] * parts if column is None else column.tensor_split(parts) for column in self]
+        return [Batch(*part) for part in zip(*columns, strict=True)]
 
 
 class Made(NamedTuple):
@@ -103,6 +111,7 @@ class Game(Generic[Rules]):
         for network in (self.generator, self.discriminator):
             ranks.share_batch_norm(network)
         self.steps = 0
+        self.part = 0  # of the batch that is worked on (`training.accumulate`)
         self.begin_learning()
 
     # --- what a game may change
@@ -154,6 +163,10 @@ class Game(Generic[Rules]):
         """Whether G's move needs real images beside the generated ones."""
         return bool(self.due_terms("generator"))
 
+    def networks(self) -> dict[Player, dict[str, nn.Module]]:
+        """Each player's networks by name, also those of a stage that is not in training."""
+        return {"generator": {"generator": self.generator}, "discriminator": {"discriminator": self.discriminator}}
+
     def companions(self) -> dict[str, Mapping[str, Tensor]]:
         """Weights of other networks to keep beside the generator, by name."""
         return {}
@@ -182,35 +195,41 @@ class Game(Generic[Rules]):
             over the moves of this step that they were measured in.
         """
         self.begin_step()
-        figures = Meter()
+        figures, parts = Meter(), self.recipe.training.accumulate
         for left in reversed(range(self.discriminator_moves())):
-            batch = self.prepared(draw())
-            with torch.set_grad_enabled(left == 0):
-                made = self.synthesize(batch)
-            figures.add(self.move_discriminator(batch, made.detached(), report=report and left == 0))
-        figures.add(self.move_generator(batch, made, report=report))
-        for _ in range(self.generator_moves() - 1):
-            figures.add(self.move_generator(batch, self.synthesize(batch), report=report))
+            batches = [self.prepared(batch) for batch in draw().split(parts)]
+            for self.part, batch in enumerate(batches):
+                # Kept for G's move, but for parts: the graphs of all of them would take the memory that parts save.
+                with torch.set_grad_enabled(left == 0 and parts == 1):
+                    made = self.synthesize(batch)
+                figures.add(self.move_discriminator(batch, made.detached(), report=report and left == 0))
+        for move in range(self.generator_moves()):
+            for self.part, batch in enumerate(batches):
+                again = move > 0 or parts > 1
+                figures.add(self.move_generator(batch, self.synthesize(batch) if again else made, report=report))
         self.steps += 1
         return figures.means()
 
     def begin_step(self) -> None:
-        """Networks into training mode; learning rates, a function of the step: there is no scheduler to save."""
+        """Networks into training mode; what the optimizers have of this moment."""
         self.generator.train()
         self.discriminator.train()
-        specs, total = self.recipe.optimizers, self.recipe.training.steps
-        start = specs.decay_from * total
-        factor = 1.0 if self.steps < start else (total - self.steps) / (total - start)
+        specs, moment = self.recipe.optimizers, self.moment
+        factor = value_at(specs.decay, moment)
         for player, optimizer in self.optimizers.items():
+            spec = getattr(specs, player)
             for group in optimizer.param_groups:
-                group["lr"] = getattr(specs, player).lr * factor
+                group["lr"] = value_at(spec.lr, moment) * factor
+                if "betas" in group:
+                    group["betas"] = tuple(value_at(beta, moment) for beta in spec.betas)
 
     def move_discriminator(self, batch: Batch, made: Made, *, report: bool) -> dict[str, Tensor]:
         """D's gradient step; figures of it."""
         judged = self.judge(batch, made)
         loss, figures = self.discriminator_loss(batch, made, judged)
         figures |= self.move(loss, judged, report=report)
-        self.discriminator_moved()
+        if self.ends_move:
+            self.discriminator_moved()
         return figures
 
     def move_generator(self, batch: Batch, made: Made, *, report: bool) -> dict[str, Tensor]:
@@ -252,16 +271,19 @@ class Game(Generic[Rules]):
         return Round("generator", *players, real, fake, made.told, None, output.in_fp32())
 
     def move(self, loss: Tensor, round_: Round, *, report: bool) -> dict[str, Tensor]:
-        """The player's gradient step on its loss and regularizers; figures of both."""
+        """The player's gradient step on its loss and regularizers, after the last part; figures of both."""
         player, prefix = round_.player, "D" if round_.player == "discriminator" else "G"
         figures: dict[str, Tensor] = {}
         for term in self.due_terms(player):
             value = term.value(round_)
             figures[f"{prefix}/{term.name}"] = value.detach()
-            loss = loss + term.weight * term.every * value
-        optimizer = self.optimizers[player]
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+            loss = loss + value_at(term.weight, self.moment) * term.every * value
+        optimizer, parts = self.optimizers[player], self.recipe.training.accumulate
+        if self.part == 0:
+            optimizer.zero_grad(set_to_none=True)
+        (loss / parts if parts > 1 else loss).backward()  # type: ignore[no-untyped-call]
+        if not self.ends_move:
+            return figures
         ranks.average_gradients(round_.network)
         if report:
             gradients = [each.grad for each in round_.network.parameters() if each.grad is not None]
@@ -273,6 +295,21 @@ class Game(Generic[Rules]):
         return figures
 
     # --- for the games
+
+    @property
+    def ends_move(self) -> bool:
+        """Whether the part of the batch in work is the last, after which the player moves."""
+        return self.part == self.recipe.training.accumulate - 1
+
+    @property
+    def resolution(self) -> int:
+        """Side of the images that it works on at this step, pixels."""
+        return self.shape.image[1]
+
+    @property
+    def moment(self) -> Moment:
+        """What scheduled settings are read at: there is no scheduler to save."""
+        return Moment(self.steps / self.recipe.training.steps, self.resolution)
 
     def begin_learning(self) -> None:
         """Optimizers and regularizers that remember nothing, for the networks as they are."""
@@ -327,9 +364,10 @@ def build_game(recipe: Recipe, shape: DataShape, device: torch.device) -> Game[A
 
 
 def make_optimizer(spec: Optimizer, network: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer of one player."""
+    """The optimizer of one player; its rate and decays are those of the moment, set at the start of each step."""
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if spec.name == "rmsprop":
         # 0.99 and 1e-8 are PyTorch's, which the public WGAN code leaves as they are.
-        return torch.optim.RMSprop(parameters, lr=spec.lr)
-    return torch.optim.Adam(parameters, lr=spec.lr, betas=spec.betas, fused=True)
+        return torch.optim.RMSprop(parameters)
+    # On the meta device, where networks are only counted, nothing is fused.
+    return torch.optim.Adam(parameters, fused=parameters[0].device.type != "meta")

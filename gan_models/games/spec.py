@@ -41,6 +41,8 @@ class GameSpec(Section):
     """The setting that makes its steps depend on how many there are to be."""
     any_discriminator: ClassVar[bool] = False
     """Whether D may be of any family, though one is made for this game."""
+    accumulates: ClassVar[bool] = True
+    """Whether it can work on a batch in parts (`training.accumulate`)."""
     shareable: ClassVar[bool] = False
     """Whether its state is equal on all ranks; else it keeps image pools or stages of its own in each process."""
 
@@ -52,6 +54,11 @@ class GameSpec(Section):
                 raise RequestError(
                     f"networks of the family {spec.family} are trained by game.kind={only}, not {self.kind}: set that, "
                     "or choose other networks"
+                )
+            if not self.accumulates and recipe.training.accumulate > 1:
+                raise RequestError(
+                    f"training.accumulate={recipe.training.accumulate}: game.kind={self.kind} works on whole batches: "
+                    "set it to 1"
                 )
             trained = [
                 name for name, family in FAMILIES.items() if family.game == self.kind and spec.player in family.players

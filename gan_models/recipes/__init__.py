@@ -3,7 +3,14 @@
 Importing this package costs pydantic and PyYAML, not torch.
 """
 
-from gan_models.recipes.loading import load_recipe, model_document, recipe_digest, recipe_names, recipe_text
+from gan_models.recipes.loading import (
+    load_recipe,
+    model_document,
+    preset_names,
+    recipe_digest,
+    recipe_names,
+    recipe_text,
+)
 from gan_models.recipes.schema import Recipe
 
-__all__ = ["Recipe", "load_recipe", "model_document", "recipe_digest", "recipe_names", "recipe_text"]
+__all__ = ["Recipe", "load_recipe", "model_document", "preset_names", "recipe_digest", "recipe_names", "recipe_text"]

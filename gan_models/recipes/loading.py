@@ -16,13 +16,23 @@ from gan_models.recipes.schema import MODEL_SECTIONS, Recipe
 from gan_models.recipes.settings import locate
 
 _BUILT_IN = Path(__file__).parent
+_SMALL = "small"
 # YAML 1.1 reads 1e-4 as a string; people write learning rates this way.
 _SCIENTIFIC = re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
 
 
 def recipe_names() -> list[str]:
-    """Names of the built-in recipes, sorted."""
-    return sorted(path.stem for path in _BUILT_IN.glob("*.yaml"))
+    """Names of the systems, sorted; each stands for its `small` preset."""
+    return sorted(path.parent.name for path in _BUILT_IN.glob(f"*/{_SMALL}.yaml"))
+
+
+def preset_names() -> list[str]:
+    """Names of all built-in recipes: the systems, and their other presets as in `sngan/cifar10`."""
+    return sorted(_name(path) for path in _BUILT_IN.glob("*/*.yaml"))
+
+
+def _name(path: Path) -> str:
+    return path.parent.name if path.stem == _SMALL else f"{path.parent.name}/{path.stem}"
 
 
 def recipe_text(name: str) -> str:
@@ -92,14 +102,16 @@ def recipe_digest(recipe: Recipe) -> str:
 
 
 def _recipe_path(name_or_path: str) -> Path:
-    if "/" in name_or_path or name_or_path.endswith((".yaml", ".yml")):
+    name, names = name_or_path.removesuffix(f"/{_SMALL}"), preset_names()
+    if name in names:
+        system, _, preset = name.partition("/")
+        return _BUILT_IN / system / f"{preset or _SMALL}.yaml"
+    if name_or_path.endswith((".yaml", ".yml")) or (path := Path(name_or_path)).is_file():
         path = Path(name_or_path)
         if not path.is_file():
             raise RequestError(f"recipe file {name_or_path} does not exist; built-in ones: {', '.join(recipe_names())}")
         return path
-    if name_or_path not in recipe_names():
-        raise unknown_name("recipe", name_or_path, recipe_names())
-    return _BUILT_IN / f"{name_or_path}.yaml"
+    raise unknown_name("recipe", name_or_path, names)
 
 
 def _apply_override(document: dict[str, Any], override: str) -> None:
@@ -143,7 +155,7 @@ def _index(items: list[Any], text: str, override: str) -> int:
 def _sentence(error: ValidationError) -> str:
     """The first problem of a validation, in one sentence; the number of further ones is mentioned."""
     problems = error.errors(include_url=False)
-    problem = problems[0]
+    problem = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
     key, known = locate(problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":

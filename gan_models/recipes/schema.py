@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -20,11 +20,12 @@ from gan_models.families.base import DiscriminatorSpec, GeneratorSpec
 from gan_models.games import GAMES
 from gan_models.games.adversarial.spec import Adversarial
 from gan_models.games.spec import GameSpec
+from gan_models.recipes.made_for import MadeFor
 from gan_models.regularizers import REGULARIZERS, Regularizer
+from gan_models.schedules import ByShare, Linear, Ramp, Schedule, Scheduled, scheduled, schedules_in
 from gan_models.sections import (
     NonNegativeFloat,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     Section,
     Share,
@@ -115,12 +116,24 @@ class Conditioning(Section):
             )
 
 
+if TYPE_CHECKING:
+    Rate: TypeAlias = Scheduled
+    Decay: TypeAlias = Scheduled
+    AverageDecay: TypeAlias = Scheduled
+    BatchSize: TypeAlias = Scheduled
+else:
+    Rate = scheduled(gt=0.0)
+    Decay = scheduled(ge=0.0, le=1.0)
+    AverageDecay = scheduled(ge=0.0, lt=1.0)
+    BatchSize = scheduled(int, forms=["by_resolution"], ge=2)
+
+
 class Optimizer(Section):
     """How one player follows its gradient."""
 
     name: Literal["adam", "rmsprop"] = Field("adam", description="rmsprop: as WGAN with clipped weights has it")
-    lr: PositiveFloat = Field(2e-4, description="learning rate; different ones for the players are TTUR")
-    betas: tuple[Share, Share] = Field(
+    lr: Rate = Field(2e-4, description="learning rate; different ones for the players are TTUR")
+    betas: tuple[Decay, Decay] = Field(
         (0.5, 0.999), description="adam only: decay of the mean of gradients, and of their squares"
     )
 
@@ -132,18 +145,28 @@ class Optimizers(Section):
     discriminator: Optimizer = Optimizer()
     decay_from: Share = Field(1.0, description="share of the steps after which both rates fall linearly to zero")
 
+    @property
+    def decay(self) -> Scheduled:
+        """The factor of both rates."""
+        return Linear(linear=(1.0, 0.0), since=self.decay_from) if self.decay_from < 1.0 else 1.0
+
 
 class Training(Section):
     """How long, in what precision, and what is watched and kept on the way."""
 
     steps: PositiveInt = Field(description="generator steps")
-    batch_size: Annotated[int, Field(ge=2)] = Field(64, description="real images, and generated ones, of each step")
+    batch_size: BatchSize = Field(64, description="real images, and generated ones, of each step")
+    accumulate: PositiveInt = Field(
+        1,
+        description="parts that a batch is worked on in, one after the other, before the players move: memory for one "
+        "part is enough, and batch norm sees one at a time",
+    )
     precision: Literal["bf16", "fp32"] = Field(
         "bf16",
         description="bf16: matrix products and convolutions in half precision, weights and losses in fp32; where the "
         "device has no instructions for it, all is in fp32",
     )
-    ema: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.999, description="decay of the generator's moving average")
+    ema: AverageDecay = Field(0.999, description="decay of the generator's moving average")
     tick: PositiveInt = Field(100, description="steps between reports: metrics, sample grid, health check")
     keep: PositiveInt = Field(10, description="generators kept for selection, evenly spaced, the last one included")
     checkpoint_seconds: NonNegativeFloat = Field(
@@ -160,6 +183,12 @@ class Training(Section):
     ranks: PositiveInt | None = Field(
         None, description="processes that train together, each on its rows of every batch; none: one for each GPU"
     )
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """Every batch size that there is in the course of it."""
+        given = self.batch_size
+        return tuple(map(int, given.values)) if isinstance(given, Schedule) else (int(given),)
 
 
 Extractor = Literal["auto", "classifier", "efficientnet-lite0", "inception-2015", "onnx", "dinov2", "clip"]
@@ -242,6 +271,7 @@ class Recipe(Section):
     description: str = Field("", description="what it is, in a line")
     paper: str = Field("", description="where the system comes from")
     builds_on: str = Field("", description="the recipe it grew out of, for the family tree")
+    made_for: MadeFor | None = None
     data: Data = Data()
     networks: Networks
     conditioning: Conditioning = Conditioning()
@@ -273,7 +303,12 @@ class Recipe(Section):
         """What its generators are called in a registry of models, unless `export.model_name` says: recipe and data,
         without the characters that mean something in a path."""
         last = self.data.source.rstrip("/").rpartition(":")[2].rpartition("/")[2]
-        return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{self.name}-{last}").strip("-")
+        return _as_file_name(f"{self.name}-{last}")
+
+    @property
+    def file_name(self) -> str:
+        """The recipe's name without the characters that mean something in a path."""
+        return _as_file_name(self.name)
 
     def check(self) -> None:
         """Refuses parts that do not go together, each by itself: RequestError with place, value and remedy."""
@@ -289,18 +324,32 @@ class Recipe(Section):
     def paced_by(self) -> str:
         """The setting that makes each step depend on `training.steps`; "" where a longer training begins alike."""
         share = self.optimizers.decay_from
-        return f"optimizers.decay_from={share:g}" if share < 1 else self.game.paced_by
+        if share < 1:
+            return f"optimizers.decay_from={share:g}"
+        ramps = [key for key, schedule in schedules_in(self) if isinstance(schedule, Ramp | ByShare)]
+        return ramps[0] if ramps else self.game.paced_by
 
     def check_ranks(self, ranks: int) -> None:
         """Raises RequestError where so many processes cannot share the training."""
-        batch = self.training.batch_size
         if ranks > 1 and not self.game.shareable:
             raise RequestError(
                 f"training.ranks={ranks}: game.kind={self.game.kind} keeps state of its own in each process; set "
                 "training.ranks=1"
             )
-        if batch % ranks:
-            raise RequestError(
-                f"training.batch_size={batch} is the batch of all processes together and does not divide by "
-                f"training.ranks={ranks}: use {batch // ranks * ranks or ranks}"
-            )
+        parts = self.training.accumulate
+        for batch in self.training.batch_sizes:
+            if batch % ranks:
+                raise RequestError(
+                    f"training.batch_size={batch} is the batch of all processes together and does not divide by "
+                    f"training.ranks={ranks}: use {batch // ranks * ranks or ranks}"
+                )
+            if batch % (ranks * parts):
+                whole, where = ranks * parts, f" on {ranks} ranks" if ranks > 1 else ""
+                raise RequestError(
+                    f"training.batch_size={batch} does not divide into training.accumulate={parts} equal parts{where}: "
+                    f"use {max(1, batch // whole) * whole}"
+                )
+
+
+def _as_file_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")

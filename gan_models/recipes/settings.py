@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from gan_models.recipes.schema import Recipe
+from gan_models.schedules import FORMS, in_words
 
 Node = Mapping[str, Any]  # a part of the JSON schema
 _TAGS = {
@@ -41,9 +42,16 @@ def locate(place: Sequence[str | int]) -> tuple[str, list[str]]:
         if part in forms:
             node = forms[str(part)]
             continue
+        if _is_schedule(node):  # which of its forms pydantic took it for is no part of the key
+            node = _schedule_form(node, str(part))
+            continue
         known = list(node.get("properties", known))
         keys.append(str(part))
-        below = node.get("properties", {}).get(part) if isinstance(part, str) else node.get("items")
+        if isinstance(part, int):
+            items = node.get("prefixItems", ())
+            below = items[part] if part < len(items) else node.get("items")
+        else:
+            below = node.get("properties", {}).get(part)
         node = _resolved(below or {})
     return ".".join(keys), known
 
@@ -68,6 +76,21 @@ def _forms(node: Node) -> dict[str, Node]:
     return {name: _resolved({"$ref": target}) for name, target in mapping.items()}
 
 
+def _is_schedule(node: Node) -> bool:
+    """Whether a leaf takes a schedule in place of a number."""
+    return "oneOf" in node and not _forms(node)
+
+
+def _schedule_form(node: Node, form: str) -> Node:
+    """A number, or one of the schedules."""
+    number, *schedules = (_resolved(each) for each in node["oneOf"])
+    return next((schedule for schedule in schedules if form in schedule["properties"]), number)
+
+
+def _has(schedules: Sequence[Node], form: str) -> bool:
+    return any(form in schedule["properties"] for schedule in schedules)
+
+
 def _section(field: Node, values: Mapping[str, Any], prefix: str) -> Iterator[Setting]:
     node, names = _form(field, values)
     fields: Mapping[str, Node] = node["properties"]
@@ -79,12 +102,14 @@ def _section(field: Node, values: Mapping[str, Any], prefix: str) -> Iterator[Se
         below, value, key = fields[name], values[name], f"{prefix}{name}"
         if "const" in below:
             yield Setting(key, value, _TAGS[name], " | ".join(names), default)
-        elif isinstance(value, dict) and "additionalProperties" in below:  # of names that the schema does not know
+        elif (
+            isinstance(value, dict) and not _is_schedule(below) and "additionalProperties" in below
+        ):  # of names that the schema does not know
             leaf, usual = below["additionalProperties"], below["default"]
             yield Setting(key, None, below["description"], "", None, is_section=True)
             for each, inner in value.items():
                 yield Setting(f"{key}.{each}", inner, leaf["description"], _words(leaf), usual.get(each))
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and not _is_schedule(below):
             meaning = below.get("description") or _summary(_form(below, value)[0])
             yield Setting(key, None, meaning, "", None, is_section=True)
             yield from _section(below, value, f"{key}.")
@@ -118,6 +143,9 @@ def _words(node: Node) -> str:
         return " | ".join(map(str, node["enum"]))
     if "const" in node:
         return str(node["const"])
+    if _is_schedule(node):
+        number, *schedules = (_resolved(form) for form in node["oneOf"])
+        return f"{_words(number)}, or {in_words(name for name in FORMS if _has(schedules, name))}"
     if node.get("type") == "array":
         items = node["prefixItems"][0] if "prefixItems" in node else node["items"]
         length = f" of {len(node['prefixItems'])}" if "prefixItems" in node else ""

@@ -123,9 +123,10 @@ def _body(
             yield _text(f"- {what}: {', '.join(names[:_ROWS])}{rest}")
     paper = f" ({recipe.paper})" if recipe.paper else ""
     yield _text(f"- recipe: {recipe.description.rstrip('.')}{paper}")
+    fewest, most = min(recipe.training.batch_sizes), max(recipe.training.batch_sizes)
+    batches = f"{most}" if fewest == most else f"{fewest} to {most}"
     yield _text(
-        f"- training: {info.step} steps of {recipe.training.batch_size} images, seed {info.seed}; every setting is in "
-        "`recipe.yaml`"
+        f"- training: {info.step} steps of {batches} images, seed {info.seed}; every setting is in `recipe.yaml`"
     )
     yield "\n## Figures\n"
     yield from _figures(figures)

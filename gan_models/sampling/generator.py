@@ -5,7 +5,8 @@ recipe.yaml             the whole recipe, every default spelled out
 generator.json          `GeneratorInfo`
 classifier.safetensors  only of a semi-supervised training: its classifier
 examples.safetensors    only where images are made from real ones: a few of these, so that it draws without the data:
-                        `images` uint8 [N, H, W, C] and, where the data has them, `labels`, `domains`, `captions`, `embeddings`
+                        `images` uint8 [N, H, W, C] and, where the data has them, `labels`, `domains`, `captions`,
+                        `embeddings`
 """
 
 import io

@@ -19,7 +19,7 @@ from gan_models.errors import RequestError
 
 STATE_FILE = "state.pt"
 MANIFEST_FILE = "manifest.json"
-STATE_FORMAT = 2
+STATE_FORMAT = 3
 _KEPT = 2
 
 

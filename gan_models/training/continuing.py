@@ -30,7 +30,7 @@ def find_shorter(recipe: Recipe, place: Callable[[Recipe], Path]) -> Shorter | N
         place: the folder of a training of a recipe, of this data, seed and so on; they lie side by side.
     """
     found = []
-    for folder in place(recipe).parent.glob(f"{recipe.name}-*"):
+    for folder in place(recipe).parent.glob(f"{recipe.file_name}-*"):
         if (newest := newest_checkpoint(folder / CHECKPOINTS_FOLDER)) is None:
             continue
         steps = newest.planned or newest.step  # earlier versions wrote down how far it was alone

@@ -31,6 +31,7 @@ from gan_models.recipes import Recipe, recipe_digest
 from gan_models.sampling.diversity import diversity
 from gan_models.sampling.generator import GeneratorInfo, save_generator
 from gan_models.sampling.grids import image_grid, save_png
+from gan_models.schedules import value_at
 from gan_models.training.checkpoints import STATE_FORMAT, Checkpoints, Identity, newest_checkpoint, not_finite
 from gan_models.training.probe import Probe
 from gan_models.training.warm_start import Start, begin_with
@@ -81,7 +82,7 @@ class _Progress:
     """How far a training is, and what it has shown so far."""
 
     step: int = 0
-    batches: int = 0
+    images: int = 0  # real ones, drawn until then
     seconds: float = 0.0
     threads: int = 0
     was_diverse: bool = False
@@ -118,7 +119,7 @@ class _RandomState:
 class _Pace:
     """How fast it goes since a moment."""
 
-    batches: int  # drawn until then
+    images: int  # drawn until then
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -174,8 +175,8 @@ def check_data(recipe: Recipe, split: Split, metadata: TableMetadata) -> None:
         )
     if "embeddings" in recipe.needs and split.embeddings is None:
         raise RequestError(
-            f"recipe {recipe.name!r} reads texts as embeddings given with the data, but {metadata.source} has none: use "
-            "a source with a column `embedding`, or set networks.generator.text_encoder=gru for one with captions"
+            f"recipe {recipe.name!r} reads texts as embeddings given with the data, but {metadata.source} has none: "
+            "use a source with a column `embedding`, or set networks.generator.text_encoder=gru for one with captions"
         )
     if len(split) < 2:
         raise RequestError(f"{metadata.source} leaves {len(split)} image to train on: a GAN needs at least 2")
@@ -208,13 +209,13 @@ class _Training:
         self.checkpoints = Checkpoints(
             self.folder / CHECKPOINTS_FOLDER, identity, self.settings.steps, only_finite=stops
         )
-        self.sampler = EpochSampler(len(self.split), self.settings.batch_size, self.seed)
+        self.samplers = {size: EpochSampler(len(self.split), size, self.seed) for size in self.settings.batch_sizes}
         torch.manual_seed(self.seed)
         self.game = build_game(recipe, self.metadata.shape, self.device)
         self.game.prepare(self.split, self.seed)
         if start is not None:
             begin_with(start, self.game)
-        self.average = ExponentialMovingAverage(self.game.generator, self.settings.ema)
+        self.average = ExponentialMovingAverage(self.game.generator)
         self.probe = Probe(self.game.generator, self.split, self.seed)
         self.meter = Meter()
         self.progress = _Progress(threads=torch.get_num_threads())
@@ -235,7 +236,7 @@ class _Training:
             self.reporter.note("this processor has no instructions for bf16: training in fp32, which is faster on it")
         self._resume()
         self.saved_at = self.counted_until = time.monotonic()
-        self.tick_pace = self.shown_pace = _Pace(self.progress.batches)
+        self.tick_pace = self.shown_pace = _Pace(self.progress.images)
         while self.progress.step < self.settings.steps:
             # The players move.
             self.meter.add(self.game.step(self._draw, report=self._ends_tick(self.progress.step + 1)))
@@ -247,7 +248,7 @@ class _Training:
             if report or save:
                 self.meter.average_ranks()
             if ranks.is_lead():
-                self.average.update(self.game.generator, step)
+                self.average.update(self.game.generator, step, value_at(self.settings.ema, self.game.moment))
                 self._look(step, report=report)
                 if save:
                     self._save()
@@ -262,8 +263,9 @@ class _Training:
         return step % self.settings.tick == 0 or step == self.settings.steps
 
     def _draw(self) -> Batch:
-        index = ranks.share(self.sampler.indices(self.progress.batches))
-        self.progress.batches += 1
+        size = int(value_at(self.settings.batch_size, self.game.moment))
+        index = ranks.share(self.samplers[size].indices(self.progress.images // size))
+        self.progress.images += size
         return Batch.of(self.split, index, self.recipe.needs)
 
     def _outcome(self) -> Outcome:
@@ -325,11 +327,11 @@ class _Training:
         self._check_health(step, metrics)
         self._check_collapse(step, share)
         self.reporter.tick(step, metrics, grid)
-        self.tick_pace = _Pace(self.progress.batches)
+        self.tick_pace = _Pace(self.progress.images)
 
     def _rate(self, pace: _Pace) -> float:
         """Images of a second."""
-        return (self.progress.batches - pace.batches) * self.settings.batch_size / pace.seconds
+        return (self.progress.images - pace.images) / pace.seconds
 
     def _write_history(self) -> None:
         """The whole table anew at every tick: it is small, and a resumed run must not append to rows it will repeat."""
@@ -346,7 +348,7 @@ class _Training:
         losses = {name: value for name, value in self.meter.means().items() if name in ("D/loss", "G/loss")}
         figures = {"images/s": self._rate(self.shown_pace)} | {name: float(value) for name, value in losses.items()}
         self.reporter.progress(step, figures)
-        self.shown_pace = _Pace(self.progress.batches)
+        self.shown_pace = _Pace(self.progress.images)
 
     # --- health
 

@@ -32,11 +32,11 @@ def _completer(offer: Callable[[typer.Context, str], Iterable[Offered]]) -> Comp
 @_completer
 def recipes(ctx: typer.Context, incomplete: str) -> Iterator[Offered]:
     """The built-in ones, and YAML files once a path is begun."""
-    from gan_models.recipes import load_recipe, recipe_names
+    from gan_models.recipes import load_recipe, preset_names
 
     if "/" in incomplete or incomplete.endswith((".yaml", ".yml")):
         yield from _paths("", incomplete, (".yaml", ".yml"))
-    for name in recipe_names():
+    for name in preset_names():
         yield name, load_recipe(name).description
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gan_models.recipes import recipe_names
+from gan_models.recipes import preset_names
 from pipeline.cli import call
 from pipeline.definitions.stages import STAGES
 
@@ -39,7 +39,7 @@ def offered(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
 def test_recipes(offered: Offered, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/own.yaml").touch()
-    assert offered("gan-pipeline run --recipe ") == recipe_names()
+    assert offered("gan-pipeline run --recipe ") == preset_names()
     assert offered("gan-pipeline recipes show sng") == ["sngan", "sngan-cnn", "sngan-projection"]
     assert offered("gan-pipeline retrain -r mine/o") == ["mine/own.yaml"]
     assert offered("gan-pipeline run --recipe nothing") == []

@@ -192,7 +192,7 @@ class SourceName:
         return self.known.short_name(self)
 
     def carried(self) -> frozenset[str]:
-        """What its images come with: `labels`, `domains`, `captions`, `embeddings`; nothing is decoded or downloaded."""
+        """What its images come with: `labels`, `domains`, `captions`, `embeddings`; no image is decoded."""
         with reading(str(self)):
             return self.known.carries(self)
 

@@ -166,7 +166,7 @@ class SecondStage(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """activation(x + f(x)), f convolutions of 1x1, 3x3 and 3x3 with norm, the first two of a quarter of the channels."""
+    """activation(x + f(x)), f normed convolutions of 1x1, 3x3, 3x3, the first two of a quarter of the channels."""
 
     def __init__(self, channels: int, norm: str, activation: nn.Module) -> None:
         super().__init__()
@@ -272,8 +272,8 @@ class Stackgan(LatentBuilder):
         """Raises RequestError where captions, or embeddings in their place, are missing."""
         if spec.text_encoder == "given" and not shape.embedding:
             raise RequestError(
-                "networks.generator.text_encoder=given reads texts as embeddings that come with the data, and this data "
-                "has none: use a source with a column `embedding`, or set it to gru"
+                "networks.generator.text_encoder=given reads texts as embeddings that come with the data, and this "
+                "data has none: use a source with a column `embedding`, or set it to gru"
             )
         if spec.text_encoder != "given" and not shape.words:
             remedy = "set networks.generator.text_encoder=given" if shape.embedding else "use one with captions"

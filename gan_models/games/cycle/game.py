@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_models.data.shape import DataShape
 from gan_models.families.cyclegan.spec import DOMAINS
@@ -12,7 +12,7 @@ from gan_models.games.base import Batch, Game, Loss, Made, Stateful
 from gan_models.games.cycle.spec import Cycle
 from gan_models.meter import Meter
 from gan_models.recipes.schema import Recipe
-from gan_models.regularizers import Round
+from gan_models.regularizers import Player, Round
 
 
 class ImagePool:
@@ -60,6 +60,17 @@ class CycleGame(Game[Cycle]):
     def __init__(self, recipe: Recipe, shape: DataShape, device: torch.device) -> None:
         super().__init__(recipe, shape, device)
         self.pools = [ImagePool(self.rules.pool) for _ in range(DOMAINS)]
+
+    def networks(self) -> dict[Player, dict[str, nn.Module]]:
+        """A network of its own for each direction, and for each domain."""
+        parts = dict(self.generator.named_modules()) | dict(self.discriminator.named_modules())
+        return {
+            "generator": {f"to domain {number}": parts[f"directions.branches.{number}"] for number in range(DOMAINS)},
+            "discriminator": {
+                f"of domain {number}": nn.ModuleList([parts[f"{part}.branches.{number}"] for part in ("trunk", "head")])
+                for number in range(DOMAINS)
+            },
+        }
 
     def parts(self) -> dict[str, Stateful]:
         return super().parts() | {f"pool {domain}": pool for domain, pool in enumerate(self.pools)}

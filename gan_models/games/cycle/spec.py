@@ -18,6 +18,7 @@ class Cycle(GameSpec):
     """Least squares on patches and consistency of a cycle through the other domain (Zhu et al. 2017, section 3)."""
 
     kind: Literal["cycle"] = "cycle"
+
     cycle: NonNegativeFloat = Field(10.0, description="weight of the distance between an image and its cycle")
     identity: NonNegativeFloat = Field(
         0.5, description="weight, as a share of `cycle`, of the change to an image that is of the target domain already"
@@ -27,6 +28,7 @@ class Cycle(GameSpec):
     )
 
     played_by: ClassVar[str] = "gan_models.games.cycle.game:CycleGame"
+    accumulates: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset({"domains"})
 
     def check(self, recipe: Recipe) -> None:

@@ -42,6 +42,10 @@ class ProgressiveGame(AdversarialGame[Progressive]):
             name: torch.full((), value, device=self.device) for name, value in figures.items()
         }
 
+    @property
+    def resolution(self) -> int:
+        return COARSEST << self.schedule.stage(self.steps)[0]
+
     def prepared(self, batch: Batch) -> Batch:
         level, alpha = self.schedule.stage(self.steps)
         return batch._replace(images=at_stage(batch.images, level, alpha))

@@ -71,7 +71,7 @@ def schedule_of(recipe: Recipe, size: int) -> Schedule:
     assert isinstance(rules, Progressive)
     levels = levels_of(size)
     if rules.phase_images is not None:
-        phase = max(1, round(rules.phase_images / (training.batch_size * rules.discriminator_steps)))
+        phase = max(1, round(rules.phase_images / (max(training.batch_sizes) * rules.discriminator_steps)))
         if 2 * levels * phase >= training.steps:
             raise RequestError(
                 f"game.phase_images={rules.phase_images}: growing to {size} pixels takes {2 * levels} phases of "

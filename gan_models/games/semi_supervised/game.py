@@ -19,6 +19,7 @@ from gan_models.games.base import Batch, Game, Loss, Made, Stateful
 from gan_models.games.semi_supervised.spec import SemiSupervised
 from gan_models.recipes.schema import Recipe
 from gan_models.regularizers import Round
+from gan_models.schedules import value_at
 
 CLASSIFIER = "classifier"  # the name under which the loop keeps D beside the generator
 
@@ -32,7 +33,7 @@ class SemiSupervisedGame(Game[SemiSupervised]):
 
     def __init__(self, recipe: Recipe, shape: DataShape, device: torch.device) -> None:
         super().__init__(recipe, shape, device)
-        self.average = ExponentialMovingAverage(self.discriminator, recipe.training.ema)
+        self.average = ExponentialMovingAverage(self.discriminator)
         self.labelled = Batch(torch.empty(0, *shape.image, device=device))
         self.statistics = {"images": torch.empty(0, *shape.image, device=device)}
 
@@ -72,7 +73,7 @@ class SemiSupervisedGame(Game[SemiSupervised]):
         return self.rules.adversarial * adversarial, {"G/loss": adversarial.detach()}
 
     def move_generator(self, batch: Batch, made: Made, *, report: bool) -> dict[str, Tensor]:
-        self.average.update(self.discriminator, self.steps + 1)
+        self.average.update(self.discriminator, self.steps + 1, value_at(self.recipe.training.ema, self.moment))
         return super().move_generator(batch, made, report=report)
 
     def companions(self) -> dict[str, Mapping[str, Tensor]]:

@@ -19,7 +19,8 @@ from gan_models.families.stackgan.text import GivenEmbeddings, TextEncoder, Text
 from gan_models.games.base import Batch, Game, Loss, Made
 from gan_models.games.text.spec import TextToImage
 from gan_models.recipes.schema import Recipe
-from gan_models.regularizers import Round
+from gan_models.regularizers import Player, Round
+from gan_models.schedules import Moment
 
 
 class TextToImageGame(Game[TextToImage]):
@@ -40,16 +41,46 @@ class TextToImageGame(Game[TextToImage]):
         steps = recipe.training.steps
         self.switch = max(1, min(round(self.rules.first_stage * steps), steps - 1))
 
+    @property
+    def resolution(self) -> int:
+        return self._resolution_of(self.generator.stage)
+
+    def _resolution_of(self, stage: int) -> int:
+        """Side of a stage's images, pixels."""
+        size = self.shape.image[1]
+        return size // self.generator.spec.enlargement if stage == 1 else size
+
+    @property
+    def moment(self) -> Moment:
+        """Of the stage in training: stage II is a training of its own, and rates begin anew with it."""
+        begun, ends = (0, self.switch) if self.generator.stage == 1 else (self.switch, self.recipe.training.steps)
+        return Moment((self.steps - begun) / (ends - begun), self.resolution)
+
+    def networks(self) -> dict[Player, dict[str, nn.Module]]:
+        generator, discriminators = self.generator, {}
+        for stage, name in ((1, "stage I"), (2, "stage II")):
+            if stage == generator.stage:
+                discriminators[name] = self.discriminator
+                continue
+            with torch.device("meta"):
+                other = self._discriminator_of(stage)
+            other.head.reading[0] = nn.Identity()  # the one encoder of texts that is handed over, counted once
+            discriminators[name] = other
+        generators = {"stage I": nn.ModuleList([generator.text, generator.first]), "stage II": generator.second}
+        return {"generator": generators, "discriminator": discriminators}
+
     def make_discriminator(self) -> Discriminator:
-        """The one of the stage in training: the trunk of any family, with a head that reads the text."""
+        return self._discriminator_of(self.generator.stage)
+
+    def _discriminator_of(self, stage: int) -> Discriminator:
+        """The one of a stage: the trunk of any family, with a head that reads the text."""
         if self.text is None:
             self.text = build_text_encoder(self.generator.spec, self.shape)
         spec = self.recipe.networks.discriminator
-        channels, height, width = self.shape.image
-        scale = self.generator.spec.enlargement if self.generator.stage == 1 else 1
+        size = self._resolution_of(stage)
         family = builder(spec.family)
         assert isinstance(family, LatentBuilder)
-        trunk = family.trunk(spec, (channels, height // scale, width // scale))
+        trunk = family.trunk(spec, (self.shape.image[0], size, size))
         condition, norm = self.rules.condition, spec.get("norm", "none")
         head = TextHead(trunk.channels, trunk.positions, self.text, condition, norm, trunk.linear)
         # Set aside while the rest gets its first weights: the encoder has learnt ones from stage II on, and under a

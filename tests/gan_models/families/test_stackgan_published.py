@@ -16,7 +16,8 @@ from gan_models.recipes import load_recipe
 GIVEN = "networks.generator.text_encoder=given"
 NARROW = [
     "networks.latent=5", "networks.discriminator={family: stackgan, width: 2}", "networks.generator.width=2",
-    "networks.generator.augmentation=6", "networks.generator.layout=published", "networks.generator.enlargement=4", GIVEN,
+    "networks.generator.augmentation=6", "networks.generator.layout=published", "networks.generator.enlargement=4",
+    GIVEN,
 ]  # fmt: skip
 
 

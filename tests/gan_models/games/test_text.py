@@ -144,6 +144,17 @@ def test_the_stages_are_a_function_of_the_step() -> None:
     assert stages == [1, 1, 2, 2, 2]
 
 
+def test_rates_begin_anew_with_stage_two() -> None:
+    rates = "{by_share: {0: 8.0e-4, 0.5: 4.0e-4}}"
+    played = game("training.steps=8", "game.first_stage=0.5", f"optimizers.generator.lr={rates}")
+    found = []
+    for _ in range(8):
+        played.step(batch, report=False)
+        found.append(played.optimizers["generator"].param_groups[0]["lr"])
+    assert found == [8e-4, 8e-4, 4e-4, 4e-4] * 2
+    assert played.resolution == 16
+
+
 def test_the_second_discriminator_goes_on_with_the_texts_that_the_first_has_learnt() -> None:
     played = game()
     played.step(batch, report=False)

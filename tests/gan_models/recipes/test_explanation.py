@@ -62,12 +62,17 @@ def test_every_leaf_of_every_recipe_is_explained(name: str) -> None:
 def test_values_defaults_and_bounds() -> None:
     found = settings("dcgan", "training.steps=7")
     assert found["training.steps"][1:] == (7, "generator steps", "a whole number above 0", ..., False)
-    assert found["training.batch_size"].allowed == "a whole number at least 2"
+    assert found["training.batch_size"].allowed == (
+        "a whole number at least 2, or a schedule as {by_resolution: {size: value}}"
+    )
     assert (found["training.batch_size"].value, found["training.batch_size"].default) == (32, 64)
-    assert found["training.ema"].allowed == "a number at least 0 and below 1"
+    schedule = "a schedule as {linear: [first, last], since: 0, until: 1} (or cosine, by_resolution, by_share)"
+    assert found["training.ema"].allowed == f"a number at least 0 and below 1, or {schedule}"
     assert found["data.max_images"].allowed == "a whole number above 0, or null"
     assert found["data.fit"].allowed == "crop | pad"
-    assert found["optimizers.generator.betas"].allowed == "a list of 2; each a number at least 0 and at most 1"
+    assert found["optimizers.generator.betas"].allowed == (
+        f"a list of 2; each a number at least 0 and at most 1, or {schedule}"
+    )
     assert found["networks.generator"].is_section
 
 
