@@ -79,6 +79,8 @@ class Made(NamedTuple):
     """The domain that each was to become, int64 [B], where D is to find it out."""
     penalty: Tensor | None = None
     """A term of G's loss that making them came with, 0-d."""
+    figures: dict[str, Tensor] | None = None
+    """Figures of that term, detached."""
 
     def detached(self) -> Made:
         """The same images without a way back to G."""
@@ -149,7 +151,7 @@ class Game(Generic[Rules]):
         raise LookupError(f"{type(self).__name__} has no loss for G")
 
     def discriminator_moves(self) -> int:
-        """How often D moves in this step."""
+        """How often D moves in this step; 0 where there is none."""
         return self.rules.discriminator_steps
 
     def generator_moves(self) -> int:
@@ -176,8 +178,7 @@ class Game(Generic[Rules]):
         return {
             "generator": self.generator,
             "discriminator": self.discriminator,
-            "generator_optimizer": self.optimizers["generator"],
-            "discriminator_optimizer": self.optimizers["discriminator"],
+            **{f"{player}_optimizer": optimizer for player, optimizer in self.optimizers.items()},
             **{f"{term.joins} {term.name}": term for term in self.terms},
         }
 
@@ -187,7 +188,7 @@ class Game(Generic[Rules]):
         """One generator step and the discriminator steps that go with it.
 
         Args:
-            draw: the next batch of real images; called once for each discriminator step.
+            draw: the next batch of real images; called once for each discriminator step, or once where there is none.
             report: also measure what costs time (gradient norms).
 
         Returns:
@@ -195,17 +196,19 @@ class Game(Generic[Rules]):
             over the moves of this step that they were measured in.
         """
         self.begin_step()
-        figures, parts = Meter(), self.recipe.training.accumulate
-        for left in reversed(range(self.discriminator_moves())):
+        figures, parts, moves = Meter(), self.recipe.training.accumulate, self.discriminator_moves()
+        for left in reversed(range(moves)):
             batches = [self.prepared(batch) for batch in draw().split(parts)]
             for self.part, batch in enumerate(batches):
                 # Kept for G's move, but for parts: the graphs of all of them would take the memory that parts save.
                 with torch.set_grad_enabled(left == 0 and parts == 1):
                     made = self.synthesize(batch)
                 figures.add(self.move_discriminator(batch, made.detached(), report=report and left == 0))
+        if not moves:
+            batches = [self.prepared(batch) for batch in draw().split(parts)]
         for move in range(self.generator_moves()):
             for self.part, batch in enumerate(batches):
-                again = move > 0 or parts > 1
+                again = move > 0 or parts > 1 or not moves
                 figures.add(self.move_generator(batch, self.synthesize(batch) if again else made, report=report))
         self.steps += 1
         return figures.means()
@@ -314,9 +317,11 @@ class Game(Generic[Rules]):
     def begin_learning(self) -> None:
         """Optimizers and regularizers that remember nothing, for the networks as they are."""
         specs = self.recipe.optimizers
+        players: dict[Player, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
         self.optimizers: dict[Player, torch.optim.Optimizer] = {
-            "generator": make_optimizer(specs.generator, self.generator),
-            "discriminator": make_optimizer(specs.discriminator, self.discriminator),
+            player: make_optimizer(getattr(specs, player), network)
+            for player, network in players.items()
+            if next(network.parameters(), None) is not None
         }
         # A copy has a memory of its own.
         self.terms: list[Regularizer] = [term.model_copy() for term in self.recipe.regularizers]

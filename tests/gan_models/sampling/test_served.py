@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_models.data.hints import grey_of, place_hints
+from gan_models.data.hints import place_hints
 from gan_models.data.shape import DataShape
 from gan_models.data.table import Split, to_float
 from gan_models.errors import RequestError
@@ -151,7 +151,7 @@ def test_a_hint_is_an_opaque_place_of_an_image() -> None:
     square[..., 4:7, 10:13] = True
     red = torch.tensor([1.0, -1.0, -1.0])[None, :, None, None].expand(1, 3, 32, 32)
     hints = place_hints(torch.zeros(1, 4, 32, 32), square, red)
-    expected = generator.synthesize({"images": grey_of(image), "hints": hints}).images[0]
+    expected = generator.synthesize({"images": generator.module.grey(image), "hints": hints}).images[0]
     sent = Image.new("RGBA", (32, 32), (0, 255, 0, 0))
     sent.paste((255, 0, 0, 255), (10, 4, 13, 7))
     told, untold = RowServer(generator).answer(
