@@ -3,7 +3,8 @@
 They share nothing with the project's own extractor: other data, other networks, other weights. There are two, because
 how sure a classifier is of a doubtful image depends on how it was trained. Prints one JSON object with each judge's
 accuracy on MNIST's 10,000 test images and, on those and on N generated images, its mean confidence, the Inception Score
-under it, the share of images it assigns to the class that was asked for, and the share of each digit.
+under it, the share of images it assigns to the class that was asked for, the share of each digit, and the Frechet
+distance to the test images in the judge's own 128 features; beside that, what as many training images would have.
 
     python benchmarks/judge.py GENERATOR_FOLDER --mnist PATH_TO_MNIST_PARQUET_FOLDER
 """
@@ -102,6 +103,12 @@ def probabilities(network: nn.Module, images: Tensor) -> Tensor:
     return torch.cat([network(part).double().softmax(1) for part in images.split(500)])
 
 
+@torch.inference_mode()
+def features(network: nn.Sequential, images: Tensor) -> Tensor:
+    """What the judge's last layer reads, [N, 128]."""
+    return torch.cat([network[:-1](part) for part in images.split(500)])
+
+
 def verdict(probability: Tensor, asked: Tensor | None) -> dict[str, object]:
     """Figures for probabilities [N, 10] and the classes asked for [N], None where the generator takes none."""
     parts = probability.chunk(10)
@@ -125,21 +132,25 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "gan-pipeline" / "judge")
     options = parser.parse_args()
 
+    from gan_models.metrics.frechet import Gaussian, frechet_distance
     from gan_models.sampling.generator import load_generator
 
     generator = load_generator(options.generator)
     size = generator.info.image_shape[1]
     images, labels = read_mnist(options.mnist / "test.parquet", size)
+    others = read_mnist(options.mnist / "train.parquet", size)[0][: options.samples]
     samples = generator.sample(options.samples, seed=options.seed)
     generated = samples.images.permute(0, 3, 1, 2).float() / 127.5 - 1
     report = {}
     for kind in JUDGES:
         judge = trained_judge(options.mnist, size, options.cache, kind)
-        on_real = probabilities(judge, images)
+        on_real, real = probabilities(judge, images), Gaussian.of(features(judge, images))
         report[kind] = {
             "accuracy": (on_real.argmax(1) == labels).double().mean().item(),
             "on_test_images": verdict(on_real, labels),
             "on_samples": verdict(probabilities(judge, generated), samples.labels),
+            "FD": frechet_distance(features(judge, generated), real),
+            "FD_of_training_images": frechet_distance(features(judge, others), real),
         }
     print(json.dumps(report, indent=2))
     if min(judged["accuracy"] for judged in report.values()) < 0.99:

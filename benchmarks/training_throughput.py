@@ -5,7 +5,10 @@ images for both players (detached for D), a moving average. Ours is `Adversarial
 normalisation from uint8 and the moving average that the training loop runs, in bf16 and in fp32. The three take turns,
 so that a busy machine slows all of them; the medians are compared.
 
-    python benchmarks/training_throughput.py [--batch 128] [--rounds 7] [--steps 20] [--threads 2]
+Then the step of a recipe as it is, by default that of the default run, beside products of matrices in its precision:
+which share of the machine's own rate it reaches, by the operations that are counted in it.
+
+    python benchmarks/training_throughput.py [--batch 128] [--rounds 7] [--steps 20] [--threads 2] [--recipe NAME]
 """
 
 from __future__ import annotations
@@ -26,7 +29,10 @@ from gan_models.data.shape import DataShape
 from gan_models.data.table import EpochSampler, Split
 from gan_models.families.building import build_discriminator, build_generator
 from gan_models.games.base import Batch, build_game
+from gan_models.games.counting import made_for_shape
 from gan_models.recipes import load_recipe
+from gan_models.training.estimating import Images, estimate, matmul_rate
+from pipeline.request.plan import LABELLED_DEFAULT
 
 SHAPE = (1, 32, 32)
 IMAGES = 4000
@@ -90,12 +96,47 @@ def project_step(batch_size: int, precision: str) -> Callable[[], None]:
     return step
 
 
+def share_of_matmul(name: str, rounds: int, steps: int) -> dict[str, object]:
+    """How near the step of a recipe comes to the rate of products of matrices, taken in turn."""
+    recipe, device = load_recipe(name), torch.device("cpu")
+    shape = made_for_shape(recipe)
+    operations = estimate(recipe, shape, device, Images(), here=False).operations
+    game = build_game(recipe, shape, device)
+    average = ExponentialMovingAverage(game.generator)
+    labels = torch.arange(IMAGES) % shape.classes if shape.classes else None
+    channels, height, width = shape.image
+    split = Split(torch.randint(0, 256, (IMAGES, height, width, channels), dtype=torch.uint8), labels, [])
+    game.prepare(split, 0)
+    batch = max(recipe.training.batch_sizes)
+    sampler, counter, numbers = EpochSampler(IMAGES, batch, seed=0), itertools.count(), itertools.count(1)
+    seconds, rates = [], []
+    for round_ in range(rounds + 1):
+        rates.append(matmul_rate(device, recipe))
+        started = time.perf_counter()
+        for _ in range(steps):
+            game.step(lambda: Batch.of(split, sampler.indices(next(counter)), recipe.needs), report=False)
+            average.update(game.generator, next(numbers), 0.999)
+        if round_:
+            seconds.append((time.perf_counter() - started) / steps)
+    step, rate = statistics.median(seconds), statistics.median(rates)
+    return {
+        "recipe": name,
+        "batch": batch,
+        "precision": recipe.training.precision,
+        "step_ms": round(1e3 * step, 2),
+        "step_gflop": round(operations / 1e9, 3),
+        "matmul_gflops": round(rate / 1e9, 1),
+        "share_of_matmul": round(operations / step / rate, 3),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--recipe", default=LABELLED_DEFAULT, help="whose step is compared with products of matrices")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
@@ -117,6 +158,7 @@ def main() -> None:
         "images_per_second": {name: round(options.batch / value, 1) for name, value in medians.items()},
         "times_plain": {name: round(medians["plain fp32"] / value, 2) for name, value in medians.items()},
         "batch": options.batch,
+        "share": share_of_matmul(options.recipe, options.rounds, options.steps),
         "threads": options.threads,
         "torch": str(torch.__version__),
     }

@@ -27,6 +27,7 @@ from gan_models.atomic import guarded, new_folder
 from gan_models.errors import RequestError, RunError
 from gan_models.files import CHECKPOINTS_FOLDER, GENERATORS_FOLDER, HISTORY_FILE, SAMPLES_FOLDER
 from gan_models.recipes import Recipe, model_document, recipe_digest
+from gan_models.recipes.fitting import doubt_of_fit
 from gan_models.recipes.loading import parse_recipe
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def run(request: Request, stage: Stage) -> Training:
         stage.log_dataset(source, metadata.fingerprint, source, counts, context="training")
         _go_on_from_shorter(recipe, place, stage)
         _replay_history(folder, stage)
+        if doubt := doubt_of_fit(recipe, metadata.channels, len(metadata.class_names)):
+            stage.note(doubt)
         try:
             outcome = _train(request, recipe, folder, start, lease, _StageReporter(stage, bar, lease))
         except Stopped as stopped:

@@ -19,6 +19,11 @@ _TO_XYZ = (
     (0.212671, 0.715160, 0.072169),
     (0.019334, 0.119193, 0.950227),
 )
+_FROM_XYZ = (  # written out: inverting a matrix is nothing that ONNX knows
+    (3.24048134, -1.53715152, -0.49853633),
+    (-0.96925495, 1.87599000, 0.04155593),
+    (0.05564664, -0.20404134, 1.05731107),
+)
 _WHITE = (0.95047, 1.0, 1.08883)
 _KNEE = 6.0 / 29.0  # of the cube root: below its cube, a straight line
 
@@ -36,7 +41,7 @@ def rgb_of(lab: Tensor) -> Tensor:
     y = (lightness + 16.0) / 116.0
     roots = torch.stack([y + a / 500.0, y, y - b / 200.0], dim=1)
     xyz = torch.where(roots > _KNEE, roots**3, 3.0 * _KNEE**2 * (roots - 4.0 / 29.0)) * _column(_WHITE, lab)
-    return _coded(_mixed(xyz, torch.linalg.inv(torch.tensor(_TO_XYZ, dtype=torch.float64)).float())).clamp(-1.0, 1.0)
+    return _coded(_mixed(xyz, torch.tensor(_FROM_XYZ))).clamp(-1.0, 1.0)
 
 
 def grey_of_equal_lightness(images: Tensor) -> Tensor:

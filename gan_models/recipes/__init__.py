@@ -4,6 +4,7 @@ Importing this package costs pydantic and PyYAML, not torch.
 """
 
 from gan_models.recipes.loading import (
+    counted_parameters,
     load_recipe,
     model_document,
     preset_names,
@@ -13,4 +14,13 @@ from gan_models.recipes.loading import (
 )
 from gan_models.recipes.schema import Recipe
 
-__all__ = ["Recipe", "load_recipe", "model_document", "preset_names", "recipe_digest", "recipe_names", "recipe_text"]
+__all__ = [
+    "Recipe",
+    "counted_parameters",
+    "load_recipe",
+    "model_document",
+    "preset_names",
+    "recipe_digest",
+    "recipe_names",
+    "recipe_text",
+]

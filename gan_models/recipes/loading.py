@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,14 @@ def preset_names() -> list[str]:
 
 def _name(path: Path) -> str:
     return path.parent.name if path.stem == _SMALL else f"{path.parent.name}/{path.stem}"
+
+
+@cache
+def counted_parameters() -> dict[str, dict[str, int]]:
+    """Parameters of the players of each built-in recipe, as a table that `tests/gan_models/recipes` holds to the
+    networks: whoever reads it need not build any."""
+    counted: dict[str, dict[str, int]] = yaml.safe_load(_text_of(_BUILT_IN / "parameters.yaml"))
+    return counted
 
 
 def recipe_text(name: str) -> str:

@@ -37,7 +37,9 @@ from gan_models.training.probe import Probe
 from gan_models.training.warm_start import Start, begin_with
 
 SAVING_SHARE = 0.05  # of the time, that checkpoints may cost
+LONG_HOURS = 12.0
 _PROGRESS_SECONDS = 0.5
+_FORESEEN_AFTER = 10.0  # seconds: the first steps are slow
 KNOWN_OF_DATA = ("image_shape", "class_names", "domain_names", "words", "embedding")
 """What a generator's facts say of its training images as the table's metadata do."""
 
@@ -219,7 +221,7 @@ class _Training:
         self.probe = Probe(self.game.generator, self.split, self.seed)
         self.meter = Meter()
         self.progress = _Progress(threads=torch.get_num_threads())
-        self.told_not_finite = False
+        self.told_not_finite = self.told_long = False
         self.saved: dict[str, Stateful] = {
             "game": self.game,
             "average": self.average,
@@ -237,6 +239,7 @@ class _Training:
         self._resume()
         self.saved_at = self.counted_until = time.monotonic()
         self.tick_pace = self.shown_pace = _Pace(self.progress.images)
+        began, first = time.monotonic(), self.progress.step
         while self.progress.step < self.settings.steps:
             # The players move.
             self.meter.add(self.game.step(self._draw, report=self._ends_tick(self.progress.step + 1)))
@@ -253,6 +256,7 @@ class _Training:
                 if save:
                     self._save()
                 self._show(step)
+                self._foresee(step - first, time.monotonic() - began)
             elif report:
                 self.meter.clear()
             if stop and not last:
@@ -349,6 +353,18 @@ class _Training:
         figures = {"images/s": self._rate(self.shown_pace)} | {name: float(value) for name, value in losses.items()}
         self.reporter.progress(step, figures)
         self.shown_pace = _Pace(self.progress.images)
+
+    def _foresee(self, done: int, seconds: float) -> None:
+        """Says once that it will take long, as soon as that can be told."""
+        if self.told_long or seconds < _FORESEEN_AFTER:
+            return
+        self.told_long = True
+        hours = (self.settings.steps - self.progress.step) * seconds / done / 3600
+        if hours > LONG_HOURS:
+            self.reporter.note(
+                f"at {seconds / done:.3g} s a step the training will take about {hours:,.0f} hours more: whenever it "
+                "is stopped, the same command goes on from there"
+            )
 
     # --- health
 

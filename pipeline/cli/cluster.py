@@ -17,7 +17,7 @@ from typer import Argument, Option
 
 from gan_models.errors import RequestError, RunError, unknown_name
 from pipeline.cli import completion
-from pipeline.cli.options import WHAT, JsonOption, WaitOption, takes_request, takes_settings
+from pipeline.cli.options import WHAT, DryRunOption, JsonOption, WaitOption, takes_request, takes_settings
 
 if TYPE_CHECKING:
     from pipeline.engines.cluster.runs import ClusterRuns, Run, Task
@@ -35,8 +35,19 @@ cluster_app = typer.Typer(help="Look at a cluster before submitting to it.", ric
 @app.command()
 @takes_request("run", *WHAT, "name", "pipeline")
 @takes_settings()
-def submit(request: Request, settings: ClusterSettings, wait: WaitOption = False, as_json: JsonOption = False) -> int:
+def submit(
+    request: Request,
+    settings: ClusterSettings,
+    wait: WaitOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> int:
     """Run the training pipeline on a cluster. All options below --pipeline also from gan-pipeline.toml."""
+    if dry_run:
+        from pipeline.commands.dry_run import dry_run_command
+        from pipeline.engines.cluster.submission import plan_of
+
+        return dry_run_command(plan_of(request, settings), as_json, here=False)
     return start(request, settings, wait, as_json)
 
 
@@ -52,6 +63,8 @@ def send(made: Submission, settings: ClusterSettings, wait: bool, as_json: bool)
     runs = _connect(settings)
     run = runs.submit(made)
     typer.echo(f"{made.name}: {made.about}, in {settings.connection.namespace}", err=True)
+    if made.doubt:
+        typer.echo(f"note: {made.doubt}", err=True)
     if not as_json:
         typer.echo(runs.link(run))
     try:

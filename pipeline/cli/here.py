@@ -13,7 +13,16 @@ from pipeline.cli import completion
 from pipeline.cli.evaluate import evaluate
 from pipeline.cli.explore import explore
 from pipeline.cli.export import export
-from pipeline.cli.options import RETRAINING, WHAT, WHERE, JsonOption, WaitOption, takes_placement, takes_request
+from pipeline.cli.options import (
+    RETRAINING,
+    WHAT,
+    WHERE,
+    DryRunOption,
+    JsonOption,
+    WaitOption,
+    takes_placement,
+    takes_request,
+)
 from pipeline.cli.recipes import recipes_app
 from pipeline.cli.sample import sample
 
@@ -42,8 +51,13 @@ def about(
 
 @app.command()
 @takes_request("run", *WHAT, *WHERE, "pipeline", "engine", "image")
-def run(request: Request, as_json: JsonOption = False) -> int:
+def run(request: Request, dry_run: DryRunOption = False, as_json: JsonOption = False) -> int:
     """Prepare the data, train, select, evaluate, export. The same command again continues or skips what is done."""
+    if dry_run:
+        from pipeline.commands.dry_run import dry_run_command
+        from pipeline.request.plan import make_plan
+
+        return dry_run_command(make_plan(request), as_json, here=True)
     from pipeline.commands.run import run_command
 
     return run_command(request, as_json)

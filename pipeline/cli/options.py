@@ -37,6 +37,9 @@ SetOption = Annotated[
 TRACKING = "The MLflow store. [default: MLFLOW_TRACKING_URI, else a SQLite file beside the runs]"
 TrackingOption = Annotated[str | None, Option("--tracking-uri", metavar="URI", help=TRACKING)]
 JsonOption = Annotated[bool, Option("--json", help="End standard output with one line of JSON.")]
+DryRunOption = Annotated[
+    bool, Option("--dry-run", help="Do nothing: say what it would take in parameters, memory, time and disk.")
+]
 WaitOption = Annotated[bool, Option("--wait", help="On a cluster: follow the stages, and end as the run does.")]
 
 

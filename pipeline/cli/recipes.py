@@ -15,15 +15,16 @@ import typer
 from typer import Argument, Option
 
 from pipeline.cli import completion
-from pipeline.cli.options import SetOption
+from pipeline.cli.options import JsonOption, SetOption
 
 if TYPE_CHECKING:
+    from gan_models.recipes import Recipe
     from gan_models.recipes.settings import Setting
 
 recipes_app = typer.Typer(help="List the recipes, or explain one.", rich_markup_mode=None)
 _WIDEST = 110  # longer lines are hard to read
 _PIPED = 10_000  # for grep, a recipe's line is a line
-_HEADING = ("name", "description", "paper", "builds_on")
+_HEADING = ("name", "description", "paper", "builds_on", "made_for")
 
 
 @recipes_app.callback(invoke_without_command=True)
@@ -35,16 +36,35 @@ def recipes(context: typer.Context) -> int:
 @recipes_app.command("list")
 def list_() -> int:
     """The same tree."""
-    from gan_models.recipes import load_recipe, recipe_names
+    from gan_models.recipes import load_recipe, preset_names, recipe_names
 
-    found = {name: load_recipe(name) for name in recipe_names()}
-    rows = list(family_tree({name: recipe.builds_on for name, recipe in found.items()}))
+    found = {name: load_recipe(name) for name in preset_names()}
+    rows = list(family_tree({name: found[name].builds_on for name in recipe_names()}))
     stem = max(len(branch) + len(name) for branch, _, name in rows) + 2
     for branch, below, name in rows:
-        about = [line for text in (found[name].description, found[name].paper) for line in _wrapped(text, stem)]
-        for number, line in enumerate(about or [""]):
+        texts = [found[name].description, found[name].paper]
+        presets = [name, *(preset for preset in found if preset.startswith(f"{name}/"))]
+        about = [line for text in texts for line in _wrapped(text, stem)]
+        about += [line for preset in presets for line in _wrapped(preset_line(preset, found[preset]), stem)]
+        for number, line in enumerate(about):
             typer.echo(f"{below if number else branch + name:<{stem}}{line}".rstrip())
     return 0
+
+
+def preset_line(name: str, recipe: Recipe) -> str:
+    """What a preset is made for, how large its networks are, and what its paper reports."""
+    from gan_models.recipes import counted_parameters
+
+    made_for, counted = recipe.made_for, counted_parameters().get(name)
+    texts = [f"{made_for.data}, {recipe.data.size}x{recipe.data.size}" if made_for else ""]
+    if counted:
+        texts.append(f"G {_millions(counted['generator'])}, D {_millions(counted['discriminator'])}")
+    texts.append(made_for.figure if made_for else "")
+    return f"{name if '/' in name else f'{name}/small'}: {'; '.join(filter(None, texts))}"
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.3g} M" if count else "none"
 
 
 def _wrapped(text: str, indent: int = 0, widest: int = _PIPED) -> list[str]:
@@ -97,6 +117,7 @@ def show_recipe(
     ],
     overrides: SetOption = None,
     as_yaml: Annotated[bool, Option("--yaml", help="Print the YAML itself, every default filled in.")] = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Explain every setting of a recipe. Its value, what it means, what it may be."""
     from gan_models.recipes import load_recipe
@@ -109,14 +130,23 @@ def show_recipe(
         document = recipe.model_dump(mode="json")
         typer.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120), nl=False)
         return 0
+    if as_json:
+        from gan_models.games.counting import parameters_of
+
+        counted = parameters_of(recipe)
+        about = {**{player: sum(networks.values()) for player, networks in counted.items()}, "networks": counted}
+        typer.echo(json.dumps({**recipe.model_dump(mode="json"), "parameters": about}, ensure_ascii=False))
+        return 0
     _echo(f"{recipe.name}: {recipe.description}")
     if recipe.paper:
         _echo(f"paper: {recipe.paper}")
+    if recipe.made_for:
+        _echo(f"made for: {preset_line(name, recipe)}")
     if recipe.builds_on:
         typer.echo(f"builds on: {recipe.builds_on}")
     typer.echo("Any setting below is changed by --set KEY=VALUE.")
     for setting in explain(recipe):
-        if setting.key not in _HEADING:
+        if setting.key.partition(".")[0] not in _HEADING:
             typer.echo(_block(setting))
     typer.echo("")
     _echo(f"`gan-pipeline recipes show {name} --yaml > mine.yaml` writes it as a file to start your own from.")

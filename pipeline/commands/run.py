@@ -108,7 +108,7 @@ def _run(request: Request, report: Report) -> Tell:
         if record.status == "finished":
             typer.echo(f"{record.name}: this retraining has been done", err=True)
             return _decided(context, record, workdir, report)
-        say_what(record, place, away=reachable == "away")
+        say_what(record, place, plan.doubt, away=reachable == "away")
         # The stages learn from their environment which run they belong to: the same parameters find the same entries in
         # kfp's cache, whatever the run is called and wherever it is tracked.
         arguments = {**plan.arguments(request), "run": "{}"}
@@ -268,8 +268,10 @@ def _drain(relay: Relay, seconds: float) -> None:
         typer.echo(sentence, err=True)
 
 
-def say_what(record: RunRecord, place: Place, away: bool) -> None:
+def say_what(record: RunRecord, place: Place, doubt: str, away: bool) -> None:
     typer.echo(f"{record.name}: {record.recipe} on {record.source}, seed {record.seed}, in {place.workdir}", err=True)
+    if doubt:
+        typer.echo(f"note: {doubt}", err=True)
     if away:
         waits = "what is logged waits on disk and is sent when it is back"
         typer.echo(f"{no_answer(place.tracking_uri)}: {waits}", err=True)

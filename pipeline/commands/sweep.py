@@ -47,7 +47,7 @@ def _sweep(asked: SweepRequest, report: Report) -> Tell:
         record = continue_or_begin(workdir, plan, place)
         report.run_id = record.run_id
         context = context_of(record, workdir, place.tracking_uri)
-        say_run(record, place, away=reachable == "away")
+        say_run(record, place, plan.doubt, away=reachable == "away")
         typer.echo(f"{len(plan.trials)} trials, {plan.parallel} at a time", err=True)
         arguments = {**plan.parameters(), "run": "{}"}
         job = Job(arguments, workdir, context, definition="sweep", parallel=plan.parallel)

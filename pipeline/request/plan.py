@@ -18,6 +18,7 @@ from gan_models.errors import RequestError, home_path
 from gan_models.metrics.choice import check_evaluation
 from gan_models.metrics.floors import check_floors
 from gan_models.recipes import Recipe, load_recipe, model_document
+from gan_models.recipes.fitting import doubt_of_fit
 from gan_models.recipes.loading import parse_recipe
 from gan_models.recipes.schema import MODEL_NAME
 from pipeline.request.request import Request
@@ -66,6 +67,11 @@ class Plan:
     def settings(self) -> dict[str, Any]:
         """What was decided, for a reader."""
         return {**self.recipe.model_dump(mode="json"), "seed": self.seed}
+
+    @property
+    def doubt(self) -> str:
+        """Of the recipe for these images, as far as they are known; "" where there is none."""
+        return doubt_of_fit(self.recipe)
 
     def digest(self) -> str:
         """16 hex digits that change whenever a result could."""

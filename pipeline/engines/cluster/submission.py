@@ -48,20 +48,27 @@ class Submission:
 
     name: str
     about: str  # for people: recipe, source, seed
+    doubt: str  # whether the recipe is made for such images; "" where it is
     pipeline: ClusterPipeline
     arguments: Mapping[str, Any]
 
 
 def build_submission(request: Request, settings: ClusterSettings) -> Submission:
     """What is asked for, compiled for a cluster, with its arguments; RequestError for whatever is wrong with it."""
+    placement, plan = _placement(request, settings), plan_of(request, settings)
+    name = _name(request, default_name(plan))
+    arguments = {**plan.arguments(request), "run": run_parameter(name, settings.connection, placement)}
+    made = compile_for_cluster(load_pipeline(request.definition), placement, arguments, plan.source_version != UNSEEN)
+    return Submission(name, _about(plan), plan.doubt, made, arguments)
+
+
+def plan_of(request: Request, settings: ClusterSettings) -> Plan:
+    """What would be computed there; RequestError as above."""
     placement = _placement(request, settings)
     plan = make_plan(request, Elsewhere(Path(placement.mount) if placement.pvc else None))
     if nodes := placement.training_nodes():
         nodes.check(plan.recipe)
-    name = _name(request, default_name(plan))
-    arguments = {**plan.arguments(request), "run": run_parameter(name, settings.connection, placement)}
-    made = compile_for_cluster(load_pipeline(request.definition), placement, arguments, plan.source_version != UNSEEN)
-    return Submission(name, _about(plan), made, arguments)
+    return plan
 
 
 def build_sweep(asked: SweepRequest, settings: ClusterSettings) -> Submission:
@@ -76,7 +83,7 @@ def build_sweep(asked: SweepRequest, settings: ClusterSettings) -> Submission:
     arguments = {**plan.arguments_for(json.loads(run)), "run": run}
     pipeline = load_pipeline("sweep", plan.parallel)
     made = compile_for_cluster(pipeline, placement, arguments, plan.source_version != UNSEEN)
-    return Submission(name, f"{_about(plan)}, {len(plan.trials)} trials", made, arguments)
+    return Submission(name, f"{_about(plan)}, {len(plan.trials)} trials", plan.doubt, made, arguments)
 
 
 def _placement(request: Request, settings: ClusterSettings) -> Placement:

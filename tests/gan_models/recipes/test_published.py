@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
+import gan_models.recipes
 from gan_models.games.counting import parameters_of
-from gan_models.recipes import load_recipe, preset_names, recipe_names
+from gan_models.recipes import counted_parameters, load_recipe, preset_names, recipe_names
 
+TABLE = Path(gan_models.recipes.__file__).parent / "parameters.yaml"
 PUBLISHED = sorted({*preset_names()} - {*recipe_names()})
 
 
@@ -27,6 +32,18 @@ def test_a_preset_says_what_it_was_made_for_and_bears_its_own_name(name: str) ->
     assert recipe.name == name
     assert recipe.made_for is not None
     assert load_recipe(f"{name}/small") == recipe if name in recipe_names() else "/" in name
+
+
+def test_the_table_of_sizes_is_what_the_networks_have() -> None:
+    """`GAN_PIPELINE_UPDATE_GOLDEN=1` writes it anew."""
+    counted = {
+        name: {player: sum(networks.values()) for player, networks in parameters_of(load_recipe(name)).items()}
+        for name in preset_names()
+    }
+    if os.environ.get("GAN_PIPELINE_UPDATE_GOLDEN"):
+        TABLE.write_text(yaml.safe_dump(counted, sort_keys=True))
+        counted_parameters.cache_clear()
+    assert counted_parameters() == counted
 
 
 @pytest.mark.parametrize(("name", "player", "published"), list(said()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -17,7 +19,8 @@ from gan_models.losses import LOSSES
 from gan_models.recipes import load_recipe, recipe_names
 from gan_models.regularizers import REGULARIZERS
 
-PAGE = (Path(__file__).parents[3] / "docs" / "recipes.md").read_text(encoding="utf-8")
+FILE = Path(__file__).parents[3] / "docs" / "recipes.md"
+PAGE = FILE.read_text(encoding="utf-8")
 SMALL = ["networks.generator.width=2", "networks.discriminator.width=2"]
 CELLS = sorted(set(re.findall(r"\| (?:with )?`(--set [^`]+)` \|", PAGE)))
 REFUSED = re.findall(r"\| refused: `(--set [^`]+)` \|", PAGE)
@@ -33,6 +36,17 @@ def settings(cell: str) -> list[str]:
 def test_every_recipe_is_in_the_table_of_systems_and_no_other() -> None:
     systems = PAGE.split("## All systems")[1].split("\n## ")[0]
     assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", systems, flags=re.MULTILINE)) == set(recipe_names())
+
+
+def test_the_table_of_presets_is_what_the_networks_say() -> None:
+    """`GAN_PIPELINE_UPDATE_GOLDEN=1` writes it anew."""
+    before, _, rest = PAGE.partition("<!-- presets -->\n")
+    shown, end, after = rest.partition("<!-- /presets -->")
+    made = f"{runpy.run_path(str(FILE.parent / 'presets.py'))['table']()}\n"
+    if os.environ.get("GAN_PIPELINE_UPDATE_GOLDEN"):
+        FILE.write_text(f"{before}<!-- presets -->\n{made}{end}{after}", encoding="utf-8")
+    else:
+        assert shown == made
 
 
 @pytest.mark.parametrize("name", [*LOSSES, *REGULARIZERS, *AUGMENTATIONS])

@@ -30,7 +30,7 @@ from pipeline.request import request
 CLASSES = ("cat", "dog", "0")  # one is named as the number of another
 WORDS = ("a", "red", "seven", "green")
 LATENT = ["dcgan", "cgan-projection", "sngan-projection", "biggan", "r3gan", "stackgan"]
-FROM_IMAGES = ["cyclegan", "attribute-transfer", "colorization"]
+FROM_IMAGES = ["cyclegan", "attribute-transfer", "colorization", "colorization/gan"]
 
 
 def loaded(name: str) -> LoadedGenerator:
@@ -135,7 +135,7 @@ def test_an_image_becomes_what_the_command_shows_of_it(name: str) -> None:
     assert isinstance(generator.task, FromImages)
     columns = generator.task.before_and_after(generator, Split(image, None, ["mine"]), seed=0)
     row = {"image": encode_png(image[0])}
-    if name == "colorization":
+    if name.startswith("colorization"):
         (answer,) = RowServer(generator).answer([row])
         assert torch.equal(pixels(answer), columns["coloured"][0])
         return
@@ -146,7 +146,7 @@ def test_an_image_becomes_what_the_command_shows_of_it(name: str) -> None:
 
 
 def test_a_hint_is_an_opaque_place_of_an_image() -> None:
-    generator, image = loaded("colorization"), to_float(given())
+    generator, image = loaded("colorization/gan"), to_float(given())
     square = torch.zeros(1, 1, 32, 32, dtype=torch.bool)
     square[..., 4:7, 10:13] = True
     red = torch.tensor([1.0, -1.0, -1.0])[None, :, None, None].expand(1, 3, 32, 32)

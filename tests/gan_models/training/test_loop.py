@@ -249,6 +249,27 @@ def test_a_processor_without_bf16_is_told_of(digits: Digits, tmp_path: Path, mon
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.parametrize(("seconds", "told"), [(10.0, True), (0.001, False)])
+def test_a_training_of_more_than_twelve_hours_says_so_at_its_start(
+    seconds: float, told: bool, digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+
+    class Slow(Recorder):
+        def stop_requested(self) -> bool:  # once for each step
+            clock[0] += seconds
+            return super().stop_requested()
+
+    recorder = Slow(stop_after_steps=4)
+    monkeypatch.setattr("gan_models.training.loop.time.monotonic", lambda: clock[0])
+    with pytest.raises(Stopped):
+        run("dcgan", digits, tmp_path, "training.steps=36000", "training.tick=36000", recorder=recorder)
+    sentence = "at 10 s a step the training will take about 100 hours more: whenever it is stopped, the same command"
+    assert [note for note in recorder.notes if "hours more" in note] == (
+        [f"{sentence} goes on from there"] if told else []
+    )
+
+
 def test_nan_can_be_flagged_instead(digits: Digits, tmp_path: Path) -> None:
     recorder = Recorder()
     outcome = run(

@@ -53,7 +53,7 @@ def save_tiny(folder: Path, recipe_name: str) -> Path:
         words=WORDS if recipe_name == "stackgan" else (), diversity=1.0, collapsed=False,
     )  # fmt: skip
     module = build_generator(recipe, info.shape)
-    (_follows_hints if recipe_name == "colorization" else _loud)(module)
+    (_follows_hints if recipe_name == "colorization/gan" else _loud)(module)
     save_generator(folder, module.state_dict(), recipe, info)
     if not grey:
         captions = Vocabulary(WORDS).encode_all(["red circle", "blue square", "blue circle"])

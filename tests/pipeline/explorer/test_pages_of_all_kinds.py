@@ -32,7 +32,7 @@ def offered(page: gr.Blocks) -> set[str]:
         ("cgan-projection", {*LATENT, "Class"}, {"Caption: choose one, or write your own"}),
         ("stackgan", {*LATENT, "Caption: choose one, or write your own"}, {"Class"}),
         ("attribute-transfer", {"Domain", "Picture", "Translated"}, {*LATENT, "Seed", "Class"}),
-        ("colorization", {"Grey picture, with your hints", "Coloured"}, {*LATENT, "Domain", "Class"}),
+        ("colorization/gan", {"Grey picture, with your hints", "Coloured"}, {*LATENT, "Domain", "Class"}),
     ],
 )
 def test_a_page_offers_what_the_generator_takes(recipe: str, there: set[str], absent: set[str], tmp_path: Path) -> None:

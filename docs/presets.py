@@ -1,0 +1,77 @@
+"""The table of presets in docs/recipes.md, from the recipes and their networks: `python docs/presets.py` prints it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from gan_models.games.counting import parameters_of
+from gan_models.recipes import Recipe, load_recipe, preset_names
+from gan_models.recipes.schema import Optimizer
+from gan_models.schedules import ByResolution, Cosine, Linear, Schedule, Scheduled
+
+HEADING = (
+    "| preset | made for | G, counted | D, counted | published G, D | steps | batch | rates G, D | D steps | figure |"
+)
+
+
+def table() -> str:
+    """A row for each preset, the small ones too."""
+    return "\n".join([HEADING, "| --- | --- | ---: | ---: | --- | ---: | ---: | --- | ---: | --- |", *_rows()])
+
+
+def _rows() -> Iterator[str]:
+    for name in preset_names():
+        recipe = load_recipe(name)
+        counted = {player: sum(networks.values()) for player, networks in parameters_of(recipe).items()}
+        made_for, game, training = recipe.made_for, recipe.game, recipe.training
+        assert made_for is not None
+        cells = [
+            f"`{name}`",
+            f"{made_for.data}, {recipe.data.size}x{recipe.data.size}",
+            f"{counted['generator']:,}",
+            f"{counted['discriminator']:,}",
+            _published(recipe, counted),
+            f"{training.steps:,}",
+            _setting(training.batch_size) + (f" in {training.accumulate} parts" if training.accumulate > 1 else ""),
+            _rates(recipe),
+            str(game.discriminator_steps),
+            made_for.figure,
+        ]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _published(recipe: Recipe, counted: dict[str, int]) -> str:
+    """What somebody else counted, with the difference, or to which digit it was rounded."""
+    published = recipe.made_for.parameters if recipe.made_for else None
+    if published is None:
+        return ""
+    numbers = []
+    for player, count in counted.items():
+        said = getattr(published, player)
+        numbers.append(f"{said:,} (difference {count - said:,})" if isinstance(said, int) else f"{said} (rounded)")
+    return f"{', '.join(numbers)}: {published.source}"
+
+
+def _rates(recipe: Recipe) -> str:
+    generator, discriminator = (_rate(each) for each in (recipe.optimizers.generator, recipe.optimizers.discriminator))
+    both = generator if generator == discriminator else f"{generator}, {discriminator}"
+    decay = recipe.optimizers.decay_from
+    return both + (f", to 0 from {decay:.0%} of the steps" if decay < 1 else "")
+
+
+def _rate(optimizer: Optimizer) -> str:
+    return _setting(optimizer.lr)
+
+
+def _setting(setting: Scheduled) -> str:
+    if isinstance(setting, ByResolution):
+        return ", ".join(f"{value:g} from {size} px" for size, value in setting.by_resolution.items())
+    if isinstance(setting, Linear | Cosine):
+        first, last = setting.values
+        return f"{first:g} to {last:g} ({'linear' if isinstance(setting, Linear) else 'cosine'})"
+    return str(setting) if isinstance(setting, Schedule) else f"{setting:g}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{table()}\n")
