@@ -110,10 +110,11 @@ def estimate(recipe: Recipe, shape: DataShape, device: torch.device, images: Ima
     looked_at = drawn + 2 * images.held_out
     operations = drawn * counted.drawing + looked_at * _looking(recipe, shape)
     pixels = shape.image[0] * shape.image[1] * shape.image[2]
+    rounds = max(1, game.discriminator_moves())  # where there is no D, G draws its own batch
     return Estimate(
         parameters=parameters,
-        real_images=batch * game.discriminator_moves(),
-        generated_images=batch * (game.discriminator_moves() + game.generator_moves() - 1),
+        real_images=batch * rounds,
+        generated_images=batch * (rounds + game.generator_moves() - 1),
         batch_bytes=batch * pixels * _FP32,
         operations=counted.operations,
         memory=memory,
@@ -251,6 +252,7 @@ def _examples(recipe: Recipe, shape: DataShape, device: torch.device, count: int
         [""] * count,
         numbers % shape.domains if shape.domains else None,
         torch.randint(1, shape.words + 1, (count, 8), device=device) if shape.words else None,
+        embeddings=torch.randn(count, 1, shape.embedding, device=device) if shape.embedding else None,
     )
 
 

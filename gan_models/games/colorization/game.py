@@ -9,7 +9,7 @@ Huber's distance with delta 1). What is not learnt from at the time learns on to
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample, l1_loss, smooth_l1_loss
 
 from gan_models.data.hints import all_told, geometric_counts, simulate_hints
@@ -19,7 +19,7 @@ from gan_models.families.interfaces import DiscriminatorOutput
 from gan_models.families.lab_colorization.networks import CLASSIFIED, Colours, LabColorizer
 from gan_models.games.base import Batch, Game, Loss, Made
 from gan_models.games.colorization.spec import Colorization
-from gan_models.regularizers import Player, Round
+from gan_models.regularizers import Round
 
 _AREAS = (0.08, 1.0)  # of a random part, as a share of the image
 _SHAPES = (3 / 4, 4 / 3)  # its width by its height
@@ -34,10 +34,6 @@ class ColorizationGame(Game[Colorization]):
     def classifying(self) -> bool:
         """Whether the body of a network in Lab learns from quantised colours at this step."""
         return self.steps < round(self.rules.classify_until * self.recipe.training.steps)
-
-    def networks(self) -> dict[Player, dict[str, nn.Module]]:
-        found = super().networks()
-        return found if self.rules.adversarial else found | {"discriminator": {}}
 
     def discriminator_moves(self) -> int:
         return self.rules.discriminator_steps if self.rules.adversarial else 0

@@ -39,7 +39,7 @@ def test_the_published_network_has_the_parameters_of_the_authors_code() -> None:
     expected += layer(256, BINS, kernel=1) + layer(128, 2, kernel=1)
     assert expected == 34_187_027
     counted = parameters_of(load_recipe("colorization/imagenet-256"))
-    assert counted == {"generator": {"generator": expected}, "discriminator": {}}
+    assert counted == {"generator": {"generator": expected}, "discriminator": {"discriminator": 0}}
 
 
 @pytest.mark.parametrize("size", [16, 24, 32])

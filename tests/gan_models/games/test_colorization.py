@@ -64,7 +64,7 @@ def test_the_body_learns_from_bins_first_and_then_from_colours_with_hints() -> N
     assert classifying == [True, True, False, False]
     assert hinted == [False, False, True, True]
     assert played.recipe.paced_by == "optimizers.decay_from=0.5"
-    assert load_recipe("colorization", ["optimizers.decay_from=1"]).paced_by == "game.classify_until=0.25"
+    assert load_recipe("colorization", ["optimizers.decay_from=1"]).paced_by == "game.classify_until=0.1"
 
 
 def test_there_is_no_discriminator_and_one_batch_a_step() -> None:
@@ -134,7 +134,7 @@ def test_cropped_games_work_on_smaller_images_and_draw_whole_ones() -> None:
         ("colorization", ["game.adversarial=1"], r"game.adversarial=1 and networks.discriminator.family=none: set the"),
         ("colorization/gan", ["game.adversarial=0"], r"family=colorization is one: set networks.discriminator="),
         ("colorization/gan", ["game.huber=1"], r"game.huber=1 is for a network in Lab: set networks.generator.family="),
-        ("colorization", ["game.classification=0"], r"classify_until=0.25 and game.classification=0: nothing would be"),
+        ("colorization", ["game.classification=0"], r"classify_until=0.1 and game.classification=0: nothing would be"),
         ("colorization", ["game.huber=0"], r"leave G nothing to learn: set one above 0"),
         ("colorization", ["regularizers=[{name: r1}]"], r"'r1' joins D's loss, and there is no D: leave it out"),
         ("colorization", ["game.augmentations=[translation]"], r"game.augmentations is of a discriminator"),
