@@ -156,7 +156,7 @@ class EpochSampler:
     left out of that epoch. When there are fewer images than a batch holds, the permutation repeats until it is full.
     """
 
-    def __init__(self, size: int, batch_size: int, seed: int) -> None:
+    def __init__(self, size: int, batch_size: int, seed: int, device: torch.device | str = "cpu") -> None:
         if size < 1 or batch_size < 1 or seed < 0:
             raise ValueError(
                 f"size and batch_size must be positive and seed not negative: {size}, {batch_size}, {seed}"
@@ -164,15 +164,17 @@ class EpochSampler:
         self.size = size
         self.batch_size = batch_size
         self.seed = seed
+        # An epoch's order goes there once, so that no step waits for a copy.
+        self.device = device
         self.steps_per_epoch = max(1, size // batch_size)
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
 
     def indices(self, step: int) -> Tensor:
-        """int64 [B], the images of batch `step` (counted from 0)."""
+        """int64 [B] on the device, the images of batch `step` (counted from 0)."""
         epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.size)
             filled = np.resize(order, max(self.size, self.batch_size))
-            self._epoch, self._order = epoch, torch.from_numpy(filled.astype(np.int64))
+            self._epoch, self._order = epoch, torch.from_numpy(filled.astype(np.int64)).to(self.device)
         return self._order[position * self.batch_size : (position + 1) * self.batch_size]

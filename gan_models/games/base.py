@@ -112,6 +112,8 @@ class Game(Generic[Rules]):
         self.discriminator = self.make_discriminator().to(device).to(memory_format=torch.channels_last)
         for network in (self.generator, self.discriminator):
             ranks.share_batch_norm(network)
+        if recipe.training.compile:
+            self.compile_networks()
         self.steps = 0
         self.part = 0  # of the batch that is worked on (`training.accumulate`)
         self.begin_learning()
@@ -350,6 +352,13 @@ class Game(Generic[Rules]):
         bf16 = enabled and self.recipe.training.precision == "bf16" and computes_bf16(self.device)
         kind = "cuda" if self.device.type == "cuda" else "cpu"  # nothing is known of the meta device
         return torch.autocast(kind, torch.bfloat16, enabled=bf16)
+
+    def compile_networks(self) -> None:
+        """Each player's forward pass becomes one program (torch.compile), but for D under a penalty on its gradient:
+        such programs have no second derivative."""
+        self.generator.compile()
+        if not any(term.differentiates for term in self.recipe.regularizers):
+            self.discriminator.compile()
 
     # --- state
 

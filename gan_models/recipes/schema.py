@@ -166,6 +166,11 @@ class Training(Section):
         description="bf16: matrix products and convolutions in half precision, weights and losses in fp32; where the "
         "device has no instructions for it, all is in fp32",
     )
+    compile: bool = Field(
+        False,
+        description="networks compiled by torch.compile: the first step takes a minute or more, each one after it less "
+        "time; needs a C++ compiler; a player whose gradient is differentiated stays as it is",
+    )
     ema: AverageDecay = Field(0.999, description="decay of the generator's moving average")
     tick: PositiveInt = Field(100, description="steps between reports: metrics, sample grid, health check")
     keep: PositiveInt = Field(10, description="generators kept for selection, evenly spaced, the last one included")

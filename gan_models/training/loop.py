@@ -211,7 +211,10 @@ class _Training:
         self.checkpoints = Checkpoints(
             self.folder / CHECKPOINTS_FOLDER, identity, self.settings.steps, only_finite=stops
         )
-        self.samplers = {size: EpochSampler(len(self.split), size, self.seed) for size in self.settings.batch_sizes}
+        self.samplers = {
+            size: EpochSampler(len(self.split), size, self.seed, self.split.images.device)
+            for size in self.settings.batch_sizes
+        }
         torch.manual_seed(self.seed)
         self.game = build_game(recipe, self.metadata.shape, self.device)
         self.game.prepare(self.split, self.seed)
