@@ -234,7 +234,7 @@ class TableWriter:
         numbers = np.array([-1 if label is None else label for label in labels], "<i8")
         numbered_splits = bytes(map(SPLITS.index, splits))
         vectors = [] if embeddings is None else [np.ascontiguousarray(embeddings, "<f4").reshape(len(rows), -1)]
-        said = (_joined(captions), _joined(domains), *(each.data for each in vectors))
+        said = (_joined(captions), _joined(domains), *(each.tobytes() for each in vectors))
         self._fingerprint.add(rows.data, numbers.data, numbered_splits, *said)
         columns = [
             _binary(rows),

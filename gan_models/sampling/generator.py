@@ -377,7 +377,7 @@ def _load_examples(folder: Path) -> Split | None:
     columns = load_file(path)
     images = columns["images"]
     paths = [f"example-{number}" for number in range(len(images))]
-    return Split(paths=paths, **{name: columns.get(name) for name in EXAMPLE_COLUMNS} | {"images": images})
+    return Split(images, paths=paths, **{name: columns.get(name) for name in EXAMPLE_COLUMNS[1:]})
 
 
 def _damaged(path: Path, error: Exception) -> RequestError:

@@ -107,9 +107,10 @@ class Import:
         places = self.copies.apart(digests) if self.copies else digests
         splits = assign_splits(places, given, self.source.given_splits, shares, options.split_seed)
         labels = _pick(batch.labels, kept)
-        texts = [_pick(column, kept) if column else [] for column in (batch.captions, batch.domains)]
-        vectors = np.stack(_pick(batch.embeddings, kept)) if batch.embeddings else None
-        self.writer.append(pixels, labels, splits, _pick(batch.paths, kept), *texts, embeddings=vectors)
+        captions, domains = (_pick(column, kept) if column else [] for column in (batch.captions, batch.domains))
+        vectors = [each for each in (_pick(batch.embeddings, kept) if batch.embeddings else []) if each is not None]
+        embeddings = np.stack(vectors) if vectors else None
+        self.writer.append(pixels, labels, splits, _pick(batch.paths, kept), captions, domains, embeddings)
         self.digests += digests.tobytes()
         in_training = [row for row, split in enumerate(splits) if split == "train"]
         self.preview.offer(pixels[in_training], _pick(labels, in_training))

@@ -57,13 +57,15 @@ class TextToImageGame(Game[TextToImage]):
         return Moment((self.steps - begun) / (ends - begun), self.resolution)
 
     def networks(self) -> dict[Player, dict[str, nn.Module]]:
-        generator, discriminators = self.generator, {}
+        generator, discriminators = self.generator, dict[str, nn.Module]()
         for stage, name in ((1, "stage I"), (2, "stage II")):
             if stage == generator.stage:
                 discriminators[name] = self.discriminator
                 continue
             with torch.device("meta"):
                 other = self._discriminator_of(stage)
+            assert isinstance(other.head, TextHead)
+            assert isinstance(other.head.reading, nn.Sequential)
             other.head.reading[0] = nn.Identity()  # the one encoder of texts that is handed over, counted once
             discriminators[name] = other
         generators = {"stage I": nn.ModuleList([generator.text, generator.first]), "stage II": generator.second}
