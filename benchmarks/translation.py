@@ -3,7 +3,8 @@
 For `cyclegan` and `attribute-transfer`: is the target domain reached, is the digit kept, how far does the way back lead
 from the image, each by classifiers trained on the data's own domains and labels; and, because the toy sources know what
 an image truly looks like in the other domain, the distance to that. For `colorization`: the distance to the true
-colours with 0, 1, 5 and 20 hints, and whether a hint that tells another colour is followed. Prints one JSON object.
+colours with 0, 1, 5 and 20 hints, and whether a hint that tells another colour is followed. For `pix2pix`: the distance
+to the true image of each pair. Prints one JSON object.
 
     python benchmarks/translation.py RECIPE [--set key=value ...] [--seed N] [--work FOLDER]
 """
@@ -28,10 +29,12 @@ from gan_models.data.sources.toy_catalogue import TOYS
 from gan_models.data.sources.toy_images import counterparts, open_toy
 from gan_models.data.table import ImageTable
 from gan_models.games.colorization.spec import Colorization
+from gan_models.games.paired.spec import Paired
 from gan_models.metrics.classifier import Classifier
 from gan_models.recipes import Recipe, load_recipe
 from gan_models.sampling.generator import LoadedGenerator, Samples, load_generator
 from gan_models.tasks.colorization import measure_colours, measure_following
+from gan_models.tasks.pairs import measure_pairs
 from gan_models.tasks.translation import measure_translation
 from gan_models.training.loop import train
 
@@ -112,6 +115,8 @@ def main() -> None:
     samples = generator.sample(generator.module.distinct(len(test)) or len(test), seed=0, examples=test)
     if isinstance(recipe.game, Colorization):
         figures = colours(generator, samples, recipe.game.hint_size)
+    elif isinstance(recipe.game, Paired):
+        figures = measure_pairs(samples)._asdict()
     else:
         figures = translation(generator, samples, table, options.work / "cache")
     about = {"recipe": recipe.name, "set": options.overrides, "seed": options.seed, "cpu_seconds": round(seconds)}

@@ -73,6 +73,8 @@ class DataSummary(Document):
     classes: list[str]
     domains: list[str]
     words: int
+    attributes: list[str] = []
+    pairs: bool = False
     embeddings: tuple[int, int] = (0, 0)  # how many each image carries in place of texts, and their width
     bad: int
     ignored: int

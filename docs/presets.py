@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from gan_models.games.counting import parameters_of
 from gan_models.recipes import Recipe, load_recipe, preset_names
 from gan_models.recipes.schema import Optimizer
-from gan_models.schedules import ByResolution, ByShare, Cosine, Linear, Schedule, Scheduled
+from gan_models.schedules import ByResolution, ByShare, Ramp, Schedule, Scheduled
 
 HEADING = (
     "| preset | made for | G, counted | D, counted | published G, D | steps | batch | rates G, D | D steps | figure |"
@@ -74,9 +74,9 @@ def _setting(setting: Scheduled) -> str:
         return ", ".join(f"{value:g} from {size} px" for size, value in setting.by_resolution.items())
     if isinstance(setting, ByShare):
         return ", ".join(f"{value:g} from {share:.0%}" for share, value in sorted(setting.by_share.items()))
-    if isinstance(setting, Linear | Cosine):
+    if isinstance(setting, Ramp):
         first, last = setting.values
-        return f"{first:g} to {last:g} ({'linear' if isinstance(setting, Linear) else 'cosine'})"
+        return f"{first:g} to {last:g} ({type(setting).__name__.lower()})"
     return str(setting) if isinstance(setting, Schedule) else f"{setting:g}"
 
 

@@ -11,6 +11,8 @@ from gan_models import ranks
 from gan_models.families.interfaces import Inputs
 
 Network = TypeVar("Network", bound=nn.Module)
+MEASURED_TOGETHER = 128
+"""Rows of a batch that batch-norm statistics are measured on."""
 
 
 class ExponentialMovingAverage:
@@ -35,7 +37,8 @@ class ExponentialMovingAverage:
         """A copy of `network` with averaged weights, in eval mode.
 
         Batch-norm statistics are measured anew for the averaged weights on `inputs` (BigGAN's standing statistics;
-        Brock, Donahue, Simonyan 2019, section 3): the running ones belong to other weights.
+        Brock, Donahue, Simonyan 2019, section 3): the running ones belong to other weights. Where batch norm is told
+        a class, all classes share its statistics: each `MEASURED_TOGETHER` rows should show them alike.
         """
         averaged = copy.deepcopy(network)
         ranks.unshare_batch_norm(averaged)
@@ -52,7 +55,7 @@ class ExponentialMovingAverage:
             target.copy_(source)
 
 
-def _measure_batch_norm(network: nn.Module, inputs: Inputs, batch_size: int = 128) -> None:
+def _measure_batch_norm(network: nn.Module, inputs: Inputs) -> None:
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return
@@ -61,7 +64,7 @@ def _measure_batch_norm(network: nn.Module, inputs: Inputs, batch_size: int = 12
         norm.reset_running_stats()
         norm.momentum = None  # cumulative average over the batches below
     network.train()
-    for start in range(0, len(next(iter(inputs.values()))), batch_size):
-        network(**{name: tensor[start : start + batch_size] for name, tensor in inputs.items()})
+    for start in range(0, len(next(iter(inputs.values()))), MEASURED_TOGETHER):
+        network(**{name: tensor[start : start + MEASURED_TOGETHER] for name, tensor in inputs.items()})
     for norm, momentum in momenta.items():
         norm.momentum = momentum

@@ -210,9 +210,14 @@ class Drift(Regularizer):
 
 
 class FeatureMatching(Regularizer):
-    """Squared distance of D's mean features on real and on generated images (Salimans et al. 2016, section 3.1)."""
+    """Distance of D's mean features on real and on generated images (Salimans et al. 2016, section 3.1).
+
+    The sum over features, of squares as in the paper or absolute, as the authors' code has it for CIFAR-10. That code
+    takes means over features: a weight of one by their number.
+    """
 
     name: Literal["feature-matching"] = "feature-matching"
+    distance: Literal["squared", "absolute"] = Field("squared", description="of the two means, summed over features")
     belongs_to: ClassVar[Player] = "generator"
 
     def value(self, round_: Round) -> Tensor:
@@ -222,7 +227,8 @@ class FeatureMatching(Regularizer):
 
         with torch.no_grad():
             real = ranks.mean(round_.discriminator(round_.real, round_.labels).features.float().mean(0))
-        return (ranks.mean(round_.fake_output.features.float().mean(0)) - real).square().sum()
+        apart = ranks.mean(round_.fake_output.features.float().mean(0)) - real
+        return (apart.square() if self.distance == "squared" else apart.abs()).sum()
 
 
 class HistoricalAveraging(Regularizer):

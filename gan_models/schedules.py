@@ -4,6 +4,7 @@ A setting takes a number, or one of
 
     {linear: [2e-4, 0], since: 0.5}             from the first value to the second between two shares of the steps
     {cosine: [2e-4, 5e-5], until: 0.1}          likewise, along half a period of the cosine
+    {exponential: [0.1, 1e-6]}                  likewise, by the same factor at each step
     {by_resolution: {4: 1e-3, 128: 1.5e-3}}     by the size that is trained at: each holds from its size on
     {by_share: {0: 2e-4, 0.5: 1e-4}}            by the share of the steps that is done: each holds from its share on
 
@@ -18,7 +19,7 @@ from typing import Annotated, Any, NamedTuple, TypeAlias, Union
 
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, model_validator
 
-from gan_models.sections import PositiveInt, Section, Share
+from gan_models.sections import PositiveFloat, PositiveInt, Section, Share
 
 
 class Moment(NamedTuple):
@@ -88,6 +89,20 @@ class Cosine(Ramp):
         return self.cosine
 
 
+class Exponential(Ramp):
+    """By the same factor at each step."""
+
+    exponential: tuple[PositiveFloat, PositiveFloat] = Field(description="first and last value")
+
+    def at(self, moment: Moment) -> float:
+        first, last = self.exponential
+        return first * (last / first) ** self.progress(moment)
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        return self.exponential
+
+
 class ByResolution(Schedule):
     """A value for each size of images, as networks that grow need them (Karras et al. 2018, appendix A)."""
 
@@ -122,6 +137,7 @@ Scheduled: TypeAlias = float | Schedule
 FORMS: dict[str, type[Schedule]] = {
     "linear": Linear,
     "cosine": Cosine,
+    "exponential": Exponential,
     "by_resolution": ByResolution,
     "by_share": ByShare,
 }
@@ -130,6 +146,7 @@ NUMBER = "number"
 _WRITTEN = {
     "linear": "{linear: [first, last], since: 0, until: 1}",
     "cosine": "{cosine: [first, last], since: 0, until: 1}",
+    "exponential": "{exponential: [first, last], since: 0, until: 1}",
     "by_resolution": "{by_resolution: {size: value}}",
     "by_share": "{by_share: {share: value}}",
 }

@@ -133,6 +133,8 @@ def _data(findings: Findings, data: DataSummary | None) -> list[tuple[str, str]]
         ("classes", f"{len(data.classes)}" if data.classes else _NONE),
     ]
     facts += [("domains", ", ".join(data.domains))] if data.domains else []
+    facts += [("attributes", ", ".join(data.attributes))] if data.attributes else []
+    facts += [("pairs", "each image with the one that it is to be made from")] if data.pairs else []
     facts += [("words in captions", f"{data.words}")] if data.words else []
     facts += [("numbers of an embedding", f"{data.embeddings[1]}")] if data.embeddings[1] else []
     facts += [("left out as unreadable", f"{data.bad}")] if data.bad else []

@@ -19,8 +19,9 @@ _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 def write_table(samples: Samples, info: GeneratorInfo, path: Path, folder: str) -> None:
     """One row for each sample: `image`, and of the following what there is.
 
-    `source` (the image it was made from), `label` (asked for, or of that image), `domain` (asked for), `caption`,
-    `latent`. Pixels are PNG; `folder`, beside `path`, holds the images as files of their own.
+    `source` (the image it was made from), `label` (asked for, or of that image), `domain` (asked for), `attributes`
+    (likewise, their names in the metadata), `caption`, `latent`. Pixels are PNG; `folder`, beside `path`, holds the
+    images as files of their own.
     """
     files = sorted((path.parent / folder).iterdir())
     images = [{"bytes": file.read_bytes(), "path": f"{folder}/{file.name}"} for file in files]
@@ -37,6 +38,9 @@ def write_table(samples: Samples, info: GeneratorInfo, path: Path, folder: str) 
         if numbers is not None:
             columns[name] = pa.array(numbers.tolist(), pa.int64())
             features[name] = {"_type": "ClassLabel", "names": list(names)}
+    if "attributes" in inputs:
+        columns["attributes"] = pa.array(inputs["attributes"].bool().tolist(), pa.list_(pa.bool_()))
+        features["attributes"] = {"_type": "Sequence", "feature": {"_type": "Value", "dtype": "bool"}}
     if "captions" in inputs:
         columns["caption"] = pa.array(captions_of(inputs["captions"], info), pa.string())
         features["caption"] = {"_type": "Value", "dtype": "string"}
@@ -46,6 +50,7 @@ def write_table(samples: Samples, info: GeneratorInfo, path: Path, folder: str) 
             features[name] = {"_type": "Sequence", "feature": {"_type": "Value", "dtype": "float32"}}
     hub: dict[str, Any] = {"info": {"features": features}}
     metadata = {"huggingface": json.dumps(hub), "classes": ",".join(info.class_names)}
+    metadata |= {"attribute_names": ",".join(info.attribute_names)} if info.attribute_names else {}
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns).replace_schema_metadata(metadata), buffer, compression="zstd")
     path.write_bytes(buffer.getvalue())

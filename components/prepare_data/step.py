@@ -31,6 +31,8 @@ class Result(BaseModel):
     classes: int
     domains: int
     words: int
+    attributes: int
+    pairs: bool
     height: int
     width: int
     channels: int
@@ -80,6 +82,8 @@ def _result(built: Import, seconds: float) -> Result:
         classes=metadata.num_classes,
         domains=len(metadata.domain_names),
         words=len(metadata.words),
+        attributes=len(metadata.attribute_names),
+        pairs=metadata.paired,
         bad=built.bad,
         duplicates=built.duplicates,
         leaks=built.leaks,

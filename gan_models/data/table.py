@@ -6,7 +6,7 @@ Shapes: N images, B images in a batch, H height, W width, C channels (1 or 3).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ from gan_models.data.table_file import (
 )
 from gan_models.errors import RequestError
 
-__all__ = ["EpochSampler", "ImageTable", "Split", "TableMetadata", "to_float", "to_uint8"]
+__all__ = ["DomainSampler", "EpochSampler", "ImageTable", "Split", "TableMetadata", "to_float", "to_uint8"]
+
+_APART = 0x9E3779B9  # between the seeds of two domains
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -56,6 +58,11 @@ class Split:
     captions: Tensor | None = None
     """int64 [N, L], word numbers from 1 to the number of words and 0 after the end (`gan_models.data.captions`), L that
     of the split's longest caption; or None where the training captions hold no word."""
+    attributes: Tensor | None = None
+    """uint8 [N, A], 1 where an image has the attribute of `TableMetadata.attribute_names`; None where nothing is said
+    of such."""
+    partners: Tensor | None = None
+    """uint8 [N, H, W, C], the image that each is to be made from; None where the data has no pairs."""
     embeddings: Tensor | None = None
     """float32 [N, n, E], n vectors of E numbers that stand for each image's texts; or None where the data has none."""
 
@@ -65,12 +72,8 @@ class Split:
     def rows(self, index: Tensor) -> Split:
         """The images at `index` int64 [N], with what they carry."""
         index = index.to(self.images.device)
-        labels, domains, captions, embeddings = (
-            None if column is None else column[index]
-            for column in (self.labels, self.domains, self.captions, self.embeddings)
-        )
-        paths = [self.paths[row] for row in index.tolist()]
-        return Split(self.images[index], labels, paths, domains, captions, embeddings=embeddings)
+        columns = {name: column[index] for name, column in vars(self).items() if isinstance(column, Tensor)}
+        return replace(self, paths=[self.paths[row] for row in index.tolist()], **columns)
 
     def first(self, count: int) -> Split:
         """The first `count` images, or all."""
@@ -99,54 +102,68 @@ class ImageTable:
                 f"{self.folder} has no images in split {name!r} (it has {present}): "
                 f"prepare the data again with data.{name} above 0"
             )
-        pixels = np.empty((rows, metadata.height * metadata.width * metadata.channels), np.uint8)
+        row_bytes = metadata.height * metadata.width * metadata.channels
+        widths = {"pixels": row_bytes, **metadata.further}
+        fixed = {column: np.empty((rows, width), np.uint8) for column, width in widths.items()}
         try:
-            columns = _read_rows(self.folder, name, pixels, metadata)
-            labels, domains, captions, embeddings = (
+            columns = _read_rows(self.folder, name, fixed, metadata)
+            labels, domains, captions = (
                 None if column is None else torch.from_numpy(column).to(device)
                 for column in _numbered(columns, metadata)
             )
         except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
             raise damaged(self.folder / IMAGES_FILE, error) from error
-        images = torch.from_numpy(pixels.reshape(rows, metadata.height, metadata.width, metadata.channels))
-        return Split(images.to(device), labels, columns["path"], domains, captions, embeddings=embeddings)
+        images, attributes, partners = (
+            torch.from_numpy(fixed[column]).to(device) if column in fixed else None
+            for column in ("pixels", "attributes", "partner")
+        )
+        vectors = embedding_rows(fixed["embedding"], metadata.embeddings) if "embedding" in fixed else None
+        shape = (rows, metadata.height, metadata.width, metadata.channels)
+        assert images is not None
+        return Split(
+            images.view(shape),
+            labels,
+            columns["path"],
+            domains,
+            captions,
+            attributes=attributes,
+            partners=None if partners is None else partners.view(shape),
+            embeddings=None if vectors is None else torch.from_numpy(vectors).to(device),
+        )
 
 
 def _numbered(columns: Mapping[str, list[Any]], metadata: TableMetadata) -> Iterator[np.ndarray | None]:
-    """Labels int64 [N], domains int64 [N], captions int64 [N, L] and embeddings float32 [N, n, E]; or None for each."""
+    """Labels int64 [N], domains int64 [N] and captions int64 [N, L], each None where the table has none."""
     yield np.asarray(columns["label"], np.int64) if "label" in columns else None
     numbers = {name: number for number, name in enumerate(metadata.domain_names)}
     yield np.asarray([numbers[name] for name in columns["domain"]], np.int64) if numbers else None
     yield Vocabulary(metadata.words).encode_all(columns["caption"]) if metadata.words else None
-    yield np.concatenate(columns["embedding"]) if metadata.embedding else None
 
 
-def _read_rows(folder: Path, split: str, pixels: np.ndarray, metadata: TableMetadata) -> dict[str, list[Any]]:
-    """Fills `pixels` [N, H*W*C] with a split's rows, by row group; N values of each other column in use."""
+def _read_rows(
+    folder: Path, split: str, fixed: Mapping[str, np.ndarray], metadata: TableMetadata
+) -> dict[str, list[Any]]:
+    """Fills the columns `fixed`, uint8 [N, width], with a split's rows, by row group; N values of each other in use."""
     file, _ = open_parquet(folder)
     there = {"path": True, "label": metadata.class_names, "domain": metadata.domain_names, "caption": metadata.words}
     found: dict[str, list[Any]] = {column: [] for column, names in there.items() if names}
-    vectors = ["embedding"] if metadata.embedding else []
-    kept: list[np.ndarray] = []
-    done = 0
+    done, count = 0, len(fixed["pixels"])
     with file:
         for group in range(file.metadata.num_row_groups):
-            table: pa.Table = file.read_row_group(
-                group, columns=["pixels", "split", *found, *vectors], use_threads=False
-            )
+            table: pa.Table = file.read_row_group(group, columns=["split", *fixed, *found], use_threads=False)
             # By way of lists: Arrow's comparisons and conversions to NumPy import pandas, for 0.4 s in every stage.
             chosen = np.flatnonzero([name == split for name in table.column("split").to_pylist()])
             if not len(chosen):
                 continue
-            pixels[done : done + len(chosen)] = pixel_rows(table.column("pixels"))[chosen]
+            for column, rows in fixed.items():
+                rows[done : done + len(chosen)] = pixel_rows(table.column(column))[chosen]
             done += len(chosen)
             for column, values in found.items():
                 every_value = table.column(column).to_pylist()
                 values += [every_value[index] for index in chosen]
-            kept += [embedding_rows(table.column(column), metadata.embeddings)[chosen] for column in vectors]
-    if done != len(pixels):
-        raise ValueError(f"{len(pixels)} rows expected in split {split}, {done} found")
-    return found | ({"embedding": kept} if vectors else {})
+    if done != count:
+        raise ValueError(f"{count} rows expected in split {split}, {done} found")
+    return found
 
 
 class EpochSampler:
@@ -178,3 +195,29 @@ class EpochSampler:
             filled = np.resize(order, max(self.size, self.batch_size))
             self._epoch, self._order = epoch, torch.from_numpy(filled.astype(np.int64)).to(self.device)
         return self._order[position * self.batch_size : (position + 1) * self.batch_size]
+
+
+class DomainSampler:
+    """Which images make the batch of a step where each holds equally many of every domain, however many there are.
+
+    Every domain has epochs of its own (`EpochSampler`), so that images of a small one come again sooner. Domains
+    alternate within a batch. A pure function of its arguments and the step, likewise.
+
+    Args:
+        domains: int64 [N], of the images.
+        count: how many domains there are; each has at least one of the images.
+        batch_size: images of each domain in a batch.
+    """
+
+    def __init__(self, domains: Tensor, count: int, batch_size: int, seed: int) -> None:
+        # Domains of equal sizes must not be shuffled alike: where pairs lie in order, they would meet.
+        self._members = [torch.nonzero(domains == domain)[:, 0] for domain in range(count)]
+        self._samplers = [
+            EpochSampler(len(rows), batch_size, seed + _APART * domain, domains.device)
+            for domain, rows in enumerate(self._members)
+        ]
+
+    def indices(self, step: int) -> Tensor:
+        """int64 [count * batch_size] on the domains' device, the images of batch `step` (counted from 0)."""
+        drawn = [rows[sampler.indices(step)] for rows, sampler in zip(self._members, self._samplers, strict=True)]
+        return torch.stack(drawn, dim=1).flatten()

@@ -2,8 +2,9 @@
 
 One row is one image, already square and uint8. Columns: `pixels` (fixed-size binary, H*W*C bytes in HWC order),
 `label` (int64, null when unlabelled), `caption`, `domain` (strings, may be null), `path` (where the image came from)
-and `split` (train, validation or test); where the images carry embeddings, `embedding` (fixed-size binary, n * E
-numbers of float32, little-endian). `TableMetadata` is JSON in the schema metadata, under `gan_pipeline`.
+and `split` (train, validation or test); where the data has them also `attributes` (A bytes, 0 or 1 each), `partner`
+(the other image of a pair, as `pixels`) and `embedding` (n * E numbers of float32, little-endian). `TableMetadata` is
+JSON in the schema metadata, under `gan_pipeline`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -31,6 +31,7 @@ IMAGES_FILE = "images.parquet"
 METADATA_KEY = b"gan_pipeline"
 SPLITS = ("train", "validation", "test")
 ROW_GROUP_BYTES = 8 << 20
+_EMBEDDED = np.dtype("<f4")
 
 
 class TableMetadata(BaseModel):
@@ -52,6 +53,10 @@ class TableMetadata(BaseModel):
     options: dict[str, Any]
     domain_names: tuple[str, ...] = ()
     """Sorted; index is the domain. Empty where the images belong to none."""
+    attribute_names: tuple[str, ...] = ()
+    """Of what each image has or has not; empty where nothing is said of that."""
+    paired: bool = False
+    """Whether each image has a partner that it is to be made from."""
     words: tuple[str, ...] = ()
     """Vocabulary of the training captions (`gan_models.data.captions`): word number i + 1 is `words[i]`; or empty."""
     embeddings: tuple[int, int] = (0, 0)
@@ -73,10 +78,23 @@ class TableMetadata(BaseModel):
         return self.embeddings[1]
 
     @property
+    def further(self) -> dict[str, int]:
+        """Bytes of a row in each of the columns that few tables have."""
+        partner = self.height * self.width * self.channels if self.paired else 0
+        return further_widths(self.attribute_names, partner, self.embeddings)
+
+    @property
     def shape(self) -> DataShape:
         """What networks need to know."""
-        domains, words = len(self.domain_names), len(self.words)
-        return DataShape(self.image_shape, self.num_classes, domains, words, self.words, embedding=self.embedding)
+        return DataShape(
+            self.image_shape,
+            self.num_classes,
+            len(self.domain_names),
+            len(self.words),
+            self.words,
+            attributes=len(self.attribute_names),
+            embedding=self.embedding,
+        )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -127,13 +145,8 @@ def damaged(path: Path, error: Exception) -> RequestError:
     return RequestError(f"{path} is damaged ({reason}): delete its folder and prepare the data again")
 
 
-def embedding_rows(column: pa.ChunkedArray, embeddings: tuple[int, int]) -> np.ndarray:
-    """The `embedding` column of a table as float32 [rows, n, E]."""
-    return pixel_rows(column).view("<f4").reshape(-1, *embeddings)
-
-
 def pixel_rows(column: pa.ChunkedArray) -> np.ndarray:
-    """The `pixels` column of a table, or another of its kind, as uint8 [rows, H*W*C], uncopied when it is one chunk."""
+    """The `pixels` column of a table as uint8 [rows, H*W*C], without copying when it is one chunk."""
     width = column.type.byte_width
     chunks = []
     for chunk in column.chunks:
@@ -143,27 +156,45 @@ def pixel_rows(column: pa.ChunkedArray) -> np.ndarray:
     return joined.reshape(-1, width)
 
 
+def embedding_rows(rows: np.ndarray, embeddings: tuple[int, int]) -> np.ndarray:
+    """The `embedding` column of a table, uint8 [rows, n * E * 4], as float32 [rows, n, E]."""
+    return rows.view(_EMBEDDED).reshape(-1, *embeddings)
+
+
+def further_widths(attribute_names: Sequence[str], partner: int, embeddings: tuple[int, int]) -> dict[str, int]:
+    """Bytes of a row in each of the columns that few tables have; `partner`: of a partner, 0 where there is none."""
+    several, width = embeddings
+    widths = {"attributes": len(attribute_names), "partner": partner, "embedding": several * width * _EMBEDDED.itemsize}
+    return {name: width for name, width in widths.items() if width}
+
+
+def _fixed(rows: np.ndarray) -> pa.FixedSizeBinaryArray:
+    """A column of uint8 [N, width]."""
+    width = rows.shape[1]
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(rows), [None, pa.py_buffer(rows)])
+
+
 class _Fingerprint:
     """SHA-256 over the content of a table, the same however its rows were cut into batches."""
 
-    def __init__(self, columns: int) -> None:
-        self._columns = [hashlib.sha256() for _ in range(columns)]
+    def __init__(self) -> None:
+        self._columns = [hashlib.sha256() for _ in range(5)]
+        self._further: dict[str, Any] = {}  # of columns that few tables have: without them all is as it ever was
 
     def add(self, *columns: memoryview | bytes) -> None:
         for column, content in zip(self._columns, columns, strict=True):
             column.update(content)
 
+    def add_further(self, name: str, content: memoryview) -> None:
+        self._further.setdefault(name, hashlib.sha256()).update(content)
+
     def hexdigest(self, shape: tuple[int, int, int], class_names: Sequence[str]) -> str:
         whole = hashlib.sha256(json.dumps([shape, list(class_names)]).encode())
         for column in self._columns:
             whole.update(column.digest())
+        for name, column in sorted(self._further.items()):
+            whole.update(name.encode() + column.digest())
         return whole.hexdigest()
-
-
-def _binary(rows: np.ndarray) -> pa.Array:
-    """The rows [N, ...] of a contiguous array as bytes of one length."""
-    kind = pa.binary(rows.itemsize * math.prod(rows.shape[1:]))
-    return pa.FixedSizeBinaryArray.from_buffers(kind, len(rows), [None, pa.py_buffer(rows)])
 
 
 def _joined(texts: Sequence[str | None]) -> bytes:
@@ -176,34 +207,49 @@ class TableWriter:
     """Writes an image table row group by row group, keeping count and fingerprint; memory does not grow with rows.
 
     The file is complete (footer written, flushed to disk) only after `close`; whoever calls renames it into place.
+
+    Args:
+        attribute_names: of what is said of each image, 0 or 1; none where nothing is.
+        paired: whether each image has a partner.
+        embeddings: (n, E), how many each image carries, and their width; zeros where it carries none.
     """
 
     def __init__(
-        self, path: Path, height: int, width: int, channels: int, embeddings: tuple[int, int] = (0, 0)
+        self,
+        path: Path,
+        height: int,
+        width: int,
+        channels: int,
+        *,
+        attribute_names: Sequence[str] = (),
+        paired: bool = False,
+        embeddings: tuple[int, int] = (0, 0),
     ) -> None:
         self._path = path
         self._embeddings = embeddings
         self.shape = (height, width, channels)
         self._row_bytes = height * width * channels
+        self._attribute_names = tuple(attribute_names)
+        self._widths = further_widths(self._attribute_names, self._row_bytes if paired else 0, embeddings)
         self._schema = pa.schema(
             [
                 ("pixels", pa.binary(self._row_bytes)),
                 ("label", pa.int64()),
                 *((name, pa.string()) for name in ("caption", "domain", "path", "split")),
-                # Only where there are any: a table without them is, byte for byte, what it was before there were such.
-                *([("embedding", pa.binary(4 * math.prod(embeddings)))] if math.prod(embeddings) else []),
+                *((name, pa.binary(width)) for name, width in self._widths.items()),
             ]
         )
         # Pixels are read once, whole: compression and dictionaries would only slow that down.
         self._writer = pq.ParquetWriter(
             path,
             self._schema,
-            compression={"pixels": "NONE", **dict.fromkeys(self._schema.names[1:], "zstd")},
+            compression={**dict.fromkeys(self._schema.names, "zstd"), "pixels": "NONE"}
+            | ({"partner": "NONE"} if paired else {}),
             use_dictionary=["split", "domain"],
             write_statistics=False,
             write_page_checksum=True,
         )
-        self._fingerprint = _Fingerprint(6 if math.prod(embeddings) else 5)
+        self._fingerprint = _Fingerprint()
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         self._counts: Counter[tuple[str, int | None]] = Counter()
@@ -218,11 +264,19 @@ class TableWriter:
         paths: Sequence[str],
         captions: Sequence[str | None] | None = None,
         domains: Sequence[str | None] | None = None,
+        *,
+        attributes: np.ndarray | None = None,
+        partners: np.ndarray | None = None,
         embeddings: np.ndarray | None = None,
     ) -> None:
-        """Add rows: `pixels` uint8 [N, H*W*C] (or [N, H, W, C]), `embeddings` [N, n, E], the rest one entry a row.
+        """Add rows: `pixels` uint8 [N, H*W*C] (or [N, H, W, C]), the rest one entry a row.
 
         Either every row of a table has a domain, or none.
+
+        Args:
+            attributes: uint8 [N, A], 0 or 1; where the table has names for them.
+            partners: as `pixels`; where the table is one of pairs.
+            embeddings: float32 [N, n, E]; where the table has such.
         """
         rows = np.ascontiguousarray(pixels, dtype=np.uint8).reshape(-1, self._row_bytes)
         self._counts.update(zip(splits, labels, strict=True))
@@ -233,15 +287,21 @@ class TableWriter:
                 self._words.update(split_words(caption))
         numbers = np.array([-1 if label is None else label for label in labels], "<i8")
         numbered_splits = bytes(map(SPLITS.index, splits))
-        vectors = [] if embeddings is None else [np.ascontiguousarray(embeddings, "<f4").reshape(len(rows), -1)]
-        said = (_joined(captions), _joined(domains), *(each.tobytes() for each in vectors))
-        self._fingerprint.add(rows.data, numbers.data, numbered_splits, *said)
+        self._fingerprint.add(rows.data, numbers.data, numbered_splits, _joined(captions), _joined(domains))
         columns = [
-            _binary(rows),
+            _fixed(rows),
             pa.array(labels, pa.int64()),
             *(pa.array(texts, pa.string()) for texts in (captions, domains, paths, splits)),
-            *map(_binary, vectors),
         ]
+        given = {"attributes": attributes, "partner": partners}
+        if embeddings is not None:
+            given["embedding"] = np.ascontiguousarray(embeddings, _EMBEDDED).reshape(len(rows), -1).view(np.uint8)
+        for name, width in self._widths.items():
+            values = given[name]
+            assert values is not None
+            values = np.ascontiguousarray(values, dtype=np.uint8).reshape(len(rows), width)
+            self._fingerprint.add_further(name, values.data)
+            columns.append(_fixed(values))
         self._pending.append(pa.RecordBatch.from_arrays(columns, schema=self._schema))
         self._pending_rows += len(rows)
         if self._pending_rows * self._row_bytes >= ROW_GROUP_BYTES:
@@ -272,6 +332,8 @@ class TableWriter:
             source=source,
             options=options,
             domain_names=tuple(domain_names),
+            attribute_names=self._attribute_names,
+            paired="partner" in self._widths,
             words=choose_words(self._words),
             embeddings=self._embeddings,
         )

@@ -113,6 +113,11 @@ class GeneratorSpec(PlayerSpec):
         super().check(recipe)
         if recipe.conditional and recipe.conditioning.generator not in self.hears:
             raise RequestError(self.deaf.format(family=self.family))
+        if recipe.networks.uniform is not None and not self.hears:
+            raise RequestError(
+                f"networks.uniform={list(recipe.networks.uniform)}: {self.family} does not draw from latents alone: "
+                "leave it out"
+            )
 
 
 class DiscriminatorSpec(PlayerSpec):

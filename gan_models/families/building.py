@@ -56,7 +56,8 @@ class LatentBuilder(Builder):
     def generator(self, spec: Any, recipe: Recipe, shape: DataShape) -> Generator:
         classes = shape.classes if recipe.conditional else 0
         one_hot = recipe.conditioning.generator == "one-hot"
-        return self.network(spec, recipe.networks.latent, classes, shape.image, one_hot=one_hot)
+        prior = recipe.networks.uniform
+        return self.network(spec, recipe.networks.latent, classes, shape.image, one_hot=one_hot, uniform=prior)
 
     def discriminator(self, spec: Any, recipe: Recipe, shape: DataShape) -> Discriminator:
         conditioning = recipe.conditioning.discriminator
@@ -72,9 +73,13 @@ class LatentBuilder(Builder):
             features += minibatch.kernels
         head: nn.Module
         if conditioning == "projection":
-            head = ProjectionHead(trunk.channels, trunk.positions, shape.classes)
+            head = ProjectionHead(trunk.channels, shape.classes)
         else:
-            head = ClassesHead() if recipe.game.names_classes else LinearHead(features, linear=trunk.linear)
+            head = (
+                ClassesHead()
+                if recipe.game.names_classes
+                else LinearHead(features, linear=trunk.linear, bias=trunk.bias)
+            )
         names = recipe.game.names_classes or conditioning == "classifier"
         classifier = LinearHead(features, shape.classes, trunk.linear) if names else None
         return Discriminator(trunk.layers, head, minibatch=minibatch, classifier=classifier, label_planes=planes)

@@ -6,6 +6,7 @@ Shape suffixes in model code: B batch, Z latent, K classes, F features, C channe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -49,16 +50,26 @@ class Generator(nn.Module):
         latent: Z, dimensions of z ~ N(0, I); 0 where it takes none.
         num_classes: K where it takes class labels, else 0.
         num_domains: how many domains it translates between; 0 where it does not.
+        num_attributes: how many attributes it gives or takes away; 0 where it does not.
     """
 
     task: ClassVar[str]
 
-    def __init__(self, inputs: tuple[str, ...], *, latent: int = 0, num_classes: int = 0, num_domains: int = 0) -> None:
+    def __init__(
+        self,
+        inputs: tuple[str, ...],
+        *,
+        latent: int = 0,
+        num_classes: int = 0,
+        num_domains: int = 0,
+        num_attributes: int = 0,
+    ) -> None:
         super().__init__()
         self.inputs = inputs
         self.latent = latent
         self.num_classes = num_classes
         self.num_domains = num_domains
+        self.num_attributes = num_attributes
 
     @property
     def needs_examples(self) -> bool:
@@ -82,6 +93,8 @@ class LatentGenerator(Generator, ABC):
 
     Args:
         one_hot: whether the class is joined to the latent.
+        uniform: z is uniform between these two numbers. The latents that are given stay N(0, I), and what is known of
+            them holds: each goes through its own distribution function, which makes it uniform, on its way in.
     """
 
     task = "latent"
@@ -89,11 +102,19 @@ class LatentGenerator(Generator, ABC):
     reference_labels: Tensor
 
     def __init__(
-        self, spec: GeneratorSpec, latent: int, num_classes: int, image_shape: ImageShape, *, one_hot: bool
+        self,
+        spec: GeneratorSpec,
+        latent: int,
+        num_classes: int,
+        image_shape: ImageShape,
+        *,
+        one_hot: bool,
+        uniform: tuple[float, float] | None = None,
     ) -> None:
         inputs = ("latents", "labels") if num_classes else ("latents",)
         super().__init__(inputs, latent=latent, num_classes=num_classes)
         self.one_hot = one_hot and num_classes > 0
+        self.uniform = uniform
         self.reference = REFERENCE_ROWS if spec.get("norm", "none") in REFERENCE_NORMS else 0
         if self.reference:
             self.register_buffer("reference_latents", torch.randn(self.reference, latent))
@@ -115,6 +136,9 @@ class LatentGenerator(Generator, ABC):
         if self.reference:
             latents = torch.cat([self.reference_latents.to(latents.dtype), latents])
             labels = None if labels is None else torch.cat([self.reference_labels, labels])
+        if self.uniform is not None:
+            low, high = self.uniform
+            latents = low + (high - low) * 0.5 * (1.0 + torch.erf(latents * 0.5**0.5))
         if self.one_hot and labels is not None:
             # One-hot joined to the latent (Mirza, Osindero 2014), by comparison, which exports to any batch size.
             classes_K = torch.arange(self.num_classes, device=latents.device)
@@ -133,8 +157,10 @@ class Trunk(NamedTuple):
     channels: int
     positions: int
     """Places of the feature map that the head reads, H' * W'; 1 for features [B, channels]."""
-    linear: type[nn.Linear] = nn.Linear
+    linear: Callable[..., nn.Module] = nn.Linear
     """The dense layer that heads are made of."""
+    bias: bool = True
+    """Whether the head has one."""
     has_stddev: bool = False
     """Whether minibatch standard deviation is part of the layers already."""
 

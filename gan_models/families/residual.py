@@ -147,6 +147,17 @@ class SumPool(nn.Module):
         return relu(x).sum((2, 3))
 
 
+class MeanPool(nn.Module):
+    """ReLU, then the mean over positions: [B, C, H, W] -> [B, C]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return relu(x).mean((2, 3))
+
+
+POOLS: dict[str, type[nn.Module]] = {"sum": SumPool, "mean": MeanPool}
+"""By a discriminator spec's `pool`."""
+
+
 def down_trunk(
     widths: list[int],
     size: int,
@@ -155,6 +166,7 @@ def down_trunk(
     wide: bool,
     norm: str = "none",
     attention: tuple[int, ...] = (),
+    pool: str = "sum",
 ) -> Trunk:
     """DownBlocks from `widths[0]` image channels on; the first `downs` halve, `wide` ones widen first (BigGAN)."""
     layers: list[nn.Module] = []
@@ -165,4 +177,4 @@ def down_trunk(
         size = size // 2 if down else size
         if down:  # once for each map: after the block that makes it
             layers += attention_after(size, outputs, attention)
-    return Trunk(nn.Sequential(*layers, SumPool()), widths[-1], 1)
+    return Trunk(nn.Sequential(*layers, POOLS[pool]()), widths[-1], 1)

@@ -7,7 +7,6 @@ from gan_models.errors import RequestError
 
 _COARSEST = range(4, 8)
 _LARGEST = 128
-_CONSTANT = 3  # doublings that keep the width: up to 8 times the coarsest map
 SIZES = sorted(base << doublings for base in _COARSEST for doublings in range(1, 6) if base << doublings <= _LARGEST)
 
 
@@ -43,12 +42,3 @@ def plan(size: int, family: str) -> Plan:
 def doubled_widths(width: int, most: int, count: int) -> list[int]:
     """Channels of `count` maps from the finest to the coarsest, twice as many at each halving, at most `most`."""
     return [min(most, width << level) for level in range(count)]
-
-
-def map_widths(width: int, doublings: int) -> list[int]:
-    """Channels of each map from the coarsest to the finest, `doublings` + 1 of them.
-
-    `width` for the first four, which is all of a 32x32 network, then half as many at each doubling, as the larger
-    published networks have it: work for each map stays about the same.
-    """
-    return [max(1, width >> max(0, level - _CONSTANT)) for level in range(doublings + 1)]

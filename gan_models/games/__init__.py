@@ -17,6 +17,7 @@ GAMES: Registry[type[GameSpec]] = Registry(
         "text": "gan_models.games.text.spec:TextToImage",  # pairs of image and text, in two stages
         "cycle": "gan_models.games.cycle.spec:Cycle",  # two domains without pairs
         "attribute-transfer": "gan_models.games.attribute_transfer.spec:AttributeTransfer",  # any number of domains
+        "paired": "gan_models.games.paired.spec:Paired",  # an image from its partner
         "colorization": "gan_models.games.colorization.spec:Colorization",  # true colours against drawn ones
     },
 )

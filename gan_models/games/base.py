@@ -13,16 +13,20 @@ from torch import Tensor, nn
 from gan_models import ranks
 from gan_models.augmentations import augment
 from gan_models.data.shape import DataShape
-from gan_models.data.table import Split, to_float
+from gan_models.data.table import EpochSampler, Split, to_float
 from gan_models.families.building import build_discriminator, build_generator
 from gan_models.families.interfaces import Discriminator, Generator
 from gan_models.games.spec import GameSpec
+from gan_models.layers.weight_norm import start_from_data
 from gan_models.meter import Meter
+from gan_models.random_changes import changed
 from gan_models.recipes.schema import Optimizer, Recipe
 from gan_models.regularizers import Player, Regularizer, Round
 from gan_models.schedules import Moment, value_at
 
 Rules = TypeVar("Rules", bound=GameSpec)
+
+_STARTING_IMAGES = 500  # that weight norm is started from, as the authors' code does it
 
 
 def computes_bf16(device: torch.device) -> bool:
@@ -40,6 +44,13 @@ class Stateful(Protocol):
     def load_state_dict(self, state: Any) -> Any: ...
 
 
+class Sampler(Protocol):
+    """Which images make the batch of a step: a pure function of the step, with nothing to save."""
+
+    def indices(self, step: int) -> Tensor:
+        """int64 [B], the images of batch `step` (counted from 0)."""
+
+
 class Batch(NamedTuple):
     """Real images float32 [B, C, H, W] in [-1, 1] with what they carry; None where the recipe does not need it."""
 
@@ -50,6 +61,10 @@ class Batch(NamedTuple):
     """Domains, int64 [B]."""
     captions: Tensor | None = None
     """Word numbers, int64 [B, L], 0 after the end."""
+    attributes: Tensor | None = None
+    """1 where an image has the attribute, else 0, float32 [B, A]."""
+    partners: Tensor | None = None
+    """What the images are to be made from, as they are."""
     embeddings: Tensor | None = None
     """What stands for texts, float32 [B, n, E], n of each image; a game may bring them to [B, E]."""
 
@@ -59,7 +74,15 @@ class Batch(NamedTuple):
         index = index.to(split.images.device)
         columns = {name: getattr(split, name) for name in needs}
         carried = {name: column[index] for name, column in columns.items() if column is not None}
+        as_floats = {"attributes": Tensor.float, "partners": to_float}
+        carried |= {name: change(carried[name]) for name, change in as_floats.items() if name in carried}
         return cls(to_float(split.images[index]), **carried)
+
+    def changed(self, *, flip: bool, load_size: int | None) -> Batch:
+        """The same after random changes (`gan_models.random_changes`), partners as their images."""
+        sides = {"images": self.images} | ({} if self.partners is None else {"partners": self.partners})
+        changes = changed(list(sides.values()), flip=flip, load_size=load_size)
+        return self._replace(**dict(zip(sides, changes, strict=True)))
 
     def split(self, parts: int) -> list[Batch]:
         """So many batches of equally many of its rows."""
@@ -68,15 +91,22 @@ class Batch(NamedTuple):
         columns = [[None] * parts if column is None else column.tensor_split(parts) for column in self]
         return [Batch(*part) for part in zip(*columns, strict=True)]
 
+    def repeated(self, times: int) -> Batch:
+        """All its rows so many times."""
+        if times == 1:
+            return self
+        carried = {name: column for name, column in self._asdict().items() if column is not None}
+        return Batch(**{name: torch.cat([column] * times) for name, column in carried.items()})
+
 
 class Made(NamedTuple):
     """Generated images float32 [B, C, H, W], one for each real one, and what came of making them."""
 
     images: Tensor
     told: Tensor | None = None
-    """What D is told of them: classes, domains, captions; [B, ...]."""
+    """What D is told of them: classes, domains, captions, partners; [B, ...]."""
     asked: Tensor | None = None
-    """The domain that each was to become, int64 [B], where D is to find it out."""
+    """The domain that each was to become, int64 [B], or attributes [B, A], where D is to find it out."""
     penalty: Tensor | None = None
     """A term of G's loss that making them came with, 0-d."""
     figures: dict[str, Tensor] | None = None
@@ -129,8 +159,22 @@ class Game(Generic[Rules]):
     def prepare(self, split: Split, seed: int) -> None:
         """Called once, before the first step or a `load_state_dict`: what the game needs of the images as a whole.
 
-        A pure function of its arguments, so that a resumed training finds the same.
+        A pure function of its arguments, so that a resumed training finds the same. Here: where weight norm starts.
         """
+
+        def first() -> Batch:
+            return self.prepared(Batch.of(split, spread_rows(len(split), _STARTING_IMAGES), self.recipe.needs))
+
+        def look() -> None:
+            batch = first()
+            self.discriminator(batch.images, self.told(batch))
+
+        start_from_data(self.discriminator, look)
+        start_from_data(self.generator, lambda: self.synthesize(first()))
+
+    def sampler(self, split: Split, batch_size: int, seed: int) -> Sampler:
+        """What draws the batches; RequestError for a split that they cannot be drawn from."""
+        return EpochSampler(len(split), batch_size, seed, split.images.device)
 
     def prepared(self, batch: Batch) -> Batch:
         """Real images as this step works on them."""
@@ -158,6 +202,10 @@ class Game(Generic[Rules]):
 
     def generator_moves(self) -> int:
         """How often G does."""
+        return 1
+
+    def images_per_real(self) -> int:
+        """How many images G makes for its own move for each real one; where it is not 1, D has seen none of them."""
         return 1
 
     def discriminator_moved(self) -> None:
@@ -198,19 +246,20 @@ class Game(Generic[Rules]):
             over the moves of this step that they were measured in.
         """
         self.begin_step()
-        figures, parts, moves = Meter(), self.recipe.training.accumulate, self.discriminator_moves()
+        figures, parts, times = Meter(), self.recipe.training.accumulate, self.images_per_real()
+        moves = self.discriminator_moves()
         for left in reversed(range(moves)):
             batches = [self.prepared(batch) for batch in draw().split(parts)]
             for self.part, batch in enumerate(batches):
                 # Kept for G's move, but for parts: the graphs of all of them would take the memory that parts save.
-                with torch.set_grad_enabled(left == 0 and parts == 1):
+                with torch.set_grad_enabled(left == 0 and self.shares_made):
                     made = self.synthesize(batch)
                 figures.add(self.move_discriminator(batch, made.detached(), report=report and left == 0))
         if not moves:
             batches = [self.prepared(batch) for batch in draw().split(parts)]
         for move in range(self.generator_moves()):
-            for self.part, batch in enumerate(batches):
-                again = move > 0 or parts > 1 or not moves
+            for self.part, batch in enumerate(batch.repeated(times) for batch in batches):
+                again = move > 0 or not self.shares_made or not moves
                 figures.add(self.move_generator(batch, self.synthesize(batch) if again else made, report=report))
         self.steps += 1
         return figures.means()
@@ -227,6 +276,8 @@ class Game(Generic[Rules]):
                 group["lr"] = value_at(spec.lr, moment) * factor
                 if "betas" in group:
                     group["betas"] = tuple(value_at(beta, moment) for beta in spec.betas)
+                if spec.name == "sgd":
+                    group["momentum"] = value_at(spec.momentum, moment)
 
     def move_discriminator(self, batch: Batch, made: Made, *, report: bool) -> dict[str, Tensor]:
         """D's gradient step; figures of it."""
@@ -307,6 +358,11 @@ class Game(Generic[Rules]):
         return self.part == self.recipe.training.accumulate - 1
 
     @property
+    def shares_made(self) -> bool:
+        """Whether G's first move is on the images that D saw last."""
+        return self.recipe.training.accumulate == 1 and self.images_per_real() == 1
+
+    @property
     def resolution(self) -> int:
         """Side of the images that it works on at this step, pixels."""
         return self.shape.image[1]
@@ -373,6 +429,12 @@ class Game(Generic[Rules]):
         self.steps = state["steps"]
 
 
+def spread_rows(count: int, most: int) -> Tensor:
+    """Positions int64 of at most so many of `count` rows, from the first to the last: tables may be sorted by class."""
+    chosen = min(count, most)
+    return torch.arange(chosen) * count // max(1, chosen)
+
+
 def build_game(recipe: Recipe, shape: DataShape, device: torch.device) -> Game[Any]:
     """The recipe's game, networks drawn from torch's global random state; RequestError for data that cannot fit."""
     return resolve_name(recipe.game.played_by)(recipe, shape, device)
@@ -384,5 +446,7 @@ def make_optimizer(spec: Optimizer, network: nn.Module) -> torch.optim.Optimizer
     if spec.name == "rmsprop":
         # 0.99 and 1e-8 are PyTorch's, which the public WGAN code leaves as they are.
         return torch.optim.RMSprop(parameters)
+    if spec.name == "sgd":
+        return torch.optim.SGD(parameters)
     # On the meta device, where networks are only counted, nothing is fused.
     return torch.optim.Adam(parameters, fused=parameters[0].device.type != "meta")

@@ -40,6 +40,7 @@ def made_for_shape(recipe: Recipe) -> DataShape:
         classes=10 if "labels" in needs else 0,
         domains=2 if "domains" in needs else 0,
         words=100 if "captions" in needs else 0,
+        attributes=5 if "attributes" in needs else 0,
         embedding=1024 if "embeddings" in needs else 0,
     )
     return DataShape(
@@ -48,5 +49,6 @@ def made_for_shape(recipe: Recipe) -> DataShape:
         domains=made_for.domains,
         words=made_for.words,
         vocabulary=tuple(f"word {number}" for number in range(made_for.words)),
+        attributes=made_for.attributes,
         embedding=made_for.embedding,
     )

@@ -34,20 +34,38 @@ class GameSpec(Section):
     played_by: ClassVar[str]
     """Its `games.base.Game`, as "module:class"."""
     needs: ClassVar[frozenset[str]] = frozenset()
-    """What each training image must carry besides its pixels: `labels`, `domains`, ...; a network may need more."""
+    """What each training image must carry besides its pixels: `labels`, `domains`, `captions`, `attributes`,
+    `partners`; a network may need more."""
     names_classes: ClassVar[bool] = False
     """Whether D's word on an image is made of the logits of its classes."""
     paced_by: ClassVar[str] = ""
     """The setting that makes its steps depend on how many there are to be."""
     any_discriminator: ClassVar[bool] = False
     """Whether D may be of any family, though one is made for this game."""
+    least_batch: ClassVar[int] = 2
+    """The least `training.batch_size` that its losses and networks make sense with."""
     accumulates: ClassVar[bool] = True
     """Whether it can work on a batch in parts (`training.accumulate`)."""
     shareable: ClassVar[bool] = False
     """Whether its state is equal on all ranks; else it keeps image pools or stages of its own in each process."""
 
+    @property
+    def carried(self) -> frozenset[str]:
+        """`needs`, with what comes of its settings."""
+        return self.needs
+
+    def images_of(self, batch_size: int) -> int:
+        """Real images in a batch."""
+        return batch_size
+
     def check(self, recipe: Recipe) -> None:
-        """Refuses networks that it does not train: RequestError with place, value and remedy."""
+        """Refuses networks and batches that it does not train: RequestError with place, value and remedy."""
+        least = min(recipe.training.batch_sizes)
+        if least < self.least_batch:
+            raise RequestError(
+                f"training.batch_size={least}: game.kind={self.kind} needs at least "
+                f"{self.least_batch} images in a batch"
+            )
         for spec in (recipe.networks.generator, recipe.networks.discriminator):
             only = FAMILIES[spec.family].game
             if only and only != self.kind:

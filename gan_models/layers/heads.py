@@ -1,14 +1,18 @@
 """What turns a discriminator's features into logits."""
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 
 class LinearHead(nn.Module):
     """One real/fake logit from all features: [B, F, ...] -> [B]; with several outputs, [B, outputs]."""
 
-    def __init__(self, features: int, outputs: int = 1, linear: type[nn.Linear] = nn.Linear) -> None:
+    def __init__(
+        self, features: int, outputs: int = 1, linear: Callable[..., nn.Module] = nn.Linear, *, bias: bool = True
+    ) -> None:
         super().__init__()
-        self.linear = linear(features, outputs)
+        self.linear = linear(features, outputs, bias=bias)
         self.outputs = outputs
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -26,19 +30,22 @@ def flat(features: Tensor) -> Tensor:
 
 
 class ConvolutionalHead(nn.Module):
-    """A convolution: patches' logits [B, H, W], or with several outputs the logits [B, K] of what the whole map shows.
+    """A convolution: patches' logits [B, H, W], or the logits [B, K] of what the whole map shows.
 
     [B, F, H, W] -> [B, H - 1, W - 1] with the usual kernel of 4x4 pixels.
+
+    Args:
+        names: K, how many things the map may show, where the kernel covers all of it; 0: it judges patches.
     """
 
-    def __init__(self, channels: int, outputs: int = 1, kernel: int = 4, *, bias: bool = True) -> None:
+    def __init__(self, channels: int, names: int = 0, kernel: int = 4, *, bias: bool = True) -> None:
         super().__init__()
-        self.outputs = outputs
-        self.layer = nn.Conv2d(channels, outputs, kernel, 1, 1 if outputs == 1 else 0, bias=bias)
+        self.names = names
+        self.layer = nn.Conv2d(channels, names or 1, kernel, 1, 0 if names else 1, bias=bias)
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
         logits: Tensor = self.layer(features)
-        return logits.squeeze(1) if self.outputs == 1 else logits.flatten(1)
+        return logits.flatten(1) if self.names else logits.squeeze(1)
 
 
 class ClassesHead(nn.Module):
@@ -52,18 +59,19 @@ class ClassesHead(nn.Module):
 
 
 class ProjectionHead(nn.Module):
-    """Linear logit plus the label's embedding projected on the features (Miyato, Koyama 2018, eq. 3 and fig. 1d).
+    """Linear logit plus the label's embedding projected on the same features (Miyato, Koyama 2018, eq. 3, fig. 1d).
 
-    logit = l(h) + <E(y), h_sum> where h_sum [B, F] is the sum over positions.
+    logit = l(h) + <E(y), h> with one h [B, F] for both terms: the sum over positions, as in the authors' public code.
     """
 
-    def __init__(self, channels: int, positions: int, num_classes: int) -> None:
+    def __init__(self, channels: int, num_classes: int) -> None:
         super().__init__()
-        self.linear = LinearHead(channels * positions)
+        self.linear = LinearHead(channels)
         self.embedding = nn.Embedding(num_classes, channels)
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
+        """[B, F, ...] and classes int64 [B] -> [B]."""
         if labels is None:
             raise ValueError("this discriminator is conditional: pass labels")
         pooled = features.flatten(2).sum(2) if features.dim() > 2 else features
-        return self.linear(features) + (self.embedding(labels) * pooled).sum(1)
+        return self.linear(pooled) + (self.embedding(labels) * pooled).sum(1)

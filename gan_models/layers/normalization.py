@@ -68,6 +68,19 @@ class ConditionalBatchNorm2d(nn.Module):
         return torch.addcmul(bias[:, :, None, None], gain[:, :, None, None], normal)
 
 
+class ShiftedBatchNorm(nn.Module):
+    """Batch norm with a bias and no gain (public code of Salimans et al. 2016): [B, C, ...] -> the same shape."""
+
+    def __init__(self, channels: int, *, flat: bool = False) -> None:
+        super().__init__()
+        self.norm = (nn.BatchNorm1d if flat else nn.BatchNorm2d)(channels, affine=False)
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        normal: Tensor = self.norm(x)
+        return normal + self.bias.view(1, -1, *(1 for _ in range(2, x.dim()))).to(normal.dtype)
+
+
 class PixelNorm(nn.Module):
     """b = a / sqrt(mean over channels of a^2 + eps): at every place the feature vector gets length sqrt(C).
 
@@ -111,9 +124,11 @@ def discriminator_norm(kind: str, channels: int, size: int = 0) -> list[nn.Modul
 def add_spectral_norm(network: nn.Module) -> None:
     """Divides every weight of linear, convolution and embedding layers by its largest singular value, in place.
 
+    A layer with a `takes_spectral_norm` of False is left alone.
     One power iteration for each training forward, none in eval mode; the gradient flows through sigma but not through
     the vectors of the iteration (Miyato et al. 2018, section 2.1 and appendix A).
     """
     for module in list(network.modules()):
-        if isinstance(module, WEIGHTED) and not hasattr(module, "parametrizations"):
+        taken = isinstance(module, WEIGHTED) and getattr(module, "takes_spectral_norm", True)
+        if taken and not hasattr(module, "parametrizations"):
             spectral_norm(module, dim=1 if isinstance(module, nn.ConvTranspose2d) else 0)

@@ -1,4 +1,4 @@
-"""A small classifier trained on the data set's own labels (or domains), as an extractor of features.
+"""A small classifier trained on the data set's own labels (or domains, attributes), as an extractor of features.
 
 For digits, glyphs and other images that ImageNet knows nothing of, figures on MNIST have always been measured so. It
 sees the train split only; its accuracy on the other splits is part of its description. Training is a pure function of
@@ -20,7 +20,7 @@ from gan_models.errors import RequestError
 from gan_models.metrics.cache import Tensors, cached_tensors
 from gan_models.metrics.extraction import Bars, FeatureExtractor, fold_batch_norm, silent
 
-Question = Literal["labels", "domains"]  # what of an image the classifier names
+Question = Literal["labels", "domains", "attributes"]  # what of an image the classifier names
 
 FEATURES = 128
 _WIDTHS = (16, 32, 48, 48, FEATURES)
@@ -101,6 +101,9 @@ class Classifier(FeatureExtractor):
         kind, answers, in_use = "classes", metadata.num_classes, metadata.classes_in_use
         if of == "domains":
             kind, answers, in_use = "domains", len(metadata.domain_names), len(metadata.domain_names)
+        if of == "attributes":  # each is a question of its own with two answers
+            answers = len(metadata.attribute_names)
+            kind, in_use = "answers", 2 if answers else 0
         if in_use < 2:
             raise RequestError(f"a classifier can't be trained on {metadata.source}: it has no {of} of two {kind}")
         key = {"data": metadata.fingerprint, "code": hashlib.sha256(Path(__file__).read_bytes()).hexdigest(), "of": of}
@@ -131,7 +134,7 @@ def trained_network(
 
     Args:
         images: uint8 [N, H, W, C], on the device to train on.
-        labels: int64 [N] on the same device, below `classes`.
+        labels: int64 [N] on the same device, below `classes`; or float [N, classes], 1 for each thing that is so.
     """
     device, steps = images.device, training_steps(len(images))
     flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
@@ -147,7 +150,8 @@ def trained_network(
         for index, offset in zip(_order(len(images), steps), offsets, strict=True):
             part = _shifted(_network_input(images[index.to(device)]), reach, *offset)
             _, logits = network(part)
-            loss = F.cross_entropy(logits, labels[index.to(device)])
+            named = labels[index.to(device)]
+            loss = F.cross_entropy(logits, named) if named.dim() == 1 else _independent(logits, named)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -157,10 +161,15 @@ def trained_network(
 
 
 def _answers(split: Split, of: Question) -> Tensor:
-    """int64 [N]: what the classifier is to say of each image."""
-    answers = split.labels if of == "labels" else split.domains
+    """int64 [N], or float [N, A] of attributes: what the classifier is to say of each image."""
+    answers: Tensor | None = getattr(split, of)
     assert answers is not None
-    return answers
+    return answers.float() if of == "attributes" else answers
+
+
+def _independent(logits: Tensor, named: Tensor) -> Tensor:
+    """The loss of questions with two answers each, float [B, A]."""
+    return F.binary_cross_entropy_with_logits(logits, named)
 
 
 def training_steps(images: int) -> int:
@@ -191,11 +200,16 @@ def _network_input(images: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Share of uint8 [N, H, W, C] images that a network names as `labels` int64 [N] do; all on its device."""
+    """Share of uint8 [N, H, W, C] images that a network names as `labels` int64 [N] do; all on its device.
+
+    Of attributes, float [N, A]: the share of all answers that are right.
+    """
     right = 0
     for part, named in zip(torch.split(images, 512), torch.split(labels, 512), strict=True):
-        right += int((network(_network_input(part))[1].argmax(dim=1) == named).sum())
-    return right / len(images)
+        logits = network(_network_input(part))[1]
+        said = logits.argmax(dim=1) if named.dim() == 1 else logits > 0
+        right += int((said == named).sum())
+    return right / labels.numel()
 
 
 def _digest(state: Tensors) -> str:

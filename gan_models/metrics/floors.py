@@ -48,7 +48,7 @@ def _absent(recipe: Recipe, labelled: bool) -> dict[str, str]:
         absent["asked"] = f"recipe {recipe.name!r} is not asked for classes"
         if not FAMILIES[recipe.networks.generator.family].game:  # others may make images from real ones of a class
             absent["labels"] = absent["asked"]
-    if "domains" not in recipe.needs:
+    if not {"domains", "attributes"} & recipe.needs:
         absent["domains"] = f"recipe {recipe.name!r} translates nothing"
     if not labelled:
         absent["classes"] = f"{recipe.data.source} has no labels"

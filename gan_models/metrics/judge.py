@@ -142,17 +142,18 @@ class Judge:
         return loaded.images[representative_order(len(loaded))[:count]]
 
     def classifier(self, of: Question) -> Classifier:
-        """Of the data's labels or domains, from the cache or trained now; RequestError where it has no two."""
+        """Of the data's labels, domains or attributes, from the cache or trained now; RequestError: it has no two."""
         return Classifier.for_table(
             self.table, cache=self.cache / "classifiers", device=self.extractor.device, bars=self.bars, of=of
         )
 
     def comparison(self, samples: Samples, sample: Extracted, reference: Extracted, split: str, k: int) -> Comparison:
         """Of `samples`, with features `sample`, and the first images of `split`, with features `reference`."""
-        targets, real = samples.inputs.get("domains"), self.split(split).domains
-        domains = None
-        if targets is not None and real is not None:
-            domains = targets, real[representative_order(len(real))[: len(reference)]]
+        order, domains = representative_order(len(self.split(split)))[: len(reference)], None
+        for what in ("domains", "attributes"):
+            targets, real = samples.inputs.get(what), getattr(self.split(split), what)
+            if targets is not None and real is not None:
+                domains = _numbered(targets, real[order])
         asked = "labels" in samples.inputs
         return Comparison(sample, reference, own_classes=self.knows_classes, domains=domains, asked=asked, k=k)
 
@@ -198,6 +199,14 @@ class Judge:
         if examples is not None:
             num = min(num, generator.module.distinct(len(examples)) or num)
         return generator, generator.sample(num, seed=seed, labels=labels, examples=examples)
+
+
+def _numbered(targets: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    """Domains int64 [N] and [M]; of attributes [N, A] and [M, A], each combination of them is one."""
+    if targets.dim() == 1:
+        return targets, real
+    _, numbers = torch.unique(torch.cat([targets, real.to(targets)]), dim=0, return_inverse=True)
+    return numbers[: len(targets)], numbers[len(targets) :]
 
 
 class Material(NamedTuple):

@@ -74,7 +74,7 @@ class Comparison:
     own_classes: bool = False
     """The logits are of the data's own classes."""
     domains: tuple[Tensor, Tensor] | None = None
-    """Of translations: the domains int64 [N] and [M] of the sample and the reference."""
+    """Of translations: the domains (or combinations of attributes), int64 [N] and [M], of sample and reference."""
     asked: bool = False
     """The labels of the sample are what the generator was asked for."""
     generator: OfGenerator | None = None

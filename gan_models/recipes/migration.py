@@ -9,6 +9,7 @@ from typing import Any
 
 from gan_models.errors import RequestError
 from gan_models.families import FAMILIES
+from gan_models.families.resolutions import SIZES, plan
 from gan_models.losses import LOSSES
 
 _PLAIN: dict[str, tuple[Any, ...]] = {
@@ -37,7 +38,10 @@ def migrate(document: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(game := migrated.get("game"), dict):
         migrated["game"] = _game(game)
     if isinstance(networks := migrated.get("networks"), dict):
-        migrated["networks"] = {player: _network(player, section) for player, section in networks.items()}
+        networks = {player: _network(player, section) for player, section in networks.items()}
+        data = migrated.get("data")
+        size = data.get("size") if isinstance(data, dict) else None
+        migrated["networks"] = {player: _sngan(player, section, size) for player, section in networks.items()}
     return migrated
 
 
@@ -68,3 +72,24 @@ def _network(player: str, section: Any) -> Any:
     if player == "generator" and name in _OWN_NORM:
         plain["norm"] = (_OWN_NORM[name],)
     return {key: value for key, value in section.items() if key in known or value not in plain.get(key, ())}
+
+
+def _sngan(player: str, section: Any, size: Any) -> Any:
+    """Widths of the family sngan over 32 pixels, as they were when `width` was that of the coarsest four maps.
+
+    Only of whole sections, as they lie beside generators: in what people write, `width` has its present meaning.
+    """
+    whole = {"family", "norm", "spectral_norm", "attention", "init", "width"}
+    if not isinstance(section, dict) or section.get("family") != "sngan" or "max_width" in section:
+        return section
+    if not whole <= set(section) or size not in SIZES or size <= 32:
+        return section
+    width, doublings = section["width"], plan(size, "sngan").doublings
+    finest, left = divmod(width, 1 << (doublings - 3))
+    if left:
+        raise RequestError(
+            f"networks.{player}.width={width}: an earlier version rounded widths that it halved, which this one does "
+            f"not: train anew with a multiple of {1 << (doublings - 3)}"
+        )
+    before = {**section, "width": finest, "max_width": width}
+    return before if player == "generator" else {**before, "halvings": doublings - 1, "blocks": doublings + 1}

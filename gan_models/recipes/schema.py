@@ -68,8 +68,8 @@ class Data(Section):
     split_seed: NonNegativeInt = Field(0, description="decides which images are held out")
     repeats: Literal["once", "keep"] = Field(
         "once",
-        description="of images that are equal pixel by pixel, with the same label, caption and domain: once keeps one; "
-        "keep all, each in a split of its own, so that what was trained on is also held out",
+        description="of images that are equal pixel by pixel, with the same label, caption, domain and attributes: "
+        "once keeps one; keep all, each in a split of its own, so that what was trained on is also held out",
     )
     max_images: PositiveInt | None = Field(None, description="use at most this many images")
     max_bad_share: Share = Field(0.01, description="above this share of unreadable images the stage stops")
@@ -85,6 +85,9 @@ class Networks(Section):
     """The two players."""
 
     latent: PositiveInt = Field(100, description="dimensions of z, drawn from N(0, I)")
+    uniform: tuple[float, float] | None = Field(
+        None, description="z is uniform between these two numbers, as early papers have it, and not from N(0, I)"
+    )
     generator: AnyGenerator
     discriminator: AnyDiscriminator
 
@@ -125,17 +128,20 @@ else:
     Rate = scheduled(gt=0.0)
     Decay = scheduled(ge=0.0, le=1.0)
     AverageDecay = scheduled(ge=0.0, lt=1.0)
-    BatchSize = scheduled(int, forms=["by_resolution"], ge=2)
+    BatchSize = scheduled(int, forms=["by_resolution"], ge=1)
 
 
 class Optimizer(Section):
     """How one player follows its gradient."""
 
-    name: Literal["adam", "rmsprop"] = Field("adam", description="rmsprop: as WGAN with clipped weights has it")
+    name: Literal["adam", "rmsprop", "sgd"] = Field(
+        "adam", description="rmsprop: as WGAN with clipped weights has it; sgd: as the first GANs were trained"
+    )
     lr: Rate = Field(2e-4, description="learning rate; different ones for the players are TTUR")
     betas: tuple[Decay, Decay] = Field(
         (0.5, 0.999), description="adam only: decay of the mean of gradients, and of their squares"
     )
+    momentum: Decay = Field(0.0, description="sgd only: share of the last step that the next one goes on with")
 
 
 class Optimizers(Section):
@@ -155,7 +161,9 @@ class Training(Section):
     """How long, in what precision, and what is watched and kept on the way."""
 
     steps: PositiveInt = Field(description="generator steps")
-    batch_size: BatchSize = Field(64, description="real images, and generated ones, of each step")
+    batch_size: BatchSize = Field(
+        64, description="real images, and generated ones, of each step; game.kind=cycle: of each domain"
+    )
     accumulate: PositiveInt = Field(
         1,
         description="parts that a batch is worked on in, one after the other, before the players move: memory for one "
@@ -183,6 +191,14 @@ class Training(Section):
     on_collapse: Literal["stop", "flag"] = Field("flag", description="flag: the generator is kept and marked")
     min_diversity: NonNegativeFloat = Field(
         0.1, description="collapse: fixed-latent samples differ less than this share of what real images do"
+    )
+    flip: bool = Field(
+        False, description="training images are mirrored left-right with a probability of 1/2, pairs alike"
+    )
+    load_size: PositiveInt | None = Field(
+        None,
+        description="training images are enlarged to so many pixels a side, and data.size cut out at a random place; "
+        "none: they are taken whole",
     )
     threads: PositiveInt | None = Field(None, description="CPU threads; equal counts give bit-equal weights")
     ranks: PositiveInt | None = Field(
@@ -297,8 +313,9 @@ class Recipe(Section):
 
     @property
     def needs(self) -> frozenset[str]:
-        """What each training image must carry besides its pixels: `labels`, `domains`, `captions`, `embeddings`."""
-        needed = set(self.game.needs | self.networks.generator.needs)
+        """What each training image must carry besides its pixels: `labels`, `domains`, `captions`, `embeddings`,
+        `attributes`, `partners`."""
+        needed = set(self.game.carried | self.networks.generator.needs)
         if self.conditional:
             needed.add("labels")
         return frozenset(needed)
@@ -324,6 +341,15 @@ class Recipe(Section):
         for term in self.regularizers:
             term.check(self)
         self.check_ranks(self.training.ranks or 1)
+        self._check_load_size()
+
+    def _check_load_size(self) -> None:
+        size, whole = self.data.size, self.training.load_size
+        if whole is not None and whole < size:
+            raise RequestError(
+                f"training.load_size={whole} is smaller than data.size={size}, which is cut out of it: set at least "
+                f"{size}, or leave it out"
+            )
 
     @property
     def paced_by(self) -> str:

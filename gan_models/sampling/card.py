@@ -117,7 +117,8 @@ def _body(
     yield "\n## Data and recipe\n"
     kind, name = _data(generator)
     yield f"- data: {name if kind == name else f'{name} ({kind})'}, fingerprint `{info.data_fingerprint[:16]}`"
-    for what, names in {"classes": info.class_names, "domains": info.domain_names, "words": info.words}.items():
+    known = {"classes": info.class_names, "domains": info.domain_names, "words": info.words}
+    for what, names in {**known, "attributes": info.attribute_names}.items():
         if names:
             rest = f" and {len(names) - _ROWS} more" if len(names) > _ROWS else ""
             yield _text(f"- {what}: {', '.join(names[:_ROWS])}{rest}")
@@ -152,6 +153,8 @@ def _shape(tensor: Mapping[str, Any]) -> str:
 def _values(name: str, tensor: Mapping[str, Any]) -> str:
     if name == "latents":
         return "independent, from N(0, 1)"
+    if name == "dropout":
+        return "independent, from U[0, 1): features are left out by them"
     if name == "captions":
         return "numbers of words as `words` in the file's metadata has them, from 1; 0 behind the last word"
     if name == "embeddings":
@@ -159,6 +162,8 @@ def _values(name: str, tensor: Mapping[str, Any]) -> str:
     if "range" not in tensor:
         return str(tensor.get("channels", ""))
     low, high = tensor["range"]
+    if name == "attributes":
+        return f"{low} or {high} each: {', '.join(tensor['names'][:_ROWS])}"
     return f"{low} to {high}"
 
 
@@ -235,6 +240,8 @@ def _example(name: str, tensor: Mapping[str, Any], pt2: bool) -> str:
         return f"torch.randn({_ROWS}, {inner})" if pt2 else f'np.random.randn({_ROWS}, {inner}).astype("float32")'
     if name == "embeddings":
         return f"torch.zeros({_ROWS}, {inner})" if pt2 else f'np.zeros(({_ROWS}, {inner}), "float32")'
+    if name == "dropout":
+        return f"torch.rand({_ROWS}, {inner})" if pt2 else f'np.random.rand({_ROWS}, {inner}).astype("float32")'
     if name in ("labels", "domains"):
         return f"{'torch' if pt2 else 'np'}.arange({_ROWS}) % {tensor['range'][1] + 1}"
     if name == "captions":

@@ -1,7 +1,7 @@
 """A generator in forms that need less of this project: plain weights, a traced program (`torch.export`), ONNX.
 
 Every form is loaded again and compared with the generator before it is handed over. What is exported is the network
-without spectral norm's parametrizations: its weights divided by their largest singular values, in plain layers.
+without parametrizations: spectral and weight norm are part of its weights, in plain layers.
 """
 
 from __future__ import annotations
@@ -85,17 +85,17 @@ def check_format(name: str) -> None:
 
 
 def plain(generator: LoadedGenerator) -> LoadedGenerator:
-    """The same generator on the CPU in plain layers: what spectral norm divides weights by is part of them.
+    """The same generator on the CPU in plain layers: what spectral and weight norm make of weights is part of them.
 
     Raises:
         RunError: it draws other pictures than the generator.
-        RequestError: it cannot be made without spectral norm.
+        RequestError: it cannot be made without these norms.
     """
-    recipe = _without_spectral_norm(generator.recipe)
+    recipe = _in_plain_layers(generator.recipe)
     module = build_generator(recipe, generator.info.shape).eval()
     module.load_state_dict(_plain_weights(generator.module))
     found = LoadedGenerator(module, recipe, generator.info, torch.device("cpu"), generator.examples)
-    _compare("the network without spectral norm", generator, lambda inputs: module(**inputs))
+    _compare("the network in plain layers", generator, lambda inputs: module(**inputs))
     return found
 
 
@@ -120,8 +120,10 @@ def interface(generator: LoadedGenerator) -> Interface:
     info, module = generator.info, generator.module
     ranges: dict[str, Any] = {
         "latents": {"distribution": "N(0, 1)"},
+        "dropout": {"distribution": "U[0, 1)"},
         "labels": {"range": [0, module.num_classes - 1], "names": list(info.class_names)},
         "domains": {"range": [0, module.num_domains - 1], "names": list(info.domain_names)},
+        "attributes": {"range": [0, 1], "names": list(info.attribute_names)},
         "captions": {"range": [0, len(info.words)], "words": list(info.words), "fill": 0},
         "embeddings": {"meaning": "what stands for a text, as the training data's encoder made it"},
         "images": {"range": [-1, 1]},
@@ -249,25 +251,27 @@ def _trial(generator: LoadedGenerator, size: int) -> Inputs:
 
 
 def _examples(generator: LoadedGenerator) -> Split:
-    """Random images, with random domains, captions and embeddings where the generator knows such."""
+    """Random images, with random domains, attributes, captions and embeddings where the generator knows such."""
     info, random = generator.info, torch.Generator().manual_seed(0)
     (channels, height, width), count = info.image_shape, max(_CHECKED)
     pixels = torch.randint(0, 256, (count, height, width, channels), generator=random, dtype=torch.uint8)
     domains = torch.arange(count) % len(info.domain_names) if info.domain_names else None
-    captions = None
+    attributes = captions = None
+    if info.attribute_names:
+        attributes = torch.randint(0, 2, (count, len(info.attribute_names)), generator=random, dtype=torch.uint8)
     if info.words:
         captions = torch.randint(1, len(info.words) + 1, (count, CAPTION_WORDS), generator=random)
         captions[torch.arange(CAPTION_WORDS) >= torch.arange(1, count + 1)[:, None]] = 0
     embeddings = torch.randn(count, 1, info.embedding, generator=random) if info.embedding else None
-    return Split(pixels, None, [""] * count, domains, captions, embeddings=embeddings)
+    return Split(pixels, None, [""] * count, domains, captions, attributes, embeddings=embeddings)
 
 
-def _without_spectral_norm(recipe: Recipe) -> Recipe:
+def _in_plain_layers(recipe: Recipe) -> Recipe:
+    """Without spectral and weight norm in the generator."""
     spec = recipe.networks.generator
-    if not spec.get("spectral_norm", False):
-        return recipe
-    networks = recipe.networks.model_copy(update={"generator": spec.model_copy(update={"spectral_norm": False})})
-    return recipe.model_copy(update={"networks": networks})
+    norms = {name: False for name in ("spectral_norm", "weight_norm") if spec.get(name, False)}
+    networks = recipe.networks.model_copy(update={"generator": spec.model_copy(update=norms)})
+    return recipe.model_copy(update={"networks": networks}) if norms else recipe
 
 
 def _plain_weights(module: Generator) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ generator.json          `GeneratorInfo`
 classifier.safetensors  only of a semi-supervised training: its classifier
 examples.safetensors    only where images are made from real ones: a few of these, so that it draws without the data:
                         `images` uint8 [N, H, W, C] and, where the data has them, `labels`, `domains`, `captions`,
-                        `embeddings`
+                        `attributes`, `partners`, `embeddings`
 """
 
 import io
@@ -41,8 +41,8 @@ from gan_models.tasks.base import Task, columns_for
 
 CLASSIFIER_FILE = "classifier.safetensors"
 EXAMPLES_FILE = "examples.safetensors"
-EXAMPLE_COLUMNS = ("images", "labels", "domains", "captions", "embeddings")
 MOST_EXAMPLES = 64
+_COLUMNS = ("images", "labels", "domains", "captions", "attributes", "partners", "embeddings")
 
 
 class GeneratorInfo(BaseModel):
@@ -56,6 +56,7 @@ class GeneratorInfo(BaseModel):
     """Names of the classes it was trained with; a conditional generator takes their positions as labels."""
     domain_names: tuple[str, ...] = ()  # names of the domains it was trained with
     words: tuple[str, ...] = ()  # the vocabulary of the captions it was trained with
+    attribute_names: tuple[str, ...] = ()  # names of the attributes it was trained with
     embedding: int = 0  # width of the embeddings that its training images carried in place of texts; 0: none
     step: int
     seed: int
@@ -73,7 +74,10 @@ class GeneratorInfo(BaseModel):
     def shape(self) -> DataShape:
         """What its network was built for."""
         classes, domains, words = map(len, (self.class_names, self.domain_names, self.words))
-        return DataShape(self.image_shape, classes, domains, words, self.words, embedding=self.embedding)
+        attributes = len(self.attribute_names)
+        return DataShape(
+            self.image_shape, classes, domains, words, self.words, attributes=attributes, embedding=self.embedding
+        )
 
 
 class Samples(NamedTuple):
@@ -95,8 +99,10 @@ class Samples(NamedTuple):
 
     @property
     def sources(self) -> Tensor | None:
-        """The examples, uint8 [N, H, W, C]; None where they were made from none."""
-        return None if self.examples is None else self._of_examples(self.examples.images)
+        """What they were made from, uint8 [N, H, W, C]; None where from no images."""
+        if self.examples is None:
+            return None
+        return self._of_examples(self.examples.images if self.examples.partners is None else self.examples.partners)
 
     @property
     def source_domains(self) -> Tensor | None:
@@ -104,6 +110,13 @@ class Samples(NamedTuple):
         if self.examples is None or self.examples.domains is None:
             return None
         return self._of_examples(self.examples.domains)
+
+    @property
+    def source_attributes(self) -> Tensor | None:
+        """The attributes of the examples, float32 [N, A]; None where they have none."""
+        if self.examples is None or self.examples.attributes is None:
+            return None
+        return self._of_examples(self.examples.attributes).float()
 
     def image(self, columns: int | None = None) -> Image.Image:
         """All of them in one picture, as a notebook shows them too, small ones enlarged without smoothing.
@@ -285,7 +298,7 @@ def save_generator(
 
 def save_examples(folder: Path, examples: Split) -> None:
     """Writes the first images of `examples`, at most 64, into a generator folder."""
-    columns = {name: getattr(examples, name) for name in EXAMPLE_COLUMNS}
+    columns = {name: getattr(examples, name) for name in _COLUMNS}
     kept = {name: column[:MOST_EXAMPLES].cpu().contiguous() for name, column in columns.items() if column is not None}
     save_file(kept, folder / EXAMPLES_FILE)
 
@@ -374,10 +387,10 @@ def _load_examples(folder: Path) -> Split | None:
     path = folder / EXAMPLES_FILE
     if not path.is_file():
         return None
-    columns = load_file(path)
-    images = columns["images"]
-    paths = [f"example-{number}" for number in range(len(images))]
-    return Split(images, paths=paths, **{name: columns.get(name) for name in EXAMPLE_COLUMNS[1:]})
+    columns: dict[str, Tensor | None] = dict.fromkeys(_COLUMNS) | load_file(path)
+    images = columns.pop("images")
+    assert images is not None
+    return Split(images, paths=[f"example-{number}" for number in range(len(images))], **columns)
 
 
 def _damaged(path: Path, error: Exception) -> RequestError:

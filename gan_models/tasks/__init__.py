@@ -2,6 +2,8 @@
 
     latent         images from noise, and a class where it takes one
     translation    images of one domain from those of another
+    pairs          images made from their partners
+    attributes     images with other attributes, several at once
     colorization   colours for grey images, led by hints
     text           images from what a text says
 
@@ -17,6 +19,8 @@ TASKS: Registry[type[Task]] = Registry(
     {
         "latent": "gan_models.tasks.latent:Latent",
         "translation": "gan_models.tasks.translation:Translation",
+        "pairs": "gan_models.tasks.pairs:Pairs",
+        "attributes": "gan_models.tasks.attributes:Attributes",
         "colorization": "gan_models.tasks.colorization:Colorization",
         "text": "gan_models.tasks.text:Text",
     },

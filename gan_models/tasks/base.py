@@ -69,6 +69,8 @@ class Asked(NamedTuple):
     """Image 0 of each of these, `num` of them, in the place of images 0 to `num` - 1 of `seed`."""
     columns: int | None = None
     """Images to a row of a grid; None: as the task arranges them."""
+    attributes: str | None = None
+    """Attributes to give, or with a minus to take away, with commas between; None: each in turn."""
     embeddings: Path | None = None
     """A .npy file of what stands for texts: [E], or [N, E], each in turn."""
 
@@ -136,10 +138,11 @@ class Task(ABC):
     random: ClassVar[bool] = True
     """Whether a seed decides anything."""
     takes: ClassVar[frozenset[str]] = frozenset()
-    """Which of `Asked`'s labels, captions, embeddings and given images mean something to it."""
+    """Which of `Asked`'s labels, captions, attributes, embeddings and given images mean something to it."""
     foreign: ClassVar[dict[str, str]] = {
         "given": "--input: {recipe} makes images from nothing; leave the option out",
         "captions": "--caption: {recipe} does not draw from texts; leave the option out",
+        "attributes": "--attributes: {recipe} changes no attributes; leave the option out",
         "embeddings": "--embedding: {recipe} does not draw from embeddings; leave the option out",
     }
     """The sentence for one that does not, or for another of `Asked`; one without a sentence is passed over."""

@@ -23,7 +23,7 @@ from gan_models.metrics.judge import Judge, Material
 from gan_models.sampling.draws import Draws
 from gan_models.sampling.generator import LoadedGenerator
 from gan_models.sampling.pngs import decode_image, encode_png
-from gan_models.tasks.base import Answer, Column, Row, TaskFigure
+from gan_models.tasks.base import Answer, Asked, Column, Row, TaskFigure
 from gan_models.tasks.from_images import FromImages
 
 _HINTS = 5
@@ -48,11 +48,11 @@ class Colorization(FromImages):
         images, hints = inputs["images"], inputs["hints"]
         return torch.where(hints[:, :1] > 0, hints[:, 1:], images.expand(-1, hints.shape[1] - 1, -1, -1))
 
-    def made(self, generator: LoadedGenerator) -> tuple[str, ...]:
+    def made(self, generator: LoadedGenerator, asked: Asked | None = None) -> tuple[str, ...]:
         return ("coloured", "coloured with hints")
 
     def before_and_after(
-        self, generator: LoadedGenerator, examples: Split, seed: int, first: int = 0
+        self, generator: LoadedGenerator, examples: Split, seed: int, first: int = 0, asked: Asked | None = None
     ) -> dict[str, Tensor]:
         """In grey, coloured without hints, in grey with a few (of its own colours), coloured with these, the image."""
         images = to_float(examples.images).cpu()

@@ -33,16 +33,17 @@ class FromImages(Task):
 
     @abstractmethod
     def before_and_after(
-        self, generator: LoadedGenerator, examples: Split, seed: int, first: int = 0
+        self, generator: LoadedGenerator, examples: Split, seed: int, first: int = 0, asked: Asked | None = None
     ) -> dict[str, Tensor]:
         """Columns by what they show, each uint8 [N, H, W, C]: the examples, and what is made of them.
 
         Args:
             first: the number of the first example, by which what is random about it is drawn.
+            asked: what else somebody asks for; None: nothing.
         """
 
     @abstractmethod
-    def made(self, generator: LoadedGenerator) -> tuple[str, ...]:
+    def made(self, generator: LoadedGenerator, asked: Asked | None = None) -> tuple[str, ...]:
         """Which of these columns hold what the generator made."""
 
     def pictures(self, generator: LoadedGenerator, seed: int) -> Iterator[Picture]:
@@ -58,20 +59,20 @@ class FromImages(Task):
 
     def about(self, generator: LoadedGenerator, asked: Asked) -> dict[str, Any]:
         """What is made of each image."""
-        return {"made": list(self.made(generator))}
+        return {"made": list(self.made(generator, asked))}
 
     def parts(self, generator: LoadedGenerator, asked: Asked, size: int = 256) -> Iterator[Part]:
         """What is made of each image, in files of the image's number and of what is shown."""
         self.refuse(generator, asked)
         count = asked.num if asked.given is not None else min(asked.num, len(_examples(generator)))
-        made = self.made(generator)
+        made = self.made(generator, asked)
 
         def draw(start: int, stop: int) -> Tensor:
             if asked.given is not None:
                 examples = asked.given(start, stop - start)
             else:
                 examples = _examples(generator).rows(torch.arange(start, stop))
-            columns = self.before_and_after(generator, examples, asked.seed, start)
+            columns = self.before_and_after(generator, examples, asked.seed, start, asked)
             return side_by_side(*(columns[name] for name in made))
 
         def parts() -> Iterator[Part]:
@@ -86,7 +87,7 @@ class FromImages(Task):
         """What is made of up to `num` images, the user's own or those that came with the generator: a row for each."""
         info = generator.info
         examples = (_examples(generator) if asked.given is None else asked.given()).first(asked.num)
-        columns = self.before_and_after(generator, examples, asked.seed)
+        columns = self.before_and_after(generator, examples, asked.seed, asked=asked)
         abreast = max(1, _ACROSS // len(columns)) if len(examples) > 1 else 1
         grid = image_grid(side_by_side(*columns.values()), len(columns) * abreast)
         return Picture("grid", f"{len(examples)} images by {info.called}; columns: {', '.join(columns)}", grid)

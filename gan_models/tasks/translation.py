@@ -14,7 +14,7 @@ from gan_models.metrics.judge import Judge, Material
 from gan_models.metrics.scores import metric_key
 from gan_models.sampling.draws import Draws
 from gan_models.sampling.generator import LoadedGenerator, Samples
-from gan_models.tasks.base import Answer, Column, Row, TaskFigure
+from gan_models.tasks.base import Answer, Asked, Column, Row, TaskFigure
 from gan_models.tasks.from_images import FromImages
 from gan_models.tasks.latent import position_of
 
@@ -42,11 +42,11 @@ class Translation(FromImages):
     def given(self, inputs: Inputs) -> Tensor | None:
         return inputs["images"]
 
-    def made(self, generator: LoadedGenerator) -> tuple[str, ...]:
+    def made(self, generator: LoadedGenerator, asked: Asked | None = None) -> tuple[str, ...]:
         return generator.info.domain_names
 
     def before_and_after(
-        self, generator: LoadedGenerator, examples: Split, seed: int, first: int = 0
+        self, generator: LoadedGenerator, examples: Split, seed: int, first: int = 0, asked: Asked | None = None
     ) -> dict[str, Tensor]:
         """The image, then itself in every domain."""
         images = to_float(examples.images).cpu()

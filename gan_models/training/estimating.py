@@ -113,9 +113,10 @@ def estimate(recipe: Recipe, shape: DataShape, device: torch.device, images: Ima
     rounds = max(1, game.discriminator_moves())  # where there is no D, G draws its own batch
     return Estimate(
         parameters=parameters,
-        real_images=batch * rounds,
-        generated_images=batch * (rounds + game.generator_moves() - 1),
-        batch_bytes=batch * pixels * _FP32,
+        real_images=recipe.game.images_of(batch) * rounds,
+        generated_images=recipe.game.images_of(batch)
+        * (rounds + game.images_per_real() * game.generator_moves() - game.shares_made),
+        batch_bytes=recipe.game.images_of(batch) * pixels * _FP32,
         operations=counted.operations,
         memory=memory,
         activations=counted.activations,
@@ -155,7 +156,7 @@ def _counted(recipe: Recipe, shape: DataShape) -> _Counted:
         game, seen, kept = _count(recipe, shape, torch.device("cpu"), few)
     with Operations() as counter, torch.no_grad():
         rows = _examples(recipe, shape, game.device, 2)
-        game.synthesize(Batch.of(rows, torch.arange(2, device=game.device), recipe.needs))
+        game.synthesize(game.prepared(Batch.of(rows, torch.arange(2, device=game.device), recipe.needs)))
     return _Counted(game, seen.total * share, kept * share * half, seen.calls, counter.total / 2)
 
 
@@ -169,7 +170,7 @@ def _count(recipe: Recipe, shape: DataShape, device: torch.device, batch: int) -
     game.steps = recipe.training.steps - 1
     kept = _Kept()
     with Operations() as counter, torch.autograd.graph.saved_tensors_hooks(kept.keep, kept.give):
-        game.step(_dealer(split, recipe, batch), report=False)
+        game.step(_dealer(game, split, recipe, batch), report=False)
     return game, counter, kept.most
 
 
@@ -230,7 +231,7 @@ def _play(recipe: Recipe, shape: DataShape, device: torch.device) -> tuple[float
     split = _examples(recipe, shape, device, _rows(recipe, shape, batch))
     game.prepare(split, 0)
     game.steps = recipe.training.steps - 1
-    draw = _dealer(split, recipe, batch)
+    draw = _dealer(game, split, recipe, batch)
     process, most = psutil.Process(), 0.0
     for number in range(1 + _STEPS):
         if number == 1:
@@ -252,6 +253,8 @@ def _examples(recipe: Recipe, shape: DataShape, device: torch.device, count: int
         [""] * count,
         numbers % shape.domains if shape.domains else None,
         torch.randint(1, shape.words + 1, (count, 8), device=device) if shape.words else None,
+        attributes=torch.randint(0, 2, (count, shape.attributes), dtype=torch.uint8, device=device),
+        partners=torch.randint(0, 256, (count, height, width, channels), dtype=torch.uint8, device=device),
         embeddings=torch.randn(count, 1, shape.embedding, device=device) if shape.embedding else None,
     )
 
@@ -259,11 +262,11 @@ def _examples(recipe: Recipe, shape: DataShape, device: torch.device, count: int
 def _rows(recipe: Recipe, shape: DataShape, batch: int) -> int:
     """How many images a game needs to begin."""
     labelled = recipe.game.labels_per_class if isinstance(recipe.game, SemiSupervised) else 0
-    return max(batch, labelled * shape.classes)
+    return max(batch, labelled * shape.classes, shape.domains)
 
 
-def _dealer(split: Split, recipe: Recipe, batch: int) -> Callable[[], Batch]:
-    index = torch.arange(batch, device=split.images.device) % len(split)
+def _dealer(game: Game[Any], split: Split, recipe: Recipe, batch: int) -> Callable[[], Batch]:
+    index = game.sampler(split, batch, 0).indices(0)
     return lambda: Batch.of(split, index, recipe.needs)
 
 

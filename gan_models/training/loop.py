@@ -21,7 +21,7 @@ from torch import Tensor
 from gan_models import ranks
 from gan_models.atomic import write_text
 from gan_models.averaging import ExponentialMovingAverage
-from gan_models.data.table import EpochSampler, Split, TableMetadata
+from gan_models.data.table import Split, TableMetadata
 from gan_models.errors import RequestError, RunError
 from gan_models.families.interfaces import Generator
 from gan_models.files import CHECKPOINTS_FOLDER, GENERATORS_FOLDER, HISTORY_FILE, SAMPLES_FOLDER
@@ -39,9 +39,9 @@ from gan_models.training.warm_start import Start, begin_with
 SAVING_SHARE = 0.05  # of the time, that checkpoints may cost
 LONG_HOURS = 12.0
 _PROGRESS_SECONDS = 0.5
+_SHAPE_OF_DATA = ("image_shape", "class_names", "domain_names", "words", "attribute_names", "embedding")
+"""Of the data, what is written down with a generator."""
 _FORESEEN_AFTER = 10.0  # seconds: the first steps are slow
-KNOWN_OF_DATA = ("image_shape", "class_names", "domain_names", "words", "embedding")
-"""What a generator's facts say of its training images as the table's metadata do."""
 
 
 class Reporter(Protocol):
@@ -170,6 +170,16 @@ def check_data(recipe: Recipe, split: Split, metadata: TableMetadata) -> None:
             f"recipe {recipe.name!r} translates between domains, but {metadata.source} has "
             f"{len(metadata.domain_names)}: use a source with a `domain` column of at least two values"
         )
+    if "attributes" in recipe.needs and split.attributes is None:
+        raise RequestError(
+            f"recipe {recipe.name!r} gives and takes attributes, but {metadata.source} says nothing of any: use a "
+            "source with `attributes`, or set game.transfers=domains"
+        )
+    if "partners" in recipe.needs and split.partners is None:
+        raise RequestError(
+            f"recipe {recipe.name!r} learns from pairs, but {metadata.source} has none: use a folder with sub-folders "
+            "A and B that hold images of equal names, or a source with a `partner` column"
+        )
     if "captions" in recipe.needs and split.captions is None:
         raise RequestError(
             f"recipe {recipe.name!r} draws what a text says, but {metadata.source} has no captions: "
@@ -211,12 +221,9 @@ class _Training:
         self.checkpoints = Checkpoints(
             self.folder / CHECKPOINTS_FOLDER, identity, self.settings.steps, only_finite=stops
         )
-        self.samplers = {
-            size: EpochSampler(len(self.split), size, self.seed, self.split.images.device)
-            for size in self.settings.batch_sizes
-        }
         torch.manual_seed(self.seed)
         self.game = build_game(recipe, self.metadata.shape, self.device)
+        self.samplers = {size: self.game.sampler(self.split, size, self.seed) for size in self.settings.batch_sizes}
         self.game.prepare(self.split, self.seed)
         if start is not None:
             begin_with(start, self.game)
@@ -273,7 +280,8 @@ class _Training:
         size = int(value_at(self.settings.batch_size, self.game.moment))
         index = ranks.share(self.samplers[size].indices(self.progress.images // size))
         self.progress.images += size
-        return Batch.of(self.split, index, self.recipe.needs)
+        batch = Batch.of(self.split, index, self.recipe.needs)
+        return batch.changed(flip=self.settings.flip, load_size=self.settings.load_size)
 
     def _outcome(self) -> Outcome:
         last_metrics = self.progress.history[-1] if self.progress.history else {}
@@ -306,7 +314,7 @@ class _Training:
     def _keep(self, step: int, snapshot: Generator, share: float) -> None:
         info = GeneratorInfo(
             recipe_name=self.recipe.name,
-            **{name: getattr(self.metadata, name) for name in KNOWN_OF_DATA},
+            **{name: getattr(self.metadata, name) for name in _SHAPE_OF_DATA},
             step=step,
             seed=self.seed,
             data_fingerprint=self.metadata.fingerprint,

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from gan_models.averaging import MEASURED_TOGETHER
 from gan_models.data.table import Split, to_uint8
 from gan_models.families.interfaces import Generator, Inputs
 from gan_models.sampling.diversity import diversity
@@ -14,6 +15,7 @@ _PER_CLASS = 8
 _CLASSES = 10
 _UNCONDITIONAL = 64
 _WARM_UP = 512
+_WARM_UP_PER_CLASS = 2
 # Keeps the probe's draws apart from the training's, which share the seed.
 _STREAM = 0x9E3779B9
 _ORDER = 0x7F4A7C15
@@ -26,7 +28,7 @@ class Probe:
         inputs: of N images.
         labels: int64 [N], eight of each of the first ten classes; None where the generator is unconditional.
         columns: images to a row of the grid (a row is a class where conditional).
-        warm_up: inputs of 512 more, which batch-norm statistics are measured on.
+        warm_up: inputs of 512 more, or of two for each class, which batch-norm statistics are measured on.
         real_diversity: `diversity` of as many real images, of the same classes.
     """
 
@@ -41,10 +43,12 @@ class Probe:
             # Tables may be sorted by class; examples must not be all alike.
             order = torch.Generator().manual_seed(seed ^ _ORDER)
             split = split.rows(torch.randperm(len(split), generator=order)[: _UNCONDITIONAL + _WARM_UP])
-        watched, further = Draws(seed ^ _STREAM, count), Draws(seed ^ _STREAM, _WARM_UP, first=count)
+        every_class = labels_of_every_class(classes) if classes else None
+        rows = _WARM_UP if every_class is None else len(every_class)
+        watched, further = Draws(seed ^ _STREAM, count), Draws(seed ^ _STREAM, rows, first=count)
         self.inputs = _to(device, generator.draw_inputs(watched, labels=labels, examples=split))
         self.labels = self.inputs.get("labels")
-        self.warm_up = _to(device, generator.draw_inputs(further, examples=split))
+        self.warm_up = _to(device, generator.draw_inputs(further, labels=every_class, examples=split))
         self.real_diversity = self._real_diversity(split, torch.Generator().manual_seed(seed ^ _STREAM))
 
     def draw(self, generator: Generator) -> Tensor:
@@ -70,6 +74,18 @@ class Probe:
             labels = split.labels[chosen]
         # Equal pixels everywhere (a data set of one repeated image) must not divide by zero.
         return max(diversity(split.images[chosen], labels), 1e-6)
+
+
+def labels_of_every_class(classes: int) -> Tensor:
+    """Labels int64 [N] to measure batch norm on, N as small as shows each class twice, and at least 512.
+
+    Each class is there equally often, but for one, and each batch of them takes its classes from all over: classes that
+    are alike often have numbers that are near (ImageNet's dogs), and a batch of dogs has statistics of its own.
+    """
+    batches = -(-max(_WARM_UP, _WARM_UP_PER_CLASS * classes) // MEASURED_TOGETHER)
+    rows = batches * MEASURED_TOGETHER
+    sorted_ = torch.arange(rows) * classes // rows
+    return sorted_.reshape(MEASURED_TOGETHER, batches).T.flatten()
 
 
 def _to(device: torch.device, inputs: Inputs) -> Inputs:

@@ -138,7 +138,7 @@ def inspect_source(
         typer.echo(found.model_dump_json())
         return 0
     for key, value in _lines(found):
-        typer.echo(f"{key:<9}{value}")
+        typer.echo(f"{key + ' ':<9}{value}")
     return 0
 
 
@@ -150,6 +150,10 @@ def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
     yield "classes", _class_text(found.classes)
     if found.domains:
         yield "domains", _class_text(found.domains)
+    if found.attributes:
+        yield "attributes", _class_text(found.attributes)
+    if found.pairs:
+        yield "pairs", "yes"
     if found.captions:
         yield "captions", "yes"
     if found.embeddings[1]:

@@ -91,6 +91,14 @@ def sample(
             "[default: those that came with the generator]",
         ),
     ] = None,
+    attributes: Annotated[
+        str | None,
+        Option(
+            metavar="LIST",
+            help="Attributes to give to the images, with a minus to take away, as in large,-warm. "
+            "[default: each in turn is turned round]",
+        ),
+    ] = None,
     embeddings: Annotated[
         Path | None,
         Option(
@@ -147,7 +155,9 @@ def sample(
         num, read = len(paths), partial(_read, paths, generator)
     elif generator.examples is not None and "latents" not in generator.module.inputs:
         num = min(num, len(generator.examples))
-    asked = Asked(num, seed or 0, labels, truncation, tuple(captions or ()), read, chosen, columns, embeddings)
+    asked = Asked(
+        num, seed or 0, labels, truncation, tuple(captions or ()), read, chosen, columns, attributes, embeddings
+    )
     if each:
         found, sentence = _write_files(generator, asked, out, folder, paths, scale or 1)
     elif interpolate:

@@ -51,9 +51,10 @@ def _kind_of(generator: LoadedGenerator) -> str:
     takes = frozenset(generator.module.inputs)
     if "latents" in takes and takes <= {"latents", "labels", "captions", "embeddings"}:
         return "latent"
-    for kind, inputs in {"translation": {"images", "domains"}, "colorization": {"images", "hints"}}.items():
-        if takes == inputs:
-            return kind
+    if takes in ({"images", "domains"}, {"images", "attributes"}, {"images", "dropout"}):
+        return "translation"
+    if takes == {"images", "hints"}:
+        return "colorization"
     raise RequestError(
         f"{generator.info.recipe_name} makes images from {', '.join(sorted(takes))}, and there is no page to play with "
         "these: `gan-pipeline sample` draws from it"

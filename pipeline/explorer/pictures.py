@@ -24,7 +24,10 @@ class Pictures:
         """`show` makes of an image what the gallery shows of it."""
         self.generator = generator
         examples = generator.examples
-        self.images = None if examples is None or not len(examples) else examples.first(_SHOWN).images.cpu()
+        self.images = None
+        if examples is not None and len(examples):
+            shown = examples.first(_SHOWN)
+            self.images = (shown.images if shown.partners is None else shown.partners).cpu()
         self.chosen = gr.State(None if self.images is None else self.images[0].numpy())
         self.upload = gr.UploadButton(
             "Upload a picture", file_types=["image"], type="filepath", size="sm", elem_id="upload"

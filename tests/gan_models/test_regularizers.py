@@ -131,6 +131,17 @@ def test_the_orthogonal_penalty_sums_squared_products_of_different_filters() -> 
     assert Orthogonal().value(table).item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_biggans_orthogonal_penalty_adds_the_gradient_that_the_public_code_adds() -> None:
+    """2 beta (W W^T - its diagonal) W with beta 1e-4, for each W [filters, weights of one]."""
+    network = nn.Linear(5, 3)
+    (term,) = load_recipe("biggan/imagenet-128").regularizers
+    assert isinstance(term.weight, float)
+    (term.weight * term.value(Round("generator", network, None, None, None, None, None, None))).backward()
+    w = network.weight.detach()
+    products = w @ w.T
+    torch.testing.assert_close(network.weight.grad, 2 * 1e-4 * (products - products.diagonal().diag()) @ w)
+
+
 def test_the_orthogonal_penalty_reads_the_weight_itself_under_spectral_norm() -> None:
     network = nn.Sequential(nn.Linear(5, 3))
     table = Round("generator", network, None, None, None, None, None, None)
@@ -184,8 +195,9 @@ def test_historical_averaging_is_the_distance_to_the_mean_of_the_past() -> None:
         ),
         (["game.loss=least-squares", SMOOTHED], "game.label_smoothing smooths class targets"),
         (["game.targets=[-1, 1, 0]"], "game.targets are those of least-squares"),
-        (["game.classification=0.5"], "game.classification and game.classify_fakes weigh D's class loss"),
-        (["game.classify_fakes=false"], "game.classification and game.classify_fakes weigh D's class loss"),
+        (["game.classification_in_generator=0.1"], "game.classify_fakes weigh D's class loss"),
+        (["game.classification=0.5"], "game.classify_fakes weigh D's class loss"),
+        (["game.classify_fakes=false"], "game.classify_fakes weigh D's class loss"),
         ([*CRITIC], "game.loss=wasserstein grows without end unless D's slope is bounded"),
         ([*CRITIC, "game.weight_clip=0.01", SPECTRAL], "that networks.discriminator.spectral_norm scales anyway"),
         (

@@ -8,7 +8,7 @@ import pytest
 
 from gan_models.errors import RequestError
 from gan_models.recipes import load_recipe
-from gan_models.schedules import ByResolution, ByShare, Cosine, Linear, Moment, Scheduled, value_at
+from gan_models.schedules import ByResolution, ByShare, Cosine, Exponential, Linear, Moment, Scheduled, value_at
 
 EARLY, MIDDLE, LATE = (Moment(share, 32) for share in (0.0, 0.5, 1.0))
 
@@ -23,6 +23,7 @@ EARLY, MIDDLE, LATE = (Moment(share, 32) for share in (0.0, 0.5, 1.0))
         (Cosine(cosine=(1.0, 0.0)), [1.0, 0.5, 0.0]),
         (ByShare(by_share={0.0: 4.0, 0.5: 2.0, 0.9: 1.0}), [4.0, 2.0, 1.0]),
         (ByShare(by_share={0.75: 2.0, 0.25: 4.0}), [4.0, 4.0, 2.0]),
+        (Exponential(exponential=(0.1, 0.001)), [0.1, 0.01, 0.001]),
         (Cosine(cosine=(0.0, 1.0), until=0.75), [0.0, 0.5 * (1 - math.cos(math.pi * 2 / 3)), 1.0]),
     ],
 )

@@ -130,7 +130,10 @@ class DecodePool:
         self._threads = ThreadPoolExecutor(THREADS_FOR_A_WORKER * self._seats, thread_name_prefix="decode")
 
     def decode(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, Decoded], None, None]:
-        """Pairs of a batch and its outcome; RunError where decoders cannot be started, or die whatever they get."""
+        """Pairs of a batch and its outcome: of its images, then of their partners.
+
+        RunError where decoders cannot be started, or die whatever they get.
+        """
         waiting: deque[tuple[Batch, Future[Decoded]]] = deque()
         held = 0
         for number, batch in enumerate(batches):
@@ -147,7 +150,7 @@ class DecodePool:
     def _decode(self, batch: Batch, seat: int) -> Decoded:
         if batch.fill is not None:
             batch.fill(batch)
-        items: Sequence[Item] = batch.items
+        items: Sequence[Item] = [*batch.items, *batch.partners]
         if not any(isinstance(item, bytes | str) for item in items):
             return decode_batch(items, self._target)
         try:

@@ -49,8 +49,8 @@ class Range(BaseModel):
 class Inspection(BaseModel):
     """A source in figures; classes, domains and splits as in `Source`.
 
-    Images, classes, domains, captions, splits and what is left out are of every image there; channels, sizes, modes,
-    range and problems with images are of the sample.
+    Images, classes, domains, attributes, captions, splits and what is left out are of every image there; channels,
+    sizes, modes, range and problems with images are of the sample.
     """
 
     source: str
@@ -60,6 +60,7 @@ class Inspection(BaseModel):
     domains: list[str]
     attributes: list[str]  # names of what is said of each image besides its class
     captions: bool
+    pairs: bool  # whether each image has a partner that it is to be made from
     embeddings: tuple[int, int]  # how many each image carries, and their width; zeros where there are none
     splits: list[str]
     split_counts: dict[str, int]  # of the splits that the source gives, good or bad
@@ -99,8 +100,9 @@ def inspect(source: str, options: Data | None = None) -> Inspection:
         images=opened.total,
         classes=list(opened.class_names),
         domains=list(opened.domain_names),
-        attributes=[],
+        attributes=list(opened.attribute_names),
         captions=opened.has_captions,
+        pairs=opened.paired,
         embeddings=opened.embeddings,
         splits=order,
         split_counts={split: opened.split_counts[split] for split in order if split in opened.split_counts},
@@ -138,8 +140,8 @@ def understood(source: Source, looks: list[Look], options: Data) -> Iterator[str
 def _coverage(source: Source, looks: list[Look]) -> str:
     """Which figures saw every image, and which a sample."""
     return (
-        f"images, classes, domains, captions, splits and what is left out are of all {source.total}; channels, sizes, "
-        f"modes and range are of {len(looks)} looked at"
+        f"images, classes, domains, attributes, captions, splits and what is left out are of all {source.total}; "
+        f"channels, sizes, modes and range are of {len(looks)} looked at"
     )
 
 

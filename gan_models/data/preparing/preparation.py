@@ -154,6 +154,8 @@ def _summary(built: Import) -> dict[str, Any]:
         "classes": list(metadata.class_names),
         "domains": list(metadata.domain_names),
         "words": len(metadata.words),
+        "attributes": list(metadata.attribute_names),
+        "pairs": metadata.paired,
         "embeddings": [*metadata.embeddings],
         "bad": built.bad,
         "ignored": len(built.source.ignored),
@@ -175,6 +177,8 @@ def account(built: Import) -> Iterator[str]:
     colour = "grey" if metadata.channels == 1 else "RGB"
     classes = f", {metadata.num_classes} classes" if metadata.num_classes else ""
     domains = f", {len(metadata.domain_names)} domains" if metadata.domain_names else ""
+    domains += f", {len(metadata.attribute_names)} attributes" if metadata.attribute_names else ""
+    domains += ", in pairs" if metadata.paired else ""
     captions = f", captions of {len(metadata.words)} words" if metadata.words else ""
     several, width = metadata.embeddings
     vectors = f", {several} embedding{'s' * (several > 1)} of {width} numbers each" if width else ""
@@ -184,7 +188,11 @@ def account(built: Import) -> Iterator[str]:
     if built.bad:
         yield f"{built.bad} of {built.total} images cannot be used, the first: {built.first_bad}; see {QUARANTINE_FILE}"
     if built.removed:
-        kept = f"; {more} more differ in label, caption or domain" if (more := built.duplicates - built.removed) else ""
+        kept = (
+            f"; {more} more differ in label, caption, domain or attributes"
+            if (more := built.duplicates - built.removed)
+            else ""
+        )
         across = f" ({built.leaks} in another split)" if built.leaks else ""
         yield (
             f"{built.removed} images equal others pixel by pixel{across}: one of each is kept{kept}; see "

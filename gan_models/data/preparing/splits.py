@@ -94,7 +94,7 @@ class Duplicate:
     row: int
     first: int  # the row it equals: the first of those in the earliest split
     leak: bool  # whether it lies in a later split than `first`
-    copy: bool  # whether an earlier row of its split has the same label, caption, domain and embeddings, too
+    copy: bool  # whether an earlier row of its split has the same label, caption, domain and the rest, too
 
 
 def find_duplicates(table: Path, digests: np.ndarray) -> tuple[list[Duplicate], int]:
@@ -108,7 +108,8 @@ def find_duplicates(table: Path, digests: np.ndarray) -> tuple[list[Duplicate], 
     _, group, counts = np.unique(digests, return_inverse=True, return_counts=True)
     among = np.flatnonzero(counts[group] > 1)  # rows that equal another
     with pq.ParquetFile(table) as file:
-        names = ["label", "caption", "domain", *(["embedding"] if "embedding" in file.schema_arrow.names else [])]
+        further = [name for name in ("attributes", "embedding") if name in file.schema_arrow.names]
+        names = ["label", "caption", "domain", *further]
         columns = file.read([*names, "split"], use_threads=False).take(pa.array(among))
     splits = pc.index_in(columns["split"], pa.array(SPLITS)).to_numpy()
     said = [columns[name].combine_chunks().dictionary_encode().indices for name in names]
@@ -160,17 +161,21 @@ def remove_rows(table: Path, rows: Sequence[int], metadata: TableMetadata) -> Ta
     """Write the table again without some rows; returns its new metadata."""
     out = np.asarray(rows, np.int64)
     smaller = table.with_name(f"smaller-{table.name}")
-    with TableWriter(smaller, metadata.height, metadata.width, metadata.channels, metadata.embeddings) as writer:
+    names, paired = metadata.attribute_names, metadata.paired
+    fixed = ["pixels", *metadata.further]
+    shape = (metadata.height, metadata.width, metadata.channels)
+    with TableWriter(smaller, *shape, attribute_names=names, paired=paired, embeddings=metadata.embeddings) as writer:
         for start, group in _row_groups(table, None):
             keep = ~np.isin(np.arange(start, start + len(group)), out)
-            pixels = pixel_rows(group.column("pixels"))[keep]
-            vectors = embedding_rows(group.column("embedding"), metadata.embeddings) if metadata.embedding else None
-            dropped = ["pixels", "embedding"] if metadata.embedding else ["pixels"]
-            others = group.drop_columns(dropped).filter(pa.array(keep)).to_pydict()
+            kept = {name: pixel_rows(group.column(name))[keep] for name in fixed}
+            others = group.drop_columns(fixed).filter(pa.array(keep)).to_pydict()
             writer.append(
-                pixels, others["label"], others["split"], others["path"], others["caption"], others["domain"],
-                embeddings=None if vectors is None else vectors[keep],
-            )  # fmt: skip
+                kept["pixels"],
+                *(others[name] for name in ("label", "split", "path", "caption", "domain")),
+                attributes=kept.get("attributes"),
+                partners=kept.get("partner"),
+                embeddings=embedding_rows(kept["embedding"], metadata.embeddings) if "embedding" in kept else None,
+            )
         metadata = writer.close(metadata.class_names, metadata.source, metadata.options)
     smaller.replace(table)
     return metadata

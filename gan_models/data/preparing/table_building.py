@@ -29,7 +29,9 @@ from gan_models.recipes.schema import Data
 QUARANTINE_FILE = "quarantine.csv"
 NO_LABEL = "it has no label, or one that is not among the classes"
 NO_DOMAIN = "it has no domain"
+NO_ATTRIBUTES = "it has no attributes, or not one for each name"
 CAPTION_CHARACTERS = 10_000
+_ODD = 0x9E3779B97F4A7C15  # so that a pair and its mirror differ
 ITEMS_FOR_A_WORKER = 64  # fewer do not pay for starting another process
 
 T = TypeVar("T")
@@ -61,22 +63,27 @@ class Import:
 
     def add(self, batch: Batch, decoded: Decoded) -> None:
         """Put one decoded batch where it belongs: rows into the table, the rest into quarantine."""
-        kept = decoded.kept
+        kept, reasons = decoded.kept, decoded.reasons
         pixels = np.frombuffer(decoded.pixels, np.uint8).reshape(-1, *self.writer.shape)
         digests = np.frombuffer(decoded.digests, DIGEST_TYPE)
-        reasons = decoded.reasons
+        partners = None
+        if self.source.paired:
+            kept, reasons, ours, theirs = _pairs(decoded, len(batch))
+            pixels, partners = pixels[ours], pixels[theirs]
+            digests = _digests_of_pairs(digests[ours], digests[theirs])
         lacking = [(position, reason) for position in kept if (reason := self._lack(batch, position))]
         if lacking:
             reasons = sorted([*reasons, *lacking])
             whole = ~np.isin(kept, [position for position, _ in lacking])
             pixels, digests = pixels[whole], digests[whole]
+            partners = None if partners is None else partners[whole]
             kept = [kept[row] for row in np.flatnonzero(whole)]
         for position, reason in reasons:
             self.quarantine((batch.paths[position], reason))
             self.first_bad = self.first_bad or f"{batch.paths[position]} ({reason})"
         self.bad += len(reasons)
         if kept:
-            self._append(batch, kept, pixels, digests)
+            self._append(batch, kept, pixels, digests, partners)
         self.done += len(batch)
         self.coloured += decoded.coloured
 
@@ -86,6 +93,10 @@ class Import:
             return NO_LABEL
         if self.source.domain_names and (not batch.domains or batch.domains[position] is None):
             return NO_DOMAIN
+        if names := self.source.attribute_names:
+            attributes = batch.attributes[position] if batch.attributes else None
+            if attributes is None or len(attributes) != len(names):
+                return NO_ATTRIBUTES
         caption = (batch.captions and batch.captions[position]) or ""
         if len(caption) > CAPTION_CHARACTERS:
             return f"its caption has {len(caption)} characters, the limit is {CAPTION_CHARACTERS}"
@@ -100,17 +111,29 @@ class Import:
             return f"its embeddings are {count} of {width} numbers, the others' {usual} of {usual_width}"
         return "" if np.isfinite(vectors).all() else "its embedding holds numbers that are not finite"
 
-    def _append(self, batch: Batch, kept: list[int], pixels: np.ndarray, digests: np.ndarray) -> None:
+    def _append(
+        self, batch: Batch, kept: list[int], pixels: np.ndarray, digests: np.ndarray, partners: np.ndarray | None
+    ) -> None:
         options = self.options
         shares = {"validation": options.validation, "test": options.test}
         given = _pick(batch.splits, kept)
         places = self.copies.apart(digests) if self.copies else digests
         splits = assign_splits(places, given, self.source.given_splits, shares, options.split_seed)
         labels = _pick(batch.labels, kept)
-        captions, domains = (_pick(column, kept) if column else [] for column in (batch.captions, batch.domains))
+        texts = [_pick(column, kept) if column else [] for column in (batch.captions, batch.domains)]
+        attributes = np.array(_pick(batch.attributes, kept), np.uint8) if self.source.attribute_names else None
+        paths = _pick(batch.paths, kept)
         vectors = [each for each in (_pick(batch.embeddings, kept) if batch.embeddings else []) if each is not None]
-        embeddings = np.stack(vectors) if vectors else None
-        self.writer.append(pixels, labels, splits, _pick(batch.paths, kept), captions, domains, embeddings)
+        self.writer.append(
+            pixels,
+            labels,
+            splits,
+            paths,
+            *texts,
+            attributes=attributes,
+            partners=partners,
+            embeddings=np.stack(vectors) if vectors else None,
+        )
         self.digests += digests.tobytes()
         in_training = [row for row, split in enumerate(splits) if split == "train"]
         self.preview.offer(pixels[in_training], _pick(labels, in_training))
@@ -139,7 +162,15 @@ def build_table(
     with (
         # Memory does not grow with the number of bad images.
         (folder / QUARANTINE_FILE).open("w", newline="", encoding="utf-8", errors="backslashreplace") as listed,
-        TableWriter(table, target.size, target.size, target.channels, source.embeddings) as writer,
+        TableWriter(
+            table,
+            target.size,
+            target.size,
+            target.channels,
+            attribute_names=source.attribute_names,
+            paired=source.paired,
+            embeddings=source.embeddings,
+        ) as writer,
         DecodePool(target, min(workers or available_cores(), math.ceil(total / ITEMS_FOR_A_WORKER))) as pool,
         closing(pool.decode(batches)) as results,
     ):
@@ -170,3 +201,23 @@ def _read(batches: Iterator[Batch], source: str) -> Iterator[Batch]:
 
 def _pick(values: Sequence[T], positions: Sequence[int]) -> list[T]:
     return [values[position] for position in positions]
+
+
+def _pairs(decoded: Decoded, count: int) -> tuple[list[int], list[tuple[int, str]], list[int], list[int]]:
+    """Of `count` images and then their partners: pairs both of whose sides decode, and why the others cannot stay.
+
+    Returns:
+        Positions kept; (position, reason) of the rest; rows of the pixels of the kept images, and of their partners.
+    """
+    rows = {position: row for row, position in enumerate(decoded.kept)}
+    kept = [position for position in range(count) if position in rows and position + count in rows]
+    bad: dict[int, str] = {}
+    for position, reason in decoded.reasons:  # ascending, so that an image's own reason comes first
+        bad.setdefault(position % count, reason if position < count else f"its partner: {reason}")
+    ours, theirs = [rows[position] for position in kept], [rows[position + count] for position in kept]
+    return kept, sorted(bad.items()), ours, theirs
+
+
+def _digests_of_pairs(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """uint64 [N], hashes of pairs from those of their sides: equal where both are."""
+    return np.asarray(ours * np.uint64(_ODD) + theirs)

@@ -52,6 +52,10 @@ class Batch:
     captions: list[str | None] = field(default_factory=list)
     domains: list[str | None] = field(default_factory=list)
     """As captions, one for each image, or none at all."""
+    attributes: list[Sequence[int] | None] = field(default_factory=list)
+    """0 or 1 for each of the source's attribute names; None where it is not known. As captions."""
+    partners: list[Item] = field(default_factory=list)
+    """The image that each is to be made from; as captions."""
     embeddings: list[np.ndarray | None] = field(default_factory=list)
     """float32 [n, E] for each image, where the source has such."""
     fill: Callable[[Batch], None] | None = None
@@ -63,7 +67,7 @@ class Batch:
     @cached_property
     def encoded_bytes(self) -> int:
         """In memory; what lies in files is read when it is decoded."""
-        return sum(len(item) for item in self.items if isinstance(item, bytes))
+        return sum(len(item) for item in (*self.items, *self.partners) if isinstance(item, bytes))
 
 
 class Source(ABC):
@@ -78,6 +82,10 @@ class Source(ABC):
     domain_names: tuple[str, ...] = ()
     """The domains that its images belong to, sorted; empty when they belong to none."""
     has_captions: bool = False
+    attribute_names: tuple[str, ...] = ()
+    """Of what its images have or have not; empty where nothing is said of that."""
+    paired: bool = False
+    """Whether each image has a partner that it is to be made from."""
     embeddings: tuple[int, int] = (0, 0)
     """(n, E): each image carries n vectors of E numbers that stand for its texts; zeros where it carries none."""
     given_splits: frozenset[str] = frozenset()
@@ -103,7 +111,7 @@ class Source(ABC):
         for batch in self.batches(range(0, self.total, step), BATCH_ITEMS):
             if batch.fill is not None:
                 batch.fill(batch)
-            yield from batch.items
+            yield from (*batch.items, *batch.partners)
 
 
 class RowSource(Source):
@@ -137,6 +145,12 @@ class DrawnSource(RowSource):
     def caption(self, row: int) -> str | None:
         return None
 
+    def attributes(self, row: int) -> Sequence[int] | None:
+        return None
+
+    def partner(self, row: int) -> Image.Image:
+        raise LookupError(f"the images of {self.place} have no partners")
+
     def batch(self, rows: Sequence[int]) -> Batch:
         return Batch(
             items=[self.draw(row) for row in rows],
@@ -145,6 +159,8 @@ class DrawnSource(RowSource):
             splits=[None] * len(rows),
             captions=[self.caption(row) for row in rows] if self.has_captions else [],
             domains=[self.domain(row) for row in rows] if self.domain_names else [],
+            attributes=[self.attributes(row) for row in rows] if self.attribute_names else [],
+            partners=[self.partner(row) for row in rows] if self.paired else [],
         )
 
 
@@ -192,7 +208,7 @@ class SourceName:
         return self.known.short_name(self)
 
     def carried(self) -> frozenset[str]:
-        """What its images come with: `labels`, `domains`, `captions`, `embeddings`; no image is decoded."""
+        """What its images come with (`carrying`); nothing is decoded or downloaded."""
         with reading(str(self)):
             return self.known.carries(self)
 
@@ -250,9 +266,16 @@ class SourceKind(ABC):
         return name.rest if self.names else str(name).replace(":", "-")
 
     def carries(self, name: SourceName) -> frozenset[str]:
-        """What the images come with, as in `SourceName.carried`; nothing is decoded or downloaded."""
+        """What the images come with (`carrying`); nothing is decoded or downloaded."""
         source = self.open(name)
-        return carrying(source.class_names, source.domain_names, source.has_captions, source.embeddings[1])
+        return carrying(
+            source.class_names,
+            source.domain_names,
+            source.has_captions,
+            source.attribute_names,
+            source.paired,
+            source.embeddings[1],
+        )
 
     def version(self, name: SourceName) -> str:
         """Changes when the images do, for cache keys; no image is opened."""
@@ -304,10 +327,17 @@ class PathKind(SourceKind):
         return digest.hexdigest()[:32]
 
 
-def carrying(labels: object, domains: object = (), captions: object = False, embeddings: object = 0) -> frozenset[str]:
+def carrying(
+    labels: object,
+    domains: object = (),
+    captions: object = False,
+    attributes: object = (),
+    partners: object = False,
+    embeddings: object = 0,
+) -> frozenset[str]:
     """What images come with, by what there is of each."""
-    names = ("labels", "domains", "captions", "embeddings")
-    return frozenset(compress(names, (labels, domains, captions, embeddings)))
+    names = ("labels", "domains", "captions", "attributes", "partners", "embeddings")
+    return frozenset(compress(names, (labels, domains, captions, attributes, partners, embeddings)))
 
 
 def releases(packages: Iterable[str], name: SourceName) -> str:

@@ -2,7 +2,10 @@
 
 Images are called `images`, `x` or `arr_0`, labels `labels` or `y`; archives that bring splits hold `x_train`,
 `y_train`, `x_test`, ... (as Keras writes them) or `train_images`, `train_labels`, `val_images`, ... (as MedMNIST does).
-`embeddings` (`train_embeddings`, ...) [N, E] or [N, n, E] are what images carry in place of texts.
+Beside `images` there may be `attributes` [N, A], 0 or 1 (or -1 and 1) each, with `attribute_names` [A], and `partners`,
+of the shape and type of the images: what each is to be made from, for pairs. `attributes_train` and `partners_train`,
+or `train_attributes` and `train_partners`, are those of a split. `embeddings` (`train_embeddings`, ...) [N, E] or
+[N, n, E] are what images carry in place of texts.
 Shapes: [N, H, W], [N, H, W, C] or [N, C, H, W] with C in 1, 3, 4. Values: 8 or 16 bits, booleans, or floats in [0, 1],
 [-1, 1] or [0, 255]. Image arrays are read from the archive piece by piece.
 """
@@ -20,12 +23,13 @@ import numpy as np
 from numpy.lib import format as npy
 from PIL import Image
 
-from gan_models.data.decoding import WHITES, white_note
+from gan_models.data.decoding import WHITES, Item, white_note
 from gan_models.data.sources.base import BATCH_BYTES, SPLIT_NAMES, Batch, Source, rows_within
 from gan_models.errors import RequestError
 
 IMAGE_NAMES = ("images", "x", "arr_0")
 LABEL_NAMES = ("labels", "y")
+ATTRIBUTES, ATTRIBUTE_NAMES, PARTNERS = "attributes", "attribute_names", "partners"
 EMBEDDINGS = "embeddings"
 CHANNELS = (1, 3, 4)
 NAME_CHARACTERS = 1000
@@ -37,6 +41,8 @@ class Part:
 
     images: str
     labels: str
+    attributes: str
+    partners: str
     split: str | None
     shape: tuple[int, ...]
     dtype: np.dtype[np.generic]
@@ -61,10 +67,13 @@ class NpzSource(Source):
             with zipfile.ZipFile(path) as archive:
                 self._parts = self._find_parts(archive)
             self._labels = self._read_labels()
+            self._attributes = self._read_attributes()
             self._embeddings = self._read_embeddings()
         # RuntimeError: zipfile, of a member that is encrypted.
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as error:
             raise RequestError(f"cannot read {path} as a NumPy archive (.npz): {error}") from error
+        if lacking := [part.images for part in self._parts if self.paired and not part.partners]:
+            raise RequestError(f"{path}: array {lacking[0]!r} has no partners, other arrays have")
         self.total = sum(part.shape[0] for part in self._parts)
         if self.total == 0:
             raise RequestError(f"{path} holds no images: its array {self._parts[0].images!r} is empty")
@@ -75,32 +84,40 @@ class NpzSource(Source):
 
     def _find_parts(self, archive: zipfile.ZipFile) -> list[Part]:
         names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-        found: list[tuple[str, str, str | None]] = []
+        found: list[tuple[str, str, str, str, str | None]] = []
         vectors: dict[str, str] = {}  # of embeddings, by the name of the images
         whole = next((name for name in IMAGE_NAMES if name in names), "")
         if whole:
-            found.append((whole, next((name for name in LABEL_NAMES if name in names), ""), None))
+            labels = next((name for name in LABEL_NAMES if name in names), "")
+            attributes, partners = (name if name in names else "" for name in (ATTRIBUTES, PARTNERS))
+            found.append((whole, labels, attributes, partners, None))
             vectors[whole] = EMBEDDINGS
         else:
             for alias, split in SPLIT_NAMES.items():
-                for images, labels in ((f"x_{alias}", f"y_{alias}"), (f"{alias}_images", f"{alias}_labels")):
+                for form, images in (("{}_" + alias, f"x_{alias}"), (alias + "_{}", f"{alias}_images")):
                     if images in names:
-                        found.append((images, labels if labels in names else "", split))
-                        vectors[images] = f"{alias}_{EMBEDDINGS}"
+                        beside = [
+                            form.format(what) for what in ("y" if images[0] == "x" else "labels", ATTRIBUTES, PARTNERS)
+                        ]
+                        labels, attributes, partners = (name if name in names else "" for name in beside)
+                        found.append((images, labels, attributes, partners, split))
+                        vectors[images] = form.format(EMBEDDINGS)
         if not found:
             raise RequestError(
                 f"{self._path} has no array 'images', 'x' or 'arr_0': its arrays are {', '.join(names) or 'none'}; "
                 "rename the one that holds the images"
             )
         vectors = {images: name for images, name in vectors.items() if name in names}
-        used = {name for images, labels, _ in found for name in (images, labels)} | set(vectors.values())
-        if unused := sorted(set(names) - used):
+        read = {name for *arrays, _ in found for name in arrays} | {ATTRIBUTE_NAMES} | set(vectors.values())
+        if unused := sorted(set(names) - read):
             self.doubts = [
                 f"the arrays {', '.join(unused)} are left out: labels are read from 'labels', 'y' or 'y_train'"
             ]
         return [replace(self._part(archive, *entry), embeddings=vectors.get(entry[0], "")) for entry in found]
 
-    def _part(self, archive: zipfile.ZipFile, images: str, labels: str, split: str | None) -> Part:
+    def _part(
+        self, archive: zipfile.ZipFile, images: str, labels: str, attributes: str, partners: str, split: str | None
+    ) -> Part:
         with archive.open(f"{images}.npy") as file:
             shape, fortran, dtype = _read_header(file)
         place = f"{self._path}: array {images!r}"
@@ -119,7 +136,16 @@ class NpzSource(Source):
             raise RequestError(f"{place} has type {dtype}: images are integers, floats or booleans")
         if fortran:
             raise RequestError(f"{place} is in Fortran order: save numpy.ascontiguousarray of it")
-        return Part(images, labels, split, shape, dtype)
+        if partners:
+            with archive.open(f"{partners}.npy") as file:
+                header = _read_header(file)
+            if header != (shape, fortran, dtype):
+                raise RequestError(
+                    f"{self._path}: array {partners!r} is {header[2]} of shape {list(header[0])}; partners are of the "
+                    f"type and shape of the images, {dtype} {list(shape)}"
+                )
+        self.paired = self.paired or bool(partners)
+        return Part(images, labels, attributes, partners, split, shape, dtype)
 
     @cached_property
     def _eight_bits(self) -> Callable[[np.ndarray], np.ndarray]:
@@ -129,7 +155,8 @@ class NpzSource(Source):
             return lambda values: values
         low, high = np.inf, -np.inf
         for part in self._parts:
-            for _, piece in self._pieces(part.images, part.shape, part.dtype):
+            arrays = [name for name in (part.images, part.partners) if name]
+            for _, piece in (each for name in arrays for each in self._pieces(name, part.shape, part.dtype)):
                 low, high = np.minimum(low, piece.min()), np.maximum(high, piece.max())  # NaN stays NaN
         floats = any(kind.kind == "f" for kind in kinds)
         lowest, unit = 0.0, 1.0
@@ -165,6 +192,41 @@ class NpzSource(Source):
         labels[-1] = -1  # where the place is -1, too
         labels[[known[name] for name in names]] = np.arange(len(names))
         return [labels[places] for places in read]
+
+    def _read_attributes(self) -> list[np.ndarray] | None:
+        """uint8 [N, A] for each part; sets their names. RequestError where they are not A numbers for each image."""
+        if not any(part.attributes for part in self._parts):
+            return None
+        read = []
+        for part in self._parts:
+            if not part.attributes:
+                raise RequestError(f"{self._path}: array {part.images!r} has no attributes, other arrays have")
+            with zipfile.ZipFile(self._path) as archive, archive.open(f"{part.attributes}.npy") as file:
+                shape, fortran, dtype = _read_header(file)
+            if len(shape) != 2 or shape[0] != part.shape[0] or not shape[1] or dtype.kind not in "biu" or fortran:
+                raise RequestError(
+                    f"{self._path}: array {part.attributes!r} is {dtype} of shape {list(shape)}; {part.shape[0]} images"
+                    " need as many rows of booleans or integers, a column for each attribute"
+                )
+            pieces = [piece > 0 for _, piece in self._pieces(part.attributes, shape, dtype)]
+            read.append(np.concatenate([np.empty((0, shape[1]), bool), *pieces]).astype(np.uint8))
+        if len(widths := {rows.shape[1] for rows in read}) > 1:
+            raise RequestError(f"{self._path}: its arrays of attributes have {' and '.join(map(str, widths))} columns")
+        self.attribute_names = self._names_of_attributes(read[0].shape[1])
+        return read
+
+    def _names_of_attributes(self, count: int) -> tuple[str, ...]:
+        with zipfile.ZipFile(self._path) as archive:
+            if f"{ATTRIBUTE_NAMES}.npy" not in archive.namelist():
+                return tuple(map(str, range(count)))
+            with archive.open(f"{ATTRIBUTE_NAMES}.npy") as file:
+                shape, _, dtype = _read_header(file)
+                if shape != (count,) or dtype.kind != "U" or dtype.itemsize > 4 * NAME_CHARACTERS:
+                    raise RequestError(
+                        f"{self._path}: array {ATTRIBUTE_NAMES!r} is {dtype} of shape {list(shape)}; {count} attributes"
+                        " need one string each"
+                    )
+                return tuple(np.frombuffer(file.read(), dtype).tolist())
 
     def _label_type(self, part: Part) -> np.dtype[np.generic]:
         """The type of a part's labels, by the header alone; RequestError: they are none, or not one for each image."""
@@ -246,26 +308,34 @@ class NpzSource(Source):
         offset = 0
         for index, part in enumerate(self._parts):
             inside = rows_within(wanted, offset, part.shape[0])
-            for start, piece in self._pieces(part.images, part.shape, part.dtype):
-                chosen = rows_within(inside, start, len(piece))
+            both = [self._pieces(name, part.shape, part.dtype) for name in (part.images, part.partners) if name]
+            for pieces in zip(*both, strict=True):
+                start = pieces[0][0]
+                chosen = rows_within(inside, start, len(pieces[0][1]))
                 for first in range(0, len(chosen), items):
                     positions = chosen[first : first + items]
-                    yield self._batch(index, piece[positions], positions + start)
+                    yield self._batch(index, [piece[positions] for _, piece in pieces], positions + start)
             offset += part.shape[0]
 
-    def _batch(self, index: int, images: np.ndarray, positions: np.ndarray) -> Batch:
-        part = self._parts[index]
+    def _items(self, images: np.ndarray, part: Part) -> list[Item]:
         pixels = self._eight_bits(np.moveaxis(images, 1, -1) if part.channels_first else images)
         if pixels.ndim == 4 and pixels.shape[-1] == 1:
             pixels = pixels[..., 0]
+        return [Image.fromarray(np.ascontiguousarray(image)) for image in pixels]
+
+    def _batch(self, index: int, sides: list[np.ndarray], positions: np.ndarray) -> Batch:
+        part = self._parts[index]
+        items, partners = (self._items(sides[0], part), self._items(sides[1], part) if len(sides) > 1 else [])
         labels: list[int | None] = [None] * len(positions)
         if self._labels is not None:
             labels = [label if label >= 0 else None for label in self._labels[index][positions].tolist()]
         return Batch(
-            items=[Image.fromarray(np.ascontiguousarray(image)) for image in pixels],
+            items=items,
             paths=[f"{part.images}[{position}]" for position in positions],
             labels=labels,
             splits=[part.split] * len(positions),
+            attributes=[] if self._attributes is None else list(self._attributes[index][positions].tolist()),
+            partners=partners,
             embeddings=[self._embeddings[index][position] for position in positions] if self._embeddings else [],
         )
 

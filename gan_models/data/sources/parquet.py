@@ -2,8 +2,11 @@
 
 Columns: `image` (or `img`), a struct of `bytes` and `path`, or plain binary; optional `label`, integers or strings;
 optional `caption` (or `text`) and `domain`, strings; optional `embedding` (or `embeddings`), lists of numbers, or lists
-of such lists of equal lengths; optional `split`. Class names come from the schema metadata:
-`classes` (comma-separated) or the hub's own JSON under `huggingface`; else they are the labels themselves.
+of such lists of equal lengths; optional `split`. Attributes, 0 or 1 (or -1 and 1, or true and
+false), are a list in `attributes`, their names comma-separated in the schema metadata under `attribute_names`, or a
+column `attr.NAME` each. `partner`, as `image`, is what an image is to be made from, for pairs. Class names come from
+the schema metadata: `classes` (comma-separated) or the hub's own JSON under `huggingface`; else they are the labels
+themselves.
 Without a `split` column, files named `train...`, `validation...` or `test...` in a folder are those splits.
 """
 
@@ -34,6 +37,8 @@ from gan_models.errors import RequestError
 
 IMAGE_COLUMNS = ("image", "img")
 CAPTION_COLUMNS = ("caption", "text")
+ATTRIBUTES, ATTRIBUTE_COLUMN, PARTNER = "attributes", "attr.", "partner"
+ATTRIBUTE_NAMES = b"attribute_names"
 EMBEDDING_COLUMNS = ("embedding", "embeddings")
 SPLIT_FILE = re.compile(rf"({'|'.join(sorted(SPLIT_NAMES, key=len, reverse=True))})([-_.].*)?", re.IGNORECASE)
 SAMPLED_GROUPS = 16
@@ -76,6 +81,7 @@ class ParquetSource(Source):
         self._read_splits()
         self.domain_names = tuple(sorted(self._values(self._domain))) if self._domain else ()
         self.has_captions = bool(self._caption)
+        self.paired = bool(self._partner)
         self.embeddings = self._embedding_shape()
 
     def _read_schema(self, parquet: pq.ParquetFile) -> None:
@@ -91,23 +97,55 @@ class ParquetSource(Source):
         self._domain = "domain" if _has_strings(schema, "domain") else ""
         self._label = "label" if "label" in schema.names else ""
         self._split = "split" if _has_strings(schema, "split") else ""
+        self._partner = PARTNER if PARTNER in schema.names else ""
         self._embedding = next((name for name in EMBEDDING_COLUMNS if _has_vectors(schema, name)), "")
-        known = (self._image, self._label, self._caption, self._domain, self._split, self._embedding)
+        self._attributes = self._read_attributes(schema, parquet)
+        further = (self._partner, self._embedding, *self._attributes)
+        known = (self._image, self._label, self._caption, self._domain, self._split, *further)
         self._columns = [name for name in known if name]
         self._names = _class_names(schema.metadata or {}, parquet.metadata.metadata or {})
         self._others = [name for name in schema.names if name not in known]
+
+    def _read_attributes(self, schema: pa.Schema, parquet: pq.ParquetFile) -> tuple[str, ...]:
+        """The columns that hold attributes; sets their names. RequestError for values that they do not have."""
+        columns = tuple(name for name in schema.names if name.startswith(ATTRIBUTE_COLUMN))
+        if columns:
+            self.attribute_names = tuple(name.removeprefix(ATTRIBUTE_COLUMN) for name in columns)
+        elif ATTRIBUTES in schema.names:
+            columns = (ATTRIBUTES,)
+            self.attribute_names = self._names_of_attributes(schema, parquet)
+        for name in columns:
+            kind = _value_type(schema.field(name).type)
+            kind = kind.value_type if name == ATTRIBUTES and _is_list(kind) else kind
+            if (name == ATTRIBUTES) != _is_list(schema.field(name).type) or not (
+                pa.types.is_boolean(kind) or pa.types.is_integer(kind)
+            ):
+                expected = "lists of booleans or integers" if name == ATTRIBUTES else "booleans or integers"
+                raise RequestError(f"{self._files[0]}: column {name!r} is {schema.field(name).type}, not {expected}")
+        return columns
+
+    def _names_of_attributes(self, schema: pa.Schema, parquet: pq.ParquetFile) -> tuple[str, ...]:
+        """Those of the metadata, else numbers, as many as the first row has."""
+        metadata = {**(parquet.metadata.metadata or {}), **(schema.metadata or {})}
+        if ATTRIBUTE_NAMES in metadata:
+            return tuple(name.strip() for name in metadata[ATTRIBUTE_NAMES].decode().split(","))
+        first = next(parquet.iter_batches(batch_size=1, columns=[ATTRIBUTES]), None)
+        values = first.column(0).to_pylist()[0] if first is not None and len(first) else None
+        return tuple(map(str, range(len(values or ()))))
 
     def _check_schema(self, file: Path, schema: pa.Schema) -> None:
         """That a file has the columns of the first one, in types that can be used."""
         for name in self._columns:
             if name not in schema.names:
                 raise RequestError(f"{file} has no column {name!r}, other files have: {', '.join(schema.names)}")
-        kind = schema.field(self._image).type
-        stored = kind.field("bytes").type if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 else kind
-        if not (pa.types.is_binary(stored) or pa.types.is_large_binary(stored)):
-            raise RequestError(
-                f"{file}: column {self._image!r} is {kind}, not encoded images: store struct<bytes, path> or binary"
-            )
+        for column in filter(None, (self._image, self._partner)):
+            kind = schema.field(column).type
+            has_bytes = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
+            stored = kind.field("bytes").type if has_bytes else kind
+            if not (pa.types.is_binary(stored) or pa.types.is_large_binary(stored)):
+                raise RequestError(
+                    f"{file}: column {column!r} is {kind}, not encoded images: store struct<bytes, path> or binary"
+                )
         if self._label:
             label = _value_type(schema.field("label").type)
             if not (pa.types.is_integer(label) or _is_string(label) or pa.types.is_null(label)):
@@ -233,8 +271,9 @@ class ParquetSource(Source):
         for file, group in groups:
             with _open(file) as parquet:
                 wanted = -(-count // len(groups))
-                for records in _read(parquet, group, [self._image], wanted):
-                    yield from self._images(records.column(0).slice(0, wanted))[0]
+                for records in _read(parquet, group, [*filter(None, (self._image, self._partner))], wanted):
+                    for column in records.columns:
+                        yield from self._images(column.slice(0, wanted))[0]
                     wanted -= len(records)
                     if wanted <= 0:
                         break
@@ -255,7 +294,19 @@ class ParquetSource(Source):
         shown = [
             path[:PATH_CHARACTERS] if path else f"{name}#{row}" for path, row in zip(paths, rows.tolist(), strict=True)
         ]
-        return Batch(items, shown, labels, splits, captions, domains, embeddings=vectors)
+        attributes = self._attributes_in(records) if self.attribute_names else []
+        partners = self._images(records.column(self._partner))[0] if self._partner else []
+        return Batch(items, shown, labels, splits, captions, domains, attributes, partners, embeddings=vectors)
+
+    def _attributes_in(self, records: pa.RecordBatch) -> list[Sequence[int] | None]:
+        """0 or 1 for each name; None for a row where one is null."""
+        rows: Iterator[Sequence[Any] | None]
+        if self._attributes == (ATTRIBUTES,):
+            rows = iter(records.column(ATTRIBUTES).to_pylist())
+        else:
+            rows = zip(*(records.column(name).to_pylist() for name in self._attributes), strict=True)
+        # -1 is how CelebA says that an image has not got it.
+        return [None if row is None or None in row else [int(value > 0) for value in row] for row in rows]
 
     def _images(self, column: pa.Array) -> tuple[list[Item], list[str | None]]:
         """Encoded images and the paths they once had."""
@@ -396,6 +447,10 @@ def _class_names(schema: dict[bytes, bytes], file: dict[bytes, bytes]) -> tuple[
 
 def _value_type(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def _is_string(kind: pa.DataType) -> bool:

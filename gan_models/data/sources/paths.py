@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +43,7 @@ SIDECARS = frozenset(
 )
 TABLES = frozenset({".csv", ".tsv", ".jsonl"})
 LABELS_FILE = "dataset.json"
+PAIR = ("A", "B")
 DOMAIN_FOLDER = re.compile(rf"({'|'.join(SPLIT_NAMES)})[_-]?[AB]", re.IGNORECASE)
 
 
@@ -56,7 +57,8 @@ class ImageFiles(RowSource):
     Folders `train`, `val` (`valid`, `validation`, `dev`) and `test` at the top are splits when no other folder lies
     there, or when there are two at least; other folders are left out then. Below that, two or more sub-folders are
     classes, in alphabetical order; images with no sub-folder, or in a single one, are unlabelled. `dataset.json` of
-    StyleGAN's tools says the classes in their place.
+    StyleGAN's tools says the classes in their place. Where they are `A` and `B` alone and hold images of equal names,
+    these are pairs: what lies in B is to be made from what lies in A.
 
     Args:
         root: where they lie, for sentences: a folder or an archive.
@@ -68,6 +70,8 @@ class ImageFiles(RowSource):
 
     _what: str
     """What it is called in sentences."""
+    _partners: Mapping[str, str]
+    """Of a pair: what lies in B, and what it is to be made from."""
     most_items = 64  # photographs take long: progress is shown, and a stop is heard, between batches
 
     def __init__(self, root: Path, tree: Tree) -> None:
@@ -103,6 +107,10 @@ class ImageFiles(RowSource):
                 split for file in images if (split := self._splits.get(_first(file))) is not None
             )
         self._given = self._labels_of_stylegan() if LABELS_FILE in files else None
+        if self._given is None and {self._folder_of(file) for file in images} == set(PAIR):
+            self._find_pairs()
+        if self.paired:
+            return
         if self._given is not None:
             self.class_names = tuple(map(str, sorted(set(self._given.values()))))
             self._labels = {name: label for label, name in enumerate(self.class_names)}
@@ -111,6 +119,30 @@ class ImageFiles(RowSource):
         classes = {name for name in map(self._folder_of, images) if name}
         self.class_names = tuple(sorted(classes)) if len(classes) > 1 else ()
         self._labels = {name: label for label, name in enumerate(self.class_names)}
+
+    def _find_pairs(self) -> None:
+        """Makes pairs of the images in A and B, by their names there, where most of them have a partner."""
+        by_name: dict[str, dict[str, str]] = {}
+        twice: list[tuple[str, str]] = []
+        for file in self._files:
+            split, folder, name = file.split("/", self._depth + 1) if self._depth else ("", *file.split("/", 1))
+            sides = by_name.setdefault(f"{split}/{name.rpartition('.')[0]}", {})
+            if folder in sides:
+                twice.append((printable(file), f"{printable(sides[folder])} has its name, but for the ending"))
+            else:
+                sides[folder] = file
+        pairs = [each for each in by_name.values() if len(each) == len(PAIR)]
+        if 2 * len(pairs) < len(by_name):
+            return
+        given, made = PAIR
+        alone = sorted(file for each in by_name.values() if len(each) < len(PAIR) for file in each.values())
+        missing = [(printable(file), "no image of its name lies in the other folder") for file in alone]
+        self.ignored = [*self.ignored, *twice, *missing]
+        self.notes = [*self.notes, f"{given} and {made} hold pairs by equal names: {made} is to be made from {given}"]
+        self._partners = {each[made]: each[given] for each in pairs}
+        self._files, self.paired, self.class_names, self._labels = sorted(self._partners), True, (), {}
+        self.total = len(self._files)
+        self.split_counts = Counter(self._splits[_first(file)] for file in self._files) if self._splits else {}
 
     def _folder_of(self, file: str) -> str:
         """The sub-folder that names the class, or ""."""
@@ -129,6 +161,7 @@ class ImageFiles(RowSource):
             paths=[printable(file) for file in files],
             labels=[self._label_of(file) for file in files],
             splits=[self._splits.get(_first(file)) for file in files],
+            partners=[self._item(self._partners[file]) for file in files] if self.paired else [],
         )
 
     def _labels_of_stylegan(self) -> dict[str, int] | None:

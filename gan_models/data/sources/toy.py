@@ -10,7 +10,7 @@ class _Toy(SourceKind):
 
     def carries(self, name: SourceName) -> frozenset[str]:
         toy = TOYS[name.rest]
-        return carrying(True, toy.domains, toy.captions)
+        return carrying(True, toy.domains, toy.captions, toy.attributes, toy.paired)
 
     def version(self, name: SourceName) -> str:
         toy = TOYS[name.rest]

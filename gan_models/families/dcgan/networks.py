@@ -17,34 +17,48 @@ from gan_models.layers.initialization import SCHEMES, gains_around_one
 from gan_models.layers.normalization import discriminator_norm, generator_norm
 
 
-def doubling_layers(spec: StridedGenerator, widths: list[int], base: int) -> list[nn.Module]:
-    """4x4 transposed convolutions of stride 2 from a map of `base` pixels, norm-ReLU after each."""
+def doubling(inputs: int, outputs: int, kernel: int = 4, *, bias: bool = True) -> nn.ConvTranspose2d:
+    """A transposed convolution of stride 2: [B, inputs, H, W] -> [B, outputs, 2H, 2W]."""
+    return nn.ConvTranspose2d(inputs, outputs, kernel, 2, (kernel - 1) // 2, output_padding=kernel % 2, bias=bias)
+
+
+def doubling_layers(
+    spec: StridedGenerator, widths: list[int], base: int, kernel: int = 4, *, bias: bool = False
+) -> list[nn.Module]:
+    """Transposed convolutions of stride 2 from a map of `base` pixels, norm-ReLU after each.
+
+    Args:
+        bias: whether they have one where a norm follows, too.
+    """
     layers: list[nn.Module] = []
     for level, (inputs, outputs) in enumerate(pairwise(widths), 1):
-        layers.append(nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=spec.norm == "none"))
-        layers += [*generator_norm(spec.norm, outputs), nn.ReLU(inplace=True)]
+        norm = generator_norm(spec.norm, outputs)
+        layers += [doubling(inputs, outputs, kernel, bias=bias or not norm), *norm, nn.ReLU(inplace=True)]
         layers += attention_after(base << level, outputs, spec.attention)
     return layers
 
 
 class DcganImageGenerator(LatentGenerator):
-    """A dense projection to the coarsest map, then 4x4 transposed convolutions of stride 2."""
+    """A dense projection to the coarsest map, then transposed convolutions of stride 2."""
 
     def build(self, spec: DcganGenerator, image_shape: ImageShape) -> None:
         channels, size, _ = image_shape
         base, doublings = spec.plan(size)
         widths = doubled_widths(spec.width, spec.max_width, doublings)[::-1]
         self.coarse_shape = (base, base, widths[0])
+        units = widths[0] * base * base
         # The paper's first layer, a convolution on a 1x1 map, written as the matrix product that it is.
-        self.project = nn.Linear(self.joined, widths[0] * base * base, bias=spec.norm == "none")
-        layers = [*generator_norm(spec.norm, widths[0]), nn.ReLU(inplace=True)]
+        self.project = nn.Linear(self.joined, units, bias=spec.bias == "all" or spec.norm == "none")
+        self.norm = nn.Sequential(*(generator_norm(spec.norm, units, flat=True) if spec.flat_norm else []))
+        layers = [*([] if spec.flat_norm else generator_norm(spec.norm, widths[0])), nn.ReLU(inplace=True)]
         layers += attention_after(base, widths[0], spec.attention)
-        layers += doubling_layers(spec, widths, base)
-        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh())
+        layers += doubling_layers(spec, widths, base, spec.kernel, bias=spec.bias == "all")
+        last = doubling(widths[-1], channels, spec.kernel, bias=spec.bias != "none")
+        self.layers = nn.Sequential(*layers, last, nn.Tanh())
 
     def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
         # Channels last from the start, as the convolutions want them: nothing is copied into another order.
-        coarse_BHWC = self.project(z_BZ).unflatten(1, self.coarse_shape)
+        coarse_BHWC = self.norm(self.project(z_BZ)).unflatten(1, self.coarse_shape)
         return self.layers(coarse_BHWC.permute(0, 3, 1, 2))
 
 
@@ -54,7 +68,7 @@ class Dcgan(LatentBuilder):
     network = DcganImageGenerator
 
     def trunk(self, spec: DcganDiscriminator, image_shape: ImageShape) -> Trunk:
-        """4x4 convolutions of stride 2 down to the coarsest map."""
+        """Convolutions of stride 2 down to the coarsest map."""
         channels, size, _ = image_shape
         base, doublings = spec.plan(size)
         widths = [channels, *doubled_widths(spec.width, spec.max_width, doublings)]
@@ -62,11 +76,17 @@ class Dcgan(LatentBuilder):
         for level, (inputs, outputs) in enumerate(pairwise(widths)):
             map_size = size >> (level + 1)
             norm = discriminator_norm(spec.norm, outputs, map_size) if level > 0 else []
-            layers += [nn.Conv2d(inputs, outputs, 4, 2, 1, bias=not norm), *norm, nn.LeakyReLU(0.2, inplace=True)]
+            bias = spec.bias == "all" or (spec.bias == "unnormed" and not norm)
+            layers.append(nn.Conv2d(inputs, outputs, spec.kernel, 2, (spec.kernel - 1) // 2, bias=bias))
+            layers += [*norm, nn.LeakyReLU(0.2, inplace=True)]
             layers += attention_after(map_size, outputs, spec.attention)
-        return Trunk(nn.Sequential(*layers), widths[-1], base * base)
+        return Trunk(nn.Sequential(*layers), widths[-1], base * base, bias=spec.bias != "none")
 
     def initialise(self, module: nn.Module) -> None:
         """Weights from N(0, 0.02) (section 4); batch-norm gains around 1, as the public code has them."""
         SCHEMES["normal"](module)
         gains_around_one(module)
+        if isinstance(module, DcganImageGenerator):
+            for norm in module.norm:  # of the first layer's units
+                if isinstance(norm, nn.BatchNorm1d):
+                    nn.init.normal_(norm.weight, 1.0, 0.02)

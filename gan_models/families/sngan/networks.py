@@ -1,9 +1,11 @@
 """The ResNet of SNGAN (Miyato et al. 2018, appendix B.4, tables 4 to 6), which WGAN-GP's for CIFAR-10 led to.
 
 32x32: three doubling blocks of 256 channels in G; in D two halving and two plain blocks of 128, summed over positions
-after the last ReLU. 4,276,739 and 1,053,825 parameters for RGB and 128 latents. Other sizes have more or fewer blocks;
-past 32 pixels the width halves with each doubling. With attention it is SAGAN (Zhang et al. 2019), with a class for
-each image the network of Miyato, Koyama 2018: conditional batch norm in G, projection in D.
+after the last ReLU. 4,276,739 and 1,053,825 parameters for RGB and 128 latents. Larger images have wider coarse maps:
+at 128x128 from 64 channels of the finest to 1024, 32.2 and 29.0 million parameters. With attention it is SAGAN (Zhang
+et al. 2019), with a class for each image the network of Miyato, Koyama 2018: conditional batch norm in G, projection on
+the sum in D. What the tables leave open (which convolution widens, how often D halves) is as in the authors' public
+code.
 """
 
 from functools import partial
@@ -21,7 +23,6 @@ from gan_models.families.residual import (
     down_trunk,
     unconditioned_norm,
 )
-from gan_models.families.resolutions import map_widths
 from gan_models.families.sngan.spec import SnganDiscriminator, SnganGenerator
 from gan_models.layers.initialization import SCHEMES
 from gan_models.layers.normalization import ConditionalBatchNorm2d
@@ -33,7 +34,7 @@ class SnganImageGenerator(LatentGenerator):
     def build(self, spec: SnganGenerator, image_shape: ImageShape) -> None:
         channels, size, _ = image_shape
         base, doublings = spec.plan(size)
-        widths = map_widths(spec.width, doublings)
+        widths = spec.widths(size)
         plain: NormFactory = unconditioned_norm(spec.norm)
         by_class = self.num_classes and not self.one_hot
         norm = partial(ConditionalBatchNorm2d, num_classes=self.num_classes) if by_class else plain
@@ -56,12 +57,13 @@ class Sngan(LatentBuilder):
     network = SnganImageGenerator
 
     def trunk(self, spec: SnganDiscriminator, image_shape: ImageShape) -> Trunk:
-        """Halving blocks down to twice the coarsest map, as in the 32x32 network, and two that keep it."""
+        """Halving blocks and those that keep the map."""
         channels, size, _ = image_shape
-        halvings = spec.halvings(size)
-        finest_first = map_widths(spec.width, spec.plan(size).doublings)[::-1]
-        widths = [channels, *finest_first[:halvings], spec.width, spec.width]
-        return down_trunk(widths, size, halvings, wide=False, norm=spec.norm, attention=spec.attention)
+        halvings, _ = spec.trunk(size)
+        widths = [channels, *spec.widths(size)]
+        return down_trunk(
+            widths, size, halvings, wide=spec.wide, norm=spec.norm, attention=spec.attention, pool=spec.pool
+        )
 
     def initialise(self, module: nn.Module) -> None:
         """Glorot's, with gain sqrt(2) in front of a ReLU's halving in the blocks (the authors' public code)."""

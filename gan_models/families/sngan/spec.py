@@ -9,10 +9,20 @@ from pydantic import Field
 
 from gan_models.errors import RequestError
 from gan_models.families.base import ConvolutionalDiscriminator, ConvolutionalGenerator, Family
+from gan_models.families.resolutions import doubled_widths
 from gan_models.sections import PositiveInt
 
 if TYPE_CHECKING:
     from gan_models.recipes.schema import Recipe
+
+_FLAT_UP_TO = 32  # pixels: table 4's networks have one width, those of tables 5 and 6 double theirs
+_WIDEST = 16  # times the finest map's channels (table 6)
+_TRUNKS = {48: (4, 5), 64: (5, 5)}
+"""Halvings and blocks of D where they follow no rule: table 5, and the authors' public code for 64x64."""
+
+
+def _published_max(width: int, size: int) -> int:
+    return width if size <= _FLAT_UP_TO else _WIDEST * width
 
 
 class SnganGenerator(ConvolutionalGenerator):
@@ -21,7 +31,16 @@ class SnganGenerator(ConvolutionalGenerator):
     hears: ClassVar[tuple[str, ...]] = ("one-hot", "batch-norm")
 
     family: Literal["sngan"] = "sngan"
-    width: PositiveInt = Field(256, description="channels of maps up to 32 pixels or so; halves at each doubling more")
+    width: PositiveInt = Field(256, description="channels of the finest map; doubles towards the latent")
+    max_width: PositiveInt | None = Field(
+        None,
+        description="at most so many channels; null: as published, width itself up to 32 pixels and 16 times it above",
+    )
+
+    def widths(self, size: int) -> list[int]:
+        """Channels of each map from the coarsest to the finest."""
+        most = self.max_width or _published_max(self.width, size)
+        return doubled_widths(self.width, most, self.plan(size).doublings + 1)[::-1]
 
     def check(self, recipe: Recipe) -> None:
         super().check(recipe)
@@ -36,14 +55,61 @@ class SnganDiscriminator(ConvolutionalDiscriminator):
     """Residual blocks from the image to a small map, summed over places (Miyato et al. 2018)."""
 
     family: Literal["sngan"] = "sngan"
-    width: PositiveInt = Field(128, description="channels of the last blocks; fewer at maps over 32 pixels")
+    width: PositiveInt = Field(128, description="channels of the first block; doubles from block to block")
+    max_width: PositiveInt | None = Field(
+        None,
+        description="at most so many channels; null: as published, width itself up to 32 pixels and 16 times it above",
+    )
+    wide: bool = Field(
+        False, description="whether a block widens in its first convolution (SAGAN, BigGAN) or in its second (SNGAN)"
+    )
+    halvings: PositiveInt | None = Field(
+        None, description="how many blocks halve the image; null: as published for the size"
+    )
+    blocks: PositiveInt | None = Field(
+        None, description="blocks in all, those that halve first; null: as published for the size"
+    )
+    pool: Literal["sum", "mean"] = Field(
+        "sum", description="what the head reads of the last map: its sum over places (SNGAN) or mean (WGAN-GP)"
+    )
 
     def maps(self, size: int) -> Sequence[int]:
-        return self.plan(size).maps[::-1][1 : self.halvings(size) + 1]
+        return [size >> level for level in range(1, self.trunk(size)[0] + 1)]
 
-    def halvings(self, size: int) -> int:
-        """How often it halves an image: down to twice the coarsest map, as in the 32x32 network."""
-        return max(1, self.plan(size).doublings - 1)
+    def trunk(self, size: int) -> tuple[int, int]:
+        """How many blocks halve an image of `size` pixels, and how many there are.
+
+        Up to 32 pixels down to twice the coarsest map and two that keep it (table 4), above down to the coarsest and
+        one that keeps it (table 6), but for the sizes that have a table of their own.
+        """
+        doublings = self.plan(size).doublings
+        if size <= _FLAT_UP_TO:
+            halvings = max(1, doublings - 1)
+            published = halvings, halvings + 2
+        else:
+            published = _TRUNKS.get(size, (doublings, doublings + 1))
+        halvings = self.halvings or published[0]
+        return halvings, self.blocks or max(halvings, published[1])
+
+    def widths(self, size: int) -> list[int]:
+        """Channels that each block makes, from the image on."""
+        return doubled_widths(self.width, self.max_width or _published_max(self.width, size), self.trunk(size)[1])
+
+    def check(self, recipe: Recipe) -> None:
+        size = recipe.data.size
+        halvings, blocks = self.trunk(size)
+        if size % (1 << halvings):
+            most = (size & -size).bit_length() - 1
+            raise RequestError(
+                f"networks.discriminator.halvings={halvings}: data.size={size} can be halved {most} times: set it to "
+                f"{most} or less"
+            )
+        if blocks < halvings:
+            raise RequestError(
+                f"networks.discriminator.blocks={blocks} are fewer than the {halvings} that halve the image: set it to "
+                f"{halvings} or more, or networks.discriminator.halvings to {blocks} or less"
+            )
+        super().check(recipe)
 
 
 FAMILY = Family(SnganGenerator, SnganDiscriminator, "gan_models.families.sngan.networks:Sngan")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from gan_models import ranks
 from gan_models.families.interfaces import Inputs
 from gan_models.games.adversarial.spec import AdversarialSpec
 from gan_models.games.base import Batch, Game, Loss, Made
@@ -16,6 +17,17 @@ Rules = TypeVar("Rules", bound=AdversarialSpec)
 
 class AdversarialGame(Game[Rules]):
     """Any loss on D's logits, with any regularizers; classes where the recipe is conditional."""
+
+    def prepared(self, batch: Batch) -> Batch:
+        """With `dequantise`, each pixel somewhere in its grey level: (i + u) / 128 - 1 of i in 0..255, u ~ U(0, 1).
+
+        As the public code of Gulrajani et al. 2017 has it.
+        """
+        if not self.rules.dequantise:
+            return batch
+        count, *shape = batch.images.shape
+        noise = ranks.share(torch.rand(count * ranks.count(), *shape, device=batch.images.device))
+        return batch._replace(images=((batch.images + 1.0) * 127.5 + noise) / 128.0 - 1.0)
 
     def synthesize(self, batch: Batch) -> Made:
         """Of the same class as the real image where the game is conditional."""
@@ -41,6 +53,9 @@ class AdversarialGame(Game[Rules]):
     def generator_moves(self) -> int:
         return self.rules.generator_steps
 
+    def images_per_real(self) -> int:
+        return self.rules.generator_batch
+
     def compares_with_real(self) -> bool:
         return self.rules.loss.relativistic or super().compares_with_real()
 
@@ -53,7 +68,7 @@ class AdversarialGame(Game[Rules]):
             classes = cross_entropy(real, batch.labels)
             if self.rules.classify_fakes:
                 classes = classes + cross_entropy(fake, batch.labels)
-            loss = loss + self.rules.classification * classes
+            loss = loss + self.rules.classification_weights["discriminator"] * classes
             figures["D/class_loss"] = classes.detach()
         return loss, figures
 
@@ -67,7 +82,7 @@ class AdversarialGame(Game[Rules]):
         class_logits = judged.fake_output.class_logits
         if class_logits is not None and batch.labels is not None:
             classes = cross_entropy(class_logits, batch.labels)
-            loss = loss + self.rules.classification * classes
+            loss = loss + self.rules.classification_weights["generator"] * classes
             figures["G/class_loss"] = classes.detach()
         return loss, figures
 

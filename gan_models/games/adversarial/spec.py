@@ -8,6 +8,7 @@ from pydantic import Field
 
 from gan_models.errors import RequestError
 from gan_models.games.spec import LossGameSpec
+from gan_models.regularizers import Player
 from gan_models.sections import NonNegativeFloat, PositiveFloat, PositiveInt, Section
 
 if TYPE_CHECKING:
@@ -28,12 +29,23 @@ class AdversarialSpec(LossGameSpec):
     shareable: ClassVar[bool] = True
 
     generator_steps: PositiveInt = Field(1, description="G steps for each D step; helps where training is short")
+    generator_batch: PositiveInt = Field(
+        1,
+        description="images of a G step for each of a D step; where it is not 1 they are drawn for G alone (2 in the "
+        "public code of WGAN-GP and SNGAN)",
+    )
     weight_clip: PositiveFloat | None = Field(None, description="D's weights stay within +-this (WGAN)")
     critic_warm_up: CriticWarmUp | None = Field(None, description="more critic steps early and now and then (WGAN)")
     classification: NonNegativeFloat = Field(
         1.0, description="weight of the class loss where conditioning.discriminator is `classifier` (ACGAN)"
     )
+    classification_in_generator: NonNegativeFloat | None = Field(
+        None, description="its weight in G's loss, where that is another than in D's"
+    )
     classify_fakes: bool = Field(True, description="whether D's class loss counts generated images too (ACGAN)")
+    dequantise: bool = Field(
+        False, description="D sees real images with noise of one grey level, so that no pixel is a whole number"
+    )
 
     def check(self, recipe: Recipe) -> None:
         super().check(recipe)
@@ -43,12 +55,20 @@ class AdversarialSpec(LossGameSpec):
                 "directions: set game.generator_steps=1, or game.discriminator_steps=1 and no game.critic_warm_up"
             )
         conditioning = recipe.conditioning.discriminator
-        if (self.classification != 1.0 or not self.classify_fakes) and conditioning != "classifier":
+        weighed = self.classification != 1.0 or self.classification_in_generator is not None
+        if (weighed or not self.classify_fakes) and conditioning != "classifier":
             raise RequestError(
-                "game.classification and game.classify_fakes weigh D's class loss, which it has none of with "
-                f"conditioning.discriminator={conditioning}: set that to classifier, or leave them out"
+                "game.classification, game.classification_in_generator and game.classify_fakes weigh D's class loss, "
+                f"which it has none of with conditioning.discriminator={conditioning}: set that to classifier, or "
+                "leave them out"
             )
         self._check_critic(recipe)
+
+    @property
+    def classification_weights(self) -> dict[Player, float]:
+        """Of the class loss, by the player in whose loss it is."""
+        own = self.classification_in_generator
+        return {"discriminator": self.classification, "generator": self.classification if own is None else own}
 
     def _check_critic(self, recipe: Recipe) -> None:
         """What bounds a critic, and what needs one."""

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from gan_models.data.shape import DataShape
+from gan_models.data.table import DomainSampler, Split
+from gan_models.errors import RequestError
 from gan_models.families.cyclegan.spec import DOMAINS
 from gan_models.games.base import Batch, Game, Loss, Made, Stateful
 from gan_models.games.cycle.spec import Cycle
@@ -53,8 +55,8 @@ class ImagePool:
 class CycleGame(Game[Cycle]):
     """G moves first, then D, on the images G made before it moved and on older ones from a pool (appendix 7.1).
 
-    A batch holds images of both domains as they come; each goes through the networks that its domain names, and every
-    loss is the sum over domains of the mean over that domain's images: an absent domain adds nothing.
+    A batch holds `training.batch_size` images of each domain, however many there are of either; each goes through the
+    networks that its domain names, and every loss is the sum over domains of the mean over that domain's images.
     """
 
     def __init__(self, recipe: Recipe, shape: DataShape, device: torch.device) -> None:
@@ -74,6 +76,16 @@ class CycleGame(Game[Cycle]):
 
     def parts(self) -> dict[str, Stateful]:
         return super().parts() | {f"pool {domain}": pool for domain, pool in enumerate(self.pools)}
+
+    def sampler(self, split: Split, batch_size: int, seed: int) -> DomainSampler:
+        assert split.domains is not None
+        counts = torch.bincount(split.domains, minlength=DOMAINS).tolist()
+        if 0 in counts:
+            raise RequestError(
+                f"{counts[0]} training images are of the first domain and {counts[1]} of the second: game.kind=cycle "
+                "needs some of both; put images of both into the train split"
+            )
+        return DomainSampler(split.domains, DOMAINS, batch_size, seed)
 
     def step(self, draw: Callable[[], Batch], *, report: bool) -> dict[str, Tensor]:
         self.begin_step()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from gan_models.errors import RequestError
+from gan_models.families.cyclegan.spec import DOMAINS
 from gan_models.games.spec import GameSpec
 from gan_models.sections import NonNegativeFloat, NonNegativeInt
 
@@ -28,8 +29,12 @@ class Cycle(GameSpec):
     )
 
     played_by: ClassVar[str] = "gan_models.games.cycle.game:CycleGame"
+    least_batch: ClassVar[int] = 1  # of each domain, as published
     accumulates: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset({"domains"})
+
+    def images_of(self, batch_size: int) -> int:
+        return DOMAINS * batch_size
 
     def check(self, recipe: Recipe) -> None:
         super().check(recipe)

@@ -47,6 +47,7 @@ class ProgressiveGame(AdversarialGame[Progressive]):
         return COARSEST << self.schedule.stage(self.steps)[0]
 
     def prepared(self, batch: Batch) -> Batch:
+        batch = super().prepared(batch)
         level, alpha = self.schedule.stage(self.steps)
         return batch._replace(images=at_stage(batch.images, level, alpha))
 

@@ -15,7 +15,7 @@ from gan_models.averaging import ExponentialMovingAverage
 from gan_models.data.shape import DataShape
 from gan_models.data.table import Split, to_float
 from gan_models.errors import RequestError
-from gan_models.games.base import Batch, Game, Loss, Made, Stateful
+from gan_models.games.base import Batch, Game, Loss, Made, Stateful, spread_rows
 from gan_models.games.semi_supervised.spec import SemiSupervised
 from gan_models.recipes.schema import Recipe
 from gan_models.regularizers import Round
@@ -45,7 +45,8 @@ class SemiSupervisedGame(Game[SemiSupervised]):
         assert split.labels is not None
         rows = labelled_rows(split.labels.cpu().numpy(), self.shape.classes, self.rules.labels_per_class, seed)
         self.labelled = Batch.of(split, torch.from_numpy(rows), self.rules.needs)
-        self.statistics = {"images": to_float(split.images[:_STATISTICS_IMAGES])}
+        self.statistics = {"images": to_float(split.images[spread_rows(len(split), _STATISTICS_IMAGES)])}
+        super().prepare(split, seed)
 
     def synthesize(self, batch: Batch) -> Made:
         with self.precision():

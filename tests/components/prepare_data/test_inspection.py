@@ -104,7 +104,9 @@ def test_what_was_seen_of_all_and_what_of_a_sample_is_said(folder: Folder) -> No
     assert seen.split_counts == {"train": 5, "test": 3}
     assert (seen.attributes, seen.ignored, len(seen.left_out)) == ([], 4, 4)
     assert seen.left_out[0].path == "masks/0020.png"
-    assert seen.notes[-1].startswith("images, classes, domains, captions, splits and what is left out are of all 8;")
+    assert seen.notes[-1].startswith(
+        "images, classes, domains, attributes, captions, splits and what is left out are of all 8;"
+    )
 
 
 def test_transparent_dark_and_large_images_are_told_of(tmp_path: Path) -> None:

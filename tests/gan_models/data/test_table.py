@@ -1,16 +1,18 @@
 """The image table: what is written is read back, whole, and known by its fingerprint."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from gan_models.data.shape import DataShape
-from gan_models.data.table import EpochSampler, ImageTable, to_float, to_uint8
+from gan_models.data.table import DomainSampler, EpochSampler, ImageTable, to_float, to_uint8
 from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter, read_metadata
 from gan_models.errors import RequestError
 
@@ -171,6 +173,24 @@ def test_without_captions_or_domains(write: Write, tmp_path: Path) -> None:
     assert split.embeddings is None
 
 
+def test_a_table_of_earlier_versions_is_read(write: Write, tmp_path: Path) -> None:
+    """They had no columns for attributes and partners, and said nothing of such."""
+    metadata = write()
+    file = pq.ParquetFile(tmp_path / IMAGES_FILE)
+    assert file.schema_arrow.names == ["pixels", "label", "caption", "domain", "path", "split"]
+    said = {
+        key: value
+        for key, value in json.loads(metadata.model_dump_json()).items()
+        if key not in ("attribute_names", "paired")
+    }
+    table = file.read().replace_schema_metadata({"gan_pipeline": json.dumps(said)})
+    pq.write_table(table, tmp_path / IMAGES_FILE, write_page_checksum=True)
+    split = ImageTable.open(tmp_path).split("train")
+    assert ImageTable.open(tmp_path).metadata == metadata
+    assert split.attributes is None
+    assert split.partners is None
+
+
 def test_folder_without_a_table(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"not a prepared data set.*images\.parquet"):
         ImageTable.open(tmp_path / "nowhere")
@@ -262,3 +282,29 @@ def test_few_images_are_repeated_to_fill_a_batch() -> None:
 def test_sampler_refuses_nonsense(arguments: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="must be positive"):
         EpochSampler(*arguments)
+
+
+# --- batches of several domains
+
+
+def test_every_batch_sees_both_domains_equally_whatever_their_sizes() -> None:
+    """The sizes of horse2zebra's kind: 1,072 against 6,287, one image of each in every step."""
+    domains = torch.tensor([0] * 1072 + [1] * 6287)[torch.randperm(7359, generator=torch.Generator().manual_seed(0))]
+    sampler = DomainSampler(domains, 2, batch_size=1, seed=3)
+    drawn = torch.stack([sampler.indices(step) for step in range(6287)])
+    assert torch.equal(domains[drawn], torch.tensor([[0, 1]]).expand(6287, 2))
+    # The larger set is gone through once, the smaller one five times and more.
+    assert len(drawn[:, 1].unique()) == 6287
+    counts = torch.bincount(drawn[:, 0], minlength=7359)[domains == 0]
+    assert {int(counts.min()), int(counts.max())} == {5, 6}
+
+
+def test_domains_alternate_and_are_shuffled_apart() -> None:
+    domains = torch.arange(40) % 2
+    sampler = DomainSampler(domains, 2, batch_size=4, seed=0)
+    drawn = torch.stack([sampler.indices(step) for step in range(5)])
+    assert torch.equal(domains[drawn], torch.tensor([0, 1] * 4).expand(5, 8))
+    assert drawn.flatten().sort().values.tolist() == list(range(40))
+    assert not torch.equal(drawn[:, 0::2] + 1, drawn[:, 1::2])
+    again = DomainSampler(domains, 2, batch_size=4, seed=0)
+    assert torch.equal(again.indices(3), drawn[3])

@@ -95,6 +95,57 @@ def test_dcgan_has_the_parameters_of_the_published_networks() -> None:
     assert parameters(build_discriminator(recipe, DataShape((3, 64, 64), 0))) == 2_765_568 + 64 + 1
 
 
+def meta_counts(recipe: Recipe, shape: DataShape) -> tuple[int, int]:
+    with torch.device("meta"):
+        return parameters(build_generator(recipe, shape)), parameters(build_discriminator(recipe, shape))
+
+
+def test_dcgan_has_the_parameters_of_the_authors_own_networks() -> None:
+    """Kernels of 5x5, gains and shifts for each unit of the first layer, no bias anywhere (Radford's Theano code)."""
+    own = [f"networks.{player}.{key}" for player in ("generator", "discriminator") for key in ("kernel=5", "bias=none")]
+    widths = [
+        f"networks.{player}.{key}"
+        for player in ("generator", "discriminator")
+        for key in ("width=128", "max_width=1024")
+    ]
+    recipe = load_recipe("dcgan", ["networks.latent=100", "networks.generator.flat_norm=true", *own, *widths])
+    pairs = [(1024, 512), (512, 256), (256, 128)]
+    hidden = sum(inputs * outputs * 25 for inputs, outputs in pairs)
+    generator = 100 * 16384 + 2 * 16384 + hidden + 2 * (512 + 256 + 128) + 128 * 3 * 25
+    discriminator = 3 * 128 * 25 + hidden + 2 * (256 + 512 + 1024) + 16384
+    assert meta_counts(recipe, DataShape((3, 64, 64), 0)) == (generator, discriminator) == (18_885_760, 17_232_768)
+
+
+@pytest.mark.parametrize("size", [28, 64])
+def test_kernels_of_five_double_and_halve_as_those_of_four(size: int) -> None:
+    own = ["networks.generator.kernel=5", "networks.discriminator.kernel=5", "networks.generator.flat_norm=true"]
+    recipe, shape = small("dcgan", *own), DataShape((3, size, size), 0)
+    images = build_generator(recipe, shape)(torch.randn(2, recipe.networks.latent))
+    assert images.shape == (2, 3, size, size)
+    assert build_discriminator(recipe, shape)(images).logits.shape == (2,)
+
+
+@pytest.mark.parametrize("name", ["vanilla", "dcgan", "cgan-concat"])
+def test_a_uniform_latent_is_the_normal_one_through_its_distribution_function(name: str) -> None:
+    recipe = small(name, "networks.uniform=[-1, 3]", "networks.latent=64")
+    generator = build_generator(recipe, DataShape((1, 8, 8), 3))
+    seen = []
+    generator.synthesize = lambda z, labels: seen.append(z) or torch.zeros(len(z), 1, 8, 8)  # type: ignore[method-assign]
+    z = torch.randn(4000, 64)
+    generator(z, torch.zeros(4000, dtype=torch.int64) if recipe.conditional else None)
+    drawn = seen[0][:, :64]
+    torch.testing.assert_close(drawn, -1 + 4 * torch.distributions.Normal(0.0, 1.0).cdf(z))
+    assert drawn.min() >= -1
+    assert drawn.max() <= 3
+    shares = torch.histc(drawn, 10, -1, 3) / drawn.numel()
+    assert (shares - 0.1).abs().max() < 0.005
+
+
+def test_a_uniform_latent_is_refused_where_none_is_drawn() -> None:
+    with pytest.raises(RequestError, match=r"networks.uniform=\[0.0, 1.0\]: cyclegan does not draw"):
+        load_recipe("cyclegan", ["networks.uniform=[0, 1]"])
+
+
 def test_dcgan_follows_the_paper_in_where_batch_norm_is() -> None:
     recipe = load_recipe("dcgan")
     trunk = list(build_discriminator(recipe, DataShape((1, 32, 32), 0)).trunk.children())
@@ -105,14 +156,21 @@ def test_dcgan_follows_the_paper_in_where_batch_norm_is() -> None:
     assert [type(layer).__name__ for layer in layers[-2:]] == ["ConvTranspose2d", "Tanh"]
 
 
-def test_projection_adds_the_embedding_times_the_summed_features() -> None:
-    head = ProjectionHead(channels=5, positions=4, num_classes=3)
+def test_both_terms_of_a_projection_are_of_the_same_summed_features() -> None:
+    head = ProjectionHead(channels=5, num_classes=3)
     features, labels = torch.randn(2, 5, 2, 2), torch.tensor([2, 0])
-    expected = [
-        head.linear(features)[i] + sum(head.embedding.weight[labels[i], c] * features[i, c].sum() for c in range(5))
-        for i in range(2)
-    ]
-    torch.testing.assert_close(head(features, labels), torch.stack(expected))
+    for i in range(2):
+        h = [features[i, c].sum() for c in range(5)]
+        linear = sum(weight * of for weight, of in zip(head.linear.linear.weight[0], h, strict=True))
+        projected = sum(weight * of for weight, of in zip(head.embedding.weight[labels[i]], h, strict=True))
+        torch.testing.assert_close(head(features, labels)[i], linear + head.linear.linear.bias[0] + projected)
+
+
+def test_a_projection_is_of_the_sum_over_the_places_of_a_strided_trunk() -> None:
+    """An image's features in other places are the same image to the head (Miyato, Koyama 2018, figure 1d)."""
+    head = build_discriminator(load_recipe("cgan-projection"), DataShape((1, 32, 32), 10)).head
+    features, label = torch.randn(1, 192, 4, 4), torch.tensor([3])
+    torch.testing.assert_close(head(features.flip(2, 3), label), head(features, label), atol=1e-4, rtol=1e-4)
 
 
 def test_labels_change_what_a_conditional_generator_draws_and_are_demanded() -> None:

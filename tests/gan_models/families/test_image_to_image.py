@@ -66,7 +66,7 @@ def test_attribute_transfer_has_the_parameters_of_the_public_code() -> None:
     assert output.class_logits.shape == (4, 8)
 
 
-@pytest.mark.parametrize("name", ["cyclegan", "attribute-transfer", "colorization/gan"])
+@pytest.mark.parametrize("name", ["cyclegan", "attribute-transfer", "colorization/gan", "pix2pix"])
 @pytest.mark.parametrize("size", [8, 12, 32])
 def test_images_keep_their_shape_and_range(name: str, size: int) -> None:
     recipe = load_recipe(name, [*NARROW, f"data.size={size}"])
@@ -77,7 +77,7 @@ def test_images_keep_their_shape_and_range(name: str, size: int) -> None:
     assert images.shape == (5, 3, size, size)
     assert images.abs().max() <= 1
     discriminator = build_discriminator(recipe, DataShape((3, size, size), 0, 2))
-    output = discriminator(images, inputs.get("domains"))
+    output = discriminator(images, inputs["images"] if name == "pix2pix" else inputs.get("domains"))
     assert output.logits.dim() == 3
     assert len(output.logits) == 5
 
@@ -165,3 +165,36 @@ def test_examples_are_asked_for() -> None:
         assert generator.needs_examples
         with pytest.raises(ValueError, match="give it examples"):
             generator.draw_inputs(Draws(0, 2))
+
+
+def test_pix2pix_draws_an_image_by_its_own_seed_whatever_is_drawn_with_it() -> None:
+    """Dropout is in use too, and what it leaves out is the seed's: in training, in use and in any batch."""
+    torch.manual_seed(0)
+    generator = build_generator(load_recipe("pix2pix", NARROW), SHAPE).eval()
+    inputs = generator.draw_inputs(Draws(0, 6), examples=examples(3, 2))
+    drawn = generator(**inputs)
+    torch.testing.assert_close(generator(**{name: tensor[4:5] for name, tensor in inputs.items()})[0], drawn[4])
+    assert torch.equal(inputs["images"][1], inputs["images"][4])
+    assert not torch.allclose(drawn[1], drawn[4], atol=1e-3)
+    torch.testing.assert_close(generator.train()(**inputs), drawn)
+
+
+def test_half_of_the_features_are_left_out_and_the_rest_doubled() -> None:
+    generator = build_generator(load_recipe("pix2pix", NARROW), SHAPE).eval()
+    # 16 pixels: maps of 8, 4, 2 and 1; dropout behind the doublings to 2, 4 and 8.
+    assert generator.dropped == [(16, 2, 2), (8, 4, 4), (4, 8, 8)]
+    assert generator.dropout == 16 * 4 + 8 * 16 + 4 * 64
+    images, none = torch.rand(1, 3, 16, 16), torch.ones(1, generator.dropout)
+    whole = build_generator(load_recipe("pix2pix", [*NARROW, "networks.generator.dropout=0"]), SHAPE).eval()
+    whole.load_state_dict(generator.state_dict())
+    assert whole.dropout == 0
+    with torch.no_grad():
+        for block in generator.up:
+            block[1].weight.mul_(0.5)  # the gain behind the norm, which the doubling undoes
+    torch.testing.assert_close(generator(images, none), whole(images, torch.empty(1, 0)))
+
+
+def test_the_discriminator_of_pairs_must_be_told_the_partner() -> None:
+    discriminator = build_discriminator(load_recipe("pix2pix", NARROW), SHAPE)
+    with pytest.raises(ValueError, match="judges pairs"):
+        discriminator(torch.rand(2, 3, 16, 16))

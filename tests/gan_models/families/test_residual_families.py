@@ -12,12 +12,17 @@ from gan_models.families.building import build_discriminator, build_generator
 from gan_models.families.interfaces import Discriminator, Generator
 from gan_models.families.r3gan.networks import InvertedBottleneck
 from gan_models.families.residual import DownBlock, UpBlock, unconditioned_norm
-from gan_models.families.resolutions import SIZES, map_widths
+from gan_models.families.resolutions import SIZES
 from gan_models.layers.attention import SelfAttention2d
 from gan_models.recipes import load_recipe
 
 NARROW = ("networks.generator.width=4", "networks.discriminator.width=4")
+WIDTH_64 = ("networks.generator.width=64", "networks.discriminator.width=64")
 NO_ATTENTION = ("networks.generator.attention=[]", "networks.discriminator.attention=[]")
+PLAIN = ("networks.generator.spectral_norm=false", "networks.discriminator.spectral_norm=false")
+CIFAR_BIGGAN = (
+    "networks.latent=128", "networks.generator.chunks=false", "networks.generator.embedding=0", *NO_ATTENTION,
+)  # fmt: skip
 FAMILIES = ("sngan", "sngan-cnn", "biggan", "r3gan")
 
 
@@ -26,11 +31,15 @@ def built(name: str, shape: DataShape, *overrides: str) -> tuple[Generator, Disc
     return build_generator(recipe, shape), build_discriminator(recipe, shape)
 
 
+def unnormed(name: str, shape: DataShape, *overrides: str) -> tuple[Generator, Discriminator]:
+    """For the meta device, where there are no singular values."""
+    return built(name, shape, *PLAIN, f"data.size={shape.image[1]}", *overrides)
+
+
 def counts(name: str, shape: DataShape, *overrides: str) -> tuple[int, int]:
     """Parameters of both players, without memory for them; spectral norm adds none but needs real weights."""
-    plain = ("networks.generator.spectral_norm=false", "networks.discriminator.spectral_norm=false")
     with torch.device("meta"):
-        players = built(name, shape, *plain, *overrides)
+        players = built(name, shape, *PLAIN, *overrides)
     generator, discriminator = (sum(parameter.numel() for parameter in player.parameters()) for player in players)
     return generator, discriminator
 
@@ -68,9 +77,106 @@ def test_sngan_cnn_has_the_layers_of_table_3() -> None:
     assert ups == [256, 128, 64]
 
 
-def test_maps_past_the_fourth_are_narrower() -> None:
-    assert map_widths(64, 3) == [64, 64, 64, 64]
-    assert map_widths(64, 5) == [64, 64, 64, 64, 32, 16]
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (32, [64, 64, 64, 64]),
+        (48, [512, 256, 128, 64]),
+        (64, [1024, 512, 256, 128, 64]),
+        (128, [1024, 1024, 512, 256, 128, 64]),
+    ],
+)
+def test_sngans_generator_has_the_maps_of_the_published_tables(size: int, expected: list[int]) -> None:
+    """Tables 4, 5 and 6, and the authors' public code for 64x64."""
+    with torch.device("meta"):
+        generator, _ = unnormed("sngan", DataShape((3, size, size)), *WIDTH_64)
+    blocks = generator.blocks.blocks
+    assert [blocks[0].conv_in.in_channels, *(block.conv_in.out_channels for block in blocks)] == expected
+    assert generator.coarse_shape[1] == size >> len(blocks)
+
+
+@pytest.mark.parametrize(
+    ("size", "halving", "keeping"),
+    [
+        (32, [64, 64], [64, 64]),
+        (48, [64, 128, 256, 512], [1024]),
+        (64, [64, 128, 256, 512, 1024], []),
+        (128, [64, 128, 256, 512, 1024], [1024]),
+    ],
+)
+def test_sngans_discriminator_has_the_blocks_of_the_published_tables(
+    size: int, halving: list[int], keeping: list[int]
+) -> None:
+    """A block but the first widens in its second convolution, as in the authors' public code."""
+    with torch.device("meta"):
+        _, discriminator = unnormed("sngan", DataShape((3, size, size)), *WIDTH_64)
+    blocks = [module for module in discriminator.trunk if isinstance(module, DownBlock)]
+    assert [block.conv_out.out_channels for block in blocks if block.down] == halving
+    assert [block.conv_out.out_channels for block in blocks if not block.down] == keeping
+    assert all(block.conv_in.out_channels == block.conv_in.in_channels for block in blocks[1:])
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "overrides", "published"),
+    [
+        # The authors' code, counted; tables 5 and 6 have the same networks.
+        ("sngan", DataShape((3, 48, 48)), (), (4_878_083, 10_141_441)),
+        ("sngan", DataShape((3, 64, 64)), (), (12_220_675, 10_141_441)),
+        ("sngan", DataShape((3, 128, 128)), (), (32_150_787, 29_017_857)),
+        ("sngan-projection", DataShape((3, 128, 128), 1000), (), (41_996_931, 30_041_857)),
+        # BigGAN's authors' code with SAGAN's settings; 81.5 M together in table 1 of Brock et al. 2019.
+        ("sagan", DataShape((3, 128, 128), 1000), ("attention=[32]",), (42_078_852, 39_463_618)),
+    ],
+)
+def test_larger_networks_have_the_published_parameters(
+    name: str, shape: DataShape, overrides: tuple[str, ...], published: tuple[int, int]
+) -> None:
+    settings = [f"networks.{player}.{each}" for each in overrides for player in ("generator", "discriminator")]
+    assert counts(name, shape, f"data.size={shape.image[1]}", *WIDTH_64, *settings) == published
+
+
+def test_a_largest_width_and_numbers_of_blocks_can_be_said() -> None:
+    said = ("networks.generator.max_width=8", "networks.discriminator.max_width=16")
+    trunk = ("networks.discriminator.halvings=3", "networks.discriminator.blocks=5")
+    generator, discriminator = built("sngan", DataShape((1, 64, 64)), "data.size=64", *NARROW, *said, *trunk)
+    assert [block.conv_in.out_channels for block in generator.blocks.blocks] == [8, 8, 8, 4]
+    blocks = [module for module in discriminator.trunk if isinstance(module, DownBlock)]
+    assert [(block.conv_out.out_channels, block.down) for block in blocks] == [
+        (4, True), (8, True), (16, True), (16, False), (16, False),
+    ]  # fmt: skip
+    assert discriminator.trunk[:-1](torch.randn(1, 1, 64, 64)).shape[2:] == (8, 8)
+
+
+def test_biggans_script_for_cifar_10_has_its_parameters() -> None:
+    """Counted from the public code with the settings of its launch_cifar_ema.sh."""
+    assert counts("biggan", DataShape((3, 32, 32), 10), *CIFAR_BIGGAN, *WIDTH_64) == (4_304_387, 4_207_361)
+
+
+def test_without_chunks_and_embedding_biggan_is_the_projection_networks_generator() -> None:
+    """Its gains are one and a weight of the class, that of conditional batch norm is the weight itself."""
+    shape = DataShape((3, 32, 32), 10)
+    biggan, _ = built("biggan", shape, *CIFAR_BIGGAN, *PLAIN, "networks.generator.width=2")
+    sngan, _ = built("sngan-projection", shape, "networks.generator.width=8", "networks.discriminator.width=8")
+    with torch.no_grad():
+        for (name, source), target in zip(biggan.named_parameters(), sngan.parameters(), strict=True):
+            target.copy_(1.0 + source if ".gain." in name else source)
+    latents, labels = torch.randn(4, 128), torch.tensor([0, 3, 9, 3])
+    torch.testing.assert_close(biggan(latents, labels), sngan(latents, labels))
+
+
+def test_biggans_gains_by_class_start_around_one_and_take_no_spectral_norm() -> None:
+    generator, _ = built("biggan", DataShape((1, 32, 32), 10), *CIFAR_BIGGAN, "networks.generator.init=normal")
+    gain = generator.blocks.blocks[0].norm_in.gain
+    assert not hasattr(gain, "parametrizations")
+    assert gain.weight.std().item() == pytest.approx(0.02, rel=0.2)
+    assert gain.weight.mean().item() == pytest.approx(0, abs=0.01)
+
+
+def test_an_embedding_without_chunks_reaches_every_block_of_biggan() -> None:
+    generator, _ = built("biggan", DataShape((1, 32, 32), 3), *NARROW, "networks.generator.chunks=false")
+    assert generator.chunks == [80]
+    assert all(block.norm_in.gain.in_features == 32 for block in generator.blocks.blocks)
+    assert generator(torch.randn(2, 80), torch.tensor([0, 2])).shape == (2, 1, 32, 32)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -105,6 +211,17 @@ def test_a_down_block_is_what_the_paper_draws(first: bool, down: bool) -> None:
 
 def test_a_down_block_that_keeps_its_shape_keeps_its_input() -> None:
     assert isinstance(DownBlock(4, 4, 8, down=False).shortcut, nn.Identity)
+
+
+def test_the_critics_mean_is_the_sum_over_places_divided_by_their_number() -> None:
+    """WGAN-GP's ResNet differs from SNGAN's, which followed it, in the pool alone."""
+    with_sum, with_mean = (
+        built("sngan", DataShape((3, 32, 32)), *NARROW, f"networks.discriminator.pool={pool}", *PLAIN)[1]
+        for pool in ("sum", "mean")
+    )
+    with_mean.load_state_dict(with_sum.state_dict())
+    images = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(with_mean(images).features * 64, with_sum(images).features)
 
 
 @pytest.mark.parametrize("norm", ["batch", "none"])
@@ -195,6 +312,9 @@ def test_biggan_without_classes_listens_to_the_chunks_alone() -> None:
         ("biggan", ["conditioning.generator=one-hot"], "set conditioning.generator=batch-norm"),
         ("biggan", ["networks.generator.norm=none"], "unknown key 'networks.generator.norm'"),
         ("biggan", ["networks.latent=3"], "4 chunks"),
+        ("biggan", ["networks.generator.embedding=0"], "networks.generator.chunks=false too, or embedding=128"),
+        ("sngan", ["networks.discriminator.halvings=6"], "data.size=32 can be halved 5 times: set it to 5 or less"),
+        ("sngan", ["networks.discriminator.blocks=1"], "blocks=1 are fewer than the 2 that halve the image"),
         ("sngan-projection", ["networks.generator.norm=virtual"], "conditioning.generator=one-hot"),
         ("sngan-cnn", ["conditioning.generator=batch-norm", "conditioning.discriminator=projection"], "one-hot"),
         ("r3gan", ["networks.generator.norm=batch"], "unknown key 'networks.generator.norm'"),

@@ -83,6 +83,33 @@ def test_further_generator_steps_draw_fresh_latents_for_the_same_classes() -> No
     assert not any(torch.equal(asked[0]["latents"], inputs["latents"]) for inputs in asked[1:])
 
 
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_generators_batch_may_be_a_multiple_of_the_discriminators(parts: int) -> None:
+    """As in the public code of WGAN-GP and SNGAN: drawn anew for G, each class as often as it was seen."""
+    played = game(
+        "cgan-projection", "game.generator_batch=2", "game.discriminator_steps=2", "training.accumulate=" + str(parts)
+    )
+    asked, judged = [], []
+    played.generator.register_forward_pre_hook(lambda _, __, inputs: asked.append(inputs), with_kwargs=True)
+    played.discriminator.register_forward_pre_hook(lambda _, inputs: judged.append(inputs[0]))
+    drawn = []
+    played.step(lambda: drawn.append(batch("cgan-projection")) or drawn[-1], report=True)
+    size = len(drawn[0].images)
+    of_d, of_g = asked[: 2 * parts], asked[2 * parts :]
+    assert [len(inputs["latents"]) for inputs in of_d] == [size // parts] * (2 * parts)
+    assert [len(inputs["latents"]) for inputs in of_g] == [2 * size // parts] * parts
+    assert torch.equal(torch.cat([inputs["labels"] for inputs in of_g]).bincount(), 2 * drawn[-1].labels.bincount())
+    assert not torch.isin(torch.cat([i["latents"] for i in of_g]), torch.cat([i["latents"] for i in of_d])).any()
+    assert [len(images) for images in judged[-parts:]] == [2 * size // parts] * parts
+
+
+def test_a_larger_generators_batch_goes_with_pairs_and_with_means_over_real_images() -> None:
+    relativistic = game("r3gan", "game.generator_batch=3")
+    assert "G/loss" in relativistic.step(lambda: batch("r3gan"), report=True)
+    matching = game("cgan-projection", "game.generator_batch=2", "regularizers=[{name: feature-matching}]")
+    assert "G/feature-matching" in matching.step(lambda: batch("cgan-projection"), report=True)
+
+
 @pytest.mark.parametrize("more", ["game.discriminator_steps=2", "game.critic_warm_up={}"])
 def test_more_steps_for_both_players_are_refused(more: str) -> None:
     with pytest.raises(RequestError, match=r"game.generator_steps=2 and more than one discriminator step"):
@@ -97,6 +124,37 @@ def test_regularizers_enter_the_losses_only_when_due() -> None:
     assert "D/r1" not in second
     assert "G/feature-matching" in first
     assert "G/feature-matching" in second
+
+
+@pytest.mark.parametrize(("own", "generator"), [("null", 0.5), ("0.1", 0.1), ("0", 0.0)])
+def test_the_class_loss_has_a_weight_of_its_own_in_each_players_loss(own: str, generator: float) -> None:
+    """What each player minimises is its adversarial loss and the class loss at its weight (Gulrajani et al.'s code)."""
+    weights = ["game.classification=0.5", f"game.classification_in_generator={own}", "game.classify_fakes=false"]
+    played, real = game("acgan", *weights), batch("acgan")
+    played.begin_step()
+    made = played.synthesize(real)
+    for move, judged, weight in (
+        (played.discriminator_loss, played.judge(real, made), 0.5),
+        (played.generator_loss, played.judge_generated(real, made), generator),
+    ):
+        loss, figures = move(real, made, judged)
+        told = judged.real_output if judged.player == "discriminator" else judged.fake_output
+        classes = torch.nn.functional.cross_entropy(told.class_logits, real.labels)
+        prefix = "D" if judged.player == "discriminator" else "G"
+        torch.testing.assert_close(figures[f"{prefix}/class_loss"], classes.detach())
+        torch.testing.assert_close(loss, figures[f"{prefix}/loss"] + weight * classes)
+
+
+def test_dequantised_images_lie_within_their_grey_levels() -> None:
+    played = game("dcgan", "game.dequantise=true")
+    levels = torch.randint(0, 256, (16, 1, 8, 8))
+    noised = played.prepared(Batch(levels / 127.5 - 1.0)).images
+    assert torch.equal(((noised + 1.0) * 128.0 + 1e-4).floor().long(), levels)
+    assert noised.min() >= -1.0
+    assert noised.max() < 1.0
+    assert 0.4 < ((noised + 1.0) * 128.0 - levels).mean() < 0.6
+    real = batch("dcgan")
+    assert game("dcgan").prepared(real) is real
 
 
 @pytest.mark.parametrize("name", ["vanilla", "dcgan", "cgan-projection"])
@@ -174,3 +232,24 @@ def test_the_class_head_learns_from_generated_images_where_the_recipe_says(fakes
     metrics = played.move_discriminator(shown, Made(images, shown.labels), report=False)
     real, fake = (torch.nn.functional.cross_entropy(logits, shown.labels) for logits in said)
     torch.testing.assert_close(metrics["D/class_loss"], real + fake if fakes else real)
+
+
+def test_sgd_moves_against_the_gradient_and_on_with_a_share_of_its_last_step() -> None:
+    """v <- m v - lr g, theta <- theta + v, with a momentum of its own at each step."""
+    player = "{name: sgd, lr: 0.1, momentum: {linear: [0.5, 0.75]}}"
+    played = game(
+        "vanilla",
+        "training.steps=2",
+        "game.augmentations=[]",
+        "optimizers.decay_from=1",
+        f"optimizers.generator={player}",
+    )
+    parameters = list(played.generator.parameters())
+    velocity = [torch.zeros_like(parameter) for parameter in parameters]
+    for momentum in (0.5, 0.625):
+        before = [parameter.detach().clone() for parameter in parameters]
+        played.step(lambda: batch("vanilla"), report=False)
+        assert played.optimizers["generator"].param_groups[0]["momentum"] == momentum
+        velocity = [momentum * last - 0.1 * each.grad for last, each in zip(velocity, parameters, strict=True)]
+        for start, step, end in zip(before, velocity, parameters, strict=True):
+            torch.testing.assert_close(end.detach(), start + step, rtol=1e-4, atol=1e-7)

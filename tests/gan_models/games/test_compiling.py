@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gan_models.averaging import ExponentialMovingAverage
 from gan_models.data.shape import DataShape
+from gan_models.data.table import Split
 from gan_models.games.base import Batch, Game, build_game
 from gan_models.recipes import load_recipe
 
@@ -48,3 +49,25 @@ def test_a_player_whose_gradient_is_differentiated_stays_as_it_is() -> None:
     game = build_game(load_recipe("vanilla", [*SETTINGS, *penalised]), DataShape((1, 8, 8)), torch.device("cpu"))
     assert game.generator._compiled_call_impl is not None
     assert game.discriminator._compiled_call_impl is None
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_weight_norm_is_started_before_anything_is_compiled() -> None:
+    narrow = ["networks.discriminator.widths=[6]", "networks.generator.widths=[6]", "game.labels_per_class=1"]
+    own = ["data.size=8", "training.batch_size=4", "training.precision=fp32", "training.threads=1"]
+    split = Split(torch.randint(0, 256, (16, 8, 8, 1), dtype=torch.uint8), torch.arange(16) % 2, [""] * 16)
+    games = []
+    for compiles in ("true", "false"):
+        torch.manual_seed(0)
+        recipe = load_recipe("sgan/mnist", [*narrow, *own, f"training.compile={compiles}"])
+        games.append(build_game(recipe, DataShape((1, 8, 8), 2), torch.device("cpu")))
+        games[-1].prepare(split, 0)
+    compiled, plain = games
+    started = plain.discriminator.state_dict()
+    assert all(torch.equal(value, started[name]) for name, value in compiled.discriminator.state_dict().items())
+    images = torch.rand(4, 1, 8, 8) * 2 - 1
+    with torch.no_grad():
+        said = [game.discriminator.eval()(images).class_logits for game in games]
+    torch.testing.assert_close(*said)
+    after = compiled.discriminator.state_dict()
+    assert all(torch.equal(value, started[name]) for name, value in after.items()), "a hook is in the program"

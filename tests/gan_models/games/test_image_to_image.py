@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, softplus
 
 from gan_models.data.shape import DataShape
 from gan_models.data.table import Split, TableMetadata
 from gan_models.errors import RequestError
 from gan_models.games.base import Batch, Made, build_game
-from gan_models.games.cycle.game import ImagePool, by_domain
+from gan_models.games.cycle.game import CycleGame, ImagePool, by_domain
 from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import load_generator
 from gan_models.training.loop import Stopped, check_data, train
 
-NAMES = ("cyclegan", "attribute-transfer", "colorization/gan")
+NAMES = ("cyclegan", "attribute-transfer", "colorization/gan", "pix2pix")
 NARROW = [
     "networks.generator.width=4", "networks.discriminator.width=4", "data.size=16", "training.precision=fp32",
 ]  # fmt: skip
@@ -30,7 +30,8 @@ def game(name: str, *overrides: str) -> Any:
 
 
 def batch(num: int = 8, domains: list[int] | None = None) -> Batch:
-    return Batch(torch.rand(num, 3, 16, 16) * 2 - 1, None, torch.tensor(domains or [0, 1] * (num // 2)))
+    images = torch.rand(num, 3, 16, 16) * 2 - 1
+    return Batch(images, None, torch.tensor(domains or [0, 1] * (num // 2)), partners=-images)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -74,7 +75,7 @@ def pictures() -> tuple[Split, TableMetadata]:
         fingerprint="f" * 64, source="pictures", options={}, domain_names=("left", "right"),
     )  # fmt: skip
     labels, domains = torch.arange(40) % 2, torch.arange(40) // 20
-    return Split(images, labels, [str(i) for i in range(40)], domains), metadata
+    return Split(images, labels, [str(i) for i in range(40)], domains, partners=255 - images), metadata
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -113,6 +114,8 @@ def test_data_of_one_domain_is_refused(name: str, pictures: tuple[Split, TableMe
         ("dcgan", ["networks.discriminator={family: colorization}"], "are trained by game.kind=colorization"),
         ("cyclegan", ["regularizers=[{name: gradient-penalty}]"], "of different domains: use r1"),
         ("attribute-transfer", ["game.loss=relativistic"], "choose another"),
+        ("pix2pix", ["game.augmentations=[translation]"], "change one side of a pair: leave them out"),
+        ("pix2pix", ["data.size=30"], "halves the image at least twice: use a multiple of 4"),
         ("attribute-transfer", ["game.loss=hing"], "did you mean 'hinge'"),
         ("attribute-transfer", ["networks.discriminator.norm=batch"], "batch norm in D"),
     ],
@@ -201,9 +204,48 @@ def test_the_discriminators_loss_is_halved_and_sees_images_from_before_gs_move()
     torch.testing.assert_close(metrics["D/loss"], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_batch_of_one_domain_is_a_step_like_any_other() -> None:
-    metrics = game("cyclegan").step(lambda: batch(4, [1, 1, 1, 1]), report=True)
+def test_one_image_of_each_domain_makes_a_step() -> None:
+    played = game("cyclegan", "training.batch_size=1")
+    metrics = played.step(lambda: batch(2, [0, 1]), report=True)
     assert all(torch.isfinite(value) for value in metrics.values())
+
+
+def test_every_step_of_a_training_sees_both_domains_equally(
+    pictures: tuple[Split, TableMetadata], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split, metadata = pictures
+    uneven = Split(split.images, split.labels, split.paths, (torch.arange(40) >= 5).long())
+    seen: list[list[int]] = []
+    step = CycleGame.step
+
+    def watched(self: CycleGame, draw: Callable[[], Batch], *, report: bool) -> dict[str, torch.Tensor]:
+        def remember() -> Batch:
+            drawn = draw()
+            assert drawn.domains is not None
+            seen.append(torch.bincount(drawn.domains, minlength=2).tolist())
+            return drawn
+
+        return step(self, remember, report=report)
+
+    monkeypatch.setattr(CycleGame, "step", watched)
+    recipe = load_recipe("cyclegan", [*NARROW, "training.steps=12", "training.batch_size=1", "training.keep=1"])
+    train(recipe, uneven, metadata, tmp_path, seed=0, device=torch.device("cpu"), reporter=Recorder())
+    assert seen == [[1, 1]] * 12
+
+
+def test_a_domain_without_training_images_is_refused(pictures: tuple[Split, TableMetadata], tmp_path: Path) -> None:
+    split, metadata = pictures
+    one = Split(split.images, split.labels, split.paths, torch.zeros(40, dtype=torch.int64))
+    with pytest.raises(RequestError, match="40 training images are of the first domain and 0 of the second"):
+        train(
+            load_recipe("cyclegan", NARROW), one, metadata, tmp_path, seed=0, device=torch.device("cpu"),
+            reporter=Recorder(),
+        )  # fmt: skip
+
+
+def test_other_games_need_two_images_in_a_batch() -> None:
+    with pytest.raises(RequestError, match=r"training\.batch_size=1: game\.kind=adversarial needs at least 2"):
+        load_recipe("dcgan", ["training.batch_size=1"])
 
 
 def test_the_pools_are_in_the_state() -> None:
@@ -301,3 +343,106 @@ def test_some_images_are_told_whole(reveal: float, share: float) -> None:
     assert float(whole.float().mean()) == share
     told = hints[:, :1] > 0
     torch.testing.assert_close(torch.where(told, images, 0.0), hints[:, 1:])
+
+
+# --- attributes, several at once
+
+VECTORS = ["game.transfers=attributes", "game.discriminator_steps=1", "regularizers=[]"]
+
+
+def vector_game(*overrides: str) -> Any:
+    torch.manual_seed(0)
+    recipe = load_recipe("attribute-transfer", [*NARROW, *VECTORS, *overrides])
+    return build_game(recipe, DataShape((3, 16, 16), attributes=3), torch.device("cpu"))
+
+
+def vector_batch(num: int = 6) -> Batch:
+    attributes = torch.tensor([[1, 0, 1], [0, 0, 1], [1, 1, 0]]).float().repeat(num // 3, 1)
+    return Batch(torch.rand(num, 3, 16, 16) * 2 - 1, attributes=attributes)
+
+
+def test_attributes_have_the_losses_of_the_public_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Binary cross entropies added up over attributes; targets are rows of the batch; back by the image's own."""
+    played, drawn = vector_game(), vector_batch()
+    own = drawn.attributes
+    assert own is not None
+    monkeypatch.setattr(torch, "randperm", lambda *_, **__: torch.tensor([1, 3, 0, 2, 5, 4]))
+    targets = own[[1, 3, 0, 2, 5, 4]]
+    with torch.no_grad():
+        fake = played.generator(drawn.images, targets)
+        said = played.discriminator(drawn.images).class_logits
+        returned = played.generator(fake, own)
+    metrics = played.step(lambda: drawn, report=False)
+    by_hand = -(own * said.sigmoid().log() + (1 - own) * (1 - said.sigmoid()).log()).sum() / 6
+    torch.testing.assert_close(metrics["D/domain_loss"], by_hand, rtol=1e-4, atol=1e-5)
+    reconstruction = (returned - drawn.images).abs().mean()
+    torch.testing.assert_close(metrics["G/reconstruction"], reconstruction, rtol=1e-4, atol=1e-5)
+
+
+def test_a_training_with_attributes_resumes_and_its_generator_says_their_names(
+    pictures: tuple[Split, TableMetadata], tmp_path: Path
+) -> None:
+    split, metadata = pictures
+    attributes = torch.randint(0, 2, (40, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    named = metadata.model_copy(update={"attribute_names": ("large", "round", "warm"), "domain_names": ()})
+    data = Split(split.images, split.labels, split.paths, attributes=attributes), named
+    tiny = ["training.steps=8", "training.batch_size=8", "training.tick=4", "training.keep=1", "training.threads=1"]
+    recipe = load_recipe("attribute-transfer", [*NARROW, *tiny, "game.transfers=attributes", "training.flip=true"])
+
+    def run(folder: Path, recorder: Recorder) -> Any:
+        train(recipe, *data, folder, seed=3, device=torch.device("cpu"), reporter=recorder)
+        return load_generator(folder / "generators" / "step-000008")
+
+    expected = run(tmp_path / "whole", Recorder())
+    with pytest.raises(Stopped):
+        run(tmp_path / "parts", Recorder(stop_after=5))
+    found = run(tmp_path / "parts", Recorder())
+    assert found.info.attribute_names == ("large", "round", "warm")
+    weights = expected.module.state_dict()
+    assert all(torch.equal(weights[key], tensor) for key, tensor in found.module.state_dict().items())
+
+
+def test_data_without_attributes_or_pairs_is_refused(pictures: tuple[Split, TableMetadata]) -> None:
+    with pytest.raises(RequestError, match=r"pictures says nothing of any: .* set game\.transfers=domains"):
+        check_data(load_recipe("attribute-transfer", [*NARROW, "game.transfers=attributes"]), *pictures)
+    split, metadata = pictures
+    with pytest.raises(RequestError, match=r"learns from pairs, but pictures has none"):
+        check_data(load_recipe("pix2pix", NARROW), Split(split.images, split.labels, split.paths), metadata)
+
+
+# --- pix2pix
+
+
+def test_pairs_have_the_losses_of_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """D sees the partner beside the image and its loss is halved; G: 100 times the mean distance to the true image."""
+    played, drawn = game("pix2pix", "training.batch_size=4"), batch(4)
+    assert drawn.partners is not None
+    torch.manual_seed(5)
+    dropout = torch.rand(4, played.generator.dropout)
+    with torch.no_grad():
+        fake = played.generator(drawn.partners, dropout)
+        real_logits = played.discriminator(drawn.images, drawn.partners).logits
+        fake_logits = played.discriminator(fake, drawn.partners).logits
+        wanted = 0.5 * (softplus(-real_logits).mean() + softplus(fake_logits).mean())
+    torch.manual_seed(5)
+    metrics = played.step(lambda: drawn, report=False)
+    torch.testing.assert_close(metrics["D/loss"], wanted, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(metrics["G/l1"], (fake - drawn.images).abs().mean(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(metrics["G/loss"], metrics["G/adversarial"] + 100 * metrics["G/l1"])
+
+
+@pytest.mark.parametrize("loss", ["relativistic", "least-squares", "hinge"])
+def test_pairs_play_with_other_losses_and_one_pair_in_a_batch(loss: str) -> None:
+    played = game("pix2pix", f"game.loss={loss}", "training.batch_size=1")
+    metrics = played.step(lambda: batch(2), report=True)
+    assert all(torch.isfinite(value) for value in metrics.values())
+    one = Batch(*(None if column is None else column[:1] for column in batch(2)))
+    metrics = played.step(lambda: one, report=True)
+    assert all(torch.isfinite(value) for value in metrics.values())
+
+
+def test_both_sides_of_a_pair_are_changed_alike(pictures: tuple[Split, TableMetadata]) -> None:
+    split, _ = pictures
+    drawn = Batch.of(split, torch.arange(40), frozenset({"partners"})).changed(flip=True, load_size=20)
+    assert drawn.partners is not None
+    torch.testing.assert_close(drawn.partners, -drawn.images, atol=1e-5, rtol=0)

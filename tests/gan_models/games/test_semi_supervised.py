@@ -78,6 +78,20 @@ def test_no_other_label_is_looked_at(digits: Digits, small_recipe: SmallRecipe) 
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
+def test_the_classifiers_statistics_see_every_class_of_a_sorted_table(
+    digits: Digits, small_recipe: SmallRecipe
+) -> None:
+    split, metadata = digits
+    assert split.labels is not None
+    in_order = split.rows(split.labels.argsort())
+    game = started(small_recipe("sgan"), (in_order, metadata))
+    assert in_order.labels is not None
+    seen = game.statistics["images"]
+    of_last_class = to_float(in_order.images[in_order.labels == 9]).flatten(1)
+    assert len(seen) == 512
+    assert 30 < sum(bool((image == of_last_class).all(1).any()) for image in seen.flatten(1)) < 70
+
+
 def test_the_average_of_d_follows_its_weights_and_is_part_of_the_state(
     digits: Digits, small_recipe: SmallRecipe
 ) -> None:

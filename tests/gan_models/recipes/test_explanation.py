@@ -66,7 +66,8 @@ def test_values_defaults_and_bounds() -> None:
         "a whole number at least 2, or a schedule as {by_resolution: {size: value}}"
     )
     assert (found["training.batch_size"].value, found["training.batch_size"].default) == (32, 64)
-    schedule = "a schedule as {linear: [first, last], since: 0, until: 1} (or cosine, by_resolution, by_share)"
+    others = "cosine, exponential, by_resolution, by_share"
+    schedule = f"a schedule as {{linear: [first, last], since: 0, until: 1}} (or {others})"
     assert found["training.ema"].allowed == f"a number at least 0 and below 1, or {schedule}"
     assert found["data.max_images"].allowed == "a whole number above 0, or null"
     assert found["data.fit"].allowed == "crop | pad"

@@ -53,6 +53,25 @@ def test_a_generator_folders_recipe_is_the_one_of_today() -> None:
     assert [name for name in sections if getattr(found, name) != getattr(today, name)] == []
 
 
+@pytest.mark.parametrize(("size", "maps"), [(32, [48] * 4), (56, [48] * 4), (128, [48, 48, 48, 48, 24, 12])])
+def test_a_generator_folders_sngan_has_the_widths_of_its_time(size: int, maps: list[int]) -> None:
+    """`width` was that of the first four maps, and D had two blocks at twice the coarsest."""
+    document = load_recipe("sngan").model_dump(mode="json")
+    document["data"]["size"] = size
+    for player, added in (("generator", ["max_width"]), ("discriminator", ["max_width", "wide", "halvings", "blocks"])):
+        for name in added:
+            del document["networks"][player][name]
+    found = parse_recipe(document, "recipe.yaml").networks
+    assert found.generator.widths(size) == maps
+    doublings = len(maps) - 1
+    assert found.discriminator.trunk(size) == (doublings - 1, doublings + 1)
+    assert found.discriminator.widths(size)[-4:] == [32] * 4
+    document["networks"]["generator"]["width"] = 50
+    if size == 128:
+        with pytest.raises(RequestError, match=r"networks.generator.width=50: .* a multiple of 4"):
+            parse_recipe(document, "recipe.yaml")
+
+
 def test_settings_beside_the_loss_become_the_losss_own() -> None:
     assert load_recipe("lsgan", ["game.targets=[-1, 1, 0]"]).game.loss == LeastSquares(targets=(-1.0, 1.0, 0.0))
     assert load_recipe("dcgan", ["game.label_smoothing=0.1"]).game.loss == NonSaturating(label_smoothing=0.1)

@@ -65,3 +65,13 @@ def test_every_system_can_be_counted(name: str) -> None:
     assert found.operations > 1e6
     assert found.activations > 0
     assert all(networks for networks in found.parameters.values())
+
+
+@pytest.mark.parametrize(
+    ("settings", "generated"),
+    [([], 4), (["game.generator_batch=2"], 12), (["training.accumulate=2"], 8), (["game.discriminator_steps=3"], 12)],
+)
+def test_generated_images_are_counted_as_they_are_made(settings: list[str], generated: int) -> None:
+    """Those that D saw last are G's too, unless it moves on more of them, or on parts."""
+    recipe = load_recipe("vanilla", [*PERCEPTRONS, *settings])
+    assert estimate(recipe, made_for_shape(recipe), CPU, Images(), here=False).generated_images == generated

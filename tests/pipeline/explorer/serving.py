@@ -42,8 +42,10 @@ def _follows_hints(module: nn.Module) -> None:
 
 
 def save_tiny(folder: Path, recipe_name: str) -> Path:
-    """A generator folder with weights that nobody trained."""
-    recipe = load_recipe(recipe_name, _NARROW)
+    """A generator folder with weights that nobody trained; `attributes`: attribute-transfer with these."""
+    vectors = recipe_name == "attributes"
+    recipe_name = "attribute-transfer" if vectors else recipe_name
+    recipe = load_recipe(recipe_name, [*_NARROW, *(["game.transfers=attributes"] if vectors else [])])
     torch.manual_seed(0)
     grey = recipe_name in ("cgan-projection", "dcgan")
     info = GeneratorInfo(
@@ -51,6 +53,7 @@ def save_tiny(folder: Path, recipe_name: str) -> Path:
         class_names=("cat", "dog", "owl") if recipe_name == "cgan-projection" else (),
         domain_names=("red", "green", "blue") if recipe_name == "attribute-transfer" else (),
         words=WORDS if recipe_name == "stackgan" else (), diversity=1.0, collapsed=False,
+        attribute_names=("large", "warm") if vectors else (),
     )  # fmt: skip
     module = build_generator(recipe, info.shape)
     (_follows_hints if recipe_name == "colorization/gan" else _loud)(module)
@@ -58,7 +61,9 @@ def save_tiny(folder: Path, recipe_name: str) -> Path:
     if not grey:
         captions = Vocabulary(WORDS).encode_all(["red circle", "blue square", "blue circle"])
         paths, domains = [str(number) for number in range(3)], torch.arange(3)
-        save_examples(folder, Split(_pictures(), None, paths, domains, torch.from_numpy(captions)))
+        partners = 255 - _pictures() if recipe_name == "pix2pix" else None
+        examples = Split(_pictures(), None, paths, domains, torch.from_numpy(captions), partners=partners)
+        save_examples(folder, examples)
     return folder
 
 

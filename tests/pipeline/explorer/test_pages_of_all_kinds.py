@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import pytest
@@ -15,6 +16,7 @@ from gan_models.families.interfaces import Generator
 from gan_models.sampling.generator import LoadedGenerator, load_generator
 from pipeline.explorer.page import make_page
 from pipeline.explorer.showing import answering, tiled, whole
+from pipeline.explorer.translation import TranslationPage
 from tests.pipeline.explorer.serving import SIZE, save_tiny
 
 LATENT = {"Directions", "Grid", "Walk", "Arithmetic"}
@@ -32,6 +34,8 @@ def offered(page: gr.Blocks) -> set[str]:
         ("cgan-projection", {*LATENT, "Class"}, {"Caption: choose one, or write your own"}),
         ("stackgan", {*LATENT, "Caption: choose one, or write your own"}, {"Class"}),
         ("attribute-transfer", {"Domain", "Picture", "Translated"}, {*LATENT, "Seed", "Class"}),
+        ("attributes", {"Attributes", "Picture", "Translated"}, {*LATENT, "Domain", "Seed"}),
+        ("pix2pix", {"Seed", "Picture", "Translated"}, {*LATENT, "Domain", "Attributes"}),
         ("colorization/gan", {"Grey picture, with your hints", "Coloured"}, {*LATENT, "Domain", "Class"}),
     ],
 )
@@ -48,6 +52,20 @@ def test_a_translator_without_examples_takes_uploads_alone(tmp_path: Path) -> No
     labels = offered(make_page(generator, None, "here", tmp_path))
     assert "Domain" in labels
     assert "Or one that came with the generator" not in labels
+
+
+def test_what_is_wanted_of_a_picture_decides_what_comes_of_it(tmp_path: Path) -> None:
+    wishes: dict[str, tuple[Any, Any]] = {"attributes": ([], ["large", "warm"]), "pix2pix": (0, 1)}
+    for name, (one, other) in wishes.items():
+        generator = load_generator(save_tiny(tmp_path / name, name))
+        with gr.Blocks():
+            page = TranslationPage(generator, None)
+        assert page.pictures.images is not None
+        image = page.pictures.images[:1]
+        first, second, again = (generator.synthesize(page._inputs(image, wish)).images for wish in (one, other, one))
+        assert torch.equal(first, again)
+        assert not torch.equal(first, second)
+    assert page.pictures.images[0, 0, 0, 0] == 255 - 90  # what is shown of a pair is what the other is made from
 
 
 class Odd(Generator):

@@ -63,7 +63,7 @@ def test_what_images_carry(images: Path, tmp_path: Path) -> None:
     assert parse_source("mnist-5k").carried() == parse_source("toy:ring").carried() == {"labels"}
     assert parse_source("torchvision:MNIST").carried() == {"labels"}
     assert parse_source("torchvision:CelebA").carried() == set()
-    assert parse_source("toy:shapes").carried() == {"labels", "domains", "captions"}
+    assert parse_source("toy:shapes").carried() == {"labels", "domains", "captions", "attributes"}
     assert parse_source("toy:inverted-digits").carried() == {"labels", "domains"}
     assert parse_source(f"parquet:{tmp_path}/a.parquet").carried() == {"domains", "captions"}
     assert parse_source(f"folder:{images}").carried() == set()

@@ -53,7 +53,8 @@ def test_what_images_carry_is_known_beforehand(tmp_path: Path, folder: Callable[
         == {"labels"}
     )
     assert parse_source("torchvision:CelebA").carried() == set()
-    assert parse_source("toy:shapes").carried() == {"labels", "domains", "captions"}
+    assert parse_source("toy:shapes").carried() == {"labels", "domains", "captions", "attributes"}
+    assert parse_source("toy:outlined-shapes").carried() == {"labels", "partners"}
     assert parse_source(f"folder:{folder('cat', range(2))}").carried() == set()
     assert parse_source(f"folder:{folder('dog', range(2))}").carried() == {"labels"}
     assert toys_with("domains") == ["toy:shapes", "toy:coloured-digits", "toy:inverted-digits"]
