@@ -258,13 +258,6 @@ class StackGan(Generator):
         self.stage = int(state)
 
 
-class Unbiased(nn.Linear):
-    """A dense layer without bias: the last convolution of the published D, which covers the whole map, has none."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, bias=False)
-
-
 class Stackgan(LatentBuilder):
     """The generator with both stages and their text encoder, and the trunk of a stage's discriminator."""
 
@@ -300,7 +293,7 @@ class Stackgan(LatentBuilder):
                 layers.append(nn.LeakyReLU(_LEAK))
             layers += attention_after(sizes[level + 1], outputs, spec.attention) if halves else []
         layers.append(Bottleneck(widths[-1], spec.norm, nn.LeakyReLU(_LEAK)))
-        return Trunk(nn.Sequential(*layers), widths[-1], sizes[-1] ** 2, linear=Unbiased)
+        return Trunk(nn.Sequential(*layers), widths[-1], sizes[-1] ** 2, bias=False)
 
     def initialise(self, module: nn.Module) -> None:
         """N(0, 0.02) and batch-norm gains around 1, as the public code has them; the text's own layers keep theirs.

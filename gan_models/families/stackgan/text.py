@@ -108,7 +108,7 @@ class TextHead(nn.Module):
         text: captions int64 [B, L], or embeddings in their place, to embeddings [B, T], `width` T.
         condition: dimensions that the embedding is compressed to.
         norm: of the joint layer, as a discriminator spec has it.
-        linear: the dense layer that the logit is made by.
+        bias: whether the layer that the logit is made by has one.
     """
 
     def __init__(
@@ -118,14 +118,15 @@ class TextHead(nn.Module):
         text: TextEncoder,
         condition: int,
         norm: str,
-        linear: type[nn.Linear] = nn.Linear,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.reading: nn.Module = nn.Sequential(text, nn.Linear(text.width, condition), nn.LeakyReLU(0.2))
         normed = discriminator_norm(norm, channels)
         self.join = nn.Linear(channels + condition, channels, bias=not normed)
         self.layers = nn.Sequential(*normed, nn.LeakyReLU(0.2))
-        self.linear = LinearHead(channels * positions, linear=linear)
+        self.linear = LinearHead(channels * positions, bias=bias)
 
     def forward(self, features: Tensor, texts: Tensor | None = None) -> Tensor:
         if texts is None:

@@ -84,7 +84,7 @@ class TextToImageGame(Game[TextToImage]):
         assert isinstance(family, LatentBuilder)
         trunk = family.trunk(spec, (self.shape.image[0], size, size))
         condition, norm = self.rules.condition, spec.get("norm", "none")
-        head = TextHead(trunk.channels, trunk.positions, self.text, condition, norm, trunk.linear)
+        head = TextHead(trunk.channels, trunk.positions, self.text, condition, norm, bias=trunk.bias)
         # Set aside while the rest gets its first weights: the encoder has learnt ones from stage II on, and under a
         # DCGAN's N(0, 0.02) a text would be too faint to be seen for long. Given embeddings are read as the paper does.
         reading = head.reading
