@@ -1,12 +1,11 @@
-"""The table of presets in docs/recipes.md, from the recipes and their networks: `python docs/presets.py` prints it."""
+"""The table of presets in docs/recipes.md, from the recipes and what their networks count: `python docs/presets.py`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 
-from gan_models.games.counting import parameters_of
-from gan_models.recipes import Recipe, load_recipe, preset_names
+from gan_models.recipes import Recipe, counted_parameters, load_recipe, preset_names
 from gan_models.recipes.schema import Optimizer
 from gan_models.schedules import ByResolution, ByShare, Ramp, Schedule, Scheduled
 
@@ -23,7 +22,7 @@ def table() -> str:
 def _rows() -> Iterator[str]:
     for name in preset_names():
         recipe = load_recipe(name)
-        counted = {player: sum(networks.values()) for player, networks in parameters_of(recipe).items()}
+        counted = counted_parameters()[name]
         made_for, game, training = recipe.made_for, recipe.game, recipe.training
         assert made_for is not None
         cells = [
@@ -47,8 +46,8 @@ def _published(recipe: Recipe, counted: dict[str, int]) -> str:
     if published is None:
         return ""
     numbers = []
-    for player, count in counted.items():
-        said = getattr(published, player)
+    for player, said in (("generator", published.generator), ("discriminator", published.discriminator)):
+        count = counted[player]
         numbers.append(f"{said:,} (difference {count - said:,})" if isinstance(said, int) else f"{said} (rounded)")
     return f"{', '.join(numbers)}: {published.source}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,12 @@ from gan_models.recipes import counted_parameters, load_recipe, preset_names, re
 
 TABLE = Path(gan_models.recipes.__file__).parent / "parameters.yaml"
 PUBLISHED = sorted({*preset_names()} - {*recipe_names()})
+
+
+@cache
+def sizes(name: str) -> dict[str, int]:
+    """Parameters of both players of a preset, counted."""
+    return {player: sum(networks.values()) for player, networks in parameters_of(load_recipe(name)).items()}
 
 
 def said() -> Iterator[tuple[str, str, int | str]]:
@@ -36,10 +43,7 @@ def test_a_preset_says_what_it_was_made_for_and_bears_its_own_name(name: str) ->
 
 def test_the_table_of_sizes_is_what_the_networks_have() -> None:
     """`GAN_PIPELINE_UPDATE_GOLDEN=1` writes it anew."""
-    counted = {
-        name: {player: sum(networks.values()) for player, networks in parameters_of(load_recipe(name)).items()}
-        for name in preset_names()
-    }
+    counted = {name: sizes(name) for name in preset_names()}
     if os.environ.get("GAN_PIPELINE_UPDATE_GOLDEN"):
         TABLE.write_text(yaml.safe_dump(counted, sort_keys=True))
         counted_parameters.cache_clear()
@@ -48,7 +52,7 @@ def test_the_table_of_sizes_is_what_the_networks_have() -> None:
 
 @pytest.mark.parametrize(("name", "player", "published"), list(said()))
 def test_its_networks_are_as_large_as_published(name: str, player: str, published: int | str) -> None:
-    counted = sum(parameters_of(load_recipe(name))[player].values())
+    counted = sizes(name)[player]
     if isinstance(published, int):
         assert counted == published
     else:
