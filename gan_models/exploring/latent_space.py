@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from PIL import Image
@@ -29,7 +29,7 @@ MOST_IMAGES = 400  # of one grid
 MOST_ROWS = 20
 THRESHOLDS = (0.1, 0.3, 0.5, 0.8, 1.2, None)  # from one image to all that there are
 
-Rows = Literal["seeds", "classes", "truncation"]
+Rows = Literal["seeds", "classes", "truncation", "mixing"]
 
 
 class Grid(NamedTuple):
@@ -45,6 +45,11 @@ class LatentSpace:
     """Of a generator that draws from latents and, it may be, a condition: a class by its name, or a caption."""
 
     generator: LoadedGenerator
+
+    thresholds: ClassVar[tuple[float | None, ...]] = THRESHOLDS
+    """Of truncation, from one image to all that there are."""
+    rows: ClassVar[tuple[Rows, ...]] = ("seeds", "truncation")
+    """What the rows of a grid can be where there are no classes."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -75,8 +80,12 @@ class LatentSpace:
         """Of the first condition; found once."""
         return principal_directions(self.generator.module, self._conditioned([self.first_condition]))
 
-    def latents(self, seeds: Sequence[int], truncation: float | None = None) -> Tensor:
-        """float32 [N, Z]: the first that `sample` draws of each seed; RequestError for what is no threshold."""
+    def latents(self, seeds: Sequence[int], truncation: float | None = None, condition: str | None = None) -> Tensor:
+        """float32 [N, Z]: the first that `sample` draws of each seed; RequestError for what is no threshold.
+
+        Args:
+            condition: of what they are to be, where places depend on it.
+        """
         if truncation is not None and not truncation >= LEAST_THRESHOLD:
             raise RequestError(f"truncation {truncation:g}: latents are cut off at {LEAST_THRESHOLD} or above")
         rows = []
@@ -110,7 +119,7 @@ class LatentSpace:
         if rows == "classes":
             kinds = [(name, truncation) for name in self.classes[:MOST_ROWS]]
         elif rows == "truncation":
-            kinds = [(condition, threshold) for threshold in THRESHOLDS]
+            kinds = [(condition, threshold) for threshold in self.thresholds]
         else:
             kinds = [(condition, truncation)] * number
         if not (columns >= 1 and kinds and columns * len(kinds) <= MOST_IMAGES):
@@ -118,7 +127,7 @@ class LatentSpace:
         latents, conditions = [], []
         for row, (asked, threshold) in enumerate(kinds):
             first = seed + (row * columns if rows == "seeds" else 0)
-            latents.append(self.latents(range(first, first + columns), threshold))
+            latents.append(self.latents(range(first, first + columns), threshold, asked))
             conditions += [asked] * columns
         labels = {
             "classes": [str(asked) for asked, _ in kinds],
@@ -126,6 +135,14 @@ class LatentSpace:
             "seeds": [f"{seed + row * columns}" for row in range(len(kinds))],
         }[rows]
         return Grid(self.images(torch.cat(latents), conditions), columns, tuple(labels))
+
+    def walk(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
+        """[steps, Z] from one latent [Z] to another, there and not back; RequestError for too many."""
+        return walk(start, end, steps)
+
+    def combined(self, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        """a - b + c of latents [Z]."""
+        return combined(a, b, c)
 
     def _conditioned(self, conditions: Sequence[str | None]) -> Inputs:
         """The inputs besides latents, a row for each condition."""

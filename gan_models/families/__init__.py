@@ -15,6 +15,7 @@ _NAMES = (
     "sgan-cnn",  # convolutions with weight norm and dropout (Salimans et al. 2016)
     "r3gan",  # residual networks without normalisation (Huang et al. 2024)
     "progressive",  # growing networks (Karras et al. 2018)
+    "stylegan2",  # a mapping network and modulated convolutions (Karras et al. 2020)
     "cyclegan",  # translators between two domains (Zhu et al. 2017)
     "attribute-transfer",  # one translator for any number of domains (Choi et al. 2018)
     "colorization",  # U-Net and PatchGAN on colours (Zhang et al. 2017; Isola et al. 2017)

@@ -119,6 +119,8 @@ class DiscriminatorSpec(PlayerSpec):
     """Base of the discriminators' sections."""
 
     player: ClassVar[Literal["generator", "discriminator"]] = "discriminator"
+    projects: ClassVar[tuple[str, ...]] = ("none",)
+    """The kinds of minibatch statistics that leave the features to a projection of the class."""
 
 
 class ConvolutionalSpec(PlayerSpec):

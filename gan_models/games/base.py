@@ -16,13 +16,14 @@ from gan_models.data.shape import DataShape
 from gan_models.data.table import EpochSampler, Split, to_float
 from gan_models.families.building import build_discriminator, build_generator
 from gan_models.families.interfaces import Discriminator, Generator
+from gan_models.games.adapting import Adaptation
 from gan_models.games.spec import GameSpec
 from gan_models.layers.weight_norm import start_from_data
 from gan_models.meter import Meter
 from gan_models.random_changes import changed
 from gan_models.recipes.schema import Optimizer, Recipe
 from gan_models.regularizers import Player, Regularizer, Round
-from gan_models.schedules import Moment, value_at
+from gan_models.schedules import Adaptive, Moment, value_at
 
 Rules = TypeVar("Rules", bound=GameSpec)
 
@@ -228,6 +229,7 @@ class Game(Generic[Rules]):
             "generator_optimizer": self.optimizers["generator"],
             "discriminator_optimizer": self.optimizers["discriminator"],
             **{f"{term.joins} {term.name}": term for term in self.terms},
+            **({"augmentation": self.adaptation} if self.adaptation else {}),
         }
 
     # --- the step
@@ -278,9 +280,12 @@ class Game(Generic[Rules]):
         """D's gradient step; figures of it."""
         judged = self.judge(batch, made)
         loss, figures = self.discriminator_loss(batch, made, judged)
+        if self.adaptation:
+            self.adaptation.look(judged.real_logits)
         figures |= self.move(loss, judged, report=report)
         if self.ends_move:
             self.discriminator_moved()
+            figures |= self._adapted()
         return figures
 
     def move_generator(self, batch: Batch, made: Made, *, report: bool) -> dict[str, Tensor]:
@@ -301,16 +306,17 @@ class Game(Generic[Rules]):
         derivative through bf16 layers is too coarse to penalise.
         """
         differentiated = {term.differentiates for term in self.due_terms("discriminator")}
-        real, fake = (
+        before_real, before_fake = (
             images.detach().requires_grad_() if name in differentiated else images
-            for name, images in (("real", self.augmented(batch.images)), ("fake", self.augmented(made.images)))
+            for name, images in (("real", batch.images), ("fake", made.images))
         )
+        real, fake = self.augmented(before_real), self.augmented(before_fake)
         with self.precision(enabled="real" not in differentiated):
             real_output = self.discriminator(real, self.told(batch))
         with self.precision(enabled="fake" not in differentiated):
             fake_output = self.discriminator(fake, made.told)
         players, outputs = (self.generator, self.discriminator), (real_output.in_fp32(), fake_output.in_fp32())
-        return Round("discriminator", *players, real, fake, self.told(batch), *outputs)
+        return Round("discriminator", *players, real, fake, self.told(batch), *outputs, (before_real, before_fake))
 
     def judge_generated(self, batch: Batch, made: Made) -> Round:
         """D on generated images in G's move."""
@@ -365,7 +371,13 @@ class Game(Generic[Rules]):
     @property
     def moment(self) -> Moment:
         """What scheduled settings are read at: there is no scheduler to save."""
-        return Moment(self.steps / self.recipe.training.steps, self.resolution)
+        adapted = self.adaptation.probability if self.adaptation else 0.0
+        return Moment(self.steps / self.recipe.training.steps, self.resolution, adapted=adapted)
+
+    def stretches(self) -> dict[int, int]:
+        """Stretches of the training whose steps cost alike, in order: a step of each, and how many there are."""
+        total = self.recipe.training.steps
+        return {total - 1: total}
 
     def begin_learning(self) -> None:
         """Optimizers and regularizers that remember nothing, for the networks as they are."""
@@ -376,6 +388,8 @@ class Game(Generic[Rules]):
         }
         # A copy has a memory of its own.
         self.terms: list[Regularizer] = [term.model_copy() for term in self.recipe.regularizers]
+        asked = self.rules.augmentation_probability
+        self.adaptation = Adaptation(asked, self.device) if isinstance(asked, Adaptive) else None
 
     def draw_latents(self, num: int) -> Tensor:
         """[num, Z] from N(0, I)."""
@@ -387,7 +401,15 @@ class Game(Generic[Rules]):
 
     def augmented(self, images: Tensor) -> Tensor:
         """Images as D sees them."""
-        return augment(images, self.rules.augmentations)
+        rules = self.rules
+        return augment(images, rules.augmentations, value_at(rules.augmentation_probability, self.moment))
+
+    def _adapted(self) -> dict[str, Tensor]:
+        """The probability of augmentation after D's move, where it is due; figures of it."""
+        if not self.adaptation or (self.steps + 1) % self.adaptation.spec.every:
+            return {}
+        batch = int(value_at(self.recipe.training.batch_size, self.moment))
+        return self.adaptation.follow(batch * self.adaptation.spec.every)
 
     def accuracy(self, judged: Round, boundary: float = 0.0) -> dict[str, Tensor]:
         """Shares of real and of generated images that D takes for what they are."""

@@ -35,7 +35,6 @@ from gan_models.recipes.loading import parse_recipe
 from gan_models.recipes.schema import Recipe
 from gan_models.sampling.draws import Draws
 from gan_models.sampling.grids import as_image, enlargement, image_grid
-from gan_models.sampling.latents import LEAST_THRESHOLD, truncate
 from gan_models.tasks import TASKS
 from gan_models.tasks.base import Task, columns_for
 
@@ -197,7 +196,8 @@ class LoadedGenerator:
                 default image i is of class i modulo K.
             examples: real images that a generator translates or whose captions it illustrates; by default those that
                 came with it.
-            truncation: latents beyond +-this are drawn again (`gan_models.sampling.latents`).
+            truncation: latents beyond +-this are drawn again (`gan_models.sampling.latents`); of generators with a
+                mapping network, how far styles go from their average to what the latents give.
 
         Raises:
             RequestError: labels for an unconditional generator, labels it does not know, examples missing, or a
@@ -230,13 +230,9 @@ class LoadedGenerator:
             raise RequestError(f"{self.info.recipe_name}: {error}") from None
         if truncation is None:
             return inputs
-        if not truncation >= LEAST_THRESHOLD:
-            raise RequestError(
-                f"truncation={truncation:g}: latents are cut off at a number of at least {LEAST_THRESHOLD}, such as 0.5"
-            )
         if "latents" not in inputs:
             raise RequestError(f"{self.info.recipe_name} takes no latents: there is nothing to truncate, leave it out")
-        return inputs | {"latents": truncate(inputs["latents"], truncation, draws)}
+        return self.module.truncated(inputs, truncation, draws)
 
     def _numbers(self, labels: Sequence[str | int], num: int) -> Tensor:
         """int64 [num], the classes of these names or numbers in turn; RequestError for one that there is not."""

@@ -23,6 +23,7 @@ from pipeline.cli.options import (
     takes_placement,
     takes_request,
 )
+from pipeline.cli.project import project
 from pipeline.cli.recipes import recipes_app
 from pipeline.cli.sample import sample
 
@@ -121,6 +122,7 @@ def compile_(
 
 app.command()(sample)
 app.command()(export)
+app.command()(project)
 app.command()(explore)
 app.command()(evaluate)
 

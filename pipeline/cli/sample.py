@@ -71,7 +71,8 @@ def sample(
         float | None,
         Option(
             metavar="T",
-            help="Draw latents beyond +-T again, as in 0.5: cleaner images, less variety. [default: none]",
+            help="Draw latents beyond +-T again, as in 0.5, or have styles go T of the way from their average: cleaner "
+            "images, less variety. [default: none]",
         ),
     ] = None,
     given: Annotated[
