@@ -25,7 +25,6 @@ from gan_models.games.counting import count_parameters, parameters_of
 from gan_models.games.semi_supervised.spec import SemiSupervised
 from gan_models.metrics.extractors import EXTRACTORS, named
 from gan_models.recipes.schema import Recipe
-from gan_models.regularizers import Player
 from gan_models.schedules import value_at
 
 CARD = "NVIDIA A100"
@@ -51,7 +50,7 @@ class Images:
 class Estimate:
     """Bytes, seconds and floating-point operations (a product and a sum are two)."""
 
-    parameters: dict[Player, dict[str, int]]  # by player and network
+    parameters: dict[str, dict[str, int]]  # by player and network
     real_images: int  # that D looks at in a step
     generated_images: int  # made in a step
     batch_bytes: int  # of the real images of a step, as the networks are given them
