@@ -168,7 +168,7 @@ def _counted(recipe: Recipe, shape: DataShape) -> _Counted:
     except (NotImplementedError, RuntimeError, TypeError):
         game, stretches = _count(recipe, shape, torch.device("cpu"), half, most=2 * recipe.training.accumulate)
     with Operations() as counter, torch.no_grad():
-        rows = _examples(recipe, shape, game.device, 2)
+        rows = made_up(recipe, shape, game.device, 2)
         game.synthesize(game.prepared(Batch.of(rows, torch.arange(2, device=game.device), recipe.needs)))
     return _Counted(game, stretches, counter.total / 2)
 
@@ -184,7 +184,7 @@ def _count(
         game.steps = step
         batch = _batch(game)
         few = min(batch, most or batch)
-        split = _examples(recipe, shape, device, _rows(recipe, shape, few))
+        split = made_up(recipe, shape, device, _rows(recipe, shape, few))
         game.prepare(split, 0)
         kept = _Kept()
         with Operations() as counter, torch.autograd.graph.saved_tensors_hooks(kept.keep, kept.give):
@@ -255,7 +255,7 @@ def _play(recipe: Recipe, shape: DataShape, device: torch.device) -> tuple[float
     # The last step: networks that grow are whole in it.
     game.steps = recipe.training.steps - 1
     batch = _batch(game)
-    split = _examples(recipe, shape, device, _rows(recipe, shape, batch))
+    split = made_up(recipe, shape, device, _rows(recipe, shape, batch))
     game.prepare(split, 0)
     draw = _dealer(game, split, recipe, batch)
     process, most = psutil.Process(), 0.0
@@ -269,7 +269,7 @@ def _play(recipe: Recipe, shape: DataShape, device: torch.device) -> tuple[float
     return seconds, float(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else most
 
 
-def _examples(recipe: Recipe, shape: DataShape, device: torch.device, count: int) -> Split:
+def made_up(recipe: Recipe, shape: DataShape, device: torch.device, count: int) -> Split:
     """Made-up images with what a recipe needs of them."""
     channels, height, width = shape.image
     numbers = torch.arange(count, device=device)
