@@ -26,9 +26,13 @@ class ExponentialMovingAverage:
         self.parameters = [parameter.detach().clone() for parameter in network.parameters()]
 
     @torch.no_grad()
-    def update(self, network: nn.Module, step: int, decay: float) -> None:
-        """Takes in the weights after generator step `step`, counted from 1."""
-        decay = min(decay, (1 + step) / (10 + step))
+    def update(self, network: nn.Module, step: int, decay: float, *, warm_up: bool = True) -> None:
+        """Takes in the weights after generator step `step`, counted from 1.
+
+        Args:
+            warm_up: False for a decay that begins low by itself, as papers have it that give a half-life in images.
+        """
+        decay = min(decay, (1 + step) / (10 + step)) if warm_up else decay
         current = [parameter.detach() for parameter in network.parameters()]
         torch._foreach_lerp_(self.parameters, current, 1 - decay)
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, PrivateAttr
 
 from gan_models.errors import RequestError
 from gan_models.plugins import Registry
 from gan_models.schedules import Scheduled, scheduled
-from gan_models.sections import PositiveInt, Section, by_tag
+from gan_models.sections import PositiveFloat, PositiveInt, Section, Share, by_tag
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -46,6 +46,10 @@ class Round:
     labels: Tensor | None
     real_output: DiscriminatorOutput | None
     fake_output: DiscriminatorOutput
+    unchanged: tuple[Tensor, Tensor] | None = None
+    """Real and generated images before the augmentations that D saw them through; None where there are none."""
+    styles: Tensor | None = None
+    """[B, L, W], what the generated images were drawn from, where a penalty is on that."""
 
     @property
     def real_logits(self) -> Tensor:
@@ -56,6 +60,15 @@ class Round:
     @property
     def fake_logits(self) -> Tensor:
         return self.fake_output.logits
+
+    @property
+    def unchanged_real(self) -> Tensor:
+        """Real images before the augmentations."""
+        return self.real if self.unchanged is None else self.unchanged[0]
+
+    @property
+    def unchanged_fake(self) -> Tensor:
+        return self.fake if self.unchanged is None else self.unchanged[1]
 
     @property
     def network(self) -> nn.Module:
@@ -78,6 +91,8 @@ class Regularizer(Section):
     differentiates: ClassVar[Images] = ""
     """The images that D's output must be a differentiable function of, in fp32. Such a term excludes batch norm in D,
     where one image's gradient depends on its neighbours."""
+    stands_apart: ClassVar[bool] = False
+    """Whether it can have a step of its own, without the player's loss."""
 
     @property
     def joins(self) -> Player:
@@ -127,23 +142,27 @@ class Regularizer(Section):
 
 
 class R1(Regularizer):
-    """1/2 E |grad_x D(x)|^2 on real images (Mescheder, Geiger, Nowozin 2018, eq. 9; the weight is their gamma)."""
+    """1/2 E |grad_x D(x)|^2 on real images (Mescheder, Geiger, Nowozin 2018, eq. 9; the weight is their gamma).
+
+    Augmentations are part of D here: x is the image before them, as in all public code that has both.
+    """
 
     name: Literal["r1"] = "r1"
     differentiates: ClassVar[Images] = "real"
+    stands_apart: ClassVar[bool] = True
 
     def value(self, round_: Round) -> Tensor:
-        return 0.5 * _squared_gradient_norms(round_.real_logits, round_.real).mean()
+        return 0.5 * _squared_gradient_norms(round_.real_logits, round_.unchanged_real).mean()
 
 
 class R2(Regularizer):
-    """1/2 E |grad_x D(x)|^2 on generated images (Mescheder, Geiger, Nowozin 2018, eq. 10)."""
+    """1/2 E |grad_x D(x)|^2 on generated images (Mescheder, Geiger, Nowozin 2018, eq. 10), likewise."""
 
     name: Literal["r2"] = "r2"
     differentiates: ClassVar[Images] = "fake"
 
     def value(self, round_: Round) -> Tensor:
-        return 0.5 * _squared_gradient_norms(round_.fake_logits, round_.fake).mean()
+        return 0.5 * _squared_gradient_norms(round_.fake_logits, round_.unchanged_fake).mean()
 
 
 class SlopePenalty(Regularizer):
@@ -166,9 +185,13 @@ class SlopePenalty(Regularizer):
 
 
 class GradientPenalty(SlopePenalty):
-    """E (|grad D(x^)| - 1)^2 between real and generated images (Gulrajani et al. 2017, eq. 3; lambda 10)."""
+    """E (|grad D(x^)| - t)^2 / t^2 between real and generated images (Gulrajani et al. 2017, eq. 3; lambda 10)."""
 
     name: Literal["gradient-penalty"] = "gradient-penalty"
+    target: PositiveFloat = Field(1.0, description="the slope t that is asked of D; 750 in PGGAN's CIFAR-10 runs")
+
+    def penalty(self, squared_norms: Tensor) -> Tensor:
+        return super().penalty(squared_norms / self.target**2)
 
 
 class ZeroCentredGradientPenalty(SlopePenalty):
@@ -268,6 +291,55 @@ class HistoricalAveraging(Regularizer):
         self._sums, self._count = list(state["sums"]), state["count"]
 
 
+class PathLength(Regularizer):
+    """E (|J_w^T y| - a)^2, y ~ N(0, I) over the pixels, a the moving average of the first (Karras et al. 2020a, eq. 4).
+
+    Equally long steps of the style then change the image equally much. J_w^T y is the gradient of sum(G(w) y) and, as
+    in the authors' code, its length the root of the mean over layers of |gradient of the layer's w|^2, with y divided
+    by the image's side (appendix B).
+    """
+
+    name: Literal["path-length"] = "path-length"
+    weight: Weight = Field(2.0, description="factor of the term in the player's loss")
+    every: Annotated[int, Field(ge=2)] = Field(4, description="taken at every n-th step, scaled by n")
+    decay: Share = Field(0.01, description="share of a new length in the moving average")
+    shrink: PositiveInt = Field(2, description="by how much fewer images than a batch it is taken on")
+    belongs_to: ClassVar[Player] = "generator"
+    stands_apart: ClassVar[bool] = True
+
+    _mean: Any = PrivateAttr(0.0)
+
+    def check(self, recipe: Recipe) -> None:
+        super().check(recipe)
+        if not recipe.game.penalises_apart:
+            raise RequestError(
+                f"regularizer {self.name!r} is taken in steps of its own on the styles of stylegan2's generator: set "
+                "game.kind=stylegan2, or drop the regularizer"
+            )
+
+    def value(self, round_: Round) -> Tensor:
+        import torch
+
+        from gan_models import ranks
+
+        images, styles = round_.fake, round_.styles
+        assert styles is not None
+        count, *shape = images.shape
+        noise = ranks.share(torch.randn(count * ranks.count(), *shape, device=images.device))
+        projected = (images * noise).sum() / (shape[1] * shape[2]) ** 0.5
+        (gradient,) = torch.autograd.grad(projected, styles, create_graph=True)
+        lengths = gradient.square().sum(2).mean(1).sqrt()
+        mean = (1.0 - self.decay) * self._mean + self.decay * ranks.mean(lengths.mean())
+        self._mean = mean.detach()
+        return (lengths - mean).square().mean()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"mean": self._mean}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._mean = state["mean"]
+
+
 class Orthogonal(Regularizer):
     """|W^T W (1 - I)|_F^2 over the weight matrices (Brock, Donahue, Simonyan 2019, eq. 3; weight 1e-4).
 
@@ -328,6 +400,6 @@ def _squared_gradient_norms(logits: Tensor, images: Tensor) -> Tensor:
 
 _OWN = (
     *(R1, R2, GradientPenalty, ZeroCentredGradientPenalty, Dragan, Drift),
-    *(FeatureMatching, HistoricalAveraging, Orthogonal),
+    *(FeatureMatching, HistoricalAveraging, Orthogonal, PathLength),
 )
 REGULARIZERS: Registry[type[Regularizer]] = Registry("regularizer", "gan_pipeline.regularizers", by_tag("name", *_OWN))

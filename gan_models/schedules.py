@@ -6,6 +6,9 @@ A setting takes a number, or one of
     {cosine: [2e-4, 5e-5], until: 0.1}          likewise, along half a period of the cosine
     {exponential: [0.1, 1e-6]}                  likewise, by the same factor at each step
     {by_resolution: {4: 1e-3, 128: 1.5e-3}}     by the size that is trained at: each holds from its size on
+    {by_share: {0: 2e-4, 0.5: 1e-4}}            by the share of the steps that is done: each holds from its share on
+    {half_life: 20000, ramp: 0.05}              training.ema alone: a decay by the images that it is halved in
+    {adaptive: 0.6}                             game.augmentation_probability alone: as D's logits of real images ask
 
 and is read by `value_at`, a pure function of the moment: there is nothing to save.
 """
@@ -18,7 +21,7 @@ from typing import Annotated, Any, NamedTuple, TypeAlias, Union
 
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, model_validator
 
-from gan_models.sections import PositiveFloat, PositiveInt, Section, Share
+from gan_models.sections import NonNegativeFloat, PositiveFloat, PositiveInt, Section, Share
 
 
 class Moment(NamedTuple):
@@ -28,6 +31,12 @@ class Moment(NamedTuple):
     """Of its steps that lie behind it, 0 to 1."""
     resolution: int
     """Side of the images that it works on, pixels."""
+    images: int = 0
+    """Real ones, drawn until then."""
+    batch: int = 1
+    """Real images of the step."""
+    adapted: Any = 0.0
+    """What an adaptive setting has come to, a number or 0-d."""
 
 
 class Schedule(Section):
@@ -116,6 +125,58 @@ class ByResolution(Schedule):
         return tuple(self.by_resolution.values())
 
 
+class ByShare(Schedule):
+    """A value for each part of the steps, as rates that are halved or divided by ten now and then have it."""
+
+    by_share: dict[Share, float] = Field(min_length=1, description="share of the steps: its value from there on")
+
+    def at(self, moment: Moment) -> float:
+        reached = [share for share in self.by_share if share <= moment.share]
+        return self.by_share[max(reached, default=min(self.by_share))]
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        return tuple(self.by_share.values())
+
+
+class HalfLife(Schedule):
+    """The decay of an average by images: what it has of any one is half as much so many later (Karras et al. 2018).
+
+    With a ramp r, the half-life is at most r times the images seen, which forgets the first ones (2020b, appendix C).
+    """
+
+    half_life: NonNegativeFloat | Linear | Cosine = Field(description="images that an image's share is halved in")
+    ramp: PositiveFloat | None = Field(None, description="at most this share of the images seen until then")
+
+    def at(self, moment: Moment) -> float:
+        images = value_at(self.half_life, moment)
+        if self.ramp is not None:
+            images = min(images, self.ramp * moment.images)
+        return 0.5 ** (moment.batch / max(images, 1e-8))
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        return (0.0,)
+
+
+class Adaptive(Schedule):
+    """A probability of augmentation that rises where D overfits, falls where not (Karras et al. 2020b, section 3.1).
+
+    D overfits where the mean sign of its logits of real images is above a target.
+    """
+
+    adaptive: Share = Field(description="the target; the paper's is 0.6")
+    full: PositiveInt = Field(500_000, description="real images in which the probability can rise from 0 to 1")
+    every: PositiveInt = Field(4, description="steps between its changes")
+
+    def at(self, moment: Moment) -> Any:
+        return moment.adapted
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        return (0.0, 1.0)
+
+
 Scheduled: TypeAlias = float | Schedule
 """A number, or how it changes."""
 
@@ -124,18 +185,25 @@ FORMS: dict[str, type[Schedule]] = {
     "cosine": Cosine,
     "exponential": Exponential,
     "by_resolution": ByResolution,
+    "by_share": ByShare,
+    "half_life": HalfLife,
+    "adaptive": Adaptive,
 }
 """Kinds of schedules, by the key that tells them apart."""
+USUAL = ("linear", "cosine", "exponential", "by_resolution", "by_share")
 NUMBER = "number"
 _WRITTEN = {
     "linear": "{linear: [first, last], since: 0, until: 1}",
     "cosine": "{cosine: [first, last], since: 0, until: 1}",
     "exponential": "{exponential: [first, last], since: 0, until: 1}",
     "by_resolution": "{by_resolution: {size: value}}",
+    "by_share": "{by_share: {share: value}}",
+    "half_life": "{half_life: images, ramp: share}",
+    "adaptive": "{adaptive: target}",
 }
 
 
-def scheduled(number: Any = float, *, forms: Sequence[str] = tuple(FORMS), **bounds: float) -> Any:
+def scheduled(number: Any = float, *, forms: Sequence[str] = USUAL, **bounds: float) -> Any:
     """The annotation of a setting that takes a number within bounds, or a schedule whose values are.
 
     Args:
@@ -185,7 +253,7 @@ def schedules_in(section: Any, key: str = "") -> Iterator[tuple[str, Schedule]]:
     """All schedules in a section of a recipe, with their keys as `--set` takes them."""
     if isinstance(section, Schedule):
         yield key, section
-    elif isinstance(section, BaseModel):
+    if isinstance(section, BaseModel):
         for name in type(section).model_fields:
             yield from schedules_in(getattr(section, name), f"{key}.{name}".removeprefix("."))
     elif isinstance(section, tuple):

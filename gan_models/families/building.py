@@ -53,6 +53,10 @@ class LatentBuilder(Builder):
         """The discriminator without its heads; `image_shape` counts label planes as channels."""
         raise LookupError(f"{spec.family} has no discriminator")
 
+    def projection(self, spec: Any, trunk: Trunk, classes: int) -> nn.Module:
+        """The head that asks whether features and class go together."""
+        return ProjectionHead(trunk.channels, classes)
+
     def generator(self, spec: Any, recipe: Recipe, shape: DataShape) -> Generator:
         classes = shape.classes if recipe.conditional else 0
         one_hot = recipe.conditioning.generator == "one-hot"
@@ -73,7 +77,7 @@ class LatentBuilder(Builder):
             features += minibatch.kernels
         head: nn.Module
         if conditioning == "projection":
-            head = ProjectionHead(trunk.channels, shape.classes)
+            head = self.projection(spec, trunk, shape.classes)
         else:
             head = (
                 ClassesHead()

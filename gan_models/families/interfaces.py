@@ -12,15 +12,19 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gan_models import ranks
 from gan_models.data.table import Split
+from gan_models.errors import RequestError
 from gan_models.families.base import GeneratorSpec
 from gan_models.layers.heads import ClassesHead
 from gan_models.layers.normalization import REFERENCE_NORMS, REFERENCE_ROWS
 from gan_models.sampling.draws import Draws
+from gan_models.sampling.latents import LEAST_THRESHOLD, truncate
 from gan_models.tasks import TASKS
 
 ImageShape = tuple[int, int, int]
 """(C, H, W)."""
+MOST_PSI = 2.0  # beyond, images fall apart
 Inputs = dict[str, Tensor]
 """What one call of a generator is given: its tensors by name, equally many rows each."""
 
@@ -43,6 +47,8 @@ class DiscriminatorOutput(NamedTuple):
 
 class Generator(nn.Module):
     """Makes images [B, C, H, W] in [-1, 1] from named tensors: `generator(**inputs)`.
+
+    In training mode, a network that ends linearly may leave [-1, 1], for D to see it.
 
     Attributes:
         task: what it is for (`gan_models.tasks`), which is how it is fed, pictured and measured.
@@ -76,6 +82,9 @@ class Generator(nn.Module):
         """Whether it makes images from real ones, or from what they carry."""
         return not {"latents", "labels"}.issuperset(self.inputs)
 
+    def begin(self, split: Split) -> None:
+        """Called once before a training: what its first weights have of the images; here nothing."""
+
     def draw_inputs(self, draws: Draws, *, labels: Tensor | None = None, examples: Split | None = None) -> Inputs:
         """Inputs for images as its task draws them (`tasks.base.Task.draw`)."""
         return TASKS[self.task]().draw(self, draws, labels=labels, examples=examples)
@@ -83,6 +92,17 @@ class Generator(nn.Module):
     def distinct(self, examples: int) -> int | None:
         """How many different inputs that makes of so many examples; None where there is no limit."""
         return TASKS[self.task]().distinct(self, examples)
+
+    def truncated(self, inputs: Inputs, truncation: float, draws: Draws) -> Inputs:
+        """The inputs of `draws` for less variety and cleaner images; here latents beyond +-`truncation` drawn again.
+
+        Raises RequestError for a `truncation` that cannot be.
+        """
+        if not truncation >= LEAST_THRESHOLD:
+            raise RequestError(
+                f"truncation={truncation:g}: latents are cut off at a number of at least {LEAST_THRESHOLD}, such as 0.5"
+            )
+        return inputs | {"latents": truncate(inputs["latents"], truncation, draws)}
 
 
 class LatentGenerator(Generator, ABC):
@@ -136,18 +156,101 @@ class LatentGenerator(Generator, ABC):
         if self.reference:
             latents = torch.cat([self.reference_latents.to(latents.dtype), latents])
             labels = None if labels is None else torch.cat([self.reference_labels, labels])
-        if self.uniform is not None:
-            low, high = self.uniform
-            latents = low + (high - low) * 0.5 * (1.0 + torch.erf(latents * 0.5**0.5))
+        latents = self.of_prior(latents)
         if self.one_hot and labels is not None:
             # One-hot joined to the latent (Mirza, Osindero 2014), by comparison, which exports to any batch size.
             classes_K = torch.arange(self.num_classes, device=latents.device)
             latents = torch.cat([latents, (labels[:, None] == classes_K).to(latents.dtype)], dim=1)
         return self.synthesize(latents, labels)[self.reference :]
 
+    def of_prior(self, latents: Tensor) -> Tensor:
+        """Latents from N(0, I) as the network is given them: uniform ones where the recipe says so."""
+        if self.uniform is None:
+            return latents
+        low, high = self.uniform
+        return low + (high - low) * 0.5 * (1.0 + torch.erf(latents * 0.5**0.5))
+
     @abstractmethod
     def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
         """Images from the latent with whatever conditioning was joined to it, [B, `joined`]."""
+
+
+AVERAGE_DECAY = 0.995
+
+
+class StyledGenerator(LatentGenerator):
+    """Makes its images from styles, vectors w [B, W] that a mapping network makes of latents, one for each layer.
+
+    Styles [B, L, W] can be mixed, drawn to their average, moved and searched for; `draw` makes the images.
+
+    Attributes:
+        average: the moving average of w in training, [W].
+        layers: L.
+    """
+
+    average: Tensor
+
+    def make_average(self, style: int, *, layers: int) -> None:
+        """Called by `build`."""
+        self.layers = layers
+        self.register_buffer("average", torch.zeros(style))
+
+    @abstractmethod
+    def mapped(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
+        """w [B, W]."""
+
+    @abstractmethod
+    def draw(self, styles_BLW: Tensor) -> Tensor:
+        """Images [B, C, H, W], not clamped."""
+
+    def forward(
+        self,
+        latents: Tensor | None = None,
+        labels: Tensor | None = None,
+        psi: Tensor | None = None,
+        styles: Tensor | None = None,
+    ) -> Tensor:
+        """Images of latents, or of `styles` [B, L, W] in their place; `psi` as of `styles`."""
+        if styles is None:
+            if latents is None:
+                raise ValueError("pass latents, or styles")
+            styles = self.styles(latents, labels, psi)
+        return self.draw(styles).clamp(-1.0, 1.0)
+
+    def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
+        return self.draw(self.styles(z_BZ, labels_B))
+
+    def styles(
+        self, latents: Tensor, labels: Tensor | None = None, psi: Tensor | None = None, *, track: bool = True
+    ) -> Tensor:
+        """[B, L, W], the same w for all layers.
+
+        Args:
+            psi: [B, L] or [B, 1], how far each goes from the average to what the latent gives: 1 all the way, 0 not at
+                all (the truncation trick; Karras et al. 2019, appendix B).
+            track: whether, in training, the average takes these in.
+        """
+        if self.num_classes and labels is None:
+            raise ValueError("this generator is conditional: pass labels")
+        w_BW = self.mapped(self.of_prior(latents), labels)
+        if self.training and track:
+            with torch.no_grad():
+                self.average.copy_(ranks.mean(w_BW.mean(0)).lerp(self.average, AVERAGE_DECAY))
+        styles = w_BW[:, None].expand(-1, self.layers, -1)
+        return styles if psi is None else self.average + psi[:, :, None] * (styles - self.average)
+
+    def noises(self) -> dict[str, Tensor]:
+        """The maps of noise that images are drawn with after training, by their names in the network."""
+        return {name: buffer for name, buffer in self.named_buffers() if name.rpartition(".")[2] == "noise"}
+
+    def truncated(self, inputs: Inputs, truncation: float, draws: Draws) -> Inputs:
+        """The styles go `truncation` of the way from their average to what the latents give."""
+        if not 0.0 <= truncation <= MOST_PSI:
+            raise RequestError(
+                f"truncation={truncation:g}: styles go a share from 0 to {MOST_PSI:g} of the way from their average to "
+                "what the latents give, such as 0.7"
+            )
+        return inputs | {"psi": torch.full((len(draws), 1), truncation)}
 
 
 class Trunk(NamedTuple):

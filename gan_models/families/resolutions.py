@@ -6,8 +6,15 @@ from typing import NamedTuple
 from gan_models.errors import RequestError
 
 _COARSEST = range(4, 8)
-_LARGEST = 128
-SIZES = sorted(base << doublings for base in _COARSEST for doublings in range(1, 6) if base << doublings <= _LARGEST)
+LARGEST = 128
+
+
+def sizes_up_to(largest: int) -> list[int]:
+    """The sizes that a coarsest map doubles to, one time at least."""
+    return sorted(base << doublings for base in _COARSEST for doublings in range(1, 9) if base << doublings <= largest)
+
+
+SIZES = sizes_up_to(LARGEST)
 
 
 class Plan(NamedTuple):
@@ -32,10 +39,10 @@ def check_size(size: int, does: str, sizes: Sequence[int] = SIZES) -> None:
         )
 
 
-def plan(size: int, family: str) -> Plan:
+def plan(size: int, family: str, largest: int = LARGEST) -> Plan:
     """The plan for a size; raises RequestError where no coarse map of 4 to 7 pixels doubles to it."""
-    check_size(size, f"{family} doubles a 4 to 7 pixel map")
-    doublings = next(n for n in range(1, 6) if size >> n in _COARSEST and (size >> n) << n == size)
+    check_size(size, f"{family} doubles a 4 to 7 pixel map", sizes_up_to(largest))
+    doublings = next(n for n in range(1, 9) if size >> n in _COARSEST and (size >> n) << n == size)
     return Plan(size >> doublings, doublings)
 
 

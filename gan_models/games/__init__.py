@@ -13,6 +13,7 @@ GAMES: Registry[type[GameSpec]] = Registry(
         # Any loss on D's logits, any regularizers (Goodfellow et al. 2014); the same on images that double in size.
         "adversarial": "gan_models.games.adversarial.spec:Adversarial",
         "progressive": "gan_models.games.progressive.spec:Progressive",
+        "stylegan2": "gan_models.games.stylegan2.spec:StyleGan2",  # styles mixed, penalties in steps of their own
         "semi-supervised": "gan_models.games.semi_supervised.spec:SemiSupervised",  # D is the classifier
         "text": "gan_models.games.text.spec:TextToImage",  # pairs of image and text, in two stages
         "cycle": "gan_models.games.cycle.spec:Cycle",  # two domains without pairs

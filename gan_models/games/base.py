@@ -16,13 +16,14 @@ from gan_models.data.shape import DataShape
 from gan_models.data.table import EpochSampler, Split, to_float
 from gan_models.families.building import build_discriminator, build_generator
 from gan_models.families.interfaces import Discriminator, Generator
+from gan_models.games.adapting import Adaptation
 from gan_models.games.spec import GameSpec
 from gan_models.layers.weight_norm import start_from_data
 from gan_models.meter import Meter
 from gan_models.random_changes import changed
 from gan_models.recipes.schema import Optimizer, Recipe
 from gan_models.regularizers import Player, Regularizer, Round
-from gan_models.schedules import Moment, value_at
+from gan_models.schedules import Adaptive, Moment, value_at
 
 Rules = TypeVar("Rules", bound=GameSpec)
 
@@ -65,6 +66,8 @@ class Batch(NamedTuple):
     """1 where an image has the attribute, else 0, float32 [B, A]."""
     partners: Tensor | None = None
     """What the images are to be made from, as they are."""
+    embeddings: Tensor | None = None
+    """What stands for texts, float32 [B, n, E], n of each image; a game may bring them to [B, E]."""
 
     @classmethod
     def of(cls, split: Split, index: Tensor, needs: frozenset[str]) -> Batch:
@@ -107,6 +110,8 @@ class Made(NamedTuple):
     """The domain that each was to become, int64 [B], or attributes [B, A], where D is to find it out."""
     penalty: Tensor | None = None
     """A term of G's loss that making them came with, 0-d."""
+    figures: dict[str, Tensor] | None = None
+    """Figures of that term, detached."""
 
     def detached(self) -> Made:
         """The same images without a way back to G."""
@@ -155,8 +160,9 @@ class Game(Generic[Rules]):
     def prepare(self, split: Split, seed: int) -> None:
         """Called once, before the first step or a `load_state_dict`: what the game needs of the images as a whole.
 
-        A pure function of its arguments, so that a resumed training finds the same. Here: where weight norm starts.
+        A pure function of its arguments, so that a resumed training finds the same. Here: where weights start.
         """
+        self.generator.begin(split)
 
         def first() -> Batch:
             return self.prepared(Batch.of(split, spread_rows(len(split), _STARTING_IMAGES), self.recipe.needs))
@@ -193,7 +199,7 @@ class Game(Generic[Rules]):
         raise LookupError(f"{type(self).__name__} has no loss for G")
 
     def discriminator_moves(self) -> int:
-        """How often D moves in this step."""
+        """How often D moves in this step; 0 where there is none."""
         return self.rules.discriminator_steps
 
     def generator_moves(self) -> int:
@@ -224,9 +230,9 @@ class Game(Generic[Rules]):
         return {
             "generator": self.generator,
             "discriminator": self.discriminator,
-            "generator_optimizer": self.optimizers["generator"],
-            "discriminator_optimizer": self.optimizers["discriminator"],
+            **{f"{player}_optimizer": optimizer for player, optimizer in self.optimizers.items()},
             **{f"{term.joins} {term.name}": term for term in self.terms},
+            **({"augmentation": self.adaptation} if self.adaptation else {}),
         }
 
     # --- the step
@@ -235,7 +241,7 @@ class Game(Generic[Rules]):
         """One generator step and the discriminator steps that go with it.
 
         Args:
-            draw: the next batch of real images; called once for each discriminator step.
+            draw: the next batch of real images; called once for each discriminator step, or once where there is none.
             report: also measure what costs time (gradient norms).
 
         Returns:
@@ -244,16 +250,19 @@ class Game(Generic[Rules]):
         """
         self.begin_step()
         figures, parts, times = Meter(), self.recipe.training.accumulate, self.images_per_real()
-        for left in reversed(range(self.discriminator_moves())):
+        moves = self.discriminator_moves()
+        for left in reversed(range(moves)):
             batches = [self.prepared(batch) for batch in draw().split(parts)]
             for self.part, batch in enumerate(batches):
                 # Kept for G's move, but for parts: the graphs of all of them would take the memory that parts save.
                 with torch.set_grad_enabled(left == 0 and self.shares_made):
                     made = self.synthesize(batch)
                 figures.add(self.move_discriminator(batch, made.detached(), report=report and left == 0))
+        if not moves:
+            batches = [self.prepared(batch) for batch in draw().split(parts)]
         for move in range(self.generator_moves()):
             for self.part, batch in enumerate(batch.repeated(times) for batch in batches):
-                again = move > 0 or not self.shares_made
+                again = move > 0 or not self.shares_made or not moves
                 figures.add(self.move_generator(batch, self.synthesize(batch) if again else made, report=report))
         self.steps += 1
         return figures.means()
@@ -277,9 +286,12 @@ class Game(Generic[Rules]):
         """D's gradient step; figures of it."""
         judged = self.judge(batch, made)
         loss, figures = self.discriminator_loss(batch, made, judged)
+        if self.adaptation:
+            self.adaptation.look(judged.real_logits)
         figures |= self.move(loss, judged, report=report)
         if self.ends_move:
             self.discriminator_moved()
+            figures |= self._adapted()
         return figures
 
     def move_generator(self, batch: Batch, made: Made, *, report: bool) -> dict[str, Tensor]:
@@ -300,16 +312,17 @@ class Game(Generic[Rules]):
         derivative through bf16 layers is too coarse to penalise.
         """
         differentiated = {term.differentiates for term in self.due_terms("discriminator")}
-        real, fake = (
+        before_real, before_fake = (
             images.detach().requires_grad_() if name in differentiated else images
-            for name, images in (("real", self.augmented(batch.images)), ("fake", self.augmented(made.images)))
+            for name, images in (("real", batch.images), ("fake", made.images))
         )
+        real, fake = self.augmented(before_real), self.augmented(before_fake)
         with self.precision(enabled="real" not in differentiated):
             real_output = self.discriminator(real, self.told(batch))
         with self.precision(enabled="fake" not in differentiated):
             fake_output = self.discriminator(fake, made.told)
         players, outputs = (self.generator, self.discriminator), (real_output.in_fp32(), fake_output.in_fp32())
-        return Round("discriminator", *players, real, fake, self.told(batch), *outputs)
+        return Round("discriminator", *players, real, fake, self.told(batch), *outputs, (before_real, before_fake))
 
     def judge_generated(self, batch: Batch, made: Made) -> Round:
         """D on generated images in G's move."""
@@ -364,17 +377,27 @@ class Game(Generic[Rules]):
     @property
     def moment(self) -> Moment:
         """What scheduled settings are read at: there is no scheduler to save."""
-        return Moment(self.steps / self.recipe.training.steps, self.resolution)
+        adapted = self.adaptation.probability if self.adaptation else 0.0
+        return Moment(self.steps / self.recipe.training.steps, self.resolution, adapted=adapted)
+
+    def stretches(self) -> dict[int, int]:
+        """Stretches of the training whose steps cost alike, in order: a step of each, and how many there are."""
+        total = self.recipe.training.steps
+        return {total - 1: total}
 
     def begin_learning(self) -> None:
         """Optimizers and regularizers that remember nothing, for the networks as they are."""
         specs = self.recipe.optimizers
+        players: dict[Player, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
         self.optimizers: dict[Player, torch.optim.Optimizer] = {
-            "generator": make_optimizer(specs.generator, self.generator),
-            "discriminator": make_optimizer(specs.discriminator, self.discriminator),
+            player: make_optimizer(getattr(specs, player), network)
+            for player, network in players.items()
+            if next(network.parameters(), None) is not None
         }
         # A copy has a memory of its own.
         self.terms: list[Regularizer] = [term.model_copy() for term in self.recipe.regularizers]
+        asked = self.rules.augmentation_probability
+        self.adaptation = Adaptation(asked, self.device) if isinstance(asked, Adaptive) else None
 
     def draw_latents(self, num: int) -> Tensor:
         """[num, Z] from N(0, I)."""
@@ -386,7 +409,15 @@ class Game(Generic[Rules]):
 
     def augmented(self, images: Tensor) -> Tensor:
         """Images as D sees them."""
-        return augment(images, self.rules.augmentations)
+        rules = self.rules
+        return augment(images, rules.augmentations, value_at(rules.augmentation_probability, self.moment))
+
+    def _adapted(self) -> dict[str, Tensor]:
+        """The probability of augmentation after D's move, where it is due; figures of it."""
+        if not self.adaptation or (self.steps + 1) % self.adaptation.spec.every:
+            return {}
+        batch = int(value_at(self.recipe.training.batch_size, self.moment))
+        return self.adaptation.follow(batch * self.adaptation.spec.every)
 
     def accuracy(self, judged: Round, boundary: float = 0.0) -> dict[str, Tensor]:
         """Shares of real and of generated images that D takes for what they are."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from gan_models.augmentations import AUGMENTATIONS
 from gan_models.errors import RequestError
 from gan_models.families import FAMILIES
 from gan_models.losses import LOSSES, Loss, NonSaturating
+from gan_models.schedules import USUAL, Scheduled, scheduled
 from gan_models.sections import PositiveInt, Section, one_of
 
 if TYPE_CHECKING:
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
 
     Augmentation = str
     AnyLoss = Loss
+    Probability: TypeAlias = Scheduled
 else:
     Augmentation = Literal[tuple(AUGMENTATIONS)]
     AnyLoss = one_of(LOSSES, "name", kind=LOSSES.kind)
+    Probability = scheduled(forms=[*USUAL, "adaptive"], ge=0.0, le=1.0)
 
 
 class GameSpec(Section):
@@ -30,16 +33,21 @@ class GameSpec(Section):
     augmentations: tuple[Augmentation, ...] = Field(
         (), description="random changes that D sees real and generated images through (DiffAugment)"
     )
+    augmentation_probability: Probability = Field(1.0, description="with which each image is changed by each of them")
 
     played_by: ClassVar[str]
     """Its `games.base.Game`, as "module:class"."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """What each training image must carry besides its pixels: `labels`, `domains`, `captions`, `attributes`,
-    `partners`."""
+    `partners`; a network may need more."""
     names_classes: ClassVar[bool] = False
     """Whether D's word on an image is made of the logits of its classes."""
     paced_by: ClassVar[str] = ""
     """The setting that makes its steps depend on how many there are to be."""
+    penalises_apart: ClassVar[bool] = False
+    """Whether penalties that come every n-th step have steps of their own, of the player's optimizer on them alone."""
+    any_discriminator: ClassVar[bool] = False
+    """Whether D may be of any family, though one is made for this game."""
     least_batch: ClassVar[int] = 2
     """The least `training.batch_size` that its losses and networks make sense with."""
     accumulates: ClassVar[bool] = True
@@ -79,7 +87,8 @@ class GameSpec(Section):
             trained = [
                 name for name, family in FAMILIES.items() if family.game == self.kind and spec.player in family.players
             ]
-            if trained and spec.family not in trained:
+            anyone = self.any_discriminator and spec.player == "discriminator"
+            if trained and spec.family not in trained and not anyone:
                 raise RequestError(
                     f"networks.{spec.player}.family={spec.family}: game.kind={self.kind} trains the family "
                     f"{' or '.join(trained)} only"

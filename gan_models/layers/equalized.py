@@ -1,7 +1,9 @@
 """Equalised learning rate (Karras et al. 2018, "Progressive Growing of GANs", section 4.1).
 
 Weights are drawn from N(0, 1) and scaled at run time by He's constant, gain / sqrt(fan_in), instead of being drawn to
-that scale: Adam's steps do not depend on a parameter's size, so every weight learns at the same relative speed.
+that scale: Adam's steps do not depend on a parameter's size, so every weight learns at the same relative speed. At a
+`rate` of r, weights are drawn r times as narrow and scaled by r more: they learn r times as fast, as StyleGAN's
+mapping network does (Karras et al. 2019, appendix C).
 """
 
 import math
@@ -16,23 +18,28 @@ HE = math.sqrt(2.0)  # the gain in front of a rectifier (He et al. 2015); 1 wher
 class _Equalized(nn.Module):
     weight: Tensor
     bias: Any
+    rate = 1.0
+    start = 0.0
 
     def reset_parameters(self) -> None:
-        """Weights from N(0, 1), biases 0."""
-        nn.init.normal_(self.weight)
+        """Weights from N(0, 1 / rate^2), biases `start`."""
+        nn.init.normal_(self.weight, 0.0, 1.0 / self.rate)
         if self.bias is not None:
-            nn.init.zeros_(self.bias)
+            nn.init.constant_(self.bias, self.start / self.rate)
 
 
 class EqualizedLinear(_Equalized, nn.Linear):
-    """[B, inputs] -> [B, outputs] by W gain / sqrt(inputs) and a bias starting at 0."""
+    """[B, inputs] -> [B, outputs] by W gain / sqrt(inputs) and a bias that begins as `start`."""
 
-    def __init__(self, inputs: int, outputs: int, *, gain: float = 1.0, bias: bool = True) -> None:
-        self.scale = gain / math.sqrt(inputs)
+    def __init__(
+        self, inputs: int, outputs: int, *, gain: float = 1.0, bias: bool = True, rate: float = 1.0, start: float = 0.0
+    ) -> None:
+        self.scale, self.rate, self.start = rate * gain / math.sqrt(inputs), rate, start
         super().__init__(inputs, outputs, bias=bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        return linear(features, self.weight * self.scale, self.bias)
+        bias = self.bias if self.bias is None or self.rate == 1.0 else self.bias * self.rate
+        return linear(features, self.weight * self.scale, bias)
 
 
 class EqualizedConv2d(_Equalized, nn.Conv2d):
@@ -41,9 +48,9 @@ class EqualizedConv2d(_Equalized, nn.Conv2d):
     fan_in = inputs * size^2.
     """
 
-    def __init__(self, inputs: int, outputs: int, size: int, *, gain: float = HE) -> None:
+    def __init__(self, inputs: int, outputs: int, size: int, *, gain: float = HE, bias: bool = True) -> None:
         self.scale = gain / math.sqrt(inputs * size * size)
-        super().__init__(inputs, outputs, size, padding=size // 2)
+        super().__init__(inputs, outputs, size, padding=size // 2, bias=bias)
 
     def forward(self, features: Tensor) -> Tensor:
         return conv2d(features, self.weight * self.scale, self.bias, padding=self.padding)

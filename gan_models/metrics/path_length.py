@@ -5,6 +5,9 @@
 Between latents on a great circle, for generators that draw from z itself; the lowest and the highest hundredth of the
 distances are left out, as the paper's code does. Images are not rounded to 8 bits, which would hide so small a step.
 
+Of a generator with a mapping network the length in W may be asked for too: styles on a straight line, from its
+beginning on (t = 0), as the figures of StyleGAN2 are (Karras et al. 2020a, section 3). It has a name of its own.
+
 The published distance is LPIPS (Zhang et al. 2018) by VGG16. No package brings VGG's weights, so they are taken from
 files that the user has (`Lpips`). Without, features of the judge's extractor are compared (`FeatureDistance`), and the
 figure bears that name: `path-length-<extractor>`.
@@ -15,7 +18,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -24,7 +27,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from gan_models.errors import RequestError, home_path
-from gan_models.families.interfaces import Generator, Inputs
+from gan_models.families.interfaces import Generator, Inputs, StyledGenerator
 from gan_models.metrics.extraction import FeatureExtractor
 from gan_models.sampling.draws import Draws
 from gan_models.sampling.generator import LoadedGenerator
@@ -35,9 +38,6 @@ _LEFT_OUT = 1.0  # per cent of the distances on either end
 _STAGES = (3, 8, 15, 22, 29)
 _CHANNELS = (64, 128, 256, 512, 512)
 _LEAST_SIDE = 16  # of an image that four poolings leave a pixel of
-
-
-_Step = tuple[Inputs, Tensor, Tensor]
 
 
 class Distance(Protocol):
@@ -63,6 +63,7 @@ def path_length(
     *,
     paths: int = 5000,
     seed: int,
+    space: Literal["z", "w"] = "z",
     epsilon: float = EPSILON,
     batch_size: int = 64,
 ) -> PathLength:
@@ -71,20 +72,24 @@ def path_length(
     Args:
         paths: as many pairs of latents, each with a place between them; both ends are of one class.
         seed: of these.
+        space: w: along lines between styles, at their beginning.
 
     Raises:
-        RequestError: the generator takes no latents, or makes images from real ones.
+        RequestError: the generator takes no latents, or makes images from real ones; or it has no styles for a length
+            in w.
     """
     module = generator.module
     if "latents" not in module.inputs or module.needs_examples:
         raise RequestError(f"{generator.info.recipe_name} does not draw from latents alone: it has no path length")
+    if space == "w" and not isinstance(module, StyledGenerator):
+        raise RequestError(f"{generator.info.recipe_name} has no styles: its path length is that in z")
     found = []
     with torch.inference_mode():
-        for inputs, first, second in _steps(module, paths, seed, epsilon, batch_size):
-            sides = [
-                module(**{name: tensor.to(generator.device) for name, tensor in (inputs | {"latents": z}).items()})
-                for z in (first, second)
-            ]
+        for inputs, first, second in _steps(module, paths, seed, space, epsilon, batch_size):
+            sides = []
+            for place in (first, second):
+                rows = {name: tensor.to(generator.device) for name, tensor in (inputs | place).items()}
+                sides.append(module(**rows))
             found.append(distance(*sides).double().cpu() / epsilon**2)
     lengths = torch.cat(found)
     low, high = (
@@ -92,19 +97,33 @@ def path_length(
         for share, method in ((_LEFT_OUT, "lower"), (100.0 - _LEFT_OUT, "higher"))
     )
     kept = lengths[(lengths >= low) & (lengths <= high)]
-    return PathLength(f"{distance.figure}-{paths}", float(kept.mean()), float(kept.std(correction=0)))
+    figure = distance.figure if space == "z" else f"{distance.figure}-w"
+    return PathLength(f"{figure}-{paths}", float(kept.mean()), float(kept.std(correction=0)))
 
 
-def _steps(module: Generator, paths: int, seed: int, epsilon: float, batch_size: int) -> Iterator[_Step]:
-    """Batches of inputs, and latents [B, Z] at both ends of a small step: path i depends on the seed and i alone."""
+def _steps(
+    module: Generator, paths: int, seed: int, space: str, epsilon: float, batch_size: int
+) -> Iterator[tuple[Inputs, Inputs, Inputs]]:
+    """Batches of inputs, and what takes their place at both ends of a small step; path i depends on the seed and i."""
     draws = Draws(seed, paths)
     inputs = module.draw_inputs(draws)
     ends, places = draws.normal(module.latent), draws.uniform()
     for start in range(0, paths, batch_size):
         part = {name: tensor[start : start + batch_size] for name, tensor in inputs.items()}
         end, place = ends[start : start + batch_size], places[start : start + batch_size, None]
-        first, second = (slerp(part["latents"], end, place.double() + step).float() for step in (0.0, epsilon))
-        yield part, first, second
+        if space == "w":
+            yield {}, *_step_of_styles(module, part, end, epsilon)
+        else:
+            first, second = (slerp(part["latents"], end, place.double() + step).float() for step in (0.0, epsilon))
+            yield part, {"latents": first}, {"latents": second}
+
+
+def _step_of_styles(module: Generator, inputs: Inputs, end: Tensor, epsilon: float) -> tuple[Inputs, Inputs]:
+    assert isinstance(module, StyledGenerator)
+    device = module.average.device
+    labels = inputs["labels"].to(device) if "labels" in inputs else None
+    first, last = (module.styles(z.to(device), labels) for z in (inputs["latents"], end))
+    return {"styles": first}, {"styles": torch.lerp(first, last, epsilon)}
 
 
 def slerp(start: Tensor, end: Tensor, place: Tensor) -> Tensor:

@@ -21,6 +21,9 @@ _PLAIN: dict[str, tuple[Any, ...]] = {
 }
 """Settings that every network had, with the values by which one that cannot do it said so."""
 _OWN_NORM = {"biggan": "batch"}  # families whose norm could be named, though there was no other
+_FIRST_R3GAN = {"attention", "init", "width", "max_width", "blocks", "expansion", "group"}
+"""Settings of R3GAN's networks before they had forms. A generator folder spells out all of them, and its weights are
+for the first form; who leaves some out, as people do, is given the published one."""
 _OF_LOSSES = {
     "label_smoothing": (
         0.0,
@@ -71,7 +74,9 @@ def _network(player: str, section: Any) -> Any:
     plain = dict(_PLAIN)
     if player == "generator" and name in _OWN_NORM:
         plain["norm"] = (_OWN_NORM[name],)
-    return {key: value for key, value in section.items() if key in known or value not in plain.get(key, ())}
+    first = {"form": "first"} if name == "r3gan" and section.keys() >= _FIRST_R3GAN and "form" not in section else {}
+    kept = {key: value for key, value in section.items() if key in known or value not in plain.get(key, ())}
+    return kept | first
 
 
 def _sngan(player: str, section: Any, size: Any) -> Any:

@@ -22,7 +22,7 @@ from gan_models.games.adversarial.spec import Adversarial
 from gan_models.games.spec import GameSpec
 from gan_models.recipes.made_for import MadeFor
 from gan_models.regularizers import REGULARIZERS, Regularizer
-from gan_models.schedules import Linear, Ramp, Schedule, Scheduled, scheduled, schedules_in
+from gan_models.schedules import USUAL, ByShare, Linear, Ramp, Schedule, Scheduled, scheduled, schedules_in
 from gan_models.sections import (
     NonNegativeFloat,
     NonNegativeInt,
@@ -95,8 +95,10 @@ class Networks(Section):
 class Conditioning(Section):
     """How class labels reach the players."""
 
-    generator: Literal["none", "one-hot", "batch-norm"] = Field(
-        "none", description="one-hot: joined to the latent; batch-norm: gains and biases of batch norm by class"
+    generator: Literal["none", "one-hot", "embedding", "batch-norm"] = Field(
+        "none",
+        description="one-hot, embedding: joined to the latent, as it is or as learnt; batch-norm: gains and biases of "
+        "batch norm by class",
     )
     discriminator: Literal["none", "concat", "projection", "classifier"] = Field(
         "none",
@@ -112,7 +114,8 @@ class Conditioning(Section):
 
     def check(self, recipe: Recipe) -> None:
         """Raises RequestError for another layer that a projection leaves no place for."""
-        if self.discriminator == "projection" and recipe.networks.discriminator.get("minibatch", "none") != "none":
+        discriminator = recipe.networks.discriminator
+        if self.discriminator == "projection" and discriminator.get("minibatch", "none") not in discriminator.projects:
             raise RequestError(
                 "networks.discriminator.minibatch and a projection head both reshape the features: set "
                 "networks.discriminator.minibatch=none or conditioning.discriminator=concat"
@@ -127,7 +130,7 @@ if TYPE_CHECKING:
 else:
     Rate = scheduled(gt=0.0)
     Decay = scheduled(ge=0.0, le=1.0)
-    AverageDecay = scheduled(ge=0.0, lt=1.0)
+    AverageDecay = scheduled(forms=[*USUAL, "half_life"], ge=0.0, lt=1.0)
     BatchSize = scheduled(int, forms=["by_resolution"], ge=1)
 
 
@@ -313,9 +316,9 @@ class Recipe(Section):
 
     @property
     def needs(self) -> frozenset[str]:
-        """What each training image must carry besides its pixels: `labels`, `domains`, `captions`,
+        """What each training image must carry besides its pixels: `labels`, `domains`, `captions`, `embeddings`,
         `attributes`, `partners`."""
-        needed = set(self.game.carried)
+        needed = set(self.game.carried | self.networks.generator.needs)
         if self.conditional:
             needed.add("labels")
         return frozenset(needed)
@@ -357,7 +360,7 @@ class Recipe(Section):
         share = self.optimizers.decay_from
         if share < 1:
             return f"optimizers.decay_from={share:g}"
-        ramps = [key for key, schedule in schedules_in(self) if isinstance(schedule, Ramp)]
+        ramps = [key for key, schedule in schedules_in(self) if isinstance(schedule, Ramp | ByShare)]
         return ramps[0] if ramps else self.game.paced_by
 
     def check_ranks(self, ranks: int) -> None:

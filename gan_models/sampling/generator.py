@@ -6,7 +6,7 @@ generator.json          `GeneratorInfo`
 classifier.safetensors  only of a semi-supervised training: its classifier
 examples.safetensors    only where images are made from real ones: a few of these, so that it draws without the data:
                         `images` uint8 [N, H, W, C] and, where the data has them, `labels`, `domains`, `captions`,
-                        `attributes`, `partners`
+                        `attributes`, `partners`, `embeddings`
 """
 
 import io
@@ -35,14 +35,13 @@ from gan_models.recipes.loading import parse_recipe
 from gan_models.recipes.schema import Recipe
 from gan_models.sampling.draws import Draws
 from gan_models.sampling.grids import as_image, enlargement, image_grid
-from gan_models.sampling.latents import LEAST_THRESHOLD, truncate
 from gan_models.tasks import TASKS
 from gan_models.tasks.base import Task, columns_for
 
 CLASSIFIER_FILE = "classifier.safetensors"
 EXAMPLES_FILE = "examples.safetensors"
 MOST_EXAMPLES = 64
-_COLUMNS = ("images", "labels", "domains", "captions", "attributes", "partners")
+_COLUMNS = ("images", "labels", "domains", "captions", "attributes", "partners", "embeddings")
 
 
 class GeneratorInfo(BaseModel):
@@ -57,6 +56,7 @@ class GeneratorInfo(BaseModel):
     domain_names: tuple[str, ...] = ()  # names of the domains it was trained with
     words: tuple[str, ...] = ()  # the vocabulary of the captions it was trained with
     attribute_names: tuple[str, ...] = ()  # names of the attributes it was trained with
+    embedding: int = 0  # width of the embeddings that its training images carried in place of texts; 0: none
     step: int
     seed: int
     data_fingerprint: str
@@ -73,7 +73,10 @@ class GeneratorInfo(BaseModel):
     def shape(self) -> DataShape:
         """What its network was built for."""
         classes, domains, words = map(len, (self.class_names, self.domain_names, self.words))
-        return DataShape(self.image_shape, classes, domains, words, self.words, attributes=len(self.attribute_names))
+        attributes = len(self.attribute_names)
+        return DataShape(
+            self.image_shape, classes, domains, words, self.words, attributes=attributes, embedding=self.embedding
+        )
 
 
 class Samples(NamedTuple):
@@ -197,7 +200,8 @@ class LoadedGenerator:
                 default image i is of class i modulo K.
             examples: real images that a generator translates or whose captions it illustrates; by default those that
                 came with it.
-            truncation: latents beyond +-this are drawn again (`gan_models.sampling.latents`).
+            truncation: latents beyond +-this are drawn again (`gan_models.sampling.latents`); of generators with a
+                mapping network, how far styles go from their average to what the latents give.
 
         Raises:
             RequestError: labels for an unconditional generator, labels it does not know, examples missing, or a
@@ -230,13 +234,9 @@ class LoadedGenerator:
             raise RequestError(f"{self.info.recipe_name}: {error}") from None
         if truncation is None:
             return inputs
-        if not truncation >= LEAST_THRESHOLD:
-            raise RequestError(
-                f"truncation={truncation:g}: latents are cut off at a number of at least {LEAST_THRESHOLD}, such as 0.5"
-            )
         if "latents" not in inputs:
             raise RequestError(f"{self.info.recipe_name} takes no latents: there is nothing to truncate, leave it out")
-        return inputs | {"latents": truncate(inputs["latents"], truncation, draws)}
+        return self.module.truncated(inputs, truncation, draws)
 
     def _numbers(self, labels: Sequence[str | int], num: int) -> Tensor:
         """int64 [num], the classes of these names or numbers in turn; RequestError for one that there is not."""

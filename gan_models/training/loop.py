@@ -31,7 +31,7 @@ from gan_models.recipes import Recipe, recipe_digest
 from gan_models.sampling.diversity import diversity
 from gan_models.sampling.generator import GeneratorInfo, save_generator
 from gan_models.sampling.grids import image_grid, save_png
-from gan_models.schedules import value_at
+from gan_models.schedules import HalfLife, Moment, value_at
 from gan_models.training.checkpoints import STATE_FORMAT, Checkpoints, Identity, newest_checkpoint, not_finite
 from gan_models.training.probe import Probe
 from gan_models.training.warm_start import Start, begin_with
@@ -39,7 +39,7 @@ from gan_models.training.warm_start import Start, begin_with
 SAVING_SHARE = 0.05  # of the time, that checkpoints may cost
 LONG_HOURS = 12.0
 _PROGRESS_SECONDS = 0.5
-_SHAPE_OF_DATA = ("image_shape", "class_names", "domain_names", "words", "attribute_names")
+_SHAPE_OF_DATA = ("image_shape", "class_names", "domain_names", "words", "attribute_names", "embedding")
 """Of the data, what is written down with a generator."""
 _FORESEEN_AFTER = 10.0  # seconds: the first steps are slow
 
@@ -185,6 +185,11 @@ def check_data(recipe: Recipe, split: Split, metadata: TableMetadata) -> None:
             f"recipe {recipe.name!r} draws what a text says, but {metadata.source} has no captions: "
             "use a source with a `caption` column"
         )
+    if "embeddings" in recipe.needs and split.embeddings is None:
+        raise RequestError(
+            f"recipe {recipe.name!r} reads texts as embeddings given with the data, but {metadata.source} has none: "
+            "use a source with a column `embedding`, or set networks.generator.text_encoder=gru for one with captions"
+        )
     if len(split) < 2:
         raise RequestError(f"{metadata.source} leaves {len(split)} image to train on: a GAN needs at least 2")
 
@@ -256,7 +261,7 @@ class _Training:
             if report or save:
                 self.meter.average_ranks()
             if ranks.is_lead():
-                self.average.update(self.game.generator, step, value_at(self.settings.ema, self.game.moment))
+                self._average(step)
                 self._look(step, report=report)
                 if save:
                     self._save()
@@ -270,6 +275,15 @@ class _Training:
 
     def _ends_tick(self, step: int) -> bool:
         return step % self.settings.tick == 0 or step == self.settings.steps
+
+    def _average(self, step: int) -> None:
+        decay, as_published = self.settings.ema, isinstance(self.settings.ema, HalfLife)
+        self.average.update(self.game.generator, step, value_at(decay, self._moment()), warm_up=not as_published)
+
+    def _moment(self) -> Moment:
+        """The game's, with the images that it has been given."""
+        batch = int(value_at(self.settings.batch_size, self.game.moment))
+        return self.game.moment._replace(images=self.progress.images, batch=batch)
 
     def _draw(self) -> Batch:
         size = int(value_at(self.settings.batch_size, self.game.moment))

@@ -23,6 +23,7 @@ from pipeline.cli.options import (
     takes_placement,
     takes_request,
 )
+from pipeline.cli.project import project
 from pipeline.cli.recipes import recipes_app
 from pipeline.cli.sample import sample
 
@@ -121,6 +122,7 @@ def compile_(
 
 app.command()(sample)
 app.command()(export)
+app.command()(project)
 app.command()(explore)
 app.command()(evaluate)
 
@@ -156,6 +158,8 @@ def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
         yield "pairs", "yes"
     if found.captions:
         yield "captions", "yes"
+    if found.embeddings[1]:
+        yield "vectors", "embeddings of {1} numbers, {0} for each image".format(*found.embeddings)
     given = [f"{split} {found.split_counts[split]}" if split in found.split_counts else split for split in found.splits]
     yield "splits", ", ".join(given) or "none given: decided at import"
     yield "channels", found.channels

@@ -71,7 +71,8 @@ def sample(
         float | None,
         Option(
             metavar="T",
-            help="Draw latents beyond +-T again, as in 0.5: cleaner images, less variety. [default: none]",
+            help="Draw latents beyond +-T again, as in 0.5, or have styles go T of the way from their average: cleaner "
+            "images, less variety. [default: none]",
         ),
     ] = None,
     given: Annotated[
@@ -97,6 +98,15 @@ def sample(
             metavar="LIST",
             help="Attributes to give to the images, with a minus to take away, as in large,-warm. "
             "[default: each in turn is turned round]",
+        ),
+    ] = None,
+    embeddings: Annotated[
+        Path | None,
+        Option(
+            "--embedding",
+            metavar="FILE",
+            help="A .npy file of numbers that stand for texts, [E] or [N, E], for a generator trained on such. "
+            "[default: those that came with the generator]",
         ),
     ] = None,
     seeds: Annotated[
@@ -146,7 +156,9 @@ def sample(
         num, read = len(paths), partial(_read, paths, generator)
     elif generator.examples is not None and "latents" not in generator.module.inputs:
         num = min(num, len(generator.examples))
-    asked = Asked(num, seed or 0, labels, truncation, tuple(captions or ()), read, chosen, columns, attributes)
+    asked = Asked(
+        num, seed or 0, labels, truncation, tuple(captions or ()), read, chosen, columns, attributes, embeddings
+    )
     if each:
         found, sentence = _write_files(generator, asked, out, folder, paths, scale or 1)
     elif interpolate:

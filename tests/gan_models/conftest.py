@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 from gan_models.data.table import Split, TableMetadata
 from gan_models.errors import RequestError
 from gan_models.families import FAMILIES
+from gan_models.games.adversarial.spec import AdversarialSpec
 from gan_models.recipes import Recipe, load_recipe, recipe_names
 from gan_models.training.loop import Stopped, train
 
@@ -52,7 +53,9 @@ def small(name: str, *overrides: str) -> Recipe:
     for player in ("generator", "discriminator"):
         fields = type(getattr(spec, player)).model_fields
         narrow += [
-            f"networks.{player}.{key}={value}" for key, value in (("width", 4), ("widths", [8])) if key in fields
+            f"networks.{player}.{key}={value}"
+            for key, value in (("width", 4), ("widths", [8]), ("channel_max", 8), ("style", 16))
+            if key in fields
         ]
     training = ["training.batch_size=16", "training.tick=4", "training.keep=2", "training.threads=1"]
     size = f"data.size={_smallest_size(spec.generator.family)}"
@@ -71,8 +74,9 @@ def _smallest_size(family: str) -> int:
 
 
 def _draws_from_latents(name: str) -> bool:
-    """Whether a recipe's generator is given latents (and labels): no game is made for its family alone."""
-    return not FAMILIES[load_recipe(name).networks.generator.family].game
+    """Whether a recipe's generator is given latents (and labels): other families have a game made for them alone."""
+    recipe = load_recipe(name)
+    return isinstance(recipe.game, AdversarialSpec) or not FAMILIES[recipe.networks.generator.family].game
 
 
 LATENT_RECIPES = [name for name in recipe_names() if _draws_from_latents(name)]

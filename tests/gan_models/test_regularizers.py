@@ -80,6 +80,15 @@ def test_a_linear_critics_gradient_is_its_weight_everywhere(name: str, expected:
     torch.testing.assert_close(critic.head.linear.weight.grad, by_hand, rtol=1e-4, atol=1e-5)
 
 
+def test_a_gradient_penalty_asks_for_the_slope_that_is_its_target() -> None:
+    """lambda (|grad D| - t)^2 / t^2, as PGGAN's public code has it with t = 750 on CIFAR-10."""
+    critic = linear_critic(4)
+    norm = critic.head.linear.weight.norm().item()
+    value = GradientPenalty(target=5.0).value(on_the_table(critic))
+    assert value.item() == pytest.approx((norm - 5.0) ** 2 / 25.0, rel=1e-5)
+    assert GradientPenalty(target=norm).value(on_the_table(critic)).item() == pytest.approx(0.0, abs=1e-6)
+
+
 def test_a_gradient_of_zero_has_a_penalty_with_a_derivative() -> None:
     critic = linear_critic(4)
     nn.init.zeros_(critic.head.linear.weight)

@@ -8,7 +8,18 @@ import pytest
 
 from gan_models.errors import RequestError
 from gan_models.recipes import load_recipe
-from gan_models.schedules import ByResolution, Cosine, Exponential, Linear, Moment, Scheduled, value_at
+from gan_models.schedules import (
+    ByResolution,
+    ByShare,
+    Cosine,
+    Exponential,
+    HalfLife,
+    Linear,
+    Moment,
+    Scheduled,
+    schedules_in,
+    value_at,
+)
 
 EARLY, MIDDLE, LATE = (Moment(share, 32) for share in (0.0, 0.5, 1.0))
 
@@ -21,6 +32,8 @@ EARLY, MIDDLE, LATE = (Moment(share, 32) for share in (0.0, 0.5, 1.0))
         (Linear(linear=(2.0, 0.0), since=0.5), [2.0, 2.0, 0.0]),
         (Linear(linear=(2.0, 0.0), until=0.5), [2.0, 0.0, 0.0]),
         (Cosine(cosine=(1.0, 0.0)), [1.0, 0.5, 0.0]),
+        (ByShare(by_share={0.0: 4.0, 0.5: 2.0, 0.9: 1.0}), [4.0, 2.0, 1.0]),
+        (ByShare(by_share={0.75: 2.0, 0.25: 4.0}), [4.0, 4.0, 2.0]),
         (Exponential(exponential=(0.1, 0.001)), [0.1, 0.01, 0.001]),
         (Cosine(cosine=(0.0, 1.0), until=0.75), [0.0, 0.5 * (1 - math.cos(math.pi * 2 / 3)), 1.0]),
     ],
@@ -62,7 +75,25 @@ def test_a_schedule_that_cannot_be_is_refused_in_a_sentence(override: str, sente
             "regularizers.0.weight",
         ),
         (["training.batch_size={by_resolution: {8: 16}}"], ""),
+        (["optimizers.generator.lr={by_share: {0: 1.0e-3, 0.5: 1.0e-4}}"], "optimizers.generator.lr"),
     ],
 )
 def test_a_recipe_knows_what_depends_on_how_many_steps_there_are(overrides: list[str], paced_by: str) -> None:
     assert load_recipe("dcgan", overrides).paced_by == paced_by
+
+
+def test_a_half_life_is_a_decay_by_the_images_of_a_step() -> None:
+    """After as many images as it says, half is left, whatever the batch."""
+    for batch in (10, 25):
+        decay = value_at(HalfLife(half_life=1000), Moment(0.5, 32, images=5000, batch=batch))
+        assert decay ** (1000 / batch) == pytest.approx(0.5)
+    ramped = HalfLife(half_life=1000, ramp=0.1)
+    assert value_at(ramped, Moment(0.0, 32, images=0, batch=10)) == 0.0
+    assert value_at(ramped, Moment(0.0, 32, images=500, batch=10)) == pytest.approx(0.5 ** (10 / 50))
+    assert value_at(ramped, Moment(0.0, 32, images=50_000, batch=10)) == pytest.approx(0.5 ** (10 / 1000))
+    moving = HalfLife(half_life=Cosine(cosine=(0.0, 1000.0)))
+    assert [value_at(moving, Moment(share, 32, batch=10)) for share in (0.0, 1.0)] == pytest.approx([0.0, 0.5**0.01])
+    assert [key for key, _ in schedules_in(load_recipe("dcgan", ["training.ema={half_life: {linear: [0, 9]}}"]))] == [
+        "training.ema",
+        "training.ema.half_life",
+    ]

@@ -102,7 +102,7 @@ class GrowingTrunk(nn.Module):
         self.stage = Stage(levels)
         self.from_image = nn.ModuleList(_convolution(channels, width, 1) for width in widths)
         self.blocks = nn.ModuleList(_shrink(widths[level], widths[level - 1]) for level in range(1, levels + 1))
-        stddev = [MinibatchStdDev()] if spec.minibatch == "stddev" else []
+        stddev = [MinibatchStdDev(spec.group)] if spec.minibatch == "stddev" else []
         self.last = nn.Sequential(
             *stddev,
             _convolution(widths[0] + len(stddev), widths[0], 3),

@@ -50,6 +50,9 @@ class ProgressiveDiscriminator(Levels, DiscriminatorSpec):
     minibatch: Literal["none", "discrimination", "stddev"] = Field(
         "stddev", description="stddev: at 4x4, in front of the last convolutions"
     )
+    group: PositiveInt = Field(
+        4, description="images whose standard deviation is taken together; a batch that it does not divide is one group"
+    )
 
 
 FAMILY = Family(ProgressiveGenerator, ProgressiveDiscriminator, "gan_models.families.progressive.networks:Progressive")

@@ -1,7 +1,7 @@
 """R3GAN's networks (Huang et al. 2024), as a recipe names them: no normalisation, spectral norm neither."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ from gan_models.families.base import (
     Minibatch,
     PlayerSpec,
 )
+from gan_models.families.resolutions import Plan, plan
 from gan_models.sections import PositiveInt
 
 
@@ -23,12 +24,20 @@ class Stages(PlayerSpec):
 
     attention: Maps = ()
     init: Init = "family"
-    # 768 throughout is the authors' CIFAR-10 network, 128 up to 1024 theirs for 256x256.
     width: PositiveInt = Field(768, description="channels of the image's own map; doubles at each halving of the image")
     max_width: MaxWidth = 768
     blocks: PositiveInt = Field(2, description="residual blocks at each map")
     expansion: PositiveInt = Field(2, description="times the width between the 1x1 convolutions of a block")
-    group: PositiveInt = Field(32, description="channels of each group of the 3x3 convolutions, about")
+    group: PositiveInt = Field(
+        16, description="channels of each group of the 3x3 convolutions, about; 16 are the authors' 96 groups of 1,536"
+    )
+    form: Literal["published", "first"] = Field(
+        "published",
+        description="first: as generators of this project's first version have it, with bilinear resampling and a tanh",
+    )
+
+    def plan(self, size: int) -> Plan:
+        return plan(size, self.family, largest=256)  # FFHQ's, the authors' largest
 
     def maps(self, size: int) -> Sequence[int]:
         return self.plan(size).maps
@@ -38,6 +47,10 @@ class R3ganGenerator(Stages, GeneratorSpec):
     """Residual blocks with grouped convolutions and without any normalisation (Huang et al. 2024)."""
 
     family: Literal["r3gan"] = "r3gan"
+    hears: ClassVar[tuple[str, ...]] = ("one-hot", "embedding")
+    embedding: PositiveInt = Field(
+        64, description="dimensions of the class joined to the latent, where conditioning.generator=embedding"
+    )
 
 
 class R3ganDiscriminator(Stages, DiscriminatorSpec):

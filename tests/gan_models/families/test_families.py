@@ -54,7 +54,7 @@ def test_images_and_logits_have_the_shape_asked_for(name: str, shape: tuple[int,
         build_discriminator(recipe, DataShape(shape, 3)),
     )
     labels = torch.tensor([0, 1, 2, 0]) if recipe.conditional else None
-    images = generator(torch.randn(4, recipe.networks.latent), labels)
+    images = generator.eval()(torch.randn(4, recipe.networks.latent), labels)
     assert images.shape == (4, *shape)
     assert images.abs().max() <= 1
     output = discriminator(images, labels)

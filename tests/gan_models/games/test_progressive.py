@@ -15,6 +15,7 @@ from gan_models.games.progressive.game import ProgressiveGame, at_stage
 from gan_models.games.progressive.spec import Schedule, schedule_of
 from gan_models.recipes import Recipe, load_recipe
 from gan_models.sampling.generator import load_generator
+from gan_models.schedules import Moment, value_at
 
 SMALL = [
     "networks.latent=8",
@@ -37,27 +38,93 @@ def feed(size: int) -> Callable[[], Batch]:
 
 
 def test_sizes_are_held_and_faded_in_turn() -> None:
-    schedule = Schedule(levels=2, hold=2, fade=4)
+    schedule = Schedule.even(levels=2, hold=2, fade=4)
     stages = [schedule.stage(step) for step in range(15)]
     assert stages == [
         (0, 1.0), (0, 1.0), (1, 0.0), (1, 0.25), (1, 0.5), (1, 0.75),
         (1, 1.0), (1, 1.0), (2, 0.0), (2, 0.25), (2, 0.5), (2, 0.75),
         (2, 1.0), (2, 1.0), (2, 1.0),
     ]  # fmt: skip
-    assert Schedule(2, 3, 0).stage(3) == (1, 1.0)
+    assert Schedule.even(2, 3, 0).stage(3) == (1, 1.0)
 
 
 def test_phases_are_shares_of_the_steps_or_counted_in_images() -> None:
     shares = load_recipe("pggan", ["training.steps=1000", "game.growing=0.6", "game.fading=0.25"])
-    assert schedule_of(shares, 32) == Schedule(3, hold=150, fade=50)
+    assert schedule_of(shares, 32) == Schedule.even(3, hold=150, fade=50)
     images = load_recipe("pggan", ["training.steps=1000", "training.batch_size=16", "game.phase_images=1600"])
-    assert schedule_of(images, 32) == Schedule(3, hold=100, fade=100)
-    assert schedule_of(images, 8) == Schedule(1, hold=100, fade=100)
+    assert schedule_of(images, 32) == Schedule.even(3, hold=100, fade=100)
+    assert schedule_of(images, 8) == Schedule.even(1, hold=100, fade=100)
+
+
+def test_a_phase_of_images_takes_the_steps_that_the_batch_of_its_size_makes_of_them() -> None:
+    """The fade to a size counts as that size, as in the authors' code."""
+    recipe = load_recipe(
+        "pggan",
+        [
+            *("training.steps=1000", "game.phase_images=800", "game.discriminator_steps=2"),
+            "training.batch_size={by_resolution: {4: 16, 16: 8, 32: 4}}",
+        ],
+    )
+    schedule = schedule_of(recipe, 32)
+    assert schedule == Schedule(holds=(25, 25, 50), fades=(25, 50, 100))
+    assert schedule.growing == 275
+    assert [schedule.stage(step) for step in (24, 25, 74, 75, 100, 125, 174, 175, 225, 275)] == [
+        (0, 1.0), (1, 0.0), (1, 1.0), (2, 0.0), (2, 0.5), (2, 1.0), (2, 1.0), (3, 0.0), (3, 0.5), (3, 1.0),
+    ]  # fmt: skip
+
+
+def test_the_published_phases_are_the_authors() -> None:
+    """800,000 images for each phase and 19 million in all on CelebA-HQ; 400,000 and 20 million on CIFAR-10."""
+    for name, size, shown, phase in (
+        ("celebahq-1024", 1024, 19_000_000, 800_000),
+        ("cifar10", 32, 20_000_000, 400_000),
+    ):
+        recipe = load_recipe(f"pggan/{name}")
+        schedule = schedule_of(recipe, size)
+        batches = [int(value_at(recipe.training.batch_size, Moment(0.0, 4 << level))) for level in range(9)]
+        images = [
+            steps * batches[level + later]
+            for later, lengths in enumerate((schedule.holds, schedule.fades))
+            for level, steps in enumerate(lengths)
+        ]
+        assert images == pytest.approx([phase] * len(images), abs=max(batches))
+        rest = (recipe.training.steps - schedule.growing) * batches[len(schedule.holds)]
+        assert sum(images) + rest == pytest.approx(shown, abs=max(batches))
+    assert load_recipe("pggan/celebahq-1024").training.batch_sizes == (16, 14, 6, 3)
+
+
+def test_a_stretch_of_steps_that_cost_alike_is_a_size() -> None:
+    played = game(
+        32, "training.steps=100", "game.phase_images=48", "training.batch_size={by_resolution: {4: 16, 16: 8}}"
+    )
+    assert played.schedule == Schedule(holds=(3, 3, 6), fades=(3, 6, 6))
+    assert played.stretches() == {0: 3, 3: 6, 9: 12, 99: 79}
+    assert [played.schedule.stage(step)[0] for step in (2, 3, 8, 9, 20, 21, 99)] == [0, 1, 1, 2, 2, 3, 3]
+
+
+def test_batches_and_rates_follow_the_size() -> None:
+    played = game(
+        16,
+        *("training.steps=20", "game.phase_images=8", "optimizers.generator.lr={by_resolution: {4: 1e-3, 16: 2e-3}}"),
+        "training.batch_size={by_resolution: {4: 8, 16: 2}}",
+    )
+    assert played.schedule == Schedule(holds=(1, 1), fades=(1, 4))
+    seen = []
+    for _ in range(8):
+        batch = int(value_at(played.recipe.training.batch_size, played.moment))
+        played.step(lambda batch=batch: Batch(torch.rand(batch, 1, 16, 16)), report=False)
+        seen.append((batch, played.optimizers["generator"].param_groups[0]["lr"]))
+    assert seen == [(8, 1e-3)] * 3 + [(2, 2e-3)] * 5
 
 
 def test_phases_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(RequestError, match=r"6 phases of 200 steps, and training.steps=1000 leaves none at full size"):
+    with pytest.raises(
+        RequestError, match=r"6 phases of 200 steps, 1200 in all, and training.steps=1000 leaves none at full size"
+    ):
         game(32, "training.steps=1000", "game.phase_images=800")
+    batches = "training.batch_size={by_resolution: {4: 16, 16: 4}}"
+    with pytest.raises(RequestError, match=r"6 phases of 50 to 200 steps, 750 in all, and training.steps=750"):
+        game(32, "training.steps=750", "game.phase_images=800", batches)
     with pytest.raises(RequestError, match=r"training.steps=9 with game.growing=0.6 leaves 1 for each of the 3 sizes"):
         game(32, "training.steps=9")
 
@@ -91,7 +158,7 @@ def test_both_players_see_images_of_the_stage_and_the_sampler_full_ones() -> Non
 
 def test_each_size_starts_with_new_optimizers() -> None:
     played = game(8, "training.steps=20")
-    assert played.schedule == Schedule(1, hold=6, fade=6)
+    assert played.schedule == Schedule.even(1, hold=6, fade=6)
     steps = []
     for _ in range(14):
         played.step(feed(8), report=False)
@@ -127,7 +194,7 @@ def test_generators_kept_while_growing_know_their_stage_and_draw_at_full_size(
     tmp_path: Path,
 ) -> None:
     recipe = small_recipe("pggan", *SMALL, "game.growing=0.6", "training.keep=4", "training.steps=12")
-    assert schedule_of(recipe, 8) == Schedule(1, hold=3, fade=4)
+    assert schedule_of(recipe, 8) == Schedule.even(1, hold=3, fade=4)
     assert_resumes(recipe, tmp_path)
     stages = []
     for step in (3, 6, 9, 12):

@@ -48,9 +48,24 @@ export: {samples: 64, model_name: null}
 
 def test_a_generator_folders_recipe_is_the_one_of_today() -> None:
     found = parse_recipe(GENERATOR_FOLDER, "recipe.yaml")
-    today = load_recipe("r3gan")
+    today = load_recipe("r3gan", [f"networks.{player}.form=first" for player in ("generator", "discriminator")])
     sections = ("data", "networks", "conditioning", "game", "regularizers", "optimizers", "training", "evaluation")
     assert [name for name in sections if getattr(found, name) != getattr(today, name)] == []
+
+
+def test_r3gans_networks_of_a_folder_keep_their_first_form_and_those_of_people_get_the_published_one() -> None:
+    """The weights of a folder would make other images with another resampling; a person's file has none."""
+    folder = GENERATOR_FOLDER["networks"]["generator"]
+    assert migrate({"networks": {"generator": folder}})["networks"]["generator"]["form"] == "first"
+    again = parse_recipe(GENERATOR_FOLDER, "recipe.yaml").model_dump(mode="json")
+    assert migrate(again) == again
+    for section in ({"family": "r3gan", "width": 16, "group": 32}, {**folder, "form": "published"}):
+        assert (
+            parse_recipe(
+                GENERATOR_FOLDER | {"networks": GENERATOR_FOLDER["networks"] | {"generator": section}}, "mine.yaml"
+            ).networks.generator.get("form", "")
+            == "published"
+        )
 
 
 @pytest.mark.parametrize(("size", "maps"), [(32, [48] * 4), (56, [48] * 4), (128, [48, 48, 48, 48, 24, 12])])

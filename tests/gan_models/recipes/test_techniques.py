@@ -65,6 +65,7 @@ TECHNIQUES = {
     **{
         f"regularizer {name}": [f"regularizers=[{{name: {name}, weight: 0.1, every: 2}}]", *PLAIN]
         for name in REGULARIZERS
+        if name != "path-length"  # of a generator with styles, which dcgan's is not
     },
     "historical averaging of both": [
         "regularizers=[{name: historical-averaging}, {name: historical-averaging, player: generator}]"

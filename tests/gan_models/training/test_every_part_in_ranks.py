@@ -28,7 +28,11 @@ SmallRecipe = Callable[..., Recipe]
 PROGRAM = Path(__file__).with_name("step_in_ranks.py")
 PLAIN = ("networks.discriminator.norm=none",)
 VARIANTS: dict[str, tuple[str, ...]] = {
-    **{f"regularizer {name}": (*PLAIN, f"regularizers=[{{name: {name}}}]") for name in REGULARIZERS},
+    **{
+        f"regularizer {name}": (*PLAIN, f"regularizers=[{{name: {name}}}]")
+        for name in REGULARIZERS
+        if name != "path-length"  # of a generator with styles: the recipe stylegan2-ada has it
+    },
     **{
         f"regularizer {name} of G": (*PLAIN, f"regularizers=[{{name: {name}, player: generator}}]")
         for name, kind in REGULARIZERS.items()
