@@ -16,6 +16,8 @@ FULL_SIZE = [
     "data.size=256",
 ]  # fmt: skip
 NARROW = ["networks.generator.width=4", "networks.discriminator.width=4", "data.size=16"]
+PUBLISHED_NORM = [*NARROW, "networks.generator.norm=instance"]
+"""pix2pix's: batch norm at a batch of one."""
 SHAPE = DataShape((3, 16, 16), 10, 2)
 
 
@@ -170,7 +172,7 @@ def test_examples_are_asked_for() -> None:
 def test_pix2pix_draws_an_image_by_its_own_seed_whatever_is_drawn_with_it() -> None:
     """Dropout is in use too, and what it leaves out is the seed's: in training, in use and in any batch."""
     torch.manual_seed(0)
-    generator = build_generator(load_recipe("pix2pix", NARROW), SHAPE).eval()
+    generator = build_generator(load_recipe("pix2pix", PUBLISHED_NORM), SHAPE).eval()
     inputs = generator.draw_inputs(Draws(0, 6), examples=examples(3, 2))
     drawn = generator(**inputs)
     torch.testing.assert_close(generator(**{name: tensor[4:5] for name, tensor in inputs.items()})[0], drawn[4])
@@ -180,12 +182,12 @@ def test_pix2pix_draws_an_image_by_its_own_seed_whatever_is_drawn_with_it() -> N
 
 
 def test_half_of_the_features_are_left_out_and_the_rest_doubled() -> None:
-    generator = build_generator(load_recipe("pix2pix", NARROW), SHAPE).eval()
+    generator = build_generator(load_recipe("pix2pix", PUBLISHED_NORM), SHAPE).eval()
     # 16 pixels: maps of 8, 4, 2 and 1; dropout behind the doublings to 2, 4 and 8.
     assert generator.dropped == [(16, 2, 2), (8, 4, 4), (4, 8, 8)]
     assert generator.dropout == 16 * 4 + 8 * 16 + 4 * 64
     images, none = torch.rand(1, 3, 16, 16), torch.ones(1, generator.dropout)
-    whole = build_generator(load_recipe("pix2pix", [*NARROW, "networks.generator.dropout=0"]), SHAPE).eval()
+    whole = build_generator(load_recipe("pix2pix", [*PUBLISHED_NORM, "networks.generator.dropout=0"]), SHAPE).eval()
     whole.load_state_dict(generator.state_dict())
     assert whole.dropout == 0
     with torch.no_grad():
