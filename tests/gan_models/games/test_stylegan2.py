@@ -228,3 +228,14 @@ def test_what_is_compiled_are_the_losses_not_the_penalties() -> None:
     every_step = game("training.compile=true", "regularizers=[{name: r1, weight: 1}]")
     assert every_step.discriminator._compiled_call_impl is None
     assert game().compiled_draw is None
+
+
+def test_classes_reach_every_move() -> None:
+    played = game("conditioning={generator: embedding, discriminator: projection}", "training.precision=bf16")
+    before = {name: tensor.clone() for name, tensor in played.state_dict()["generator"].items()}
+    figures = played.step(draw, report=True)
+    assert {"G/loss", "G/path-length", "D/loss", "D/r1"} <= figures.keys()
+    assert all(torch.isfinite(value) for value in figures.values())
+    after = played.state_dict()["generator"]
+    assert not torch.equal(after["mapping.embed.weight"], before["mapping.embed.weight"])
+    assert after["average"].any()
