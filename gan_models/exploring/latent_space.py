@@ -42,7 +42,7 @@ class Grid(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LatentSpace:
-    """Of a generator that draws from latents and, it may be, a condition: a class by its name, or a caption."""
+    """Of a generator that draws from latents and, it may be, a condition: a class by name, a caption, an example."""
 
     generator: LoadedGenerator
 
@@ -53,8 +53,18 @@ class LatentSpace:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes that can be asked for."""
+        """Names of the classes that can be asked for; of the examples, where their embeddings stand for texts."""
+        if self._embeddings is not None:
+            return tuple(f"example {number}" for number in range(len(self._embeddings)))
         return self.generator.info.class_names if "labels" in self.generator.module.inputs else ()
+
+    @property
+    def _embeddings(self) -> Tensor | None:
+        """The first of each example that came with the generator, float32 [N, E]; None where it reads no such."""
+        examples = self.generator.examples
+        if "embeddings" not in self.generator.module.inputs or examples is None or examples.embeddings is None:
+            return None
+        return examples.embeddings[:, 0]
 
     @property
     def takes_captions(self) -> bool:
@@ -150,12 +160,18 @@ class LatentSpace:
             captions = examples_of([condition or "" for condition in conditions], self.generator.info).captions
             assert captions is not None
             return {"captions": captions}
+        if "embeddings" in self.generator.module.inputs and not self.classes:
+            raise RequestError(
+                f"{self.generator.info.recipe_name} draws from embeddings and its folder carries none: `gan-pipeline "
+                "sample --embedding FILE.npy` draws from a file of them"
+            )
         if self.classes:
             places = {name: place for place, name in enumerate(self.classes)}
             for condition in conditions:
                 if condition not in places:
                     raise unknown_name("class", str(condition), self.classes)
-            return {"labels": torch.tensor([places[str(condition)] for condition in conditions])}
+            chosen = torch.tensor([places[str(condition)] for condition in conditions])
+            return {"labels": chosen} if self._embeddings is None else {"embeddings": self._embeddings[chosen]}
         return {}
 
 

@@ -82,6 +82,9 @@ class Generator(nn.Module):
         """Whether it makes images from real ones, or from what they carry."""
         return not {"latents", "labels"}.issuperset(self.inputs)
 
+    def begin(self, split: Split) -> None:
+        """Called once before a training: what its first weights have of the images; here nothing."""
+
     def draw_inputs(self, draws: Draws, *, labels: Tensor | None = None, examples: Split | None = None) -> Inputs:
         """Inputs for images as its task draws them (`tasks.base.Task.draw`)."""
         return TASKS[self.task]().draw(self, draws, labels=labels, examples=examples)

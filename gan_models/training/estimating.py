@@ -26,6 +26,7 @@ from gan_models.games.semi_supervised.spec import SemiSupervised
 from gan_models.metrics.extractors import EXTRACTORS, named
 from gan_models.recipes.schema import Recipe
 from gan_models.regularizers import Player
+from gan_models.schedules import value_at
 
 CARD = "NVIDIA A100"
 CARD_RATE = 312e12 * 0.3
@@ -93,9 +94,10 @@ def estimate(recipe: Recipe, shape: DataShape, device: torch.device, images: Ima
     )
     # Weights, gradients and Adam's two; the generator's moving average.
     memory = _FP32 * ((2 + _ADAM) * both + own) + counted.activations + _PROCESS
-    batch = max(recipe.training.batch_sizes)
     name, rate = (_name(device), matmul_rate(device, recipe)) if here else (CARD, CARD_RATE)
-    step = max(counted.operations / rate, counted.calls * _LAUNCH * (not here or device.type == "cuda"))
+    launch = _LAUNCH * (not here or device.type == "cuda")
+    by_count = [max(each.operations / rate, each.calls * launch) for each in counted.stretches]
+    batch, step = counted.last.batch, by_count[-1]
     seen, note = None, ""
     if not here:
         note = f"by its operations, at 30 % of the peak of an {CARD}: it runs elsewhere"
@@ -110,13 +112,14 @@ def estimate(recipe: Recipe, shape: DataShape, device: torch.device, images: Ima
     looked_at = drawn + 2 * images.held_out
     operations = drawn * counted.drawing + looked_at * _looking(recipe, shape)
     pixels = shape.image[0] * shape.image[1] * shape.image[2]
+    rounds = max(1, game.discriminator_moves())  # where there is no D, G draws its own batch
     return Estimate(
         parameters=parameters,
-        real_images=recipe.game.images_of(batch) * game.discriminator_moves(),
+        real_images=recipe.game.images_of(batch) * rounds,
         generated_images=recipe.game.images_of(batch)
-        * (game.discriminator_moves() + game.images_per_real() * game.generator_moves() - game.shares_made),
+        * (rounds + game.images_per_real() * game.generator_moves() - game.shares_made),
         batch_bytes=recipe.game.images_of(batch) * pixels * _FP32,
-        operations=counted.operations,
+        operations=counted.last.operations,
         memory=memory,
         activations=counted.activations,
         device=name,
@@ -124,7 +127,8 @@ def estimate(recipe: Recipe, shape: DataShape, device: torch.device, images: Ima
         step_seconds=step,
         measured=seen is not None,
         measured_memory=seen[1] if seen else None,
-        seconds=step * total,
+        seconds=step
+        * sum(each.times * seconds / by_count[-1] for each, seconds in zip(counted.stretches, by_count, strict=True)),
         disk=_FP32 * (2 * ((1 + _ADAM) * both + own) + min(recipe.training.keep, total) * own)
         + (images.train + images.held_out) * pixels,
         evaluation_images=looked_at,
@@ -134,43 +138,69 @@ def estimate(recipe: Recipe, shape: DataShape, device: torch.device, images: Ima
 
 
 @dataclass(frozen=True)
-class _Counted:
-    game: Game[Any]
+class _Stretch:
+    """Steps that cost alike."""
+
+    times: int
+    batch: int
     operations: float  # of a step
     activations: float  # bytes kept for backward passes, at the worst moment of a step
     calls: float  # of operations, in a step
+
+
+@dataclass(frozen=True)
+class _Counted:
+    game: Game[Any]
+    stretches: list[_Stretch]
     drawing: float  # operations of one image
+
+    @property
+    def last(self) -> _Stretch:
+        """With the images at their full size."""
+        return self.stretches[-1]
+
+    @property
+    def activations(self) -> float:
+        return max(each.activations for each in self.stretches)
 
 
 def _counted(recipe: Recipe, shape: DataShape) -> _Counted:
     """On the meta device; where a game must see its values, two images for real, the rest in proportion."""
-    batch = max(recipe.training.batch_sizes)
     half = 0.5 if recipe.training.precision == "bf16" else 1.0
     try:
-        game, seen, kept = _count(recipe, shape, torch.device("meta"), batch)
-        share = 1.0
+        game, stretches = _count(recipe, shape, torch.device("meta"), half)
     except (NotImplementedError, RuntimeError, TypeError):
-        few = min(batch, 2 * recipe.training.accumulate)
-        share = batch / few
-        game, seen, kept = _count(recipe, shape, torch.device("cpu"), few)
+        game, stretches = _count(recipe, shape, torch.device("cpu"), half, most=2 * recipe.training.accumulate)
     with Operations() as counter, torch.no_grad():
         rows = _examples(recipe, shape, game.device, 2)
-        game.synthesize(Batch.of(rows, torch.arange(2, device=game.device), recipe.needs))
-    return _Counted(game, seen.total * share, kept * share * half, seen.calls, counter.total / 2)
+        game.synthesize(game.prepared(Batch.of(rows, torch.arange(2, device=game.device), recipe.needs)))
+    return _Counted(game, stretches, counter.total / 2)
 
 
-def _count(recipe: Recipe, shape: DataShape, device: torch.device, batch: int) -> tuple[Game[Any], Operations, float]:
+def _count(
+    recipe: Recipe, shape: DataShape, device: torch.device, half: float, most: int | None = None
+) -> tuple[Game[Any], list[_Stretch]]:
     plain = recipe.model_copy(update={"training": recipe.training.model_copy(update={"precision": "fp32"})})
     with device:
         game = build_game(plain, shape, device)
-    split = _examples(recipe, shape, device, _rows(recipe, shape, batch))
-    game.prepare(split, 0)
-    # The last step: networks that grow are whole in it.
-    game.steps = recipe.training.steps - 1
-    kept = _Kept()
-    with Operations() as counter, torch.autograd.graph.saved_tensors_hooks(kept.keep, kept.give):
-        game.step(_dealer(game, split, recipe, batch), report=False)
-    return game, counter, kept.most
+    stretches = []
+    for step, times in game.stretches().items():
+        game.steps = step
+        batch = _batch(game)
+        few = min(batch, most or batch)
+        split = _examples(recipe, shape, device, _rows(recipe, shape, few))
+        game.prepare(split, 0)
+        kept = _Kept()
+        with Operations() as counter, torch.autograd.graph.saved_tensors_hooks(kept.keep, kept.give):
+            game.step(_dealer(game, split, recipe, few), report=False)
+        share = batch / few
+        stretches.append(_Stretch(times, batch, counter.total * share, kept.most * share * half, counter.calls))
+    return game, stretches
+
+
+def _batch(game: Game[Any]) -> int:
+    """Real images of the step that a game is at."""
+    return int(value_at(game.recipe.training.batch_size, game.moment))
 
 
 class Operations(TorchDispatchMode):
@@ -225,11 +255,12 @@ class _Held:
 
 def _play(recipe: Recipe, shape: DataShape, device: torch.device) -> tuple[float, float]:
     """Real steps on made-up images: seconds of one, and memory at its peak, bytes."""
-    batch = max(recipe.training.batch_sizes)
     game = build_game(recipe, shape, device)
+    # The last step: networks that grow are whole in it.
+    game.steps = recipe.training.steps - 1
+    batch = _batch(game)
     split = _examples(recipe, shape, device, _rows(recipe, shape, batch))
     game.prepare(split, 0)
-    game.steps = recipe.training.steps - 1
     draw = _dealer(game, split, recipe, batch)
     process, most = psutil.Process(), 0.0
     for number in range(1 + _STEPS):
@@ -254,6 +285,7 @@ def _examples(recipe: Recipe, shape: DataShape, device: torch.device, count: int
         torch.randint(1, shape.words + 1, (count, 8), device=device) if shape.words else None,
         attributes=torch.randint(0, 2, (count, shape.attributes), dtype=torch.uint8, device=device),
         partners=torch.randint(0, 256, (count, height, width, channels), dtype=torch.uint8, device=device),
+        embeddings=torch.randn(count, 1, shape.embedding, device=device) if shape.embedding else None,
     )
 
 

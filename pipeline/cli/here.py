@@ -158,6 +158,8 @@ def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
         yield "pairs", "yes"
     if found.captions:
         yield "captions", "yes"
+    if found.embeddings[1]:
+        yield "vectors", "embeddings of {1} numbers, {0} for each image".format(*found.embeddings)
     given = [f"{split} {found.split_counts[split]}" if split in found.split_counts else split for split in found.splits]
     yield "splits", ", ".join(given) or "none given: decided at import"
     yield "channels", found.channels

@@ -49,7 +49,7 @@ footer { display: none !important; }
 
 def _kind_of(generator: LoadedGenerator) -> str:
     takes = frozenset(generator.module.inputs)
-    if "latents" in takes and takes <= {"latents", "labels", "captions"}:
+    if "latents" in takes and takes <= {"latents", "labels", "captions", "embeddings"}:
         return "latent"
     if takes in ({"images", "domains"}, {"images", "attributes"}, {"images", "dropout"}):
         return "translation"

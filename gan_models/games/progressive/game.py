@@ -1,6 +1,8 @@
 """Progressive growing (Karras et al. 2018, section 2 and appendix A.1): the adversarial game at doubling sizes."""
 
 from collections.abc import Callable
+from itertools import accumulate, pairwise
+from operator import add
 
 import torch
 from torch import Tensor
@@ -45,6 +47,14 @@ class ProgressiveGame(AdversarialGame[Progressive]):
     @property
     def resolution(self) -> int:
         return COARSEST << self.schedule.stage(self.steps)[0]
+
+    def stretches(self) -> dict[int, int]:
+        begins = [0, *accumulate(map(add, self.schedule.holds, self.schedule.fades))]
+        # Each size but the first begins with its fade.
+        begins[1:] = [begin - fade for begin, fade in zip(begins[1:], self.schedule.fades, strict=True)]
+        total = self.recipe.training.steps
+        lengths = [end - begin for begin, end in pairwise([*begins, total])]
+        return dict(zip([*begins[:-1], total - 1], lengths, strict=True))
 
     def prepared(self, batch: Batch) -> Batch:
         batch = super().prepared(batch)

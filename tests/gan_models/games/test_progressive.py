@@ -93,6 +93,15 @@ def test_the_published_phases_are_the_authors() -> None:
     assert load_recipe("pggan/celebahq-1024").training.batch_sizes == (16, 14, 6, 3)
 
 
+def test_a_stretch_of_steps_that_cost_alike_is_a_size() -> None:
+    played = game(
+        32, "training.steps=100", "game.phase_images=48", "training.batch_size={by_resolution: {4: 16, 16: 8}}"
+    )
+    assert played.schedule == Schedule(holds=(3, 3, 6), fades=(3, 6, 6))
+    assert played.stretches() == {0: 3, 3: 6, 9: 12, 99: 79}
+    assert [played.schedule.stage(step)[0] for step in (2, 3, 8, 9, 20, 21, 99)] == [0, 1, 1, 2, 2, 3, 3]
+
+
 def test_batches_and_rates_follow_the_size() -> None:
     played = game(
         16,

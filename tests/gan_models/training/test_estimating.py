@@ -75,3 +75,14 @@ def test_generated_images_are_counted_as_they_are_made(settings: list[str], gene
     """Those that D saw last are G's too, unless it moves on more of them, or on parts."""
     recipe = load_recipe("vanilla", [*PERCEPTRONS, *settings])
     assert estimate(recipe, made_for_shape(recipe), CPU, Images(), here=False).generated_images == generated
+
+
+def test_a_growing_training_costs_the_sum_of_its_sizes() -> None:
+    """Not as much at 4x4 as at full size, and with the batch of each: the last is what a step is said to be of."""
+    batches = "training.batch_size={by_resolution: {4: 16, 32: 4}}"
+    recipe = load_recipe("pggan", ["training.steps=1000", "game.phase_images=1600", batches])
+    found = estimate(recipe, made_for_shape(recipe), CPU, Images(), here=False)
+    assert found.real_images == 4
+    whole = load_recipe("pggan", ["training.steps=1000", "game.growing=0.01", "training.batch_size=4"])
+    assert found.operations == estimate(whole, made_for_shape(whole), CPU, Images(), here=False).operations
+    assert found.seconds < 1000 * found.step_seconds
