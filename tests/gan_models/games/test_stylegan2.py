@@ -239,3 +239,9 @@ def test_classes_reach_every_move() -> None:
     after = played.state_dict()["generator"]
     assert not torch.equal(after["mapping.embed.weight"], before["mapping.embed.weight"])
     assert after["average"].any()
+
+
+def test_what_steps_cost_is_counted_with_their_penalties() -> None:
+    penalties = "regularizers=[{name: r1, weight: 1, every: 4}, {name: path-length, every: 2}]"
+    assert game(penalties, "training.steps=10").stretches() == {6: 2, 8: 3, 9: 5}
+    assert game("regularizers=[]", "training.steps=10").stretches() == {9: 10}
