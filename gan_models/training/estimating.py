@@ -21,11 +21,10 @@ from torch.utils.flop_counter import flop_registry
 from gan_models.data.shape import DataShape
 from gan_models.data.table import Split
 from gan_models.games.base import Batch, Game, build_game, computes_bf16
-from gan_models.games.counting import count_parameters
+from gan_models.games.counting import count_parameters, parameters_of
 from gan_models.games.semi_supervised.spec import SemiSupervised
 from gan_models.metrics.extractors import EXTRACTORS, named
 from gan_models.recipes.schema import Recipe
-from gan_models.regularizers import Player
 from gan_models.schedules import value_at
 
 CARD = "NVIDIA A100"
@@ -51,7 +50,7 @@ class Images:
 class Estimate:
     """Bytes, seconds and floating-point operations (a product and a sum are two)."""
 
-    parameters: dict[Player, dict[str, int]]  # by player and network
+    parameters: dict[str, dict[str, int]]  # by player and network
     real_images: int  # that D looks at in a step
     generated_images: int  # made in a step
     batch_bytes: int  # of the real images of a step, as the networks are given them
@@ -84,10 +83,7 @@ def estimate(recipe: Recipe, shape: DataShape, device: torch.device, images: Ima
     """
     counted = _counted(recipe, shape)
     game, total = counted.game, recipe.training.steps
-    parameters = {
-        player: {name: count_parameters(network) for name, network in networks.items()}
-        for player, networks in game.networks().items()
-    }
+    parameters = parameters_of(recipe, shape)  # before a stage is frozen
     own, both = (
         count_parameters(game.generator),
         count_parameters(game.generator) + count_parameters(game.discriminator),

@@ -55,10 +55,9 @@ def about(
 def run(request: Request, dry_run: DryRunOption = False, as_json: JsonOption = False) -> int:
     """Prepare the data, train, select, evaluate, export. The same command again continues or skips what is done."""
     if dry_run:
-        from pipeline.commands.dry_run import dry_run_command
-        from pipeline.request.plan import make_plan
+        from pipeline.commands.dry_run import dry_run_here
 
-        return dry_run_command(make_plan(request), as_json, here=True)
+        return dry_run_here(request, as_json)
     from pipeline.commands.run import run_command
 
     return run_command(request, as_json)

@@ -52,7 +52,9 @@ class MlpImageGenerator(LatentGenerator):
         """The last bias at the log odds of the mean pixels, where it is to start there."""
         last = self.layers[-2]
         if self.bias_of_data and isinstance(last, nn.Linear):
-            mean_HWC = torch.stack([part.double().sum(0) for part in split.images.split(_ROWS)]).sum(0) / len(split)
+            mean_HWC = torch.stack([part.double().sum(0) for part in torch.split(split.images, _ROWS)]).sum(0) / len(
+                split
+            )
             shares = (mean_HWC / 255).permute(2, 0, 1).flatten().clamp(_CERTAIN, 1 - _CERTAIN)
             last.bias.copy_(torch.logit(shares))
 
