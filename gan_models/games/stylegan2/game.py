@@ -3,6 +3,8 @@
 A step is up to four moves, each on latents of its own: G on its loss, G on the path length, D on its loss, D on R1.
 """
 
+import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import torch
@@ -63,6 +65,21 @@ class StyleGan2Game(AdversarialGame[StyleGan2]):
 
     def due_terms(self, player: Player) -> list[Regularizer]:
         return [term for term in super().due_terms(player) if (term.every > 1) == self.apart]
+
+    def stretches(self) -> dict[int, int]:
+        """Steps with the penalties that come together, and those without."""
+        intervals = {term.every for term in self.terms if term.every > 1}
+
+        def due(step: int) -> frozenset[int]:
+            return frozenset(every for every in intervals if step % every == 0)
+
+        total = self.recipe.training.steps
+        period = math.lcm(*intervals)
+        whole, left = divmod(total, period)
+        often = Counter({kind: whole * count for kind, count in Counter(map(due, range(period))).items()})
+        often += Counter(map(due, range(left)))
+        last = {kind: next(step for step in reversed(range(total)) if due(step) == kind) for kind in often}
+        return {last[kind]: often[kind] for kind in sorted(often, key=last.__getitem__)}
 
     def generate(self, inputs: Inputs) -> Tensor:
         draw = self.compiled_draw or self.generator.draw

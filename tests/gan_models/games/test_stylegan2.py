@@ -228,3 +228,20 @@ def test_what_is_compiled_are_the_losses_not_the_penalties() -> None:
     every_step = game("training.compile=true", "regularizers=[{name: r1, weight: 1}]")
     assert every_step.discriminator._compiled_call_impl is None
     assert game().compiled_draw is None
+
+
+def test_classes_reach_every_move() -> None:
+    played = game("conditioning={generator: embedding, discriminator: projection}", "training.precision=bf16")
+    before = {name: tensor.clone() for name, tensor in played.state_dict()["generator"].items()}
+    figures = played.step(draw, report=True)
+    assert {"G/loss", "G/path-length", "D/loss", "D/r1"} <= figures.keys()
+    assert all(torch.isfinite(value) for value in figures.values())
+    after = played.state_dict()["generator"]
+    assert not torch.equal(after["mapping.embed.weight"], before["mapping.embed.weight"])
+    assert after["average"].any()
+
+
+def test_what_steps_cost_is_counted_with_their_penalties() -> None:
+    penalties = "regularizers=[{name: r1, weight: 1, every: 4}, {name: path-length, every: 2}]"
+    assert game(penalties, "training.steps=10").stretches() == {6: 2, 8: 3, 9: 5}
+    assert game("regularizers=[]", "training.steps=10").stretches() == {9: 10}
