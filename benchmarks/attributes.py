@@ -23,7 +23,7 @@ from gan_models.sampling.generator import load_generator
 from gan_models.tasks.attributes import measure_attributes
 from gan_models.training.loop import train
 
-SETTINGS = ["game.transfers=attributes", "data.source=toy:shapes", "data.size=16"]
+SETTINGS = ["game.transfers=attributes", "data.source=toy:shapes", "data.size=16", "training.steps=1600"]
 
 
 def main() -> None:

@@ -75,6 +75,7 @@ class DataSummary(Document):
     words: int
     attributes: list[str] = []
     pairs: bool = False
+    embeddings: tuple[int, int] = (0, 0)  # how many each image carries in place of texts, and their width
     bad: int
     ignored: int
     notes: list[str]

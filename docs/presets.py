@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gan_models.recipes import Recipe, counted_parameters, load_recipe, preset_names
 from gan_models.recipes.schema import Optimizer
-from gan_models.schedules import ByResolution, Ramp, Schedule, Scheduled
+from gan_models.schedules import ByResolution, ByShare, Ramp, Schedule, Scheduled
 
 HEADING = (
     "| preset | made for | G, counted | D, counted | published G, D | steps | batch | rates G, D | D steps | figure |"
@@ -34,7 +34,7 @@ def _rows() -> Iterator[str]:
             f"{training.steps:,}",
             _setting(training.batch_size) + (f" in {training.accumulate} parts" if training.accumulate > 1 else ""),
             _rates(recipe),
-            str(game.discriminator_steps),
+            "none" if _alone(recipe) else str(game.discriminator_steps),
             made_for.figure,
         ]
         yield f"| {' | '.join(cells)} |"
@@ -54,9 +54,14 @@ def _published(recipe: Recipe, counted: dict[str, int]) -> str:
 
 def _rates(recipe: Recipe) -> str:
     generator, discriminator = (_rate(each) for each in (recipe.optimizers.generator, recipe.optimizers.discriminator))
-    both = generator if generator == discriminator else f"{generator}, {discriminator}"
+    both = generator if generator == discriminator or _alone(recipe) else f"{generator}, {discriminator}"
     decay = recipe.optimizers.decay_from
     return both + (f", to 0 from {decay:.0%} of the steps" if decay < 1 else "")
+
+
+def _alone(recipe: Recipe) -> bool:
+    """Whether there is no discriminator."""
+    return recipe.networks.discriminator.family == "none"
 
 
 def _rate(optimizer: Optimizer) -> str:
@@ -66,6 +71,8 @@ def _rate(optimizer: Optimizer) -> str:
 def _setting(setting: Scheduled) -> str:
     if isinstance(setting, ByResolution):
         return ", ".join(f"{value:g} from {size} px" for size, value in setting.by_resolution.items())
+    if isinstance(setting, ByShare):
+        return ", ".join(f"{value:g} from {share:.0%}" for share, value in sorted(setting.by_share.items()))
     if isinstance(setting, Ramp):
         first, last = setting.values
         return f"{first:g} to {last:g} ({type(setting).__name__.lower()})"

@@ -6,6 +6,7 @@ A setting takes a number, or one of
     {cosine: [2e-4, 5e-5], until: 0.1}          likewise, along half a period of the cosine
     {exponential: [0.1, 1e-6]}                  likewise, by the same factor at each step
     {by_resolution: {4: 1e-3, 128: 1.5e-3}}     by the size that is trained at: each holds from its size on
+    {by_share: {0: 2e-4, 0.5: 1e-4}}            by the share of the steps that is done: each holds from its share on
     {half_life: 20000, ramp: 0.05}              training.ema alone: a decay by the images that it is halved in
     {adaptive: 0.6}                             game.augmentation_probability alone: as D's logits of real images ask
 
@@ -124,6 +125,20 @@ class ByResolution(Schedule):
         return tuple(self.by_resolution.values())
 
 
+class ByShare(Schedule):
+    """A value for each part of the steps, as rates that are halved or divided by ten now and then have it."""
+
+    by_share: dict[Share, float] = Field(min_length=1, description="share of the steps: its value from there on")
+
+    def at(self, moment: Moment) -> float:
+        reached = [share for share in self.by_share if share <= moment.share]
+        return self.by_share[max(reached, default=min(self.by_share))]
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        return tuple(self.by_share.values())
+
+
 class HalfLife(Schedule):
     """The decay of an average by images: what it has of any one is half as much so many later (Karras et al. 2018).
 
@@ -170,17 +185,19 @@ FORMS: dict[str, type[Schedule]] = {
     "cosine": Cosine,
     "exponential": Exponential,
     "by_resolution": ByResolution,
+    "by_share": ByShare,
     "half_life": HalfLife,
     "adaptive": Adaptive,
 }
 """Kinds of schedules, by the key that tells them apart."""
-USUAL = ("linear", "cosine", "exponential", "by_resolution")
+USUAL = ("linear", "cosine", "exponential", "by_resolution", "by_share")
 NUMBER = "number"
 _WRITTEN = {
     "linear": "{linear: [first, last], since: 0, until: 1}",
     "cosine": "{cosine: [first, last], since: 0, until: 1}",
     "exponential": "{exponential: [first, last], since: 0, until: 1}",
     "by_resolution": "{by_resolution: {size: value}}",
+    "by_share": "{by_share: {share: value}}",
     "half_life": "{half_life: images, ramp: share}",
     "adaptive": "{adaptive: target}",
 }

@@ -136,6 +136,7 @@ def _data(findings: Findings, data: DataSummary | None) -> list[tuple[str, str]]
     facts += [("attributes", ", ".join(data.attributes))] if data.attributes else []
     facts += [("pairs", "each image with the one that it is to be made from")] if data.pairs else []
     facts += [("words in captions", f"{data.words}")] if data.words else []
+    facts += [("numbers of an embedding", f"{data.embeddings[1]}")] if data.embeddings[1] else []
     facts += [("left out as unreadable", f"{data.bad}")] if data.bad else []
     facts += [("equal images removed", f"{removed}")] if (removed := data.duplicates.get("removed")) else []
     return facts

@@ -44,9 +44,10 @@ def write_table(samples: Samples, info: GeneratorInfo, path: Path, folder: str) 
     if "captions" in inputs:
         columns["caption"] = pa.array(captions_of(inputs["captions"], info), pa.string())
         features["caption"] = {"_type": "Value", "dtype": "string"}
-    if "latents" in inputs:
-        columns["latent"] = pa.array(inputs["latents"].tolist(), pa.list_(pa.float32()))
-        features["latent"] = {"_type": "Sequence", "feature": {"_type": "Value", "dtype": "float32"}}
+    for name, vectors in (("embedding", inputs.get("embeddings")), ("latent", inputs.get("latents"))):
+        if vectors is not None:
+            columns[name] = pa.array(vectors.tolist(), pa.list_(pa.float32()))
+            features[name] = {"_type": "Sequence", "feature": {"_type": "Value", "dtype": "float32"}}
     hub: dict[str, Any] = {"info": {"features": features}}
     metadata = {"huggingface": json.dumps(hub), "classes": ",".join(info.class_names)}
     metadata |= {"attribute_names": ",".join(info.attribute_names)} if info.attribute_names else {}

@@ -19,3 +19,5 @@ class DataShape(NamedTuple):
     """Those words, for encoders that know what words mean; word number i + 1 is `vocabulary[i]`."""
     attributes: int = 0
     """Number of attributes that an image has or has not, 0 where the data says nothing of such."""
+    embedding: int = 0
+    """Width of the embeddings that images carry in place of texts, 0 where they carry none."""

@@ -20,7 +20,7 @@ from gan_models.data.table_file import (
     IMAGES_FILE,
     TableMetadata,
     damaged,
-    further_widths,
+    embedding_rows,
     open_parquet,
     pixel_rows,
     read_metadata,
@@ -63,6 +63,8 @@ class Split:
     of such."""
     partners: Tensor | None = None
     """uint8 [N, H, W, C], the image that each is to be made from; None where the data has no pairs."""
+    embeddings: Tensor | None = None
+    """float32 [N, n, E], n vectors of E numbers that stand for each image's texts; or None where the data has none."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -101,8 +103,8 @@ class ImageTable:
                 f"prepare the data again with data.{name} above 0"
             )
         row_bytes = metadata.height * metadata.width * metadata.channels
-        widths = further_widths(metadata.attribute_names, row_bytes if metadata.paired else 0)
-        fixed = {column: np.empty((rows, width), np.uint8) for column, width in {"pixels": row_bytes, **widths}.items()}
+        widths = {"pixels": row_bytes, **metadata.further}
+        fixed = {column: np.empty((rows, width), np.uint8) for column, width in widths.items()}
         try:
             columns = _read_rows(self.folder, name, fixed, metadata)
             labels, domains, captions = (
@@ -115,6 +117,7 @@ class ImageTable:
             torch.from_numpy(fixed[column]).to(device) if column in fixed else None
             for column in ("pixels", "attributes", "partner")
         )
+        vectors = embedding_rows(fixed["embedding"], metadata.embeddings) if "embedding" in fixed else None
         shape = (rows, metadata.height, metadata.width, metadata.channels)
         assert images is not None
         return Split(
@@ -125,6 +128,7 @@ class ImageTable:
             captions,
             attributes=attributes,
             partners=None if partners is None else partners.view(shape),
+            embeddings=None if vectors is None else torch.from_numpy(vectors).to(device),
         )
 
 

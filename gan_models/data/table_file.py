@@ -2,8 +2,9 @@
 
 One row is one image, already square and uint8. Columns: `pixels` (fixed-size binary, H*W*C bytes in HWC order),
 `label` (int64, null when unlabelled), `caption`, `domain` (strings, may be null), `path` (where the image came from)
-and `split` (train, validation or test); where the data has them also `attributes` (A bytes, 0 or 1 each) and `partner`
-(the other image of a pair, as `pixels`). `TableMetadata` is JSON in the schema metadata, under `gan_pipeline`.
+and `split` (train, validation or test); where the data has them also `attributes` (A bytes, 0 or 1 each), `partner`
+(the other image of a pair, as `pixels`) and `embedding` (n * E numbers of float32, little-endian). `TableMetadata` is
+JSON in the schema metadata, under `gan_pipeline`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ IMAGES_FILE = "images.parquet"
 METADATA_KEY = b"gan_pipeline"
 SPLITS = ("train", "validation", "test")
 ROW_GROUP_BYTES = 8 << 20
+_EMBEDDED = np.dtype("<f4")
 
 
 class TableMetadata(BaseModel):
@@ -57,6 +59,8 @@ class TableMetadata(BaseModel):
     """Whether each image has a partner that it is to be made from."""
     words: tuple[str, ...] = ()
     """Vocabulary of the training captions (`gan_models.data.captions`): word number i + 1 is `words[i]`; or empty."""
+    embeddings: tuple[int, int] = (0, 0)
+    """(n, E): how many embeddings each image carries, and their width; zeros where it carries none."""
 
     @property
     def num_classes(self) -> int:
@@ -69,6 +73,17 @@ class TableMetadata(BaseModel):
         return sum(count > 0 for count in self.counts.get("train", {}).values()) if self.class_names else 0
 
     @property
+    def embedding(self) -> int:
+        """Width of the embeddings that each image carries, 0 where it carries none."""
+        return self.embeddings[1]
+
+    @property
+    def further(self) -> dict[str, int]:
+        """Bytes of a row in each of the columns that few tables have."""
+        partner = self.height * self.width * self.channels if self.paired else 0
+        return further_widths(self.attribute_names, partner, self.embeddings)
+
+    @property
     def shape(self) -> DataShape:
         """What networks need to know."""
         return DataShape(
@@ -78,6 +93,7 @@ class TableMetadata(BaseModel):
             len(self.words),
             self.words,
             attributes=len(self.attribute_names),
+            embedding=self.embedding,
         )
 
     @property
@@ -140,9 +156,15 @@ def pixel_rows(column: pa.ChunkedArray) -> np.ndarray:
     return joined.reshape(-1, width)
 
 
-def further_widths(attribute_names: Sequence[str], partner: int) -> dict[str, int]:
+def embedding_rows(rows: np.ndarray, embeddings: tuple[int, int]) -> np.ndarray:
+    """The `embedding` column of a table, uint8 [rows, n * E * 4], as float32 [rows, n, E]."""
+    return rows.view(_EMBEDDED).reshape(-1, *embeddings)
+
+
+def further_widths(attribute_names: Sequence[str], partner: int, embeddings: tuple[int, int]) -> dict[str, int]:
     """Bytes of a row in each of the columns that few tables have; `partner`: of a partner, 0 where there is none."""
-    widths = {"attributes": len(attribute_names), "partner": partner}
+    several, width = embeddings
+    widths = {"attributes": len(attribute_names), "partner": partner, "embedding": several * width * _EMBEDDED.itemsize}
     return {name: width for name, width in widths.items() if width}
 
 
@@ -189,6 +211,7 @@ class TableWriter:
     Args:
         attribute_names: of what is said of each image, 0 or 1; none where nothing is.
         paired: whether each image has a partner.
+        embeddings: (n, E), how many each image carries, and their width; zeros where it carries none.
     """
 
     def __init__(
@@ -200,12 +223,14 @@ class TableWriter:
         *,
         attribute_names: Sequence[str] = (),
         paired: bool = False,
+        embeddings: tuple[int, int] = (0, 0),
     ) -> None:
         self._path = path
+        self._embeddings = embeddings
         self.shape = (height, width, channels)
         self._row_bytes = height * width * channels
         self._attribute_names = tuple(attribute_names)
-        self._widths = further_widths(self._attribute_names, self._row_bytes if paired else 0)
+        self._widths = further_widths(self._attribute_names, self._row_bytes if paired else 0, embeddings)
         self._schema = pa.schema(
             [
                 ("pixels", pa.binary(self._row_bytes)),
@@ -242,6 +267,7 @@ class TableWriter:
         *,
         attributes: np.ndarray | None = None,
         partners: np.ndarray | None = None,
+        embeddings: np.ndarray | None = None,
     ) -> None:
         """Add rows: `pixels` uint8 [N, H*W*C] (or [N, H, W, C]), the rest one entry a row.
 
@@ -250,6 +276,7 @@ class TableWriter:
         Args:
             attributes: uint8 [N, A], 0 or 1; where the table has names for them.
             partners: as `pixels`; where the table is one of pairs.
+            embeddings: float32 [N, n, E]; where the table has such.
         """
         rows = np.ascontiguousarray(pixels, dtype=np.uint8).reshape(-1, self._row_bytes)
         self._counts.update(zip(splits, labels, strict=True))
@@ -267,6 +294,8 @@ class TableWriter:
             *(pa.array(texts, pa.string()) for texts in (captions, domains, paths, splits)),
         ]
         given = {"attributes": attributes, "partner": partners}
+        if embeddings is not None:
+            given["embedding"] = np.ascontiguousarray(embeddings, _EMBEDDED).reshape(len(rows), -1).view(np.uint8)
         for name, width in self._widths.items():
             values = given[name]
             assert values is not None
@@ -306,6 +335,7 @@ class TableWriter:
             attribute_names=self._attribute_names,
             paired="partner" in self._widths,
             words=choose_words(self._words),
+            embeddings=self._embeddings,
         )
         self._writer.add_key_value_metadata({METADATA_KEY: metadata.model_dump_json().encode()})
         self._writer.close()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from PIL import Image
@@ -29,7 +29,7 @@ MOST_IMAGES = 400  # of one grid
 MOST_ROWS = 20
 THRESHOLDS = (0.1, 0.3, 0.5, 0.8, 1.2, None)  # from one image to all that there are
 
-Rows = Literal["seeds", "classes", "truncation"]
+Rows = Literal["seeds", "classes", "truncation", "mixing"]
 
 
 class Grid(NamedTuple):
@@ -42,14 +42,29 @@ class Grid(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LatentSpace:
-    """Of a generator that draws from latents and, it may be, a condition: a class by its name, or a caption."""
+    """Of a generator that draws from latents and, it may be, a condition: a class by name, a caption, an example."""
 
     generator: LoadedGenerator
 
+    thresholds: ClassVar[tuple[float | None, ...]] = THRESHOLDS
+    """Of truncation, from one image to all that there are."""
+    rows: ClassVar[tuple[Rows, ...]] = ("seeds", "truncation")
+    """What the rows of a grid can be where there are no classes."""
+
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes that can be asked for."""
+        """Names of the classes that can be asked for; of the examples, where their embeddings stand for texts."""
+        if self._embeddings is not None:
+            return tuple(f"example {number}" for number in range(len(self._embeddings)))
         return self.generator.info.class_names if "labels" in self.generator.module.inputs else ()
+
+    @property
+    def _embeddings(self) -> Tensor | None:
+        """The first of each example that came with the generator, float32 [N, E]; None where it reads no such."""
+        examples = self.generator.examples
+        if "embeddings" not in self.generator.module.inputs or examples is None or examples.embeddings is None:
+            return None
+        return examples.embeddings[:, 0]
 
     @property
     def takes_captions(self) -> bool:
@@ -75,8 +90,12 @@ class LatentSpace:
         """Of the first condition; found once."""
         return principal_directions(self.generator.module, self._conditioned([self.first_condition]))
 
-    def latents(self, seeds: Sequence[int], truncation: float | None = None) -> Tensor:
-        """float32 [N, Z]: the first that `sample` draws of each seed; RequestError for what is no threshold."""
+    def latents(self, seeds: Sequence[int], truncation: float | None = None, condition: str | None = None) -> Tensor:
+        """float32 [N, Z]: the first that `sample` draws of each seed; RequestError for what is no threshold.
+
+        Args:
+            condition: of what they are to be, where places depend on it.
+        """
         if truncation is not None and not truncation >= LEAST_THRESHOLD:
             raise RequestError(f"truncation {truncation:g}: latents are cut off at {LEAST_THRESHOLD} or above")
         rows = []
@@ -110,7 +129,7 @@ class LatentSpace:
         if rows == "classes":
             kinds = [(name, truncation) for name in self.classes[:MOST_ROWS]]
         elif rows == "truncation":
-            kinds = [(condition, threshold) for threshold in THRESHOLDS]
+            kinds = [(condition, threshold) for threshold in self.thresholds]
         else:
             kinds = [(condition, truncation)] * number
         if not (columns >= 1 and kinds and columns * len(kinds) <= MOST_IMAGES):
@@ -118,7 +137,7 @@ class LatentSpace:
         latents, conditions = [], []
         for row, (asked, threshold) in enumerate(kinds):
             first = seed + (row * columns if rows == "seeds" else 0)
-            latents.append(self.latents(range(first, first + columns), threshold))
+            latents.append(self.latents(range(first, first + columns), threshold, asked))
             conditions += [asked] * columns
         labels = {
             "classes": [str(asked) for asked, _ in kinds],
@@ -127,18 +146,32 @@ class LatentSpace:
         }[rows]
         return Grid(self.images(torch.cat(latents), conditions), columns, tuple(labels))
 
+    def walk(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
+        """[steps, Z] from one latent [Z] to another, there and not back; RequestError for too many."""
+        return walk(start, end, steps)
+
+    def combined(self, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        """a - b + c of latents [Z]."""
+        return combined(a, b, c)
+
     def _conditioned(self, conditions: Sequence[str | None]) -> Inputs:
         """The inputs besides latents, a row for each condition."""
         if self.takes_captions:
             captions = examples_of([condition or "" for condition in conditions], self.generator.info).captions
             assert captions is not None
             return {"captions": captions}
+        if "embeddings" in self.generator.module.inputs and not self.classes:
+            raise RequestError(
+                f"{self.generator.info.recipe_name} draws from embeddings and its folder carries none: `gan-pipeline "
+                "sample --embedding FILE.npy` draws from a file of them"
+            )
         if self.classes:
             places = {name: place for place, name in enumerate(self.classes)}
             for condition in conditions:
                 if condition not in places:
                     raise unknown_name("class", str(condition), self.classes)
-            return {"labels": torch.tensor([places[str(condition)] for condition in conditions])}
+            chosen = torch.tensor([places[str(condition)] for condition in conditions])
+            return {"labels": chosen} if self._embeddings is None else {"embeddings": self._embeddings[chosen]}
         return {}
 
 

@@ -18,8 +18,10 @@ _NAMES = (
     "stylegan2",  # a mapping network and modulated convolutions (Karras et al. 2020)
     "cyclegan",  # translators between two domains (Zhu et al. 2017)
     "attribute-transfer",  # one translator for any number of domains (Choi et al. 2018)
-    "colorization",  # U-Net and PatchGAN on colours (Zhang et al. 2017; Isola et al. 2017)
+    "colorization",  # U-Net and PatchGAN on colours (Isola et al. 2017)
+    "lab-colorization",  # colours from lightness and hints (Zhang et al. 2017)
     "pix2pix",  # U-Net and PatchGAN on pairs (Isola et al. 2017)
+    "none",  # no discriminator
     "stackgan",  # text to image in two stages (Zhang et al. 2017)
 )
 

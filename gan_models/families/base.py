@@ -75,6 +75,11 @@ class PlayerSpec(Section):
         """A setting, or what stands for it in a family that does not have it."""
         return getattr(self, setting) if setting in type(self).model_fields else otherwise
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """What each training image must carry for it, besides what the game needs (`games.spec.GameSpec.needs`)."""
+        return frozenset()
+
     def plan(self, size: int) -> Plan:
         """How a coarse map doubles to `size`; raises RequestError where none does."""
         return plan(size, self.family)

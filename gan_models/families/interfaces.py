@@ -82,6 +82,9 @@ class Generator(nn.Module):
         """Whether it makes images from real ones, or from what they carry."""
         return not {"latents", "labels"}.issuperset(self.inputs)
 
+    def begin(self, split: Split) -> None:
+        """Called once before a training: what its first weights have of the images; here nothing."""
+
     def draw_inputs(self, draws: Draws, *, labels: Tensor | None = None, examples: Split | None = None) -> Inputs:
         """Inputs for images as its task draws them (`tasks.base.Task.draw`)."""
         return TASKS[self.task]().draw(self, draws, labels=labels, examples=examples)
@@ -153,14 +156,19 @@ class LatentGenerator(Generator, ABC):
         if self.reference:
             latents = torch.cat([self.reference_latents.to(latents.dtype), latents])
             labels = None if labels is None else torch.cat([self.reference_labels, labels])
-        if self.uniform is not None:
-            low, high = self.uniform
-            latents = low + (high - low) * 0.5 * (1.0 + torch.erf(latents * 0.5**0.5))
+        latents = self.of_prior(latents)
         if self.one_hot and labels is not None:
             # One-hot joined to the latent (Mirza, Osindero 2014), by comparison, which exports to any batch size.
             classes_K = torch.arange(self.num_classes, device=latents.device)
             latents = torch.cat([latents, (labels[:, None] == classes_K).to(latents.dtype)], dim=1)
         return self.synthesize(latents, labels)[self.reference :]
+
+    def of_prior(self, latents: Tensor) -> Tensor:
+        """Latents from N(0, I) as the network is given them: uniform ones where the recipe says so."""
+        if self.uniform is None:
+            return latents
+        low, high = self.uniform
+        return low + (high - low) * 0.5 * (1.0 + torch.erf(latents * 0.5**0.5))
 
     @abstractmethod
     def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
@@ -224,12 +232,16 @@ class StyledGenerator(LatentGenerator):
         """
         if self.num_classes and labels is None:
             raise ValueError("this generator is conditional: pass labels")
-        w_BW = self.mapped(latents, labels)
+        w_BW = self.mapped(self.of_prior(latents), labels)
         if self.training and track:
             with torch.no_grad():
                 self.average.copy_(ranks.mean(w_BW.mean(0)).lerp(self.average, AVERAGE_DECAY))
         styles = w_BW[:, None].expand(-1, self.layers, -1)
         return styles if psi is None else self.average + psi[:, :, None] * (styles - self.average)
+
+    def noises(self) -> dict[str, Tensor]:
+        """The maps of noise that images are drawn with after training, by their names in the network."""
+        return {name: buffer for name, buffer in self.named_buffers() if name.rpartition(".")[2] == "noise"}
 
     def truncated(self, inputs: Inputs, truncation: float, draws: Draws) -> Inputs:
         """The styles go `truncation` of the way from their average to what the latents give."""

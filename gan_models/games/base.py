@@ -66,6 +66,8 @@ class Batch(NamedTuple):
     """1 where an image has the attribute, else 0, float32 [B, A]."""
     partners: Tensor | None = None
     """What the images are to be made from, as they are."""
+    embeddings: Tensor | None = None
+    """What stands for texts, float32 [B, n, E], n of each image; a game may bring them to [B, E]."""
 
     @classmethod
     def of(cls, split: Split, index: Tensor, needs: frozenset[str]) -> Batch:
@@ -108,6 +110,8 @@ class Made(NamedTuple):
     """The domain that each was to become, int64 [B], or attributes [B, A], where D is to find it out."""
     penalty: Tensor | None = None
     """A term of G's loss that making them came with, 0-d."""
+    figures: dict[str, Tensor] | None = None
+    """Figures of that term, detached."""
 
     def detached(self) -> Made:
         """The same images without a way back to G."""
@@ -156,8 +160,9 @@ class Game(Generic[Rules]):
     def prepare(self, split: Split, seed: int) -> None:
         """Called once, before the first step or a `load_state_dict`: what the game needs of the images as a whole.
 
-        A pure function of its arguments, so that a resumed training finds the same. Here: where weight norm starts.
+        A pure function of its arguments, so that a resumed training finds the same. Here: where weights start.
         """
+        self.generator.begin(split)
 
         def first() -> Batch:
             return self.prepared(Batch.of(split, spread_rows(len(split), _STARTING_IMAGES), self.recipe.needs))
@@ -194,7 +199,7 @@ class Game(Generic[Rules]):
         raise LookupError(f"{type(self).__name__} has no loss for G")
 
     def discriminator_moves(self) -> int:
-        """How often D moves in this step."""
+        """How often D moves in this step; 0 where there is none."""
         return self.rules.discriminator_steps
 
     def generator_moves(self) -> int:
@@ -225,8 +230,7 @@ class Game(Generic[Rules]):
         return {
             "generator": self.generator,
             "discriminator": self.discriminator,
-            "generator_optimizer": self.optimizers["generator"],
-            "discriminator_optimizer": self.optimizers["discriminator"],
+            **{f"{player}_optimizer": optimizer for player, optimizer in self.optimizers.items()},
             **{f"{term.joins} {term.name}": term for term in self.terms},
             **({"augmentation": self.adaptation} if self.adaptation else {}),
         }
@@ -237,7 +241,7 @@ class Game(Generic[Rules]):
         """One generator step and the discriminator steps that go with it.
 
         Args:
-            draw: the next batch of real images; called once for each discriminator step.
+            draw: the next batch of real images; called once for each discriminator step, or once where there is none.
             report: also measure what costs time (gradient norms).
 
         Returns:
@@ -246,16 +250,19 @@ class Game(Generic[Rules]):
         """
         self.begin_step()
         figures, parts, times = Meter(), self.recipe.training.accumulate, self.images_per_real()
-        for left in reversed(range(self.discriminator_moves())):
+        moves = self.discriminator_moves()
+        for left in reversed(range(moves)):
             batches = [self.prepared(batch) for batch in draw().split(parts)]
             for self.part, batch in enumerate(batches):
                 # Kept for G's move, but for parts: the graphs of all of them would take the memory that parts save.
                 with torch.set_grad_enabled(left == 0 and self.shares_made):
                     made = self.synthesize(batch)
                 figures.add(self.move_discriminator(batch, made.detached(), report=report and left == 0))
+        if not moves:
+            batches = [self.prepared(batch) for batch in draw().split(parts)]
         for move in range(self.generator_moves()):
             for self.part, batch in enumerate(batch.repeated(times) for batch in batches):
-                again = move > 0 or not self.shares_made
+                again = move > 0 or not self.shares_made or not moves
                 figures.add(self.move_generator(batch, self.synthesize(batch) if again else made, report=report))
         self.steps += 1
         return figures.means()
@@ -381,9 +388,11 @@ class Game(Generic[Rules]):
     def begin_learning(self) -> None:
         """Optimizers and regularizers that remember nothing, for the networks as they are."""
         specs = self.recipe.optimizers
+        players: dict[Player, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
         self.optimizers: dict[Player, torch.optim.Optimizer] = {
-            "generator": make_optimizer(specs.generator, self.generator),
-            "discriminator": make_optimizer(specs.discriminator, self.discriminator),
+            player: make_optimizer(getattr(specs, player), network)
+            for player, network in players.items()
+            if next(network.parameters(), None) is not None
         }
         # A copy has a memory of its own.
         self.terms: list[Regularizer] = [term.model_copy() for term in self.recipe.regularizers]

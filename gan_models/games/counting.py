@@ -41,6 +41,7 @@ def made_for_shape(recipe: Recipe) -> DataShape:
         domains=2 if "domains" in needs else 0,
         words=100 if "captions" in needs else 0,
         attributes=5 if "attributes" in needs else 0,
+        embedding=1024 if "embeddings" in needs else 0,
     )
     return DataShape(
         (made_for.channels, recipe.data.size, recipe.data.size),
@@ -49,4 +50,5 @@ def made_for_shape(recipe: Recipe) -> DataShape:
         words=made_for.words,
         vocabulary=tuple(f"word {number}" for number in range(made_for.words)),
         attributes=made_for.attributes,
+        embedding=made_for.embedding,
     )

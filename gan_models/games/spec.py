@@ -39,13 +39,15 @@ class GameSpec(Section):
     """Its `games.base.Game`, as "module:class"."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """What each training image must carry besides its pixels: `labels`, `domains`, `captions`, `attributes`,
-    `partners`."""
+    `partners`; a network may need more."""
     names_classes: ClassVar[bool] = False
     """Whether D's word on an image is made of the logits of its classes."""
     paced_by: ClassVar[str] = ""
     """The setting that makes its steps depend on how many there are to be."""
     penalises_apart: ClassVar[bool] = False
     """Whether penalties that come every n-th step have steps of their own, of the player's optimizer on them alone."""
+    any_discriminator: ClassVar[bool] = False
+    """Whether D may be of any family, though one is made for this game."""
     least_batch: ClassVar[int] = 2
     """The least `training.batch_size` that its losses and networks make sense with."""
     accumulates: ClassVar[bool] = True
@@ -85,7 +87,8 @@ class GameSpec(Section):
             trained = [
                 name for name, family in FAMILIES.items() if family.game == self.kind and spec.player in family.players
             ]
-            if trained and spec.family not in trained:
+            anyone = self.any_discriminator and spec.player == "discriminator"
+            if trained and spec.family not in trained and not anyone:
                 raise RequestError(
                     f"networks.{spec.player}.family={spec.family}: game.kind={self.kind} trains the family "
                     f"{' or '.join(trained)} only"

@@ -22,7 +22,7 @@ from gan_models.games.adversarial.spec import Adversarial
 from gan_models.games.spec import GameSpec
 from gan_models.recipes.made_for import MadeFor
 from gan_models.regularizers import REGULARIZERS, Regularizer
-from gan_models.schedules import USUAL, Linear, Ramp, Schedule, Scheduled, scheduled, schedules_in
+from gan_models.schedules import USUAL, ByShare, Linear, Ramp, Schedule, Scheduled, scheduled, schedules_in
 from gan_models.sections import (
     NonNegativeFloat,
     NonNegativeInt,
@@ -316,9 +316,9 @@ class Recipe(Section):
 
     @property
     def needs(self) -> frozenset[str]:
-        """What each training image must carry besides its pixels: `labels`, `domains`, `captions`,
+        """What each training image must carry besides its pixels: `labels`, `domains`, `captions`, `embeddings`,
         `attributes`, `partners`."""
-        needed = set(self.game.carried)
+        needed = set(self.game.carried | self.networks.generator.needs)
         if self.conditional:
             needed.add("labels")
         return frozenset(needed)
@@ -360,7 +360,7 @@ class Recipe(Section):
         share = self.optimizers.decay_from
         if share < 1:
             return f"optimizers.decay_from={share:g}"
-        ramps = [key for key, schedule in schedules_in(self) if isinstance(schedule, Ramp)]
+        ramps = [key for key, schedule in schedules_in(self) if isinstance(schedule, Ramp | ByShare)]
         return ramps[0] if ramps else self.game.paced_by
 
     def check_ranks(self, ranks: int) -> None:

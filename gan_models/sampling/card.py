@@ -157,6 +157,8 @@ def _values(name: str, tensor: Mapping[str, Any]) -> str:
         return "independent, from U[0, 1): features are left out by them"
     if name == "captions":
         return "numbers of words as `words` in the file's metadata has them, from 1; 0 behind the last word"
+    if name == "embeddings":
+        return "what stands for a text, as the encoder of the training data made it"
     if "range" not in tensor:
         return str(tensor.get("channels", ""))
     low, high = tensor["range"]
@@ -197,7 +199,7 @@ def _limits(generator: LoadedGenerator, forms: Sequence[str]) -> Iterator[str]:
             "- `generator.pt2` is a program. Loading one can run code: load such files only from people whom you trust."
         )
     if generator.module.needs_examples and "safetensors" in forms and generator.examples is not None:
-        yield "- `examples.safetensors` holds real images or captions of the data, used where none are given."
+        yield "- `examples.safetensors` holds real images or texts of the data, used where none are given."
 
 
 def _code(form: str, described: Interface) -> Iterator[str]:
@@ -236,6 +238,8 @@ def _example(name: str, tensor: Mapping[str, Any], pt2: bool) -> str:
     inner = ", ".join(map(str, tensor["shape"][1:]))
     if name == "latents":
         return f"torch.randn({_ROWS}, {inner})" if pt2 else f'np.random.randn({_ROWS}, {inner}).astype("float32")'
+    if name == "embeddings":
+        return f"torch.zeros({_ROWS}, {inner})" if pt2 else f'np.zeros(({_ROWS}, {inner}), "float32")'
     if name == "dropout":
         return f"torch.rand({_ROWS}, {inner})" if pt2 else f'np.random.rand({_ROWS}, {inner}).astype("float32")'
     if name in ("labels", "domains"):

@@ -125,6 +125,7 @@ def interface(generator: LoadedGenerator) -> Interface:
         "domains": {"range": [0, module.num_domains - 1], "names": list(info.domain_names)},
         "attributes": {"range": [0, 1], "names": list(info.attribute_names)},
         "captions": {"range": [0, len(info.words)], "words": list(info.words), "fill": 0},
+        "embeddings": {"meaning": "what stands for a text, as the training data's encoder made it"},
         "images": {"range": [-1, 1]},
         "hints": {"channels": "1 where there is a hint, then its red, green and blue from -1 to 1; 0 elsewhere"},
     }
@@ -250,7 +251,7 @@ def _trial(generator: LoadedGenerator, size: int) -> Inputs:
 
 
 def _examples(generator: LoadedGenerator) -> Split:
-    """Random images, with random domains, attributes and captions where the generator knows such."""
+    """Random images, with random domains, attributes, captions and embeddings where the generator knows such."""
     info, random = generator.info, torch.Generator().manual_seed(0)
     (channels, height, width), count = info.image_shape, max(_CHECKED)
     pixels = torch.randint(0, 256, (count, height, width, channels), generator=random, dtype=torch.uint8)
@@ -261,7 +262,8 @@ def _examples(generator: LoadedGenerator) -> Split:
     if info.words:
         captions = torch.randint(1, len(info.words) + 1, (count, CAPTION_WORDS), generator=random)
         captions[torch.arange(CAPTION_WORDS) >= torch.arange(1, count + 1)[:, None]] = 0
-    return Split(pixels, None, [""] * count, domains, captions, attributes)
+    embeddings = torch.randn(count, 1, info.embedding, generator=random) if info.embedding else None
+    return Split(pixels, None, [""] * count, domains, captions, attributes, embeddings=embeddings)
 
 
 def _in_plain_layers(recipe: Recipe) -> Recipe:

@@ -6,7 +6,7 @@ generator.json          `GeneratorInfo`
 classifier.safetensors  only of a semi-supervised training: its classifier
 examples.safetensors    only where images are made from real ones: a few of these, so that it draws without the data:
                         `images` uint8 [N, H, W, C] and, where the data has them, `labels`, `domains`, `captions`,
-                        `attributes`, `partners`
+                        `attributes`, `partners`, `embeddings`
 """
 
 import io
@@ -41,7 +41,7 @@ from gan_models.tasks.base import Task, columns_for
 CLASSIFIER_FILE = "classifier.safetensors"
 EXAMPLES_FILE = "examples.safetensors"
 MOST_EXAMPLES = 64
-_COLUMNS = ("images", "labels", "domains", "captions", "attributes", "partners")
+_COLUMNS = ("images", "labels", "domains", "captions", "attributes", "partners", "embeddings")
 
 
 class GeneratorInfo(BaseModel):
@@ -56,6 +56,7 @@ class GeneratorInfo(BaseModel):
     domain_names: tuple[str, ...] = ()  # names of the domains it was trained with
     words: tuple[str, ...] = ()  # the vocabulary of the captions it was trained with
     attribute_names: tuple[str, ...] = ()  # names of the attributes it was trained with
+    embedding: int = 0  # width of the embeddings that its training images carried in place of texts; 0: none
     step: int
     seed: int
     data_fingerprint: str
@@ -72,7 +73,10 @@ class GeneratorInfo(BaseModel):
     def shape(self) -> DataShape:
         """What its network was built for."""
         classes, domains, words = map(len, (self.class_names, self.domain_names, self.words))
-        return DataShape(self.image_shape, classes, domains, words, self.words, attributes=len(self.attribute_names))
+        attributes = len(self.attribute_names)
+        return DataShape(
+            self.image_shape, classes, domains, words, self.words, attributes=attributes, embedding=self.embedding
+        )
 
 
 class Samples(NamedTuple):

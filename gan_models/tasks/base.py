@@ -7,6 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel
@@ -70,6 +71,8 @@ class Asked(NamedTuple):
     """Images to a row of a grid; None: as the task arranges them."""
     attributes: str | None = None
     """Attributes to give, or with a minus to take away, with commas between; None: each in turn."""
+    embeddings: Path | None = None
+    """A .npy file of what stands for texts: [E], or [N, E], each in turn."""
 
     def draws(self, start: int = 0, stop: int | None = None) -> Draws:
         """Random numbers for the images from `start` to before `stop`, at most `num`; by default for all."""
@@ -135,11 +138,12 @@ class Task(ABC):
     random: ClassVar[bool] = True
     """Whether a seed decides anything."""
     takes: ClassVar[frozenset[str]] = frozenset()
-    """Which of `Asked`'s labels, captions, attributes and given images mean something to it."""
+    """Which of `Asked`'s labels, captions, attributes, embeddings and given images mean something to it."""
     foreign: ClassVar[dict[str, str]] = {
         "given": "--input: {recipe} makes images from nothing; leave the option out",
         "captions": "--caption: {recipe} does not draw from texts; leave the option out",
         "attributes": "--attributes: {recipe} changes no attributes; leave the option out",
+        "embeddings": "--embedding: {recipe} does not draw from embeddings; leave the option out",
     }
     """The sentence for one that does not, or for another of `Asked`; one without a sentence is passed over."""
 

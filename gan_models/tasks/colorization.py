@@ -41,7 +41,7 @@ class Colorization(FromImages):
         images = to_float(examples.images[index]).cpu()
         counts = geometric_counts(draws.uniform(), module.hint_end)
         hints = simulate_hints(images, counts, *_squares(draws, module.hint_size))
-        return {"images": grey_of(images), "hints": hints}
+        return {"images": module.grey(images), "hints": hints}
 
     def given(self, inputs: Inputs) -> Tensor | None:
         """In grey, hints painted over."""
@@ -58,7 +58,7 @@ class Colorization(FromImages):
         images = to_float(examples.images).cpu()
         squares = _squares(Draws(seed, len(images), first), _colorizer(generator).hint_size)
         hints = simulate_hints(images, torch.full((len(images),), _HINTS), *squares)
-        grey = grey_of(images)
+        grey = _colorizer(generator).grey(images)
         shown = self.given({"images": grey, "hints": hints})
         assert shown is not None
         without, told = (
@@ -120,7 +120,9 @@ class Colorization(FromImages):
     def answer_row(self, generator: LoadedGenerator, row: Row) -> Answer:
         images = self.image_of(generator, row)
         hints = images.new_zeros(1, 4, *images.shape[2:]) if row.get("hints") is None else _hints(row["hints"], images)
-        return Answer(generator.synthesize({"images": grey_of(images), "hints": hints}).images[0], {})
+        return Answer(
+            generator.synthesize({"images": _colorizer(generator).grey(images), "hints": hints}).images[0], {}
+        )
 
 
 def _hints(text: str, images: Tensor) -> Tensor:
@@ -164,10 +166,10 @@ class Followed(NamedTuple):
 def measure_colours(generator: LoadedGenerator, examples: Split, largest: int, seed: int) -> list[Colours]:
     """Distances for each of `HINT_COUNTS`; hints as a simulated user gives them, up to `largest` pixels a side."""
     truth = to_float(examples.images).cpu()
-    figures = []
+    grey, figures = _colorizer(generator).grey(truth), []
     for count in HINT_COUNTS:
         hints = simulate_hints(truth, torch.full((len(truth),), count), *_squares(Draws(seed, len(truth)), largest))
-        drawn = generator.synthesize({"images": grey_of(truth), "hints": hints}).images
+        drawn = generator.synthesize({"images": grey, "hints": hints}).images
         difference = (drawn.double() - examples.images.cpu().double()) / 255
         psnr = -10 * torch.log10(difference.square().mean().clamp(min=1e-12))
         figures.append(Colours(count, float(difference.abs().mean()), float(psnr)))
@@ -190,8 +192,8 @@ def measure_following(generator: LoadedGenerator, examples: Split, largest: int,
         return Followed(0.0, 0.0, 0)
     truth, squares, own, told = (tensor[different] for tensor in (truth, squares, own, told))
     empty = truth.new_zeros(len(truth), 4, *truth.shape[2:])
-    hints = place_hints(empty, squares, told.expand_as(truth))
-    drawn = to_float(generator.synthesize({"images": grey_of(truth), "hints": hints}).images)
+    hints, grey = place_hints(empty, squares, told.expand_as(truth)), _colorizer(generator).grey(truth)
+    drawn = to_float(generator.synthesize({"images": grey, "hints": hints}).images)
     found = mean_inside(drawn, squares)
     to_told, to_own = ((found - colour).abs().mean((1, 2, 3)) / 2 for colour in (told, own))
     return Followed(float((to_told < to_own).double().mean()), float(to_told.mean()), len(truth))

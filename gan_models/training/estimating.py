@@ -21,11 +21,10 @@ from torch.utils.flop_counter import flop_registry
 from gan_models.data.shape import DataShape
 from gan_models.data.table import Split
 from gan_models.games.base import Batch, Game, build_game, computes_bf16
-from gan_models.games.counting import count_parameters
+from gan_models.games.counting import count_parameters, parameters_of
 from gan_models.games.semi_supervised.spec import SemiSupervised
 from gan_models.metrics.extractors import EXTRACTORS, named
 from gan_models.recipes.schema import Recipe
-from gan_models.regularizers import Player
 from gan_models.schedules import value_at
 
 CARD = "NVIDIA A100"
@@ -51,7 +50,7 @@ class Images:
 class Estimate:
     """Bytes, seconds and floating-point operations (a product and a sum are two)."""
 
-    parameters: dict[Player, dict[str, int]]  # by player and network
+    parameters: dict[str, dict[str, int]]  # by player and network
     real_images: int  # that D looks at in a step
     generated_images: int  # made in a step
     batch_bytes: int  # of the real images of a step, as the networks are given them
@@ -84,10 +83,7 @@ def estimate(recipe: Recipe, shape: DataShape, device: torch.device, images: Ima
     """
     counted = _counted(recipe, shape)
     game, total = counted.game, recipe.training.steps
-    parameters = {
-        player: {name: count_parameters(network) for name, network in networks.items()}
-        for player, networks in game.networks().items()
-    }
+    parameters = parameters_of(recipe, shape)  # before a stage is frozen
     own, both = (
         count_parameters(game.generator),
         count_parameters(game.generator) + count_parameters(game.discriminator),
@@ -112,11 +108,12 @@ def estimate(recipe: Recipe, shape: DataShape, device: torch.device, images: Ima
     looked_at = drawn + 2 * images.held_out
     operations = drawn * counted.drawing + looked_at * _looking(recipe, shape)
     pixels = shape.image[0] * shape.image[1] * shape.image[2]
+    rounds = max(1, game.discriminator_moves())  # where there is no D, G draws its own batch
     return Estimate(
         parameters=parameters,
-        real_images=recipe.game.images_of(batch) * game.discriminator_moves(),
+        real_images=recipe.game.images_of(batch) * rounds,
         generated_images=recipe.game.images_of(batch)
-        * (game.discriminator_moves() + game.images_per_real() * game.generator_moves() - game.shares_made),
+        * (rounds + game.images_per_real() * game.generator_moves() - game.shares_made),
         batch_bytes=recipe.game.images_of(batch) * pixels * _FP32,
         operations=counted.last.operations,
         memory=memory,
@@ -172,7 +169,7 @@ def _counted(recipe: Recipe, shape: DataShape) -> _Counted:
         game, stretches = _count(recipe, shape, torch.device("cpu"), half, most=2 * recipe.training.accumulate)
     with Operations() as counter, torch.no_grad():
         rows = _examples(recipe, shape, game.device, 2)
-        game.synthesize(Batch.of(rows, torch.arange(2, device=game.device), recipe.needs))
+        game.synthesize(game.prepared(Batch.of(rows, torch.arange(2, device=game.device), recipe.needs)))
     return _Counted(game, stretches, counter.total / 2)
 
 
@@ -284,6 +281,7 @@ def _examples(recipe: Recipe, shape: DataShape, device: torch.device, count: int
         torch.randint(1, shape.words + 1, (count, 8), device=device) if shape.words else None,
         attributes=torch.randint(0, 2, (count, shape.attributes), dtype=torch.uint8, device=device),
         partners=torch.randint(0, 256, (count, height, width, channels), dtype=torch.uint8, device=device),
+        embeddings=torch.randn(count, 1, shape.embedding, device=device) if shape.embedding else None,
     )
 
 

@@ -39,7 +39,7 @@ from gan_models.training.warm_start import Start, begin_with
 SAVING_SHARE = 0.05  # of the time, that checkpoints may cost
 LONG_HOURS = 12.0
 _PROGRESS_SECONDS = 0.5
-_SHAPE_OF_DATA = ("image_shape", "class_names", "domain_names", "words", "attribute_names")
+_SHAPE_OF_DATA = ("image_shape", "class_names", "domain_names", "words", "attribute_names", "embedding")
 """Of the data, what is written down with a generator."""
 _FORESEEN_AFTER = 10.0  # seconds: the first steps are slow
 
@@ -184,6 +184,11 @@ def check_data(recipe: Recipe, split: Split, metadata: TableMetadata) -> None:
         raise RequestError(
             f"recipe {recipe.name!r} draws what a text says, but {metadata.source} has no captions: "
             "use a source with a `caption` column"
+        )
+    if "embeddings" in recipe.needs and split.embeddings is None:
+        raise RequestError(
+            f"recipe {recipe.name!r} reads texts as embeddings given with the data, but {metadata.source} has none: "
+            "use a source with a column `embedding`, or set networks.generator.text_encoder=gru for one with captions"
         )
     if len(split) < 2:
         raise RequestError(f"{metadata.source} leaves {len(split)} image to train on: a GAN needs at least 2")

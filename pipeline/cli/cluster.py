@@ -44,10 +44,10 @@ def submit(
 ) -> int:
     """Run the training pipeline on a cluster. All options below --pipeline also from gan-pipeline.toml."""
     if dry_run:
-        from pipeline.commands.dry_run import dry_run_command
+        from pipeline.commands.dry_run import dry_run_there
         from pipeline.engines.cluster.submission import plan_of
 
-        return dry_run_command(plan_of(request, settings), as_json, here=False)
+        return dry_run_there(plan_of(request, settings), as_json)
     return start(request, settings, wait, as_json)
 
 

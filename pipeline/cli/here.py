@@ -23,6 +23,7 @@ from pipeline.cli.options import (
     takes_placement,
     takes_request,
 )
+from pipeline.cli.project import project
 from pipeline.cli.recipes import recipes_app
 from pipeline.cli.sample import sample
 
@@ -54,10 +55,9 @@ def about(
 def run(request: Request, dry_run: DryRunOption = False, as_json: JsonOption = False) -> int:
     """Prepare the data, train, select, evaluate, export. The same command again continues or skips what is done."""
     if dry_run:
-        from pipeline.commands.dry_run import dry_run_command
-        from pipeline.request.plan import make_plan
+        from pipeline.commands.dry_run import dry_run_here
 
-        return dry_run_command(make_plan(request), as_json, here=True)
+        return dry_run_here(request, as_json)
     from pipeline.commands.run import run_command
 
     return run_command(request, as_json)
@@ -121,6 +121,7 @@ def compile_(
 
 app.command()(sample)
 app.command()(export)
+app.command()(project)
 app.command()(explore)
 app.command()(evaluate)
 
@@ -156,6 +157,8 @@ def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
         yield "pairs", "yes"
     if found.captions:
         yield "captions", "yes"
+    if found.embeddings[1]:
+        yield "vectors", "embeddings of {1} numbers, {0} for each image".format(*found.embeddings)
     given = [f"{split} {found.split_counts[split]}" if split in found.split_counts else split for split in found.splits]
     yield "splits", ", ".join(given) or "none given: decided at import"
     yield "channels", found.channels

@@ -100,6 +100,15 @@ def sample(
             "[default: each in turn is turned round]",
         ),
     ] = None,
+    embeddings: Annotated[
+        Path | None,
+        Option(
+            "--embedding",
+            metavar="FILE",
+            help="A .npy file of numbers that stand for texts, [E] or [N, E], for a generator trained on such. "
+            "[default: those that came with the generator]",
+        ),
+    ] = None,
     seeds: Annotated[
         str | None,
         Option(metavar="LIST", help="One image for each of these seeds, its image 0, as in 0-31 or 3,5,8-10."),
@@ -147,7 +156,9 @@ def sample(
         num, read = len(paths), partial(_read, paths, generator)
     elif generator.examples is not None and "latents" not in generator.module.inputs:
         num = min(num, len(generator.examples))
-    asked = Asked(num, seed or 0, labels, truncation, tuple(captions or ()), read, chosen, columns, attributes)
+    asked = Asked(
+        num, seed or 0, labels, truncation, tuple(captions or ()), read, chosen, columns, attributes, embeddings
+    )
     if each:
         found, sentence = _write_files(generator, asked, out, folder, paths, scale or 1)
     elif interpolate:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from components.evaluate_gan.wording import duration
-from pipeline.request.plan import Plan
+from gan_models.errors import RequestError
+from pipeline.request.plan import Elsewhere, Plan, make_plan
+from pipeline.request.request import Request
 
 if TYPE_CHECKING:
     from gan_models.data.shape import DataShape
@@ -20,16 +23,39 @@ LONG_HOURS = 12
 _UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
-def dry_run_command(plan: Plan, as_json: bool, *, here: bool) -> int:
-    """Says it of this machine, or, for a cluster, of a card of the kind that such have."""
+class Unseen(Elsewhere):
+    """Where images are that nobody has brought yet."""
+
+    def check(self, path: Path, what: str) -> None:
+        """Any place will do."""
+
+
+def dry_run_here(request: Request, as_json: bool) -> int:
+    """Says it of this machine; without images, of those that the recipe is made for."""
+    try:
+        plan = make_plan(request)
+    except RequestError as error:
+        plan = make_plan(request, Unseen())  # whatever else is wrong is said once more
+        return _say(
+            plan, as_json, *_meant(plan), here=True, about_data=f"{error}: so these are figures of other images"
+        )
+    return _say(plan, as_json, *_seen(plan), here=True)
+
+
+def dry_run_there(plan: Plan, as_json: bool) -> int:
+    """Says it of a cluster: of a card of the kind that such have, and of images that the recipe is made for."""
+    return _say(plan, as_json, *_meant(plan), here=False)
+
+
+def _say(plan: Plan, as_json: bool, shape: DataShape, images: Images, *, here: bool, about_data: str = "") -> int:
     import torch
 
     from gan_models.training.estimating import estimate
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(plan.recipe.training.threads or torch.get_num_threads())
-    shape, images = _seen(plan) if here else _meant(plan)
     found = estimate(plan.recipe, shape, device, images, here=here)
+    found = dataclasses.replace(found, note="; ".join(filter(None, (found.note, about_data))))
     if as_json:
         typer.echo(
             json.dumps({"recipe": plan.recipe.name, "source": plan.recipe.data.source, **dataclasses.asdict(found)})

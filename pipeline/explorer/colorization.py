@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_models.data.hints import grey_of, painted_hints
+from gan_models.data.hints import painted_hints
 from gan_models.data.table import to_float, to_uint8
 from gan_models.exploring.training_set import TrainingSet
+from gan_models.families.colorization.networks import Colorizer
 from gan_models.sampling.generator import LoadedGenerator
 from pipeline.explorer.neighbours import Neighbours
 from pipeline.explorer.pictures import Pictures, as_batch
@@ -35,11 +36,12 @@ class ColorizationPage:
     """Coloured anew after every stroke of the brush, and whenever another picture is chosen."""
 
     def __init__(self, generator: LoadedGenerator, training: TrainingSet | None) -> None:
-        self.generator = generator
+        assert isinstance(generator.module, Colorizer)
+        self.generator, self.colorizer = generator, generator.module
         size = generator.info.image_shape[1]
         scale = enlargement(size, LARGE)
         side = scale * size
-        dot = scale * getattr(generator.module, "hint_size", 3) // 2  # the radius of a hint as those it learnt from
+        dot = scale * self.colorizer.hint_size // 2  # the radius of a hint as those it learnt from
         gr.Markdown("Paint colours on the grey picture, a dot is enough: what is around takes them up.")
         with gr.Row():
             self.canvas = gr.ImageEditor(
@@ -60,7 +62,7 @@ class ColorizationPage:
             self.after = gr.Image(
                 label="Coloured", interactive=False, buttons=["download"], format="png", elem_id="after"
             )
-        self.pictures = Pictures(generator, show=_grey)
+        self.pictures = Pictures(generator, show=self._grey)
         self.neighbours = Neighbours(training)
         inputs = [self.pictures.chosen, self.canvas, *self.neighbours.inputs]
         outputs = [self.after, *self.neighbours.outputs]
@@ -83,7 +85,7 @@ class ColorizationPage:
         """A fresh canvas, and what is made of it without hints."""
         if chosen is None:
             return {}
-        picture = np.array(enlarged(_grey(torch.from_numpy(chosen))).convert("RGBA"))
+        picture = np.array(enlarged(self._grey(torch.from_numpy(chosen))).convert("RGBA"))
         return {
             self.canvas: {"background": picture, "layers": [], "composite": None},
             **self._coloured(chosen, [], how),
@@ -94,14 +96,13 @@ class ColorizationPage:
         return {} if chosen is None else self._coloured(chosen, (canvas or {}).get("layers") or [], how)
 
     def _coloured(self, chosen: Any, layers: list[Any], how: tuple[str, ...]) -> dict[Any, Any]:
-        grey = grey_of(to_float(as_batch(chosen)))
+        grey = self.colorizer.grey(to_float(as_batch(chosen)))
         hints = torch.zeros(1, 4, *grey.shape[2:])
         if layers and layers[0] is not None:
             hints = painted_hints(torch.from_numpy(np.array(layers[0])), grey)
         made = self.generator.synthesize({"images": grey, "hints": hints}).images[0]
         return {self.after: enlarged(made), **self.neighbours.of(made, *how)}
 
-
-def _grey(image: Tensor) -> Tensor:
-    """Uint8 [H, W, 3] as grey uint8 [H, W, 1]."""
-    return to_uint8(grey_of(to_float(image[None])))[0]
+    def _grey(self, image: Tensor) -> Tensor:
+        """Uint8 [H, W, 3] as grey uint8 [H, W, 1], as the generator sees it."""
+        return to_uint8(self.colorizer.grey(to_float(image[None])))[0]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from gan_models.exploring.latent_space import MOST_IMAGES, THRESHOLDS, LatentSpace, combined, save_animation, walk
+from gan_models.exploring.latent_space import MOST_IMAGES, LatentSpace, save_animation
 from gan_models.exploring.training_set import TrainingSet
 from pipeline.explorer.neighbours import Neighbours
 from pipeline.explorer.showing import SMALL, answering, enlarged, enlargement, gallery, tiled, whole
@@ -48,7 +48,7 @@ class View(ABC):
         """What the outputs show for a place and values of the inputs."""
 
     def latent(self, place: Place) -> Any:
-        return self.space.latents([place.seed], place.truncation)[0]
+        return self.space.latents([place.seed], place.truncation, place.condition)[0]
 
     def images(self, latents: Any, *conditions: str | None) -> Any:
         return self.space.images(latents, conditions if len(conditions) > 1 else [*conditions] * len(latents))
@@ -86,9 +86,10 @@ class Sliders(View):
 class Tiles(View):
     def __init__(self, space: LatentSpace) -> None:
         super().__init__(space)
-        rows = ["seeds", *(["classes"] if space.classes else []), "truncation"]
+        seeds, *others = space.rows
+        rows = [seeds, *(["classes"] if space.classes else []), *others]
         with gr.Row():
-            self.rows = gr.Radio(rows, value=rows[0] if len(rows) < 3 else "classes", label="Rows", elem_id="rows")
+            self.rows = gr.Radio(rows, value="classes" if space.classes else seeds, label="Rows", elem_id="rows")
             self.columns = gr.Slider(1, 16, value=8, step=1, label="Columns", buttons=[])
             self.number = gr.Slider(1, 20, value=4, step=1, label="Rows of seeds", buttons=[])
         self.grid = _picture("A column for each seed; rows of seeds go on from the number in front", "grid")
@@ -100,7 +101,7 @@ class Tiles(View):
         grid = self.space.grid(place.seed, columns, rows, number, place.condition, place.truncation)
         return {
             self.grid: tiled(grid.images, grid.columns, grid.rows),
-            self.number: gr.update(visible=rows == "seeds"),
+            self.number: gr.update(visible=rows in ("seeds", "mixing")),
         }
 
 
@@ -117,7 +118,7 @@ class Walk(View):
 
     def draw(self, place: Place, *values: Any) -> Values:
         end, steps = whole(values[0], "to seed"), whole(values[1], "steps", 2, 32)
-        latents = walk(self.latent(place), self.latent(place._replace(seed=end)), steps)
+        latents = self.space.walk(self.latent(place), self.latent(place._replace(seed=end)), steps)
         images = self.images(latents, place.condition)
         for seen in sorted(self.scratch.glob("walk-*.gif"), key=lambda path: path.stat().st_mtime)[:-_FILMS]:
             seen.unlink(missing_ok=True)  # gradio has made a copy, which it forgets in time
@@ -145,7 +146,7 @@ class Sums(View):
 
     def draw(self, place: Place, *values: Any) -> Values:
         seeds = range(place.seed, place.seed + _GALLERY)
-        images = self.images(self.space.latents(seeds, place.truncation), place.condition)
+        images = self.images(self.space.latents(seeds, place.truncation, place.condition), place.condition)
         shown = [(enlarged(image, 2 * SMALL), str(seed)) for seed, image in zip(seeds, images, strict=True)]
         return {self.gallery: shown, self.places: [place._replace(seed=seed) for seed in seeds]}
 
@@ -160,7 +161,7 @@ class Sums(View):
         conditions = [term.condition for term in terms]
         if len(terms) == 3:
             # What a - b is added to says what is drawn.
-            latents.append(combined(*latents))
+            latents.append(self.space.combined(*latents))
             conditions.append(conditions[2])
         shown: list[Any] = [
             enlarged(self.images(latent[None], condition)[0], 160)
@@ -178,7 +179,7 @@ class LatentPage:
             self.seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, elem_id="seed")
             another = gr.Button("Another seed", size="sm", elem_id="another-seed")
             self.condition = self._condition()
-            thresholds = [_NO_TRUNCATION, *(f"{each:g}" for each in reversed(THRESHOLDS) if each is not None)]
+            thresholds = [_NO_TRUNCATION, *(f"{each:g}" for each in reversed(space.thresholds) if each is not None)]
             self.truncation = gr.Dropdown(
                 thresholds, value=_NO_TRUNCATION, label="Truncation", interactive=True, elem_id="truncation"
             )

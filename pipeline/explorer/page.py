@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from gan_models.errors import RequestError, RunError
 from gan_models.exploring.given import MOST_BYTES
-from gan_models.exploring.latent_space import LatentSpace
+from gan_models.exploring.style_space import space_of
 from gan_models.exploring.training_set import TrainingSet
 from gan_models.sampling.generator import LoadedGenerator
 from pipeline.explorer.colorization import ColorizationPage
@@ -49,7 +49,7 @@ footer { display: none !important; }
 
 def _kind_of(generator: LoadedGenerator) -> str:
     takes = frozenset(generator.module.inputs)
-    if "latents" in takes and takes <= {"latents", "labels", "captions"}:
+    if "latents" in takes and takes <= {"latents", "labels", "captions", "embeddings"}:
         return "latent"
     if takes in ({"images", "domains"}, {"images", "attributes"}, {"images", "dropout"}):
         return "translation"
@@ -74,7 +74,7 @@ def make_page(generator: LoadedGenerator, training: TrainingSet | None, origin: 
         gr.Markdown(f"### {info.called}\n{width}x{height}, {colours} · {generator.recipe.data.source} · {origin}")
         made: LatentPage | TranslationPage | ColorizationPage
         if kind == "latent":
-            made = LatentPage(LatentSpace(generator), training, scratch)
+            made = LatentPage(space_of(generator), training, scratch)
         elif kind == "translation":
             made = TranslationPage(generator, training)
         else:

@@ -238,10 +238,11 @@ def _check_needs(recipe: Recipe, carried: frozenset[str]) -> None:
             f"use --recipe {UNLABELLED_DEFAULT}, or sort the images into one folder for each class"
         )
     for what in sorted(missing):
-        column = what if what == "attributes" else what.removesuffix("s")
+        toys, column = toys_with(what), what if what == "attributes" else what.removesuffix("s")
+        others = f", or one of {', '.join(toys)}" if toys else ""
         raise RequestError(
             f"recipe {recipe.name!r} needs {what} and {source} has none: use a Parquet file with a column "
-            f"{column!r}, or one of {', '.join(toys_with(what))}"
+            f"{column!r}{others}"
         )
 
 

@@ -154,7 +154,7 @@ def test_two_at_once_in_one_folder(trained: gm.Trained) -> None:
 
 
 def test_a_generator_that_needs_images_of_somebodys_has_some(tmp_path: Path) -> None:
-    run = train(tmp_path, "colorization", source="toy:coloured-digits", size=16, settings={"data.max_images": 64})
+    run = train(tmp_path, "colorization/gan", source="toy:coloured-digits", size=16, settings={"data.max_images": 64})
     assert gm.load(run.folder, device="cpu").sample(2).images.shape == (2, 16, 16, 3)
 
 

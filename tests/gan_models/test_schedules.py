@@ -10,6 +10,7 @@ from gan_models.errors import RequestError
 from gan_models.recipes import load_recipe
 from gan_models.schedules import (
     ByResolution,
+    ByShare,
     Cosine,
     Exponential,
     HalfLife,
@@ -31,6 +32,8 @@ EARLY, MIDDLE, LATE = (Moment(share, 32) for share in (0.0, 0.5, 1.0))
         (Linear(linear=(2.0, 0.0), since=0.5), [2.0, 2.0, 0.0]),
         (Linear(linear=(2.0, 0.0), until=0.5), [2.0, 0.0, 0.0]),
         (Cosine(cosine=(1.0, 0.0)), [1.0, 0.5, 0.0]),
+        (ByShare(by_share={0.0: 4.0, 0.5: 2.0, 0.9: 1.0}), [4.0, 2.0, 1.0]),
+        (ByShare(by_share={0.75: 2.0, 0.25: 4.0}), [4.0, 4.0, 2.0]),
         (Exponential(exponential=(0.1, 0.001)), [0.1, 0.01, 0.001]),
         (Cosine(cosine=(0.0, 1.0), until=0.75), [0.0, 0.5 * (1 - math.cos(math.pi * 2 / 3)), 1.0]),
     ],
@@ -72,6 +75,7 @@ def test_a_schedule_that_cannot_be_is_refused_in_a_sentence(override: str, sente
             "regularizers.0.weight",
         ),
         (["training.batch_size={by_resolution: {8: 16}}"], ""),
+        (["optimizers.generator.lr={by_share: {0: 1.0e-3, 0.5: 1.0e-4}}"], "optimizers.generator.lr"),
     ],
 )
 def test_a_recipe_knows_what_depends_on_how_many_steps_there_are(overrides: list[str], paced_by: str) -> None:

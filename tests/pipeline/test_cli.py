@@ -46,6 +46,7 @@ COMMANDS = [
     ["data", "inspect"],
     ["sample"],
     ["export"],
+    ["project"],
     ["explore"],
     ["evaluate"],
     ["ui"],

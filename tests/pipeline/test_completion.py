@@ -40,7 +40,7 @@ def test_recipes(offered: Offered, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/own.yaml").touch()
     assert offered("gan-pipeline run --recipe ") == preset_names()
-    assert offered("gan-pipeline recipes show sng") == ["sngan", "sngan-cnn", "sngan-projection"]
+    assert offered("gan-pipeline recipes show sngan-c") == ["sngan-cnn", "sngan-cnn/cifar10", "sngan-cnn/stl10-48"]
     assert offered("gan-pipeline retrain -r mine/o") == ["mine/own.yaml"]
     assert offered("gan-pipeline run --recipe nothing") == []
 

@@ -61,6 +61,7 @@ class Inspection(BaseModel):
     attributes: list[str]  # names of what is said of each image besides its class
     captions: bool
     pairs: bool  # whether each image has a partner that it is to be made from
+    embeddings: tuple[int, int]  # how many each image carries, and their width; zeros where there are none
     splits: list[str]
     split_counts: dict[str, int]  # of the splits that the source gives, good or bad
     channels: str  # `grey` or `rgb`: what data.channels=auto would choose
@@ -102,6 +103,7 @@ def inspect(source: str, options: Data | None = None) -> Inspection:
         attributes=list(opened.attribute_names),
         captions=opened.has_captions,
         pairs=opened.paired,
+        embeddings=opened.embeddings,
         splits=order,
         split_counts={split: opened.split_counts[split] for split in order if split in opened.split_counts},
         channels="grey" if channels_of(looks) == 1 else "rgb",

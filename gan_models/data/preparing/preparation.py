@@ -156,6 +156,7 @@ def _summary(built: Import) -> dict[str, Any]:
         "words": len(metadata.words),
         "attributes": list(metadata.attribute_names),
         "pairs": metadata.paired,
+        "embeddings": [*metadata.embeddings],
         "bad": built.bad,
         "ignored": len(built.source.ignored),
         "notes": [*built.source.notes],
@@ -179,8 +180,11 @@ def account(built: Import) -> Iterator[str]:
     domains += f", {len(metadata.attribute_names)} attributes" if metadata.attribute_names else ""
     domains += ", in pairs" if metadata.paired else ""
     captions = f", captions of {len(metadata.words)} words" if metadata.words else ""
+    several, width = metadata.embeddings
+    vectors = f", {several} embedding{'s' * (several > 1)} of {width} numbers each" if width else ""
+    said = f"{classes}{domains}{captions}{vectors}"
     splits = ", ".join(f"{split} {count}" for split, count in metadata.splits.items())
-    yield f"{metadata.images} images {metadata.height}x{metadata.width} {colour}{classes}{domains}{captions} ({splits})"
+    yield f"{metadata.images} images {metadata.height}x{metadata.width} {colour}{said} ({splits})"
     if built.bad:
         yield f"{built.bad} of {built.total} images cannot be used, the first: {built.first_bad}; see {QUARANTINE_FILE}"
     if built.removed:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gan_models.data.sources.base import rows_within
-from gan_models.data.table_file import IMAGES_FILE, SPLITS, TableMetadata, TableWriter, pixel_rows
+from gan_models.data.table_file import IMAGES_FILE, SPLITS, TableMetadata, TableWriter, embedding_rows, pixel_rows
 
 DIGEST_TYPE = np.dtype("<u8")
 DUPLICATES_FILE = "duplicates.csv"
@@ -94,7 +94,7 @@ class Duplicate:
     row: int
     first: int  # the row it equals: the first of those in the earliest split
     leak: bool  # whether it lies in a later split than `first`
-    copy: bool  # whether an earlier row of its split has the same label, caption, domain and attributes, too
+    copy: bool  # whether an earlier row of its split has the same label, caption, domain and the rest, too
 
 
 def find_duplicates(table: Path, digests: np.ndarray) -> tuple[list[Duplicate], int]:
@@ -108,7 +108,7 @@ def find_duplicates(table: Path, digests: np.ndarray) -> tuple[list[Duplicate], 
     _, group, counts = np.unique(digests, return_inverse=True, return_counts=True)
     among = np.flatnonzero(counts[group] > 1)  # rows that equal another
     with pq.ParquetFile(table) as file:
-        further = ["attributes"] if "attributes" in file.schema_arrow.names else []
+        further = [name for name in ("attributes", "embedding") if name in file.schema_arrow.names]
         names = ["label", "caption", "domain", *further]
         columns = file.read([*names, "split"], use_threads=False).take(pa.array(among))
     splits = pc.index_in(columns["split"], pa.array(SPLITS)).to_numpy()
@@ -162,9 +162,9 @@ def remove_rows(table: Path, rows: Sequence[int], metadata: TableMetadata) -> Ta
     out = np.asarray(rows, np.int64)
     smaller = table.with_name(f"smaller-{table.name}")
     names, paired = metadata.attribute_names, metadata.paired
-    fixed = ["pixels", *(["attributes"] if names else []), *(["partner"] if paired else [])]
+    fixed = ["pixels", *metadata.further]
     shape = (metadata.height, metadata.width, metadata.channels)
-    with TableWriter(smaller, *shape, attribute_names=names, paired=paired) as writer:
+    with TableWriter(smaller, *shape, attribute_names=names, paired=paired, embeddings=metadata.embeddings) as writer:
         for start, group in _row_groups(table, None):
             keep = ~np.isin(np.arange(start, start + len(group)), out)
             kept = {name: pixel_rows(group.column(name))[keep] for name in fixed}
@@ -174,6 +174,7 @@ def remove_rows(table: Path, rows: Sequence[int], metadata: TableMetadata) -> Ta
                 *(others[name] for name in ("label", "split", "path", "caption", "domain")),
                 attributes=kept.get("attributes"),
                 partners=kept.get("partner"),
+                embeddings=embedding_rows(kept["embedding"], metadata.embeddings) if "embedding" in kept else None,
             )
         metadata = writer.close(metadata.class_names, metadata.source, metadata.options)
     smaller.replace(table)

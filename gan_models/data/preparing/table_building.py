@@ -100,7 +100,16 @@ class Import:
         caption = (batch.captions and batch.captions[position]) or ""
         if len(caption) > CAPTION_CHARACTERS:
             return f"its caption has {len(caption)} characters, the limit is {CAPTION_CHARACTERS}"
-        return ""
+        return self._wrong_embedding(batch.embeddings[position]) if batch.embeddings else ""
+
+    def _wrong_embedding(self, vectors: np.ndarray | None) -> str:
+        """Why what an image carries in place of texts cannot stand among the others'; "" where it can."""
+        if vectors is None:
+            return "it has no embedding"
+        if vectors.shape != self.source.embeddings:
+            (count, width), (usual, usual_width) = vectors.shape, self.source.embeddings
+            return f"its embeddings are {count} of {width} numbers, the others' {usual} of {usual_width}"
+        return "" if np.isfinite(vectors).all() else "its embedding holds numbers that are not finite"
 
     def _append(
         self, batch: Batch, kept: list[int], pixels: np.ndarray, digests: np.ndarray, partners: np.ndarray | None
@@ -114,7 +123,17 @@ class Import:
         texts = [_pick(column, kept) if column else [] for column in (batch.captions, batch.domains)]
         attributes = np.array(_pick(batch.attributes, kept), np.uint8) if self.source.attribute_names else None
         paths = _pick(batch.paths, kept)
-        self.writer.append(pixels, labels, splits, paths, *texts, attributes=attributes, partners=partners)
+        vectors = [each for each in (_pick(batch.embeddings, kept) if batch.embeddings else []) if each is not None]
+        self.writer.append(
+            pixels,
+            labels,
+            splits,
+            paths,
+            *texts,
+            attributes=attributes,
+            partners=partners,
+            embeddings=np.stack(vectors) if vectors else None,
+        )
         self.digests += digests.tobytes()
         in_training = [row for row, split in enumerate(splits) if split == "train"]
         self.preview.offer(pixels[in_training], _pick(labels, in_training))
@@ -150,6 +169,7 @@ def build_table(
             target.channels,
             attribute_names=source.attribute_names,
             paired=source.paired,
+            embeddings=source.embeddings,
         ) as writer,
         DecodePool(target, min(workers or available_cores(), math.ceil(total / ITEMS_FOR_A_WORKER))) as pool,
         closing(pool.decode(batches)) as results,

@@ -56,6 +56,8 @@ class Batch:
     """0 or 1 for each of the source's attribute names; None where it is not known. As captions."""
     partners: list[Item] = field(default_factory=list)
     """The image that each is to be made from; as captions."""
+    embeddings: list[np.ndarray | None] = field(default_factory=list)
+    """float32 [n, E] for each image, where the source has such."""
     fill: Callable[[Batch], None] | None = None
     """Where set: puts the items and labels in, called in a decoding thread."""
 
@@ -84,6 +86,8 @@ class Source(ABC):
     """Of what its images have or have not; empty where nothing is said of that."""
     paired: bool = False
     """Whether each image has a partner that it is to be made from."""
+    embeddings: tuple[int, int] = (0, 0)
+    """(n, E): each image carries n vectors of E numbers that stand for its texts; zeros where it carries none."""
     given_splits: frozenset[str] = frozenset()
     """The splits that the source itself decides, under our names."""
     most_items: int = BATCH_ITEMS
@@ -265,7 +269,12 @@ class SourceKind(ABC):
         """What the images come with (`carrying`); nothing is decoded or downloaded."""
         source = self.open(name)
         return carrying(
-            source.class_names, source.domain_names, source.has_captions, source.attribute_names, source.paired
+            source.class_names,
+            source.domain_names,
+            source.has_captions,
+            source.attribute_names,
+            source.paired,
+            source.embeddings[1],
         )
 
     def version(self, name: SourceName) -> str:
@@ -324,10 +333,11 @@ def carrying(
     captions: object = False,
     attributes: object = (),
     partners: object = False,
+    embeddings: object = 0,
 ) -> frozenset[str]:
     """What images come with, by what there is of each."""
-    names = ("labels", "domains", "captions", "attributes", "partners")
-    return frozenset(compress(names, (labels, domains, captions, attributes, partners)))
+    names = ("labels", "domains", "captions", "attributes", "partners", "embeddings")
+    return frozenset(compress(names, (labels, domains, captions, attributes, partners, embeddings)))
 
 
 def releases(packages: Iterable[str], name: SourceName) -> str:

@@ -4,7 +4,8 @@ Images are called `images`, `x` or `arr_0`, labels `labels` or `y`; archives tha
 `y_train`, `x_test`, ... (as Keras writes them) or `train_images`, `train_labels`, `val_images`, ... (as MedMNIST does).
 Beside `images` there may be `attributes` [N, A], 0 or 1 (or -1 and 1) each, with `attribute_names` [A], and `partners`,
 of the shape and type of the images: what each is to be made from, for pairs. `attributes_train` and `partners_train`,
-or `train_attributes` and `train_partners`, are those of a split.
+or `train_attributes` and `train_partners`, are those of a split. `embeddings` (`train_embeddings`, ...) [N, E] or
+[N, n, E] are what images carry in place of texts.
 Shapes: [N, H, W], [N, H, W, C] or [N, C, H, W] with C in 1, 3, 4. Values: 8 or 16 bits, booleans, or floats in [0, 1],
 [-1, 1] or [0, 255]. Image arrays are read from the archive piece by piece.
 """
@@ -13,7 +14,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO
@@ -29,6 +30,7 @@ from gan_models.errors import RequestError
 IMAGE_NAMES = ("images", "x", "arr_0")
 LABEL_NAMES = ("labels", "y")
 ATTRIBUTES, ATTRIBUTE_NAMES, PARTNERS = "attributes", "attribute_names", "partners"
+EMBEDDINGS = "embeddings"
 CHANNELS = (1, 3, 4)
 NAME_CHARACTERS = 1000
 
@@ -44,6 +46,7 @@ class Part:
     split: str | None
     shape: tuple[int, ...]
     dtype: np.dtype[np.generic]
+    embeddings: str = ""
 
     @property
     def channels_first(self) -> bool:
@@ -65,6 +68,7 @@ class NpzSource(Source):
                 self._parts = self._find_parts(archive)
             self._labels = self._read_labels()
             self._attributes = self._read_attributes()
+            self._embeddings = self._read_embeddings()
         # RuntimeError: zipfile, of a member that is encrypted.
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as error:
             raise RequestError(f"cannot read {path} as a NumPy archive (.npz): {error}") from error
@@ -81,11 +85,13 @@ class NpzSource(Source):
     def _find_parts(self, archive: zipfile.ZipFile) -> list[Part]:
         names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
         found: list[tuple[str, str, str, str, str | None]] = []
+        vectors: dict[str, str] = {}  # of embeddings, by the name of the images
         whole = next((name for name in IMAGE_NAMES if name in names), "")
         if whole:
             labels = next((name for name in LABEL_NAMES if name in names), "")
             attributes, partners = (name if name in names else "" for name in (ATTRIBUTES, PARTNERS))
             found.append((whole, labels, attributes, partners, None))
+            vectors[whole] = EMBEDDINGS
         else:
             for alias, split in SPLIT_NAMES.items():
                 for form, images in (("{}_" + alias, f"x_{alias}"), (alias + "_{}", f"{alias}_images")):
@@ -95,17 +101,19 @@ class NpzSource(Source):
                         ]
                         labels, attributes, partners = (name if name in names else "" for name in beside)
                         found.append((images, labels, attributes, partners, split))
+                        vectors[images] = form.format(EMBEDDINGS)
         if not found:
             raise RequestError(
                 f"{self._path} has no array 'images', 'x' or 'arr_0': its arrays are {', '.join(names) or 'none'}; "
                 "rename the one that holds the images"
             )
-        read = {name for *arrays, _ in found for name in arrays} | {ATTRIBUTE_NAMES}
+        vectors = {images: name for images, name in vectors.items() if name in names}
+        read = {name for *arrays, _ in found for name in arrays} | {ATTRIBUTE_NAMES} | set(vectors.values())
         if unused := sorted(set(names) - read):
             self.doubts = [
                 f"the arrays {', '.join(unused)} are left out: labels are read from 'labels', 'y' or 'y_train'"
             ]
-        return [self._part(archive, *entry) for entry in found]
+        return [replace(self._part(archive, *entry), embeddings=vectors.get(entry[0], "")) for entry in found]
 
     def _part(
         self, archive: zipfile.ZipFile, images: str, labels: str, attributes: str, partners: str, split: str | None
@@ -240,6 +248,38 @@ class NpzSource(Source):
             )
         return dtype
 
+    def _read_embeddings(self) -> list[np.ndarray]:
+        """float32 [N, n, E] for each part, none where the archive has no such arrays; sets `embeddings`."""
+        if not any(part.embeddings for part in self._parts):
+            return []
+        read = []
+        with zipfile.ZipFile(self._path) as archive:
+            for part in self._parts:
+                if not part.embeddings:
+                    raise RequestError(f"{self._path}: array {part.images!r} has no embeddings, other arrays have")
+                with archive.open(f"{part.embeddings}.npy") as file:
+                    shape, fortran, dtype = _read_header(file)
+                    place = f"{self._path}: array {part.embeddings!r}"
+                    if dtype.kind != "f" or fortran or len(shape) not in (2, 3) or 0 in shape[1:]:
+                        order = ", in Fortran order" if fortran else ""
+                        raise RequestError(
+                            f"{place} is {dtype} of shape {list(shape)}{order}: embeddings are floats [N, E] or "
+                            "[N, n, E] in C order"
+                        )
+                    if shape[0] != part.shape[0]:
+                        raise RequestError(f"{place} has {shape[0]} rows, there are {part.shape[0]} images")
+                    count = math.prod(shape)
+                    content = file.read(count * dtype.itemsize)
+                if len(content) < count * dtype.itemsize:
+                    raise EOFError(f"array {part.embeddings!r} ends too early")
+                values = np.frombuffer(content, dtype).astype(np.float32, copy=False)
+                read.append(values.reshape(shape if len(shape) == 3 else (shape[0], 1, shape[1])))
+        shapes = {each.shape[1:] for each in read}
+        if len(shapes) > 1:
+            raise RequestError(f"{self._path}: its arrays of embeddings have different shapes: {sorted(shapes)}")
+        self.embeddings = read[0].shape[1:]
+        return read
+
     def _values(self, part: Part, dtype: np.dtype[np.generic]) -> Iterator[np.ndarray]:
         yield np.empty(0, dtype)
         if dtype.itemsize:  # else all are empty
@@ -296,6 +336,7 @@ class NpzSource(Source):
             splits=[part.split] * len(positions),
             attributes=[] if self._attributes is None else list(self._attributes[index][positions].tolist()),
             partners=partners,
+            embeddings=[self._embeddings[index][position] for position in positions] if self._embeddings else [],
         )
 
 

@@ -1,7 +1,8 @@
 """Parquet files in the convention of public data hubs: an image column of encoded bytes, labels, captions, splits.
 
 Columns: `image` (or `img`), a struct of `bytes` and `path`, or plain binary; optional `label`, integers or strings;
-optional `caption` (or `text`) and `domain`, strings; optional `split`. Attributes, 0 or 1 (or -1 and 1, or true and
+optional `caption` (or `text`) and `domain`, strings; optional `embedding` (or `embeddings`), lists of numbers, or lists
+of such lists of equal lengths; optional `split`. Attributes, 0 or 1 (or -1 and 1, or true and
 false), are a list in `attributes`, their names comma-separated in the schema metadata under `attribute_names`, or a
 column `attr.NAME` each. `partner`, as `image`, is what an image is to be made from, for pairs. Class names come from
 the schema metadata: `classes` (comma-separated) or the hub's own JSON under `huggingface`; else they are the labels
@@ -38,6 +39,7 @@ IMAGE_COLUMNS = ("image", "img")
 CAPTION_COLUMNS = ("caption", "text")
 ATTRIBUTES, ATTRIBUTE_COLUMN, PARTNER = "attributes", "attr.", "partner"
 ATTRIBUTE_NAMES = b"attribute_names"
+EMBEDDING_COLUMNS = ("embedding", "embeddings")
 SPLIT_FILE = re.compile(rf"({'|'.join(sorted(SPLIT_NAMES, key=len, reverse=True))})([-_.].*)?", re.IGNORECASE)
 SAMPLED_GROUPS = 16
 UNPACKED_BYTES = 32 << 20
@@ -80,6 +82,7 @@ class ParquetSource(Source):
         self.domain_names = tuple(sorted(self._values(self._domain))) if self._domain else ()
         self.has_captions = bool(self._caption)
         self.paired = bool(self._partner)
+        self.embeddings = self._embedding_shape()
 
     def _read_schema(self, parquet: pq.ParquetFile) -> None:
         """Which columns there are, by the first file."""
@@ -95,8 +98,10 @@ class ParquetSource(Source):
         self._label = "label" if "label" in schema.names else ""
         self._split = "split" if _has_strings(schema, "split") else ""
         self._partner = PARTNER if PARTNER in schema.names else ""
+        self._embedding = next((name for name in EMBEDDING_COLUMNS if _has_vectors(schema, name)), "")
         self._attributes = self._read_attributes(schema, parquet)
-        known = (self._image, self._label, self._caption, self._domain, self._split, self._partner, *self._attributes)
+        further = (self._partner, self._embedding, *self._attributes)
+        known = (self._image, self._label, self._caption, self._domain, self._split, *further)
         self._columns = [name for name in known if name]
         self._names = _class_names(schema.metadata or {}, parquet.metadata.metadata or {})
         self._others = [name for name in schema.names if name not in known]
@@ -145,6 +150,18 @@ class ParquetSource(Source):
             label = _value_type(schema.field("label").type)
             if not (pa.types.is_integer(label) or _is_string(label) or pa.types.is_null(label)):
                 raise RequestError(f"{file}: column 'label' is {label}; labels are integers or strings")
+
+    def _embedding_shape(self) -> tuple[int, int]:
+        """(n, E) of the first row that has any; the others' are looked at when they are read."""
+        if not self._embedding:
+            return 0, 0
+        for file in self._files:
+            with _open(file) as parquet:
+                for records in parquet.iter_batches(batch_size=64, columns=[self._embedding]):
+                    for vectors in _vectors(records.column(0)):
+                        if vectors is not None:
+                            return vectors.shape[0], vectors.shape[1]
+        return 0, 0
 
     def _read_classes(self) -> None:
         """Class names, and the label of each value in the label column; scans that column only."""
@@ -273,12 +290,13 @@ class ParquetSource(Source):
             splits = [SPLIT_NAMES.get((value or "").lower()) for value in records.column(self._split).to_pylist()]
         captions = records.column(self._caption).to_pylist() if self._caption else []
         domains = records.column(self._domain).to_pylist() if self.domain_names else []
+        vectors = _vectors(records.column(self._embedding)) if self.embeddings[1] else []
         shown = [
             path[:PATH_CHARACTERS] if path else f"{name}#{row}" for path, row in zip(paths, rows.tolist(), strict=True)
         ]
         attributes = self._attributes_in(records) if self.attribute_names else []
         partners = self._images(records.column(self._partner))[0] if self._partner else []
-        return Batch(items, shown, labels, splits, captions, domains, attributes, partners)
+        return Batch(items, shown, labels, splits, captions, domains, attributes, partners, embeddings=vectors)
 
     def _attributes_in(self, records: pa.RecordBatch) -> list[Sequence[int] | None]:
         """0 or 1 for each name; None for a row where one is null."""
@@ -437,6 +455,32 @@ def _is_list(kind: pa.DataType) -> bool:
 
 def _is_string(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _has_vectors(schema: pa.Schema, name: str) -> bool:
+    """Whether a column holds lists of numbers, or lists of these."""
+    kind = schema.field(name).type if name in schema.names else pa.null()
+    depth = 0
+    while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        kind, depth = kind.value_type, depth + 1
+    return depth in (1, 2) and bool(pa.types.is_floating(kind))
+
+
+def _vectors(column: pa.Array) -> list[np.ndarray | None]:
+    """float32 [n, E] of each row's list of numbers (n is 1) or of lists of equal lengths; None where it is neither."""
+    return [_vectors_of(row.values) if row.is_valid else None for row in column]
+
+
+def _vectors_of(values: pa.Array) -> np.ndarray | None:
+    lengths, flat = {len(values)}, values
+    if not pa.types.is_floating(values.type):
+        lengths, flat = set(pc.list_value_length(values).to_pylist()), values.flatten()
+    width = lengths.pop() if len(lengths) == 1 else None
+    if not width or flat.null_count:
+        return None
+    # By its buffer: Arrow's own conversion to NumPy imports pandas.
+    numbers = np.frombuffer(flat.buffers()[1], np.dtype(f"f{flat.type.bit_width // 8}"))
+    return numbers[flat.offset : flat.offset + len(flat)].astype(np.float32).reshape(-1, width)
 
 
 def _has_strings(schema: pa.Schema, name: str) -> bool:

@@ -7,7 +7,7 @@ PatchGAN of Isola et al. 2017. Weights from N(0, 0.02), as in the latter.
 import torch
 from torch import Tensor, nn
 
-from gan_models.data.hints import with_luminance
+from gan_models.data.hints import grey_of, with_luminance
 from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
 from gan_models.families.building import Builder
@@ -60,14 +60,25 @@ class UNet(nn.Module):
 
 
 class Colorizer(Generator):
-    """Draws colours; their luminance is that of the grey image, so only colour is left to get wrong."""
+    """Base of the generators that draw colours for grey images [B, 1, H, W] in [-1, 1] and hints [B, 4, H, W]."""
 
     task = "colorization"
 
-    def __init__(self, spec: ColorizationGenerator, size: int, hint_end: float, hint_size: int) -> None:
+    def __init__(self, hint_end: float, hint_size: int) -> None:
         super().__init__(("images", "hints"))
         self.hint_end = hint_end
         self.hint_size = hint_size
+
+    def grey(self, images: Tensor) -> Tensor:
+        """RGB [B, 3, H, W] as the grey images [B, 1, H, W] that it colours: of the same luminance."""
+        return grey_of(images)
+
+
+class UNetColorizer(Colorizer):
+    """Draws colours; their luminance is that of the grey image, so only colour is left to get wrong."""
+
+    def __init__(self, spec: ColorizationGenerator, size: int, hint_end: float, hint_size: int) -> None:
+        super().__init__(hint_end, hint_size)
         self.network = UNet(spec, norm_of(spec.norm), 1 + HINT_CHANNELS, 3, size)
 
     def forward(self, images: Tensor, hints: Tensor) -> Tensor:
@@ -81,7 +92,7 @@ class Colorization(Builder):
 
     initialise = staticmethod(SCHEMES["normal"])
 
-    def generator(self, spec: ColorizationGenerator, recipe: Recipe, shape: DataShape) -> Colorizer:
+    def generator(self, spec: ColorizationGenerator, recipe: Recipe, shape: DataShape) -> UNetColorizer:
         """Raises RequestError for grey images, which have no colours to learn."""
         channels, size, _ = shape.image
         if channels != 3:
@@ -90,7 +101,7 @@ class Colorization(Builder):
             )
         game = recipe.game
         assert isinstance(game, ColorizationRules)
-        return Colorizer(spec, size, game.hint_end, game.hint_size)
+        return UNetColorizer(spec, size, game.hint_end, game.hint_size)
 
     def discriminator(self, spec: ColorizationDiscriminator, recipe: Recipe, shape: DataShape) -> Discriminator:
         return Discriminator(*patch_network(spec, shape.image))

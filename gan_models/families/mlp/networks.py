@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_models.data.shape import DataShape
+from gan_models.data.table import Split
 from gan_models.families.base import PlayerSpec
 from gan_models.families.building import LatentBuilder
 from gan_models.families.interfaces import Discriminator, ImageShape, LatentGenerator, Trunk
@@ -24,6 +25,9 @@ from gan_models.layers.pixels import Sigmoid, ToUnit
 from gan_models.recipes.schema import Recipe
 
 Network = TypeVar("Network", bound=nn.Module)
+
+_ROWS = 4096  # images that are summed at once
+_CERTAIN = 1e-7  # of a pixel that is the same in all images
 
 
 class MlpImageGenerator(LatentGenerator):
@@ -40,7 +44,19 @@ class MlpImageGenerator(LatentGenerator):
         self.of_latent = nn.Sequential(*blocks.pop(0)) if own else None
         self.of_class = nn.Sequential(*_block(spec, self.num_classes, own)) if own else None
         output = Sigmoid() if spec.output == "sigmoid" else nn.Tanh()
+        self.bias_of_data = spec.output_bias == "data"
         self.layers = nn.Sequential(*chain(*blocks), nn.Linear(inputs, prod(image_shape)), output)
+
+    @torch.no_grad()
+    def begin(self, split: Split) -> None:
+        """The last bias at the log odds of the mean pixels, where it is to start there."""
+        last = self.layers[-2]
+        if self.bias_of_data and isinstance(last, nn.Linear):
+            mean_HWC = torch.stack([part.double().sum(0) for part in torch.split(split.images, _ROWS)]).sum(0) / len(
+                split
+            )
+            shares = (mean_HWC / 255).permute(2, 0, 1).flatten().clamp(_CERTAIN, 1 - _CERTAIN)
+            last.bias.copy_(torch.logit(shares))
 
     def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
         if self.of_latent is not None and self.of_class is not None:

@@ -39,9 +39,18 @@ class MlpGenerator(GeneratorSpec):
     class_width: ClassWidth = 0
     dropout: Share = Field(0.0, description="share of the hidden units that are dropped in training")
     output: Literal["tanh", "sigmoid"] = Field("tanh", description="what bounds the pixels")
+    output_bias: Literal["init", "data"] = Field(
+        "init",
+        description="where the last bias starts; data: at the log odds of the images' mean pixels, for a sigmoid",
+    )
 
     def check(self, recipe: Recipe) -> None:
         super().check(recipe)
+        if self.output_bias == "data" and self.output != "sigmoid":
+            raise RequestError(
+                "networks.generator.output_bias=data is of pixels that a sigmoid bounds: set "
+                "networks.generator.output=sigmoid, or output_bias=init"
+            )
         if self.class_width and (recipe.conditioning.generator != "one-hot" or not self.widths):
             raise RequestError(
                 f"networks.generator.class_width={self.class_width}: there is no class to have a layer, or no other "

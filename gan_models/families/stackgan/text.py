@@ -23,6 +23,17 @@ class TextEncoder(nn.Module):
     width: int
 
 
+class GivenEmbeddings(TextEncoder):
+    """Embeddings [B, T] that come with the data, as they are: nothing is learnt or saved of them."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, embeddings_BT: Tensor) -> Tensor:
+        return embeddings_BT
+
+
 class RecurrentTextEncoder(TextEncoder):
     """Word vectors, a gated recurrent unit (Cho et al. 2014), the mean of its states at the caption's words.
 
@@ -79,7 +90,9 @@ def _sentence_model(name: str) -> Any:
 
 
 def build_text_encoder(spec: StackganGenerator, shape: DataShape) -> TextEncoder:
-    """The encoder that a spec names, for the data's vocabulary; RequestError where its package is not installed."""
+    """The encoder that a spec names, for the data's texts; RequestError where its package is not installed."""
+    if spec.text_encoder == "given":
+        return GivenEmbeddings(shape.embedding)
     if spec.text_encoder == "sentence-transformers":
         return SentenceEncoder(shape.vocabulary, spec.text_model)
     return RecurrentTextEncoder(shape.words, spec.text_width)
@@ -92,24 +105,34 @@ class TextHead(nn.Module):
     written as the dense layer over positions that it is, sees both.
 
     Args:
-        text: captions int64 [B, L] to embeddings [B, T], `width` T.
+        text: captions int64 [B, L], or embeddings in their place, to embeddings [B, T], `width` T.
         condition: dimensions that the embedding is compressed to.
         norm: of the joint layer, as a discriminator spec has it.
+        bias: whether the layer that the logit is made by has one.
     """
 
-    def __init__(self, channels: int, positions: int, text: TextEncoder, condition: int, norm: str) -> None:
+    def __init__(
+        self,
+        channels: int,
+        positions: int,
+        text: TextEncoder,
+        condition: int,
+        norm: str,
+        *,
+        bias: bool = True,
+    ) -> None:
         super().__init__()
         self.reading: nn.Module = nn.Sequential(text, nn.Linear(text.width, condition), nn.LeakyReLU(0.2))
         normed = discriminator_norm(norm, channels)
         self.join = nn.Linear(channels + condition, channels, bias=not normed)
         self.layers = nn.Sequential(*normed, nn.LeakyReLU(0.2))
-        self.linear = LinearHead(channels * positions)
+        self.linear = LinearHead(channels * positions, bias=bias)
 
-    def forward(self, features: Tensor, captions: Tensor | None = None) -> Tensor:
-        if captions is None:
+    def forward(self, features: Tensor, texts: Tensor | None = None) -> Tensor:
+        if texts is None:
             raise ValueError("this discriminator judges pairs of image and text: pass captions")
         places = (features.flatten(2) if features.dim() > 2 else features[:, :, None]).transpose(1, 2)  # [B, P, C]
-        condition = self.reading(captions).to(features.dtype)
+        condition = self.reading(texts).to(features.dtype)
         joined = self.join(torch.cat([places, condition[:, None].expand(-1, places.shape[1], -1)], dim=2))
         seen = self.layers(joined.flatten(0, 1)).unflatten(0, joined.shape[:2])
         return self.linear(seen)

@@ -19,15 +19,13 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
 from gan_models import ranks
-from gan_models.data.shape import DataShape
 from gan_models.families.building import LatentBuilder
-from gan_models.families.interfaces import Discriminator, ImageShape, StyledGenerator, Trunk
+from gan_models.families.interfaces import ImageShape, StyledGenerator, Trunk
 from gan_models.families.stylegan2.spec import COARSEST, StyleGan2Discriminator, StyleGan2Generator
 from gan_models.layers.equalized import EqualizedConv2d, EqualizedLinear
 from gan_models.layers.filtering import BinomialFilter
 from gan_models.layers.minibatch import MinibatchStdDev
 from gan_models.layers.normalization import PixelNorm
-from gan_models.recipes.schema import Recipe
 
 MAPPING_RATE = 0.01
 
@@ -287,11 +285,8 @@ class StyleGan2(LatentBuilder):
         layers, stddev = StyleGan2Trunk(spec, image_shape), spec.minibatch == "stddev"
         return Trunk(layers, layers.dense.out_features, 1, linear=EqualizedLinear, has_stddev=stddev)
 
-    def discriminator(self, spec: StyleGan2Discriminator, recipe: Recipe, shape: DataShape) -> Discriminator:
-        network = super().discriminator(spec, recipe, shape)
-        if recipe.conditioning.discriminator == "projection":
-            network.head = MappedProjection(spec.widths(shape.image[1])[0], shape.classes)
-        return network
+    def projection(self, spec: StyleGan2Discriminator, trunk: Trunk, classes: int) -> nn.Module:
+        return MappedProjection(trunk.channels, classes)
 
     def initialise(self, module: nn.Module) -> None:
         """N(0, 1), scaled at run time; styles begin as 1, other biases and the noise's strength as 0."""

@@ -28,6 +28,7 @@ class StyleGan2Game(AdversarialGame[StyleGan2]):
     generator: StyledGenerator
 
     def __init__(self, recipe: Recipe, shape: DataShape, device: torch.device) -> None:
+        self.compiled_draw: Callable[[Tensor], Tensor] | None = None
         super().__init__(recipe, shape, device)
         self.apart = False  # whether the move in work is that of penalties
 
@@ -64,7 +65,14 @@ class StyleGan2Game(AdversarialGame[StyleGan2]):
         return [term for term in super().due_terms(player) if (term.every > 1) == self.apart]
 
     def generate(self, inputs: Inputs) -> Tensor:
-        return self.generator.draw(self.styles(inputs["latents"], inputs.get("labels")))
+        draw = self.compiled_draw or self.generator.draw
+        return draw(self.styles(inputs["latents"], inputs.get("labels")))
+
+    def compile_networks(self) -> None:
+        """Of both players what their own losses are made of: penalties in steps of their own go round it."""
+        self.compiled_draw = torch.compile(self.generator.draw)
+        if not any(term.differentiates and term.every == 1 for term in self.recipe.regularizers):
+            self.discriminator.compile()
 
     def styles(self, latents: Tensor, labels: Tensor | None) -> Tensor:
         """[B, L, W]; as often as `mixing` says, those from a layer on are of other latents, of all images alike."""
@@ -96,7 +104,7 @@ class StyleGan2Game(AdversarialGame[StyleGan2]):
         """D on real images in fp32, as a function of the images before they are augmented."""
         real = batch.images.detach().requires_grad_()
         with self.precision(enabled=False):
-            output = self.discriminator(self.augmented(real), self.told(batch)).in_fp32()
+            output = self.discriminator.forward(self.augmented(real), self.told(batch)).in_fp32()
         players = (self.generator, self.discriminator)
         return Round("discriminator", *players, real, real[:0], self.told(batch), output, _SILENCE)
 

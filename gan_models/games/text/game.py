@@ -15,19 +15,21 @@ from gan_models.data.shape import DataShape
 from gan_models.families.building import LatentBuilder, builder
 from gan_models.families.interfaces import Discriminator
 from gan_models.families.stackgan.networks import Drawing, StackGan, augmentation_divergence
-from gan_models.families.stackgan.text import TextEncoder, TextHead, build_text_encoder
+from gan_models.families.stackgan.text import GivenEmbeddings, TextEncoder, TextHead, build_text_encoder
 from gan_models.games.base import Batch, Game, Loss, Made
 from gan_models.games.text.spec import TextToImage
 from gan_models.recipes.schema import Recipe
-from gan_models.regularizers import Round
+from gan_models.regularizers import Player, Round
+from gan_models.schedules import Moment
 
 
 class TextToImageGame(Game[TextToImage]):
-    """Stage I against a discriminator of half the size, then stage II, with stage I frozen, against one of full size.
+    """Stage I against a discriminator of its size, then stage II, with stage I frozen, against one of the full size.
 
-    Which stage is in training is a function of the step alone. D's text encoder learns from D's loss, of which the
-    mismatched pairs make it tell texts apart, and stays with D: it is handed from the first discriminator to the
-    second. G's encoder learns from G's loss in stage I. Nothing is shared, so D's condition cannot be moved by G.
+    Which stage is in training is a function of the step alone. Where texts are captions, D's encoder of them learns
+    from D's loss, of which the mismatched pairs make it tell texts apart, and stays with D: it is handed from the first
+    discriminator to the second. G's encoder learns from G's loss in stage I. Nothing is shared, so D's condition cannot
+    be moved by G. Embeddings that come with the data are the same for both.
     """
 
     generator: StackGan
@@ -39,20 +41,55 @@ class TextToImageGame(Game[TextToImage]):
         steps = recipe.training.steps
         self.switch = max(1, min(round(self.rules.first_stage * steps), steps - 1))
 
+    @property
+    def resolution(self) -> int:
+        return self._resolution_of(self.generator.stage)
+
+    def _resolution_of(self, stage: int) -> int:
+        """Side of a stage's images, pixels."""
+        size = self.shape.image[1]
+        return size // self.generator.spec.enlargement if stage == 1 else size
+
+    @property
+    def moment(self) -> Moment:
+        """Of the stage in training: stage II is a training of its own, and rates begin anew with it."""
+        begun, ends = (0, self.switch) if self.generator.stage == 1 else (self.switch, self.recipe.training.steps)
+        return Moment((self.steps - begun) / (ends - begun), self.resolution)
+
+    def networks(self) -> dict[Player, dict[str, nn.Module]]:
+        generator, discriminators = self.generator, dict[str, nn.Module]()
+        for stage, name in ((1, "stage I"), (2, "stage II")):
+            if stage == generator.stage:
+                discriminators[name] = self.discriminator
+                continue
+            with torch.device("meta"):
+                other = self._discriminator_of(stage)
+            assert isinstance(other.head, TextHead)
+            assert isinstance(other.head.reading, nn.Sequential)
+            other.head.reading[0] = nn.Identity()  # the one encoder of texts that is handed over, counted once
+            discriminators[name] = other
+        generators = {"stage I": nn.ModuleList([generator.text, generator.first]), "stage II": generator.second}
+        return {"generator": generators, "discriminator": discriminators}
+
     def make_discriminator(self) -> Discriminator:
-        """The one of the stage in training: the trunk of any family, with a head that reads the text."""
+        return self._discriminator_of(self.generator.stage)
+
+    def _discriminator_of(self, stage: int) -> Discriminator:
+        """The one of a stage: the trunk of any family, with a head that reads the text."""
         if self.text is None:
             self.text = build_text_encoder(self.generator.spec, self.shape)
         spec = self.recipe.networks.discriminator
-        channels, height, width = self.shape.image
-        scale = 2 if self.generator.stage == 1 else 1
+        size = self._resolution_of(stage)
         family = builder(spec.family)
         assert isinstance(family, LatentBuilder)
-        trunk = family.trunk(spec, (channels, height // scale, width // scale))
-        head = TextHead(trunk.channels, trunk.positions, self.text, self.rules.condition, spec.get("norm", "none"))
+        trunk = family.trunk(spec, (self.shape.image[0], size, size))
+        condition, norm = self.rules.condition, spec.get("norm", "none")
+        head = TextHead(trunk.channels, trunk.positions, self.text, condition, norm, bias=trunk.bias)
         # Set aside while the rest gets its first weights: the encoder has learnt ones from stage II on, and under a
-        # DCGAN's N(0, 0.02) a text would be too faint to be seen for long.
-        reading, head.reading = head.reading, nn.Identity()
+        # DCGAN's N(0, 0.02) a text would be too faint to be seen for long. Given embeddings are read as the paper does.
+        reading = head.reading
+        if not isinstance(self.text, GivenEmbeddings):
+            head.reading = nn.Identity()
         discriminator = family.finish(Discriminator(trunk.layers, head), spec)
         head.reading = reading
         return discriminator
@@ -68,27 +105,34 @@ class TextToImageGame(Game[TextToImage]):
         super().load_state_dict(state)
 
     def prepared(self, batch: Batch) -> Batch:
-        """Real images at the size of the stage in training: stage I's are means over 2x2 pixels."""
-        return batch if self.generator.stage == 2 else batch._replace(images=avg_pool2d(batch.images, 2))
+        """Real images at the size of the stage in training, stage I's as means over squares; one embedding for each."""
+        if self.generator.stage == 1:
+            batch = batch._replace(images=avg_pool2d(batch.images, self.generator.spec.enlargement))
+        if batch.embeddings is None:
+            return batch
+        several = batch.embeddings.shape[1]
+        orders = torch.rand(len(batch.images), several).argsort(1)[:, : self.rules.averaged]
+        chosen = batch.embeddings.gather(1, orders.to(self.device)[:, :, None].expand(-1, -1, self.shape.embedding))
+        return batch._replace(embeddings=chosen.mean(1))
 
     def synthesize(self, batch: Batch) -> Made:
         """From the text of the real image."""
-        assert batch.captions is not None
+        texts = texts_of(batch)
         with self.precision():
-            drawing = self.generator.draw(self.draw_latents(len(batch.images)), batch.captions)
+            drawing = self.generator.draw(self.draw_latents(len(batch.images)), texts)
         images, mean, log_variance = Drawing(*(part.float() for part in drawing))
-        return Made(images, batch.captions, penalty=augmentation_divergence(mean, log_variance))
+        return Made(images, texts, penalty=augmentation_divergence(mean, log_variance))
 
     def told(self, batch: Batch) -> Tensor | None:
-        return batch.captions
+        return texts_of(batch)
 
     def discriminator_loss(self, batch: Batch, made: Made, judged: Round) -> Loss:
-        assert batch.captions is not None
         assert judged.real_output is not None
-        others, differ = mismatched(batch.captions)
+        texts = texts_of(batch)
+        others, differ = mismatched(texts)
         with self.precision(enabled=not judged.real.requires_grad):
             # The same look at the image, beside another's text.
-            wrong = self.discriminator.head(judged.real_output.features, batch.captions[others]).float()
+            wrong = self.discriminator.head(judged.real_output.features, texts[others]).float()
         loss = matching_loss(judged.real_logits, judged.fake_logits, wrong, differ, self.rules.mismatched)
         figures = {"D/loss": loss.detach(), "D/accuracy_mismatched": (wrong.detach() < 0).float().mean()}
         return loss, figures | self.accuracy(judged)
@@ -106,15 +150,22 @@ class TextToImageGame(Game[TextToImage]):
         self.begin_learning()
 
 
-def mismatched(captions_BL: Tensor) -> tuple[Tensor, Tensor]:
-    """For each row the next one, in a circle, whose caption is another: int64 [B], and whether there is one, bool [B].
+def texts_of(batch: Batch) -> Tensor:
+    """What the images' texts are known by: embeddings [B, E], else captions [B, L]."""
+    texts = batch.captions if batch.embeddings is None else batch.embeddings
+    assert texts is not None
+    return texts
+
+
+def mismatched(texts_BL: Tensor) -> tuple[Tensor, Tensor]:
+    """For each row the next one, in a circle, whose text is another: int64 [B], and whether there is one, bool [B].
 
     A roll of the batch by one, except where that would pair an image with words that are its own.
     """
-    count = len(captions_BL)
-    rows = torch.arange(count, device=captions_BL.device)
+    count = len(texts_BL)
+    rows = torch.arange(count, device=texts_BL.device)
     rolled = (rows[:, None] + rows) % count  # [i, k]: the row k places behind row i
-    differs = (captions_BL[rolled] != captions_BL[:, None]).any(2)
+    differs = (texts_BL[rolled] != texts_BL[:, None]).any(2)
     first = differs.to(torch.uint8).argmax(1)
     return rolled[rows, first], differs.any(1)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class TextToImage(GameSpec):
-    """D judges pairs of image and text; G is taught in two stages, the second at twice the size (Zhang et al. 2017)."""
+    """D judges pairs of image and text; G is taught in two stages, the second at a larger size (Zhang et al. 2017)."""
 
     kind: Literal["text"] = "text"
     first_stage: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
@@ -28,10 +28,13 @@ class TextToImage(GameSpec):
         2.0, description="weight in G's loss of the condition's KL divergence from N(0, I)"
     )
     condition: PositiveInt = Field(64, description="dimensions that D compresses its own text embedding to")
+    averaged: PositiveInt = Field(
+        1, description="of an image's embeddings, where several come with it, so many are drawn at random and averaged"
+    )
 
     paced_by: ClassVar[str] = "game.first_stage"
     played_by: ClassVar[str] = "gan_models.games.text.game:TextToImageGame"
-    needs: ClassVar[frozenset[str]] = frozenset({"captions"})
+    any_discriminator: ClassVar[bool] = True
 
     def check(self, recipe: Recipe) -> None:
         super().check(recipe)

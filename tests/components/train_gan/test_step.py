@@ -140,9 +140,12 @@ def test_more_steps_that_would_have_been_others_begin_anew_and_say_why(
 def test_what_paces_itself_by_the_number_of_steps_is_known() -> None:
     flat = "optimizers.decay_from=1"
     paced = {name for name in recipe_names() if load_recipe(name).paced_by}
-    assert paced == {"attribute-transfer", "colorization", "cyclegan", "pggan", "stackgan", "vanilla", "wgan-gp"}
+    systems = {"attribute-transfer", "colorization", "cyclegan", "pggan", "pix2pix", "stackgan", "vanilla", "wgan-gp"}
+    assert paced == systems
     stages = {name: by for name in paced if (by := load_recipe(name, [flat]).paced_by)}
-    assert stages == {"pggan": "game.growing", "stackgan": "game.first_stage"}
+    assert stages == {
+        "pggan": "game.growing", "stackgan": "game.first_stage", "colorization": "game.classify_until=0.1"
+    }  # fmt: skip
 
 
 def test_other_code_begins_anew(dataset: Path, tmp_path: Path) -> None:

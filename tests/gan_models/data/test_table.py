@@ -142,11 +142,35 @@ def test_captions_become_numbers_of_the_training_words(write: Write, tmp_path: P
     assert test.captions[:2].tolist() == [[1, 3], [1, 0]]
 
 
+def test_embeddings_are_read_back_and_part_of_the_fingerprint(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(1).normal(size=(50, 2, 3)).astype(np.float32)
+
+    def written(vectors: np.ndarray, batch: int) -> TableMetadata:
+        with TableWriter(tmp_path / IMAGES_FILE, 4, 4, 3, embeddings=(2, 3)) as writer:
+            for start in range(0, 50, batch):
+                part = slice(start, start + batch)
+                paths = [f"{row}.png" for row in range(50)[part]]
+                writer.append(PIXELS[part], LABELS[part], SPLITS[part], paths, embeddings=vectors[part])
+            return writer.close(CLASSES, "folder:here", {"size": 4})
+
+    metadata = written(vectors, 50)
+    assert written(vectors, 7).fingerprint == metadata.fingerprint
+    assert written(vectors[::-1], 50).fingerprint != metadata.fingerprint
+    assert written(vectors, 7).shape == DataShape((3, 4, 4), classes=2, embedding=3)
+    split = ImageTable.open(tmp_path).split("test")
+    assert split.embeddings is not None
+    assert np.array_equal(split.embeddings.numpy(), vectors[::5])
+    chosen = split.rows(torch.tensor([3, 0])).embeddings
+    assert chosen is not None
+    assert np.array_equal(chosen.numpy(), vectors[[15, 0]])
+
+
 def test_without_captions_or_domains(write: Write, tmp_path: Path) -> None:
     assert write().shape == DataShape((3, 4, 4), classes=2)
     split = ImageTable.open(tmp_path).split("train")
     assert split.domains is None
     assert split.captions is None
+    assert split.embeddings is None
 
 
 def test_a_table_of_earlier_versions_is_read(write: Write, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The first GANs' perceptrons, ACGAN's and LSGAN's networks against their papers and their authors' public code."""
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 
 from gan_models.data.shape import DataShape
+from gan_models.data.table import Split
 from gan_models.errors import RequestError
 from gan_models.families.building import build_discriminator, build_generator
 from gan_models.layers.noise import Dropout
@@ -58,6 +60,19 @@ def test_the_first_gan_starts_within_the_bounds_and_drops_what_the_code_drops() 
     assert images.shape == (2, 1, 28, 28)
     unbounded = generator.layers[:-1](torch.zeros(1, 100))
     torch.testing.assert_close(generator(torch.zeros(1, 100)).flatten(1), 2 * unbounded.sigmoid() - 1)
+
+
+def test_the_last_bias_starts_at_the_log_odds_of_the_mean_pixels() -> None:
+    recipe = load_recipe("vanilla/mnist")
+    images = torch.randint(1, 255, (9000, 4, 4, 2), dtype=torch.uint8)
+    images[:, 0, 0, 0] = 0
+    generator = build_generator(recipe, DataShape((2, 4, 4), 0))
+    generator.begin(Split(images, None, [""] * 9000))
+    with torch.no_grad():
+        generator.layers[-2].weight.zero_()
+    drawn = generator(torch.randn(1, 100))[0]
+    torch.testing.assert_close(drawn, images.double().mean(0).permute(2, 0, 1).float() / 127.5 - 1, rtol=0, atol=1e-5)
+    assert generator.layers[-2].bias.min().item() == pytest.approx(math.log(1e-7), rel=1e-3)
 
 
 def test_the_first_conditional_gan_has_the_layers_of_its_section_4_1() -> None:

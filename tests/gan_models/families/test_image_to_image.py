@@ -40,7 +40,7 @@ def test_cyclegan_has_the_parameters_of_the_public_code_in_each_direction() -> N
 
 
 def test_a_logit_of_the_three_layer_discriminator_sees_70_by_70_pixels() -> None:
-    recipe = load_recipe("colorization", [*FULL_SIZE, "networks.discriminator.norm=none"])
+    recipe = load_recipe("colorization/gan", [*FULL_SIZE, "networks.discriminator.norm=none"])
     discriminator = build_discriminator(recipe, DataShape((3, 128, 128)))
     image = torch.zeros(1, 3, 128, 128, requires_grad=True)
     discriminator(image).logits[0, 7, 7].backward()
@@ -66,7 +66,7 @@ def test_attribute_transfer_has_the_parameters_of_the_public_code() -> None:
     assert output.class_logits.shape == (4, 8)
 
 
-@pytest.mark.parametrize("name", ["cyclegan", "attribute-transfer", "colorization", "pix2pix"])
+@pytest.mark.parametrize("name", ["cyclegan", "attribute-transfer", "colorization/gan", "pix2pix"])
 @pytest.mark.parametrize("size", [8, 12, 32])
 def test_images_keep_their_shape_and_range(name: str, size: int) -> None:
     recipe = load_recipe(name, [*NARROW, f"data.size={size}"])
@@ -143,9 +143,9 @@ def test_colours_have_the_luminance_of_the_grey_image() -> None:
         ("cyclegan", SHAPE, ["data.size=18"], "multiple of 4"),
         ("cyclegan", SHAPE, ["networks.generator.norm=virtual"], "'batch', 'instance' or 'none'"),
         ("attribute-transfer", DataShape((3, 16, 16), 0, 1), [], "the data has 1"),
-        ("colorization", DataShape((1, 16, 16)), [], "data.channels=rgb"),
-        ("colorization", SHAPE, ["data.size=15"], "even size such as 16"),
-        ("colorization", SHAPE, ["game={kind: adversarial}"], "trained by game.kind=colorization, not adversarial"),
+        ("colorization/gan", DataShape((1, 16, 16)), [], "data.channels=rgb"),
+        ("colorization/gan", SHAPE, ["data.size=15"], "even size such as 16"),
+        ("colorization/gan", SHAPE, ["game={kind: adversarial}"], "trained by game.kind=colorization, not adversarial"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_built_is_refused(name: str, shape: DataShape, overrides: list[str], words: str) -> None:
@@ -153,14 +153,14 @@ def test_what_cannot_be_built_is_refused(name: str, shape: DataShape, overrides:
         build_generator(load_recipe(name, [*NARROW, *overrides]), shape)
 
 
-@pytest.mark.parametrize("name", ["cyclegan", "attribute-transfer", "colorization"])
+@pytest.mark.parametrize("name", ["cyclegan", "attribute-transfer", "colorization/gan"])
 def test_layers_that_compare_images_are_refused_where_patches_are_judged(name: str) -> None:
     with pytest.raises(RequestError, match=r"unknown key 'networks.discriminator.minibatch': .*Known there: .*layers"):
         load_recipe(name, [*NARROW, "networks.discriminator.minibatch=stddev"])
 
 
 def test_examples_are_asked_for() -> None:
-    for name in ("cyclegan", "attribute-transfer", "colorization"):
+    for name in ("cyclegan", "attribute-transfer", "colorization/gan"):
         generator = build_generator(load_recipe(name, NARROW), SHAPE)
         assert generator.needs_examples
         with pytest.raises(ValueError, match="give it examples"):

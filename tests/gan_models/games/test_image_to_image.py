@@ -17,7 +17,7 @@ from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import load_generator
 from gan_models.training.loop import Stopped, check_data, train
 
-NAMES = ("cyclegan", "attribute-transfer", "colorization", "pix2pix")
+NAMES = ("cyclegan", "attribute-transfer", "colorization/gan", "pix2pix")
 NARROW = [
     "networks.generator.width=4", "networks.discriminator.width=4", "data.size=16", "training.precision=fp32",
 ]  # fmt: skip
@@ -329,14 +329,14 @@ def test_d_moves_as_often_as_asked_for_each_move_of_g() -> None:
 
 
 def test_colorization_weighs_the_distance_to_the_true_colours() -> None:
-    played = game("colorization")
+    played = game("colorization/gan")
     metrics = played.step(batch, report=False)
     torch.testing.assert_close(metrics["G/loss"], metrics["G/adversarial"] + 100 * metrics["G/l1"])
 
 
 @pytest.mark.parametrize(("reveal", "share"), [(0.0, 0.0), (1.0, 1.0)])
 def test_some_images_are_told_whole(reveal: float, share: float) -> None:
-    played = game("colorization", f"game.reveal={reveal}", "game.hint_size=1")
+    played = game("colorization/gan", f"game.reveal={reveal}", "game.hint_size=1")
     images = batch(32).images
     hints = played.draw_hints(images)
     whole = hints[:, 0].flatten(1).all(1)

@@ -218,3 +218,13 @@ def test_parts_of_a_batch_add_up_to_its_moves() -> None:
     found = moves(game("training.accumulate=2", "regularizers=[{name: r1, weight: 1, every: 2}]"), 2)
     assert [step.count("generator") for step in found] == [2, 2]
     assert [step.count("discriminator D/r1") for step in found] == [2, 0]
+
+
+def test_what_is_compiled_are_the_losses_not_the_penalties() -> None:
+    played = game("training.compile=true")
+    assert played.compiled_draw is not None
+    assert played.discriminator._compiled_call_impl is not None
+    assert played._real(draw()).real_logits.shape == (8,)  # at once: it is not compiled
+    every_step = game("training.compile=true", "regularizers=[{name: r1, weight: 1}]")
+    assert every_step.discriminator._compiled_call_impl is None
+    assert game().compiled_draw is None

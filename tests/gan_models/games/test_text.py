@@ -144,6 +144,17 @@ def test_the_stages_are_a_function_of_the_step() -> None:
     assert stages == [1, 1, 2, 2, 2]
 
 
+def test_rates_begin_anew_with_stage_two() -> None:
+    rates = "{by_share: {0: 8.0e-4, 0.5: 4.0e-4}}"
+    played = game("training.steps=8", "game.first_stage=0.5", f"optimizers.generator.lr={rates}")
+    found = []
+    for _ in range(8):
+        played.step(batch, report=False)
+        found.append(played.optimizers["generator"].param_groups[0]["lr"])
+    assert found == [8e-4, 8e-4, 4e-4, 4e-4] * 2
+    assert played.resolution == 16
+
+
 def test_the_second_discriminator_goes_on_with_the_texts_that_the_first_has_learnt() -> None:
     played = game()
     played.step(batch, report=False)
@@ -238,3 +249,87 @@ def test_a_short_training_draws_what_the_captions_say(tmp_path: Path) -> None:
     brightness = samples.images.float().mean((1, 2, 3))
     assert brightness[1::2].mean() - brightness[0::2].mean() > 100  # 160 between the real ones
     assert ((brightness > 127) == (torch.arange(64) % 2 == 1)).float().mean() > 0.9
+
+
+# --- embeddings that come with the data
+
+
+GIVEN = ["networks.generator.text_encoder=given", "networks.discriminator={family: stackgan, width: 4}"]
+
+
+def vectors(several: int = 3, count: int = 64) -> tuple[Split, TableMetadata]:
+    """The same squares; in place of captions, vectors of six numbers whose sign says dark or light."""
+    split, metadata = squares(count)
+    noise = torch.rand(count, several, 6, generator=torch.Generator().manual_seed(1))
+    sign = (torch.arange(count) % 2 * 2.0 - 1.0)[:, None, None]
+    metadata = metadata.model_copy(update={"words": (), "embeddings": (several, 6)})
+    return Split(split.images, None, split.paths, embeddings=sign * (0.5 + noise)), metadata
+
+
+def given_game(*overrides: str) -> TextToImageGame:
+    torch.manual_seed(0)
+    recipe = load_recipe("stackgan", [*NARROW[:4], *GIVEN, "training.steps=4", "training.precision=fp32", *overrides])
+    built = build_game(recipe, DataShape((3, 16, 16), embedding=6), torch.device("cpu"))
+    assert isinstance(built, TextToImageGame)
+    return built
+
+
+def test_of_several_embeddings_some_are_drawn_anew_at_each_step_and_averaged() -> None:
+    split, _ = vectors(several=4)
+    batch = Batch.of(split, torch.arange(8), frozenset({"embeddings"}))
+    assert batch.embeddings is not None
+    one, again = (given_game().prepared(batch).embeddings for _ in range(2))
+    assert one is not None
+    assert again is not None
+    assert torch.equal(one, again)  # from the global stream, which both games have just begun
+    own = (batch.embeddings == one[:, None]).all(2)
+    assert own.any(1).all()
+    assert own.int().argmax(1).unique().numel() > 1
+    every = given_game("game.averaged=4").prepared(batch).embeddings
+    torch.testing.assert_close(every, batch.embeddings.mean(1))
+    played = given_game("game.averaged=2")
+    assert not torch.equal(*(played.prepared(batch).embeddings for _ in range(2)))
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_both_players_read_the_embeddings_as_they_are(stage: int) -> None:
+    played = given_game("networks.generator.layout=published")
+    if stage == 2:
+        played.steps = played.switch
+    split, _ = vectors()
+    metrics = played.step(lambda: Batch.of(split, torch.arange(8), frozenset({"embeddings"})), report=True)
+    assert all(torch.isfinite(value) for value in metrics.values())
+    assert played.generator.stage == stage
+    assert next(iter(played.discriminator.head.reading.parameters())).shape == (64, 6)
+
+
+def test_a_training_on_embeddings_resumes_and_samples_from_its_examples(tmp_path: Path) -> None:
+    recipe = load_recipe(
+        "stackgan", [*TINY[:4], *TINY[5:], *GIVEN, "networks.generator.layout=published", "training.steps=8"]
+    )
+
+    def trained(folder: Path, stop_after: int | None = None) -> None:
+        train(recipe, *vectors(), folder, seed=1, device=torch.device("cpu"), reporter=Quiet(stop_after))
+
+    trained(tmp_path / "whole")
+    with pytest.raises(Stopped):
+        trained(tmp_path / "parts", stop_after=3)
+    trained(tmp_path / "parts")
+    whole, parts = (load_generator(tmp_path / name / "generators" / "step-000008") for name in ("whole", "parts"))
+    expected, found = whole.module.state_dict(), parts.module.state_dict()
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+    assert whole.info.embedding == 6
+    assert whole.info.shape == DataShape((3, 16, 16), embedding=6)
+    split, _ = vectors(several=3, count=5)
+    inputs = whole.sample(12, examples=split).inputs
+    assert split.embeddings is not None
+    expected_rows = [split.embeddings[number % 5, number // 5 % 3] for number in range(12)]
+    assert torch.equal(inputs["embeddings"], torch.stack(expected_rows))
+
+
+def test_a_table_without_embeddings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"as embeddings given with the data, but squares has none"):
+        train(
+            load_recipe("stackgan", [*TINY, *GIVEN]), *squares(), tmp_path,
+            seed=0, device=torch.device("cpu"), reporter=Quiet(),
+        )  # fmt: skip

@@ -1,5 +1,6 @@
 """Perceptual path length: of a linear generator it is known, and LPIPS is the published formula."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,9 +11,12 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
+from gan_models.data.shape import DataShape
 from gan_models.errors import RequestError
+from gan_models.families.building import build_generator
 from gan_models.metrics.extraction import FeatureExtractor
 from gan_models.metrics.path_length import FeatureDistance, Lpips, path_length, slerp
+from gan_models.recipes import Recipe
 from gan_models.sampling.draws import Draws
 
 LATENT, PATHS = 32, 400
@@ -88,6 +92,26 @@ def test_a_generator_that_never_changes_has_none_and_one_that_jumps_a_long_one()
     assert path_length(loaded(Linear(0.0)), distance, paths=20, seed=0).value == 0.0
     smooth = path_length(loaded(Linear(1.0)), distance, paths=1000, seed=0)
     assert path_length(loaded(Jumps(1.0)), distance, paths=1000, seed=0).value > 10 * smooth.value
+
+
+def test_the_length_in_w_is_along_a_line_from_its_beginning(small_recipe: Callable[..., Recipe]) -> None:
+    recipe = small_recipe("stylegan2-ada")
+    torch.manual_seed(0)
+    module = build_generator(recipe, DataShape((1, 8, 8))).eval()
+    matrix = torch.randn(16, 64) / 8
+    module.draw = lambda styles: (styles[:, 0] @ matrix).view(-1, 1, 8, 8)
+    module.forward = lambda styles: module.draw(styles)
+    found = path_length(loaded(module), FeatureDistance(Pixels()), paths=PATHS, seed=3, space="w")
+    assert found.name == "path-length-pixels-w-400"
+    draws = Draws(3, PATHS)
+    first = module.styles(draws.normal(module.latent))[:, 0]
+    last = module.styles(draws.normal(module.latent))[:, 0]
+    expected = ((last - first) @ matrix).square().sum(1)
+    low, high = expected.quantile(0.01), expected.quantile(0.99)
+    kept = expected[(expected >= low) & (expected <= high)]
+    assert found.value == pytest.approx(kept.mean().item(), rel=0.02)
+    with pytest.raises(RequestError, match="linear has no styles: its path length is that in z"):
+        path_length(loaded(Linear(1.0)), FeatureDistance(Pixels()), seed=0, space="w")
 
 
 def test_the_circle() -> None:

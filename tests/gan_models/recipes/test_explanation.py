@@ -68,8 +68,9 @@ def test_values_defaults_and_bounds() -> None:
         "a whole number at least 1, or a schedule as {by_resolution: {size: value}}"
     )
     assert (found["training.batch_size"].value, found["training.batch_size"].default) == (32, 64)
-    schedule = "a schedule as {linear: [first, last], since: 0, until: 1} (or cosine, exponential, by_resolution)"
-    halved = schedule.replace("by_resolution)", "by_resolution, half_life)")
+    others = "cosine, exponential, by_resolution, by_share"
+    schedule = f"a schedule as {{linear: [first, last], since: 0, until: 1}} (or {others})"
+    halved = schedule.replace("by_share)", "by_share, half_life)")
     assert found["training.ema"].allowed == f"a number at least 0 and below 1, or {halved}"
     assert found["data.max_images"].allowed == "a whole number above 0, or null"
     assert found["data.fit"].allowed == "crop | pad"

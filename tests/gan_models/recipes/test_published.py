@@ -12,7 +12,7 @@ import yaml
 
 import gan_models.recipes
 from gan_models.games.counting import parameters_of
-from gan_models.recipes import counted_parameters, load_recipe, preset_names, recipe_names
+from gan_models.recipes import counted_parameters, load_recipe, preset_names, recipe_names, recipe_text
 
 TABLE = Path(gan_models.recipes.__file__).parent / "parameters.yaml"
 PUBLISHED = sorted({*preset_names()} - {*recipe_names()})
@@ -39,6 +39,14 @@ def test_a_preset_says_what_it_was_made_for_and_bears_its_own_name(name: str) ->
     assert recipe.name == name
     assert recipe.made_for is not None
     assert load_recipe(f"{name}/small") == recipe if name in recipe_names() else "/" in name
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_how_many_images_it_is_judged_by_is_its_own(name: str) -> None:
+    """A Frechet distance depends on their number, which is part of its protocol."""
+    document = yaml.safe_load(recipe_text(name))
+    assert document["selection"]["samples"]
+    assert document["evaluation"]["samples"]
 
 
 def test_the_table_of_sizes_is_what_the_networks_have() -> None:

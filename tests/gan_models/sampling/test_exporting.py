@@ -34,6 +34,7 @@ FAMILIES = [
     ("sngan-projection", ()),
     ("sagan", ()),
     ("biggan", ()),
+    ("biggan", ("networks.generator.chunks=false", "networks.generator.embedding=0")),
     ("pggan", ()),
     ("r3gan", ()),
     ("r3gan", ("conditioning={generator: embedding, discriminator: projection}",)),

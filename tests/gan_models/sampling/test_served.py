@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_models.data.hints import grey_of, place_hints
+from gan_models.data.hints import place_hints
 from gan_models.data.shape import DataShape
 from gan_models.data.table import Split, to_float
 from gan_models.errors import RequestError
@@ -30,7 +30,7 @@ from pipeline.request import request
 CLASSES = ("cat", "dog", "0")  # one is named as the number of another
 WORDS = ("a", "red", "seven", "green")
 LATENT = ["dcgan", "cgan-projection", "sngan-projection", "biggan", "r3gan", "stackgan"]
-FROM_IMAGES = ["cyclegan", "attribute-transfer", "colorization"]
+FROM_IMAGES = ["cyclegan", "attribute-transfer", "colorization", "colorization/gan"]
 
 
 def loaded(name: str) -> LoadedGenerator:
@@ -135,7 +135,7 @@ def test_an_image_becomes_what_the_command_shows_of_it(name: str) -> None:
     assert isinstance(generator.task, FromImages)
     columns = generator.task.before_and_after(generator, Split(image, None, ["mine"]), seed=0)
     row = {"image": encode_png(image[0])}
-    if name == "colorization":
+    if name.startswith("colorization"):
         (answer,) = RowServer(generator).answer([row])
         assert torch.equal(pixels(answer), columns["coloured"][0])
         return
@@ -146,12 +146,12 @@ def test_an_image_becomes_what_the_command_shows_of_it(name: str) -> None:
 
 
 def test_a_hint_is_an_opaque_place_of_an_image() -> None:
-    generator, image = loaded("colorization"), to_float(given())
+    generator, image = loaded("colorization/gan"), to_float(given())
     square = torch.zeros(1, 1, 32, 32, dtype=torch.bool)
     square[..., 4:7, 10:13] = True
     red = torch.tensor([1.0, -1.0, -1.0])[None, :, None, None].expand(1, 3, 32, 32)
     hints = place_hints(torch.zeros(1, 4, 32, 32), square, red)
-    expected = generator.synthesize({"images": grey_of(image), "hints": hints}).images[0]
+    expected = generator.synthesize({"images": generator.module.grey(image), "hints": hints}).images[0]
     sent = Image.new("RGBA", (32, 32), (0, 255, 0, 0))
     sent.paste((255, 0, 0, 255), (10, 4, 13, 7))
     told, untold = RowServer(generator).answer(

@@ -71,3 +71,22 @@ def test_a_threshold_that_leaves_nothing_is_refused(threshold: float) -> None:
 def test_the_recipe_refuses_it_too() -> None:
     with pytest.raises(RequestError, match=r"evaluation.truncations"):
         load_recipe("dcgan", ["evaluation.truncations=[0.0]"])
+
+
+def test_styles_are_drawn_to_their_average_in_place_of_cutting_latents() -> None:
+    torch.manual_seed(0)
+    recipe = load_recipe("stylegan2-ada", ["data.size=8", "networks.generator.channel_max=8"])
+    module = build_generator(recipe, DataShape((1, 8, 8))).eval()
+    module.average.normal_()
+    info = GeneratorInfo(
+        recipe_name="stylegan2-ada", image_shape=(1, 8, 8), class_names=(), step=1, seed=0, data_fingerprint="f",
+        diversity=1.0, collapsed=False,
+    )  # fmt: skip
+    generator = LoadedGenerator(module, recipe, info, torch.device("cpu"))
+    plain, whole, none = (generator.sample(6, seed=4, truncation=psi) for psi in (None, 1.0, 0.0))
+    assert torch.equal(plain.inputs["latents"], none.inputs["latents"])
+    assert int((plain.images.int() - whole.images.int()).abs().max()) <= 1
+    assert int((none.images.int() - none.images[:1].int()).abs().max()) <= 1  # all of them the average's
+    assert not torch.equal(plain.images[0], plain.images[1])
+    with pytest.raises(RequestError, match="a share from 0 to 2 of the way from their average"):
+        generator.sample(1, truncation=5.0)

@@ -40,7 +40,7 @@ def test_standing_statistics_see_all_of_a_thousand_classes() -> None:
         first.norm_in.bias[500:] = 30.0
     warm_up = probe_of(generator, 1000).warm_up
     assert set(warm_up["labels"].tolist()) == set(range(1000))
-    measured = ExponentialMovingAverage(generator, 0.9).snapshot(generator, warm_up)
+    measured = ExponentialMovingAverage(generator).snapshot(generator, warm_up)
     every = torch.arange(4000) % 1000
     seen: list[torch.Tensor] = []
     first.norm_out.norm.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))

@@ -20,7 +20,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Served
     if _CHROMIUM is None:
         pytest.skip("no Chromium is installed: there is nothing to click with")
     folder = tmp_path_factory.mktemp("generators")
-    names = ("cgan-projection", "stackgan", "attribute-transfer", "colorization")
+    names = ("cgan-projection", "stackgan", "attribute-transfer", "colorization/gan")
     served = {name: start(save_tiny(folder / name, name)) for name in names}
     try:
         for each in served.values():

@@ -56,7 +56,7 @@ def save_tiny(folder: Path, recipe_name: str) -> Path:
         attribute_names=("large", "warm") if vectors else (),
     )  # fmt: skip
     module = build_generator(recipe, info.shape)
-    (_follows_hints if recipe_name == "colorization" else _loud)(module)
+    (_follows_hints if recipe_name == "colorization/gan" else _loud)(module)
     save_generator(folder, module.state_dict(), recipe, info)
     if not grey:
         captions = Vocabulary(WORDS).encode_all(["red circle", "blue square", "blue circle"])

@@ -155,7 +155,7 @@ def test_a_caption_of_ones_own_is_drawn_and_a_word_that_was_not_learnt_is_a_sent
 
 
 def test_paint_colours_what_is_under_it(visit: Visit) -> None:
-    page = visit("colorization")
+    page = visit("colorization/gan")
     first = source(page, "#after")
     plain = pixels(page, "#after")
     assert np.ptp(plain, axis=2).max() <= 1  # without hints this network leaves everything grey

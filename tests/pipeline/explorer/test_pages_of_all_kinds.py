@@ -36,7 +36,7 @@ def offered(page: gr.Blocks) -> set[str]:
         ("attribute-transfer", {"Domain", "Picture", "Translated"}, {*LATENT, "Seed", "Class"}),
         ("attributes", {"Attributes", "Picture", "Translated"}, {*LATENT, "Domain", "Seed"}),
         ("pix2pix", {"Seed", "Picture", "Translated"}, {*LATENT, "Domain", "Attributes"}),
-        ("colorization", {"Grey picture, with your hints", "Coloured"}, {*LATENT, "Domain", "Class"}),
+        ("colorization/gan", {"Grey picture, with your hints", "Coloured"}, {*LATENT, "Domain", "Class"}),
     ],
 )
 def test_a_page_offers_what_the_generator_takes(recipe: str, there: set[str], absent: set[str], tmp_path: Path) -> None:

@@ -195,3 +195,38 @@ def test_labels_of_all_parts_are_one_list_of_classes(
     assert source.class_names == tuple(map(str, names))
     labels = [label for batch in source.batches(None, 10) for label in batch.labels]
     assert labels == [names.index(value) if value in names else None for value in texts]
+
+
+def test_embeddings_of_images_and_of_parts(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(2).normal(size=(7, 2, 3))
+    one = source(tmp_path, images=GREY, embeddings=vectors[:, 0])
+    assert one.embeddings == (1, 3)
+    assert np.array_equal(np.stack(column(one, "embeddings")), vectors[:, :1].astype(np.float32))
+    both = source(
+        tmp_path, train_images=GREY, train_embeddings=vectors, test_images=GREY[:3], test_embeddings=vectors[:3]
+    )
+    assert both.embeddings == (2, 3)
+    assert np.array_equal(np.stack(column(both, "embeddings"))[7:], vectors[:3].astype(np.float32))
+    assert not both.doubts
+    assert source(tmp_path, images=GREY).embeddings == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"images": GREY, "embeddings": np.zeros((6, 3))}, "array 'embeddings' has 6 rows, there are 7 images"),
+        ({"images": GREY, "embeddings": np.zeros((7, 3), int)}, "embeddings are floats"),
+        ({"images": GREY, "embeddings": np.zeros(7)}, r"shape \[7\]: embeddings are floats"),
+        ({"train_images": GREY, "train_embeddings": np.zeros((7, 3)), "test_images": GREY}, "has no embeddings"),
+        (
+            {
+                "train_images": GREY, "train_embeddings": np.zeros((7, 3)),
+                "test_images": GREY, "test_embeddings": np.zeros((7, 4)),
+            },
+            "different shapes",
+        ),
+    ],
+)  # fmt: skip
+def test_arrays_that_are_no_embeddings_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], words: str) -> None:
+    with pytest.raises(RequestError, match=words):
+        source(tmp_path, **arrays)

@@ -241,3 +241,43 @@ def test_a_column_that_unpacks_to_a_thousand_times_its_size_is_refused(
     pq.write_table(table, tmp_path / "data.parquet", compression="zstd", use_dictionary=False)
     with pytest.raises(RequestError, match=r"column 'image' of row group 0 unpacks from \d+ bytes to 4194"):
         ParquetSource(tmp_path / "data.parquet")
+
+
+VECTORS = np.random.default_rng(2).normal(size=(5, 2, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "several"),
+    [
+        ("embedding", pa.list_(pa.float32()), 1),
+        ("embeddings", pa.list_(pa.float64(), 3), 1),
+        ("embedding", pa.list_(pa.list_(pa.float64())), 2),
+        ("embedding", pa.list_(pa.list_(pa.float16(), 3), 2), 2),
+    ],
+)
+def test_embeddings_in_the_ways_that_lists_are_stored(write: Write, name: str, kind: pa.DataType, several: int) -> None:
+    vectors = VECTORS.astype(np.float16) if "halffloat" in str(kind) else VECTORS
+    stored = [list(vector) if several == 1 else [list(each) for each in vector] for vector in vectors[:, :several]]
+    stored = [each[0] for each in stored] if several == 1 else stored
+    source = ParquetSource(write(**{name: pa.array([*stored], kind)}))
+    assert source.embeddings == (several, 3)
+    for rows in (None, [1, 4]):
+        found = column(source, "embeddings", rows)
+        expected = vectors[rows or slice(None), :several].astype(np.float32)
+        assert all(each.dtype == np.float32 for each in found)
+        assert np.array_equal(np.stack(found), expected)
+    assert not source.doubts
+
+
+def test_rows_without_an_embedding_are_not_taken_for_zeros(write: Write) -> None:
+    rows = [None, [1.0, None], [1.0, 2.0], [], [3.0]]
+    source = ParquetSource(write(embedding=pa.array(rows, pa.list_(pa.float32()))))
+    assert source.embeddings == (1, 2)
+    found = column(source, "embeddings")
+    assert [None if each is None else each.tolist() for each in found] == [None, None, [[1.0, 2.0]], None, [[3.0]]]
+
+
+def test_a_column_of_that_name_that_holds_no_vectors_is_left_out(write: Write) -> None:
+    source = ParquetSource(write(embedding=["a"] * 5))
+    assert source.embeddings == (0, 0)
+    assert any("embedding are left out" in doubt for doubt in source.doubts)
