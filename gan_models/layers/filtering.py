@@ -6,6 +6,7 @@ The filter is separable and sums to 1; beyond the border there are zeros.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -101,7 +102,7 @@ def _applied(function: type[_Halving | _Doubling | _Blurring], x: Tensor, kernel
 
 def _computed(of: Any, x: Tensor, kernel: Tensor, *settings: int) -> Tensor:
     """In the input's type; bf16 on a CPU by way of fp32, which alone has a fast kernel for this."""
-    with torch.autocast(x.device.type, enabled=False):
+    with nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False):
         by_fp32 = x.device.type == "cpu" and x.dtype == torch.bfloat16
         result: Tensor = of(x.float(), kernel, *settings).to(x.dtype) if by_fp32 else of(x, kernel, *settings)
     return result
