@@ -78,7 +78,14 @@ def run(request: Request, dry_run: DryRunOption = False, as_json: JsonOption = F
     ),
 )
 @takes_placement()
-def retrain(request: Request, wait: WaitOption = False, *, placed: dict[str, Any], as_json: JsonOption = False) -> int:
+def retrain(
+    request: Request,
+    wait: WaitOption = False,
+    dry_run: DryRunOption = False,
+    *,
+    placed: dict[str, Any],
+    as_json: JsonOption = False,
+) -> int:
     """Train anew if data or recipe changed. The new generator is promoted if it is better than the champion."""
     from gan_models.errors import RequestError
     from pipeline.engines.protocol import ENGINES
@@ -90,12 +97,22 @@ def retrain(request: Request, wait: WaitOption = False, *, placed: dict[str, Any
 
         for key in placed:
             raise RequestError(f"--{key.replace('_', '-')} is for --engine cluster: leave it out, or add that")
+        if dry_run:
+            from pipeline.commands.dry_run import dry_run_here
+
+            return dry_run_here(request, as_json)
         return run_command(request, as_json)
     from pipeline.cli.cluster import start
     from pipeline.engines.cluster.settings import read_settings
 
     settings = read_settings({**placed, "tracking_uri": request.tracking_uri})
-    return start(request.model_copy(update={"tracking_uri": None}), settings, wait, as_json)
+    request = request.model_copy(update={"tracking_uri": None})
+    if dry_run:
+        from pipeline.commands.dry_run import dry_run_there
+        from pipeline.engines.cluster.submission import plan_of
+
+        return dry_run_there(plan_of(request, settings), as_json)
+    return start(request, settings, wait, as_json)
 
 
 @app.command("compile")

@@ -57,3 +57,11 @@ def test_images_that_are_not_there_yet_are_those_that_the_preset_is_made_for(ask
     assert found["parameters"]["generator"] == {"generator": 4304387}
     assert "there is nothing at" in found["note"]
     assert "so these are figures of other images" in found["note"]
+
+
+def test_a_retraining_says_the_same(ask: Callable, elsewhere: Path) -> None:
+    run, retrain = (
+        json.loads(ask(command, "--dry-run", "--json", *TINY, *NARROW).out) for command in ("run", "retrain")
+    )
+    assert retrain["parameters"] == run["parameters"]
+    assert not list(elsewhere.iterdir())

@@ -49,7 +49,7 @@ def options(command: str) -> dict[str, Any]:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_has_what_the_others_have_but_for_reasons(command: str) -> None:
     common = {name: each for name, each in options(command).items() if name not in ONLY[command]}
-    assert set(common) == {"--recipe", "--data", "--set", "--seed", "--name", "--pipeline", "--json"}
+    assert set(common) == {"--recipe", "--data", "--set", "--seed", "--name", "--pipeline", "--dry-run", "--json"}
     assert common == {name: options("run")[name] for name in common}
 
 
