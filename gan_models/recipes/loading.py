@@ -97,9 +97,7 @@ def parse_recipe(document: Mapping[str, Any], origin: str) -> Recipe:
 
 def model_document(recipe: Recipe) -> dict[str, Any]:
     """The part of a recipe that decides the trained weights, as plain data: what it is, and MODEL_SECTIONS."""
-    return recipe.model_dump(
-        mode="json", include={"name", "description", "paper", "builds_on", "made_for", *MODEL_SECTIONS}
-    )
+    return recipe.model_dump(mode="json", include={"name", "description", "paper", "builds_on", *MODEL_SECTIONS})
 
 
 def recipe_digest(recipe: Recipe) -> str:

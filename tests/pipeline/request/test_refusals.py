@@ -15,6 +15,10 @@ from pipeline.request.request import Request
 
 TOO_SMALL = {
     ("biggan", 8): "networks.generator.attention=[16]: only 0 of these are sizes of a feature map",
+    (
+        "colorization",
+        8,
+    ): "lab-colorization halves images three times, to 2 pixels or more: use a multiple of 8 such as 16",
     ("sagan", 8): "networks.generator.attention=[16]: only 0 of these are sizes of a feature map",
     ("stackgan", 8): "data.size=8: stackgan doubles a 4 to 7 pixel map twice or more, so the nearest sizes",
 }
