@@ -2,8 +2,8 @@
 
 On made-up images, for what is tried is that it works, not what it learns. Each preset is tried in a process of its own,
 the memory that it needs at most beside it; one whose networks, gradients and Adam's memory alone do not fit is built on
-the meta device and counted instead. The trainings are cut to two steps, in which networks that grow are at their first
-sizes. One line of JSON for each, and a table at the end.
+the meta device and counted instead. The trainings are cut to two steps; networks that grow take one at each size and
+each fade, and two at the last. One line of JSON for each, and a table at the end.
 
     python benchmarks/published.py [PRESET ...] [--only-small] [--out FILE]
 """
@@ -24,6 +24,7 @@ import psutil
 import torch
 
 from gan_models.data.table import TableMetadata
+from gan_models.families.progressive.spec import levels_of
 from gan_models.games.counting import made_for_shape
 from gan_models.recipes import counted_parameters, load_recipe, preset_names, recipe_names
 from gan_models.training.estimating import made_up
@@ -57,9 +58,14 @@ def tried(name: str) -> dict[str, object]:
     from gan_models.sampling.generator import load_generator
     from gan_models.training.loop import Stopped, train
 
-    settings = ["training.steps=2", "training.batch_size=2", "training.accumulate=1", "training.keep=1"]
-    if load_recipe(name).game.kind == "semi-supervised":
+    published = load_recipe(name)
+    steps, settings = 2, ["training.batch_size=2", "training.accumulate=1", "training.keep=1"]
+    if published.game.kind == "semi-supervised":
         settings.append("game.labels_per_class=1")
+    if published.game.kind == "progressive":
+        steps += 2 * levels_of(published.data.size)
+        settings.append("game.phase_images=1")
+    settings.append(f"training.steps={steps}")
     recipe = load_recipe(name, settings)
     shape, device = made_for_shape(recipe), torch.device("cpu")
     split = made_up(recipe, shape, device, max(ROWS, shape.classes))
@@ -88,7 +94,7 @@ def tried(name: str) -> dict[str, object]:
         except Stopped:
             pass
         outcome = train(recipe, split, metadata, folder, seed=0, device=device, reporter=Quiet())
-        generator = load_generator(folder / "generators" / "step-000002")
+        generator = load_generator(folder / "generators" / f"step-{steps:06d}")
         export(plain(generator), "safetensors", Path(scratch))
     return {"steps": outcome.steps, "exported": "safetensors", "seconds": round(time.monotonic() - began, 1)}
 
