@@ -74,7 +74,7 @@ def _each(change: Callable[[Tensor], Tensor]) -> Augmentation:
 
 def ada(images: Tensor, probability: Probability) -> Tensor:
     """StyleGAN2-ADA's pipeline of 12 changes (Karras et al. 2020b, appendix B), each with the probability."""
-    from gan_models.adaptive import augmented
+    from gan_models.ada import augmented
 
     return augmented(images, probability)
 
@@ -84,7 +84,7 @@ def ada_cutout(images: Tensor, probability: Probability) -> Tensor:
 
     The centre of the square lies anywhere there, here on a pixel.
     """
-    from gan_models.adaptive import augmented
+    from gan_models.ada import augmented
 
     return _each(cutout)(augmented(images, probability, colour=0.5), probability)
 

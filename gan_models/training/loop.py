@@ -158,38 +158,29 @@ def train(
     return _Training(recipe, split, metadata, folder, seed, device, reporter, start, keep_discriminator).run()
 
 
+_ABSENT = {
+    "labels": "is conditional, but {source} has no labels: use an unconditional recipe such as dcgan, or a source with "
+    "class folders or a label column",
+    "domains": "translates between domains, but {source} has {domains}: use a source with a `domain` column of at "
+    "least two values",
+    "attributes": "gives and takes attributes, but {source} says nothing of any: use a source with `attributes`, or "
+    "set game.transfers=domains",
+    "partners": "learns from pairs, but {source} has none: use a folder with sub-folders A and B that hold images of "
+    "equal names, or a source with a `partner` column",
+    "captions": "draws what a text says, but {source} has no captions: use a source with a `caption` column",
+    "embeddings": "reads texts as embeddings given with the data, but {source} has none: use a source with a column "
+    "`embedding`, or set networks.generator.text_encoder=gru for one with captions",
+}
+"""What is said of a recipe where a column that it needs is absent, by the column's name in a `Split`."""
+
+
 def check_data(recipe: Recipe, split: Split, metadata: TableMetadata) -> None:
     """Refuses data that a recipe cannot be trained on: RequestError for what is absent, or too few images."""
-    if "labels" in recipe.needs and split.labels is None:
-        raise RequestError(
-            f"recipe {recipe.name!r} is conditional, but {metadata.source} has no labels: "
-            "use an unconditional recipe such as dcgan, or a source with class folders or a label column"
-        )
-    if "domains" in recipe.needs and (split.domains is None or len(metadata.domain_names) < 2):
-        raise RequestError(
-            f"recipe {recipe.name!r} translates between domains, but {metadata.source} has "
-            f"{len(metadata.domain_names)}: use a source with a `domain` column of at least two values"
-        )
-    if "attributes" in recipe.needs and split.attributes is None:
-        raise RequestError(
-            f"recipe {recipe.name!r} gives and takes attributes, but {metadata.source} says nothing of any: use a "
-            "source with `attributes`, or set game.transfers=domains"
-        )
-    if "partners" in recipe.needs and split.partners is None:
-        raise RequestError(
-            f"recipe {recipe.name!r} learns from pairs, but {metadata.source} has none: use a folder with sub-folders "
-            "A and B that hold images of equal names, or a source with a `partner` column"
-        )
-    if "captions" in recipe.needs and split.captions is None:
-        raise RequestError(
-            f"recipe {recipe.name!r} draws what a text says, but {metadata.source} has no captions: "
-            "use a source with a `caption` column"
-        )
-    if "embeddings" in recipe.needs and split.embeddings is None:
-        raise RequestError(
-            f"recipe {recipe.name!r} reads texts as embeddings given with the data, but {metadata.source} has none: "
-            "use a source with a column `embedding`, or set networks.generator.text_encoder=gru for one with captions"
-        )
+    domains = len(metadata.domain_names)
+    for column, sentence in _ABSENT.items():
+        if column in recipe.needs and (getattr(split, column) is None or (column == "domains" and domains < 2)):
+            said = sentence.format(source=metadata.source, domains=domains)
+            raise RequestError(f"recipe {recipe.name!r} {said}")
     if len(split) < 2:
         raise RequestError(f"{metadata.source} leaves {len(split)} image to train on: a GAN needs at least 2")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from components.evaluate_gan.wording import duration
+from gan_models.data.sources import parse_source
 from gan_models.errors import RequestError
 from pipeline.request.plan import Elsewhere, Plan, make_plan
 from pipeline.request.request import Request
@@ -36,6 +37,9 @@ def dry_run_here(request: Request, as_json: bool) -> int:
         plan = make_plan(request)
     except RequestError as error:
         plan = make_plan(request, Unseen())  # whatever else is wrong is said once more
+        images = parse_source(plan.recipe.data.source).path
+        if images is None or images.exists():
+            raise  # they are there, and no good for this
         return _say(
             plan, as_json, *_meant(plan), here=True, about_data=f"{error}: so these are figures of other images"
         )

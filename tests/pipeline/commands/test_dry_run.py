@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 TINY = ["--recipe", "vanilla", "--data", "digits", "--set", "data.size=8", "--set", "training.steps=7"]
 NARROW = ["--set", "networks.generator.widths=[8]", "--set", "networks.discriminator.widths=[8]"]
@@ -65,3 +66,12 @@ def test_a_retraining_says_the_same(ask: Callable, elsewhere: Path) -> None:
     )
     assert retrain["parameters"] == run["parameters"]
     assert not list(elsewhere.iterdir())
+
+
+def test_images_that_are_there_and_no_good_for_the_recipe_are_refused(ask: Callable, elsewhere: Path) -> None:
+    (elsewhere / "photos").mkdir()
+    for number in range(3):
+        Image.new("L", (8, 8), number).save(elsewhere / "photos" / f"{number}.png")
+    answer = ask("run", "--dry-run", "--recipe", "acgan", "--data", "folder:photos")
+    assert answer.code == 2
+    assert "needs labels and folder:photos has none" in answer.err

@@ -1,4 +1,4 @@
-"""The augmentations of StyleGAN2-ADA (Karras et al. 2020b, section 2 and appendix B) and what sets their strength.
+"""The augmentations of StyleGAN2-ADA (Karras et al. 2020b, section 2 and appendix B).
 
 `augmented` is the pipeline `bgc`: pixel blitting, geometry and colour, each change with the same probability p. Their
 gradients lead back to the images and may be differentiated again, as R1 on unchanged images wants it.

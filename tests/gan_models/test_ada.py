@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gan_models.adaptive import _colour, _geometry, augmented, moved, recoloured
+from gan_models.ada import _colour, _geometry, augmented, moved, recoloured
 from gan_models.augmentations import augment
 
 
