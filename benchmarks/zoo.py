@@ -45,6 +45,7 @@ from pipeline.request.plan import Plan, make_plan
 from pipeline.request.request import Request
 
 RESULTS = Path(__file__).with_name("zoo.jsonl")
+CIFAR10_RESULTS = Path(__file__).with_name("cifar10.jsonl")
 DOCS = Path(__file__).parents[1] / "docs"
 PICTURES = Path("images") / "zoo"
 # Their outputs are no pictures from nothing, so they are measured by what they are for.
@@ -125,7 +126,7 @@ def measured_rate(plan: Plan, table: ImageTable, options: Options) -> float:
 
 def _timed(plan: Plan, table: ImageTable, options: Options, steps: int) -> float:
     quick = [f"training.steps={steps}", f"training.tick={steps}", "training.keep=1"]
-    recipe = _plan(plan.recipe.name, options, quick).recipe
+    recipe = planned(plan.recipe.name, options, quick).recipe
     with tempfile.TemporaryDirectory() as folder:
         split, device = table.split("train"), torch.device("cpu")
         metadata, seed = table.metadata, options.seed
@@ -138,7 +139,7 @@ def _timed(plan: Plan, table: ImageTable, options: Options, steps: int) -> float
 
 def run_recipe(name: str, options: Options, folder: Path) -> dict[str, Any]:
     """Prepares, trains within the budget, selects, evaluates and judges; one line of results."""
-    plan = _plan(name, options)
+    plan = planned(name, options)
     dataset, state = folder / "dataset", folder / "state"
 
     def stage(step: Any, **request: Any) -> Any:
@@ -149,7 +150,7 @@ def run_recipe(name: str, options: Options, folder: Path) -> dict[str, Any]:
     stage(prepare_data, data=plan.recipe.data, output=dataset)
     rate = measured_rate(plan, ImageTable.open(dataset), options)
     steps = steps_within(plan.recipe, rate, _MARGIN * options.budget)
-    recipe = _plan(name, options, [f"training.steps={steps}"]).recipe
+    recipe = planned(name, options, [f"training.steps={steps}"]).recipe
     common = {"dataset": dataset, "seed": options.seed}
     shared = {**common, "evaluation": recipe.evaluation, "cache_dir": default_cache()}
     trained = stage(train_gan, model=model_document(recipe), output=folder / "training", state_dir=state, **common)
@@ -181,7 +182,8 @@ def run_recipe(name: str, options: Options, folder: Path) -> dict[str, Any]:
     }
 
 
-def _plan(name: str, options: Options, more: Sequence[str] = ()) -> Plan:
+def planned(name: str, options: Options, more: Sequence[str] = ()) -> Plan:
+    """The recipe with what the command line set, and `more`."""
     settings = [f"training.threads={options.threads}", *options.settings, *more]
     return make_plan(Request(recipe=name, data=options.data, overrides=tuple(settings), seed=options.seed))
 
@@ -230,8 +232,8 @@ def missed(row: Mapping[str, Any]) -> list[str]:
     return [*found, *(["judge below 99 %"] if verdict["judge_accuracy"] < 0.99 else [])]
 
 
-def draw_page(rows: Sequence[Mapping[str, Any]], docs: Path) -> None:
-    """docs/zoo.md of the newest line of each recipe, in the order of the names."""
+def draw_page(rows: Sequence[Mapping[str, Any]], photographs: Sequence[Mapping[str, Any]], docs: Path) -> None:
+    """docs/zoo.md of the newest line of each recipe, in the order of the names; `photographs` are of cifar10.py."""
     newest = {row["recipe"]: row for row in rows}
     lines = [
         "# The zoo",
@@ -252,7 +254,38 @@ def draw_page(rows: Sequence[Mapping[str, Any]], docs: Path) -> None:
     ]
     for name in sorted(newest):
         lines += [f"## {name}", "", load_description(name), "", f"![{name}]({(PICTURES / name).as_posix()}.png)", ""]
+    if photographs:
+        lines += _photographs({row["recipe"]: row for row in photographs})
     (docs / "zoo.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _photographs(newest: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The section on CIFAR-10: how the Frechet distance fell with the steps, and the grids."""
+    rows = list(newest.values())
+    minutes = ", ".join(sorted({f"{row['minutes']:g}" for row in rows}))
+    processor = ", ".join(sorted({row["hardware"]["processor"] for row in rows}))
+    lines = [
+        "# CIFAR-10",
+        "",
+        f"Small presets on photographs, {minutes} minutes of training each on {processor}, threads: "
+        f"{', '.join(sorted({str(row['threads']) for row in rows}))}. Drawn by `benchmarks/cifar10.py` from "
+        "`benchmarks/cifar10.jsonl`; the images went through JPEG once, so these are not figures on the canonical "
+        "CIFAR-10. FD by EfficientNet-Lite0: of the checkpoints on 1,000 samples and validation images, of the chosen "
+        "one on 5,000 samples and test images.",
+        "",
+        "| recipe | steps | images a step | FD of the checkpoints | FD |",
+        "| --- | ---: | ---: | --- | ---: |",
+    ]
+    for name, row in sorted(newest.items()):
+        curve = ", ".join(f"{one['score']:.3g}" for one in row["checkpoints"])
+        distance = next(value for key, value in row["headline"].items() if key.startswith("FD-"))
+        lines.append(f"| {name} | {row['steps']:,} | {row['batch']} | {curve} | {distance:.3g} |")
+    lines.append("")
+    for name in sorted(newest):
+        steps = ", ".join(f"{one['step']:,}" for one in newest[name]["checkpoints"])
+        picture = (PICTURES / f"cifar10-{name}").as_posix()
+        lines += [f"## {name} on CIFAR-10", "", f"Rows: steps {steps}.", "", f"![{name}]({picture}.png)", ""]
+    return lines
 
 
 def load_description(name: str) -> str:
@@ -321,7 +354,7 @@ def main() -> int:
     failed = [] if given.only_draw else [name for name in given.recipe or recipe_names() if not attempt(name, options)]
     rows = read_results(options.results)
     if rows:
-        draw_page(rows, options.docs)
+        draw_page(rows, read_results(CIFAR10_RESULTS), options.docs)
     if failed:
         print(f"failed: {', '.join(failed)}", flush=True)
     return int(bool(failed))
