@@ -164,8 +164,7 @@ def build_table(
         (folder / QUARANTINE_FILE).open("w", newline="", encoding="utf-8", errors="backslashreplace") as listed,
         TableWriter(
             table,
-            target.size,
-            target.size,
+            *target.size,
             target.channels,
             attribute_names=source.attribute_names,
             paired=source.paired,
