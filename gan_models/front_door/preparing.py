@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def prepare(source: str | Path, folder: str | Path, *, progress: bool = True, **options: Any) -> ImageTable:
-    """Imports images into `folder` once: square, of one size, split into train, validation and test.
+    """Imports images into `folder` once: of one size, split into train, validation and test.
 
     The same call again returns what is there.
 
@@ -31,7 +31,8 @@ def prepare(source: str | Path, folder: str | Path, *, progress: bool = True, **
             `"toy:ring"`, `"torchvision:CIFAR10"` ...
         folder: where the data set goes; it appears whole, or not at all.
         progress: whether to show a bar, and what was understood of the source.
-        options: of `gan_models.recipes.schema.Data`, such as `size=64`, `channels="grey"`, `fit="pad"`, `test=0.2`.
+        options: of `gan_models.recipes.schema.Data`, such as `size=64` or `size=(32, 64)` (height, width),
+            `channels="grey"`, `fit="pad"`, `test=0.2`.
 
     Raises:
         RequestError: there is no such source or option, the images do not make a data set, or `folder` holds something
