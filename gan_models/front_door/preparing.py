@@ -51,16 +51,15 @@ def prepare(source: str | Path, folder: str | Path, *, progress: bool = True, **
 def named(source: str | Path) -> str:
     """A source as recipes write it (`folder:/home/me/photos`), meaning the same in every working directory.
 
-    A string that names a kind of source is that (`"digits"`, `"folder:photos"`); any other, and a `Path`, is a path.
+    A string that names a kind of source is that (`"digits"`, `"folder:photos"`); any other, and a `Path`, is a path or
+    an address (`"s3://bucket/cats.zip"`).
     """
     text = str(source)
-    if isinstance(source, str) and text.partition(":")[0] in SOURCES:
-        name = parse_source(text)
-        return f"{name.kind}:{name.path.resolve()}" if name.path else str(name)
     path = home_path(source)
+    if isinstance(source, str) and (text.partition(":")[0] in SOURCES or not path.exists()):
+        name = parse_source(text)
+        return f"{name.kind}:{home_path(name.rest).resolve()}" if name.path else str(name)
     if not text or not path.exists():
-        if isinstance(source, str):
-            parse_source(text)  # knows the nearest right spelling
         raise RequestError(
             f"there is nothing at {path}: give a folder of images, a .parquet or .npz file, or one of "
             f"{', '.join(forms())}"

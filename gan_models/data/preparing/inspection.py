@@ -11,8 +11,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from gan_models.data.decoding import Item, is_grey, open_image, reason_of, stored_bits
+from gan_models.data.formats import DICOM, MissingPackageError
+from gan_models.data.ranges import DEEP_WHITE, Ranges, kind_of, usual_range, white_note
 from gan_models.data.ranges import Range as Values
-from gan_models.data.ranges import Ranges, kind_of, usual_range, white_note
 from gan_models.data.shape import Size
 from gan_models.data.sources import parse_source
 from gan_models.data.sources.base import Source, reading
@@ -124,6 +125,8 @@ def understood(source: Source, looks: list[Look], options: Data) -> Iterator[str
     yield from source.notes
     seen = [look for look in looks if not look.problem]
     yield from _range_notes(looks, options)
+    if scans := sum(look.format == DICOM for look in seen):
+        yield f"{scans} of {len(seen)} images looked at are DICOM: their own windows say what is black and what white"
     transparent = sum(look.transparent for look in seen)
     if transparent:
         kept = options.channels == "rgba"
@@ -229,6 +232,7 @@ class Look:
     transparent: bool = False
     values: tuple[float, float] | None = None  # the least and the largest; None where it was not decoded
     bits: int = 8  # of a value in the file; those that are decoded may be fewer
+    format: str = ""  # as Pillow calls it
     problem: str = ""  # why it cannot be opened; everything else is unknown then
 
     def scale(self, size: Size) -> float:
@@ -237,15 +241,22 @@ class Look:
 
 
 def look_at(source: Source, asked: Any = "auto", count: int = SAMPLE_IMAGES) -> list[Look]:
-    """About `count` images spread over the source; RunError where it cannot be read.
+    """About `count` images spread over the source.
 
     Args:
         asked: `data.range`.
+
+    Raises:
+        RequestError: one is of a format that a package reads which is not installed.
+        RunError: the source cannot be read.
     """
     ranged = count if asked == "used" else RANGED_IMAGES
     with reading(source.name), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about doubtful image files: importing them gives a reason
-        return [_look(item, number < ranged) for number, item in enumerate(source.sample(count))]
+        try:
+            return [_look(item, number < ranged) for number, item in enumerate(source.sample(count))]
+        except MissingPackageError as error:
+            raise RequestError(f"{source.name}: {error}") from None
 
 
 def _look(item: Item, with_values: bool) -> Look:
@@ -253,6 +264,7 @@ def _look(item: Item, with_values: bool) -> Look:
         with open_image(item) as image:
             transparent, bits = image.has_transparency_data, stored_bits(image)
             look = Look(image.mode, image.width, image.height, is_grey(image), transparent, bits=bits)
+            look = replace(look, format=image.format or "")
             if not with_values and kind_of(image.mode) == "bytes":
                 return look
             colours = image.convert("RGBA" if transparent else "RGB") if image.mode in ("P", "PA") else image
@@ -262,6 +274,8 @@ def _look(item: Item, with_values: bool) -> Look:
                 bands = bands[:-1]
             values = min(low for low, _ in bands), max(high for _, high in bands)
             return replace(look, values=values)
+    except MissingPackageError:  # rather said now than of every image
+        raise
     except Exception as error:  # decoders raise nearly anything on damaged input
         return Look(problem=reason_of(error))
 
@@ -271,8 +285,9 @@ def _extremes(looks: list[Look]) -> dict[str, tuple[float, float]]:
     found: dict[str, tuple[float, float]] = {}
     for look in looks:
         if look.values is not None:
-            low, high = found.get(kind := kind_of(look.mode), look.values)
-            found[kind] = min(low, look.values[0]), max(high, look.values[1])
+            values = (0, DEEP_WHITE) if look.format == DICOM else look.values  # its window has spread them already
+            low, high = found.get(kind := kind_of(look.mode), values)
+            found[kind] = min(low, values[0]), max(high, values[1])
     return found
 
 
