@@ -60,9 +60,20 @@ class Batch:
     """float32 [n, E] for each image, where the source has such."""
     fill: Callable[[Batch], None] | None = None
     """Where set: puts the items and labels in, called in a decoding thread."""
+    places: Sequence[int] = ()
+    """Of its images in what is imported, and"""
+    stamps: np.ndarray | None = None
+    """uint64 [N] what each is known by (`preparing.growing`): both are set by who imports them."""
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def part(self, positions: Sequence[int]) -> Batch:
+        """Some of its images, once they are filled in."""
+        lists = {name: [column[at] for at in positions] for name, column in vars(self).items() if isinstance(column, list)}
+        places = [self.places[at] for at in positions] if self.places else ()
+        stamps = None if self.stamps is None else self.stamps[positions]
+        return Batch(**lists, places=places, stamps=stamps)
 
     @cached_property
     def encoded_bytes(self) -> int:
