@@ -16,7 +16,6 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -25,6 +24,7 @@ from PIL import Image
 
 from gan_models.data.decoding import WHITES, Item, white_note
 from gan_models.data.sources.base import BATCH_BYTES, SPLIT_NAMES, Batch, Source, rows_within
+from gan_models.data.sources.places import Place, source_bytes
 from gan_models.errors import RequestError
 
 IMAGE_NAMES = ("images", "x", "arr_0")
@@ -61,10 +61,10 @@ class NpzSource(Source):
             have, labels of another length; when pixels are read, a range of values that images do not have.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Place) -> None:
         self._path = path
         try:
-            with zipfile.ZipFile(path) as archive:
+            with zipfile.ZipFile(source_bytes(path)) as archive:
                 self._parts = self._find_parts(archive)
             self._labels = self._read_labels()
             self._attributes = self._read_attributes()
@@ -201,7 +201,7 @@ class NpzSource(Source):
         for part in self._parts:
             if not part.attributes:
                 raise RequestError(f"{self._path}: array {part.images!r} has no attributes, other arrays have")
-            with zipfile.ZipFile(self._path) as archive, archive.open(f"{part.attributes}.npy") as file:
+            with zipfile.ZipFile(source_bytes(self._path)) as archive, archive.open(f"{part.attributes}.npy") as file:
                 shape, fortran, dtype = _read_header(file)
             if len(shape) != 2 or shape[0] != part.shape[0] or not shape[1] or dtype.kind not in "biu" or fortran:
                 raise RequestError(
@@ -216,7 +216,7 @@ class NpzSource(Source):
         return read
 
     def _names_of_attributes(self, count: int) -> tuple[str, ...]:
-        with zipfile.ZipFile(self._path) as archive:
+        with zipfile.ZipFile(source_bytes(self._path)) as archive:
             if f"{ATTRIBUTE_NAMES}.npy" not in archive.namelist():
                 return tuple(map(str, range(count)))
             with archive.open(f"{ATTRIBUTE_NAMES}.npy") as file:
@@ -232,7 +232,7 @@ class NpzSource(Source):
         """The type of a part's labels, by the header alone; RequestError: they are none, or not one for each image."""
         if not part.labels:
             raise RequestError(f"{self._path}: array {part.images!r} has no labels, other arrays have")
-        with zipfile.ZipFile(self._path) as archive, archive.open(f"{part.labels}.npy") as file:
+        with zipfile.ZipFile(source_bytes(self._path)) as archive, archive.open(f"{part.labels}.npy") as file:
             shape, _, dtype = _read_header(file)
         place = f"{self._path}: array {part.labels!r}"
         if dtype.hasobject:
@@ -253,7 +253,7 @@ class NpzSource(Source):
         if not any(part.embeddings for part in self._parts):
             return []
         read = []
-        with zipfile.ZipFile(self._path) as archive:
+        with zipfile.ZipFile(source_bytes(self._path)) as archive:
             for part in self._parts:
                 if not part.embeddings:
                     raise RequestError(f"{self._path}: array {part.images!r} has no embeddings, other arrays have")
@@ -294,7 +294,7 @@ class NpzSource(Source):
         """(first row, rows of the array) of about BATCH_BYTES each."""
         row_bytes = math.prod(shape[1:]) * dtype.itemsize
         step = max(1, BATCH_BYTES // row_bytes)
-        with zipfile.ZipFile(self._path) as archive, archive.open(f"{array}.npy") as file:
+        with zipfile.ZipFile(source_bytes(self._path)) as archive, archive.open(f"{array}.npy") as file:
             _read_header(file)
             for start in range(0, shape[0], step):
                 rows = min(step, shape[0] - start)

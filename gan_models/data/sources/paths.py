@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gan_models.data.sources.base import (
-    LEFTOVERS,
     SPLIT_NAMES,
     Batch,
     PathKind,
@@ -26,8 +25,11 @@ from gan_models.data.sources.base import (
     SourceName,
     Tree,
     printable,
+    reading,
     tree_below,
+    without_leftovers,
 )
+from gan_models.data.sources.places import Place, Remote, source_bytes
 from gan_models.errors import RequestError
 
 if TYPE_CHECKING:
@@ -48,7 +50,9 @@ DOMAIN_FOLDER = re.compile(rf"({'|'.join(SPLIT_NAMES)})[_-]?[AB]", re.IGNORECASE
 
 
 MEMBER_BYTES = 512 << 20
-"""Of an image in a zip: unpacked, it is in memory as a whole."""
+"""Of an image in an archive or at an address: it is in memory as a whole."""
+REMOTE_BATCH_BYTES = 8 << 20
+"""Of images that are fetched together."""
 
 
 class ImageFiles(RowSource):
@@ -74,7 +78,7 @@ class ImageFiles(RowSource):
     """Of a pair: what lies in B, and what it is to be made from."""
     most_items = 64  # photographs take long: progress is shown, and a stop is heard, between batches
 
-    def __init__(self, root: Path, tree: Tree) -> None:
+    def __init__(self, root: Place, tree: Tree) -> None:
         self._root = root
         files, left_out = tree
         images = [file for file in files if Path(file).suffix.lower() not in SIDECARS]
@@ -200,6 +204,66 @@ class FolderSource(ImageFiles):
         return (self._root / file).read_bytes()
 
 
+class RemoteFolderSource(ImageFiles):
+    """All image files below an address, fetched several at a time; RequestError as `ImageFiles`."""
+
+    _what = "folder"
+
+    def __init__(self, root: Remote) -> None:
+        self._place, self._found = root, root.files_below()
+        super().__init__(root, without_leftovers(self._found))
+
+    def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
+        chosen: list[int] = []
+        held = 0
+        for row in range(self.total) if rows is None else rows:
+            size = self._bytes_of(self._files[row])
+            if chosen and (len(chosen) == min(items, self.most_items) or held + size > REMOTE_BATCH_BYTES):
+                yield self.batch(chosen)
+                chosen, held = [], 0
+            chosen.append(row)
+            held += size
+        if chosen:
+            yield self.batch(chosen)
+
+    def batch(self, rows: Sequence[int]) -> Batch:
+        batch = super().batch(rows)
+        batch.fill = self._fetch
+        return batch
+
+    def _fetch(self, batch: Batch) -> None:
+        """Puts contents in the place of the names."""
+        with reading(self.name):
+            for items in (batch.items, batch.partners):
+                items[:] = self._contents([str(item) for item in items])
+
+    def _contents(self, files: Sequence[str]) -> Iterator[Item]:
+        from gan_models.data.decoding import BadImageError
+
+        small = [file for file in files if self._found[file].size <= MEMBER_BYTES]
+        fetched = dict(zip(small, self._place.contents(small), strict=True))
+        for file in files:
+            content = fetched.get(file)
+            if content is None:
+                yield BadImageError(f"too large: more than {MEMBER_BYTES >> 20} MiB")
+            elif isinstance(content, FileNotFoundError):
+                yield BadImageError("the file is gone")
+            elif isinstance(content, Exception):
+                raise content
+            else:
+                yield content
+
+    def _bytes_of(self, file: str) -> int:
+        partner = self._partners[file] if self.paired else file
+        return self._found[file].size + (self._found[partner].size if self.paired else 0)
+
+    def _item(self, file: str) -> Item:
+        return file
+
+    def _content(self, file: str) -> bytes:
+        return (self._place / file).read_bytes()
+
+
 class ZipSource(ImageFiles):
     """All image files in a zip, as StyleGAN's tools write it or as a packed folder; nothing is unpacked to the disk.
 
@@ -209,25 +273,17 @@ class ZipSource(ImageFiles):
 
     _what = "zip"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Place) -> None:
         self._root = path
         try:
             members = self._archive.namelist()
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise RequestError(f"cannot read {path} as a zip: {error}") from error
-        files, left_out = [], []
-        for member in dict.fromkeys(members):  # of members of one name, the last is what is read
-            if member.endswith("/") or any(part.startswith(".") for part in member.split("/")):
-                continue
-            if LEFTOVERS.intersection(member.split("/")):
-                left_out.append((member, "a leftover of a storage system, by its name"))
-            else:
-                files.append(member)
-        super().__init__(path, Tree(sorted(files), left_out))
+        super().__init__(path, without_leftovers(dict.fromkeys(members)))  # of equal names, the last is what is read
 
     @cached_property
     def _archive(self) -> zipfile.ZipFile:
-        return zipfile.ZipFile(self._root)
+        return zipfile.ZipFile(source_bytes(self._root))
 
     def _item(self, file: str) -> Item:
         from gan_models.data.decoding import BadImageError
@@ -244,7 +300,7 @@ class ZipSource(ImageFiles):
             return member.read(MEMBER_BYTES)
 
 
-def _split_folders(root: Path, top: set[str]) -> dict[str, str]:
+def _split_folders(root: Place, top: set[str]) -> dict[str, str]:
     """Folder name -> split, when the folders at the top are named after splits, two at least where others are beside.
 
     A folder called `train` among others may be a class of trains.
@@ -296,17 +352,18 @@ class _Folder(PathKind):
     def recognises(self, path: Path) -> bool:
         return path.is_dir()
 
-    def refusal(self, path: Path) -> str:
+    def refusal(self, path: Place) -> str:
         return "" if path.is_dir() else f"{path} is a file; give the folder that holds the images"
 
     def open(self, name: SourceName) -> Source:
-        return FolderSource(self.existing(name))
+        place = self.existing(name)
+        return RemoteFolderSource(place) if isinstance(place, Remote) else FolderSource(place)
 
 
 class _Zip(PathKind):
     suffix = ".zip"
 
-    def refusal(self, path: Path) -> str:
+    def refusal(self, path: Place) -> str:
         return "" if path.is_file() else f"{path} is not a file; give one .zip file"
 
     def open(self, name: SourceName) -> Source:
@@ -323,7 +380,8 @@ class _Parquet(PathKind):
         from gan_models.data.sources.parquet import version_beside
 
         path = self.existing(name)
-        beside = version_beside(path) if path.is_file() else ""  # of a folder, all files below count as it is
+        # Of a folder, all files below count as it is; of an address, what lies beside is not looked for.
+        beside = version_beside(path) if isinstance(path, Path) and path.is_file() else ""
         return super().version(name) + (f"-{beside}" if beside else "")
 
     def open(self, name: SourceName) -> Source:
@@ -335,7 +393,7 @@ class _Parquet(PathKind):
 class _Npz(PathKind):
     suffix = ".npz"
 
-    def refusal(self, path: Path) -> str:
+    def refusal(self, path: Place) -> str:
         return "" if path.is_file() else f"{path} is not a file; give one .npz file"
 
     def open(self, name: SourceName) -> Source:
