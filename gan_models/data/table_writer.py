@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from gan_models.data.captions import choose_words, split_words
 from gan_models.data.table_file import (
+    DIGEST_TYPE,
     EMBEDDED,
     FORMAT,
     SHARDS_FOLDER,

@@ -1,8 +1,8 @@
 """A data set that is prepared again after images came or went: what is there already is taken over row by row.
 
-A row is known again by its stamp: of the image's path, of its bytes (of a file: its size and time of change), and of all
-that the source says of it. Its shard, and with it its pixels and split, are those of the earlier table; shards of which
-nothing has gone are the same files (hard links). What is new makes shards of its own, after the others.
+A row is known again by its stamp: of the image's path, of its bytes (of a file: its size and time of change), and of
+all that the source says of it. Its shard, and with it its pixels and split, are those of the earlier table; shards of
+which nothing has gone are the same files (hard links). What is new makes shards of its own, after the others.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
@@ -71,8 +72,8 @@ class Earlier:
         return known
 
     def digests(self) -> np.ndarray:
-        """uint64, the hashes of the images that are there again."""
-        return np.concatenate([np.empty(0, DIGEST_TYPE), *(shard.digests for shard in self.table.shards())])[self.there]
+        """uint64, the hashes of its images."""
+        return np.concatenate([np.empty(0, DIGEST_TYPE), *(shard.digests for shard in self.table.shards())])
 
     def taken_over(self, folder: Path) -> list[ShardEntry]:
         """Its shards in another dataset folder, without the rows that are not there again."""
@@ -96,7 +97,7 @@ def fresh(batches: Iterable[Batch], source: Source, earlier: Earlier | None, sta
     """Batches with places, counted from `start`, and stamps; where there is an earlier table, of what is new alone."""
     for batch in batches:
         batch.places = range(start, start + len(batch))
-        start += len(batch)
+        batch.until = start = start + len(batch)
         if earlier is None and batch.fill is not None:
             batch.fill = partial(_fill_and_stamp, batch.fill, source)
             yield batch
@@ -105,22 +106,19 @@ def fresh(batches: Iterable[Batch], source: Source, earlier: Earlier | None, sta
             batch.fill(batch)
             batch.fill = None
         batch.stamps = _stamps(batch, source)
-        if earlier is None:
-            yield batch
-        elif len(new := np.flatnonzero(~earlier.known(batch.stamps))):
-            yield batch.part(new.tolist())
+        yield batch if earlier is None else batch.part(np.flatnonzero(~earlier.known(batch.stamps)).tolist())
 
 
-def _fill_and_stamp(fill: object, source: Source, batch: Batch) -> None:
-    assert callable(fill)
+def _fill_and_stamp(fill: Callable[[Batch], None], source: Source, batch: Batch) -> None:
     fill(batch)
     batch.stamps = _stamps(batch, source)
 
 
 def _stamps(batch: Batch, source: Source) -> np.ndarray:
     """uint64 [N] of a batch that is filled in."""
-    columns = [batch.splits, batch.captions, batch.domains, batch.attributes]
-    labels = [None if label is None else source.class_names[label] for label in batch.labels]
+    columns: list[Sequence[Any]] = [batch.splits, batch.captions, batch.domains, batch.attributes]
+    names: dict[int | None, str] = dict(enumerate(source.class_names))
+    labels = [names.get(label) for label in batch.labels]
     found = bytearray()
     for at, path in enumerate(batch.paths):
         said = [path, labels[at] if labels else None, *(column[at] if column else None for column in columns)]
@@ -139,7 +137,7 @@ def _content(item: Item) -> bytes:
         return hashlib.blake2b(item, digest_size=16).digest()
     if isinstance(item, str):
         try:
-            status = os.stat(item)
+            status = Path(item).stat()
         except OSError:
             return b"absent"
         return b"%d %d" % (status.st_size, status.st_mtime_ns)
@@ -182,7 +180,7 @@ def same_made(folder: Path | None, made: str) -> Earlier | None:
         return None
 
 
-def dropped_and_added(earlier: Earlier, entries: Sequence[ShardEntry]) -> str:
+def growth(earlier: Earlier, entries: Sequence[ShardEntry]) -> str:
     """How a table grew, in a sentence."""
     old = int(earlier.there.sum())
     gone, new = len(earlier.there) - old, sum(entry.count for entry in entries)
