@@ -75,7 +75,9 @@ class Batch:
     def part(self, positions: Sequence[int]) -> Batch:
         """Some of its images, once they are filled in."""
         columns: dict[str, Any] = {name: column for name, column in vars(self).items() if isinstance(column, list)}
-        lists = {name: [column[at] for at in positions] if column else [] for name, column in columns.items()}
+        lists: dict[str, Any] = {
+            name: [column[at] for at in positions] if column else [] for name, column in columns.items()
+        }
         places = [self.places[at] for at in positions] if self.places else ()
         stamps = None if self.stamps is None else self.stamps[positions]
         return Batch(**lists, places=places, until=self.until, stamps=stamps)
