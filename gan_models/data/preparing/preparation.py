@@ -19,10 +19,11 @@ from typing import Any
 
 from gan_models.atomic import new_file, new_folder, write_json
 from gan_models.data.decoding import Target
-from gan_models.data.preparing.inspection import channels_of, doubtful, look_at, understood, white_of
+from gan_models.data.preparing.growing import last_table, remember
+from gan_models.data.preparing.inspection import channels_of, doubtful, look_at, ranges_of, understood
 from gan_models.data.preparing.splits import DUPLICATES_FILE
 from gan_models.data.preparing.table_building import QUARANTINE_FILE, Import, Report, build_table
-from gan_models.data.shape import Size
+from gan_models.data.shape import CHANNELS, COLOURS, Size
 from gan_models.data.sources import parse_source
 from gan_models.data.sources.base import Source
 from gan_models.data.table_file import SPLITS
@@ -67,9 +68,9 @@ class Preparation:
         version, source = name.digest(), name.open()
         if source.total == 1:
             raise RequestError(f"{options.source} holds one image only: give at least a few hundred to learn from")
-        looks = look_at(source)
-        channels = {"grey": 1, "rgb": 3}.get(options.channels) or channels_of(looks)
-        target = Target(options.size, channels, options.resize, options.fit, white_of(looks))
+        looks = look_at(source, options.range)
+        channels = CHANNELS.get(options.channels) or channels_of(looks)
+        target = Target(options.size, channels, options.resize, options.fit, ranges_of(looks, options.range))
         notes = (*understood(source, looks, options), *doubtful(source, looks, options))
         return cls(source, options, target, version, notes)
 
@@ -78,24 +79,30 @@ class Preparation:
         """Images to import."""
         return min(self.source.total, self.options.max_images or self.source.total)
 
-    def write(self, output: Path, report: Report) -> Import:
+    def write(self, output: Path, report: Report, earlier: Path | None = None) -> Import:
         """Imports the images; the folder `output` appears whole, or not at all.
 
         Args:
             report: called now and then with the images done so far, and how many of them are bad. What it raises ends
                 the import.
+            earlier: a dataset folder, `output` itself perhaps, whose rows are taken over where the same source and
+                options made them; where none is given and `options.grow` is set, the last one on this machine.
 
         Raises:
             RequestError: the images or the options do not make a data set, or `output` cannot be written;
                 `TooManyBadError` where too many images cannot be used.
             RunError: the source became unreadable, or the disk is full.
         """
+        if earlier is None and self.options.grow:
+            earlier = last_table(self.options)
         with _writing_to(output), new_folder(output) as folder:
-            built = build_table(self.source, self.target, self.options, folder, report)
+            built = build_table(self.source, self.target, self.options, folder, report, earlier=earlier)
             _check_bad_share(built, self.options, folder, output)
             _check_splits(built, self.source, self.options)
             built.preview.draw().save(folder / PREVIEW_FILE)
             write_json(folder / SUMMARY_FILE, {**_summary(built), "version": self.version})
+        if self.options.grow:
+            remember(self.options, output)
         _quarantine_of_failure(output).unlink(missing_ok=True)
         return built
 
@@ -176,7 +183,7 @@ def _summary(built: Import) -> dict[str, Any]:
 def account(built: Import) -> Iterator[str]:
     """What was imported, and what was not, in sentences."""
     metadata = built.metadata
-    colour = "grey" if metadata.channels == 1 else "RGB"
+    colour = COLOURS[metadata.channels]
     classes = f", {metadata.num_classes} classes" if metadata.num_classes else ""
     domains = f", {len(metadata.domain_names)} domains" if metadata.domain_names else ""
     domains += f", {len(metadata.attribute_names)} attributes" if metadata.attribute_names else ""
@@ -187,6 +194,8 @@ def account(built: Import) -> Iterator[str]:
     said = f"{classes}{domains}{captions}{vectors}"
     splits = ", ".join(f"{split} {count}" for split, count in metadata.splits.items())
     yield f"{metadata.images} images {Size.of(metadata.image_shape).across} {colour}{said} ({splits})"
+    if built.grown:
+        yield built.grown
     if built.bad:
         yield f"{built.bad} of {built.total} images cannot be used, the first: {built.first_bad}; see {QUARANTINE_FILE}"
     if built.removed:

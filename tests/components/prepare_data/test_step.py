@@ -474,6 +474,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from gan_models.data.decoding import Target
+from gan_models.data.shape import Size
 from gan_models.data.sources.base import Batch, Source
 from gan_models.data.preparing.table_building import build_table
 from gan_models.recipes.schema import Data
