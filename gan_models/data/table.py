@@ -50,7 +50,7 @@ class Split:
     images: Tensor
     """uint8 [N, H, W, C], contiguous, on the device asked for."""
     labels: Tensor | None
-    """int64 [N] on the same device, or None when the data carries no labels."""
+    """int64 [N] on the same device, -1 for an image without one, or None when the data carries no labels."""
     paths: list[str]
     """Where each image came from."""
     domains: Tensor | None = None
@@ -74,6 +74,12 @@ class Split:
         index = index.to(self.images.device)
         columns = {name: column[index] for name, column in vars(self).items() if isinstance(column, Tensor)}
         return replace(self, paths=[self.paths[row] for row in index.tolist()], **columns)
+
+    def labelled(self) -> Split:
+        """Those of its images that have a label."""
+        if self.labels is None or bool((self.labels >= 0).all()):
+            return self
+        return self.rows(torch.nonzero(self.labels >= 0)[:, 0])
 
     def first(self, count: int) -> Split:
         """The first `count` images, or all."""
@@ -134,7 +140,9 @@ class ImageTable:
 
 def _numbered(columns: Mapping[str, list[Any]], metadata: TableMetadata) -> Iterator[np.ndarray | None]:
     """Labels int64 [N], domains int64 [N] and captions int64 [N, L], each None where the table has none."""
-    yield np.asarray(columns["label"], np.int64) if "label" in columns else None
+    yield (
+        np.array([-1 if each is None else each for each in columns["label"]], np.int64) if "label" in columns else None
+    )
     numbers = {name: number for number, name in enumerate(metadata.domain_names)}
     yield np.asarray([numbers[name] for name in columns["domain"]], np.int64) if numbers else None
     yield Vocabulary(metadata.words).encode_all(columns["caption"]) if metadata.words else None

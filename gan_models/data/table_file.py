@@ -45,7 +45,7 @@ class TableMetadata(BaseModel):
     class_names: tuple[str, ...]
     """Index is the label; empty when the images carry no labels."""
     counts: dict[str, dict[str, int]]
-    """Images by split and class name; the class is "" when unlabelled."""
+    """Images by split and class name; the class is "" of images without a label, where there are any."""
     fingerprint: str
     """SHA-256 (hex) over shape, class names and the content of every row, in order. Paths do not enter; domain names
     and words follow from the rows."""
@@ -70,7 +70,7 @@ class TableMetadata(BaseModel):
     @property
     def classes_in_use(self) -> int:
         """Number of classes that training images are of."""
-        return sum(count > 0 for count in self.counts.get("train", {}).values()) if self.class_names else 0
+        return sum(self.counts.get("train", {}).get(name, 0) > 0 for name in self.class_names)
 
     @property
     def embedding(self) -> int:
@@ -319,7 +319,9 @@ class TableWriter:
         domain_names = sorted(name for name in self._domains if name is not None)
         if domain_names and self._domains[None]:
             raise ValueError(f"{self._domains[None]} of {self._domains.total()} rows have no domain")
-        known: list[tuple[int | None, str]] = list(enumerate(class_names)) if class_names else [(None, "")]
+        known: list[tuple[int | None, str]] = [*enumerate(class_names)]
+        if not class_names or any(label is None for _, label in self._counts):
+            known.append((None, ""))
         present = [split for split in SPLITS if any(key[0] == split for key in self._counts)]
         height, width, channels = self.shape
         metadata = TableMetadata(

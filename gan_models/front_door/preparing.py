@@ -109,8 +109,9 @@ def _is_there(output: Path, wanted: Data) -> bool:
         if any(output.iterdir()):
             raise RequestError(f"{output} holds other things and no data set: name an empty or a new folder")
         return False
-    have, asked = read_metadata(output).options, wanted.model_dump(mode="json")
-    differing = [f"{name} {have.get(name)} and not {asked[name]}" for name in asked if have.get(name) != asked[name]]
+    usual = Data().model_dump(mode="json")  # of options that there were not when it was prepared
+    have, asked = {**usual, **read_metadata(output).options}, wanted.model_dump(mode="json")
+    differing = [f"{name} {have[name]} and not {asked[name]}" for name in asked if have[name] != asked[name]]
     if not differing and _version(output) != parse_source(wanted.source).digest():
         differing = [f"the images of {wanted.source} have changed since"]
     if differing:

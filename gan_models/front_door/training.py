@@ -126,11 +126,14 @@ def train(
     table = _table_of(source)
     if table is None:
         assert not isinstance(source, ImageTable)
-        whole = _recipe(recipe, {**asked, "data.source": named(source)})
+        whole = _recipe(recipe, {**asked, "data.source": named(source)}).completed()
         _check(whole)
-        missing = whole.needs - parse_source(whole.data.source).carried()
+        name = parse_source(whole.data.source, whole.data.fields)
+        missing = whole.needs - name.carried()
         if missing:
             raise RequestError(_lacks(whole, whole.data.source, missing))
+        if whole.game.most_domains and not name.known.needs_network:
+            whole.check_domains(whole.data.source, name.open().domain_names)
         table = _prepared(whole.data, place / DATA_FOLDER, progress)
     else:
         whole = _of_table(_recipe(recipe, {k: v for k, v in asked.items() if not k.startswith("data.")}), table, asked)

@@ -28,6 +28,7 @@ from gan_models.recipes.schema import Data
 
 QUARANTINE_FILE = "quarantine.csv"
 NO_LABEL = "it has no label, or one that is not among the classes"
+"""No fault of an image's: it is left out because `data.unlabelled` says so."""
 NO_DOMAIN = "it has no domain"
 NO_ATTRIBUTES = "it has no attributes, or not one for each name"
 CAPTION_CHARACTERS = 10_000
@@ -52,6 +53,7 @@ class Import:
     digests: bytearray = field(default_factory=bytearray, repr=False)  # the hashes of the rows, DIGEST_TYPE each
     done: int = 0
     bad: int = 0
+    unlabelled: int = 0  # left out, as was asked for, or kept among images with labels
     first_bad: str = ""
     coloured: int = 0  # colour images that became grey
     metadata: TableMetadata = field(init=False)
@@ -80,8 +82,12 @@ class Import:
             kept = [kept[row] for row in np.flatnonzero(whole)]
         for position, reason in reasons:
             self.quarantine((batch.paths[position], reason))
-            self.first_bad = self.first_bad or f"{batch.paths[position]} ({reason})"
-        self.bad += len(reasons)
+            if reason != NO_LABEL:
+                self.bad += 1
+                self.first_bad = self.first_bad or f"{batch.paths[position]} ({reason})"
+        if self.source.class_names:
+            self.unlabelled += sum(batch.labels[position] is None for position in kept)
+            self.unlabelled += sum(reason == NO_LABEL for _, reason in reasons)
         if kept:
             self._append(batch, kept, pixels, digests, partners)
         self.done += len(batch)
@@ -89,7 +95,7 @@ class Import:
 
     def _lack(self, batch: Batch, position: int) -> str:
         """Why an image that decodes well cannot stand among the others; "" where it can."""
-        if self.source.class_names and batch.labels[position] is None:
+        if self.options.unlabelled == "drop" and self.source.class_names and batch.labels[position] is None:
             return NO_LABEL
         if self.source.domain_names and (not batch.domains or batch.domains[position] is None):
             return NO_DOMAIN

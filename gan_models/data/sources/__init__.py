@@ -16,8 +16,8 @@ A kind is one `SourceKind` (`base.py`); ours are listed in `SOURCES`, packages a
 from contextlib import suppress
 from pathlib import Path
 
+from gan_models.data.sources.base import AS_IT_IS, Fields, SourceKind, SourceName
 from gan_models.data.sources.base import SPLIT_NAMES as SPLIT_NAMES
-from gan_models.data.sources.base import SourceKind, SourceName
 from gan_models.errors import RequestError, home_path, nearest
 from gan_models.plugins import Registry
 
@@ -43,8 +43,16 @@ def forms() -> list[str]:
     return [f"{name}:<{kind.rest}>" if kind.rest else name for name, kind in SOURCES.items()]
 
 
-def parse_source(text: str) -> SourceName:
-    """A source by its name; nothing is opened. RequestError where there is none, with the nearest right spelling."""
+def parse_source(text: str, fields: Fields = AS_IT_IS) -> SourceName:
+    """A source by its name; nothing is opened.
+
+    Args:
+        fields: what of it is read, and as what (`gan_models.recipes.schema.Data.fields`).
+
+    Raises:
+        RequestError: there is none of that name, with the nearest right spelling; columns are chosen, and its kind has
+            none.
+    """
     name, colon, rest = text.partition(":")
     kind = SOURCES.get(name)
     if kind is None or (colon and not kind.rest):
@@ -52,7 +60,14 @@ def parse_source(text: str) -> SourceName:
         hint = f"did you mean {guess!r}? " if guess else ""
         raise RequestError(f"unknown data source {text!r}: {hint}Known: {', '.join(forms())}")
     kind.check(text, rest)
-    return SourceName(name, rest, home_path(rest) if kind.at_path else None, kind)
+    for option, value in fields.chosen().items():
+        if option not in kind.chooses:
+            those = [each for each in SOURCES if option in SOURCES[each].chooses]
+            raise RequestError(
+                f"data.{option}={value!r} says what is read of sources that have columns or arrays ({', '.join(those)}"
+                f"), and not of {name}: leave it out"
+            )
+    return SourceName(name, rest, home_path(rest) if kind.at_path else None, kind, fields)
 
 
 def _guess(text: str) -> str:
