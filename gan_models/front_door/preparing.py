@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from gan_models.data.preparing.preparation import SUMMARY_FILE, Preparation, account
 from gan_models.data.sources import SOURCES, forms, kind_at, parse_source
-from gan_models.data.table_file import IMAGES_FILE, read_metadata
+from gan_models.data.table_file import TABLE_FILE, read_metadata
 from gan_models.errors import RequestError, home_path, unknown_name
 from gan_models.front_door.display import display
 from gan_models.recipes.schema import Data
@@ -105,7 +105,7 @@ def _is_there(output: Path, wanted: Data) -> bool:
         return False
     if not output.is_dir():
         raise RequestError(f"{output} is a file: name a folder for the data set")
-    if not (output / IMAGES_FILE).is_file() or not (output / SUMMARY_FILE).is_file():
+    if not (output / TABLE_FILE).is_file() or not (output / SUMMARY_FILE).is_file():
         if any(output.iterdir()):
             raise RequestError(f"{output} holds other things and no data set: name an empty or a new folder")
         return False

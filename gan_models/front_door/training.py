@@ -23,7 +23,7 @@ from torch import Tensor
 
 from gan_models.data.sources import parse_source
 from gan_models.data.table import ImageTable
-from gan_models.data.table_file import IMAGES_FILE
+from gan_models.data.table_file import TABLE_FILE
 from gan_models.errors import RequestError, RunError, home_path
 from gan_models.files import CHECKPOINTS_FOLDER, HISTORY_FILE
 from gan_models.front_door.display import Display, display
@@ -189,7 +189,7 @@ def _table_of(source: str | Path | ImageTable) -> ImageTable | None:
     if isinstance(source, ImageTable):
         return source
     folder = home_path(source)
-    return ImageTable.open(folder) if (folder / IMAGES_FILE).is_file() else None
+    return ImageTable.open(folder) if (folder / TABLE_FILE).is_file() else None
 
 
 def _prepared(data: Data, place: Path, progress: bool) -> ImageTable:
@@ -198,7 +198,7 @@ def _prepared(data: Data, place: Path, progress: bool) -> ImageTable:
     decides = json.dumps([data.model_dump(mode="json"), source.digest()], sort_keys=True)
     output = place / f"{source.short}-{hashlib.sha256(decides.encode()).hexdigest()[:8]}".replace("/", "-")
     with _alone(place / f".{output.name}.lock", f"another process prepares images in {output}"):
-        if not (output / IMAGES_FILE).is_file():
+        if not (output / TABLE_FILE).is_file():
             import_into(output, data, progress=progress)
     return ImageTable.open(output)
 
@@ -208,7 +208,7 @@ def _train(recipe: Recipe, table: ImageTable, place: Path, seed: int, device: to
         return place / f"{recipe.file_name}-{recipe_digest(recipe)[:8]}-{table.metadata.fingerprint[:8]}-seed{seed}"
 
     folder = home(recipe)
-    split = table.split("train", device)
+    split = table.fitting("train", device)
     with _alone(folder / ".lock", f"another process trains in {folder}"):
         with display("training", recipe.training.steps, silent=not progress) as shown, _interruptible() as interrupted:
             _go_on_from_shorter(recipe, home, shown)

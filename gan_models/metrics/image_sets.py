@@ -25,8 +25,8 @@ from gan_models.data.decoding import BadImageError, Item, reason_of, whole_image
 from gan_models.data.preparing.decode_pool import available_cores
 from gan_models.data.preparing.inspection import look_at, white_of
 from gan_models.data.sources import SOURCES, parse_source
-from gan_models.data.sources.base import Batch, Source, reading
-from gan_models.data.table_file import IMAGES_FILE, SPLITS, TableMetadata, open_parquet, pixel_rows
+from gan_models.data.sources.base import Batch, Source, reading, rows_within
+from gan_models.data.table_file import SPLITS, TABLE_FILE, TableFile, TableMetadata, is_table
 from gan_models.errors import RequestError, RunError, home_path
 from gan_models.files import INFO_FILE
 from gan_models.metrics.extraction import Bars, silent
@@ -311,9 +311,8 @@ class TableSource(Source):
     """The rows of a prepared data set, as a source."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        file, self.metadata = open_parquet(folder)
-        file.close()
+        self._table = TableFile(folder)
+        self.metadata = self._table.metadata
         self.total = self.metadata.images
         self.class_names = self.metadata.class_names
         self.given_splits = frozenset(self.metadata.splits)
@@ -323,28 +322,24 @@ class TableSource(Source):
         wanted = None if rows is None else np.asarray(rows, np.int64)
         metadata, start = self.metadata, 0
         shape = (metadata.height, metadata.width, metadata.channels)
-        file, _ = open_parquet(self._folder)
-        with file:
-            for group in range(file.metadata.num_row_groups):
-                count = file.metadata.row_group(group).num_rows
-                inside = np.arange(count)
-                if wanted is not None:
-                    inside = wanted[slice(*wanted.searchsorted([start, start + count]))] - start
-                if len(inside):
-                    columns = ["pixels", "path", "split", "label"]
-                    table = file.read_row_group(group, columns=columns, use_threads=False)
-                    pixels = pixel_rows(table.column("pixels"))
-                    paths, splits, labels = (table.column(name).to_pylist() for name in columns[1:])
-                    for first in range(0, len(inside), items):
-                        chosen = inside[first : first + items]
-                        images = pixels[chosen].reshape(-1, *shape)
-                        yield Batch(
-                            items=[Image.fromarray(each[..., 0] if shape[2] == 1 else each) for each in images],
-                            paths=[str(paths[row]) for row in chosen],
-                            labels=[labels[row] for row in chosen],
-                            splits=[splits[row] for row in chosen],
-                        )
-                start += count
+        for shard in self._table.shards():
+            count = len(shard)
+            inside = np.arange(count) if wanted is None else rows_within(wanted, start, count)
+            start += count
+            splits = [split for split, number in shard.entry.rows.items() for _ in range(number)]
+            for first in range(0, len(inside), items):
+                chosen = inside[first : first + items]
+                images = np.empty((len(chosen), metadata.row_bytes), np.uint8)
+                shard.read("pixels", chosen, images)
+                labels = shard.labels[chosen].tolist()
+                yield Batch(
+                    items=[
+                        Image.fromarray(each[..., 0] if shape[2] == 1 else each) for each in images.reshape(-1, *shape)
+                    ],
+                    paths=shard.texts("path").take(chosen).to_pylist(),
+                    labels=[None if label < 0 else label for label in labels],
+                    splits=[splits[row] for row in chosen],
+                )
 
 
 def open_images(place: str | Path, *, num: int, seed: int, device: torch.device, bars: Bars = silent) -> ImageSet:
@@ -375,7 +370,7 @@ def open_images(place: str | Path, *, num: int, seed: int, device: torch.device,
             return DrawnImages(text, load_generator(generator, device), num, seed)
         if kept := last_generator(path):
             return DrawnImages(text, load_generator(kept, device), num, seed)
-        if table := _holding(path, IMAGES_FILE):
+        if table := _holding(path, TABLE_FILE):
             return table_images(text, table, bars)
     recognised = next((name for name in reversed(list(SOURCES)) if SOURCES[name].recognises(path)), "")
     if not recognised:
@@ -387,7 +382,7 @@ def open_reference(place: str | Path, *, num: int, seed: int, device: torch.devi
     """As `open_images`, but of a work directory the data set that it holds."""
     path = home_path(place)
     with suppress(OSError):
-        if path.is_dir() and not (path / INFO_FILE).is_file() and (table := _holding(path, IMAGES_FILE)):
+        if path.is_dir() and not (path / INFO_FILE).is_file() and (table := _holding(path, TABLE_FILE)):
             return table_images(str(place), table, bars)
     return open_images(place, num=num, seed=seed, device=device, bars=bars)
 
@@ -406,17 +401,8 @@ def _holding(folder: Path, file: str) -> Path | None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether it is there; of a Parquet file, whether it is a prepared data set and not any file of that name."""
-    if not path.is_file() or path.name != IMAGES_FILE:
-        return path.is_file()
-    import pyarrow.parquet as pq
-
-    from gan_models.data.table_file import METADATA_KEY
-
-    try:
-        return METADATA_KEY in (pq.read_metadata(path).metadata or {})
-    except (OSError, ValueError):
-        return True  # damaged: whoever opens it says so
+    """Whether it is there; of a manifest, whether it is that of a prepared data set and not any file of that name."""
+    return is_table(path.parent) if path.name == TABLE_FILE else path.is_file()
 
 
 def digest_of(pixels: Pixels) -> bytes:

@@ -208,9 +208,9 @@ def test_a_prepared_data_set_is_trained_on_as_it_is(tmp_path: Path) -> None:
 
 def test_preparing_again_returns_what_is_there(photos: Path, tmp_path: Path) -> None:
     first = gm.prepare(photos, tmp_path / "table", size=8, progress=False)
-    before = (tmp_path / "table/images.parquet").stat().st_mtime_ns
+    before = (tmp_path / "table/table.json").stat().st_mtime_ns
     assert gm.prepare(photos, tmp_path / "table", size=8, progress=False) == first
-    assert (tmp_path / "table/images.parquet").stat().st_mtime_ns == before
+    assert (tmp_path / "table/table.json").stat().st_mtime_ns == before
     with pytest.raises(gm.RequestError, match=r"holds another data set \(size 8 and not 16\): name another folder"):
         gm.prepare(photos, tmp_path / "table", size=16, progress=False)
     shutil.copy(photos / "cats/1.png", photos / "cats/99.png")

@@ -1,6 +1,7 @@
 """From a source's name to a dataset folder: what is done, in order, and the sentences that are said of it.
 
-images.parquet   the table (`gan_models.data.table_file`)
+table.json       the table's metadata and its shards (`gan_models.data.table_file`)
+shards/          its rows
 summary.json     everything about the data set that is not a pixel
 preview.png      some of its training images
 quarantine.csv   images that cannot be used, with reasons

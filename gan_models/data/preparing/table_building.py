@@ -14,16 +14,16 @@ from gan_models.data.decoding import Decoded, Target
 from gan_models.data.preparing.decode_pool import DecodePool, available_cores
 from gan_models.data.preparing.preview import Preview
 from gan_models.data.preparing.splits import (
-    DIGEST_TYPE,
     Copies,
+    SmallColumns,
     assign_splits,
     choose_rows,
     find_duplicates,
-    remove_rows,
     write_duplicates,
 )
 from gan_models.data.sources.base import BATCH_BYTES, BATCH_ITEMS, Batch, Source, reading
-from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter
+from gan_models.data.table_file import DIGEST_TYPE, TableFile, TableMetadata, digests_of_pairs
+from gan_models.data.table_writer import TableWriter, remove_rows
 from gan_models.recipes.schema import Data
 
 QUARANTINE_FILE = "quarantine.csv"
@@ -32,7 +32,6 @@ NO_LABEL = "it has no label, or one that is not among the classes"
 NO_DOMAIN = "it has no domain"
 NO_ATTRIBUTES = "it has no attributes, or not one for each name"
 CAPTION_CHARACTERS = 10_000
-_ODD = 0x9E3779B97F4A7C15  # so that a pair and its mirror differ
 ITEMS_FOR_A_WORKER = 64  # fewer do not pay for starting another process
 
 T = TypeVar("T")
@@ -50,7 +49,6 @@ class Import:
     writer: TableWriter
     quarantine: Callable[[tuple[str, str]], Any]  # lists path and reason of an image that cannot be used
     preview: Preview
-    digests: bytearray = field(default_factory=bytearray, repr=False)  # the hashes of the rows, DIGEST_TYPE each
     done: int = 0
     bad: int = 0
     unlabelled: int = 0  # left out, as was asked for, or kept among images with labels
@@ -69,15 +67,16 @@ class Import:
         pixels = np.frombuffer(decoded.pixels, np.uint8).reshape(-1, *self.writer.shape)
         digests = np.frombuffer(decoded.digests, DIGEST_TYPE)
         partners = None
+        hashes = {"pixels": digests}
         if self.source.paired:
             kept, reasons, ours, theirs = _pairs(decoded, len(batch))
             pixels, partners = pixels[ours], pixels[theirs]
-            digests = _digests_of_pairs(digests[ours], digests[theirs])
+            hashes = {"pixels": digests[ours], "partner": digests[theirs]}
         lacking = [(position, reason) for position in kept if (reason := self._lack(batch, position))]
         if lacking:
             reasons = sorted([*reasons, *lacking])
             whole = ~np.isin(kept, [position for position, _ in lacking])
-            pixels, digests = pixels[whole], digests[whole]
+            pixels, hashes = pixels[whole], {name: each[whole] for name, each in hashes.items()}
             partners = None if partners is None else partners[whole]
             kept = [kept[row] for row in np.flatnonzero(whole)]
         for position, reason in reasons:
@@ -89,7 +88,7 @@ class Import:
             self.unlabelled += sum(batch.labels[position] is None for position in kept)
             self.unlabelled += sum(reason == NO_LABEL for _, reason in reasons)
         if kept:
-            self._append(batch, kept, pixels, digests, partners)
+            self._append(batch, kept, pixels, partners, hashes)
         self.done += len(batch)
         self.coloured += decoded.coloured
 
@@ -118,9 +117,15 @@ class Import:
         return "" if np.isfinite(vectors).all() else "its embedding holds numbers that are not finite"
 
     def _append(
-        self, batch: Batch, kept: list[int], pixels: np.ndarray, digests: np.ndarray, partners: np.ndarray | None
+        self,
+        batch: Batch,
+        kept: list[int],
+        pixels: np.ndarray,
+        partners: np.ndarray | None,
+        hashes: dict[str, np.ndarray],
     ) -> None:
         options = self.options
+        digests = digests_of_pairs(hashes["pixels"], hashes["partner"]) if "partner" in hashes else hashes["pixels"]
         shares = {"validation": options.validation, "test": options.test}
         given = _pick(batch.splits, kept)
         places = self.copies.apart(digests) if self.copies else digests
@@ -139,8 +144,9 @@ class Import:
             attributes=attributes,
             partners=partners,
             embeddings=np.stack(vectors) if vectors else None,
+            digests=hashes,
+            places=[self.done + position for position in kept],
         )
-        self.digests += digests.tobytes()
         in_training = [row for row, split in enumerate(splits) if split == "train"]
         self.preview.offer(pixels[in_training], _pick(labels, in_training))
 
@@ -148,7 +154,7 @@ class Import:
 def build_table(
     source: Source, target: Target, options: Data, folder: Path, report: Report, workers: int | None = None
 ) -> Import:
-    """Import a source into `folder`: images.parquet, quarantine.csv and duplicates.csv.
+    """Import a source into `folder`: the table, quarantine.csv and duplicates.csv.
 
     Memory holds a few batches of images and some tens of bytes for each image, however many there are. The result does
     not depend on the number of workers.
@@ -164,19 +170,18 @@ def build_table(
     total = source.total if rows is None else len(rows)
     items = max(1, min(BATCH_ITEMS, BATCH_BYTES // target.row_bytes))
     batches = _read(source.batches(None if rows is None else rows.tolist(), items), source.name)
-    table = folder / IMAGES_FILE
+    writer = TableWriter(
+        folder,
+        target.size,
+        target.size,
+        target.channels,
+        attribute_names=source.attribute_names,
+        paired=source.paired,
+        embeddings=source.embeddings,
+    )
     with (
         # Memory does not grow with the number of bad images.
         (folder / QUARANTINE_FILE).open("w", newline="", encoding="utf-8", errors="backslashreplace") as listed,
-        TableWriter(
-            table,
-            target.size,
-            target.size,
-            target.channels,
-            attribute_names=source.attribute_names,
-            paired=source.paired,
-            embeddings=source.embeddings,
-        ) as writer,
         DecodePool(target, min(workers or available_cores(), math.ceil(total / ITEMS_FOR_A_WORKER))) as pool,
         closing(pool.decode(batches)) as results,
     ):
@@ -190,11 +195,13 @@ def build_table(
             built.add(batch, decoded)
             report(built.done, built.bad)
         built.metadata = writer.close(source.class_names, options.source, options.model_dump(mode="json"))
-    duplicates, built.conflicts = find_duplicates(table, np.frombuffer(built.digests, DIGEST_TYPE))
+    table = TableFile(folder)
+    rows_of_it = SmallColumns(table)
+    duplicates, built.conflicts = find_duplicates(rows_of_it.digests, rows_of_it.splits, rows_of_it.said)
     out = [] if copies else [each.row for each in duplicates if each.leak or each.copy]
-    write_duplicates(folder, duplicates, set(out))
+    write_duplicates(folder, rows_of_it, duplicates, set(out))
     if out:
-        built.metadata = remove_rows(table, out, built.metadata)
+        built.metadata = remove_rows(folder, out, built.metadata, table.entries)
     built.duplicates, built.removed = len(duplicates), len(out)
     built.leaks = sum(each.leak for each in duplicates)
     return built
@@ -222,8 +229,3 @@ def _pairs(decoded: Decoded, count: int) -> tuple[list[int], list[tuple[int, str
         bad.setdefault(position % count, reason if position < count else f"its partner: {reason}")
     ours, theirs = [rows[position] for position in kept], [rows[position + count] for position in kept]
     return kept, sorted(bad.items()), ours, theirs
-
-
-def _digests_of_pairs(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """uint64 [N], hashes of pairs from those of their sides: equal where both are."""
-    return np.asarray(ours * np.uint64(_ODD) + theirs)

@@ -1,7 +1,9 @@
 """The stage from a request to a data set on disk."""
 
 import csv
+import functools
 import json
+import operator
 import os
 import shutil
 import subprocess
@@ -22,12 +24,13 @@ from components.stage.failures import Interrupted
 from components.stage.stage import RunContext, Stage, open_stage
 from gan_models.data.preparing import table_building
 from gan_models.data.table import ImageTable
+from gan_models.data.table_file import TableFile
 from gan_models.errors import RequestError, RunError
 from gan_models.recipes.schema import Data
 
 REPO = Path(__file__).parents[3]
 SHARED = REPO.parent / "shared" / "data"
-FILES = {"images.parquet", "preview.png", "quarantine.csv", "duplicates.csv", "summary.json"}
+FILES = {"table.json", "shards", "preview.png", "quarantine.csv", "duplicates.csv", "summary.json"}
 
 Prepare = Callable[..., Any]
 Folder = Callable[[str, range], Path]
@@ -42,6 +45,12 @@ def lines(path: Path) -> list[list[str]]:
 def summary(tmp_path: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((tmp_path / "dataset/summary.json").read_text())
     return content
+
+
+def captions(dataset: Path) -> list[str | None]:
+    """Of a table's rows, by their paths."""
+    shards = [shard.batch.select(["path", "caption"]).to_pylist() for shard in TableFile(dataset).shards()]
+    return [row["caption"] for row in sorted(functools.reduce(operator.iadd, shards, []), key=lambda row: row["path"])]
 
 
 def test_default_data_set(prepare: Prepare, tmp_path: Path) -> None:
@@ -82,10 +91,10 @@ def test_pixels_labels_and_paths_stay_together(prepare: Prepare, folder: Folder)
 def test_same_request_same_bytes(prepare: Prepare, folder: Folder, tmp_path: Path) -> None:
     root = folder("", range(300))
     first, _ = prepare(f"folder:{root}", test=0.2)
-    before = {name: (tmp_path / "dataset" / name).read_bytes() for name in FILES}
+    before = {path: path.read_bytes() for path in (tmp_path / "dataset").rglob("*.*")}
     again, _ = prepare(f"folder:{root}", test=0.2)
     assert again.fingerprint == first.fingerprint
-    assert {name: (tmp_path / "dataset" / name).read_bytes() for name in FILES} == before
+    assert {path: path.read_bytes() for path in (tmp_path / "dataset").rglob("*.*")} == before
 
 
 def test_number_of_cores_changes_nothing(prepare: Prepare, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,14 +335,14 @@ def test_captions_reach_the_table(prepare: Prepare, tmp_path: Path, picture: Pic
     table = pa.table({"image": [picture(seed) for seed in range(3)], "caption": ["a", None, "c"]})
     pq.write_table(table, tmp_path / "a.parquet")
     prepare(f"parquet:{tmp_path}/a.parquet")
-    assert pq.read_table(tmp_path / "dataset/images.parquet")["caption"].to_pylist() == ["a", None, "c"]
+    assert captions(tmp_path / "dataset") == ["a", None, "c"]
 
 
 def test_a_caption_as_long_as_a_book_costs_its_row(prepare: Prepare, tmp_path: Path, picture: Picture) -> None:
     table = pa.table({"image": [picture(seed) for seed in range(3)], "caption": ["a", "b" * 10_001, "c" * 10_000]})
     pq.write_table(table, tmp_path / "data.parquet")
     prepare(f"parquet:{tmp_path / 'data.parquet'}", validation=0.0, test=0.0, max_bad_share=0.5)
-    assert pq.read_table(tmp_path / "dataset/images.parquet")["caption"].to_pylist() == ["a", "c" * 10_000]
+    assert captions(tmp_path / "dataset") == ["a", "c" * 10_000]
     assert lines(tmp_path / "dataset/quarantine.csv")[1:] == [
         ["data.parquet#1", "its caption has 10001 characters, the limit is 10000"]
     ]
