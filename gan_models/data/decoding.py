@@ -1,11 +1,12 @@
-"""From an image of any kind to square uint8 pixels, or a reason why not.
+"""From an image of any kind to uint8 pixels of one size, or a reason why not.
 
 Runs in the decoder processes (`serve`), so it imports little: Pillow, and numpy only for 16- and 32-bit images.
 
 What happens to an image, in this order: the first frame is taken, EXIF orientation is applied, transparency is laid on
-white, every mode becomes 8-bit grey or RGB, the centre square is cut out (or the image is padded with black to a
-square), and the square is resized. Large images are shrunk cheaply first (JPEG's own scaling, then box reduction) to no
-less than three times the target, which Pillow documents as indistinguishable from resampling at full size.
+white, every mode becomes 8-bit grey or RGB, the centre of the target's form is cut out (or the image is padded with
+black to that form), and that is resized. Large images are shrunk cheaply first (JPEG's own scaling, then box
+reduction) to no less than three times the target, which Pillow documents as indistinguishable from resampling at full
+size.
 """
 
 import gc
@@ -26,6 +27,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
 from gan_models.data.halves import Half
+from gan_models.data.shape import Size
 
 FILTERS = {name: Image.Resampling[name.upper()] for name in ("nearest", "box", "bilinear", "bicubic", "lanczos")}
 SHRINK_GAP = 3.0
@@ -55,7 +57,7 @@ Item = bytes | str | Image.Image | Half | BadImageError
 class Target:
     """What every image becomes."""
 
-    size: int
+    size: Size
     channels: int
     resize: str = "bicubic"
     fit: str = "crop"
@@ -68,7 +70,7 @@ class Target:
 
     @property
     def row_bytes(self) -> int:
-        return self.size * self.size * self.channels
+        return self.size.places * self.channels
 
 
 @dataclass
@@ -76,7 +78,7 @@ class Decoded:
     """The outcome of a batch: the usable images, and the reasons for the others."""
 
     kept: list[int] = field(default_factory=list)  # positions in the batch of the images in `pixels`, ascending
-    pixels: bytes = b""  # uint8 [len(kept), size, size, channels], HWC order
+    pixels: bytes = b""  # uint8 [len(kept), H, W, channels]
     digests: bytes = b""  # a hash of each kept image's pixels, DIGEST_BYTES each
     reasons: list[tuple[int, str]] = field(default_factory=list)  # (position, why) of the images that cannot be used
     coloured: int = 0  # kept images that lost their colours because the target is grey
@@ -86,7 +88,8 @@ def decode_batch(items: Sequence[Item], target: Target) -> Decoded:
     """Decode images one after another; a bad one never stops the others."""
     decoded = Decoded()
     # All images go beneath each other onto one strip: taking the bytes out once is cheaper than once an image.
-    strip = Image.new(target.mode, (target.size, target.size * len(items)))
+    height, width = target.size
+    strip = Image.new(target.mode, (width, height * len(items)))
     top = 0
     for position, item in enumerate(items):
         try:
@@ -95,8 +98,8 @@ def decode_batch(items: Sequence[Item], target: Target) -> Decoded:
             decoded.reasons.append((position, reason_of(error)))
             continue
         # The method behind Image.paste, which takes as long again to look at its arguments.
-        strip.im.paste(image.im, (0, top, target.size, top + target.size))
-        top += target.size
+        strip.im.paste(image.im, (0, top, width, top + height))
+        top += height
         decoded.kept.append(position)
         decoded.coloured += coloured
     size = target.row_bytes
@@ -119,7 +122,7 @@ def joined(parts: Sequence[Decoded]) -> Decoded:
 
 
 def _decode(item: Item, target: Target) -> tuple[Image.Image, bool]:
-    """The finished square, L or RGB, and whether its colours were lost."""
+    """The finished image, L or RGB, and whether its colours were lost."""
     image = open_image(item)
     coloured = target.channels == 1 and image.mode != "L" and not is_grey(image)
     if image.format == "JPEG" and target.resize != "nearest":
@@ -127,10 +130,10 @@ def _decode(item: Item, target: Target) -> tuple[Image.Image, bool]:
     whole = in_eight_bits(_upright(image, ours=image is not item), target.white)
     if whole.mode != target.mode:
         whole = whole.convert(target.mode)
-    square = to_square(whole, target.size, target.resize, target.fit)
-    if isinstance(item, str) and square is not image:
+    sized = to_size(whole, target.size, target.resize, target.fit)
+    if isinstance(item, str) and sized is not image:
         image.close()
-    return square, coloured
+    return sized, coloured
 
 
 def whole_image(item: Item, white: int = DEEP_WHITE) -> Image.Image:
@@ -217,8 +220,9 @@ def is_grey(image: Image.Image) -> bool:
 
 def _draft(image: Image.Image, target: Target) -> None:
     """Let the JPEG decoder scale (by 1/2, 1/4 or 1/8) where far more pixels are there than are needed."""
-    side = min(image.size) if target.fit == "crop" else max(image.size)
-    share = SHRINK_GAP * target.size / side
+    height, width = target.size
+    shares = width / image.width, height / image.height
+    share = SHRINK_GAP * (max(shares) if target.fit == "crop" else min(shares))
     if share < 0.5:
         image.draft(None, (math.ceil(image.width * share), math.ceil(image.height * share)))
 
@@ -333,26 +337,28 @@ def _from_lab(image: Image.Image) -> Image.Image:
     return converted
 
 
-def to_square(image: Image.Image, size: int, resize: str, fit: str) -> Image.Image:
-    """Resize to (size, size): the centre square of the image, or all of it on black."""
-    width, height = image.size
-    if width == height == size:
+def to_size(image: Image.Image, size: Size, resize: str, fit: str) -> Image.Image:
+    """Resize: the largest part of that form in the centre of the image, or all of it on black."""
+    (width, height), wanted = image.size, (size.width, size.height)
+    if image.size == wanted:
         return image
-    if width == height < SHRINK_GAP * size:
-        return image.resize((size, size), FILTERS[resize])
+    alike = width * size.height == height * size.width
+    if alike and width < SHRINK_GAP * size.width:
+        return image.resize(wanted, FILTERS[resize])
     gap = None if resize == "nearest" else SHRINK_GAP
     if fit == "crop":
-        side = min(width, height)
-        left, top = (width - side) // 2, (height - side) // 2
-        box = (left, top, left + side, top + side)
-        return image.resize((size, size), FILTERS[resize], box=box, reducing_gap=gap)
-    scale = size / max(width, height)
+        scale = min(width / size.width, height / size.height)  # pixels of the image for one of the target's
+        across, down = min(width, round(scale * size.width)), min(height, round(scale * size.height))
+        left, top = (width - across) // 2, (height - down) // 2
+        box = (left, top, left + across, top + down)
+        return image.resize(wanted, FILTERS[resize], box=box, reducing_gap=gap)
+    scale = min(size.width / width, size.height / height)
     inner = (max(1, round(width * scale)), max(1, round(height * scale)))
     resized = image.resize(inner, FILTERS[resize], reducing_gap=gap)
-    if inner == (size, size):
+    if inner == wanted:
         return resized
-    canvas = Image.new(image.mode, (size, size), 0)
-    canvas.paste(resized, ((size - inner[0]) // 2, (size - inner[1]) // 2))
+    canvas = Image.new(image.mode, wanted, 0)
+    canvas.paste(resized, ((wanted[0] - inner[0]) // 2, (wanted[1] - inner[1]) // 2))
     return canvas
 
 

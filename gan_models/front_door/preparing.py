@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def prepare(source: str | Path, folder: str | Path, *, progress: bool = True, **options: Any) -> ImageTable:
-    """Imports images into `folder` once: square, of one size, split into train, validation and test.
+    """Imports images into `folder` once: of one size, split into train, validation and test.
 
     The same call again returns what is there.
 
@@ -31,7 +31,8 @@ def prepare(source: str | Path, folder: str | Path, *, progress: bool = True, **
             `"toy:ring"`, `"torchvision:CIFAR10"` ...
         folder: where the data set goes; it appears whole, or not at all.
         progress: whether to show a bar, and what was understood of the source.
-        options: of `gan_models.recipes.schema.Data`, such as `size=64`, `channels="grey"`, `fit="pad"`, `test=0.2`.
+        options: of `gan_models.recipes.schema.Data`, such as `size=64` or `size=(32, 64)` (height, width),
+            `channels="grey"`, `fit="pad"`, `test=0.2`.
 
     Raises:
         RequestError: there is no such source or option, the images do not make a data set, or `folder` holds something
@@ -50,16 +51,15 @@ def prepare(source: str | Path, folder: str | Path, *, progress: bool = True, **
 def named(source: str | Path) -> str:
     """A source as recipes write it (`folder:/home/me/photos`), meaning the same in every working directory.
 
-    A string that names a kind of source is that (`"digits"`, `"folder:photos"`); any other, and a `Path`, is a path.
+    A string that names a kind of source is that (`"digits"`, `"folder:photos"`); any other, and a `Path`, is a path or
+    an address (`"s3://bucket/cats.zip"`).
     """
     text = str(source)
-    if isinstance(source, str) and text.partition(":")[0] in SOURCES:
-        name = parse_source(text)
-        return f"{name.kind}:{name.path.resolve()}" if name.path else str(name)
     path = home_path(source)
+    if isinstance(source, str) and (text.partition(":")[0] in SOURCES or not path.exists()):
+        name = parse_source(text)
+        return f"{name.kind}:{home_path(name.rest).resolve()}" if name.path else str(name)
     if not text or not path.exists():
-        if isinstance(source, str):
-            parse_source(text)  # knows the nearest right spelling
         raise RequestError(
             f"there is nothing at {path}: give a folder of images, a .parquet or .npz file, or one of "
             f"{', '.join(forms())}"

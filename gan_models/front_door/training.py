@@ -88,7 +88,7 @@ def train(
     folder: str | Path = "trainings",
     *,
     steps: int | None = None,
-    size: int | None = None,
+    size: int | tuple[int, int] | None = None,
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
     device: str | torch.device = "auto",
@@ -106,7 +106,7 @@ def train(
         recipe: a recipe's name (`gm.recipe_names()`), the path of a YAML, or a `Recipe`.
         folder: where trainings are kept.
         steps: `training.steps` of the recipe.
-        size: `data.size`, the side of the square images in pixels.
+        size: `data.size`, the side of square images in pixels, or (height, width).
         settings: any others by their names, such as `{"training.batch_size": 32, "networks.latent": 64}`.
         device: `auto` is the GPU where there is one.
         progress: whether to show a bar, and sentences on the way.
@@ -164,7 +164,7 @@ def _of_table(recipe: Recipe, table: ImageTable, asked: Mapping[str, Any]) -> Re
     have = table.metadata.options
     for name, value in asked.items():
         section, _, key = name.partition(".")
-        if section == "data" and have.get(key) != value:
+        if section == "data" and have.get(key) != (list(value) if isinstance(value, tuple) else value):
             raise RequestError(
                 f"{name}={value!r}: {table.folder} was prepared with {key}={have.get(key)!r}; prepare the images "
                 "again, into another folder"

@@ -371,8 +371,8 @@ class Game(Generic[Rules]):
 
     @property
     def resolution(self) -> int:
-        """Side of the images that it works on at this step, pixels."""
-        return self.shape.image[1]
+        """Shorter side of the images that it works on at this step, pixels."""
+        return min(self.shape.image[1:])
 
     @property
     def moment(self) -> Moment:

@@ -44,7 +44,7 @@ def made_for_shape(recipe: Recipe) -> DataShape:
         embedding=1024 if "embeddings" in needs else 0,
     )
     return DataShape(
-        (made_for.channels, recipe.data.size, recipe.data.size),
+        (made_for.channels, *recipe.data.size),
         classes=made_for.classes,
         domains=made_for.domains,
         words=made_for.words,

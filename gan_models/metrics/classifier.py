@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gan_models.data.shape import Size
 from gan_models.data.table import ImageTable, Split, to_float
 from gan_models.errors import RequestError
 from gan_models.metrics.cache import Tensors, cached_tensors
@@ -69,18 +70,18 @@ class Classifier(FeatureExtractor):
         self.accuracy = {
             split: float(weights[f"accuracy.{split}"]) for split in _HELD_OUT if f"accuracy.{split}" in weights
         }
-        channels, height, width = shape
+        channels, size = shape[0], Size.of(shape)
         details = {
             "weights_sha256": _digest(state),
             "features": FEATURES,
-            "input": [channels, height, width],
-            "resize": f"area, to {_MAX_SIZE}x{_MAX_SIZE}" if height > _MAX_SIZE else "none",
+            "input": [*shape],
+            "resize": f"area, to {_seen(size).across}" if size != _seen(size) else "none",
             "trained_on": "train split",
             "accuracy": self.accuracy,
         }
         super().__init__(details, device)
         with torch.device("meta"):  # no random weights, and none of the caller's random numbers
-            network = ClassifierNetwork(channels, min(height, _MAX_SIZE), classes)
+            network = ClassifierNetwork(channels, _seen(size).shorter, classes)
         network.load_state_dict(state, assign=True)
         for block in network.eval().blocks:
             fold_batch_norm(block, "0", "1")
@@ -196,12 +197,16 @@ def _shifted(images: Tensor, reach: int, down: int, right: int) -> Tensor:
     return padded[:, :, down : down + height, right : right + width].contiguous(memory_format=torch.channels_last)
 
 
+def _seen(size: Size) -> Size:
+    """What images of a size are shrunk to."""
+    return size if size.shorter <= _MAX_SIZE else size.with_shorter(_MAX_SIZE)
+
+
 def _network_input(images: Tensor) -> Tensor:
     """uint8 [B, H, W, C] as [B, C, H', W'] in [-1, 1], channels_last."""
     scaled = to_float(images)
-    if scaled.shape[2] > _MAX_SIZE:
-        scaled = F.interpolate(scaled, size=(_MAX_SIZE, _MAX_SIZE), mode="area")
-    return scaled
+    size = Size(*scaled.shape[2:])
+    return scaled if _seen(size) == size else F.interpolate(scaled, size=tuple(_seen(size)), mode="area")
 
 
 @torch.inference_mode()

@@ -26,6 +26,7 @@ from gan_models.data.preparing.decode_pool import available_cores
 from gan_models.data.preparing.inspection import look_at, white_of
 from gan_models.data.sources import SOURCES, parse_source
 from gan_models.data.sources.base import Batch, Source, reading, rows_within
+from gan_models.data.sources.places import is_address
 from gan_models.data.table_file import SPLITS, TABLE_FILE, TableFile, TableMetadata, is_table
 from gan_models.errors import RequestError, RunError, home_path
 from gan_models.files import INFO_FILE
@@ -346,7 +347,7 @@ def open_images(place: str | Path, *, num: int, seed: int, device: torch.device,
     """What a user names.
 
     Args:
-        place: a path, or a data source by its name.
+        place: a path or address, or a data source by its name.
         num: images that a generator draws.
         seed: of them.
 
@@ -355,7 +356,7 @@ def open_images(place: str | Path, *, num: int, seed: int, device: torch.device,
     """
     text = str(place)
     kind, colon, _ = text.partition(":")
-    if isinstance(place, str) and kind in SOURCES and (colon or not SOURCES[kind].rest):
+    if isinstance(place, str) and (is_address(place) or (kind in SOURCES and (colon or not SOURCES[kind].rest))):
         return StoredImages(text, parse_source(text).open(), bars)
     path = home_path(place)
     if not path.exists():

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from gan_models.data.shape import Size
 from gan_models.data.sources.base import CLASSES, Fields
 from gan_models.errors import RequestError
 from gan_models.families import FAMILIES
@@ -26,12 +27,12 @@ from gan_models.recipes.made_for import MadeFor
 from gan_models.regularizers import REGULARIZERS, Regularizer
 from gan_models.schedules import USUAL, ByShare, Linear, Ramp, Schedule, Scheduled, scheduled, schedules_in
 from gan_models.sections import (
+    ImageSize,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
     Section,
     Share,
-    Size,
     one_of,
 )
 
@@ -59,12 +60,14 @@ class Data(Section):
         "mnist-5k",
         description="mnist-5k, digits, torchvision:<Class>, toy:<name>, folder:, zip:, parquet: or npz:<path>",
     )
-    size: Size = Field(32, description="side of the square images, pixels")
+    size: ImageSize = Field(Size.square(32), description="side of square images in pixels, or [height, width]")
     channels: Literal["auto", "grey", "rgb"] = Field("auto", description="auto: grey when the source's images all are")
     resize: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"] = Field(
         "bicubic", description="filter that images of another size are resized with"
     )
-    fit: Literal["crop", "pad"] = Field("crop", description="non-square images become square by centre crop or padding")
+    fit: Literal["crop", "pad"] = Field(
+        "crop", description="images of another form than data.size get it by centre crop or padding"
+    )
     validation: Share = Field(0.1, description="share of the images checkpoints are selected on")
     test: Share = Field(0.1, description="share of the images the reported figures are measured against")
     split_seed: NonNegativeInt = Field(0, description="decides which images are held out")
@@ -231,8 +234,8 @@ class Training(Section):
     )
     load_size: PositiveInt | None = Field(
         None,
-        description="training images are enlarged to so many pixels a side, and data.size cut out at a random place; "
-        "none: they are taken whole",
+        description="the shorter side of training images is enlarged to so many pixels, and data.size cut out at a "
+        "random place; none: they are taken whole",
     )
     threads: PositiveInt | None = Field(None, description="CPU threads; equal counts give bit-equal weights")
     ranks: PositiveInt | None = Field(
@@ -391,10 +394,10 @@ class Recipe(Section):
 
     def _check_load_size(self) -> None:
         size, whole = self.data.size, self.training.load_size
-        if whole is not None and whole < size:
+        if whole is not None and whole < size.shorter:
             raise RequestError(
                 f"training.load_size={whole} is smaller than data.size={size}, which is cut out of it: set at least "
-                f"{size}, or leave it out"
+                f"{size.shorter}, or leave it out"
             )
 
     @property

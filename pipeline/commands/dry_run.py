@@ -80,7 +80,7 @@ def _seen(plan: Plan) -> tuple[DataShape, Images]:
     found = inspect(data.source, data)
     channels = {"grey": 1, "rgb": 3}[found.channels if data.channels == "auto" else data.channels]
     shape = made_for_shape(plan.recipe)._replace(
-        image=(channels, data.size, data.size), classes=len(found.classes), domains=len(found.domains)
+        image=(channels, *data.size), classes=len(found.classes), domains=len(found.domains)
     )
     held_out = round(found.images * (data.validation + data.test))
     return shape, Images(found.images - held_out, held_out)

@@ -91,6 +91,22 @@ assert gm.load(run.folder).sample(3).images.shape == (3, 8, 8, 1)
 # -- training
 
 
+def test_oblong_pictures_stay_what_they_are_from_the_file_to_the_sample(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    (tmp_path / "wide").mkdir()
+    drawn = [noise.integers(0, 256, (16, 32, 3), dtype=np.uint8) for _ in range(40)]
+    for number, pixels in enumerate(drawn):
+        Image.fromarray(pixels).save(tmp_path / "wide" / f"{number:02d}.png")
+    run = train(tmp_path / "trainings", source=tmp_path / "wide", size=(16, 32), steps=2)
+    split = run.table.split("train")
+    assert split.images.shape[1:] == (16, 32, 3)
+    for path, image in zip(split.paths, split.images, strict=True):
+        assert np.array_equal(image.numpy(), drawn[int(path[:2])])
+    assert run.recipe.data.size == (16, 32)
+    assert run.sample(3).images.shape == (3, 16, 32, 3)
+    assert train(tmp_path / "more", source=run.table, size=(16, 32), steps=2).sample(1).images.shape == (1, 16, 32, 3)
+
+
 def test_a_training_is_drawn_from_and_looked_at(trained: gm.Trained) -> None:
     samples = trained.sample(20, labels=["7", 3])
     assert samples.images.dtype == torch.uint8

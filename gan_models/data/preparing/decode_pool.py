@@ -117,7 +117,7 @@ def _widen(pipe: IO[bytes]) -> None:
 class DecodePool:
     """Decodes batches on several cores; the results come in the order of the batches.
 
-    >>> with DecodePool(Target(size=32, channels=1)) as pool:  # doctest: +SKIP
+    >>> with DecodePool(Target(Size.square(32), channels=1)) as pool:  # doctest: +SKIP
     ...     for batch, decoded in pool.decode(source.batches(None, 256)): ...
     """
 

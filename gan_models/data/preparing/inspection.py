@@ -19,6 +19,7 @@ from gan_models.data.decoding import (
     reason_of,
     white_note,
 )
+from gan_models.data.shape import Size
 from gan_models.data.sources import parse_source
 from gan_models.data.sources.base import Source, reading
 from gan_models.recipes.schema import Data
@@ -131,10 +132,24 @@ def understood(source: Source, looks: list[Look], options: Data) -> Iterator[str
     transparent = sum(look.transparent for look in seen)
     if transparent:
         yield f"{transparent} of {len(seen)} images looked at have transparency, which becomes white"
-    sides = sorted(min(look.width, look.height) for look in seen)
-    if sides and sides[len(sides) // 2] >= LARGE * options.size:
-        middle = sorted(seen, key=lambda look: min(look.width, look.height))[len(seen) // 2]
-        yield f"large images (half of them {middle.width}x{middle.height} or more) become {options.size}x{options.size}"
+    ordered = sorted(seen, key=lambda look: look.scale(options.size))
+    if ordered and (middle := ordered[len(ordered) // 2]).scale(options.size) >= LARGE:
+        yield f"large images (half of them {middle.width}x{middle.height} or more) become {options.size.across}"
+
+
+def _other_forms(seen: list[Look], options: Data) -> Iterator[str]:
+    """What happens to images that are not of the form of `data.size`, and which size keeps the most frequent form."""
+    height, width = options.size
+    others = [look for look in seen if look.width * height != look.height * width]
+    if not others:
+        return
+    what = "lose their edges (data.fit=pad keeps them)" if options.fit == "crop" else "get black borders"
+    form = "square" if options.size.is_square else f"of the form {options.size.across}"
+    (usual_width, usual_height), _ = Counter((look.width, look.height) for look in seen).most_common(1)[0]
+    kept = Size(usual_height, usual_width)
+    near = kept.with_shorter(min(options.size.shorter, kept.shorter))
+    remedy = f"; data.size={near} keeps the form of {kept.across}" if kept.width * height != kept.height * width else ""
+    yield f"{len(others)} of {len(seen)} images looked at are not {form} and {what}{remedy}"
 
 
 def _coverage(source: Source, looks: list[Look]) -> str:
@@ -155,16 +170,13 @@ def doubtful(source: Source, looks: list[Look], options: Data) -> Iterator[str]:
         yield f"{bad} of {len(looks)} images looked at cannot be opened: {', '.join(reasons)}"
     if source.total < FEW_IMAGES:
         yield f"only {source.total} images: a GAN needs hundreds to learn from, and every split needs some"
-    small = sum(2 * min(look.width, look.height) <= options.size for look in seen)
+    small = sum(look.scale(options.size) <= 0.5 for look in seen)
     if small:
         yield (
             f"{small} of {len(seen)} images looked at have at most half of data.size={options.size} pixels a side: "
             "they become blurred"
         )
-    oblong = sum(look.width != look.height for look in seen)
-    if oblong:
-        what = "lose their edges (data.fit=pad keeps them)" if options.fit == "crop" else "get black borders"
-        yield f"{oblong} of {len(seen)} images looked at are not square and {what}"
+    yield from _other_forms(seen, options)
     bright = max((look.values[1] for look in seen if look.values and not is_deep(look.mode)), default=255)
     if DARK >= bright > 1 or (bright == 1 and all(look.mode not in ("1", "F") for look in seen)):
         yield f"the values of the images looked at end at {bright:g} of 255: they are nearly black; scale them first"
@@ -187,6 +199,10 @@ class Look:
     transparent: bool = False
     values: tuple[float, float] | None = None  # the least and the largest; None where it was not decoded
     problem: str = ""  # why it cannot be opened; everything else is unknown then
+
+    def scale(self, size: Size) -> float:
+        """How many of its pixels one of a target's stands for, along the side that has fewer."""
+        return min(self.height / size.height, self.width / size.width)
 
 
 def look_at(source: Source, count: int = SAMPLE_IMAGES) -> list[Look]:

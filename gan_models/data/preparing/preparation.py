@@ -22,6 +22,7 @@ from gan_models.data.decoding import Target
 from gan_models.data.preparing.inspection import channels_of, doubtful, look_at, understood, white_of
 from gan_models.data.preparing.splits import DUPLICATES_FILE
 from gan_models.data.preparing.table_building import QUARANTINE_FILE, Import, Report, build_table
+from gan_models.data.shape import Size
 from gan_models.data.sources import parse_source
 from gan_models.data.sources.base import Source
 from gan_models.data.table_file import SPLITS
@@ -186,7 +187,7 @@ def account(built: Import) -> Iterator[str]:
     vectors = f", {several} embedding{'s' * (several > 1)} of {width} numbers each" if width else ""
     said = f"{classes}{domains}{captions}{vectors}"
     splits = ", ".join(f"{split} {count}" for split, count in metadata.splits.items())
-    yield f"{metadata.images} images {metadata.height}x{metadata.width} {colour}{said} ({splits})"
+    yield f"{metadata.images} images {Size.of(metadata.image_shape).across} {colour}{said} ({splits})"
     if built.bad:
         yield f"{built.bad} of {built.total} images cannot be used, the first: {built.first_bad}; see {QUARANTINE_FILE}"
     if built.unlabelled:

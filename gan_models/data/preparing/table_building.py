@@ -172,8 +172,7 @@ def build_table(
     batches = _read(source.batches(None if rows is None else rows.tolist(), items), source.name)
     writer = TableWriter(
         folder,
-        target.size,
-        target.size,
+        *target.size,
         target.channels,
         attribute_names=source.attribute_names,
         paired=source.paired,

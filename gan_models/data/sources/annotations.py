@@ -609,9 +609,14 @@ def text_beside(image: str, content: Content) -> str | None:
         OSError: it cannot be read.
     """
     try:
-        return _first_line(content(f"{image.rpartition('.')[0]}.txt"), strict=True)[0]
+        return caption_of(content(f"{image.rpartition('.')[0]}.txt"))
     except (FileNotFoundError, KeyError):
         return None
+
+
+def caption_of(text: bytes) -> str | None:
+    """The first line that is not empty; ValueError where it is not UTF-8."""
+    return _first_line(text, strict=True)[0]
 
 
 def _first_line(content: bytes, *, strict: bool = False) -> tuple[str | None, bool]:

@@ -12,15 +12,17 @@ import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from itertools import compress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from gan_models.data.halves import Half
+from gan_models.data.sources.places import Place, Remote, check_address, is_address, reaching
 from gan_models.errors import RequestError, RunError, home_path, nearest
 
 if TYPE_CHECKING:
@@ -295,7 +297,8 @@ def half(item: Item, side: Literal["left", "right"]) -> Item:
 def reading(source: str) -> Iterator[None]:
     """Errors while a source is read, as one sentence that blames the source and not what is written from it."""
     try:
-        yield
+        with reaching(source) if "://" in source else nullcontext():
+            yield
     # RuntimeError: zipfile, of what is encrypted, or compressed by a method that it does not know.
     except (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
@@ -317,7 +320,7 @@ class SourceName:
     kind: str
     rest: str
     path: Path | None = field(compare=False)
-    """Where it lies; None for what lies at no path."""
+    """Where it lies on this machine; None for what lies at an address, or at no place."""
     known: SourceKind = field(compare=False, repr=False)
     """What there is to know of its kind."""
     fields: Fields = AS_IT_IS
@@ -329,7 +332,12 @@ class SourceName:
     @property
     def absolute(self) -> str:
         """The same source, meaning the same in every working directory."""
-        return f"{self.kind}:{self.path.absolute()}" if self.path else str(self)
+        return f"{self.kind}:{home_path(self.rest).absolute()}" if self.path else str(self)
+
+    @property
+    def needs_network(self) -> bool:
+        """Whether reading it reaches over a network."""
+        return self.known.needs_network or (self.known.at_path and is_address(self.rest))
 
     @property
     def short(self) -> str:
@@ -344,10 +352,11 @@ class SourceName:
     def digest(self) -> str:
         """Changes when its content does, for cache keys; no image is opened.
 
-        For files: relative paths, sizes and modification times. For data inside packages, fetched or drawn by them: the
-        packages' versions.
+        For files: relative paths, sizes and modification times; at an address, what the place says of each, such as
+        its ETag. For data inside packages, fetched or drawn by them: the packages' versions.
         """
-        return self.known.version(self)
+        with reading(str(self)):
+            return self.known.version(self)
 
     def open(self) -> Source:
         """Counts its images, learns its classes and splits; no image is decoded."""
@@ -390,9 +399,19 @@ class SourceKind(ABC):
         if self.rest and not rest:
             missing = "place" if self.at_path else self.rest
             raise RequestError(f"data source {text!r} names no {missing}: write {kind}:<{self.rest}>")
+        if self.at_path and is_address(rest):
+            check_address(rest)
+
+    def path_of(self, rest: str) -> Path | None:
+        """Where it lies on this machine; None for what does not, or lies at no path."""
+        return home_path(rest) if self.at_path and not is_address(rest) else None
 
     def recognises(self, path: Path) -> bool:
         """Whether a path that was given without a kind must have meant this one."""
+        return False
+
+    def recognises_name(self, name: str) -> bool:
+        """Whether that is so whatever lies there, by the name of a file (`cats.zip`) alone."""
         return False
 
     def short_name(self, name: SourceName) -> str:
@@ -424,41 +443,60 @@ class PathKind(SourceKind):
     suffix: str = ""
     """That of its files; empty where it is a folder."""
 
-    def refusal(self, path: Path) -> str:
-        """What is wrong with what lies at the path, as far as can be seen from outside; "" when nothing is."""
+    def refusal(self, path: Place) -> str:
+        """What is wrong with what lies at the place, as far as can be seen from outside; "" when nothing is."""
         return ""
 
     def recognises(self, path: Path) -> bool:
-        return bool(self.suffix) and path.suffix == self.suffix and not path.is_dir()
+        return self.recognises_name(path.name) and not path.is_dir()
+
+    def recognises_name(self, name: str) -> bool:
+        return bool(self.suffix) and PurePosixPath(name).suffix == self.suffix
 
     def short_name(self, name: SourceName) -> str:
-        path = home_path(name.rest)
+        path = PurePosixPath(urlsplit(name.rest).path) if is_address(name.rest) else home_path(name.rest)
         short = path.stem if self.suffix else path.name
         if short.lower() in SPLIT_NAMES:  # .../cifar10/train.parquet: the folder says what it is
             short = path.parent.name
-        return short or name.kind
+        return short or (urlsplit(name.rest).netloc if is_address(name.rest) else "") or name.kind
 
-    def existing(self, name: SourceName) -> Path:
-        """Its path; RequestError where nothing is there, or a file where a folder must be (or the other way round)."""
-        path = home_path(name.rest)
-        wrong = self.refusal(path) if path.exists() else f"there is nothing at {path.absolute()}"
-        if path.exists() and not (path.is_file() or path.is_dir()):  # opened, a pipe would be waited for
-            wrong = f"{path} is a pipe, a socket or a device"
+    def existing(self, name: SourceName) -> Place:
+        """Its place; RequestError where nothing is there, or a file where a folder must be (or the other way round)."""
+        place = Remote(name.rest) if is_address(name.rest) else home_path(name.rest)
+        wrong = self.refusal(place) if place.exists() else f"there is nothing at {place.absolute()}"
+        if isinstance(place, Path) and place.exists() and not (place.is_file() or place.is_dir()):
+            wrong = f"{place} is a pipe, a socket or a device"  # opened, it would be waited for
         if wrong:
             raise RequestError(f"data source {str(name)!r}: {wrong}")
-        return path
+        return place
 
     def version(self, name: SourceName) -> str:
-        root = self.existing(name)
-        digest = hashlib.sha256()
-        for relative in files_below(root) if root.is_dir() else [""]:
-            try:
-                status = (root / relative).stat()
-                known = f"{status.st_size} {status.st_mtime_ns}"
-            except OSError:  # a broken link: it will be quarantined
-                known = "absent"
+        return version_of([self.existing(name)])
+
+
+def version_of(places: Iterable[Place]) -> str:
+    """Changes when what lies at one of these places does: files, or folders with all below."""
+    digest = hashlib.sha256()
+    for root in places:
+        for relative, known in _versions(root):
             digest.update(f"{relative}\0{known}\n".encode(errors="surrogateescape"))
-        return digest.hexdigest()[:32]
+    return digest.hexdigest()[:32]
+
+
+def _versions(root: Place) -> Iterator[tuple[str, str]]:
+    """(relative path, version) of each file."""
+    if isinstance(root, Remote):
+        if root.is_dir():
+            yield from ((relative, found.version) for relative, found in root.files_below().items())
+        else:
+            yield "", root.found().version
+        return
+    for relative in files_below(root) if root.is_dir() else [""]:
+        try:
+            status = (root / relative).stat()
+            yield relative, f"{status.st_size} {status.st_mtime_ns}"
+        except OSError:  # a broken link: it will be quarantined
+            yield relative, "absent"
 
 
 def carrying(
@@ -495,16 +533,18 @@ class Tree(NamedTuple):
     """(path, reason) of folders that were not walked."""
 
 
-def files_below(root: Path) -> list[str]:
+def files_below(root: Place) -> list[str]:
     """Relative paths of all files below, as in `tree_below`."""
     return tree_below(root).files
 
 
-def tree_below(root: Path) -> Tree:
+def tree_below(root: Place) -> Tree:
     """All files below, without hidden ones and leftovers of systems; RequestError: unreadable.
 
     Links are followed, but each real folder is walked once: where it lies itself, else by the first link to it.
     """
+    if isinstance(root, Remote):
+        return without_leftovers(root.files_below())
     tree, folders = Tree([], []), [""]
     walked: set[tuple[int, int]] = set()
     while folders:  # links to folders wait until all real ones are known
@@ -512,6 +552,20 @@ def tree_below(root: Path) -> Tree:
     tree.files.sort()
     tree.left_out.sort()
     return tree
+
+
+def without_leftovers(paths: Iterable[str]) -> Tree:
+    """Of relative paths, those that lie in no leftover of a system, and no hidden ones."""
+    files, left_out = [], []
+    for path in paths:
+        parts = path.split("/")
+        if path.endswith("/") or any(part.startswith(".") for part in parts):
+            continue
+        if LEFTOVERS.intersection(parts):
+            left_out.append((path, "a leftover of a storage system, by its name"))
+        else:
+            files.append(path)
+    return Tree(sorted(files), left_out)
 
 
 def _walk(root: Path, folders: Sequence[str], walked: set[tuple[int, int]], tree: Tree) -> list[str]:

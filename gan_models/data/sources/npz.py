@@ -17,7 +17,6 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -26,6 +25,7 @@ from PIL import Image
 
 from gan_models.data.decoding import WHITES, Item, white_note
 from gan_models.data.sources.base import AS_IT_IS, BATCH_BYTES, NONE, SPLIT_NAMES, Batch, Fields, Source, rows_within
+from gan_models.data.sources.places import Place, source_bytes
 from gan_models.errors import RequestError, nearest
 
 IMAGE_NAMES = ("images", "x", "arr_0")
@@ -62,10 +62,10 @@ class NpzSource(Source):
             have, labels of another length; when pixels are read, a range of values that images do not have.
     """
 
-    def __init__(self, path: Path, fields: Fields = AS_IT_IS) -> None:
+    def __init__(self, path: Place, fields: Fields = AS_IT_IS) -> None:
         self._path, self._fields = path, fields
         try:
-            with zipfile.ZipFile(path) as archive:
+            with zipfile.ZipFile(source_bytes(path)) as archive:
                 self._parts = self._find_parts(archive)
             self._labels = self._read_labels()
             self._attributes = self._read_attributes()
@@ -226,7 +226,7 @@ class NpzSource(Source):
         for part in self._parts:
             if not part.attributes:
                 raise RequestError(f"{self._path}: array {part.images!r} has no attributes, other arrays have")
-            with zipfile.ZipFile(self._path) as archive, archive.open(f"{part.attributes}.npy") as file:
+            with zipfile.ZipFile(source_bytes(self._path)) as archive, archive.open(f"{part.attributes}.npy") as file:
                 shape, fortran, dtype = _read_header(file)
             if len(shape) != 2 or shape[0] != part.shape[0] or not shape[1] or dtype.kind not in "biu" or fortran:
                 raise RequestError(
@@ -241,7 +241,7 @@ class NpzSource(Source):
         return read
 
     def _names_of_attributes(self, count: int) -> tuple[str, ...]:
-        with zipfile.ZipFile(self._path) as archive:
+        with zipfile.ZipFile(source_bytes(self._path)) as archive:
             if f"{ATTRIBUTE_NAMES}.npy" not in archive.namelist():
                 return tuple(map(str, range(count)))
             with archive.open(f"{ATTRIBUTE_NAMES}.npy") as file:
@@ -257,7 +257,7 @@ class NpzSource(Source):
         """The type of a part's labels, by the header alone; RequestError: they are none, or not one for each image."""
         if not part.labels:
             raise RequestError(f"{self._path}: array {part.images!r} has no labels, other arrays have")
-        with zipfile.ZipFile(self._path) as archive, archive.open(f"{part.labels}.npy") as file:
+        with zipfile.ZipFile(source_bytes(self._path)) as archive, archive.open(f"{part.labels}.npy") as file:
             shape, _, dtype = _read_header(file)
         place = f"{self._path}: array {part.labels!r}"
         if dtype.hasobject:
@@ -278,7 +278,7 @@ class NpzSource(Source):
         if not any(part.embeddings for part in self._parts):
             return []
         read = []
-        with zipfile.ZipFile(self._path) as archive:
+        with zipfile.ZipFile(source_bytes(self._path)) as archive:
             for part in self._parts:
                 if not part.embeddings:
                     raise RequestError(f"{self._path}: array {part.images!r} has no embeddings, other arrays have")
@@ -319,7 +319,7 @@ class NpzSource(Source):
         """(first row, rows of the array) of about BATCH_BYTES each."""
         row_bytes = math.prod(shape[1:]) * dtype.itemsize
         step = max(1, BATCH_BYTES // row_bytes)
-        with zipfile.ZipFile(self._path) as archive, archive.open(f"{array}.npy") as file:
+        with zipfile.ZipFile(source_bytes(self._path)) as archive, archive.open(f"{array}.npy") as file:
             _read_header(file)
             for start in range(0, shape[0], step):
                 rows = min(step, shape[0] - start)

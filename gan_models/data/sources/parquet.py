@@ -36,6 +36,7 @@ from gan_models.data.sources.base import (
     files_below,
     rows_within,
 )
+from gan_models.data.sources.places import Place, Remote, source_bytes
 from gan_models.errors import RequestError, nearest
 
 IMAGE_COLUMNS = ("image", "img")
@@ -58,10 +59,10 @@ class ParquetSource(Source):
         fields: which columns are read, and as what.
     """
 
-    def __init__(self, root: Path, fields: Fields = AS_IT_IS) -> None:
+    def __init__(self, root: Place, fields: Fields = AS_IT_IS) -> None:
         self._fields = fields
         self._root = root if root.is_dir() else root.parent
-        self._files = [root]
+        self._files: list[Any] = [root]
         if root.is_dir():
             self._files = [root / file for file in files_below(root) if file.endswith((".parquet", ".pq"))]
         if not self._files:
@@ -205,7 +206,7 @@ class ParquetSource(Source):
         values = first.column(0).to_pylist()[0] if first is not None and len(first) else None
         return tuple(map(str, range(len(values or ()))))
 
-    def _check_schema(self, file: Path, schema: pa.Schema) -> None:
+    def _check_schema(self, file: Place, schema: pa.Schema) -> None:
         """That a file has the columns of the first one, in types that can be used."""
         for name in self._columns:
             if name not in schema.names:
@@ -395,6 +396,8 @@ class ParquetSource(Source):
 
     def _beside(self, path: str | None) -> Item:
         """The image that a row without bytes points to, if it lies in the folder of the Parquet files."""
+        if isinstance(self._root, Remote):
+            return BadImageError("the row holds no image bytes; what its path names beside it is read on a disk alone")
         file = (self._root / path).resolve() if path else None
         if file is not None and file.is_file() and file.is_relative_to(self._root.resolve()):
             return str(file)
@@ -478,7 +481,7 @@ def _repeats(chunk: pq.ColumnChunkMetaData) -> bool:
     return chunk.has_dictionary_page or any("DICTIONARY" in encoding for encoding in chunk.encodings)
 
 
-def _check_size(file: Path, metadata: pq.FileMetaData) -> None:
+def _check_size(file: Place, metadata: pq.FileMetaData) -> None:
     """Refuses what unpacks to very much more than it is: a page is unpacked whole, before anything of it is seen."""
     for group in range(metadata.num_row_groups):
         known = metadata.row_group(group)
@@ -491,19 +494,19 @@ def _check_size(file: Path, metadata: pq.FileMetaData) -> None:
                 )
 
 
-def _open(file: Path, repeating: str = "") -> pq.ParquetFile:
+def _open(file: Place, repeating: str = "") -> pq.ParquetFile:
     """`repeating`: a column of strings whose equal values are to be kept once in memory, too."""
     try:
         # Buffered, not memory-mapped or pre-read: what is in memory is a few pages, however large the file.
         return pq.ParquetFile(
-            file, buffer_size=1 << 20, pre_buffer=False, read_dictionary=[repeating] if repeating else []
+            source_bytes(file), buffer_size=1 << 20, pre_buffer=False, read_dictionary=[repeating] if repeating else []
         )
     except (pa.ArrowException, OSError) as error:
         reason = (str(error).splitlines() or [""])[0]
         raise RequestError(f"cannot read {file} as Parquet: {reason}") from error
 
 
-def _split_of_file(file: Path, root: Path) -> str | None:
+def _split_of_file(file: Any, root: Place) -> str | None:
     """The split that a file's name, or that of a folder it lies in, stands for."""
     parts = file.relative_to(root).parts
     for part in (file.stem, *reversed(parts[:-1])):

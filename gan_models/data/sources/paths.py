@@ -20,7 +20,6 @@ from typing import IO, TYPE_CHECKING
 
 from gan_models.data.sources.base import (
     AS_IT_IS,
-    LEFTOVERS,
     SPLIT_NAMES,
     Batch,
     Fields,
@@ -30,9 +29,12 @@ from gan_models.data.sources.base import (
     SourceName,
     Tree,
     printable,
+    reading,
     some,
     tree_below,
+    without_leftovers,
 )
+from gan_models.data.sources.places import Place, Remote, source_bytes
 from gan_models.errors import RequestError
 
 if TYPE_CHECKING:
@@ -52,7 +54,9 @@ DOMAIN_FOLDER = re.compile(rf"({'|'.join(SPLIT_NAMES)})[_-]?([AB])", re.IGNORECA
 
 
 MEMBER_BYTES = 512 << 20
-"""Of an image in a zip: unpacked, it is in memory as a whole."""
+"""Of an image in an archive or at an address: it is in memory as a whole."""
+REMOTE_BATCH_BYTES = 8 << 20
+"""Of images that are fetched together."""
 
 
 class ImageFiles(RowSource):
@@ -82,7 +86,7 @@ class ImageFiles(RowSource):
     doubts: list[str]
     most_items = 64  # photographs take long: progress is shown, and a stop is heard, between batches
 
-    def __init__(self, root: Path, tree: Tree, fields: Fields = AS_IT_IS) -> None:
+    def __init__(self, root: Place, tree: Tree, fields: Fields = AS_IT_IS) -> None:
         self._root = root
         files, left_out = tree
         images = [file for file in files if Path(file).suffix.lower() not in SIDECARS]
@@ -248,8 +252,9 @@ class ImageFiles(RowSource):
             caption = None
             try:
                 caption = annotations.text_beside(file, self._content)
-            except (OSError, ValueError):
-                batch.items[position] = BadImageError("the text beside it is damaged, or is not UTF-8")
+            except (OSError, ValueError) as error:
+                reason = "not UTF-8" if isinstance(error, ValueError) else str(error)
+                batch.items[position] = BadImageError(f"the text beside it cannot be read: {reason}")
             batch.captions.append(caption)
 
     def _labels_of_stylegan(self) -> dict[str, int] | None:
@@ -292,6 +297,90 @@ class FolderSource(ImageFiles):
             return _all_of(opened)
 
 
+class RemoteFolderSource(ImageFiles):
+    """All image files below an address, fetched several at a time; RequestError as `ImageFiles`."""
+
+    _what = "folder"
+
+    def __init__(self, root: Remote, fields: Fields = AS_IT_IS) -> None:
+        self._place, self._found = root, root.files_below()
+        super().__init__(root, without_leftovers(self._found), fields)
+
+    def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
+        chosen: list[int] = []
+        held = 0
+        for row in range(self.total) if rows is None else rows:
+            size = self._bytes_of(self._files[row])
+            if chosen and (len(chosen) == min(items, self.most_items) or held + size > REMOTE_BATCH_BYTES):
+                yield self.batch(chosen)
+                chosen, held = [], 0
+            chosen.append(row)
+            held += size
+        if chosen:
+            yield self.batch(chosen)
+
+    def batch(self, rows: Sequence[int]) -> Batch:
+        batch = super().batch(rows)
+        batch.fill = self._fetch
+        return batch
+
+    def _fetch(self, batch: Batch) -> None:
+        """Puts contents in the place of the names."""
+        files = [str(item) for item in batch.items]
+        with reading(self.name):
+            for items in (batch.items, batch.partners):
+                items[:] = self._contents([str(item) for item in items])
+            if self._said.caption_files:
+                self._fetch_captions(batch, files)
+
+    def _add_captions(self, batch: Batch, rows: Sequence[int], files: list[str]) -> None:
+        if self._said.captions is not None:
+            super()._add_captions(batch, rows, files)
+
+    def _fetch_captions(self, batch: Batch, files: Sequence[str]) -> None:
+        from gan_models.data.decoding import BadImageError
+        from gan_models.data.sources.annotations import caption_of
+
+        texts = [f"{file.rpartition('.')[0]}.txt" for file in files]
+        there = [text for text in texts if text in self._found]
+        fetched = dict(zip(there, self._contents(there), strict=True))
+        for position, text in enumerate(texts):
+            content, caption = fetched.get(text), None
+            try:
+                caption = caption_of(content) if isinstance(content, bytes) else None
+            except ValueError:
+                content = BadImageError("not UTF-8")
+            if isinstance(content, Exception):
+                batch.items[position] = BadImageError(f"the text beside it cannot be read: {content}")
+            batch.captions.append(caption)
+
+    def _contents(self, files: Sequence[str]) -> Iterator[Item]:
+        from gan_models.data.decoding import BadImageError
+
+        small = [file for file in files if self._found[file].size <= MEMBER_BYTES]
+        fetched = dict(zip(small, self._place.contents(small), strict=True))
+        for file in files:
+            content = fetched.get(file)
+            if content is None:
+                yield BadImageError(f"too large: more than {MEMBER_BYTES >> 20} MiB")
+            elif isinstance(content, FileNotFoundError):
+                yield BadImageError("the file is gone")
+            elif isinstance(content, Exception):
+                raise content
+            else:
+                yield content
+
+    def _bytes_of(self, file: str) -> int:
+        partner = self._partners[file] if self.paired else file
+        return self._found[file].size + (self._found[partner].size if self.paired else 0)
+
+    def _item(self, file: str) -> Item:
+        return file
+
+    def _content(self, file: str) -> bytes:
+        return (self._place / file).read_bytes()
+
+
 class ZipSource(ImageFiles):
     """All image files in a zip, as StyleGAN's tools write it or as a packed folder; nothing is unpacked to the disk.
 
@@ -304,29 +393,21 @@ class ZipSource(ImageFiles):
     _above = ""
     """The folder that all of it lies in, where one was packed."""
 
-    def __init__(self, path: Path, fields: Fields = AS_IT_IS) -> None:
+    def __init__(self, path: Place, fields: Fields = AS_IT_IS) -> None:
         self._root = path
         try:
             members = self._archive.namelist()
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise RequestError(f"cannot read {path} as a zip: {error}") from error
-        files, left_out = [], []
-        for member in dict.fromkeys(members):  # of members of one name, the last is what is read
-            if member.endswith("/") or any(part.startswith(".") for part in member.split("/")):
-                continue
-            if LEFTOVERS.intersection(member.split("/")):
-                left_out.append((member, "a leftover of a storage system, by its name"))
-            else:
-                files.append(member)
+        files, left_out = without_leftovers(dict.fromkeys(members))  # of equal names, the last is what is read
         tops = {_first(file) for file in files}
         if len(tops) == 1 and (top := tops.pop()) and top.lower() not in SPLIT_NAMES:
             self._above = f"{top}/"
-        inside = sorted(file.removeprefix(self._above) for file in files)
-        super().__init__(path, Tree(inside, left_out), fields)
+        super().__init__(path, Tree([file.removeprefix(self._above) for file in files], left_out), fields)
 
     @cached_property
     def _archive(self) -> zipfile.ZipFile:
-        return zipfile.ZipFile(self._root)
+        return zipfile.ZipFile(source_bytes(self._root))
 
     def _item(self, file: str) -> Item:
         from gan_models.data.decoding import BadImageError
@@ -367,7 +448,7 @@ class _Layout:
     doubts: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, root: Path, images: Sequence[str]) -> _Layout:
+    def of(cls, root: Place, images: Sequence[str]) -> _Layout:
         """RequestError: splits without one for training."""
         top = {_first(file) for file in images} - {""}
         matches = {name: match for name in top if (match := DOMAIN_FOLDER.fullmatch(name))}
@@ -406,7 +487,7 @@ class _Layout:
         return self.splits[top], f"{self.letters[top]}/{inside}" if self.letters else inside
 
 
-def _split_folders(root: Path, top: set[str]) -> dict[str, str]:
+def _split_folders(root: Place, top: set[str]) -> dict[str, str]:
     """Folder name -> split, when the folders at the top are named after splits, two at least where others are beside.
 
     A folder called `train` among others may be a class of trains.
@@ -444,18 +525,21 @@ class _Folder(PathKind):
     def recognises(self, path: Path) -> bool:
         return path.is_dir()
 
-    def refusal(self, path: Path) -> str:
+    def refusal(self, path: Place) -> str:
         return "" if path.is_dir() else f"{path} is a file; give the folder that holds the images"
 
     def open(self, name: SourceName) -> Source:
-        return FolderSource(self.existing(name), name.fields)
+        place = self.existing(name)
+        if isinstance(place, Remote):
+            return RemoteFolderSource(place, name.fields)
+        return FolderSource(place, name.fields)
 
 
 class _Zip(PathKind):
     suffix = ".zip"
     chooses = ("image", "label", "caption", "domain", "attributes")
 
-    def refusal(self, path: Path) -> str:
+    def refusal(self, path: Place) -> str:
         return "" if path.is_file() else f"{path} is not a file; give one .zip file"
 
     def open(self, name: SourceName) -> Source:
@@ -473,8 +557,8 @@ class _Parquet(PathKind):
         from gan_models.data.sources.parquet import version_beside
 
         path = self.existing(name)
-        # Of a folder, all files below count as it is.
-        beside = version_beside(path, name.fields) if path.is_file() else ""
+        # Of a folder, all files below count as it is; of an address, what lies beside is not looked for.
+        beside = version_beside(path, name.fields) if isinstance(path, Path) and path.is_file() else ""
         return super().version(name) + (f"-{beside}" if beside else "")
 
     def open(self, name: SourceName) -> Source:
@@ -487,7 +571,7 @@ class _Npz(PathKind):
     suffix = ".npz"
     chooses = ("image", "label")
 
-    def refusal(self, path: Path) -> str:
+    def refusal(self, path: Place) -> str:
         return "" if path.is_file() else f"{path} is not a file; give one .npz file"
 
     def open(self, name: SourceName) -> Source:

@@ -1,4 +1,4 @@
-"""The multilayer perceptrons of the first GANs, for square images of any size.
+"""The multilayer perceptrons of the first GANs, for images of any size.
 
 Goodfellow et al. 2014: ReLU in G, maxout and dropout in D. Mirza, Osindero 2014: the same, and a first layer of the
 class's own in both.

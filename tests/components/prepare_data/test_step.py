@@ -511,7 +511,7 @@ class Flood(Source):
 
 folder = Path(sys.argv[1])
 folder.mkdir()
-built = build_table(Flood(int(sys.argv[2])), Target(50, 3), Data(size=50), folder, lambda *_: None)
+built = build_table(Flood(int(sys.argv[2])), Target(Size.square(50), 3), Data(size=50), folder, lambda *_: None)
 assert built.total == int(sys.argv[2])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

@@ -1,11 +1,13 @@
-"""What files beside images say of them: tables of public hubs, CelebA's lists, captions in texts; folder and zip."""
+"""What files beside images say of them: tables of public hubs, CelebA's lists, captions in texts; wherever they lie."""
 
 import csv
 import io
 import json
 import os
+import secrets
+import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +19,36 @@ from PIL import Image
 
 from gan_models.data.decoding import open_image
 from gan_models.data.sources import parse_source
-from gan_models.data.sources.base import Fields, Source
+from gan_models.data.sources.base import Batch, Fields, Source
 from gan_models.errors import RequestError
+from tests.object_store import Bucket, object_store
 
 Folder = Callable[[str, range], Path]
 Open = Callable[..., Source]
 
 
-@pytest.fixture(params=["folder", "zip"])
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[Bucket]:
+    with object_store() as bucket:
+        yield bucket
+
+
+@pytest.fixture(params=["folder", "zip", "tar", "s3"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
-    """Opens what lies in tmp_path/"images": as it lies, or packed as people pack a folder."""
+    """Opens what lies in tmp_path/"images": as it lies, packed as people pack a folder, or at an address."""
 
     def call(**fields: Any) -> Source:
         root = tmp_path / "images"
         if request.param == "folder":
             return parse_source(f"folder:{root}", Fields(**fields)).open()
+        if request.param == "s3":
+            address = request.getfixturevalue("bucket").put_folder(root, secrets.token_hex(8))
+            return parse_source(f"folder:{address}", Fields(**fields)).open()
+        if request.param == "tar":
+            with tarfile.open(tmp_path / "packed.tar", "w") as packed:
+                for file in sorted(root.rglob("*")):
+                    packed.add(file, str(file.relative_to(root)), recursive=False)
+            return parse_source(f"tar:{tmp_path}/packed.tar", Fields(**fields)).open()
         with zipfile.ZipFile(tmp_path / "packed.zip", "w") as archive:
             for file in sorted(root.rglob("*")):
                 archive.write(file, f"images/{file.relative_to(root)}")
@@ -43,12 +60,19 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
 def rows(source: Source) -> dict[str, dict[str, Any]]:
     """What each image comes with, by its path."""
     found = {}
-    for batch in source.batches(None, 3):
+    for batch in filled(source, 3):
         for position, path in enumerate(batch.paths):
             columns = {"label": batch.labels, "caption": batch.captions, "domain": batch.domains}
             columns |= {"split": batch.splits, "attributes": batch.attributes}
             found[path] = {name: values[position] for name, values in columns.items() if values}
     return found
+
+
+def filled(source: Source, items: int = 10) -> Iterator[Batch]:
+    for batch in source.batches(None, items):
+        if batch.fill is not None:
+            batch.fill(batch)
+        yield batch
 
 
 def column(source: Source, name: str) -> list[Any]:
@@ -193,7 +217,7 @@ def test_a_damaged_caption_is_a_bad_image(folder: Folder, opened: Open) -> None:
     root = folder("", range(3))
     (root / "0000.txt").write_text("a cat")
     (root / "0001.txt").write_bytes(b"\xff\xfe\x00cat")
-    (batch,) = opened().batches(None, 10)
+    (batch,) = filled(opened())
     assert batch.captions == ["a cat", None, None]
     assert [isinstance(item, Exception) for item in batch.items] == [False, True, False]
 
@@ -328,7 +352,7 @@ def test_pairs_by_name_with_splits(layout: str, folder: Folder, opened: Open) ->
     source = opened()
     assert (source.paired, source.total, source.given_splits) == (True, 4, {"train", "test"})
     for direction, ours in (("AtoB", 10), ("BtoA", 0)):
-        (batch,) = opened(direction=direction).batches(None, 10)
+        (batch,) = filled(opened(direction=direction))
         for item, partner in zip(batch.items, batch.partners, strict=True):
             made, given = int(side(item)[0, 0]), int(side(partner)[0, 0])
             assert made // 10 == ours // 10
@@ -343,7 +367,7 @@ def test_the_halves_of_one_picture_are_a_pair(folder: Folder, opened: Open) -> N
     for number, each in enumerate(pixels):
         Image.fromarray(each).save(root / f"x/{number}.png")
     source = opened(pairs="side-by-side")
-    (batch,) = source.batches(None, 10)
+    (batch,) = filled(source)
     assert source.paired
     for each, item, partner in zip(pixels, batch.items, batch.partners, strict=True):
         np.testing.assert_array_equal(side(item), each[:, 5:])
