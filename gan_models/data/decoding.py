@@ -26,6 +26,7 @@ from pathlib import Path
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
+from gan_models.data.formats import HEAD_BYTES, MissingPackageError, opener_of
 from gan_models.data.halves import Half
 from gan_models.data.shape import Size
 
@@ -156,18 +157,20 @@ def open_image(item: Item) -> Image.Image:
         return _half(item)
     if isinstance(item, bytes):
         file: io.BytesIO | str = io.BytesIO(item)
-        head = item[:8]
+        head = item[:HEAD_BYTES]
     else:
         file = item
         if Path(item).exists() and not Path(item).is_file():  # opened, a pipe would be waited for
             raise BadImageError("a pipe, a socket or a device, no file")
         with Path(item).open("rb") as start:
-            head = start.read(8)
+            head = start.read(HEAD_BYTES)
     if not head:
         raise BadImageError("the file is empty")
     image: Image.Image
     if head.startswith(PNG_MAGIC):  # asking every format costs a fifth of a small image's decoding
         image = PngImageFile(file)
+    elif opener := opener_of(head):
+        image = opener(file)
     else:
         image = Image.open(file, formats=JPEG_FORMATS if head.startswith(JPEG_MAGIC) else _all_formats())
     limit = Image.MAX_IMAGE_PIXELS
@@ -196,6 +199,7 @@ def reason_of(error: Exception) -> str:
     """A decoder's error in a few words, the same on every machine (no memory addresses, no paths)."""
     reasons = {
         BadImageError: str(error),
+        MissingPackageError: str(error),
         UnidentifiedImageError: "not an image of a known format",
         Image.DecompressionBombError: (bomb := f"too large: more pixels than the limit of {Image.MAX_IMAGE_PIXELS}"),
         Image.DecompressionBombWarning: bomb,

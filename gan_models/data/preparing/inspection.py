@@ -19,9 +19,11 @@ from gan_models.data.decoding import (
     reason_of,
     white_note,
 )
+from gan_models.data.formats import DICOM, MissingPackageError
 from gan_models.data.shape import Size
 from gan_models.data.sources import parse_source
 from gan_models.data.sources.base import Source, reading
+from gan_models.errors import RequestError
 from gan_models.recipes.schema import Data
 
 SHOWN_SIZES = 5
@@ -129,6 +131,8 @@ def understood(source: Source, looks: list[Look], options: Data) -> Iterator[str
     deep = [look.values[1] for look in seen if look.values and is_deep(look.mode)]
     if deep:
         yield white_note(max(deep), white_of(looks))
+    if scans := sum(look.format == DICOM for look in seen):
+        yield f"{scans} of {len(seen)} images looked at are DICOM: their own windows say what is black and what white"
     transparent = sum(look.transparent for look in seen)
     if transparent:
         yield f"{transparent} of {len(seen)} images looked at have transparency, which becomes white"
@@ -198,6 +202,7 @@ class Look:
     grey: bool = False
     transparent: bool = False
     values: tuple[float, float] | None = None  # the least and the largest; None where it was not decoded
+    format: str = ""  # as Pillow calls it
     problem: str = ""  # why it cannot be opened; everything else is unknown then
 
     def scale(self, size: Size) -> float:
@@ -206,22 +211,33 @@ class Look:
 
 
 def look_at(source: Source, count: int = SAMPLE_IMAGES) -> list[Look]:
-    """About `count` images spread over the source; RunError where it cannot be read."""
+    """About `count` images spread over the source.
+
+    Raises:
+        RequestError: one is of a format that a package reads which is not installed.
+        RunError: the source cannot be read.
+    """
     with reading(source.name), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about doubtful image files: importing them gives a reason
-        return [_look(item, number < RANGED_IMAGES) for number, item in enumerate(source.sample(count))]
+        try:
+            return [_look(item, number < RANGED_IMAGES) for number, item in enumerate(source.sample(count))]
+        except MissingPackageError as error:
+            raise RequestError(f"{source.name}: {error}") from None
 
 
 def _look(item: Item, with_values: bool) -> Look:
     try:
         with open_image(item) as image:
             look = Look(image.mode, image.width, image.height, is_grey(image), image.has_transparency_data)
+            look = replace(look, format=image.format or "")
             if not with_values and not is_deep(image.mode):
                 return look
             extremes = image.getextrema()
             bands = [extremes] if isinstance(extremes[0], int | float) else extremes
             values = min(low for low, _ in bands), max(high for _, high in bands)
             return replace(look, values=values)
+    except MissingPackageError:  # rather said now than of every image
+        raise
     except Exception as error:  # decoders raise nearly anything on damaged input
         return Look(problem=reason_of(error))
 

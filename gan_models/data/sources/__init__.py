@@ -8,6 +8,7 @@ A source is written `kind` or `kind:rest`:
     folder:<path>                         image files; sub-folders are classes
     zip:<path>                            the same, packed
     tar:<path>                            the same, or shards in WebDataset's convention
+    lmdb:<path>                           LMDB, as LSUN comes
     parquet:<path>                        a file or folder in the convention of public data hubs
     npz:<path>                            NumPy arrays
 
@@ -37,6 +38,7 @@ SOURCES: Registry[SourceKind] = Registry(
         "folder": f"{_HERE}.paths:FOLDER",
         "zip": f"{_HERE}.paths:ZIP",
         "tar": f"{_HERE}.tar:TAR",
+        "lmdb": f"{_HERE}.lmdb:LMDB",
         "parquet": f"{_HERE}.paths:PARQUET",
         "npz": f"{_HERE}.paths:NPZ",
     },
