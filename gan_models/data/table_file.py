@@ -7,6 +7,7 @@ One row is one image, of one size and uint8. Columns: `pixels` (fixed-size binar
 (int64, -1 for none), `caption`, `domain` (strings, may be null), `path` (where the image came from); where the data has
 them also `attributes` (A bytes, 0 or 1 each), `partner` (the other image of a pair, as `pixels`) and `embedding` (n * E
 numbers of float32, little-endian). Each of the large ones has a column of 8-byte hashes beside it (`pixels_digest`).
+`stamp` is a hash of the image as it came and of what was said of it, by which it is known again (`preparing.growing`).
 
 The fingerprint is a tree: of a table over its shards' digests, of a shard over its small columns and those hashes, so
 that what is read can be checked row by row, and a table that grows is known by what was added.
@@ -143,6 +144,11 @@ class ShardEntry(BaseModel):
     def count(self) -> int:
         return sum(self.rows.values())
 
+    @property
+    def number(self) -> int:
+        """Of the file's name."""
+        return int(self.file.rpartition("/")[2].partition(".")[0])
+
     def place(self, split: str) -> slice:
         """Where the rows of a split lie."""
         start = 0
@@ -159,6 +165,8 @@ class Manifest(BaseModel):
     format: int
     metadata: TableMetadata
     shards: tuple[ShardEntry, ...]
+    made: str = ""
+    """A digest of all that rows depend on besides their image: only tables that agree in it can share rows."""
 
 
 class Shard:
@@ -199,6 +207,11 @@ class Shard:
         own = self.hashes("pixels")
         return digests_of_pairs(own, self.hashes("partner")) if "partner" in self.batch.schema.names else own
 
+    @property
+    def stamps(self) -> np.ndarray:
+        """uint64 [N]: what each image and all that is said of it was known by when it was imported."""
+        return numbers_of(self.batch.column("stamp"), DIGEST_TYPE)
+
     def texts(self, column: str) -> pa.StringArray:
         return self.batch.column(column)
 
@@ -231,7 +244,7 @@ class TableFile:
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         manifest = read_manifest(self.folder)
-        self.metadata, self.entries = manifest.metadata, manifest.shards
+        self.metadata, self.entries, self.made = manifest.metadata, manifest.shards, manifest.made
         self._shards: dict[int, Shard] = {}
 
     def shard(self, number: int) -> Shard:

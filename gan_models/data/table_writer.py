@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from gan_models.data.captions import choose_words, split_words
 from gan_models.data.table_file import (
+    DIGEST_TYPE,
     EMBEDDED,
     FORMAT,
     SHARDS_FOLDER,
@@ -48,6 +49,7 @@ class TableWriter:
         attribute_names: of what is said of each image, 0 or 1; none where nothing is.
         paired: whether each image has a partner.
         embeddings: (n, E), how many each image carries, and their width; zeros where it carries none.
+        first: number of the first shard.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class TableWriter:
         attribute_names: Sequence[str] = (),
         paired: bool = False,
         embeddings: tuple[int, int] = (0, 0),
+        first: int = 0,
     ) -> None:
         self.folder = folder
         self.shape = (height, width, channels)
@@ -74,15 +77,17 @@ class TableWriter:
                 *((name, pa.binary(width)) for name, width in self._large.items()),
                 *((f"{name}_digest", pa.uint64()) for name in self._large),
                 ("label", pa.int64()),
+                ("stamp", pa.uint64()),
                 *((name, pa.string()) for name in ("caption", "domain", "path")),
                 *([("attributes", pa.binary(len(self.attribute_names)))] if attribute_names else []),
             ]
         )
         self._entries: list[ShardEntry] = []
         self._pending: list[tuple[list[str], dict[str, Any]]] = []  # splits and columns of rows of the shard at hand
-        self._number = 0  # of that shard
+        self._first = first
+        self._number = 0  # of that shard, counted from the first
         self._rows = 0
-        (folder / SHARDS_FOLDER).mkdir()
+        (folder / SHARDS_FOLDER).mkdir(exist_ok=True)
 
     def append(
         self,
@@ -98,6 +103,7 @@ class TableWriter:
         embeddings: np.ndarray | None = None,
         digests: dict[str, np.ndarray] | None = None,
         places: Sequence[int] | None = None,
+        stamps: np.ndarray | None = None,
     ) -> None:
         """Add rows: `pixels` uint8 [N, H*W*C] (or [N, H, W, C]), the rest one entry a row.
 
@@ -109,6 +115,7 @@ class TableWriter:
             embeddings: float32 [N, n, E]; where the table has such.
             digests: uint64 [N], the hashes of the rows of a large column, where they are known.
             places: of the rows in their source, ascending, which decide the shard; the numbers of the rows if None.
+            stamps: uint64 [N], what the rows are known by; zeros if None.
         """
         count = len(labels)
         given: dict[str, np.ndarray | None] = {"pixels": pixels, "partner": partners}
@@ -122,6 +129,7 @@ class TableWriter:
             known = (digests or {}).get(name)
             columns[f"{name}_digest"] = row_digests(columns[name]) if known is None else known
         columns["label"] = np.array([-1 if label is None else label for label in labels], np.int64)
+        columns["stamp"] = np.zeros(count, DIGEST_TYPE) if stamps is None else stamps.astype(DIGEST_TYPE, copy=False)
         columns |= {"caption": captions or [None] * count, "domain": domains or [None] * count, "path": paths}
         if self.attribute_names:
             assert attributes is not None
@@ -149,13 +157,17 @@ class TableWriter:
         columns = {field.name: _gathered(field, pending, target) for field in self._schema}
         batch = pa.RecordBatch.from_arrays([*columns.values()], schema=self._schema)
         rows = {split: count for split in SPLITS if (count := splits.count(split))}
-        self._entries.append(write_shard(self.folder, self._number, batch, rows))
+        self._entries.append(write_shard(self.folder, self._first + self._number, batch, rows))
 
-    def close(self, class_names: Sequence[str], source: str, options: dict[str, Any]) -> TableMetadata:
-        """Writes the manifest, flushed to disk; ValueError where some rows have a domain and some none."""
+    def finish(self) -> list[ShardEntry]:
+        """Writes what is left of the rows; what a manifest is to say of the shards."""
         self._flush()
+        return self._entries
+
+    def described(self, class_names: Sequence[str], source: str, options: dict[str, Any]) -> TableMetadata:
+        """The table's metadata but for what follows from its rows (`write_manifest`)."""
         height, width, channels = self.shape
-        metadata = TableMetadata(
+        return TableMetadata(
             height=height,
             width=width,
             channels=channels,
@@ -168,7 +180,10 @@ class TableWriter:
             paired=self.paired,
             embeddings=self.embeddings,
         )
-        return write_manifest(self.folder, metadata, self._entries)
+
+    def close(self, class_names: Sequence[str], source: str, options: dict[str, Any]) -> TableMetadata:
+        """Writes the manifest, flushed to disk; ValueError where some rows have a domain and some none."""
+        return write_manifest(self.folder, self.described(class_names, source, options), self.finish())
 
 
 def _gathered(field: pa.Field, pending: Sequence[tuple[list[str], dict[str, Any]]], target: np.ndarray) -> pa.Array:
@@ -203,7 +218,9 @@ def write_shard(folder: Path, number: int, batch: pa.RecordBatch, rows: dict[str
     return entry
 
 
-def write_manifest(folder: Path, metadata: TableMetadata, entries: Sequence[ShardEntry]) -> TableMetadata:
+def write_manifest(
+    folder: Path, metadata: TableMetadata, entries: Sequence[ShardEntry], made: str = ""
+) -> TableMetadata:
     """Writes table.json of these shards, flushed to disk.
 
     Returns:
@@ -238,7 +255,7 @@ def write_manifest(folder: Path, metadata: TableMetadata, entries: Sequence[Shar
             by_class[split][""] = by_class[split].get("", 0) + count
     update = {"domain_names": tuple(names), "words": choose_words(words), "counts": by_class}
     metadata = metadata.model_copy(update=update | {"fingerprint": fingerprint_of(metadata, entries)})
-    manifest = Manifest(format=FORMAT, metadata=metadata, shards=tuple(entries))
+    manifest = Manifest(format=FORMAT, metadata=metadata, shards=tuple(entries), made=made)
     with (folder / TABLE_FILE).open("w", encoding="utf-8") as file:
         file.write(manifest.model_dump_json(indent=1))
         file.flush()
@@ -246,32 +263,30 @@ def write_manifest(folder: Path, metadata: TableMetadata, entries: Sequence[Shar
     return metadata
 
 
-def remove_rows(
-    folder: Path, rows: Sequence[int], metadata: TableMetadata, entries: Sequence[ShardEntry]
-) -> TableMetadata:
-    """Takes rows, by their numbers in ascending order, out of a table; only shards that hold any are written anew."""
+def drop_rows(
+    folder: Path, rows: Sequence[int] | np.ndarray, metadata: TableMetadata, entries: Sequence[ShardEntry]
+) -> list[ShardEntry]:
+    """Takes rows, by their numbers in ascending order, out of shards; only those that hold any are written anew."""
     left, start, out = [], 0, np.asarray(rows, np.int64)
-    for number, entry in enumerate(entries):
+    for entry in entries:
         inside = out[slice(*out.searchsorted([start, start + entry.count]))] - start
         start += entry.count
         if not len(inside):
             left.append(entry)
-        elif kept := _without(folder, number, entry, inside, metadata):
+        elif kept := _without(folder, entry, inside, metadata):
             left.append(kept)
-    return write_manifest(folder, metadata, left)
+    return left
 
 
-def _without(
-    folder: Path, number: int, entry: ShardEntry, out: np.ndarray, metadata: TableMetadata
-) -> ShardEntry | None:
+def _without(folder: Path, entry: ShardEntry, out: np.ndarray, metadata: TableMetadata) -> ShardEntry | None:
     """A shard without some of its rows, or None where none is left."""
     path = folder / entry.file
     batch = Shard(folder, entry, metadata).batch
     keep = np.ones(len(batch), bool)
     keep[out] = False
     rows = {split: int(keep[entry.place(split)].sum()) for split in entry.rows}
-    path.unlink()  # its pages stay until the batch goes
+    path.unlink()  # its pages stay until the batch goes, and in another table that shares the file
     if not keep.any():
         return None
     kept = batch.take(pa.array(np.flatnonzero(keep)))
-    return write_shard(folder, number, kept, {split: count for split, count in rows.items() if count})
+    return write_shard(folder, entry.number, kept, {split: count for split, count in rows.items() if count})

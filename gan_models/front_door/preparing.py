@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def prepare(source: str | Path, folder: str | Path, *, progress: bool = True, **options: Any) -> ImageTable:
     """Imports images into `folder` once: of one size, split into train, validation and test.
 
-    The same call again returns what is there.
+    The same call again returns what is there; where images were added or removed since, the data set grows: only what
+    is new is decoded, and all other images keep their split.
 
     Args:
         source: a folder of images (`"photos"`), a Parquet file, an npz; or by name: `"digits"`, `"mnist-5k"`,
@@ -44,7 +45,7 @@ def prepare(source: str | Path, folder: str | Path, *, progress: bool = True, **
     wanted = data_options({**options, "source": named(source)})
     output = home_path(folder)
     if not _is_there(output, wanted):
-        import_into(output, wanted, progress=progress)
+        import_into(output, wanted, progress=progress, earlier=output)
     return ImageTable.open(output)
 
 
@@ -83,8 +84,8 @@ def data_options(options: Mapping[str, Any]) -> Data:
         raise RequestError(f"{place}: {first['msg'].removeprefix('Value error, ')} (got {first['input']!r})") from None
 
 
-def import_into(output: Path, options: Data, *, progress: bool) -> None:
-    """Fills `output` with the images of `options.source`, and shows how far it is."""
+def import_into(output: Path, options: Data, *, progress: bool, earlier: Path | None = None) -> None:
+    """Fills `output` with the images of `options.source`, and shows how far it is; `earlier` as in `Preparation`."""
     preparation = Preparation.of(options)
     with display("importing images", preparation.total, silent=not progress) as shown:
         for note in preparation.notes:
@@ -95,12 +96,12 @@ def import_into(output: Path, options: Data, *, progress: bool) -> None:
             speed = done / max(1e-9, time.monotonic() - began)
             shown.show(done, {"images/s": speed, **({"bad": str(bad)} if bad else {})})
 
-        for sentence in account(preparation.write(output, report)):
+        for sentence in account(preparation.write(output, report, earlier)):
             shown.say(sentence)
 
 
 def _is_there(output: Path, wanted: Data) -> bool:
-    """Whether the data set that is asked for is there; RequestError where something else is."""
+    """Whether the data set that is asked for is there, of the images as they are; RequestError: something else is."""
     if not output.exists():
         return False
     if not output.is_dir():
@@ -112,14 +113,12 @@ def _is_there(output: Path, wanted: Data) -> bool:
     usual = Data().model_dump(mode="json")  # of options that there were not when it was prepared
     have, asked = {**usual, **read_metadata(output).options}, wanted.model_dump(mode="json")
     differing = [f"{name} {have[name]} and not {asked[name]}" for name in asked if have[name] != asked[name]]
-    if not differing and _version(output) != parse_source(wanted.source).digest():
-        differing = [f"the images of {wanted.source} have changed since"]
     if differing:
         raise RequestError(
             f"{output} holds another data set ({'; '.join(differing)}): name another folder, or remove this one to "
             "prepare it anew"
         )
-    return True
+    return _version(output) == parse_source(wanted.source, wanted.fields).digest()
 
 
 def _version(output: Path) -> str:

@@ -194,7 +194,7 @@ def _table_of(source: str | Path | ImageTable) -> ImageTable | None:
 
 def _prepared(data: Data, place: Path, progress: bool) -> ImageTable:
     """The data set of these options and this content, prepared where it is not there yet."""
-    source = parse_source(data.source)
+    source = parse_source(data.source, data.fields)
     decides = json.dumps([data.model_dump(mode="json"), source.digest()], sort_keys=True)
     output = place / f"{source.short}-{hashlib.sha256(decides.encode()).hexdigest()[:8]}".replace("/", "-")
     with _alone(place / f".{output.name}.lock", f"another process prepares images in {output}"):

@@ -77,6 +77,11 @@ class Data(Section):
         "once keeps one; keep all, each in a split of its own, so that what was trained on is also held out",
     )
     max_images: PositiveInt | None = Field(None, description="use at most this many images")
+    grow: bool = Field(
+        False,
+        description="take over the rows of the table that was last made in this way of this source on this machine: "
+        "only images that are new are decoded and written, all others keep their split and place",
+    )
     max_bad_share: Share = Field(0.01, description="above this share of unreadable images the stage stops")
     image: str | None = Field(
         None, description="column or array that holds the images, or names them in a table beside them"

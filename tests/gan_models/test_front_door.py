@@ -222,16 +222,19 @@ def test_a_prepared_data_set_is_trained_on_as_it_is(tmp_path: Path) -> None:
         train(tmp_path / "runs", source=table, size=16)
 
 
-def test_preparing_again_returns_what_is_there(photos: Path, tmp_path: Path) -> None:
+def test_preparing_again_returns_what_is_there_or_adds_to_it(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     first = gm.prepare(photos, tmp_path / "table", size=8, progress=False)
     before = (tmp_path / "table/table.json").stat().st_mtime_ns
     assert gm.prepare(photos, tmp_path / "table", size=8, progress=False) == first
     assert (tmp_path / "table/table.json").stat().st_mtime_ns == before
     with pytest.raises(gm.RequestError, match=r"holds another data set \(size 8 and not 16\): name another folder"):
         gm.prepare(photos, tmp_path / "table", size=16, progress=False)
-    shutil.copy(photos / "cats/1.png", photos / "cats/99.png")
-    with pytest.raises(gm.RequestError, match=r"the images of folder:.*photos have changed since"):
-        gm.prepare(photos, tmp_path / "table", size=8, progress=False)
+    Image.new("RGB", (9, 9), "red").save(photos / "cats/99.png")
+    grown = gm.prepare(photos, tmp_path / "table", size=8)
+    assert grown.metadata.images == first.metadata.images + 1
+    assert f"{first.metadata.images} rows are those of the table before" in capsys.readouterr().err
 
 
 def test_images_that_were_added_make_another_training(photos: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from gan_models.atomic import new_file, new_folder, write_json
 from gan_models.data.decoding import Target
+from gan_models.data.preparing.growing import last_table, remember
 from gan_models.data.preparing.inspection import channels_of, doubtful, look_at, understood, white_of
 from gan_models.data.preparing.splits import DUPLICATES_FILE
 from gan_models.data.preparing.table_building import QUARANTINE_FILE, Import, Report, build_table
@@ -78,24 +79,30 @@ class Preparation:
         """Images to import."""
         return min(self.source.total, self.options.max_images or self.source.total)
 
-    def write(self, output: Path, report: Report) -> Import:
+    def write(self, output: Path, report: Report, earlier: Path | None = None) -> Import:
         """Imports the images; the folder `output` appears whole, or not at all.
 
         Args:
             report: called now and then with the images done so far, and how many of them are bad. What it raises ends
                 the import.
+            earlier: a dataset folder, `output` itself perhaps, whose rows are taken over where the same source and
+                options made them; where none is given and `options.grow` is set, the last one on this machine.
 
         Raises:
             RequestError: the images or the options do not make a data set, or `output` cannot be written;
                 `TooManyBadError` where too many images cannot be used.
             RunError: the source became unreadable, or the disk is full.
         """
+        if earlier is None and self.options.grow:
+            earlier = last_table(self.options)
         with _writing_to(output), new_folder(output) as folder:
-            built = build_table(self.source, self.target, self.options, folder, report)
+            built = build_table(self.source, self.target, self.options, folder, report, earlier=earlier)
             _check_bad_share(built, self.options, folder, output)
             _check_splits(built, self.source, self.options)
             built.preview.draw().save(folder / PREVIEW_FILE)
             write_json(folder / SUMMARY_FILE, {**_summary(built), "version": self.version})
+        if self.options.grow:
+            remember(self.options, output)
         _quarantine_of_failure(output).unlink(missing_ok=True)
         return built
 
@@ -160,7 +167,7 @@ def _summary(built: Import) -> dict[str, Any]:
         "pairs": metadata.paired,
         "embeddings": [*metadata.embeddings],
         "bad": built.bad,
-        "unlabelled": built.unlabelled,
+        "without_label": built.unlabelled,
         "ignored": len(built.source.ignored),
         "notes": [*built.source.notes],
         "doubts": [*built.source.doubts],
@@ -188,14 +195,14 @@ def account(built: Import) -> Iterator[str]:
     said = f"{classes}{domains}{captions}{vectors}"
     splits = ", ".join(f"{split} {count}" for split, count in metadata.splits.items())
     yield f"{metadata.images} images {Size.of(metadata.image_shape).across} {colour}{said} ({splits})"
+    if built.grown:
+        yield built.grown
     if built.bad:
         yield f"{built.bad} of {built.total} images cannot be used, the first: {built.first_bad}; see {QUARANTINE_FILE}"
-    if built.unlabelled:
-        kept = "are left out" if built.options.unlabelled == "drop" else "are kept for what needs none"
-        yield (
-            f"{built.unlabelled} of {built.total} images have no label, or one that is not among the classes: they "
-            f"{kept}"
-        )
+    kept_without = sum(split.get("", 0) for split in metadata.counts.values()) if metadata.class_names else 0
+    for count, done in ((built.unlabelled, "left out"), (kept_without, "kept for what needs none")):
+        if count:
+            yield f"{count} images have no label, or one that is not among the classes: they are {done}"
     if built.removed:
         kept = (
             f"; {more} more differ in label, caption, domain or attributes"

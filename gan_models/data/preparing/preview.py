@@ -32,6 +32,12 @@ class Preview:
             if len(kept) < self._room:
                 kept.append(image.copy())
 
+    def lacking(self) -> dict[int | None, int]:
+        """Images that each class has room for, of the classes that are shown."""
+        shown: Sequence[int | None] = range(min(ROWS, len(self._names))) or [None]
+        left = {label: self._room - len(self._kept.get(label, ())) for label in shown}
+        return {label: count for label, count in left.items() if count}
+
     def draw(self) -> Image.Image:
         """A grid: one row for each of the first 16 classes, or rows of ten where there are no classes."""
         rows: list[tuple[str, Sequence[np.ndarray]]] = []

@@ -10,13 +10,14 @@ import csv
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from gan_models.data.sources.base import rows_within
-from gan_models.data.table_file import SPLITS, TableFile
+from gan_models.data.table_file import SPLITS, Shard, ShardEntry, TableMetadata
 
 DUPLICATES_FILE = "duplicates.csv"
 _GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: the step between the states of SplitMix64
@@ -127,11 +128,11 @@ def find_duplicates(
 class SmallColumns:
     """What the rows of a table carry besides their images: hashes and splits in memory, the rest when asked for."""
 
-    def __init__(self, table: TableFile) -> None:
-        self._table = table
-        counts = [(SPLITS.index(split), count) for entry in table.entries for split, count in entry.rows.items()]
+    def __init__(self, folder: Path, entries: Sequence[ShardEntry], metadata: TableMetadata) -> None:
+        self._shards = [partial(Shard, folder, entry, metadata) for entry in entries]  # each let go before the next
+        counts = [(SPLITS.index(split), count) for entry in entries for split, count in entry.rows.items()]
         self.splits = np.repeat(*np.array(counts or [(0, 0)], np.int64).T).astype(np.int8)
-        self.digests = np.concatenate([np.empty(0, np.uint64), *(shard.digests for shard in table.shards())])
+        self.digests = np.concatenate([np.empty(0, np.uint64), *(shard().digests for shard in self._shards)])
 
     def said(self, rows: np.ndarray) -> list[pa.Array]:
         """Labels, captions, domains and what else there is of some rows, ascending."""
@@ -152,7 +153,8 @@ class SmallColumns:
     def _batches(self, rows: np.ndarray) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
         """Rows of each shard that holds any, and which of it they are."""
         start = 0
-        for shard in self._table.shards():
+        for mapped in self._shards:
+            shard = mapped()
             inside = rows_within(rows, start, len(shard))
             start += len(shard)
             if len(inside):

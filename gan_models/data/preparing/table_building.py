@@ -12,6 +12,7 @@ import numpy as np
 
 from gan_models.data.decoding import Decoded, Target
 from gan_models.data.preparing.decode_pool import DecodePool, available_cores
+from gan_models.data.preparing.growing import Earlier, fresh, growth, made_by, same_made
 from gan_models.data.preparing.preview import Preview
 from gan_models.data.preparing.splits import (
     Copies,
@@ -22,8 +23,8 @@ from gan_models.data.preparing.splits import (
     write_duplicates,
 )
 from gan_models.data.sources.base import BATCH_BYTES, BATCH_ITEMS, Batch, Source, reading
-from gan_models.data.table_file import DIGEST_TYPE, TableFile, TableMetadata, digests_of_pairs
-from gan_models.data.table_writer import TableWriter, remove_rows
+from gan_models.data.table_file import DIGEST_TYPE, Shard, ShardEntry, TableMetadata, digests_of_pairs
+from gan_models.data.table_writer import TableWriter, drop_rows, write_manifest
 from gan_models.recipes.schema import Data
 
 QUARANTINE_FILE = "quarantine.csv"
@@ -48,13 +49,15 @@ class Import:
     total: int
     writer: TableWriter
     quarantine: Callable[[tuple[str, str]], Any]  # lists path and reason of an image that cannot be used
-    preview: Preview
+    earlier: Earlier | None = None  # a table whose rows are taken over
     done: int = 0
     bad: int = 0
-    unlabelled: int = 0  # left out, as was asked for, or kept among images with labels
+    unlabelled: int = 0  # left out for the want of a label, as was asked for
     first_bad: str = ""
     coloured: int = 0  # colour images that became grey
     metadata: TableMetadata = field(init=False)
+    preview: Preview = field(init=False)
+    grown: str = ""  # what came of the earlier table, in a sentence
     copies: Copies | None = None  # where copies are kept
     duplicates: int = 0
     removed: int = 0  # of these
@@ -81,15 +84,14 @@ class Import:
             kept = [kept[row] for row in np.flatnonzero(whole)]
         for position, reason in reasons:
             self.quarantine((batch.paths[position], reason))
-            if reason != NO_LABEL:
-                self.bad += 1
-                self.first_bad = self.first_bad or f"{batch.paths[position]} ({reason})"
-        if self.source.class_names:
-            self.unlabelled += sum(batch.labels[position] is None for position in kept)
-            self.unlabelled += sum(reason == NO_LABEL for _, reason in reasons)
+            if reason == NO_LABEL:
+                self.unlabelled += 1
+                continue
+            self.bad += 1
+            self.first_bad = self.first_bad or f"{batch.paths[position]} ({reason})"
         if kept:
             self._append(batch, kept, pixels, partners, hashes)
-        self.done += len(batch)
+        self.done = batch.until
         self.coloured += decoded.coloured
 
     def _lack(self, batch: Batch, position: int) -> str:
@@ -145,27 +147,53 @@ class Import:
             partners=partners,
             embeddings=np.stack(vectors) if vectors else None,
             digests=hashes,
-            places=[self.done + position for position in kept],
+            places=None if self.earlier else _pick(batch.places, kept),
+            stamps=None if batch.stamps is None else batch.stamps[kept],
         )
-        in_training = [row for row, split in enumerate(splits) if split == "train"]
-        self.preview.offer(pixels[in_training], _pick(labels, in_training))
 
 
 def build_table(
-    source: Source, target: Target, options: Data, folder: Path, report: Report, workers: int | None = None
+    source: Source,
+    target: Target,
+    options: Data,
+    folder: Path,
+    report: Report,
+    workers: int | None = None,
+    earlier: Path | None = None,
 ) -> Import:
     """Import a source into `folder`: the table, quarantine.csv and duplicates.csv.
 
-    Memory holds a few batches of images and some tens of bytes for each image, however many there are. The result does
-    not depend on the number of workers.
+    Memory holds a shard, a few batches of images and some tens of bytes for each image, however many there are. The
+    result does not depend on the number of workers.
 
     Args:
         workers: decoder processes; default: one for each core.
+        earlier: a dataset folder whose rows are taken over where the same source and options made them.
 
     Raises:
         RunError: the source became unreadable on the way, or decoding is impossible.
         OSError: the folder cannot be written.
     """
+    made = made_by(source, target, options)
+    built = import_rows(source, target, options, folder, report, workers, same_made(earlier, made))
+    entries = built.writer.finish()
+    if built.earlier is not None:
+        built.grown = growth(built.earlier, entries)
+        entries = built.earlier.taken_over(folder) + entries
+    complete(built, folder, entries, made)
+    return built
+
+
+def import_rows(
+    source: Source,
+    target: Target,
+    options: Data,
+    folder: Path,
+    report: Report,
+    workers: int | None = None,
+    earlier: Earlier | None = None,
+) -> Import:
+    """The first half of `build_table`: shards and quarantine.csv. The last shard is for the writer to finish."""
     rows = choose_rows(source.total, options.max_images, options.split_seed)
     total = source.total if rows is None else len(rows)
     items = max(1, min(BATCH_ITEMS, BATCH_BYTES // target.row_bytes))
@@ -177,33 +205,58 @@ def build_table(
         attribute_names=source.attribute_names,
         paired=source.paired,
         embeddings=source.embeddings,
+        first=earlier.first_shard if earlier else 0,
     )
     with (
         # Memory does not grow with the number of bad images.
         (folder / QUARANTINE_FILE).open("w", newline="", encoding="utf-8", errors="backslashreplace") as listed,
         DecodePool(target, min(workers or available_cores(), math.ceil(total / ITEMS_FOR_A_WORKER))) as pool,
-        closing(pool.decode(batches)) as results,
+        closing(pool.decode(fresh(batches, source, earlier, 0))) as results,
     ):
         quarantine = csv.writer(listed)
         quarantine.writerow(["path", "reason"])
         quarantine.writerows(source.ignored)
         copies = Copies() if options.repeats == "keep" else None
-        preview = Preview(source.class_names)
-        built = Import(source, options, total, writer, quarantine.writerow, preview, copies=copies)
+        if copies and earlier:
+            copies.apart(earlier.digests())
+        built = Import(source, options, total, writer, quarantine.writerow, earlier, copies=copies)
         for batch, decoded in results:
             built.add(batch, decoded)
             report(built.done, built.bad)
-        built.metadata = writer.close(source.class_names, options.source, options.model_dump(mode="json"))
-    table = TableFile(folder)
-    rows_of_it = SmallColumns(table)
-    duplicates, built.conflicts = find_duplicates(rows_of_it.digests, rows_of_it.splits, rows_of_it.said)
-    out = [] if copies else [each.row for each in duplicates if each.leak or each.copy]
-    write_duplicates(folder, rows_of_it, duplicates, set(out))
-    if out:
-        built.metadata = remove_rows(folder, out, built.metadata, table.entries)
+    return built
+
+
+def complete(built: Import, folder: Path, entries: list[ShardEntry], made: str) -> None:
+    """The second half: of all shards, what equals others, the manifest, duplicates.csv and the preview."""
+    source, options = built.source, built.options
+    metadata = built.writer.described(source.class_names, options.source, options.model_dump(mode="json"))
+    rows = SmallColumns(folder, entries, metadata)
+    duplicates, built.conflicts = find_duplicates(rows.digests, rows.splits, rows.said)
+    out = [] if options.repeats == "keep" else [each.row for each in duplicates if each.leak or each.copy]
+    write_duplicates(folder, rows, duplicates, set(out))
+    entries = drop_rows(folder, out, metadata, entries)
+    built.metadata = write_manifest(folder, metadata, entries, made)
+    built.preview = _preview(folder, entries, built.metadata)
     built.duplicates, built.removed = len(duplicates), len(out)
     built.leaks = sum(each.leak for each in duplicates)
-    return built
+
+
+def _preview(folder: Path, entries: Sequence[ShardEntry], metadata: TableMetadata) -> Preview:
+    """The first training images of each class."""
+    preview = Preview(metadata.class_names)
+    for entry in entries:
+        lacking = preview.lacking()
+        if not lacking:
+            break
+        shard = Shard(folder, entry, metadata)
+        place = entry.place("train")
+        labels = shard.labels[place]
+        for label, room in lacking.items():
+            rows = np.flatnonzero(labels == label)[:room] if label is not None else np.arange(len(labels))[:room]
+            images = np.empty((len(rows), metadata.row_bytes), np.uint8)
+            shard.read("pixels", rows + place.start, images)
+            preview.offer(images.reshape(-1, metadata.height, metadata.width, metadata.channels), [label] * len(rows))
+    return preview
 
 
 def _read(batches: Iterator[Batch], source: str) -> Iterator[Batch]:

@@ -18,7 +18,7 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from itertools import compress
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from gan_models.data.halves import Half
@@ -110,9 +110,25 @@ class Batch:
     """float32 [n, E] for each image, where the source has such."""
     fill: Callable[[Batch], None] | None = None
     """Where set: puts the items and labels in, called in a decoding thread."""
+    places: Sequence[int] = ()
+    """Of its images in what is imported; set by who imports them, as"""
+    until: int = 0
+    """how many of those are done with it, and"""
+    stamps: np.ndarray | None = None
+    """what each is known by, uint64 [N] (`preparing.growing`)."""
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def part(self, positions: Sequence[int]) -> Batch:
+        """Some of its images, once they are filled in."""
+        columns: dict[str, Any] = {name: column for name, column in vars(self).items() if isinstance(column, list)}
+        lists: dict[str, Any] = {
+            name: [column[at] for at in positions] if column else [] for name, column in columns.items()
+        }
+        places = [self.places[at] for at in positions] if self.places else ()
+        stamps = None if self.stamps is None else self.stamps[positions]
+        return Batch(**lists, places=places, until=self.until, stamps=stamps)
 
     @cached_property
     def encoded_bytes(self) -> int:
