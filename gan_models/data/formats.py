@@ -1,7 +1,7 @@
 """Image formats that Pillow alone does not read: HEIC, as telephones store it, and DICOM, as hospitals do.
 
 Each is read by a package of its own. Of DICOM the first frame is taken. Grey values are those that are meant
-(Hounsfield units, say), as floats, and in `info` stands which of them become black and white: the ends of the file's own
+(Hounsfield units, say), as floats, and `info` holds which of them become black and white: the ends of the file's own
 window, or of the range of its stored bits.
 """
 
