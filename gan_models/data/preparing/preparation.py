@@ -70,7 +70,9 @@ class Preparation:
             raise RequestError(f"{options.source} holds one image only: give at least a few hundred to learn from")
         looks = look_at(source)
         channels = {"grey": 1, "rgb": 3}.get(options.channels) or channels_of(looks)
-        target = Target(options.size, channels, options.resize, options.fit, white_of(looks))
+        target = Target(
+            options.size, channels, options.resize, options.fit, white_of(looks), options.storage == "encoded"
+        )
         notes = (*understood(source, looks, options), *doubtful(source, looks, options))
         return cls(source, options, target, version, notes)
 
