@@ -1,13 +1,42 @@
 """What all sections of a recipe have in common, the number types they are made of, and sections of several forms."""
 
+import math
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar, Union
+from typing import Annotated, Any, Literal, TypeVar, Union
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from gan_models.data.shape import Size
 from gan_models.errors import unknown_name
+
+
+def _is_range(given: Any) -> Any:
+    if given in ("auto", "full", "used"):
+        return given
+    if not isinstance(given, list | tuple) or len(given) != 2:
+        raise ValueError("it is auto, full, used or two numbers, [low, high]")
+    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in given):
+        raise ValueError("of [low, high] both are numbers")
+    low, high = map(float, given)
+    if not (math.isfinite(low + high) and low < high):
+        raise ValueError("of [low, high] the first is the smaller one")
+    return low, high
+
+
+ValueRange = Annotated[
+    Literal["auto", "full", "used"] | tuple[float, float],
+    BeforeValidator(_is_range),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": ["auto", "full", "used"]},
+                {"type": "array", "prefixItems": [{"type": "number"}, {"type": "number"}]},
+            ]
+        }
+    ),
+]
+"""Which values of images are black and white (`gan_models.data.ranges`)."""
 
 _LEAST_SIDE, _MOST_SIDE = 8, 1024
 _SIDE = {"type": "integer", "minimum": _LEAST_SIDE, "maximum": _MOST_SIDE}

@@ -26,6 +26,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
 from gan_models.data.formats import HEAD_BYTES, MissingPackageError, opener_of
+from gan_models.data.ranges import DEEP_WHITE, Range, Ranges, kind_of
 from gan_models.data.shape import Size
 
 FILTERS = {name: Image.Resampling[name.upper()] for name in ("nearest", "box", "bilinear", "bicubic", "lanczos")}
@@ -33,14 +34,15 @@ SHRINK_GAP = 3.0
 DIGEST_BYTES = 8
 STRIP_PIXELS = 1 << 20
 """Of a large image that is made into 8 bits at a time, so that it is in memory twice at most, and not five times."""
-DEEP_WHITE = 65535
-WHITES = (255, 1023, 4095, 16383, DEEP_WHITE)
-"""The largest values of 8, 10, 12, 14 and 16 bits, as scanners and cameras store them in 16."""
 ORIENTATION_TAG = 0x0112
 # Pillow would hand PostScript to an external interpreter: never with files of unknown origin.
 REFUSED_FORMATS = frozenset({"EPS"})
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""Of Pillow, by the number of channels."""
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8\xff"
+
+_BY_ITSELF = Ranges()
 
 
 class BadImageError(Exception):
@@ -59,14 +61,13 @@ class Target:
     channels: int
     resize: str = "bicubic"
     fit: str = "crop"
-    white: int = DEEP_WHITE
-    """The value of images of more than 8 bits that becomes 255."""
+    ranges: Ranges = _BY_ITSELF
     encoded: bool = False
     """Whether pixels are kept compressed, without loss, and not as they are."""
 
     @property
     def mode(self) -> str:
-        return "L" if self.channels == 1 else "RGB"
+        return MODES[self.channels]
 
     @property
     def row_bytes(self) -> int:
@@ -135,24 +136,29 @@ def joined(parts: Sequence[Decoded]) -> Decoded:
 
 
 def _decode(item: Item, target: Target) -> tuple[Image.Image, bool]:
-    """The finished image, L or RGB, and whether its colours were lost."""
+    """The finished image, of the target's mode, and whether its colours were lost."""
     image = open_image(item)
     coloured = target.channels == 1 and image.mode != "L" and not is_grey(image)
     if image.format == "JPEG" and target.resize != "nearest":
         _draft(image, target)
-    whole = in_eight_bits(_upright(image, ours=image is not item), target.white)
-    if whole.mode != target.mode:
-        whole = whole.convert(target.mode)
-    sized = to_size(whole, target.size, target.resize, target.fit)
+    sized = fitted(_upright(image, ours=image is not item), target)
     if isinstance(item, str) and sized is not image:
         image.close()
     return sized, coloured
 
 
-def whole_image(item: Item, white: int = DEEP_WHITE) -> Image.Image:
+def fitted(image: Image.Image, target: Target) -> Image.Image:
+    """An upright image as the target has it."""
+    whole = in_eight_bits(image, target.ranges, alpha=target.channels == 4)
+    if whole.mode != target.mode:
+        whole = whole.convert(target.mode)
+    return to_size(whole, target.size, target.resize, target.fit)
+
+
+def whole_image(item: Item, ranges: Ranges = _BY_ITSELF) -> Image.Image:
     """An image at its own size, upright, L or RGB; raises nearly anything for one that is damaged (`reason_of`)."""
     image = open_image(item)
-    whole = in_eight_bits(_upright(image, ours=image is not item), white)
+    whole = in_eight_bits(_upright(image, ours=image is not item), ranges)
     whole.load()
     if isinstance(item, str) and whole is not image:
         image.close()
@@ -227,6 +233,11 @@ def is_grey(image: Image.Image) -> bool:
     return image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
 
 
+def stored_bits(image: Image.Image) -> int:
+    """Of a value in the file, by how Pillow is going to read it: colours of 16 bits come as 8."""
+    return 16 if any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())) else 8
+
+
 def _draft(image: Image.Image, target: Target) -> None:
     """Let the JPEG decoder scale (by 1/2, 1/4 or 1/8) where far more pixels are there than are needed."""
     height, width = target.size
@@ -253,34 +264,39 @@ def _upright(image: Image.Image, ours: bool) -> Image.Image:
     return image
 
 
-def in_eight_bits(image: Image.Image, white: int = DEEP_WHITE) -> Image.Image:
-    """Any Pillow mode as L or RGB; what is transparent becomes white.
+def in_eight_bits(image: Image.Image, ranges: Ranges = _BY_ITSELF, *, alpha: bool = False) -> Image.Image:
+    """Any Pillow mode as L or RGB, its values from 0 to 255; 32-bit integers are taken for 16-bit values.
 
-    Of 16-bit values `white` becomes 255; 32-bit integers are taken for 16-bit values, floats for values in [0, 1], or
-    in [0, 255] when they exceed 1.
+    Args:
+        alpha: what is transparent stays so, as RGBA; else it becomes white.
 
     Raises:
-        BadImageError: values beyond those ranges: there is no telling what is white.
+        BadImageError: values beyond the ranges, where these do not cut them off.
     """
+    if kind_of(image.mode) != "bytes":
+        return _from_deep(image, ranges)
+    return _spread(_in_plain_mode(image, alpha), ranges.bytes)
+
+
+def _in_plain_mode(image: Image.Image, alpha: bool) -> Image.Image:
+    """L, RGB or RGBA."""
     if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return image
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _from_deep(image, white)
     if image.has_transparency_data:
-        return _joined_strips(image, "RGB", _on_white)
+        return image.convert("RGBA") if alpha else _joined_strips(image, "RGB", _on_white)
     if image.mode == "LAB":
         return _from_lab(image)
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def white_note(highest: float, white: int) -> str:
-    """How values of more than 8 bits are read, in a sentence."""
-    return f"values of more than 8 bits, up to {highest:g}: {white} becomes white"
-
-
-def is_deep(mode: str) -> bool:
-    """Whether a Pillow mode holds integers of more than 8 bits."""
-    return mode == "I" or mode.startswith("I;16")
+def _spread(image: Image.Image, values: Range) -> Image.Image:
+    """The colours of L, RGB or RGBA spread over 0..255, where their range is another."""
+    if (values.black, values.white) == (0, 255):
+        return image
+    width = values.white - values.black
+    table = [min(255, max(0, round((value - values.black) * 255 / width))) for value in range(256)]
+    opacity = [*range(256)]
+    return image.point(table * 3 + opacity if image.mode == "RGBA" else table * len(image.getbands()))
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -315,24 +331,30 @@ def _joined_strips(image: Image.Image, mode: str, change: Callable[[Image.Image]
     return whole
 
 
-def _from_deep(image: Image.Image, white: int) -> Image.Image:
+def _from_deep(image: Image.Image, ranges: Ranges) -> Image.Image:
     import numpy as np
 
     extremes = [(values.min(), values.max()) for values in map(np.asarray, _strips(image))]
-    low, high = float(np.min(extremes)), float(np.max(extremes))
-    if image.mode != "F":
-        scale, limit = 255.0 / white, white
-    else:
-        scale, limit = (255.0, 1) if high <= 1.0 else (1.0, 255)
-    if not (low >= 0 and high <= limit):  # also false for NaN
-        if is_deep(image.mode) and low >= 0 and high <= DEEP_WHITE:
-            raise BadImageError(f"a value of {high:g}, where the images looked at first end at {white}")
-        raise BadImageError(f"32-bit values from {low:g} to {high:g}: store 8 or 16 bits, or floats in [0, 1]")
+    values = _range_of(kind_of(image.mode), float(np.min(extremes)), float(np.max(extremes)), ranges)
+    scale = 255.0 / (values.white - values.black)
 
     def scaled(strip: Image.Image) -> Image.Image:
-        return Image.fromarray(np.rint(np.asarray(strip).astype(np.float64) * scale).astype(np.uint8))
+        spread = np.rint((np.asarray(strip).astype(np.float64) - values.black) * scale)
+        return Image.fromarray(spread.clip(0, 255).astype(np.uint8))
 
     return _joined_strips(image, "L", scaled)
+
+
+def _range_of(kind: str, low: float, high: float, ranges: Ranges) -> Range:
+    """Of an image whose values are deep or floats; BadImageError where that range does not hold them."""
+    values = ranges.deep if kind == "deep" else ranges.floats or Range(0, 1 if high <= 1 else 255)
+    if math.isfinite(low + high) and (values.cut or (low >= values.black and high <= values.white)):
+        return values
+    if kind == "deep" and low >= 0 and high <= DEEP_WHITE:
+        raise BadImageError(f"a value of {high:g}, where the images looked at first end at {values.white:g}")
+    raise BadImageError(
+        f"32-bit values from {low:g} to {high:g}: store 8 or 16 bits, or floats in [0, 1], or say data.range"
+    )
 
 
 def _from_lab(image: Image.Image) -> Image.Image:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}
+"""What images are called, by their number of channels."""
+CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}
+"""By what `data.channels` calls them."""
+
 
 class Size(NamedTuple):
     """Of an image or a feature map, in pixels. Written as a setting writes it: 32, or [32, 64] where it is oblong."""

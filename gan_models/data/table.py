@@ -69,6 +69,15 @@ def to_uint8(images: Tensor) -> Tensor:
     return scaled.round_().clamp_(0, 255).to(torch.uint8).contiguous()
 
 
+def opaque(images: Tensor) -> Tensor:
+    """Images [N, H, W, 4] as they look on white, [N, H, W, 3] of the same type, from 0 to 255; others as they are."""
+    if images.shape[3] != 4:
+        return images
+    colours, opacity = images[..., :3].float(), images[..., 3:].float() / 255.0
+    seen = 255.0 + (colours - 255.0) * opacity
+    return seen if images.is_floating_point() else seen.round_().to(images.dtype)
+
+
 @dataclass(frozen=True)
 class Split:
     """The images of one split, loaded."""

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_models.data.shape import Size
-from gan_models.data.table import ImageTable, Split, to_float
+from gan_models.data.table import ImageTable, Split, opaque, to_float
 from gan_models.errors import RequestError
 from gan_models.metrics.cache import Tensors, cached_tensors
 from gan_models.metrics.extraction import Bars, FeatureExtractor, fold_batch_norm, silent
@@ -70,11 +70,11 @@ class Classifier(FeatureExtractor):
         self.accuracy = {
             split: float(weights[f"accuracy.{split}"]) for split in _HELD_OUT if f"accuracy.{split}" in weights
         }
-        channels, size = shape[0], Size.of(shape)
+        channels, size = min(shape[0], 3), Size.of(shape)
         details = {
             "weights_sha256": _digest(state),
             "features": FEATURES,
-            "input": [*shape],
+            "input": [channels, *size],
             "resize": f"area, to {_seen(size).across}" if size != _seen(size) else "none",
             "trained_on": "train split",
             "accuracy": self.accuracy,
@@ -141,8 +141,8 @@ def trained_network(
     flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     with torch.random.fork_rng(devices=[]), flags, bars(title, steps) as bar:
         torch.manual_seed(_SEED)
-        size = min(images.shape[1], _MAX_SIZE)
-        network = ClassifierNetwork(images.shape[3], size, classes)
+        size = _seen(Size(*images.shape[1:3])).shorter
+        network = ClassifierNetwork(min(images.shape[3], 3), size, classes)
         network.to(device).to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(network.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps, pct_start=0.2)
@@ -198,7 +198,7 @@ def _seen(size: Size) -> Size:
 
 def _network_input(images: Tensor) -> Tensor:
     """uint8 [B, H, W, C] as [B, C, H', W'] in [-1, 1], channels_last."""
-    scaled = to_float(images)
+    scaled = to_float(opaque(images))
     size = Size(*scaled.shape[2:])
     return scaled if _seen(size) == size else F.interpolate(scaled, size=tuple(_seen(size)), mode="area")
 

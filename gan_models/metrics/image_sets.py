@@ -23,7 +23,8 @@ from PIL import Image
 
 from gan_models.data.decoding import BadImageError, Item, reason_of, whole_image
 from gan_models.data.preparing.decode_pool import available_cores
-from gan_models.data.preparing.inspection import look_at, white_of
+from gan_models.data.preparing.inspection import look_at, ranges_of
+from gan_models.data.ranges import Ranges
 from gan_models.data.sources import SOURCES, parse_source
 from gan_models.data.sources.base import Batch, Source, reading, rows_within
 from gan_models.data.sources.places import is_address
@@ -119,7 +120,7 @@ class StoredImages(ImageSet):
 
     def __init__(self, name: str, source: Source, bars: Bars = silent, fingerprint: str = "") -> None:
         self.name, self._source = name, source
-        self._white = white_of(look_at(source))
+        self._ranges = ranges_of(look_at(source))
         self._fingerprint = fingerprint
         self.class_names = source.class_names
         with ThreadPoolExecutor(available_cores()) as threads:
@@ -161,7 +162,7 @@ class StoredImages(ImageSet):
     def _look_at(self, item: Item) -> tuple[tuple[int, int], bytes, bool, bool] | str:
         """Size, digest, whether it has colours, and three channels; or the reason why it cannot be used."""
         try:
-            pixels = _pixels(item, self._white)
+            pixels = _pixels(item, self._ranges)
         except Exception as error:  # decoders raise nearly anything on damaged input
             return reason_of(error)
         three = pixels.shape[2] == 3
@@ -239,7 +240,7 @@ class StoredImages(ImageSet):
 
     def _again(self, item: Item) -> Pixels:
         try:
-            return _pixels(item, self._white)
+            return _pixels(item, self._ranges)
         except Exception as error:
             raise RunError(f"{self.name} changed while it was read ({reason_of(error)}): start again") from error
 
@@ -289,7 +290,7 @@ class DrawnImages(ImageSet):
 
     @property
     def colour(self) -> bool:
-        return self.channels == 3
+        return self.channels >= 3
 
     @property
     def channels(self) -> int:
@@ -438,8 +439,8 @@ def _items(batch: Batch) -> list[Item]:
     return batch.items
 
 
-def _pixels(item: Item, white: int) -> Pixels:
-    whole = whole_image(item, white)
+def _pixels(item: Item, ranges: Ranges) -> Pixels:
+    whole = whole_image(item, ranges)
     pixels = np.asarray(whole)
     if not pixels.size:
         raise BadImageError("it has no pixels")

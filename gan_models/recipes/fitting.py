@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from gan_models.data.shape import Size
+from gan_models.data.shape import CHANNELS, COLOURS, Size
 from gan_models.recipes.loading import load_recipe, preset_names
 from gan_models.recipes.schema import Recipe
 
@@ -18,7 +18,7 @@ class Kind(NamedTuple):
     classes: int = 0
 
     def __str__(self) -> str:
-        colour = {1: " grey", 3: " RGB"}.get(self.channels or 0, "")
+        colour = f" {COLOURS[self.channels]}" if self.channels in COLOURS else ""
         classes = f" of {self.classes} classes" if self.classes else ""
         return f"{self.size.across}{colour}{classes}"
 
@@ -43,7 +43,7 @@ def doubt_of_fit(recipe: Recipe, channels: int | None = None, classes: int = 0) 
     if recipe.name not in preset_names():
         return ""
     labelled = "labels" in recipe.needs
-    here = Kind(recipe.data.size, channels or {"grey": 1, "rgb": 3}.get(recipe.data.channels), classes * labelled)
+    here = Kind(recipe.data.size, channels or CHANNELS.get(recipe.data.channels), classes * labelled)
     meant = made_for(load_recipe(recipe.name))
     away = here.far_from(meant)
     if not away:

@@ -31,6 +31,7 @@ from gan_models.sections import (
     PositiveInt,
     Section,
     Share,
+    ValueRange,
     one_of,
 )
 
@@ -59,7 +60,18 @@ class Data(Section):
         description="mnist-5k, digits, torchvision:<Class>, toy:<name>, folder:, zip:, parquet: or npz:<path>",
     )
     size: ImageSize = Field(Size.square(32), description="side of square images in pixels, or [height, width]")
-    channels: Literal["auto", "grey", "rgb"] = Field("auto", description="auto: grey when the source's images all are")
+    channels: Literal["auto", "grey", "rgb", "rgba"] = Field(
+        "auto",
+        description="auto: grey when the source's images all are; rgba: what is transparent stays so, in a fourth "
+        "channel, and else becomes white",
+    )
+    range: ValueRange = Field(
+        "auto",
+        description="which values of the files become black and white; auto: 0 to 255, of more bits the least number "
+        "of them (10, 12, 14, 16) that holds every value of the images looked at first, of floats [0, 1], [-1, 1] or "
+        "[0, 255] likewise; full: all that 8 bits, 16 bits, or floats from 0 to 1 can be; used: the least and the "
+        "largest value of those images, beyond which values are cut off; [low, high]: these, likewise (a window)",
+    )
     resize: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"] = Field(
         "bicubic", description="filter that images of another size are resized with"
     )

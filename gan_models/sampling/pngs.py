@@ -12,7 +12,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from gan_models.data.decoding import to_size
+from gan_models.data.decoding import Target, fitted
 from gan_models.data.shape import Size
 from gan_models.errors import RequestError
 
@@ -54,5 +54,5 @@ def image_input(image: Image.Image, generator: LoadedGenerator) -> Tensor:
     """An image prepared as the training images of a generator were, uint8 [H, W, C]."""
     channels, size = generator.info.image_shape[0], Size.of(generator.info.image_shape)
     data = generator.recipe.data
-    sized = to_size(image.convert("L" if channels == 1 else "RGB"), size, data.resize, data.fit)
+    sized = fitted(image, Target(size, channels, data.resize, data.fit))
     return torch.from_numpy(np.array(sized).reshape(*size, channels))

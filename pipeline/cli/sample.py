@@ -361,19 +361,19 @@ def _read(paths: list[Path], generator: LoadedGenerator, first: int = 0, num: in
     import torch
     from PIL import Image, UnidentifiedImageError
 
-    from gan_models.data.decoding import to_size
+    from gan_models.data.decoding import BadImageError, Target, fitted
     from gan_models.data.shape import Size
     from gan_models.data.table import Split
 
     paths = paths[first:] if num is None else paths[first : first + num]
     channels, size = generator.info.image_shape[0], Size.of(generator.info.image_shape)
     data = generator.recipe.data
-    pixels = []
+    target, pixels = Target(size, channels, data.resize, data.fit), []
     for path in paths:
         try:
             with Image.open(path) as opened:
-                sized = to_size(opened.convert("L" if channels == 1 else "RGB"), size, data.resize, data.fit)
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+                sized = fitted(opened, target)
+        except (BadImageError, OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
             reason = (str(error).splitlines() or [""])[0] or type(error).__name__
             raise RequestError(f"--input {path}: this is not an image that can be read ({reason})") from None
         pixels.append(np.asarray(sized).reshape(*size, channels))

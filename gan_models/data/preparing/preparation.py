@@ -20,10 +20,10 @@ from typing import Any
 from gan_models.atomic import new_file, new_folder, write_json
 from gan_models.data.decoding import Target
 from gan_models.data.preparing.growing import last_table, remember
-from gan_models.data.preparing.inspection import channels_of, doubtful, look_at, understood, white_of
+from gan_models.data.preparing.inspection import channels_of, doubtful, look_at, ranges_of, understood
 from gan_models.data.preparing.splits import DUPLICATES_FILE
 from gan_models.data.preparing.table_building import QUARANTINE_FILE, Import, Report, build_table
-from gan_models.data.shape import Size
+from gan_models.data.shape import CHANNELS, COLOURS, Size
 from gan_models.data.sources import parse_source
 from gan_models.data.sources.base import Source
 from gan_models.data.table_file import SPLITS
@@ -68,11 +68,11 @@ class Preparation:
         version, source = name.digest(), name.open()
         if source.total == 1:
             raise RequestError(f"{options.source} holds one image only: give at least a few hundred to learn from")
-        looks = look_at(source)
-        channels = {"grey": 1, "rgb": 3}.get(options.channels) or channels_of(looks)
-        target = Target(
-            options.size, channels, options.resize, options.fit, white_of(looks), options.storage == "encoded"
-        )
+        looks = look_at(source, options.range)
+        channels = CHANNELS.get(options.channels) or channels_of(looks)
+        ranges = ranges_of(looks, options.range)
+        encoded = options.storage == "encoded"
+        target = Target(options.size, channels, options.resize, options.fit, ranges, encoded)
         notes = (*understood(source, looks, options), *doubtful(source, looks, options))
         return cls(source, options, target, version, notes)
 
@@ -185,7 +185,7 @@ def _summary(built: Import) -> dict[str, Any]:
 def account(built: Import) -> Iterator[str]:
     """What was imported, and what was not, in sentences."""
     metadata = built.metadata
-    colour = "grey" if metadata.channels == 1 else "RGB"
+    colour = COLOURS[metadata.channels]
     classes = f", {metadata.num_classes} classes" if metadata.num_classes else ""
     domains = f", {len(metadata.domain_names)} domains" if metadata.domain_names else ""
     domains += f", {len(metadata.attribute_names)} attributes" if metadata.attribute_names else ""

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.lib import format as npy
 from PIL import Image
 
-from gan_models.data.decoding import WHITES, Item, white_note
+from gan_models.data.decoding import Item
+from gan_models.data.ranges import WHITES, white_note
 from gan_models.data.sources.base import BATCH_BYTES, SPLIT_NAMES, Batch, Source, rows_within
 from gan_models.data.sources.places import Place, source_bytes
 from gan_models.errors import RequestError

@@ -113,7 +113,7 @@ def test_transparent_dark_and_large_images_are_told_of(tmp_path: Path) -> None:
     Image.new("RGBA", (300, 200), (20, 30, 10, 100)).save(tmp_path / "a.png")
     Image.new("RGBA", (300, 200), (20, 10, 10, 100)).save(tmp_path / "b.png")
     seen = inspect(f"folder:{tmp_path}", Data(size=32))
-    assert "2 of 2 images looked at have transparency, which becomes white" in seen.notes
+    assert "2 of 2 images looked at have transparency, which becomes white (data.channels=rgba keeps it)" in seen.notes
     assert "large images (half of them 300x200 or more) become 32x32" in seen.notes
     Image.new("L", (32, 32), 7).save(tmp_path / "a.png")
     Image.new("L", (32, 32), 5).save(tmp_path / "b.png")

@@ -39,6 +39,18 @@ def test_every_recipe_makes_and_judges_oblong_images(name: str, size: Size, smal
     assert made.shape == (4, 3, *size)
 
 
+@pytest.mark.parametrize("name", ["dcgan", "stylegan2-ada", "pix2pix"])
+def test_images_may_have_a_fourth_channel(name: str, small_recipe: SmallRecipe) -> None:
+    recipe = small_recipe(name, "data.size=16", "training.batch_size=4", "data.channels=rgba")
+    shape = made_for_shape(recipe)._replace(image=(4, 16, 16))
+    torch.manual_seed(0)
+    game = build_game(recipe, shape, torch.device("cpu"))
+    split = made_up(recipe, shape, torch.device("cpu"), 8)
+    game.prepare(split, 0)
+    batch = Batch.of(split, torch.arange(4), recipe.needs)
+    assert all(torch.isfinite(value) for value in game.step(lambda: batch, report=True).values())
+
+
 @pytest.mark.parametrize("name", [name for name in recipe_names() if name != "vanilla"])
 def test_every_convolution_refuses_a_side_that_it_cannot_double_to(name: str, small_recipe: SmallRecipe) -> None:
     """In a sentence that names a size which it takes."""
