@@ -18,6 +18,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -26,6 +27,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
 from gan_models.data.formats import HEAD_BYTES, MissingPackageError, opener_of
+from gan_models.data.halves import Half
 from gan_models.data.ranges import DEEP_WHITE, Range, Ranges, kind_of
 from gan_models.data.shape import Size
 
@@ -49,8 +51,8 @@ class BadImageError(Exception):
     """This image cannot be used; the message is the reason, in a few words."""
 
 
-Item = bytes | str | Image.Image | BadImageError
-"""The bytes of an image file, its path, an open image, or the reason why there is none."""
+Item = bytes | str | Image.Image | Half | BadImageError
+"""The bytes of an image file, its path, an open image, half of one of these, or the reason why there is none."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,8 @@ def open_image(item: Item) -> Image.Image:
         raise item
     if isinstance(item, Image.Image):
         return item
+    if isinstance(item, Half):
+        return _half(item)
     if isinstance(item, bytes):
         file: io.BytesIO | str = io.BytesIO(item)
         head = item[:HEAD_BYTES]
@@ -199,6 +203,17 @@ def _formats(head: bytes) -> tuple[str, ...]:
     if head.startswith(JPEG_MAGIC):
         return ("JPEG",)
     return ("WEBP",) if head[8:12] == b"WEBP" else _all_formats()
+
+
+def _half(half: Half) -> Image.Image:
+    """Upright, so that left is where it is seen; a column in the middle of an odd width belongs to neither."""
+    with open_image(half.item) if not isinstance(half.item, Image.Image) else nullcontext(half.item) as whole:
+        if whole.width < 2:
+            raise BadImageError("one pixel wide: it has no halves")
+        upright = _upright(whole, ours=False)
+        width = upright.width // 2
+        left = 0 if half.side == "left" else upright.width - width
+        return upright.crop((left, 0, left + width, upright.height))
 
 
 def _all_formats() -> tuple[str, ...]:

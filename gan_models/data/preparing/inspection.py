@@ -84,7 +84,7 @@ def inspect(source: str, options: Data | None = None) -> Inspection:
         RunError: it could not be downloaded.
     """
     options = options or Data()
-    name = parse_source(source)
+    name = parse_source(source, options.fields)
     opened = name.open()
     looks = look_at(opened, options.range)
     seen = [look for look in looks if not look.problem]

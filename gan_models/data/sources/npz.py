@@ -1,7 +1,8 @@
 """NumPy archives: one array of images, optionally one of labels. Never unpickles.
 
-Images are called `images`, `x` or `arr_0`, labels `labels` or `y`; archives that bring splits hold `x_train`,
-`y_train`, `x_test`, ... (as Keras writes them) or `train_images`, `train_labels`, `val_images`, ... (as MedMNIST does).
+Images are called `images`, `x` or `arr_0`, labels `labels` or `y`, or `arr_1` beside `arr_0` (as ADM's samples come);
+`Fields` names others. Archives that bring splits hold `x_train`, `y_train`, `x_test`, ... (as Keras writes them) or
+`train_images`, `train_labels`, `val_images`, ... (as MedMNIST does).
 Beside `images` there may be `attributes` [N, A], 0 or 1 (or -1 and 1) each, with `attribute_names` [A], and `partners`,
 of the shape and type of the images: what each is to be made from, for pairs. `attributes_train` and `partners_train`,
 or `train_attributes` and `train_partners`, are those of a split. `embeddings` (`train_embeddings`, ...) [N, E] or
@@ -24,9 +25,9 @@ from PIL import Image
 
 from gan_models.data.decoding import Item
 from gan_models.data.ranges import WHITES, white_note
-from gan_models.data.sources.base import BATCH_BYTES, SPLIT_NAMES, Batch, Source, rows_within
+from gan_models.data.sources.base import AS_IT_IS, BATCH_BYTES, NONE, SPLIT_NAMES, Batch, Fields, Source, rows_within
 from gan_models.data.sources.places import Place, source_bytes
-from gan_models.errors import RequestError
+from gan_models.errors import RequestError, nearest
 
 IMAGE_NAMES = ("images", "x", "arr_0")
 LABEL_NAMES = ("labels", "y")
@@ -62,8 +63,8 @@ class NpzSource(Source):
             have, labels of another length; when pixels are read, a range of values that images do not have.
     """
 
-    def __init__(self, path: Place) -> None:
-        self._path = path
+    def __init__(self, path: Place, fields: Fields = AS_IT_IS) -> None:
+        self._path, self._fields = path, fields
         try:
             with zipfile.ZipFile(source_bytes(path)) as archive:
                 self._parts = self._find_parts(archive)
@@ -85,11 +86,22 @@ class NpzSource(Source):
 
     def _find_parts(self, archive: zipfile.ZipFile) -> list[Part]:
         names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+        fields = self._fields
+        for option, value in fields.chosen().items():
+            if value not in names:
+                near = nearest(str(value), names)
+                hint = f"did you mean {near!r}? " if near else ""
+                raise RequestError(
+                    f"data.{option}={value!r}: {self._path} has no such array: {hint}Its arrays are {', '.join(names)}"
+                )
         found: list[tuple[str, str, str, str, str | None]] = []
         vectors: dict[str, str] = {}  # of embeddings, by the name of the images
-        whole = next((name for name in IMAGE_NAMES if name in names), "")
+        whole = fields.image or next((name for name in IMAGE_NAMES if name in names), "")
         if whole:
-            labels = next((name for name in LABEL_NAMES if name in names), "")
+            labels = next((name for name in (fields.label or "", *LABEL_NAMES) if name in names), "")
+            if fields.label is None and not labels and whole == "arr_0" and self._are_labels(archive, "arr_1"):
+                labels = "arr_1"
+                self.notes = ["labels are those of arr_1: of arrays without names, the one with an integer an image"]
             attributes, partners = (name if name in names else "" for name in (ATTRIBUTES, PARTNERS))
             found.append((whole, labels, attributes, partners, None))
             vectors[whole] = EMBEDDINGS
@@ -106,15 +118,28 @@ class NpzSource(Source):
         if not found:
             raise RequestError(
                 f"{self._path} has no array 'images', 'x' or 'arr_0': its arrays are {', '.join(names) or 'none'}; "
-                "rename the one that holds the images"
+                "data.image=NAME says which holds the images"
             )
         vectors = {images: name for images, name in vectors.items() if name in names}
         read = {name for *arrays, _ in found for name in arrays} | {ATTRIBUTE_NAMES} | set(vectors.values())
+        if fields.label == NONE:
+            found = [(each[0], "", *each[2:]) for each in found]
+        elif fields.label and fields.label not in read:
+            raise RequestError(
+                f"data.label={fields.label!r}: {self._path} brings splits, whose labels are 'y_train', 'train_labels' "
+                "and the like; name its images too, with data.image, to read one array alone"
+            )
         if unused := sorted(set(names) - read):
-            self.doubts = [
-                f"the arrays {', '.join(unused)} are left out: labels are read from 'labels', 'y' or 'y_train'"
-            ]
+            self.doubts = [f"the arrays {', '.join(unused)} are left out: data.image and data.label choose arrays"]
         return [replace(self._part(archive, *entry), embeddings=vectors.get(entry[0], "")) for entry in found]
+
+    def _are_labels(self, archive: zipfile.ZipFile, array: str) -> bool:
+        """Whether there is such an array, and it holds one integer for each image of `arr_0`."""
+        if f"{array}.npy" not in archive.namelist():
+            return False
+        with archive.open("arr_0.npy") as images, archive.open(f"{array}.npy") as labels:
+            count, (shape, _, dtype) = _read_header(images)[0][:1], _read_header(labels)
+        return dtype.kind in "iu" and shape in (count, (*count, 1))
 
     def _part(
         self, archive: zipfile.ZipFile, images: str, labels: str, attributes: str, partners: str, split: str | None
