@@ -89,6 +89,11 @@ class Data(Section):
         "once keeps one; keep all, each in a split of its own, so that what was trained on is also held out",
     )
     max_images: PositiveInt | None = Field(None, description="use at most this many images")
+    storage: Literal["pixels", "encoded"] = Field(
+        "pixels",
+        description="encoded: images take about half of the disk, compressed without loss, and are decoded when they "
+        "are asked for; pixels: as they are",
+    )
     grow: bool = Field(
         False,
         description="take over the rows of the table that was last made in this way of this source on this machine: "

@@ -70,7 +70,9 @@ class Preparation:
             raise RequestError(f"{options.source} holds one image only: give at least a few hundred to learn from")
         looks = look_at(source, options.range)
         channels = CHANNELS.get(options.channels) or channels_of(looks)
-        target = Target(options.size, channels, options.resize, options.fit, ranges_of(looks, options.range))
+        ranges = ranges_of(looks, options.range)
+        encoded = options.storage == "encoded"
+        target = Target(options.size, channels, options.resize, options.fit, ranges, encoded)
         notes = (*understood(source, looks, options), *doubtful(source, looks, options))
         return cls(source, options, target, version, notes)
 

@@ -67,7 +67,10 @@ class Import:
     def add(self, batch: Batch, decoded: Decoded) -> None:
         """Put one decoded batch where it belongs: rows into the table, the rest into quarantine."""
         kept, reasons = decoded.kept, decoded.reasons
-        pixels = np.frombuffer(decoded.pixels, np.uint8).reshape(-1, *self.writer.shape)
+        pixels: np.ndarray = np.frombuffer(decoded.pixels, np.uint8).reshape(-1, *self.writer.shape)
+        if self.writer.storage == "encoded":
+            pixels = np.empty(len(decoded.encoded), object)
+            pixels[:] = decoded.encoded
         digests = np.frombuffer(decoded.digests, DIGEST_TYPE)
         partners = None
         hashes = {"pixels": digests}
@@ -205,6 +208,7 @@ def import_rows(
         attribute_names=source.attribute_names,
         paired=source.paired,
         embeddings=source.embeddings,
+        storage=options.storage,
         first=earlier.first_shard if earlier else 0,
     )
     with (
