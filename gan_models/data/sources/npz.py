@@ -182,8 +182,8 @@ class ArraySource(Source):
                         vectors[images] = form.format(EMBEDDINGS)
         if not found:
             raise RequestError(
-                f"{self._path} has no array 'images', 'imgs', 'x' or 'arr_0': its arrays are {', '.join(names) or 'none'}; "
-                "data.image=NAME says which holds the images"
+                f"{self._path} has no array 'images', 'imgs', 'x' or 'arr_0': its arrays are "
+                f"{', '.join(names) or 'none'}; data.image=NAME says which holds the images"
             )
         vectors = {images: name for images, name in vectors.items() if name in names}
         read = {name for *arrays, _ in found for name in arrays} | {ATTRIBUTE_NAMES} | set(vectors.values())
