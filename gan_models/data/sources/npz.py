@@ -279,6 +279,8 @@ class ArraySource(Source):
         labels = np.empty(len(known) + 1, np.int64)
         labels[-1] = -1  # where the place is -1, too
         labels[[known[name] for name in names]] = np.arange(len(names))
+        if absent := sum(int((places < 0).sum()) for places in read):
+            self.notes = [*self.notes, f"{absent} of {sum(map(len, read))} images have no label"]
         return [labels[places] for places in read]
 
     def _read_attributes(self) -> list[np.ndarray] | None:
