@@ -253,3 +253,17 @@ def test_a_run_leaves_the_login_nowhere(bucket: Bucket, tmp_path: Path) -> None:
     written = [file for file in tmp_path.rglob("*") if file.is_file()]
     assert len(written) > 20
     assert [file for file in written if SECRET.encode() in file.read_bytes()] == []
+
+
+def test_what_files_beside_images_say_is_read_there_too(bucket: Bucket, folder: Folder) -> None:
+    root = folder(".", range(4))
+    (root / "metadata.csv").write_text("file_name,label\n" + "".join(f"{n:04}.png,{'ab'[n % 2]}\n" for n in range(4)))
+    for number in range(4):
+        (root / f"{number:04}.txt").write_text(f"picture {number}")
+    here, there = (parse_source(f"folder:{place}") for place in (root, bucket.put_folder(root, "said")))
+    (ours,), (theirs,) = (name.open().batches(None, 100) for name in (here, there))
+    assert theirs.fill is not None
+    theirs.fill(theirs)
+    assert (theirs.labels, theirs.captions) == (ours.labels, ours.captions) == ([0, 1, 0, 1], theirs.captions)
+    assert theirs.captions == [f"picture {number}" for number in range(4)]
+    assert here.carried() == there.carried() == {"labels", "captions"}
