@@ -20,6 +20,7 @@ from gan_models.data.sources import parse_source
 from gan_models.data.sources.places import Remote
 from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError, RunError
+from gan_models.front_door.preparing import named
 from tests.components.prepare_data.conftest import Picture, Prepare
 from tests.object_store import SECRET, Bucket, Site, object_store, web_site
 
@@ -184,6 +185,7 @@ def test_a_failing_network_is_waited_for_and_then_a_sentence(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    assert named("s3://bucket/cats.zip") == "zip:s3://bucket/cats.zip"
     with pytest.raises(RunError, match=r"could not be read: .*is the network there"):
         parse_source(f"zip:http://127.0.0.1:{port}/a.zip").open()
 
