@@ -26,10 +26,11 @@ from PIL import Image
 
 from gan_models.data.decoding import DIGEST_BYTES, Target
 from gan_models.data.preparing.inspection import channels_of, look_at
-from gan_models.data.preparing.splits import DIGEST_TYPE, assign_splits
+from gan_models.data.preparing.splits import assign_splits
 from gan_models.data.preparing.table_building import build_table
 from gan_models.data.sources import parse_source
-from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter
+from gan_models.data.table_file import DIGEST_TYPE, TableMetadata
+from gan_models.data.table_writer import TableWriter
 from gan_models.recipes.schema import Data
 
 ROWS = 1024
@@ -46,24 +47,24 @@ def pillow_loop(options: Data, folder: Path, channels: int) -> TableMetadata:
     file = pq.ParquetFile(options.source.partition(":")[2])
     names = (file.schema_arrow.metadata or {})[b"classes"].decode().split(",")
     shares = {"validation": options.validation, "test": options.test}
-    with TableWriter(folder / IMAGES_FILE, size, size, channels) as writer:
-        for records in file.iter_batches(ROWS, columns=["image", "label"]):
-            pixels, digests, paths = [], [], []
-            for image in records.column("image").to_pylist():
-                picture = Image.open(io.BytesIO(image["bytes"]))
-                if picture.mode != mode:
-                    picture = picture.convert(mode)
-                if picture.size != (size, size):
-                    picture = picture.resize((size, size), Image.Resampling.BICUBIC)
-                row = picture.tobytes()
-                pixels.append(row)
-                digests.append(hashlib.blake2b(row, digest_size=DIGEST_BYTES).digest())
-                paths.append(image["path"])
-            rows = np.frombuffer(b"".join(pixels), np.uint8).reshape(len(pixels), -1)
-            hashes = np.frombuffer(b"".join(digests), DIGEST_TYPE)
-            splits = assign_splits(hashes, [None] * len(rows), frozenset(), shares, options.split_seed)
-            writer.append(rows, records.column("label").to_pylist(), splits, paths)
-        return writer.close(names, options.source, options.model_dump(mode="json"))
+    writer = TableWriter(folder, size, size, channels)
+    for records in file.iter_batches(ROWS, columns=["image", "label"]):
+        pixels, digests, paths = [], [], []
+        for image in records.column("image").to_pylist():
+            picture = Image.open(io.BytesIO(image["bytes"]))
+            if picture.mode != mode:
+                picture = picture.convert(mode)
+            if picture.size != (size, size):
+                picture = picture.resize((size, size), Image.Resampling.BICUBIC)
+            row = picture.tobytes()
+            pixels.append(row)
+            digests.append(hashlib.blake2b(row, digest_size=DIGEST_BYTES).digest())
+            paths.append(image["path"])
+        rows = np.frombuffer(b"".join(pixels), np.uint8).reshape(len(pixels), -1)
+        hashes = np.frombuffer(b"".join(digests), DIGEST_TYPE)
+        splits = assign_splits(hashes, [None] * len(rows), frozenset(), shares, options.split_seed)
+        writer.append(rows, records.column("label").to_pylist(), splits, paths)
+    return writer.close(names, options.source, options.model_dump(mode="json"))
 
 
 def timed(call: Callable[[Path], TableMetadata]) -> tuple[float, TableMetadata]:

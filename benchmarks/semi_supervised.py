@@ -102,7 +102,7 @@ def main() -> None:
     recipe = load_recipe("sgan", ["training.threads=1", *arguments.overrides])
     table = prepared(recipe, arguments.work)
     if arguments.mnist:
-        images, labels = read_mnist(arguments.mnist / "test.parquet", recipe.data.size)
+        images, labels = read_mnist(arguments.mnist / "test.parquet", recipe.data.size.shorter)
         test = to_uint8(images), labels
     else:
         held_out = table.split("test")

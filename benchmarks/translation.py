@@ -24,6 +24,7 @@ import torch
 from components.prepare_data import step as prepare_data
 from components.stage.stage import RunContext, open_stage
 from gan_models.data.decoding import Target
+from gan_models.data.shape import Size
 from gan_models.data.sources import parse_source
 from gan_models.data.sources.toy_catalogue import TOYS
 from gan_models.data.sources.toy_images import counterparts, open_toy
@@ -77,7 +78,9 @@ def true_translations(samples: Samples, table: ImageTable) -> torch.Tensor | Non
     metadata, name = table.metadata, parse_source(table.metadata.source)
     if name.kind != "toy" or samples.examples is None or not TOYS[name.rest].domains:
         return None
-    target = Target(metadata.height, metadata.channels, metadata.options["resize"], metadata.options["fit"])
+    target = Target(
+        Size.of(metadata.image_shape), metadata.channels, metadata.options["resize"], metadata.options["fit"]
+    )
     source, paths = open_toy(name.rest), samples.examples.paths
     images = torch.empty_like(samples.images)
     for number, domain in enumerate(metadata.domain_names):

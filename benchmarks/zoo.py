@@ -163,7 +163,7 @@ def run_recipe(name: str, options: Options, folder: Path) -> dict[str, Any]:
     return {
         "recipe": name,
         "data": options.data,
-        "size": recipe.data.size,
+        "size": recipe.data.model_dump()["size"],
         "seed": options.seed,
         "settings": list(options.settings),
         "budget_minutes": options.budget / 60,

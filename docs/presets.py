@@ -27,7 +27,7 @@ def _rows() -> Iterator[str]:
         assert made_for is not None
         cells = [
             f"`{name}`",
-            f"{made_for.data}, {recipe.data.size}x{recipe.data.size}",
+            f"{made_for.data}, {recipe.data.size.across}",
             f"{counted['generator']:,}",
             f"{counted['discriminator']:,}",
             _published(recipe, counted),

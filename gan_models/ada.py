@@ -34,7 +34,7 @@ _BRIGHTNESS, _CONTRAST, _SATURATION = 0.2, 0.5, 1.0
 
 
 def augmented(images: Tensor, probability: Probability, colour: float = 1.0) -> Tensor:
-    """Images [B, C, H, W], C 1 or 3, each changed anew: every kind of change with this probability.
+    """Images [B, C, H, W], C 1, 3 or 4, each changed anew: every kind of change with this probability.
 
     Args:
         colour: what the probability of changes of colour is multiplied by.
@@ -65,7 +65,9 @@ def moved(images: Tensor, inverse: Tensor) -> Tensor:
 
 
 def recoloured(images: Tensor, matrix: Tensor) -> Tensor:
-    """Colours [B, 3, H, W], or greys [B, 1, H, W], mapped by matrices [B, 4, 4] of (colour, 1)."""
+    """Colours [B, 3 or 4, H, W], or greys [B, 1, H, W], mapped by matrices [B, 4, 4] of (colour, 1)."""
+    if images.shape[1] == 4:
+        return torch.cat([recoloured(images[:, :3], matrix), images[:, 3:]], dim=1)
     linear, offset = matrix[:, :3, :3], matrix[:, :3, 3]
     if images.shape[1] == 3:
         return torch.einsum("bik,bkhw->bihw", linear, images) + offset[:, :, None, None]
@@ -136,7 +138,7 @@ def _colour(images: Tensor, probability: Probability) -> Tensor:
     matrix = torch.cat([matrix[:, :3] * contrast[:, None, None], matrix[:, 3:]], dim=1)
     flip = drawn.either((drawn.uniform() * 2).floor(), 0.0)
     matrix = (one - 2 * along * flip[:, None, None]) @ matrix  # mirrored at the plane through grey, black to white
-    if images.shape[1] == 3:
+    if images.shape[1] >= 3:
         matrix = _hue(drawn.either((drawn.uniform() * 2 - 1) * math.pi, 0.0)) @ matrix
         saturation = drawn.either(torch.exp2(drawn.normal() * _SATURATION), 1.0)
         matrix = (along + (one - along) * saturation[:, None, None]) @ matrix

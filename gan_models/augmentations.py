@@ -25,8 +25,13 @@ Augmentation = Callable[["Tensor", Probability], "Tensor"]
 def color(images: Tensor) -> Tensor:
     """Brightness +-0.5, saturation 0 to 2 times, contrast 0.5 to 1.5 times, in this order (the authors' public code).
 
-    Saturation is the distance from a pixel's mean over the channels, contrast that from the image's own mean.
+    Saturation is the distance from a pixel's mean over the channels, contrast that from the image's own mean. A fourth
+    channel, of what is transparent, stays as it is.
     """
+    import torch
+
+    if images.shape[1] == 4:
+        return torch.cat([color(images[:, :3]), images[:, 3:]], dim=1)
     changed = images + _uniform(images, -0.5, 0.5)
     grey = changed.mean(1, keepdim=True)
     changed = grey + (changed - grey) * _uniform(images, 0.0, 2.0)

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from gan_models import ranks
+from gan_models.data.shape import Size
 
 
 def changed(sides: Sequence[Tensor], *, flip: bool = False, load_size: int | None = None) -> list[Tensor]:
@@ -23,29 +24,34 @@ def changed(sides: Sequence[Tensor], *, flip: bool = False, load_size: int | Non
     Args:
         sides: of as many rows each, and one size; each row of one is changed as the same row of the others.
         flip: mirror each image from left to right with a probability of 1/2.
-        load_size: enlarge to so many pixels a side (bicubic), then cut H x W pixels out at a random place.
+        load_size: enlarge to so many pixels on the shorter side (bicubic), then cut H x W pixels out at a random
+            place.
     """
     changes = list(sides)
     count, device = len(sides[0]), sides[0].device
-    if load_size is not None and load_size > sides[0].shape[2]:
-        size = sides[0].shape[2]
-        down, right = (_whole_numbers(load_size - size + 1, count, device) for _ in range(2))
-        changes = [_cut_out(_enlarged(images, load_size), down, right, size) for images in changes]
+    size = Size(*sides[0].shape[2:])
+    if load_size is not None and load_size > size.shorter:
+        whole = size.with_shorter(load_size)
+        down, right = (
+            _whole_numbers(large - small + 1, count, device) for large, small in zip(whole, size, strict=True)
+        )
+        changes = [_cut_out(_enlarged(images, whole), down, right, size) for images in changes]
     if flip:
         mirrored = (_whole_numbers(2, count, device) == 1)[:, :, None, None]
         changes = [torch.where(mirrored, images.flip(3), images) for images in changes]
     return changes
 
 
-def _enlarged(images: Tensor, size: int) -> Tensor:
+def _enlarged(images: Tensor, size: Size) -> Tensor:
     # As Pillow enlarges, which the public codes do it with (a straight ramp stays one); it overshoots at edges.
-    return interpolate(images, (size, size), mode="bicubic", antialias=True).clamp_(-1.0, 1.0)
+    return interpolate(images, tuple(size), mode="bicubic", antialias=True).clamp_(-1.0, 1.0)
 
 
-def _cut_out(images: Tensor, down: Tensor, right: Tensor, size: int) -> Tensor:
-    """Of each image [B, C, L, L], the square of `size` pixels whose first row and column are given, int64 [B, 1]."""
-    places, each = torch.arange(size, device=images.device), torch.arange(len(images), device=images.device)
-    rows, columns = (down + places)[:, :, None], (right + places)[:, None, :]
+def _cut_out(images: Tensor, down: Tensor, right: Tensor, size: Size) -> Tensor:
+    """Of each image, the part of that size whose first row and column are given, int64 [B, 1]: [B, C, *size]."""
+    across, along = (torch.arange(side, device=images.device) for side in size)
+    each = torch.arange(len(images), device=images.device)
+    rows, columns = (down + across)[:, :, None], (right + along)[:, None, :]
     # Indexed with the channels last, as the images lie in memory.
     return images.permute(0, 2, 3, 1)[each[:, None, None], rows, columns].permute(0, 3, 1, 2)
 

@@ -26,6 +26,7 @@ from components.evaluate_gan.provenance import Past, Provenance
 from components.evaluate_gan.report import comparison, memorisation
 from components.evaluate_gan.verdict import RULES, TITLES, Verdict, confused_pairs
 from components.evaluate_gan.wording import number
+from gan_models.data.decoding import in_eight_bits
 
 _HERE = files("components.evaluate_gan")
 _BYTES = 300_000  # of a picture: a dozen of them make 5 MB
@@ -124,7 +125,7 @@ def data_uri(file: Path) -> str:
     png = _encoded(image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST), "png")
     if len(png) <= _BYTES and image.width <= _WIDTH:
         return _uri("png", png)
-    small, quality = image.convert("RGB"), 88
+    small, quality = in_eight_bits(image).convert("RGB"), 88
     while True:
         if small.width > _WIDTH:
             small = small.resize((_WIDTH, max(1, small.height * _WIDTH // small.width)), Image.Resampling.LANCZOS)

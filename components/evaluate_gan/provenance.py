@@ -12,6 +12,7 @@ from components.artifacts import Choice, Curves, DataSummary, ScoredCheckpoint, 
 from components.evaluate_gan.findings import Findings
 from components.evaluate_gan.wording import duration, number
 from components.stage.stage import flatten
+from gan_models.data.shape import COLOURS
 from gan_models.data.table_file import SPLITS
 from gan_models.errors import RequestError, RunError
 from gan_models.recipes.loading import load_recipe, preset_names
@@ -129,7 +130,7 @@ def _data(findings: Findings, data: DataSummary | None) -> list[tuple[str, str]]
     splits = ", ".join(f"{split} {count}" for split, count in data.splits.items())
     facts += [
         ("images", f"{data.images} ({splits})"),
-        ("size", f"{data.height} x {data.width}, {'grey' if data.channels == 1 else 'RGB'}"),
+        ("size", f"{data.height} x {data.width}, {COLOURS[data.channels]}"),
         ("classes", f"{len(data.classes)}" if data.classes else _NONE),
     ]
     facts += [("domains", ", ".join(data.domains))] if data.domains else []

@@ -13,7 +13,8 @@ def prepare_data(data: str, source_version: str, code_version: str, run: str, da
         source_version: a digest of what lies at the source; only there to make cached results go stale.
         code_version: of the project; only there to make cached results go stale.
         run: which pipeline run this belongs to and where it is tracked, as JSON.
-        dataset: folder with `images.parquet`, `summary.json`, `preview.png`, `quarantine.csv` and `duplicates.csv`.
+        dataset: folder with `table.json` and its `shards`, `summary.json`, `preview.png`, `quarantine.csv` and
+            `duplicates.csv`.
     """
     from components.prepare_data import step
     from components.stage.request import run_step

@@ -56,7 +56,7 @@ class Job(BaseModel):
         recipe, table = parse_recipe(self.recipe, origin="the recipe"), ImageTable.open(self.dataset)
         return train(
             recipe,
-            table.split("train", device),
+            table.fitting("train", device),
             table.metadata,
             self.folder,
             seed=self.seed,

@@ -1,11 +1,12 @@
-"""From an image of any kind to square uint8 pixels, or a reason why not.
+"""From an image of any kind to uint8 pixels of one size, or a reason why not.
 
 Runs in the decoder processes (`serve`), so it imports little: Pillow, and numpy only for 16- and 32-bit images.
 
 What happens to an image, in this order: the first frame is taken, EXIF orientation is applied, transparency is laid on
-white, every mode becomes 8-bit grey or RGB, the centre square is cut out (or the image is padded with black to a
-square), and the square is resized. Large images are shrunk cheaply first (JPEG's own scaling, then box reduction) to no
-less than three times the target, which Pillow documents as indistinguishable from resampling at full size.
+white, every mode becomes 8-bit grey or RGB, the centre of the target's form is cut out (or the image is padded with
+black to that form), and that is resized. Large images are shrunk cheaply first (JPEG's own scaling, then box
+reduction) to no less than three times the target, which Pillow documents as indistinguishable from resampling at full
+size.
 """
 
 import gc
@@ -17,6 +18,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -24,48 +26,54 @@ from pathlib import Path
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
+from gan_models.data.formats import HEAD_BYTES, WINDOW, MissingPackageError, opener_of
+from gan_models.data.halves import Half
+from gan_models.data.ranges import DEEP_WHITE, Range, Ranges, kind_of
+from gan_models.data.shape import Size
+
 FILTERS = {name: Image.Resampling[name.upper()] for name in ("nearest", "box", "bilinear", "bicubic", "lanczos")}
 SHRINK_GAP = 3.0
 DIGEST_BYTES = 8
 STRIP_PIXELS = 1 << 20
 """Of a large image that is made into 8 bits at a time, so that it is in memory twice at most, and not five times."""
-DEEP_WHITE = 65535
-WHITES = (255, 1023, 4095, 16383, DEEP_WHITE)
-"""The largest values of 8, 10, 12, 14 and 16 bits, as scanners and cameras store them in 16."""
 ORIENTATION_TAG = 0x0112
 # Pillow would hand PostScript to an external interpreter: never with files of unknown origin.
 REFUSED_FORMATS = frozenset({"EPS"})
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""Of Pillow, by the number of channels."""
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8\xff"
-JPEG_FORMATS = ("JPEG",)
+
+_BY_ITSELF = Ranges()
 
 
 class BadImageError(Exception):
     """This image cannot be used; the message is the reason, in a few words."""
 
 
-Item = bytes | str | Image.Image | BadImageError
-"""The bytes of an image file, its path, an open image, or the reason why there is none."""
+Item = bytes | str | Image.Image | Half | BadImageError
+"""The bytes of an image file, its path, an open image, half of one of these, or the reason why there is none."""
 
 
 @dataclass(frozen=True)
 class Target:
     """What every image becomes."""
 
-    size: int
+    size: Size
     channels: int
     resize: str = "bicubic"
     fit: str = "crop"
-    white: int = DEEP_WHITE
-    """The value of images of more than 8 bits that becomes 255."""
+    ranges: Ranges = _BY_ITSELF
+    encoded: bool = False
+    """Whether pixels are kept compressed, without loss, and not as they are."""
 
     @property
     def mode(self) -> str:
-        return "L" if self.channels == 1 else "RGB"
+        return MODES[self.channels]
 
     @property
     def row_bytes(self) -> int:
-        return self.size * self.size * self.channels
+        return self.size.places * self.channels
 
 
 @dataclass
@@ -73,7 +81,8 @@ class Decoded:
     """The outcome of a batch: the usable images, and the reasons for the others."""
 
     kept: list[int] = field(default_factory=list)  # positions in the batch of the images in `pixels`, ascending
-    pixels: bytes = b""  # uint8 [len(kept), size, size, channels], HWC order
+    pixels: bytes = b""  # uint8 [len(kept), H, W, channels]
+    encoded: list[bytes] = field(default_factory=list)  # in place of `pixels`, where the target is to be encoded
     digests: bytes = b""  # a hash of each kept image's pixels, DIGEST_BYTES each
     reasons: list[tuple[int, str]] = field(default_factory=list)  # (position, why) of the images that cannot be used
     coloured: int = 0  # kept images that lost their colours because the target is grey
@@ -83,7 +92,8 @@ def decode_batch(items: Sequence[Item], target: Target) -> Decoded:
     """Decode images one after another; a bad one never stops the others."""
     decoded = Decoded()
     # All images go beneath each other onto one strip: taking the bytes out once is cheaper than once an image.
-    strip = Image.new(target.mode, (target.size, target.size * len(items)))
+    height, width = target.size
+    strip = Image.new(target.mode, (width, height * len(items)))
     top = 0
     for position, item in enumerate(items):
         try:
@@ -92,16 +102,27 @@ def decode_batch(items: Sequence[Item], target: Target) -> Decoded:
             decoded.reasons.append((position, reason_of(error)))
             continue
         # The method behind Image.paste, which takes as long again to look at its arguments.
-        strip.im.paste(image.im, (0, top, target.size, top + target.size))
-        top += target.size
+        strip.im.paste(image.im, (0, top, width, top + height))
+        top += height
         decoded.kept.append(position)
         decoded.coloured += coloured
+        if target.encoded:
+            decoded.encoded.append(encode(image))
     size = target.row_bytes
     decoded.pixels = strip.tobytes()[: size * len(decoded.kept)]
     rows = memoryview(decoded.pixels)
     hashes = (blake2b(rows[row : row + size], digest_size=DIGEST_BYTES) for row in range(0, len(rows), size))
     decoded.digests = b"".join([each.digest() for each in hashes])
+    if target.encoded:
+        decoded.pixels = b""
     return decoded
+
+
+def encode(image: Image.Image) -> bytes:
+    """An image compressed without loss: as WebP, which is smaller than PNG and faster both ways."""
+    file = io.BytesIO()
+    image.save(file, "WEBP", lossless=True, method=0, quality=0, exact=True)
+    return file.getvalue()
 
 
 def joined(parts: Sequence[Decoded]) -> Decoded:
@@ -109,6 +130,7 @@ def joined(parts: Sequence[Decoded]) -> Decoded:
     return Decoded(
         kept=[position for position, part in enumerate(parts) if part.kept],
         pixels=b"".join(part.pixels for part in parts),
+        encoded=[each for part in parts for each in part.encoded],
         digests=b"".join(part.digests for part in parts),
         reasons=[(position, reason) for position, part in enumerate(parts) for _, reason in part.reasons],
         coloured=sum(part.coloured for part in parts),
@@ -116,24 +138,29 @@ def joined(parts: Sequence[Decoded]) -> Decoded:
 
 
 def _decode(item: Item, target: Target) -> tuple[Image.Image, bool]:
-    """The finished square, L or RGB, and whether its colours were lost."""
+    """The finished image, of the target's mode, and whether its colours were lost."""
     image = open_image(item)
     coloured = target.channels == 1 and image.mode != "L" and not is_grey(image)
     if image.format == "JPEG" and target.resize != "nearest":
         _draft(image, target)
-    whole = in_eight_bits(_upright(image, ours=image is not item), target.white)
+    sized = fitted(_upright(image, ours=image is not item), target)
+    if isinstance(item, str) and sized is not image:
+        image.close()
+    return sized, coloured
+
+
+def fitted(image: Image.Image, target: Target) -> Image.Image:
+    """An upright image as the target has it."""
+    whole = in_eight_bits(image, target.ranges, alpha=target.channels == 4)
     if whole.mode != target.mode:
         whole = whole.convert(target.mode)
-    square = to_square(whole, target.size, target.resize, target.fit)
-    if isinstance(item, str) and square is not image:
-        image.close()
-    return square, coloured
+    return to_size(whole, target.size, target.resize, target.fit)
 
 
-def whole_image(item: Item, white: int = DEEP_WHITE) -> Image.Image:
+def whole_image(item: Item, ranges: Ranges = _BY_ITSELF) -> Image.Image:
     """An image at its own size, upright, L or RGB; raises nearly anything for one that is damaged (`reason_of`)."""
     image = open_image(item)
-    whole = in_eight_bits(_upright(image, ours=image is not item), white)
+    whole = in_eight_bits(_upright(image, ours=image is not item), ranges)
     whole.load()
     if isinstance(item, str) and whole is not image:
         image.close()
@@ -146,26 +173,47 @@ def open_image(item: Item) -> Image.Image:
         raise item
     if isinstance(item, Image.Image):
         return item
+    if isinstance(item, Half):
+        return _half(item)
     if isinstance(item, bytes):
         file: io.BytesIO | str = io.BytesIO(item)
-        head = item[:8]
+        head = item[:HEAD_BYTES]
     else:
         file = item
         if Path(item).exists() and not Path(item).is_file():  # opened, a pipe would be waited for
             raise BadImageError("a pipe, a socket or a device, no file")
         with Path(item).open("rb") as start:
-            head = start.read(8)
+            head = start.read(HEAD_BYTES)
     if not head:
         raise BadImageError("the file is empty")
     image: Image.Image
     if head.startswith(PNG_MAGIC):  # asking every format costs a fifth of a small image's decoding
         image = PngImageFile(file)
+    elif opener := opener_of(head):
+        image = opener(file)
     else:
-        image = Image.open(file, formats=JPEG_FORMATS if head.startswith(JPEG_MAGIC) else _all_formats())
+        image = Image.open(file, formats=_formats(head))
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
         raise BadImageError(f"too large: {image.width}x{image.height} pixels, the limit is {limit}")
     return image
+
+
+def _formats(head: bytes) -> tuple[str, ...]:
+    if head.startswith(JPEG_MAGIC):
+        return ("JPEG",)
+    return ("WEBP",) if head[8:12] == b"WEBP" else _all_formats()
+
+
+def _half(half: Half) -> Image.Image:
+    """Upright, so that left is where it is seen; a column in the middle of an odd width belongs to neither."""
+    with open_image(half.item) if not isinstance(half.item, Image.Image) else nullcontext(half.item) as whole:
+        if whole.width < 2:
+            raise BadImageError("one pixel wide: it has no halves")
+        upright = _upright(whole, ours=False)
+        width = upright.width // 2
+        left = 0 if half.side == "left" else upright.width - width
+        return upright.crop((left, 0, left + width, upright.height))
 
 
 def _all_formats() -> tuple[str, ...]:
@@ -177,6 +225,7 @@ def reason_of(error: Exception) -> str:
     """A decoder's error in a few words, the same on every machine (no memory addresses, no paths)."""
     reasons = {
         BadImageError: str(error),
+        MissingPackageError: str(error),
         UnidentifiedImageError: "not an image of a known format",
         Image.DecompressionBombError: (bomb := f"too large: more pixels than the limit of {Image.MAX_IMAGE_PIXELS}"),
         Image.DecompressionBombWarning: bomb,
@@ -199,10 +248,16 @@ def is_grey(image: Image.Image) -> bool:
     return image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
 
 
+def stored_bits(image: Image.Image) -> int:
+    """Of a value in the file, by how Pillow is going to read it: colours of 16 bits come as 8."""
+    return 16 if any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())) else 8
+
+
 def _draft(image: Image.Image, target: Target) -> None:
     """Let the JPEG decoder scale (by 1/2, 1/4 or 1/8) where far more pixels are there than are needed."""
-    side = min(image.size) if target.fit == "crop" else max(image.size)
-    share = SHRINK_GAP * target.size / side
+    height, width = target.size
+    shares = width / image.width, height / image.height
+    share = SHRINK_GAP * (max(shares) if target.fit == "crop" else min(shares))
     if share < 0.5:
         image.draft(None, (math.ceil(image.width * share), math.ceil(image.height * share)))
 
@@ -224,34 +279,39 @@ def _upright(image: Image.Image, ours: bool) -> Image.Image:
     return image
 
 
-def in_eight_bits(image: Image.Image, white: int = DEEP_WHITE) -> Image.Image:
-    """Any Pillow mode as L or RGB; what is transparent becomes white.
+def in_eight_bits(image: Image.Image, ranges: Ranges = _BY_ITSELF, *, alpha: bool = False) -> Image.Image:
+    """Any Pillow mode as L or RGB, its values from 0 to 255; 32-bit integers are taken for 16-bit values.
 
-    Of 16-bit values `white` becomes 255; 32-bit integers are taken for 16-bit values, floats for values in [0, 1], or
-    in [0, 255] when they exceed 1.
+    Args:
+        alpha: what is transparent stays so, as RGBA; else it becomes white.
 
     Raises:
-        BadImageError: values beyond those ranges: there is no telling what is white.
+        BadImageError: values beyond the ranges, where these do not cut them off.
     """
+    if kind_of(image.mode) != "bytes":
+        return _from_deep(image, ranges)
+    return _spread(_in_plain_mode(image, alpha), ranges.bytes)
+
+
+def _in_plain_mode(image: Image.Image, alpha: bool) -> Image.Image:
+    """L, RGB or RGBA."""
     if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return image
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _from_deep(image, white)
     if image.has_transparency_data:
-        return _joined_strips(image, "RGB", _on_white)
+        return image.convert("RGBA") if alpha else _joined_strips(image, "RGB", _on_white)
     if image.mode == "LAB":
         return _from_lab(image)
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def white_note(highest: float, white: int) -> str:
-    """How values of more than 8 bits are read, in a sentence."""
-    return f"values of more than 8 bits, up to {highest:g}: {white} becomes white"
-
-
-def is_deep(mode: str) -> bool:
-    """Whether a Pillow mode holds integers of more than 8 bits."""
-    return mode == "I" or mode.startswith("I;16")
+def _spread(image: Image.Image, values: Range) -> Image.Image:
+    """The colours of L, RGB or RGBA spread over 0..255, where their range is another."""
+    if (values.black, values.white) == (0, 255):
+        return image
+    width = values.white - values.black
+    table = [min(255, max(0, round((value - values.black) * 255 / width))) for value in range(256)]
+    opacity = [*range(256)]
+    return image.point(table * 3 + opacity if image.mode == "RGBA" else table * len(image.getbands()))
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -286,24 +346,39 @@ def _joined_strips(image: Image.Image, mode: str, change: Callable[[Image.Image]
     return whole
 
 
-def _from_deep(image: Image.Image, white: int) -> Image.Image:
+def _from_deep(image: Image.Image, ranges: Ranges) -> Image.Image:
     import numpy as np
 
     extremes = [(values.min(), values.max()) for values in map(np.asarray, _strips(image))]
-    low, high = float(np.min(extremes)), float(np.max(extremes))
-    if image.mode != "F":
-        scale, limit = 255.0 / white, white
-    else:
-        scale, limit = (255.0, 1) if high <= 1.0 else (1.0, 255)
-    if not (low >= 0 and high <= limit):  # also false for NaN
-        if is_deep(image.mode) and low >= 0 and high <= DEEP_WHITE:
-            raise BadImageError(f"a value of {high:g}, where the images looked at first end at {white}")
-        raise BadImageError(f"32-bit values from {low:g} to {high:g}: store 8 or 16 bits, or floats in [0, 1]")
+    values = _own_window(image, ranges) or _range_of(
+        kind_of(image.mode), float(np.min(extremes)), float(np.max(extremes)), ranges
+    )
+    scale = 255.0 / (values.white - values.black)
 
     def scaled(strip: Image.Image) -> Image.Image:
-        return Image.fromarray(np.rint(np.asarray(strip).astype(np.float64) * scale).astype(np.uint8))
+        spread = np.rint((np.asarray(strip).astype(np.float64) - values.black) * scale)
+        return Image.fromarray(spread.clip(0, 255).astype(np.uint8))
 
     return _joined_strips(image, "L", scaled)
+
+
+def _own_window(image: Image.Image, ranges: Ranges) -> Range | None:
+    """That of a scan, where it brings one and nobody asks for another range."""
+    given = ranges.floats if image.mode == "F" else ranges.deep
+    own = None if given is not None and given.cut else image.info.get(WINDOW)
+    return Range(own[0], own[1], cut=True) if own else None
+
+
+def _range_of(kind: str, low: float, high: float, ranges: Ranges) -> Range:
+    """Of an image whose values are deep or floats; BadImageError where that range does not hold them."""
+    values = ranges.deep if kind == "deep" else ranges.floats or Range(0, 1 if high <= 1 else 255)
+    if math.isfinite(low + high) and (values.cut or (low >= values.black and high <= values.white)):
+        return values
+    if kind == "deep" and low >= 0 and high <= DEEP_WHITE:
+        raise BadImageError(f"a value of {high:g}, where the images looked at first end at {values.white:g}")
+    raise BadImageError(
+        f"32-bit values from {low:g} to {high:g}: store 8 or 16 bits, or floats in [0, 1], or say data.range"
+    )
 
 
 def _from_lab(image: Image.Image) -> Image.Image:
@@ -317,26 +392,28 @@ def _from_lab(image: Image.Image) -> Image.Image:
     return converted
 
 
-def to_square(image: Image.Image, size: int, resize: str, fit: str) -> Image.Image:
-    """Resize to (size, size): the centre square of the image, or all of it on black."""
-    width, height = image.size
-    if width == height == size:
+def to_size(image: Image.Image, size: Size, resize: str, fit: str) -> Image.Image:
+    """Resize: the largest part of that form in the centre of the image, or all of it on black."""
+    (width, height), wanted = image.size, (size.width, size.height)
+    if image.size == wanted:
         return image
-    if width == height < SHRINK_GAP * size:
-        return image.resize((size, size), FILTERS[resize])
+    alike = width * size.height == height * size.width
+    if alike and width < SHRINK_GAP * size.width:
+        return image.resize(wanted, FILTERS[resize])
     gap = None if resize == "nearest" else SHRINK_GAP
     if fit == "crop":
-        side = min(width, height)
-        left, top = (width - side) // 2, (height - side) // 2
-        box = (left, top, left + side, top + side)
-        return image.resize((size, size), FILTERS[resize], box=box, reducing_gap=gap)
-    scale = size / max(width, height)
+        scale = min(width / size.width, height / size.height)  # pixels of the image for one of the target's
+        across, down = min(width, round(scale * size.width)), min(height, round(scale * size.height))
+        left, top = (width - across) // 2, (height - down) // 2
+        box = (left, top, left + across, top + down)
+        return image.resize(wanted, FILTERS[resize], box=box, reducing_gap=gap)
+    scale = min(size.width / width, size.height / height)
     inner = (max(1, round(width * scale)), max(1, round(height * scale)))
     resized = image.resize(inner, FILTERS[resize], reducing_gap=gap)
-    if inner == (size, size):
+    if inner == wanted:
         return resized
-    canvas = Image.new(image.mode, (size, size), 0)
-    canvas.paste(resized, ((size - inner[0]) // 2, (size - inner[1]) // 2))
+    canvas = Image.new(image.mode, wanted, 0)
+    canvas.paste(resized, ((wanted[0] - inner[0]) // 2, (wanted[1] - inner[1]) // 2))
     return canvas
 
 

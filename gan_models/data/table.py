@@ -1,34 +1,60 @@
-"""Reading an image table for training: one uint8 tensor for each split, shuffled batches, the one normalisation.
+"""Reading an image table for training: splits in memory or mapped, shuffled batches, the one normalisation.
 
 Shapes: N images, B images in a batch, H height, W width, C channels (1 or 3).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
-from typing import Any
+from typing import overload
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
 from gan_models.data.captions import Vocabulary
+from gan_models.data.decoding import Decoded, Item, Target, decode_batch
+from gan_models.data.permutation import permuted
+from gan_models.data.preparing.decode_pool import DecodePool, available_cores
+from gan_models.data.sources.base import Batch
 from gan_models.data.table_file import (
-    IMAGES_FILE,
+    Compressed,
+    Shard,
+    TableFile,
     TableMetadata,
-    damaged,
-    embedding_rows,
-    open_parquet,
-    pixel_rows,
+    decode_rows,
+    fixed_rows,
+    numbers_of,
     read_metadata,
 )
 from gan_models.errors import RequestError
+from gan_models.memory import local_processes, room_for_data
 
-__all__ = ["DomainSampler", "EpochSampler", "ImageTable", "Split", "TableMetadata", "to_float", "to_uint8"]
+__all__ = [
+    "AnySplit",
+    "DomainSampler",
+    "EpochSampler",
+    "ImageTable",
+    "MappedRows",
+    "MappedSplit",
+    "Split",
+    "TableMetadata",
+    "to_float",
+    "to_uint8",
+]
 
+LISTED = 1 << 26
+"""Images up to which an epoch's order is drawn as a list: 512 MiB. It stays as it is: trainings go on bit for bit."""
+DECODED_TOGETHER = 4096
+FEW = 8
+"""Images that are not worth another process."""
 _APART = 0x9E3779B9  # between the seeds of two domains
 
 
@@ -43,6 +69,15 @@ def to_uint8(images: Tensor) -> Tensor:
     return scaled.round_().clamp_(0, 255).to(torch.uint8).contiguous()
 
 
+def opaque(images: Tensor) -> Tensor:
+    """Images [N, H, W, 4] as they look on white, [N, H, W, 3] of the same type, from 0 to 255; others as they are."""
+    if images.shape[3] != 4:
+        return images
+    colours, opacity = images[..., :3].float(), images[..., 3:].float() / 255.0
+    seen = 255.0 + (colours - 255.0) * opacity
+    return seen if images.is_floating_point() else seen.round_().to(images.dtype)
+
+
 @dataclass(frozen=True)
 class Split:
     """The images of one split, loaded."""
@@ -50,8 +85,8 @@ class Split:
     images: Tensor
     """uint8 [N, H, W, C], contiguous, on the device asked for."""
     labels: Tensor | None
-    """int64 [N] on the same device, or None when the data carries no labels."""
-    paths: list[str]
+    """int64 [N] on the same device, -1 for none; or None when the data carries no labels."""
+    paths: Sequence[str]
     """Where each image came from."""
     domains: Tensor | None = None
     """int64 [N], positions in `TableMetadata.domain_names`, or None where the data has no domains."""
@@ -75,9 +110,187 @@ class Split:
         columns = {name: column[index] for name, column in vars(self).items() if isinstance(column, Tensor)}
         return replace(self, paths=[self.paths[row] for row in index.tolist()], **columns)
 
+    def labelled(self) -> Split:
+        """Those of its images that have a label."""
+        if self.labels is None or bool((self.labels >= 0).all()):
+            return self
+        return self.rows(torch.nonzero(self.labels >= 0)[:, 0])
+
     def first(self, count: int) -> Split:
         """The first `count` images, or all."""
         return self.rows(torch.arange(min(count, len(self))))
+
+
+@dataclass(frozen=True)
+class MappedSplit:
+    """A split whose images stay on the disk until they are asked for: as `Split`, in the same order."""
+
+    images: MappedRows
+    labels: Tensor | None
+    paths: Sequence[str]
+    domains: Tensor | None = None
+    captions: Tensor | None = None
+    attributes: Tensor | None = None
+    partners: MappedRows | None = None
+    embeddings: MappedRows | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def rows(self, index: Tensor) -> Split:
+        """The images at `index` int64 [N], with what they carry, loaded."""
+        index = index.to(self.images.device)
+        found = {name: column[index] for name, column in vars(self).items() if isinstance(column, Tensor | MappedRows)}
+        loaded = {"labels": None, **found}
+        return Split(paths=[self.paths[row] for row in index.tolist()], **loaded)  # type: ignore[arg-type]
+
+    def first(self, count: int) -> Split:
+        """The first `count` images, or all, loaded."""
+        return self.rows(torch.arange(min(count, len(self))))
+
+
+AnySplit = Split | MappedSplit
+
+
+class MappedRows:
+    """A large column of a split, uint8 [N, H, W, C] or float32 [N, n, E]; indexed like a tensor, it gives tensors."""
+
+    def __init__(
+        self,
+        column: str,
+        split: str,
+        shards: Sequence[Shard],
+        metadata: TableMetadata,
+        shape: tuple[int, ...],
+        kind: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self._column = column
+        self._shards = shards
+        self._metadata = metadata
+        self._is_encoded = column in metadata.encoded
+        self._places = [shard.entry.place(split) for shard in shards]
+        self._starts = [0, *accumulate(place.stop - place.start for place in self._places)]
+        self.shape = (self._starts[-1], *shape)
+        self.dtype = kind
+        self.device = device
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Tensor | Sequence[int] | slice | int) -> Tensor:
+        """Rows of it, on the device."""
+        if isinstance(index, int):
+            return self[[index]][0]
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            whole = step == 1 and not self._is_encoded
+            found = self._span(start, max(start, stop)) if whole else self._read(np.arange(start, stop, step))
+        else:
+            found = self._read(np.asarray(index.cpu() if isinstance(index, Tensor) else index, np.int64))
+        return torch.from_numpy(found).view(self.dtype).view(-1, *self.shape[1:]).to(self.device)
+
+    def parts(self, rows: int) -> Iterator[Tensor]:
+        """All of it, so many rows at a time."""
+        for start in range(0, len(self), rows):
+            yield self[start : start + rows]
+
+    @property
+    def _width(self) -> int:
+        return self._shards[0].fixed(self._column).shape[1]
+
+    def _decoded(self, rows: np.ndarray) -> np.ndarray:
+        """uint8 [n, width] of rows that have to be decoded, some thousand at a time."""
+        found = np.empty((len(rows), self._metadata.row_bytes), np.uint8)
+        for start in range(0, len(rows), DECODED_TOGETHER):
+            part = rows[start : start + DECODED_TOGETHER]
+            decode_rows(self._compressed(part), self._metadata, found[start : start + len(part)], decode_on_all_cores)
+        return found
+
+    def _compressed(self, rows: np.ndarray) -> Compressed:
+        whose = np.searchsorted(self._starts, rows, "right") - 1
+        parts = []
+        for number, row in zip(whose.tolist(), rows.tolist(), strict=True):
+            inside = row - self._starts[number] + self._places[number].start
+            parts.append(self._shards[number].compressed(self._column, np.array([inside])))
+        items, hashes, files = zip(*parts, strict=True)
+        return Compressed([*chain(*items)], np.concatenate(hashes), [*chain(*files)])
+
+    def _span(self, start: int, stop: int) -> np.ndarray:
+        """uint8 [n, width] of the rows from `start` on."""
+        found = np.empty((stop - start, self._width), np.uint8)
+        for shard, place, begin in zip(self._shards, self._places, self._starts[:-1], strict=True):
+            first, after = max(start, begin), min(stop, begin + place.stop - place.start)
+            if first < after:
+                inside = slice(place.start + first - begin, place.start + after - begin)
+                shard.read(self._column, inside, found[first - start : after - start])
+        return found
+
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        """uint8 [n, width] of rows in any order, each shard's together."""
+        if self._is_encoded:
+            return self._decoded(rows)
+        found = np.empty((len(rows), self._width), np.uint8)
+        whose = np.searchsorted(self._starts, rows, "right") - 1
+        order = np.argsort(whose, kind="stable")
+        bounds = np.flatnonzero(np.diff(whose[order], prepend=-1, append=len(self._shards)))
+        for first, after in pairwise(bounds):
+            which = order[first:after]
+            number = int(whose[which[0]])
+            inside = rows[which] - self._starts[number] + self._places[number].start
+            part = np.empty((len(which), self._width), np.uint8)
+            self._shards[number].read(self._column, inside, part)
+            found[which] = part
+        return found
+
+
+def decode_on_all_cores(items: Sequence[Item], target: Target) -> Decoded:
+    """As `decode_batch`, a part on each of the cores that this process of a training has."""
+    seats = max(1, available_cores() // local_processes())
+    if len(items) < FEW or seats == 1:
+        return decode_batch(items, target)
+    size = -(-len(items) // (2 * seats))
+    parts = [[*items[start : start + size]] for start in range(0, len(items), size)]
+    batches = [Batch(part, [""] * len(part), [None] * len(part), [None] * len(part)) for part in parts]
+    starts = accumulate(map(len, parts), initial=0)
+    whole = Decoded()
+    for start, (_, decoded) in zip(starts, _pool(target, seats).decode(batches), strict=False):
+        whole.pixels += decoded.pixels
+        whole.digests += decoded.digests
+        whole.reasons += [(start + position, reason) for position, reason in decoded.reasons]
+    return whole
+
+
+@cache
+def _pool(target: Target, seats: int) -> DecodePool:
+    """Of this process, for as long as it lives."""
+    return DecodePool(target, seats)
+
+
+class MappedTexts(Sequence[str]):
+    """A column of texts of a split, which stay where they are."""
+
+    def __init__(self, parts: Sequence[pa.StringArray]) -> None:
+        self._parts = parts
+        self._starts = [0, *accumulate(map(len, parts))]
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        if isinstance(index, slice):
+            return [self[row] for row in range(*index.indices(len(self)))]
+        row = range(len(self))[index]
+        part = bisect_right(self._starts, row) - 1
+        return str(self._parts[part][row - self._starts[part]])
+
+    def __iter__(self) -> Iterator[str]:
+        for part in self._parts:
+            yield from part.to_pylist()
 
 
 @dataclass(frozen=True)
@@ -94,76 +307,90 @@ class ImageTable:
 
     def split(self, name: str, device: torch.device | str = "cpu") -> Split:
         """One split as one uint8 tensor on `device`; RequestError where it is empty or unknown, or damaged."""
-        metadata = self.metadata
-        rows = metadata.count(name)
-        if rows == 0:
+        mapped = self.mapped(name, device)
+        whole = {
+            column: None if rows is None else rows[:]
+            for column, rows in (("partners", mapped.partners), ("embeddings", mapped.embeddings))
+        }
+        small = {column: getattr(mapped, column) for column in ("labels", "domains", "captions", "attributes")}
+        return Split(mapped.images[:], paths=mapped.paths, **small, **whole)
+
+    def fitting(self, name: str, device: torch.device | str = "cpu") -> AnySplit:
+        """One split: in memory where that is a bounded share of what there is, else mapped. The order is the same."""
+        needed = self.metadata.count(name) * sum(self.metadata.large.values())
+        return self.split(name, device) if needed <= room_for_data(torch.device(device)) else self.mapped(name, device)
+
+    def mapped(self, name: str, device: torch.device | str = "cpu") -> MappedSplit:
+        """One split whose images stay on the disk; RequestError where it is empty or unknown, or damaged."""
+        metadata, device = self.metadata, torch.device(device)
+        if metadata.count(name) == 0:
             present = ", ".join(f"{split} {count}" for split, count in metadata.splits.items())
             raise RequestError(
                 f"{self.folder} has no images in split {name!r} (it has {present}): "
                 f"prepare the data again with data.{name} above 0"
             )
-        row_bytes = metadata.height * metadata.width * metadata.channels
-        widths = {"pixels": row_bytes, **metadata.further}
-        fixed = {column: np.empty((rows, width), np.uint8) for column, width in widths.items()}
-        try:
-            columns = _read_rows(self.folder, name, fixed, metadata)
-            labels, domains, captions = (
-                None if column is None else torch.from_numpy(column).to(device)
-                for column in _numbered(columns, metadata)
-            )
-        except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
-            raise damaged(self.folder / IMAGES_FILE, error) from error
-        images, attributes, partners = (
-            torch.from_numpy(fixed[column]).to(device) if column in fixed else None
-            for column in ("pixels", "attributes", "partner")
-        )
-        vectors = embedding_rows(fixed["embedding"], metadata.embeddings) if "embedding" in fixed else None
-        shape = (rows, metadata.height, metadata.width, metadata.channels)
+        file = TableFile(self.folder)
+        shards = [file.shard(number) for number, entry in enumerate(file.entries) if entry.rows.get(name)]
+        small = _SmallColumns(shards, name, metadata)
+
+        def large(column: str, shape: tuple[int, ...], kind: torch.dtype) -> MappedRows | None:
+            there = column in metadata.large
+            return MappedRows(column, name, shards, metadata, shape, kind, device) if there else None
+
+        image = (metadata.height, metadata.width, metadata.channels)
+        images = large("pixels", image, torch.uint8)
         assert images is not None
-        return Split(
-            images.view(shape),
-            labels,
-            columns["path"],
-            domains,
-            captions,
-            attributes=attributes,
-            partners=None if partners is None else partners.view(shape),
-            embeddings=None if vectors is None else torch.from_numpy(vectors).to(device),
+        numbered = {
+            column: None if values is None else torch.from_numpy(values).to(device)
+            for column, values in small.numbered()
+        }
+        return MappedSplit(
+            images,
+            paths=small.paths,
+            partners=large("partner", image, torch.uint8),
+            embeddings=large("embedding", metadata.embeddings, torch.float32),
+            **numbered,
         )
 
 
-def _numbered(columns: Mapping[str, list[Any]], metadata: TableMetadata) -> Iterator[np.ndarray | None]:
-    """Labels int64 [N], domains int64 [N] and captions int64 [N, L], each None where the table has none."""
-    yield np.asarray(columns["label"], np.int64) if "label" in columns else None
-    numbers = {name: number for number, name in enumerate(metadata.domain_names)}
-    yield np.asarray([numbers[name] for name in columns["domain"]], np.int64) if numbers else None
-    yield Vocabulary(metadata.words).encode_all(columns["caption"]) if metadata.words else None
+class _SmallColumns:
+    """What images carry besides pixels, of one split."""
 
+    def __init__(self, shards: Sequence[Shard], split: str, metadata: TableMetadata) -> None:
+        self._shards = [(shard, shard.entry.place(split)) for shard in shards]
+        self._metadata = metadata
 
-def _read_rows(
-    folder: Path, split: str, fixed: Mapping[str, np.ndarray], metadata: TableMetadata
-) -> dict[str, list[Any]]:
-    """Fills the columns `fixed`, uint8 [N, width], with a split's rows, by row group; N values of each other in use."""
-    file, _ = open_parquet(folder)
-    there = {"path": True, "label": metadata.class_names, "domain": metadata.domain_names, "caption": metadata.words}
-    found: dict[str, list[Any]] = {column: [] for column, names in there.items() if names}
-    done, count = 0, len(fixed["pixels"])
-    with file:
-        for group in range(file.metadata.num_row_groups):
-            table: pa.Table = file.read_row_group(group, columns=["split", *fixed, *found], use_threads=False)
-            # By way of lists: Arrow's comparisons and conversions to NumPy import pandas, for 0.4 s in every stage.
-            chosen = np.flatnonzero([name == split for name in table.column("split").to_pylist()])
-            if not len(chosen):
-                continue
-            for column, rows in fixed.items():
-                rows[done : done + len(chosen)] = pixel_rows(table.column(column))[chosen]
-            done += len(chosen)
-            for column, values in found.items():
-                every_value = table.column(column).to_pylist()
-                values += [every_value[index] for index in chosen]
-    if done != count:
-        raise ValueError(f"{count} rows expected in split {split}, {done} found")
-    return found
+    @property
+    def paths(self) -> MappedTexts:
+        return MappedTexts([shard.texts("path")[place] for shard, place in self._shards])
+
+    def numbered(self) -> Iterator[tuple[str, np.ndarray | None]]:
+        """Labels int64 [N], domains int64 [N], captions int64 [N, L], attributes uint8 [N, A]; None where there are no
+        such."""
+        metadata = self._metadata
+        yield "labels", self._joined(lambda shard, place: shard.labels[place]) if metadata.class_names else None
+        yield "domains", self._joined(self._domains) if metadata.domain_names else None
+        yield "captions", self._captions() if metadata.words else None
+        yield "attributes", self._joined(self._attributes) if metadata.attribute_names else None
+
+    def _joined(self, of: Callable[[Shard, slice], np.ndarray]) -> np.ndarray:
+        return np.concatenate([of(shard, place) for shard, place in self._shards])
+
+    def _attributes(self, shard: Shard, place: slice) -> np.ndarray:
+        return fixed_rows(shard.batch.column("attributes"))[place]
+
+    def _domains(self, shard: Shard, place: slice) -> np.ndarray:
+        names = pa.array(self._metadata.domain_names, pa.string())
+        found: pa.Array = pc.index_in(shard.texts("domain")[place], names)
+        if found.null_count:
+            raise RequestError(f"{shard.path} holds domains that the table does not name: prepare the data again")
+        return numbers_of(found, np.dtype("<i4")).astype(np.int64)
+
+    def _captions(self) -> np.ndarray:
+        words = Vocabulary(self._metadata.words)
+        parts = [words.encode_all(shard.texts("caption")[place].to_pylist()) for shard, place in self._shards]
+        longest = max(part.shape[1] for part in parts)
+        return np.concatenate([np.pad(part, ((0, 0), (0, longest - part.shape[1]))) for part in parts])
 
 
 class EpochSampler:
@@ -190,10 +417,14 @@ class EpochSampler:
     def indices(self, step: int) -> Tensor:
         """int64 [B] on the device, the images of batch `step` (counted from 0)."""
         epoch, position = divmod(step, self.steps_per_epoch)
+        if self.size > LISTED:
+            first = position * self.batch_size
+            places = np.arange(first, min(first + self.batch_size, self.size))
+            return torch.from_numpy(permuted(places, self.size, [self.seed, epoch])).to(self.device)
         if epoch != self._epoch:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.size)
-            filled = np.resize(order, max(self.size, self.batch_size))
-            self._epoch, self._order = epoch, torch.from_numpy(filled.astype(np.int64)).to(self.device)
+            filled = order if self.size >= self.batch_size else np.resize(order, self.batch_size)
+            self._epoch, self._order = epoch, torch.from_numpy(filled.astype(np.int64, copy=False)).to(self.device)
         return self._order[position * self.batch_size : (position + 1) * self.batch_size]
 
 

@@ -1,37 +1,47 @@
-"""The image table on disk: what `images.parquet` holds and how it is written. Needs no PyTorch.
+"""The image table on disk: a manifest, and shards that are mapped into memory. Needs no PyTorch.
 
-One row is one image, already square and uint8. Columns: `pixels` (fixed-size binary, H*W*C bytes in HWC order),
-`label` (int64, null when unlabelled), `caption`, `domain` (strings, may be null), `path` (where the image came from)
-and `split` (train, validation or test); where the data has them also `attributes` (A bytes, 0 or 1 each), `partner`
-(the other image of a pair, as `pixels`) and `embedding` (n * E numbers of float32, little-endian). `TableMetadata` is
-JSON in the schema metadata, under `gan_pipeline`.
+table.json      metadata (`TableMetadata`), and of each shard its file, its rows by split and a digest
+shards/*.arrow  the rows: Arrow IPC files of one record batch each, those to train on first, then validation, then test
+
+One row is one image, of one size and uint8. Columns: `pixels` (fixed-size binary, H*W*C bytes in HWC order; or, where
+storage is `encoded`, a lossless WebP file), `label`
+(int64, -1 for none), `caption`, `domain` (strings, may be null), `path` (where the image came from); where the data has
+them also `attributes` (A bytes, 0 or 1 each), `partner` (the other image of a pair, as `pixels`) and `embedding` (n * E
+numbers of float32, little-endian). Each of the large ones has a column of 8-byte hashes beside it (`pixels_digest`).
+`stamp` is a hash of the image as it came and of what was said of it, by which it is known again (`preparing.growing`).
+
+The fingerprint is a tree: of a table over its shards' digests, of a shard over its small columns and those hashes, so
+that what is read can be checked row by row, and a table that grows is known by what was added.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gan_models.data.captions import choose_words, split_words
-from gan_models.data.shape import DataShape
+from gan_models.data.decoding import Decoded, Item, Target, decode_batch
+from gan_models.data.shape import DataShape, Size
 from gan_models.errors import RequestError
 
-IMAGES_FILE = "images.parquet"
-METADATA_KEY = b"gan_pipeline"
+TABLE_FILE = "table.json"
+SHARDS_FOLDER = "shards"
+FORMAT = 1
 SPLITS = ("train", "validation", "test")
-ROW_GROUP_BYTES = 8 << 20
-_EMBEDDED = np.dtype("<f4")
+DIGEST_TYPE = np.dtype("<u8")
+EMBEDDED = np.dtype("<f4")
+IMAGES = frozenset({"pixels", "partner"})
+SMALL = ("label", "caption", "domain", "attributes")
+"""Columns that a shard's digest is taken of as they are; of the others it is taken of their hashes."""
+_EARLIER_FILE = "images.parquet"
 
 
 class TableMetadata(BaseModel):
@@ -45,7 +55,7 @@ class TableMetadata(BaseModel):
     class_names: tuple[str, ...]
     """Index is the label; empty when the images carry no labels."""
     counts: dict[str, dict[str, int]]
-    """Images by split and class name; the class is "" when unlabelled."""
+    """Images by split and class name; the class is "" of images without a label, where there are any."""
     fingerprint: str
     """SHA-256 (hex) over shape, class names and the content of every row, in order. Paths do not enter; domain names
     and words follow from the rows."""
@@ -61,6 +71,8 @@ class TableMetadata(BaseModel):
     """Vocabulary of the training captions (`gan_models.data.captions`): word number i + 1 is `words[i]`; or empty."""
     embeddings: tuple[int, int] = (0, 0)
     """(n, E): how many embeddings each image carries, and their width; zeros where it carries none."""
+    storage: Literal["pixels", "encoded"] = "pixels"
+    """How images are kept: as they are, or compressed without loss. The fingerprint is the same."""
 
     @property
     def num_classes(self) -> int:
@@ -70,7 +82,8 @@ class TableMetadata(BaseModel):
     @property
     def classes_in_use(self) -> int:
         """Number of classes that training images are of."""
-        return sum(count > 0 for count in self.counts.get("train", {}).values()) if self.class_names else 0
+        train = self.counts.get("train", {})
+        return sum(train.get(name, 0) > 0 for name in self.class_names)
 
     @property
     def embedding(self) -> int:
@@ -78,10 +91,19 @@ class TableMetadata(BaseModel):
         return self.embeddings[1]
 
     @property
-    def further(self) -> dict[str, int]:
-        """Bytes of a row in each of the columns that few tables have."""
-        partner = self.height * self.width * self.channels if self.paired else 0
-        return further_widths(self.attribute_names, partner, self.embeddings)
+    def row_bytes(self) -> int:
+        """Of one image."""
+        return self.height * self.width * self.channels
+
+    @property
+    def large(self) -> dict[str, int]:
+        """Bytes of a row in each of the columns that have hashes."""
+        return large_widths(self.row_bytes, self.paired, self.embeddings)
+
+    @property
+    def encoded(self) -> frozenset[str]:
+        """The columns whose rows are compressed images."""
+        return frozenset(IMAGES & self.large.keys()) if self.storage == "encoded" else frozenset()
 
     @property
     def shape(self) -> DataShape:
@@ -116,28 +138,211 @@ class TableMetadata(BaseModel):
         return sum(self.counts.get(split, {}).values())
 
 
-def open_parquet(folder: Path) -> tuple[pq.ParquetFile, TableMetadata]:
-    """The open table of a dataset folder; no pixel is read. RequestError where there is none, or a damaged one."""
-    path = Path(folder) / IMAGES_FILE
+class ShardEntry(BaseModel):
+    """What the manifest says of a shard."""
+
+    model_config = ConfigDict(frozen=True)
+
+    file: str
+    """Below the dataset folder."""
+    rows: dict[str, int]
+    """By split, in the order in which they lie in the file."""
+    digest: str
+    """SHA-256 (hex) of its content, paths left out."""
+
+    @property
+    def count(self) -> int:
+        return sum(self.rows.values())
+
+    @property
+    def number(self) -> int:
+        """Of the file's name."""
+        return int(self.file.rpartition("/")[2].partition(".")[0])
+
+    def place(self, split: str) -> slice:
+        """Where the rows of a split lie."""
+        start = 0
+        for name, count in self.rows.items():
+            if name == split:
+                return slice(start, start + count)
+            start += count
+        return slice(0, 0)
+
+
+class Manifest(BaseModel):
+    """Content of table.json."""
+
+    format: int
+    metadata: TableMetadata
+    shards: tuple[ShardEntry, ...]
+    made: str = ""
+    """A digest of all that rows depend on besides their image: only tables that agree in it can share rows."""
+
+
+class Shard:
+    """A shard mapped into memory, its small columns checked against its digest; of the large ones nothing is read.
+
+    RequestError where it is damaged.
+    """
+
+    def __init__(self, folder: Path, entry: ShardEntry, metadata: TableMetadata) -> None:
+        self.entry = entry
+        self.path = folder / entry.file
+        try:
+            with pa.memory_map(str(self.path)) as file:  # its pages stay as long as the columns do
+                self.batch: pa.RecordBatch = pa.ipc.open_file(file).get_batch(0)
+            self.batch.validate(full=True)
+            if len(self.batch) != entry.count:
+                raise ValueError(f"{entry.count} rows expected, {len(self.batch)} found")
+            for column, width in metadata.large.items():
+                kind = pa.binary() if column in metadata.encoded else pa.binary(width)
+                if self.batch.schema.field(column).type != kind:
+                    raise ValueError(f"its column {column!r} is not of {kind}")
+            if content_digest(self.batch, entry.rows) != entry.digest:
+                raise ValueError("its content does not have its digest")
+        except (pa.ArrowException, OSError, LookupError, ValueError) as error:
+            raise damaged(self.path, error) from error
+        self._metadata = metadata
+        self._seen: dict[str, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """int64 [N], -1 for none."""
+        return numbers_of(self.batch.column("label"), np.dtype("<i8"))
+
+    @cached_property
+    def digests(self) -> np.ndarray:
+        """uint64 [N]: equal where images are, and their partners where there are such."""
+        own = self.hashes("pixels")
+        return digests_of_pairs(own, self.hashes("partner")) if "partner" in self.batch.schema.names else own
+
+    @property
+    def stamps(self) -> np.ndarray:
+        """uint64 [N]: what each image and all that is said of it was known by when it was imported."""
+        return numbers_of(self.batch.column("stamp"), DIGEST_TYPE)
+
+    def texts(self, column: str) -> pa.StringArray:
+        return self.batch.column(column)
+
+    def hashes(self, column: str) -> np.ndarray:
+        """uint64 [N], of a large column's rows."""
+        return numbers_of(self.batch.column(f"{column}_digest"), DIGEST_TYPE)
+
+    def fixed(self, column: str) -> np.ndarray:
+        """uint8 [N, width], as mapped: nothing is checked."""
+        return fixed_rows(self.batch.column(column))
+
+    def read(self, column: str, rows: np.ndarray | slice, out: np.ndarray) -> None:
+        """Copies rows of a large column to `out`, uint8 [n, width]; checked when they are first read."""
+        if column in self._metadata.encoded:
+            decode_rows(self.compressed(column, rows), self._metadata, out)
+            return
+        out[:] = self.fixed(column)[rows]
+        seen = self._seen.setdefault(column, np.zeros(len(self), bool))
+        new = np.flatnonzero(~seen[rows])
+        if len(new):
+            known = self.hashes(column)[rows][new]
+            if not np.array_equal(row_digests(out, new), known):
+                raise damaged(self.path, ValueError(f"its column {column!r} does not have its digests"))
+            seen[rows] = True
+
+    def compressed(self, column: str, rows: np.ndarray | slice) -> Compressed:
+        """Rows of a column of compressed images, with their hashes."""
+        values: pa.BinaryArray = self.batch.column(column)
+        numbers = np.arange(len(self))[rows]
+        found = [values[row].as_py() for row in numbers.tolist()]
+        return Compressed(found, self.hashes(column)[numbers], [self.path] * len(found))
+
+
+class Compressed(NamedTuple):
+    """Compressed images, the hashes of their pixels, and where they lie."""
+
+    items: list[bytes]
+    hashes: np.ndarray
+    files: list[Path]
+
+
+def decode_rows(
+    rows: Compressed,
+    metadata: TableMetadata,
+    out: np.ndarray,
+    decode: Callable[[Sequence[Item], Target], Decoded] = decode_batch,
+) -> None:
+    """Decodes rows into `out`, uint8 [n, H*W*C]; RequestError where one does not have its hash."""
+    target = Target(Size(metadata.height, metadata.width), metadata.channels)
+    decoded = decode(rows.items, target)
+    for position, reason in decoded.reasons:
+        raise damaged(rows.files[position], ValueError(reason))
+    wrong = np.flatnonzero(np.frombuffer(decoded.digests, DIGEST_TYPE) != rows.hashes)
+    if len(wrong):
+        raise damaged(rows.files[wrong[0]], ValueError("an image does not have its digest"))
+    out[:] = np.frombuffer(decoded.pixels, np.uint8).reshape(out.shape)
+
+
+class TableFile:
+    """A dataset folder as it lies on the disk; shards are mapped when they are asked for.
+
+    RequestError where there is no table, or a damaged one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        manifest = read_manifest(self.folder)
+        self.metadata, self.entries, self.made = manifest.metadata, manifest.shards, manifest.made
+        self._shards: dict[int, Shard] = {}
+
+    def shard(self, number: int) -> Shard:
+        if number not in self._shards:
+            self._shards[number] = Shard(self.folder, self.entries[number], self.metadata)
+        return self._shards[number]
+
+    def shards(self) -> Iterator[Shard]:
+        """All of them, each let go before the next."""
+        for entry in self.entries:
+            yield Shard(self.folder, entry, self.metadata)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Of a dataset folder; RequestError where there is none, or a damaged one."""
+    path = Path(folder) / TABLE_FILE
     if not path.is_file():
-        raise RequestError(f"{folder} is not a prepared data set: it has no {IMAGES_FILE}; run prepare_data first")
+        if (path.with_name(_EARLIER_FILE)).is_file():
+            raise RequestError(
+                f"{folder} was prepared by an earlier version, which kept {_EARLIER_FILE}: prepare the data again"
+            )
+        raise RequestError(f"{folder} is not a prepared data set: it has no {TABLE_FILE}; run prepare_data first")
     try:
-        file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
-        document = (file.metadata.metadata or {})[METADATA_KEY]
-        metadata = TableMetadata.model_validate_json(document)
-        width = file.schema_arrow.field("pixels").type.byte_width
-    except (pa.ArrowException, OSError, KeyError, ValidationError, AttributeError) as error:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
         raise damaged(path, error) from error
-    if width != metadata.height * metadata.width * metadata.channels:
-        raise damaged(path, ValueError(f"{width} bytes a row do not make {metadata.image_shape}"))
-    return file, metadata
+    if manifest.format != FORMAT:
+        raise RequestError(
+            f"{path} is of format {manifest.format} and this version reads {FORMAT}: prepare the data again"
+        )
+    metadata, shards = manifest.metadata, manifest.shards
+    found = {split: sum(shard.rows.get(split, 0) for shard in shards) for split in metadata.splits}
+    if found != metadata.splits or fingerprint_of(metadata, shards) != metadata.fingerprint:
+        raise damaged(path, ValueError("its shards do not make its fingerprint"))
+    return manifest
 
 
 def read_metadata(folder: Path) -> TableMetadata:
     """Of a dataset folder, without its images and PyTorch; RequestError where there is no table, or a damaged one."""
-    file, metadata = open_parquet(folder)
-    file.close()
-    return metadata
+    return read_manifest(folder).metadata
+
+
+def is_table(folder: Path) -> bool:
+    """Whether a folder holds a prepared data set, damaged or not."""
+    path = Path(folder) / TABLE_FILE
+    if not path.is_file():
+        return False
+    try:
+        return {"metadata", "shards"} <= json.loads(path.read_bytes()).keys()
+    except (OSError, ValueError, AttributeError):
+        return (path.with_name(SHARDS_FOLDER)).is_dir()
 
 
 def damaged(path: Path, error: Exception) -> RequestError:
@@ -145,209 +350,74 @@ def damaged(path: Path, error: Exception) -> RequestError:
     return RequestError(f"{path} is damaged ({reason}): delete its folder and prepare the data again")
 
 
-def pixel_rows(column: pa.ChunkedArray) -> np.ndarray:
-    """The `pixels` column of a table as uint8 [rows, H*W*C], without copying when it is one chunk."""
+def fingerprint_of(metadata: TableMetadata, shards: Sequence[ShardEntry]) -> str:
+    """SHA-256 (hex) of a table, from what its shards' digests say of the rows."""
+    shape = [metadata.height, metadata.width, metadata.channels]
+    whole = hashlib.sha256(json.dumps([shape, list(metadata.class_names)]).encode())
+    for shard in shards:
+        whole.update(bytes.fromhex(shard.digest))
+    return whole.hexdigest()
+
+
+def content_digest(batch: pa.RecordBatch, rows: dict[str, int]) -> str:
+    """SHA-256 (hex) of a shard: its small columns, and the hashes of its large ones."""
+    whole = hashlib.sha256(json.dumps(list(rows.items())).encode())
+    for name in sorted(batch.schema.names):
+        if name in SMALL or name.endswith("_digest"):
+            whole.update(name.encode())
+            for part in _content(batch.column(name)):
+                whole.update(hashlib.sha256(part.data).digest())
+    return whole.hexdigest()
+
+
+def _content(column: pa.Array) -> Iterator[np.ndarray]:
+    """What a column holds, as bytes that no other column of its type has."""
+    if not pa.types.is_string(column.type):
+        yield fixed_rows(column) if pa.types.is_fixed_size_binary(column.type) else numbers_of(column, np.dtype("<i8"))
+        return
+    yield numbers_of(pc.fill_null(pc.binary_length(column), -1), np.dtype("<i4"))
+    there = pc.drop_null(column)
+    offsets = np.frombuffer(there.buffers()[1], np.int32)[there.offset : there.offset + len(there) + 1]
+    if len(there) and offsets[-1] > offsets[0]:
+        yield np.frombuffer(there.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
+
+
+def numbers_of(column: pa.Array, kind: np.dtype[Any]) -> np.ndarray:
+    """A column of numbers without nulls as they lie in memory: Arrow's own conversion imports pandas, for 0.4 s."""
+    values = np.frombuffer(column.buffers()[1] or b"", np.uint8)
+    start = column.offset * kind.itemsize
+    return values[start : start + len(column) * kind.itemsize].view(kind)
+
+
+def fixed_rows(column: pa.FixedSizeBinaryArray) -> np.ndarray:
+    """A column of fixed-size binary as uint8 [N, width], without copying."""
     width = column.type.byte_width
-    chunks = []
-    for chunk in column.chunks:
-        values = np.frombuffer(chunk.buffers()[1], np.uint8)
-        chunks.append(values[chunk.offset * width : (chunk.offset + len(chunk)) * width])
-    joined = chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
-    return joined.reshape(-1, width)
+    values = np.frombuffer(column.buffers()[1] or b"", np.uint8)
+    return values[column.offset * width : (column.offset + len(column)) * width].reshape(-1, width)
+
+
+def row_digests(rows: np.ndarray, which: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
+    """uint64 [n], the hashes of rows of uint8 [N, width], of those at `which` or of all."""
+    which = range(len(rows)) if which is None else which
+    hashes = (hashlib.blake2b(rows[row].data, digest_size=DIGEST_TYPE.itemsize).digest() for row in which)
+    return np.frombuffer(b"".join(hashes), DIGEST_TYPE)
+
+
+def digests_of_pairs(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """uint64 [N], hashes of pairs from those of their sides: equal where both are."""
+    return np.asarray(ours * np.uint64(_ODD) + theirs)
+
+
+_ODD = 0x9E3779B97F4A7C15  # so that a pair and its mirror differ
 
 
 def embedding_rows(rows: np.ndarray, embeddings: tuple[int, int]) -> np.ndarray:
     """The `embedding` column of a table, uint8 [rows, n * E * 4], as float32 [rows, n, E]."""
-    return rows.view(_EMBEDDED).reshape(-1, *embeddings)
+    return rows.view(EMBEDDED).reshape(-1, *embeddings)
 
 
-def further_widths(attribute_names: Sequence[str], partner: int, embeddings: tuple[int, int]) -> dict[str, int]:
-    """Bytes of a row in each of the columns that few tables have; `partner`: of a partner, 0 where there is none."""
+def large_widths(row_bytes: int, paired: bool, embeddings: tuple[int, int]) -> dict[str, int]:
+    """Bytes of a row in each of the columns that have hashes."""
     several, width = embeddings
-    widths = {"attributes": len(attribute_names), "partner": partner, "embedding": several * width * _EMBEDDED.itemsize}
+    widths = {"pixels": row_bytes, "partner": row_bytes * paired, "embedding": several * width * EMBEDDED.itemsize}
     return {name: width for name, width in widths.items() if width}
-
-
-def _fixed(rows: np.ndarray) -> pa.FixedSizeBinaryArray:
-    """A column of uint8 [N, width]."""
-    width = rows.shape[1]
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(rows), [None, pa.py_buffer(rows)])
-
-
-class _Fingerprint:
-    """SHA-256 over the content of a table, the same however its rows were cut into batches."""
-
-    def __init__(self) -> None:
-        self._columns = [hashlib.sha256() for _ in range(5)]
-        self._further: dict[str, Any] = {}  # of columns that few tables have: without them all is as it ever was
-
-    def add(self, *columns: memoryview | bytes) -> None:
-        for column, content in zip(self._columns, columns, strict=True):
-            column.update(content)
-
-    def add_further(self, name: str, content: memoryview) -> None:
-        self._further.setdefault(name, hashlib.sha256()).update(content)
-
-    def hexdigest(self, shape: tuple[int, int, int], class_names: Sequence[str]) -> str:
-        whole = hashlib.sha256(json.dumps([shape, list(class_names)]).encode())
-        for column in self._columns:
-            whole.update(column.digest())
-        for name, column in sorted(self._further.items()):
-            whole.update(name.encode() + column.digest())
-        return whole.hexdigest()
-
-
-def _joined(texts: Sequence[str | None]) -> bytes:
-    """Texts as bytes that no other texts have: null is a zero, a text a one, its length and its content."""
-    encoded = (None if text is None else text.encode() for text in texts)
-    return b"".join(b"\0" if text is None else b"\1%d:%b" % (len(text), text) for text in encoded)
-
-
-class TableWriter:
-    """Writes an image table row group by row group, keeping count and fingerprint; memory does not grow with rows.
-
-    The file is complete (footer written, flushed to disk) only after `close`; whoever calls renames it into place.
-
-    Args:
-        attribute_names: of what is said of each image, 0 or 1; none where nothing is.
-        paired: whether each image has a partner.
-        embeddings: (n, E), how many each image carries, and their width; zeros where it carries none.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        height: int,
-        width: int,
-        channels: int,
-        *,
-        attribute_names: Sequence[str] = (),
-        paired: bool = False,
-        embeddings: tuple[int, int] = (0, 0),
-    ) -> None:
-        self._path = path
-        self._embeddings = embeddings
-        self.shape = (height, width, channels)
-        self._row_bytes = height * width * channels
-        self._attribute_names = tuple(attribute_names)
-        self._widths = further_widths(self._attribute_names, self._row_bytes if paired else 0, embeddings)
-        self._schema = pa.schema(
-            [
-                ("pixels", pa.binary(self._row_bytes)),
-                ("label", pa.int64()),
-                *((name, pa.string()) for name in ("caption", "domain", "path", "split")),
-                *((name, pa.binary(width)) for name, width in self._widths.items()),
-            ]
-        )
-        # Pixels are read once, whole: compression and dictionaries would only slow that down.
-        self._writer = pq.ParquetWriter(
-            path,
-            self._schema,
-            compression={**dict.fromkeys(self._schema.names, "zstd"), "pixels": "NONE"}
-            | ({"partner": "NONE"} if paired else {}),
-            use_dictionary=["split", "domain"],
-            write_statistics=False,
-            write_page_checksum=True,
-        )
-        self._fingerprint = _Fingerprint()
-        self._pending: list[pa.RecordBatch] = []
-        self._pending_rows = 0
-        self._counts: Counter[tuple[str, int | None]] = Counter()
-        self._domains: Counter[str | None] = Counter()
-        self._words: Counter[str] = Counter()
-
-    def append(
-        self,
-        pixels: np.ndarray,
-        labels: Sequence[int | None],
-        splits: Sequence[str],
-        paths: Sequence[str],
-        captions: Sequence[str | None] | None = None,
-        domains: Sequence[str | None] | None = None,
-        *,
-        attributes: np.ndarray | None = None,
-        partners: np.ndarray | None = None,
-        embeddings: np.ndarray | None = None,
-    ) -> None:
-        """Add rows: `pixels` uint8 [N, H*W*C] (or [N, H, W, C]), the rest one entry a row.
-
-        Either every row of a table has a domain, or none.
-
-        Args:
-            attributes: uint8 [N, A], 0 or 1; where the table has names for them.
-            partners: as `pixels`; where the table is one of pairs.
-            embeddings: float32 [N, n, E]; where the table has such.
-        """
-        rows = np.ascontiguousarray(pixels, dtype=np.uint8).reshape(-1, self._row_bytes)
-        self._counts.update(zip(splits, labels, strict=True))
-        captions, domains = captions or [None] * len(rows), domains or [None] * len(rows)
-        self._domains.update(domains)
-        for caption, split in zip(captions, splits, strict=True):
-            if caption is not None and split == "train":
-                self._words.update(split_words(caption))
-        numbers = np.array([-1 if label is None else label for label in labels], "<i8")
-        numbered_splits = bytes(map(SPLITS.index, splits))
-        self._fingerprint.add(rows.data, numbers.data, numbered_splits, _joined(captions), _joined(domains))
-        columns = [
-            _fixed(rows),
-            pa.array(labels, pa.int64()),
-            *(pa.array(texts, pa.string()) for texts in (captions, domains, paths, splits)),
-        ]
-        given = {"attributes": attributes, "partner": partners}
-        if embeddings is not None:
-            given["embedding"] = np.ascontiguousarray(embeddings, _EMBEDDED).reshape(len(rows), -1).view(np.uint8)
-        for name, width in self._widths.items():
-            values = given[name]
-            assert values is not None
-            values = np.ascontiguousarray(values, dtype=np.uint8).reshape(len(rows), width)
-            self._fingerprint.add_further(name, values.data)
-            columns.append(_fixed(values))
-        self._pending.append(pa.RecordBatch.from_arrays(columns, schema=self._schema))
-        self._pending_rows += len(rows)
-        if self._pending_rows * self._row_bytes >= ROW_GROUP_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._pending_rows:
-            table = pa.Table.from_batches(self._pending, self._schema)
-            self._writer.write_table(table, row_group_size=max(1, self._pending_rows))
-        self._pending, self._pending_rows = [], 0
-
-    def close(self, class_names: Sequence[str], source: str, options: dict[str, Any]) -> TableMetadata:
-        """Writes the footer, flushes the file to disk; ValueError where some rows have a domain and some none."""
-        self._flush()
-        domain_names = sorted(name for name in self._domains if name is not None)
-        if domain_names and self._domains[None]:
-            raise ValueError(f"{self._domains[None]} of {self._domains.total()} rows have no domain")
-        known: list[tuple[int | None, str]] = list(enumerate(class_names)) if class_names else [(None, "")]
-        present = [split for split in SPLITS if any(key[0] == split for key in self._counts)]
-        height, width, channels = self.shape
-        metadata = TableMetadata(
-            height=height,
-            width=width,
-            channels=channels,
-            class_names=tuple(class_names),
-            counts={split: {name: self._counts[split, label] for label, name in known} for split in present},
-            fingerprint=self._fingerprint.hexdigest(self.shape, class_names),
-            source=source,
-            options=options,
-            domain_names=tuple(domain_names),
-            attribute_names=self._attribute_names,
-            paired="partner" in self._widths,
-            words=choose_words(self._words),
-            embeddings=self._embeddings,
-        )
-        self._writer.add_key_value_metadata({METADATA_KEY: metadata.model_dump_json().encode()})
-        self._writer.close()
-        with self._path.open("rb+") as written:
-            os.fsync(written.fileno())
-        return metadata
-
-    def __enter__(self) -> TableWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # On an error the half-written file is the caller's to delete; only the handle is given back here.
-        if self._writer.is_open:
-            with contextlib.suppress(OSError):
-                self._writer.close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from gan_models.data.shape import Size
 from gan_models.errors import RequestError
 from gan_models.families.resolutions import Plan, plan
 from gan_models.sections import PositiveInt, Section
@@ -37,7 +38,10 @@ SpectralNorm = Annotated[
     bool, Field(description="divide each weight by its largest singular value (SNGAN; in G too: SAGAN, BigGAN)")
 ]
 Maps = Annotated[
-    tuple[PositiveInt, ...], Field(description="sizes of the feature maps that a self-attention block follows")
+    tuple[PositiveInt, ...],
+    Field(
+        description="sizes, of oblong ones the shorter sides, of the feature maps that a self-attention block follows"
+    ),
 ]
 Minibatch = Annotated[
     Literal["none", "discrimination", "stddev"],
@@ -80,12 +84,12 @@ class PlayerSpec(Section):
         """What each training image must carry for it, besides what the game needs (`games.spec.GameSpec.needs`)."""
         return frozenset()
 
-    def plan(self, size: int) -> Plan:
+    def plan(self, size: Size) -> Plan:
         """How a coarse map doubles to `size`; raises RequestError where none does."""
         return plan(size, self.family)
 
-    def maps(self, size: int) -> Sequence[int]:
-        """Sizes of the feature maps that attention may follow, for images of `size` pixels a side."""
+    def maps(self, size: Size) -> Sequence[int]:
+        """Shorter sides of the feature maps that attention may follow, for images of a size."""
         return ()
 
     def check(self, recipe: Recipe) -> None:
@@ -142,7 +146,7 @@ class ConvolutionalGenerator(ConvolutionalSpec, GeneratorSpec):
 
     norm: GeneratorNorm = "batch"
 
-    def maps(self, size: int) -> Sequence[int]:
+    def maps(self, size: Size) -> Sequence[int]:
         return self.plan(size).maps[1:]
 
 
@@ -169,13 +173,13 @@ class ResidualTranslator(TranslatorSpec):
     halvings: PositiveInt = Field(2, description="how often the image is halved before the residual blocks")
     blocks: PositiveInt = Field(6, description="residual blocks")
 
-    def maps(self, size: int) -> Sequence[int]:
-        if size % (1 << self.halvings) or size >> self.halvings < 2:
+    def maps(self, size: Size) -> Sequence[int]:
+        if not size.is_multiple_of(1 << self.halvings) or size.halved(self.halvings).shorter < 2:
             raise RequestError(
                 f"data.size={size}: networks.generator.halvings={self.halvings} needs a multiple of "
                 f"{1 << self.halvings} and at least {2 << self.halvings}: use such a size, or fewer halvings"
             )
-        return [size >> level for level in range(1, self.halvings + 1)]
+        return [size.shorter >> level for level in range(1, self.halvings + 1)]
 
 
 class ImageDiscriminator(ConvolutionalSpec, DiscriminatorSpec):
@@ -189,7 +193,7 @@ class ConvolutionalDiscriminator(ImageDiscriminator):
 
     minibatch: Minibatch = "none"
 
-    def maps(self, size: int) -> Sequence[int]:
+    def maps(self, size: Size) -> Sequence[int]:
         return self.plan(size).maps[:-1]
 
 
@@ -206,10 +210,10 @@ class PatchDiscriminator(ImageDiscriminator):
     width: PositiveInt = Field(64, description="channels of the first layer; doubles at each layer, up to eightfold")
     layers: PositiveInt = Field(3, description="halvings of the image, at most: 3 judge patches of 70x70 pixels")
 
-    def halvings(self, size: int) -> int:
-        """How often an image of `size` pixels is halved: the last two convolutions want four pixels."""
-        return max(1, min(self.layers, (size // 4).bit_length() - 1))
+    def halvings(self, size: Size) -> int:
+        """How often an image is halved: the last two convolutions want four pixels."""
+        return max(1, min(self.layers, (size.shorter // 4).bit_length() - 1))
 
-    def maps(self, size: int) -> Sequence[int]:
-        halved = [size >> level for level in range(1, self.halvings(size) + 1)]
+    def maps(self, size: Size) -> Sequence[int]:
+        halved = [size.shorter >> level for level in range(1, self.halvings(size) + 1)]
         return [*halved, halved[-1] - 1]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_models import ranks
-from gan_models.data.table import Split
+from gan_models.data.table import AnySplit, Split
 from gan_models.errors import RequestError
 from gan_models.families.base import GeneratorSpec
 from gan_models.layers.heads import ClassesHead
@@ -82,7 +82,7 @@ class Generator(nn.Module):
         """Whether it makes images from real ones, or from what they carry."""
         return not {"latents", "labels"}.issuperset(self.inputs)
 
-    def begin(self, split: Split) -> None:
+    def begin(self, split: AnySplit) -> None:
         """Called once before a training: what its first weights have of the images; here nothing."""
 
     def draw_inputs(self, draws: Draws, *, labels: Tensor | None = None, examples: Split | None = None) -> Inputs:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, interpolate, pad, relu
 
+from gan_models.data.shape import Size
 from gan_models.families.interfaces import Trunk
 from gan_models.layers.attention import attention_after
 from gan_models.layers.normalization import discriminator_norm, generator_norm
@@ -84,18 +85,18 @@ class UpBlocks(nn.Module):
 
     Args:
         widths: channels of each map, the coarsest first.
-        base: width of the coarsest map, pixels.
+        base: size of the coarsest map.
         norms: a factory for each block.
     """
 
     def __init__(
-        self, widths: list[int], base: int, norms: Iterable[NormFactory], attention: tuple[int, ...] = ()
+        self, widths: list[int], base: Size, norms: Iterable[NormFactory], attention: tuple[int, ...] = ()
     ) -> None:
         super().__init__()
         pairs = zip(pairwise(widths), norms, strict=True)
         self.blocks = nn.ModuleList(UpBlock(inputs, outputs, norm) for (inputs, outputs), norm in pairs)
         self.attention = nn.ModuleList(
-            nn.Sequential(*attention_after(base << level, width, attention))
+            nn.Sequential(*attention_after(base.shorter << level, width, attention))
             for level, width in enumerate(widths)
             if level > 0
         )
@@ -160,7 +161,7 @@ POOLS: dict[str, type[nn.Module]] = {"sum": SumPool, "mean": MeanPool}
 
 def down_trunk(
     widths: list[int],
-    size: int,
+    size: Size,
     downs: int,
     *,
     wide: bool,
@@ -170,11 +171,12 @@ def down_trunk(
 ) -> Trunk:
     """DownBlocks from `widths[0]` image channels on; the first `downs` halve, `wide` ones widen first (BigGAN)."""
     layers: list[nn.Module] = []
+    side = size.shorter
     for level, (inputs, outputs) in enumerate(pairwise(widths)):
         first, down = level == 0, level < downs
         hidden = outputs if wide or first else inputs
-        layers.append(DownBlock(inputs, outputs, size, down=down, first=first, hidden=hidden, norm=norm))
-        size = size // 2 if down else size
+        layers.append(DownBlock(inputs, outputs, side, down=down, first=first, hidden=hidden, norm=norm))
+        side = side // 2 if down else side
         if down:  # once for each map: after the block that makes it
-            layers += attention_after(size, outputs, attention)
+            layers += attention_after(side, outputs, attention)
     return Trunk(nn.Sequential(*layers, POOLS[pool]()), widths[-1], 1)

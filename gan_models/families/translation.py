@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from gan_models.data.shape import Size
 from gan_models.families.base import PatchDiscriminator, ResidualTranslator
 from gan_models.families.interfaces import ImageShape
 from gan_models.layers.attention import attention_after
@@ -57,7 +58,7 @@ def residual_translator(
         kernel: side of the convolutions that halve and double.
         bias: whether the convolutions in front of a norm have one.
     """
-    (channels, size, _), width = image_shape, spec.width
+    channels, side, width = image_shape[0], min(image_shape[1:]), spec.width
 
     def block(layer: nn.Module, outputs: int) -> list[nn.Module]:
         return [layer, *norm(outputs), nn.ReLU(inplace=True)]
@@ -65,8 +66,8 @@ def residual_translator(
     layers = block(nn.Conv2d(channels + planes, width, 7, 1, 3, bias=bias, padding_mode=padding), width)
     for _ in range(spec.halvings):
         layers += block(nn.Conv2d(width, 2 * width, kernel, 2, 1, bias=bias), 2 * width)
-        size, width = size // 2, 2 * width
-        layers += attention_after(size, width, spec.attention)
+        side, width = side // 2, 2 * width
+        layers += attention_after(side, width, spec.attention)
     layers += [Residual(width, norm, bias=bias, padding=padding) for _ in range(spec.blocks)]
     for _ in range(spec.halvings):
         doubling = nn.ConvTranspose2d(width, width // 2, kernel, 2, 1, output_padding=kernel % 2, bias=bias)
@@ -82,15 +83,16 @@ def patch_network(spec: PatchDiscriminator, image_shape: ImageShape) -> tuple[nn
     4x4 convolutions of stride 2, as many as the image is large enough for, then two of stride 1. With 3 layers each
     logit sees 70x70 pixels; width 64 and RGB make the published 2,764,737 parameters.
     """
-    channels, size, _ = image_shape
+    channels, size = image_shape[0], Size.of(image_shape)
+    side = size.shorter
     halvings = spec.halvings(size)
     widths = [channels, *(spec.width * min(1 << level, _WIDEST) for level in range(halvings + 1))]
     parts: list[nn.Module] = []
     for level, (inputs, outputs) in enumerate(pairwise(widths)):
         stride = 2 if level < halvings else 1
-        size = size // 2 if stride == 2 else size - 1
-        norm = discriminator_norm(spec.norm, outputs, size) if level else []
+        side = side // 2 if stride == 2 else side - 1
+        norm = discriminator_norm(spec.norm, outputs, side) if level else []
         # The public code leaves the bias out in front of batch norm only.
         parts.append(nn.Conv2d(inputs, outputs, 4, stride, 1, bias=not norm or spec.norm != "batch"))
-        parts += [*norm, nn.LeakyReLU(0.2, inplace=True), *attention_after(size, outputs, spec.attention)]
+        parts += [*norm, nn.LeakyReLU(0.2, inplace=True), *attention_after(side, outputs, spec.attention)]
     return nn.Sequential(*parts), ConvolutionalHead(widths[-1])

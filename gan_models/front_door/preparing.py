@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from gan_models.data.preparing.preparation import SUMMARY_FILE, Preparation, account
 from gan_models.data.sources import SOURCES, forms, kind_at, parse_source
-from gan_models.data.table_file import IMAGES_FILE, read_metadata
+from gan_models.data.table_file import TABLE_FILE, read_metadata
 from gan_models.errors import RequestError, home_path, unknown_name
 from gan_models.front_door.display import display
 from gan_models.recipes.schema import Data
@@ -22,16 +22,18 @@ if TYPE_CHECKING:
 
 
 def prepare(source: str | Path, folder: str | Path, *, progress: bool = True, **options: Any) -> ImageTable:
-    """Imports images into `folder` once: square, of one size, split into train, validation and test.
+    """Imports images into `folder` once: of one size, split into train, validation and test.
 
-    The same call again returns what is there.
+    The same call again returns what is there; where images were added or removed since, the data set grows: only what
+    is new is decoded, and all other images keep their split.
 
     Args:
         source: a folder of images (`"photos"`), a Parquet file, an npz; or by name: `"digits"`, `"mnist-5k"`,
             `"toy:ring"`, `"torchvision:CIFAR10"` ...
         folder: where the data set goes; it appears whole, or not at all.
         progress: whether to show a bar, and what was understood of the source.
-        options: of `gan_models.recipes.schema.Data`, such as `size=64`, `channels="grey"`, `fit="pad"`, `test=0.2`.
+        options: of `gan_models.recipes.schema.Data`, such as `size=64` or `size=(32, 64)` (height, width),
+            `channels="grey"`, `fit="pad"`, `test=0.2`.
 
     Raises:
         RequestError: there is no such source or option, the images do not make a data set, or `folder` holds something
@@ -43,23 +45,22 @@ def prepare(source: str | Path, folder: str | Path, *, progress: bool = True, **
     wanted = data_options({**options, "source": named(source)})
     output = home_path(folder)
     if not _is_there(output, wanted):
-        import_into(output, wanted, progress=progress)
+        import_into(output, wanted, progress=progress, earlier=output)
     return ImageTable.open(output)
 
 
 def named(source: str | Path) -> str:
     """A source as recipes write it (`folder:/home/me/photos`), meaning the same in every working directory.
 
-    A string that names a kind of source is that (`"digits"`, `"folder:photos"`); any other, and a `Path`, is a path.
+    A string that names a kind of source is that (`"digits"`, `"folder:photos"`); any other, and a `Path`, is a path or
+    an address (`"s3://bucket/cats.zip"`).
     """
     text = str(source)
-    if isinstance(source, str) and text.partition(":")[0] in SOURCES:
-        name = parse_source(text)
-        return f"{name.kind}:{name.path.resolve()}" if name.path else str(name)
     path = home_path(source)
+    if isinstance(source, str) and (text.partition(":")[0] in SOURCES or not path.exists()):
+        name = parse_source(text)
+        return f"{name.kind}:{home_path(name.rest).resolve()}" if name.path else str(name)
     if not text or not path.exists():
-        if isinstance(source, str):
-            parse_source(text)  # knows the nearest right spelling
         raise RequestError(
             f"there is nothing at {path}: give a folder of images, a .parquet or .npz file, or one of "
             f"{', '.join(forms())}"
@@ -83,8 +84,8 @@ def data_options(options: Mapping[str, Any]) -> Data:
         raise RequestError(f"{place}: {first['msg'].removeprefix('Value error, ')} (got {first['input']!r})") from None
 
 
-def import_into(output: Path, options: Data, *, progress: bool) -> None:
-    """Fills `output` with the images of `options.source`, and shows how far it is."""
+def import_into(output: Path, options: Data, *, progress: bool, earlier: Path | None = None) -> None:
+    """Fills `output` with the images of `options.source`, and shows how far it is; `earlier` as in `Preparation`."""
     preparation = Preparation.of(options)
     with display("importing images", preparation.total, silent=not progress) as shown:
         for note in preparation.notes:
@@ -95,30 +96,29 @@ def import_into(output: Path, options: Data, *, progress: bool) -> None:
             speed = done / max(1e-9, time.monotonic() - began)
             shown.show(done, {"images/s": speed, **({"bad": str(bad)} if bad else {})})
 
-        for sentence in account(preparation.write(output, report)):
+        for sentence in account(preparation.write(output, report, earlier)):
             shown.say(sentence)
 
 
 def _is_there(output: Path, wanted: Data) -> bool:
-    """Whether the data set that is asked for is there; RequestError where something else is."""
+    """Whether the data set that is asked for is there, of the images as they are; RequestError: something else is."""
     if not output.exists():
         return False
     if not output.is_dir():
         raise RequestError(f"{output} is a file: name a folder for the data set")
-    if not (output / IMAGES_FILE).is_file() or not (output / SUMMARY_FILE).is_file():
+    if not (output / TABLE_FILE).is_file() or not (output / SUMMARY_FILE).is_file():
         if any(output.iterdir()):
             raise RequestError(f"{output} holds other things and no data set: name an empty or a new folder")
         return False
-    have, asked = read_metadata(output).options, wanted.model_dump(mode="json")
-    differing = [f"{name} {have.get(name)} and not {asked[name]}" for name in asked if have.get(name) != asked[name]]
-    if not differing and _version(output) != parse_source(wanted.source).digest():
-        differing = [f"the images of {wanted.source} have changed since"]
+    usual = Data().model_dump(mode="json")  # of options that there were not when it was prepared
+    have, asked = {**usual, **read_metadata(output).options}, wanted.model_dump(mode="json")
+    differing = [f"{name} {have[name]} and not {asked[name]}" for name in asked if have[name] != asked[name]]
     if differing:
         raise RequestError(
             f"{output} holds another data set ({'; '.join(differing)}): name another folder, or remove this one to "
             "prepare it anew"
         )
-    return True
+    return _version(output) == parse_source(wanted.source, wanted.fields).digest()
 
 
 def _version(output: Path) -> str:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from gan_models.data.sources import parse_source
 from gan_models.data.table import ImageTable
-from gan_models.data.table_file import IMAGES_FILE
+from gan_models.data.table_file import TABLE_FILE
 from gan_models.errors import RequestError, RunError, home_path
 from gan_models.files import CHECKPOINTS_FOLDER, HISTORY_FILE
 from gan_models.front_door.display import Display, display
@@ -88,7 +88,7 @@ def train(
     folder: str | Path = "trainings",
     *,
     steps: int | None = None,
-    size: int | None = None,
+    size: int | tuple[int, int] | None = None,
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
     device: str | torch.device = "auto",
@@ -106,7 +106,7 @@ def train(
         recipe: a recipe's name (`gm.recipe_names()`), the path of a YAML, or a `Recipe`.
         folder: where trainings are kept.
         steps: `training.steps` of the recipe.
-        size: `data.size`, the side of the square images in pixels.
+        size: `data.size`, the side of square images in pixels, or (height, width).
         settings: any others by their names, such as `{"training.batch_size": 32, "networks.latent": 64}`.
         device: `auto` is the GPU where there is one.
         progress: whether to show a bar, and sentences on the way.
@@ -126,11 +126,14 @@ def train(
     table = _table_of(source)
     if table is None:
         assert not isinstance(source, ImageTable)
-        whole = _recipe(recipe, {**asked, "data.source": named(source)})
+        whole = _recipe(recipe, {**asked, "data.source": named(source)}).completed()
         _check(whole)
-        missing = whole.needs - parse_source(whole.data.source).carried()
+        name = parse_source(whole.data.source, whole.data.fields)
+        missing = whole.needs - name.carried()
         if missing:
             raise RequestError(_lacks(whole, whole.data.source, missing))
+        if whole.game.most_domains and not name.known.needs_network:
+            whole.check_domains(whole.data.source, name.open().domain_names)
         table = _prepared(whole.data, place / DATA_FOLDER, progress)
     else:
         whole = _of_table(_recipe(recipe, {k: v for k, v in asked.items() if not k.startswith("data.")}), table, asked)
@@ -161,7 +164,7 @@ def _of_table(recipe: Recipe, table: ImageTable, asked: Mapping[str, Any]) -> Re
     have = table.metadata.options
     for name, value in asked.items():
         section, _, key = name.partition(".")
-        if section == "data" and have.get(key) != value:
+        if section == "data" and have.get(key) != (list(value) if isinstance(value, tuple) else value):
             raise RequestError(
                 f"{name}={value!r}: {table.folder} was prepared with {key}={have.get(key)!r}; prepare the images "
                 "again, into another folder"
@@ -186,16 +189,16 @@ def _table_of(source: str | Path | ImageTable) -> ImageTable | None:
     if isinstance(source, ImageTable):
         return source
     folder = home_path(source)
-    return ImageTable.open(folder) if (folder / IMAGES_FILE).is_file() else None
+    return ImageTable.open(folder) if (folder / TABLE_FILE).is_file() else None
 
 
 def _prepared(data: Data, place: Path, progress: bool) -> ImageTable:
     """The data set of these options and this content, prepared where it is not there yet."""
-    source = parse_source(data.source)
+    source = parse_source(data.source, data.fields)
     decides = json.dumps([data.model_dump(mode="json"), source.digest()], sort_keys=True)
     output = place / f"{source.short}-{hashlib.sha256(decides.encode()).hexdigest()[:8]}".replace("/", "-")
     with _alone(place / f".{output.name}.lock", f"another process prepares images in {output}"):
-        if not (output / IMAGES_FILE).is_file():
+        if not (output / TABLE_FILE).is_file():
             import_into(output, data, progress=progress)
     return ImageTable.open(output)
 
@@ -205,7 +208,7 @@ def _train(recipe: Recipe, table: ImageTable, place: Path, seed: int, device: to
         return place / f"{recipe.file_name}-{recipe_digest(recipe)[:8]}-{table.metadata.fingerprint[:8]}-seed{seed}"
 
     folder = home(recipe)
-    split = table.split("train", device)
+    split = table.fitting("train", device)
     with _alone(folder / ".lock", f"another process trains in {folder}"):
         with display("training", recipe.training.steps, silent=not progress) as shown, _interruptible() as interrupted:
             _go_on_from_shorter(recipe, home, shown)

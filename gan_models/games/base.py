@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gan_models import ranks
 from gan_models.augmentations import augment
 from gan_models.data.shape import DataShape
-from gan_models.data.table import EpochSampler, Split, to_float
+from gan_models.data.table import AnySplit, EpochSampler, to_float
 from gan_models.families.building import build_discriminator, build_generator
 from gan_models.families.interfaces import Discriminator, Generator
 from gan_models.games.adapting import Adaptation
@@ -70,7 +70,7 @@ class Batch(NamedTuple):
     """What stands for texts, float32 [B, n, E], n of each image; a game may bring them to [B, E]."""
 
     @classmethod
-    def of(cls, split: Split, index: Tensor, needs: frozenset[str]) -> Batch:
+    def of(cls, split: AnySplit, index: Tensor, needs: frozenset[str]) -> Batch:
         """The images of a split at `index` int64 [B], with what is needed of what they carry."""
         index = index.to(split.images.device)
         columns = {name: getattr(split, name) for name in needs}
@@ -157,7 +157,7 @@ class Game(Generic[Rules]):
     def make_discriminator(self) -> Discriminator:
         return build_discriminator(self.recipe, self.shape)
 
-    def prepare(self, split: Split, seed: int) -> None:
+    def prepare(self, split: AnySplit, seed: int) -> None:
         """Called once, before the first step or a `load_state_dict`: what the game needs of the images as a whole.
 
         A pure function of its arguments, so that a resumed training finds the same. Here: where weights start.
@@ -174,7 +174,7 @@ class Game(Generic[Rules]):
         start_from_data(self.discriminator, look)
         start_from_data(self.generator, lambda: self.synthesize(first()))
 
-    def sampler(self, split: Split, batch_size: int, seed: int) -> Sampler:
+    def sampler(self, split: AnySplit, batch_size: int, seed: int) -> Sampler:
         """What draws the batches; RequestError for a split that they cannot be drawn from."""
         return EpochSampler(len(split), batch_size, seed, split.images.device)
 
@@ -371,8 +371,8 @@ class Game(Generic[Rules]):
 
     @property
     def resolution(self) -> int:
-        """Side of the images that it works on at this step, pixels."""
-        return self.shape.image[1]
+        """Shorter side of the images that it works on at this step, pixels."""
+        return min(self.shape.image[1:])
 
     @property
     def moment(self) -> Moment:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from gan_models.data.shape import DataShape
+from gan_models.data.shape import CHANNELS, DataShape
 from gan_models.games.base import build_game
 from gan_models.recipes.made_for import MadeFor
 from gan_models.recipes.schema import Recipe
@@ -36,7 +36,7 @@ def made_for_shape(recipe: Recipe) -> DataShape:
     needs = recipe.needs
     made_for = recipe.made_for or MadeFor(
         data="photographs",
-        channels=1 if recipe.data.channels == "grey" else 3,
+        channels=CHANNELS.get(recipe.data.channels, 3),
         classes=10 if "labels" in needs else 0,
         domains=2 if "domains" in needs else 0,
         words=100 if "captions" in needs else 0,
@@ -44,7 +44,7 @@ def made_for_shape(recipe: Recipe) -> DataShape:
         embedding=1024 if "embeddings" in needs else 0,
     )
     return DataShape(
-        (made_for.channels, recipe.data.size, recipe.data.size),
+        (made_for.channels, *recipe.data.size),
         classes=made_for.classes,
         domains=made_for.domains,
         words=made_for.words,

@@ -38,7 +38,7 @@ class ConvolutionalHead(nn.Module):
         names: K, how many things the map may show, where the kernel covers all of it; 0: it judges patches.
     """
 
-    def __init__(self, channels: int, names: int = 0, kernel: int = 4, *, bias: bool = True) -> None:
+    def __init__(self, channels: int, names: int = 0, kernel: int | tuple[int, int] = 4, *, bias: bool = True) -> None:
         super().__init__()
         self.names = names
         self.layer = nn.Conv2d(channels, names or 1, kernel, 1, 0 if names else 1, bias=bias)

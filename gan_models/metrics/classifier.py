@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_models.data.table import ImageTable, Split, to_float
+from gan_models.data.shape import Size
+from gan_models.data.table import ImageTable, Split, opaque, to_float
 from gan_models.errors import RequestError
 from gan_models.metrics.cache import Tensors, cached_tensors
 from gan_models.metrics.extraction import Bars, FeatureExtractor, fold_batch_norm, silent
@@ -69,18 +70,18 @@ class Classifier(FeatureExtractor):
         self.accuracy = {
             split: float(weights[f"accuracy.{split}"]) for split in _HELD_OUT if f"accuracy.{split}" in weights
         }
-        channels, height, width = shape
+        channels, size = min(shape[0], 3), Size.of(shape)
         details = {
             "weights_sha256": _digest(state),
             "features": FEATURES,
-            "input": [channels, height, width],
-            "resize": f"area, to {_MAX_SIZE}x{_MAX_SIZE}" if height > _MAX_SIZE else "none",
+            "input": [channels, *size],
+            "resize": f"area, to {_seen(size).across}" if size != _seen(size) else "none",
             "trained_on": "train split",
             "accuracy": self.accuracy,
         }
         super().__init__(details, device)
         with torch.device("meta"):  # no random weights, and none of the caller's random numbers
-            network = ClassifierNetwork(channels, min(height, _MAX_SIZE), classes)
+            network = ClassifierNetwork(channels, _seen(size).shorter, classes)
         network.load_state_dict(state, assign=True)
         for block in network.eval().blocks:
             fold_batch_norm(block, "0", "1")
@@ -117,12 +118,14 @@ class Classifier(FeatureExtractor):
 
 def _trained(table: ImageTable, device: torch.device, bars: Bars, of: Question, answers: int) -> Tensors:
     """State dict of a network trained on the train split, and its accuracy on the others."""
-    split = table.split("train", device)
+    split = _with_answers(table.split("train", device), of)
     network = trained_network(split.images, _answers(split, of), answers, bars, f"training the classifier of {of}")
     weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
     for name in _HELD_OUT:
         if table.metadata.count(name):
-            other = table.split(name, device)
+            other = _with_answers(table.split(name, device), of)
+            if not len(other):
+                continue
             weights[f"accuracy.{name}"] = torch.tensor(accuracy(network, other.images, _answers(other, of)))
     return weights
 
@@ -140,8 +143,8 @@ def trained_network(
     flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     with torch.random.fork_rng(devices=[]), flags, bars(title, steps) as bar:
         torch.manual_seed(_SEED)
-        size = min(images.shape[1], _MAX_SIZE)
-        network = ClassifierNetwork(images.shape[3], size, classes)
+        size = _seen(Size(*images.shape[1:3])).shorter
+        network = ClassifierNetwork(min(images.shape[3], 3), size, classes)
         network.to(device).to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(network.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps, pct_start=0.2)
@@ -158,6 +161,10 @@ def trained_network(
             schedule.step()
             bar.advance()
     return network.eval()
+
+
+def _with_answers(split: Split, of: Question) -> Split:
+    return split.labelled() if of == "labels" else split
 
 
 def _answers(split: Split, of: Question) -> Tensor:
@@ -190,12 +197,16 @@ def _shifted(images: Tensor, reach: int, down: int, right: int) -> Tensor:
     return padded[:, :, down : down + height, right : right + width].contiguous(memory_format=torch.channels_last)
 
 
+def _seen(size: Size) -> Size:
+    """What images of a size are shrunk to."""
+    return size if size.shorter <= _MAX_SIZE else size.with_shorter(_MAX_SIZE)
+
+
 def _network_input(images: Tensor) -> Tensor:
     """uint8 [B, H, W, C] as [B, C, H', W'] in [-1, 1], channels_last."""
-    scaled = to_float(images)
-    if scaled.shape[2] > _MAX_SIZE:
-        scaled = F.interpolate(scaled, size=(_MAX_SIZE, _MAX_SIZE), mode="area")
-    return scaled
+    scaled = to_float(opaque(images))
+    size = Size(*scaled.shape[2:])
+    return scaled if _seen(size) == size else F.interpolate(scaled, size=tuple(_seen(size)), mode="area")
 
 
 @torch.inference_mode()

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from gan_models.data.preparing.splits import assign_splits
 from gan_models.data.table import ImageTable
-from gan_models.data.table_file import IMAGES_FILE, TableWriter
+from gan_models.data.table_writer import TableWriter
 from gan_models.errors import RequestError, RunError, unknown_name
 from gan_models.metrics.cache import cached_tensors
 from gan_models.metrics.choice import choose_extractor
@@ -399,14 +399,14 @@ class _Work:
         labels = data.labels
         assert labels is not None
         done = 0
-        with TableWriter(folder / IMAGES_FILE, height, width, self.channels) as writer:
-            for images in data.read(rows, self.channels):
-                part = rows[done : done + len(images)]
-                done += len(images)
-                known = labels[part] >= 0
-                part = part[known]
-                writer.append(images[known], labels[part].tolist(), splits[part].tolist(), [""] * len(part))
-            writer.close(data.class_names, data.name, {})
+        writer = TableWriter(folder, height, width, self.channels)
+        for images in data.read(rows, self.channels):
+            part = rows[done : done + len(images)]
+            done += len(images)
+            known = labels[part] >= 0
+            part = part[known]
+            writer.append(images[known], labels[part].tolist(), splits[part].tolist(), [""] * len(part))
+        writer.close(data.class_names, data.name, {})
         return ImageTable.open(folder)
 
     def fingerprint(self, images: ImageSet) -> str:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from gan_models.data.table import opaque
 from gan_models.metrics.frechet import Gaussian
 
 Advance = Callable[[int], object]
@@ -86,11 +87,11 @@ class FeatureExtractor(ABC):
         """Features [B, D] and logits [B, K] of uint8 [B, H, W, C] on the device."""
 
     def features_and_logits(self, images: Tensor, advance: Advance | None = None) -> Extracted:
-        """Features and logits of uint8 [N, H, W, C] images, C 1 or 3, batch by batch."""
+        """Features and logits of uint8 [N, H, W, C] images, batch by batch; a fourth channel is seen on white."""
         features, logits = [], []
         with torch.inference_mode():
             for part in torch.split(images, self.batch):
-                part_features, part_logits = self.forward(part.to(self.device))
+                part_features, part_logits = self.forward(opaque(part.to(self.device)))
                 features.append(part_features.float().cpu())
                 if part_logits is not None:
                     logits.append(part_logits.float().cpu())

@@ -105,7 +105,7 @@ def _onnx(setting: Setting) -> FeatureExtractor:
     from gan_models.metrics.onnx_extractor import OnnxExtractor
 
     assert setting.weights is not None
-    return OnnxExtractor(setting.weights, side=setting.table.metadata.height)
+    return OnnxExtractor(setting.weights, side=min(setting.table.metadata.image_shape[1:]))
 
 
 def _transformer(kind: str) -> Callable[[Setting], FeatureExtractor]:

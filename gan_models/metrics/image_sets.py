@@ -23,10 +23,12 @@ from PIL import Image
 
 from gan_models.data.decoding import BadImageError, Item, reason_of, whole_image
 from gan_models.data.preparing.decode_pool import available_cores
-from gan_models.data.preparing.inspection import look_at, white_of
+from gan_models.data.preparing.inspection import look_at, ranges_of
+from gan_models.data.ranges import Ranges
 from gan_models.data.sources import SOURCES, parse_source
-from gan_models.data.sources.base import Batch, Source, reading
-from gan_models.data.table_file import IMAGES_FILE, SPLITS, TableMetadata, open_parquet, pixel_rows
+from gan_models.data.sources.base import Batch, Source, reading, rows_within
+from gan_models.data.sources.places import is_address
+from gan_models.data.table_file import SPLITS, TABLE_FILE, TableFile, TableMetadata, is_table
 from gan_models.errors import RequestError, RunError, home_path
 from gan_models.files import INFO_FILE
 from gan_models.metrics.extraction import Bars, silent
@@ -118,7 +120,7 @@ class StoredImages(ImageSet):
 
     def __init__(self, name: str, source: Source, bars: Bars = silent, fingerprint: str = "") -> None:
         self.name, self._source = name, source
-        self._white = white_of(look_at(source))
+        self._ranges = ranges_of(look_at(source))
         self._fingerprint = fingerprint
         self.class_names = source.class_names
         with ThreadPoolExecutor(available_cores()) as threads:
@@ -160,7 +162,7 @@ class StoredImages(ImageSet):
     def _look_at(self, item: Item) -> tuple[tuple[int, int], bytes, bool, bool] | str:
         """Size, digest, whether it has colours, and three channels; or the reason why it cannot be used."""
         try:
-            pixels = _pixels(item, self._white)
+            pixels = _pixels(item, self._ranges)
         except Exception as error:  # decoders raise nearly anything on damaged input
             return reason_of(error)
         three = pixels.shape[2] == 3
@@ -238,7 +240,7 @@ class StoredImages(ImageSet):
 
     def _again(self, item: Item) -> Pixels:
         try:
-            return _pixels(item, self._white)
+            return _pixels(item, self._ranges)
         except Exception as error:
             raise RunError(f"{self.name} changed while it was read ({reason_of(error)}): start again") from error
 
@@ -288,7 +290,7 @@ class DrawnImages(ImageSet):
 
     @property
     def colour(self) -> bool:
-        return self.channels == 3
+        return self.channels >= 3
 
     @property
     def channels(self) -> int:
@@ -311,9 +313,8 @@ class TableSource(Source):
     """The rows of a prepared data set, as a source."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        file, self.metadata = open_parquet(folder)
-        file.close()
+        self._table = TableFile(folder)
+        self.metadata = self._table.metadata
         self.total = self.metadata.images
         self.class_names = self.metadata.class_names
         self.given_splits = frozenset(self.metadata.splits)
@@ -323,35 +324,31 @@ class TableSource(Source):
         wanted = None if rows is None else np.asarray(rows, np.int64)
         metadata, start = self.metadata, 0
         shape = (metadata.height, metadata.width, metadata.channels)
-        file, _ = open_parquet(self._folder)
-        with file:
-            for group in range(file.metadata.num_row_groups):
-                count = file.metadata.row_group(group).num_rows
-                inside = np.arange(count)
-                if wanted is not None:
-                    inside = wanted[slice(*wanted.searchsorted([start, start + count]))] - start
-                if len(inside):
-                    columns = ["pixels", "path", "split", "label"]
-                    table = file.read_row_group(group, columns=columns, use_threads=False)
-                    pixels = pixel_rows(table.column("pixels"))
-                    paths, splits, labels = (table.column(name).to_pylist() for name in columns[1:])
-                    for first in range(0, len(inside), items):
-                        chosen = inside[first : first + items]
-                        images = pixels[chosen].reshape(-1, *shape)
-                        yield Batch(
-                            items=[Image.fromarray(each[..., 0] if shape[2] == 1 else each) for each in images],
-                            paths=[str(paths[row]) for row in chosen],
-                            labels=[labels[row] for row in chosen],
-                            splits=[splits[row] for row in chosen],
-                        )
-                start += count
+        for shard in self._table.shards():
+            count = len(shard)
+            inside = np.arange(count) if wanted is None else rows_within(wanted, start, count)
+            start += count
+            splits = [split for split, number in shard.entry.rows.items() for _ in range(number)]
+            for first in range(0, len(inside), items):
+                chosen = inside[first : first + items]
+                images = np.empty((len(chosen), metadata.row_bytes), np.uint8)
+                shard.read("pixels", chosen, images)
+                labels = shard.labels[chosen].tolist()
+                yield Batch(
+                    items=[
+                        Image.fromarray(each[..., 0] if shape[2] == 1 else each) for each in images.reshape(-1, *shape)
+                    ],
+                    paths=shard.texts("path").take(chosen).to_pylist(),
+                    labels=[None if label < 0 else label for label in labels],
+                    splits=[splits[row] for row in chosen],
+                )
 
 
 def open_images(place: str | Path, *, num: int, seed: int, device: torch.device, bars: Bars = silent) -> ImageSet:
     """What a user names.
 
     Args:
-        place: a path, or a data source by its name.
+        place: a path or address, or a data source by its name.
         num: images that a generator draws.
         seed: of them.
 
@@ -360,7 +357,7 @@ def open_images(place: str | Path, *, num: int, seed: int, device: torch.device,
     """
     text = str(place)
     kind, colon, _ = text.partition(":")
-    if isinstance(place, str) and kind in SOURCES and (colon or not SOURCES[kind].rest):
+    if isinstance(place, str) and (is_address(place) or (kind in SOURCES and (colon or not SOURCES[kind].rest))):
         return StoredImages(text, parse_source(text).open(), bars)
     path = home_path(place)
     if not path.exists():
@@ -375,7 +372,7 @@ def open_images(place: str | Path, *, num: int, seed: int, device: torch.device,
             return DrawnImages(text, load_generator(generator, device), num, seed)
         if kept := last_generator(path):
             return DrawnImages(text, load_generator(kept, device), num, seed)
-        if table := _holding(path, IMAGES_FILE):
+        if table := _holding(path, TABLE_FILE):
             return table_images(text, table, bars)
     recognised = next((name for name in reversed(list(SOURCES)) if SOURCES[name].recognises(path)), "")
     if not recognised:
@@ -387,7 +384,7 @@ def open_reference(place: str | Path, *, num: int, seed: int, device: torch.devi
     """As `open_images`, but of a work directory the data set that it holds."""
     path = home_path(place)
     with suppress(OSError):
-        if path.is_dir() and not (path / INFO_FILE).is_file() and (table := _holding(path, IMAGES_FILE)):
+        if path.is_dir() and not (path / INFO_FILE).is_file() and (table := _holding(path, TABLE_FILE)):
             return table_images(str(place), table, bars)
     return open_images(place, num=num, seed=seed, device=device, bars=bars)
 
@@ -406,17 +403,8 @@ def _holding(folder: Path, file: str) -> Path | None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether it is there; of a Parquet file, whether it is a prepared data set and not any file of that name."""
-    if not path.is_file() or path.name != IMAGES_FILE:
-        return path.is_file()
-    import pyarrow.parquet as pq
-
-    from gan_models.data.table_file import METADATA_KEY
-
-    try:
-        return METADATA_KEY in (pq.read_metadata(path).metadata or {})
-    except (OSError, ValueError):
-        return True  # damaged: whoever opens it says so
+    """Whether it is there; of a manifest, whether it is that of a prepared data set and not any file of that name."""
+    return is_table(path.parent) if path.name == TABLE_FILE else path.is_file()
 
 
 def digest_of(pixels: Pixels) -> bytes:
@@ -451,8 +439,8 @@ def _items(batch: Batch) -> list[Item]:
     return batch.items
 
 
-def _pixels(item: Item, white: int) -> Pixels:
-    whole = whole_image(item, white)
+def _pixels(item: Item, ranges: Ranges) -> Pixels:
+    whole = whole_image(item, ranges)
     pixels = np.asarray(whole)
     if not pixels.size:
         raise BadImageError("it has no pixels")

@@ -51,5 +51,5 @@ def nearest_in_pixels(images: Tensor, training: Tensor, *, k: int) -> Nearest:
 
 def _thumbnails(images: Tensor) -> Tensor:
     pixels = images.permute(0, 3, 1, 2).float()
-    side = min(_THUMBNAIL, pixels.shape[2])
+    side = min(_THUMBNAIL, *pixels.shape[2:])
     return adaptive_avg_pool2d(pixels, side).flatten(1)

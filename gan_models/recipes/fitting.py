@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from gan_models.data.shape import CHANNELS, COLOURS, Size
 from gan_models.recipes.loading import load_recipe, preset_names
 from gan_models.recipes.schema import Recipe
 
@@ -12,20 +13,21 @@ from gan_models.recipes.schema import Recipe
 class Kind(NamedTuple):
     """Of images, as far as it is known; None or 0 where it is not."""
 
-    size: int
+    size: Size
     channels: int | None = None
     classes: int = 0
 
     def __str__(self) -> str:
-        colour = {1: " grey", 3: " RGB"}.get(self.channels or 0, "")
+        colour = f" {COLOURS[self.channels]}" if self.channels in COLOURS else ""
         classes = f" of {self.classes} classes" if self.classes else ""
-        return f"{self.size}x{self.size}{colour}{classes}"
+        return f"{self.size.across}{colour}{classes}"
 
     def far_from(self, other: Kind) -> float:
         """How much else another kind is: sizes and numbers of classes by their ratios."""
         channels = self.channels is not None and other.channels is not None and self.channels != other.channels
         classes = abs(math.log10(self.classes / other.classes)) if self.classes and other.classes else 0.0
-        return abs(math.log2(self.size / other.size)) + channels + classes
+        sides = sum(abs(math.log2(one / two)) for one, two in zip(self.size, other.size, strict=True)) / 2
+        return sides + channels + classes
 
 
 def doubt_of_fit(recipe: Recipe, channels: int | None = None, classes: int = 0) -> str:
@@ -41,7 +43,7 @@ def doubt_of_fit(recipe: Recipe, channels: int | None = None, classes: int = 0) 
     if recipe.name not in preset_names():
         return ""
     labelled = "labels" in recipe.needs
-    here = Kind(recipe.data.size, channels or {"grey": 1, "rgb": 3}.get(recipe.data.channels), classes * labelled)
+    here = Kind(recipe.data.size, channels or CHANNELS.get(recipe.data.channels), classes * labelled)
     meant = made_for(load_recipe(recipe.name))
     away = here.far_from(meant)
     if not away:

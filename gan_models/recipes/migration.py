@@ -7,6 +7,7 @@ what no longer has a place to be judged in.
 from collections.abc import Mapping
 from typing import Any
 
+from gan_models.data.shape import Size
 from gan_models.errors import RequestError
 from gan_models.families import FAMILIES
 from gan_models.families.resolutions import SIZES, plan
@@ -89,7 +90,7 @@ def _sngan(player: str, section: Any, size: Any) -> Any:
         return section
     if not whole <= set(section) or size not in SIZES or size <= 32:
         return section
-    width, doublings = section["width"], plan(size, "sngan").doublings
+    width, doublings = section["width"], plan(Size.square(size), "sngan").doublings
     finest, left = divmod(width, 1 << (doublings - 3))
     if left:
         raise RequestError(

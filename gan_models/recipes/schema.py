@@ -7,13 +7,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from gan_models.data.shape import Size
+from gan_models.data.sources.base import CLASSES, Fields
 from gan_models.errors import RequestError
 from gan_models.families import FAMILIES
 from gan_models.families.base import DiscriminatorSpec, GeneratorSpec
@@ -24,12 +27,13 @@ from gan_models.recipes.made_for import MadeFor
 from gan_models.regularizers import REGULARIZERS, Regularizer
 from gan_models.schedules import USUAL, ByShare, Linear, Ramp, Schedule, Scheduled, scheduled, schedules_in
 from gan_models.sections import (
+    ImageSize,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
     Section,
     Share,
-    Size,
+    ValueRange,
     one_of,
 )
 
@@ -55,14 +59,28 @@ class Data(Section):
 
     source: str = Field(
         "mnist-5k",
-        description="mnist-5k, digits, torchvision:<Class>, toy:<name>, folder:, zip:, parquet: or npz:<path>",
+        description="mnist-5k, digits, torchvision:<Class>, toy:<name>, hf:<name>, or a path: a folder, "
+        ".zip, .tar, .parquet, .npz, .hdf5, .lmdb, here or at s3://, gs://, https://",
     )
-    size: Size = Field(32, description="side of the square images, pixels")
-    channels: Literal["auto", "grey", "rgb"] = Field("auto", description="auto: grey when the source's images all are")
+    size: ImageSize = Field(Size.square(32), description="side of square images in pixels, or [height, width]")
+    channels: Literal["auto", "grey", "rgb", "rgba"] = Field(
+        "auto",
+        description="auto: grey when the source's images all are; rgba: what is transparent stays so, in a fourth "
+        "channel, and else becomes white",
+    )
+    range: ValueRange = Field(
+        "auto",
+        description="which values of the files become black and white; auto: 0 to 255, of more bits the least number "
+        "of them (10, 12, 14, 16) that holds every value of the images looked at first, of floats [0, 1], [-1, 1] or "
+        "[0, 255] likewise; full: all that 8 bits, 16 bits, or floats from 0 to 1 can be; used: the least and the "
+        "largest value of those images, beyond which values are cut off; [low, high]: these, likewise (a window)",
+    )
     resize: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"] = Field(
         "bicubic", description="filter that images of another size are resized with"
     )
-    fit: Literal["crop", "pad"] = Field("crop", description="non-square images become square by centre crop or padding")
+    fit: Literal["crop", "pad"] = Field(
+        "crop", description="images of another form than data.size get it by centre crop or padding"
+    )
     validation: Share = Field(0.1, description="share of the images checkpoints are selected on")
     test: Share = Field(0.1, description="share of the images the reported figures are measured against")
     split_seed: NonNegativeInt = Field(0, description="decides which images are held out")
@@ -72,13 +90,52 @@ class Data(Section):
         "once keeps one; keep all, each in a split of its own, so that what was trained on is also held out",
     )
     max_images: PositiveInt | None = Field(None, description="use at most this many images")
+    storage: Literal["pixels", "encoded"] = Field(
+        "pixels",
+        description="encoded: images take about half of the disk, compressed without loss, and are decoded when they "
+        "are asked for; pixels: as they are",
+    )
+    grow: bool = Field(
+        False,
+        description="take over the rows of the table that was last made in this way of this source on this machine: "
+        "only images that are new are decoded and written, all others keep their split and place",
+    )
     max_bad_share: Share = Field(0.01, description="above this share of unreadable images the stage stops")
+    image: str | None = Field(
+        None, description="column or array that holds the images, or names them in a table beside them"
+    )
+    label: str | None = Field(None, description="column or array that holds their classes; none: they are of no class")
+    caption: str | None = Field(None, description="column that holds their captions; none: they have no captions")
+    domain: str | None = Field(
+        None,
+        description="column that holds their domains; classes: where there are no domains, classes serve as such (so "
+        "by itself for recipes that need domains); none: they have no domains",
+    )
+    attributes: tuple[str, ...] | Literal["none"] | None = Field(
+        None, description="those that are read, by their names; none: of these images nothing is said"
+    )
+    pairs: Literal["by-name", "side-by-side", "none"] | None = Field(
+        None,
+        description="by-name: images of equal names in folders A and B, or trainA and trainB; side-by-side: the halves "
+        "of each picture, A on the left; none: folders A and B are classes",
+    )
+    direction: Literal["AtoB", "BtoA"] = Field("AtoB", description="which side of a pair is made from which")
+    unlabelled: Literal["keep", "drop"] | None = Field(
+        None,
+        description="images without a label among others that have one: keep, as by itself, trains on them what goes "
+        "without labels; drop, as by itself for recipes that need labels of all, leaves them out",
+    )
 
     @model_validator(mode="after")
     def _training_images_remain(self) -> Data:
         if self.validation + self.test >= 1.0:
             raise ValueError("validation + test must be below 1, or nothing is left to train on")
         return self
+
+    @property
+    def fields(self) -> Fields:
+        """What of the source is read, and as what."""
+        return Fields(**{each.name: getattr(self, each.name) for each in dataclasses.fields(Fields)})
 
 
 class Networks(Section):
@@ -200,8 +257,8 @@ class Training(Section):
     )
     load_size: PositiveInt | None = Field(
         None,
-        description="training images are enlarged to so many pixels a side, and data.size cut out at a random place; "
-        "none: they are taken whole",
+        description="the shorter side of training images is enlarged to so many pixels, and data.size cut out at a "
+        "random place; none: they are taken whole",
     )
     threads: PositiveInt | None = Field(None, description="CPU threads; equal counts give bit-equal weights")
     ranks: PositiveInt | None = Field(
@@ -323,6 +380,18 @@ class Recipe(Section):
             needed.add("labels")
         return frozenset(needed)
 
+    def completed(self) -> Recipe:
+        """With what follows for its data from what it needs of them, where nobody says."""
+        needs, data = self.needs, self.data
+        follows: dict[str, str] = {}
+        if "domains" in needs and data.domain is None:
+            follows["domain"] = CLASSES
+        if data.pairs is None and needs & {"domains", "partners"}:
+            follows["pairs"] = "by-name" if "partners" in needs else "none"
+        if data.unlabelled is None and "labels" in needs and not self.game.partly_labelled:
+            follows["unlabelled"] = "drop"
+        return self.model_copy(update={"data": data.model_copy(update=follows)}) if follows else self
+
     @property
     def registry_name(self) -> str:
         """What its generators are called in a registry of models, unless `export.model_name` says: recipe and data,
@@ -348,10 +417,10 @@ class Recipe(Section):
 
     def _check_load_size(self) -> None:
         size, whole = self.data.size, self.training.load_size
-        if whole is not None and whole < size:
+        if whole is not None and whole < size.shorter:
             raise RequestError(
                 f"training.load_size={whole} is smaller than data.size={size}, which is cut out of it: set at least "
-                f"{size}, or leave it out"
+                f"{size.shorter}, or leave it out"
             )
 
     @property
@@ -362,6 +431,15 @@ class Recipe(Section):
             return f"optimizers.decay_from={share:g}"
         ramps = [key for key, schedule in schedules_in(self) if isinstance(schedule, Ramp | ByShare)]
         return ramps[0] if ramps else self.game.paced_by
+
+    def check_domains(self, source: str, names: Sequence[str]) -> None:
+        """Raises RequestError where images are of more domains than can be translated between."""
+        most = self.game.most_domains
+        if most is not None and len(names) > most:
+            raise RequestError(
+                f"recipe {self.name!r} translates between {most} domains, and {source} has {len(names)} "
+                f"({', '.join(names[:5])}...): use a source of {most}, or --recipe attribute-transfer"
+            )
 
     def check_ranks(self, ranks: int) -> None:
         """Raises RequestError where so many processes cannot share the training."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from gan_models.data.shape import COLOURS
 from gan_models.metrics.scores import METRICS
 from gan_models.sampling.exporting import FORMATS, OUTPUT, Interface, onnx_names
 from gan_models.sampling.generator import LoadedGenerator
@@ -93,7 +94,7 @@ def _body(
 ) -> Iterator[str]:
     info, recipe = generator.info, generator.recipe
     channels, height, width = info.image_shape
-    images = f"{'RGB' if channels == 3 else 'grey'} images of {height}x{width} pixels"
+    images = f"{COLOURS[channels]} images of {height}x{width} pixels"
     yield f"# {recipe.registry_name}\n"
     yield _text(f"A GAN's generator of {images}: recipe `{recipe.name}` after {info.step} steps.")
     if picture:

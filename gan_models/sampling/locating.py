@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gan_models.data.table_file import IMAGES_FILE
+from gan_models.data.table_file import TABLE_FILE
 from gan_models.errors import RequestError
 from gan_models.files import GENERATORS_FOLDER, INFO_FILE
 
@@ -23,7 +23,7 @@ def generator_folder(folder: Path) -> Path:
         return next(iter(trainings.values()))
     if trainings:
         raise RequestError(f"{folder} holds {len(trainings)} trainings: name one of {', '.join(map(str, trainings))}")
-    what = "a data set" if (folder / IMAGES_FILE).is_file() else "no generator"
+    what = "a data set" if (folder / TABLE_FILE).is_file() else "no generator"
     raise RequestError(f"{folder} holds {what}: name a generator folder, a run's work directory or a training's folder")
 
 

@@ -12,7 +12,8 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from gan_models.data.decoding import to_square
+from gan_models.data.decoding import Target, fitted
+from gan_models.data.shape import Size
 from gan_models.errors import RequestError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def decode_image(name: str, text: str) -> Image.Image:
 
 def image_input(image: Image.Image, generator: LoadedGenerator) -> Tensor:
     """An image prepared as the training images of a generator were, uint8 [H, W, C]."""
-    channels, size, _ = generator.info.image_shape
+    channels, size = generator.info.image_shape[0], Size.of(generator.info.image_shape)
     data = generator.recipe.data
-    square = to_square(image.convert("L" if channels == 1 else "RGB"), size, data.resize, data.fit)
-    return torch.from_numpy(np.array(square).reshape(size, size, channels))
+    sized = fitted(image, Target(size, channels, data.resize, data.fit))
+    return torch.from_numpy(np.array(sized).reshape(*size, channels))

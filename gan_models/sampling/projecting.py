@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
 from gan_models.atomic import new_folder
+from gan_models.data.shape import Size
 from gan_models.data.table import to_float, to_uint8
 from gan_models.errors import RequestError
 from gan_models.families.interfaces import StyledGenerator
@@ -168,7 +169,8 @@ def _ramp(done: float) -> float:
 
 def _seen(images: Tensor) -> Tensor:
     """As they are compared: no larger than what the networks behind distances were made for."""
-    return images if images.shape[2] <= _SEEN else interpolate(images, size=(_SEEN, _SEEN), mode="area")
+    size = Size(*images.shape[2:])
+    return images if size.shorter <= _SEEN else interpolate(images, size=tuple(size.with_shorter(_SEEN)), mode="area")
 
 
 def _correlation(noises: Iterable[Tensor]) -> Tensor:
@@ -178,7 +180,7 @@ def _correlation(noises: Iterable[Tensor]) -> Tensor:
         each = noise[None, None]
         while True:
             terms += [(each * each.roll(1, dims=axis)).mean().square() for axis in (2, 3)]
-            if each.shape[2] <= _COARSEST:
+            if min(each.shape[2:]) <= _COARSEST:
                 break
             each = avg_pool2d(each, 2)
     return torch.stack(terms).sum()

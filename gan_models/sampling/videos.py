@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gan_models.atomic import new_file
+from gan_models.data.decoding import in_eight_bits
 from gan_models.errors import RequestError
 from gan_models.sampling.grids import Pixels, as_image, enlarged
 
@@ -57,7 +58,7 @@ def _write_gif(frames: Iterable[Pixels], path: Path, fps: int, scale: int) -> No
 def _write_mp4(frames: Iterable[Pixels], path: Path, fps: int, scale: int) -> None:
     import av
 
-    pictures = (np.asarray(enlarged(as_image(pixels), scale).convert("RGB")) for pixels in frames)
+    pictures = (np.asarray(in_eight_bits(enlarged(as_image(pixels), scale)).convert("RGB")) for pixels in frames)
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         stream = None
         for picture in _even(pictures):

@@ -94,10 +94,10 @@ class FromImages(Task):
 
     def example_image(self, generator: LoadedGenerator) -> str:
         """One that came with the generator, else a black one, as rows carry it."""
-        channels, size, _ = generator.info.image_shape
+        channels, height, width = generator.info.image_shape
         examples = generator.examples
-        image = torch.zeros(size, size, channels, dtype=torch.uint8) if examples is None else examples.images[0].cpu()
-        return encode_png(image)
+        image = torch.zeros(height, width, channels, dtype=torch.uint8)
+        return encode_png(image if examples is None else examples.images[0].cpu())
 
     def image_of(self, generator: LoadedGenerator, row: Row) -> Tensor:
         """The image of a row as the generator's training images were, float32 [1, C, H, W]."""

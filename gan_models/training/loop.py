@@ -10,6 +10,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +22,7 @@ from torch import Tensor
 from gan_models import ranks
 from gan_models.atomic import write_text
 from gan_models.averaging import ExponentialMovingAverage
-from gan_models.data.table import Split, TableMetadata
+from gan_models.data.table import AnySplit, Split, TableMetadata
 from gan_models.errors import RequestError, RunError
 from gan_models.families.interfaces import Generator
 from gan_models.files import CHECKPOINTS_FOLDER, GENERATORS_FOLDER, HISTORY_FILE, SAMPLES_FOLDER
@@ -33,6 +34,7 @@ from gan_models.sampling.generator import GeneratorInfo, save_generator
 from gan_models.sampling.grids import image_grid, save_png
 from gan_models.schedules import HalfLife, Moment, value_at
 from gan_models.training.checkpoints import STATE_FORMAT, Checkpoints, Identity, newest_checkpoint, not_finite
+from gan_models.training.feeding import Feed
 from gan_models.training.probe import Probe
 from gan_models.training.warm_start import Start, begin_with
 
@@ -131,7 +133,7 @@ class _Pace:
 
 def train(
     recipe: Recipe,
-    split: Split,
+    split: AnySplit,
     metadata: TableMetadata,
     folder: Path,
     *,
@@ -160,27 +162,35 @@ def train(
 
 _ABSENT = {
     "labels": "is conditional, but {source} has no labels: use an unconditional recipe such as dcgan, or a source with "
-    "class folders or a label column",
-    "domains": "translates between domains, but {source} has {domains}: use a source with a `domain` column of at "
-    "least two values",
+    "class folders, or a label column in a table",
+    "domains": "translates between domains, but {source} has {domains}: use a source with folders trainA and trainB, a "
+    "folder for each domain, or a `domain` column of at least two values",
     "attributes": "gives and takes attributes, but {source} says nothing of any: use a source with `attributes`, or "
     "set game.transfers=domains",
     "partners": "learns from pairs, but {source} has none: use a folder with sub-folders A and B that hold images of "
     "equal names, or a source with a `partner` column",
-    "captions": "draws what a text says, but {source} has no captions: use a source with a `caption` column",
+    "captions": "draws what a text says, but {source} has no captions: use a source with a `caption` column, or with "
+    "a text file beside each image",
     "embeddings": "reads texts as embeddings given with the data, but {source} has none: use a source with a column "
     "`embedding`, or set networks.generator.text_encoder=gru for one with captions",
 }
 """What is said of a recipe where a column that it needs is absent, by the column's name in a `Split`."""
 
 
-def check_data(recipe: Recipe, split: Split, metadata: TableMetadata) -> None:
+def check_data(recipe: Recipe, split: AnySplit, metadata: TableMetadata) -> None:
     """Refuses data that a recipe cannot be trained on: RequestError for what is absent, or too few images."""
     domains = len(metadata.domain_names)
     for column, sentence in _ABSENT.items():
         if column in recipe.needs and (getattr(split, column) is None or (column == "domains" and domains < 2)):
             said = sentence.format(source=metadata.source, domains=domains)
             raise RequestError(f"recipe {recipe.name!r} {said}")
+    absent = 0 if split.labels is None else int((split.labels < 0).sum())
+    if absent and "labels" in recipe.needs and not recipe.game.partly_labelled:
+        raise RequestError(
+            f"recipe {recipe.name!r} needs a label of every image, and {absent} of {len(split)} training images of "
+            f"{metadata.source} have none: prepare them with data.unlabelled=drop"
+        )
+    recipe.check_domains(metadata.source, metadata.domain_names)
     if len(split) < 2:
         raise RequestError(f"{metadata.source} leaves {len(split)} image to train on: a GAN needs at least 2")
 
@@ -188,7 +198,7 @@ def check_data(recipe: Recipe, split: Split, metadata: TableMetadata) -> None:
 @dataclass
 class _Training:
     recipe: Recipe
-    split: Split
+    split: AnySplit
     metadata: TableMetadata
     folder: Path
     seed: int
@@ -214,7 +224,8 @@ class _Training:
         )
         torch.manual_seed(self.seed)
         self.game = build_game(recipe, self.metadata.shape, self.device)
-        self.samplers = {size: self.game.sampler(self.split, size, self.seed) for size in self.settings.batch_sizes}
+        samplers = {size: self.game.sampler(self.split, size, self.seed) for size in self.settings.batch_sizes}
+        self.feed = Feed(self.split, samplers, recipe.needs)
         self.game.prepare(self.split, self.seed)
         if start is not None:
             begin_with(start, self.game)
@@ -235,6 +246,10 @@ class _Training:
         self.kept_steps = {round(steps * (index + 1) / keep) for index in range(keep)}
 
     def run(self) -> Outcome:
+        with closing(self.feed):
+            return self._run()
+
+    def _run(self) -> Outcome:
         if self.settings.precision == "bf16" and not computes_bf16(self.device):
             self.reporter.note("this processor has no instructions for bf16: training in fp32, which is faster on it")
         self._resume()
@@ -278,9 +293,8 @@ class _Training:
 
     def _draw(self) -> Batch:
         size = int(value_at(self.settings.batch_size, self.game.moment))
-        index = ranks.share(self.samplers[size].indices(self.progress.images // size))
+        batch = self.feed.batch(size, self.progress.images // size)
         self.progress.images += size
-        batch = Batch.of(self.split, index, self.recipe.needs)
         return batch.changed(flip=self.settings.flip, load_size=self.settings.load_size)
 
     def _outcome(self) -> Outcome:
@@ -337,12 +351,14 @@ class _Training:
             "images_per_second": self._rate(self.tick_pace),
             "memory_gb": _memory_gb(self.device),
         }
+        if not isinstance(self.split, Split):
+            metrics["data_wait"] = self.feed.waited / self.tick_pace.seconds  # of the time
         self.progress.history.append({"step": float(step)} | metrics)
         self._write_history()
         self._check_health(step, metrics)
         self._check_collapse(step, share)
         self.reporter.tick(step, metrics, grid)
-        self.tick_pace = _Pace(self.progress.images)
+        self.tick_pace, self.feed.waited = _Pace(self.progress.images), 0.0
 
     def _rate(self, pace: _Pace) -> float:
         """Images of a second."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gan_models.averaging import MEASURED_TOGETHER
-from gan_models.data.table import Split, to_uint8
+from gan_models.data.table import AnySplit, Split, to_uint8
 from gan_models.families.interfaces import Generator, Inputs
 from gan_models.sampling.diversity import diversity
 from gan_models.sampling.draws import Draws
@@ -32,23 +32,24 @@ class Probe:
         real_diversity: `diversity` of as many real images, of the same classes.
     """
 
-    def __init__(self, generator: Generator, split: Split, seed: int) -> None:
+    def __init__(self, generator: Generator, split: AnySplit, seed: int) -> None:
         self.task = TASKS[generator.task]()
         device = split.images.device
         classes = generator.num_classes
         count = _PER_CLASS * min(classes, _CLASSES) if classes else _UNCONDITIONAL
         self.columns = 8
         labels = torch.arange(count) // _PER_CLASS if classes else None
+        examples: Split | None = None
         if generator.needs_examples:
             # Tables may be sorted by class; examples must not be all alike.
             order = torch.Generator().manual_seed(seed ^ _ORDER)
-            split = split.rows(torch.randperm(len(split), generator=order)[: _UNCONDITIONAL + _WARM_UP])
+            split = examples = split.rows(torch.randperm(len(split), generator=order)[: _UNCONDITIONAL + _WARM_UP])
         every_class = labels_of_every_class(classes) if classes else None
         rows = _WARM_UP if every_class is None else len(every_class)
         watched, further = Draws(seed ^ _STREAM, count), Draws(seed ^ _STREAM, rows, first=count)
-        self.inputs = _to(device, generator.draw_inputs(watched, labels=labels, examples=split))
+        self.inputs = _to(device, generator.draw_inputs(watched, labels=labels, examples=examples))
         self.labels = self.inputs.get("labels")
-        self.warm_up = _to(device, generator.draw_inputs(further, labels=every_class, examples=split))
+        self.warm_up = _to(device, generator.draw_inputs(further, labels=every_class, examples=examples))
         self.real_diversity = self._real_diversity(split, torch.Generator().manual_seed(seed ^ _STREAM))
 
     def draw(self, generator: Generator) -> Tensor:
@@ -63,7 +64,7 @@ class Probe:
             return drawn
         return side_by_side(to_uint8(before).expand_as(drawn), drawn)
 
-    def _real_diversity(self, split: Split, stream: torch.Generator) -> float:
+    def _real_diversity(self, split: AnySplit, stream: torch.Generator) -> float:
         order = torch.randperm(len(split), generator=stream).to(split.images.device)
         if self.labels is None or split.labels is None:
             chosen, labels = order[: len(next(iter(self.inputs.values())))], None

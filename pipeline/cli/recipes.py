@@ -56,7 +56,7 @@ def preset_line(name: str, recipe: Recipe) -> str:
     from gan_models.recipes import counted_parameters
 
     made_for, counted = recipe.made_for, counted_parameters().get(name)
-    texts = [f"{made_for.data}, {recipe.data.size}x{recipe.data.size}" if made_for else ""]
+    texts = [f"{made_for.data}, {recipe.data.size.across}" if made_for else ""]
     if counted:
         texts.append(f"G {_millions(counted['generator'])}, D {_millions(counted['discriminator'])}")
     texts.append(made_for.figure if made_for else "")

@@ -314,7 +314,7 @@ def _write_walk(
         for leg in loop(stops, steps):
             yield from generator.synthesize(leg).images.numpy()
 
-    scale = scale or max(1, _WALK_PIXELS // generator.info.image_shape[1])
+    scale = scale or max(1, _WALK_PIXELS // min(generator.info.image_shape[1:]))
     save_video(frames(), out, fps=fps, scale=scale)
     count = steps * asked.num
     sentence = f"{count} frames, {count / fps:g} s, through {asked.num} images of {generator.info.called} and back"
@@ -361,21 +361,22 @@ def _read(paths: list[Path], generator: LoadedGenerator, first: int = 0, num: in
     import torch
     from PIL import Image, UnidentifiedImageError
 
-    from gan_models.data.decoding import to_square
+    from gan_models.data.decoding import BadImageError, Target, fitted
+    from gan_models.data.shape import Size
     from gan_models.data.table import Split
 
     paths = paths[first:] if num is None else paths[first : first + num]
-    channels, size, _ = generator.info.image_shape
+    channels, size = generator.info.image_shape[0], Size.of(generator.info.image_shape)
     data = generator.recipe.data
-    pixels = []
+    target, pixels = Target(size, channels, data.resize, data.fit), []
     for path in paths:
         try:
             with Image.open(path) as opened:
-                square = to_square(opened.convert("L" if channels == 1 else "RGB"), size, data.resize, data.fit)
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+                sized = fitted(opened, target)
+        except (BadImageError, OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
             reason = (str(error).splitlines() or [""])[0] or type(error).__name__
             raise RequestError(f"--input {path}: this is not an image that can be read ({reason})") from None
-        pixels.append(np.asarray(square).reshape(size, size, channels))
+        pixels.append(np.asarray(sized).reshape(*size, channels))
     return Split(torch.from_numpy(np.stack(pixels)), None, [str(path) for path in paths])
 
 

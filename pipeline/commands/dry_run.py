@@ -73,14 +73,15 @@ def _say(plan: Plan, as_json: bool, shape: DataShape, images: Images, *, here: b
 def _seen(plan: Plan) -> tuple[DataShape, Images]:
     """Of the source that lies here, from a quick look."""
     from gan_models.data.preparing.inspection import inspect
+    from gan_models.data.shape import CHANNELS
     from gan_models.games.counting import made_for_shape
     from gan_models.training.estimating import Images
 
     data = plan.recipe.data
     found = inspect(data.source, data)
-    channels = {"grey": 1, "rgb": 3}[found.channels if data.channels == "auto" else data.channels]
+    channels = CHANNELS[found.channels]
     shape = made_for_shape(plan.recipe)._replace(
-        image=(channels, data.size, data.size), classes=len(found.classes), domains=len(found.domains)
+        image=(channels, *data.size), classes=len(found.classes), domains=len(found.domains)
     )
     held_out = round(found.images * (data.validation + data.test))
     return shape, Images(found.images - held_out, held_out)

@@ -38,9 +38,9 @@ class ColorizationPage:
     def __init__(self, generator: LoadedGenerator, training: TrainingSet | None) -> None:
         assert isinstance(generator.module, Colorizer)
         self.generator, self.colorizer = generator, generator.module
-        size = generator.info.image_shape[1]
-        scale = enlargement(size, LARGE)
-        side = scale * size
+        _, rows, columns = generator.info.image_shape
+        scale = enlargement(columns, LARGE)
+        height, width = scale * rows, scale * columns
         dot = scale * self.colorizer.hint_size // 2  # the radius of a hint as those it learnt from
         gr.Markdown("Paint colours on the grey picture, a dot is enough: what is around takes them up.")
         with gr.Row():
@@ -53,9 +53,9 @@ class ColorizationPage:
                 layers=False,
                 brush=gr.Brush(default_size=dot, colors=_COLOURS, default_color=_COLOURS[0]),
                 eraser=gr.Eraser(default_size=dot),
-                canvas_size=(side, side),
+                canvas_size=(width, height),
                 fixed_canvas=True,
-                height=side + 60,
+                height=height + 60,
                 buttons=[],
                 elem_id="canvas",
             )

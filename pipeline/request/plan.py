@@ -14,7 +14,8 @@ from typing import Any
 
 from components.tracking.backend import default_address, tracker_of
 from gan_models.data.sources import parse_source, toys_with
-from gan_models.errors import RequestError, home_path
+from gan_models.data.sources.base import SourceName
+from gan_models.errors import RequestError, RunError, home_path
 from gan_models.metrics.choice import check_evaluation
 from gan_models.metrics.floors import check_floors
 from gan_models.recipes import Recipe, load_recipe, model_document
@@ -125,21 +126,26 @@ def make_plan(request: Request, elsewhere: Elsewhere | None = None, like: Plan |
     else:
         parameters = compiled_parameters(request.pipeline)
         recipe, seed = read_parameters(parameters, str(request.pipeline))
-    source = parse_source(recipe.data.source)
-    unseen = source.path if elsewhere is not None else None
-    carried = recipe.needs if unseen else source.carried()
+    recipe = recipe.completed()
+    source = parse_source(recipe.data.source, recipe.data.fields)
+    carried = _carried(source, elsewhere)
+    unseen = carried is None
+    carried = recipe.needs if carried is None else carried
     if request.recipe is None and request.pipeline is None:
         if unseen:
             raise RequestError(f"whether {source} has labels cannot be seen from here: name a --recipe")
         if "labels" not in carried:
-            recipe = load_recipe(UNLABELLED_DEFAULT, overrides)
+            recipe = load_recipe(UNLABELLED_DEFAULT, overrides).completed()
     _check_needs(recipe, carried)
+    if recipe.game.most_domains and not unseen and not source.known.needs_network:
+        recipe.check_domains(recipe.data.source, source.open().domain_names)
     if elsewhere is None:
         check_evaluation(recipe.evaluation)
-    check_floors(recipe, labelled=bool(unseen) or "labels" in carried)
+    check_floors(recipe, labelled=unseen or "labels" in carried)
     place, version = recipe.data.source, UNSEEN
-    if unseen and elsewhere:  # the first stage there says what is wrong with them
-        elsewhere.check(unseen, place)
+    if unseen:  # the first stage there says what is wrong with them
+        if elsewhere and source.path:
+            elsewhere.check(source.path, place)
     else:
         place, version = source.absolute, like.source_version if like else source.digest()
         if "python3" in place:
@@ -148,6 +154,20 @@ def make_plan(request: Request, elsewhere: Elsewhere | None = None, like: Plan |
                 "rename or link it"
             )
     return Plan(_named(_at_place(recipe, place, elsewhere), request), seed, version, code_version())
+
+
+def _carried(source: SourceName, elsewhere: Elsewhere | None) -> frozenset[str] | None:
+    """What the images come with; None where only the place that the plan is for can see them."""
+    if elsewhere is None:
+        return source.carried()
+    if source.path:
+        return None
+    try:
+        return source.carried()
+    except RunError:
+        if not source.needs_network:
+            raise
+        return None  # who runs there may have the login that nobody has here
 
 
 def make_place(plan: Plan, request: Request, environment: Mapping[str, str] = os.environ) -> Place:
@@ -241,8 +261,8 @@ def _check_needs(recipe: Recipe, carried: frozenset[str]) -> None:
         toys, column = toys_with(what), what if what == "attributes" else what.removesuffix("s")
         others = f", or one of {', '.join(toys)}" if toys else ""
         raise RequestError(
-            f"recipe {recipe.name!r} needs {what} and {source} has none: use a Parquet file with a column "
-            f"{column!r}{others}"
+            f"recipe {recipe.name!r} needs {what} and {source} has none: use a source with a column {column!r}, in "
+            f"Parquet or in a table beside the images{others}"
         )
 
 

@@ -299,7 +299,7 @@ def test_a_request_that_turns_out_wrong_in_a_stage(
     assert words in ended.err.splitlines()[-1]
     assert ended.report["status"] == "failed"
     assert not (tmp_path / "run/results").exists()
-    assert not list((tmp_path / "run/artifacts").rglob("images.parquet"))
+    assert not list((tmp_path / "run/artifacts").rglob("table.json"))
 
 
 def test_random_kills_change_nothing(environment: dict[str, str]) -> None:

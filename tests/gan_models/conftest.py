@@ -10,6 +10,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from gan_models.data.shape import Size
 from gan_models.data.table import Split, TableMetadata
 from gan_models.errors import RequestError
 from gan_models.families import FAMILIES
@@ -66,7 +67,7 @@ def _smallest_size(family: str) -> int:
     made = FAMILIES[family].generator
     for size in range(8, 257):
         try:
-            made().maps(size)
+            made().maps(Size.square(size))
         except RequestError:
             continue
         return size
@@ -100,12 +101,12 @@ def digits_for(digits: tuple[Split, TableMetadata]) -> Callable[[Recipe], tuple[
     split, metadata = digits
 
     @cache
-    def resized(size: int) -> tuple[Split, TableMetadata]:
+    def resized(size: Size) -> tuple[Split, TableMetadata]:
         images = split.images[:512].permute(0, 3, 1, 2).float()
-        images = torch.nn.functional.interpolate(images, size=(size, size), mode="bilinear").round().to(torch.uint8)
+        images = torch.nn.functional.interpolate(images, size=tuple(size), mode="bilinear").round().to(torch.uint8)
         assert split.labels is not None
         larger = Split(images.permute(0, 2, 3, 1).contiguous(), split.labels[:512], split.paths[:512])
-        return larger, metadata.model_copy(update={"height": size, "width": size})
+        return larger, metadata.model_copy(update={"height": size.height, "width": size.width})
 
     return lambda recipe: resized(recipe.data.size)
 

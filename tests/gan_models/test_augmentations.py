@@ -65,6 +65,18 @@ def test_saturation_leaves_grey_images_grey() -> None:
     torch.testing.assert_close(changed[:, :1].expand(-1, 3, -1, -1), changed)
 
 
+@pytest.mark.parametrize("name", ["color", "ada"])
+def test_changes_of_colour_leave_what_is_transparent_alone(name: str) -> None:
+    """The opacity moves with the image, and is neither brightened nor mixed with the colours."""
+    images = torch.rand(64, 4, 8, 8) * 2 - 1
+    images[:, 3] = 0.25
+    torch.manual_seed(0)
+    changed = augment(images, [name])
+    torch.testing.assert_close(changed[:, 3], images[:, 3])
+    torch.manual_seed(0)
+    torch.testing.assert_close(changed[:, :3], augment(images[:, :3], [name]))
+
+
 def test_r3gans_pipeline_is_adas_with_colour_half_as_often_and_a_square_cut_out() -> None:
     """Of flat grey images, whose size only brightness and contrast change."""
     flat = torch.full((2000, 3, 8, 8), 0.5)

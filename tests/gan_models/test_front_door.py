@@ -91,6 +91,22 @@ assert gm.load(run.folder).sample(3).images.shape == (3, 8, 8, 1)
 # -- training
 
 
+def test_oblong_pictures_stay_what_they_are_from_the_file_to_the_sample(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    (tmp_path / "wide").mkdir()
+    drawn = [noise.integers(0, 256, (16, 32, 3), dtype=np.uint8) for _ in range(40)]
+    for number, pixels in enumerate(drawn):
+        Image.fromarray(pixels).save(tmp_path / "wide" / f"{number:02d}.png")
+    run = train(tmp_path / "trainings", source=tmp_path / "wide", size=(16, 32), steps=2)
+    split = run.table.split("train")
+    assert split.images.shape[1:] == (16, 32, 3)
+    for path, image in zip(split.paths, split.images, strict=True):
+        assert np.array_equal(image.numpy(), drawn[int(path[:2])])
+    assert run.recipe.data.size == (16, 32)
+    assert run.sample(3).images.shape == (3, 16, 32, 3)
+    assert train(tmp_path / "more", source=run.table, size=(16, 32), steps=2).sample(1).images.shape == (1, 16, 32, 3)
+
+
 def test_a_training_is_drawn_from_and_looked_at(trained: gm.Trained) -> None:
     samples = trained.sample(20, labels=["7", 3])
     assert samples.images.dtype == torch.uint8
@@ -206,16 +222,19 @@ def test_a_prepared_data_set_is_trained_on_as_it_is(tmp_path: Path) -> None:
         train(tmp_path / "runs", source=table, size=16)
 
 
-def test_preparing_again_returns_what_is_there(photos: Path, tmp_path: Path) -> None:
+def test_preparing_again_returns_what_is_there_or_adds_to_it(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     first = gm.prepare(photos, tmp_path / "table", size=8, progress=False)
-    before = (tmp_path / "table/images.parquet").stat().st_mtime_ns
+    before = (tmp_path / "table/table.json").stat().st_mtime_ns
     assert gm.prepare(photos, tmp_path / "table", size=8, progress=False) == first
-    assert (tmp_path / "table/images.parquet").stat().st_mtime_ns == before
+    assert (tmp_path / "table/table.json").stat().st_mtime_ns == before
     with pytest.raises(gm.RequestError, match=r"holds another data set \(size 8 and not 16\): name another folder"):
         gm.prepare(photos, tmp_path / "table", size=16, progress=False)
-    shutil.copy(photos / "cats/1.png", photos / "cats/99.png")
-    with pytest.raises(gm.RequestError, match=r"the images of folder:.*photos have changed since"):
-        gm.prepare(photos, tmp_path / "table", size=8, progress=False)
+    Image.new("RGB", (9, 9), "red").save(photos / "cats/99.png")
+    grown = gm.prepare(photos, tmp_path / "table", size=8)
+    assert grown.metadata.images == first.metadata.images + 1
+    assert f"{first.metadata.images} rows are those of the table before" in capsys.readouterr().err
 
 
 def test_images_that_were_added_make_another_training(photos: Path, tmp_path: Path) -> None:
@@ -299,7 +318,8 @@ def test_it_knows_where_the_pipeline_leaves_generators() -> None:
         (lambda: gm.train("digits", seed=-1), "seed=-1"),
         (lambda: gm.train("digits", device="gpu"), "device 'gpu': .*use auto, cpu or cuda"),
         (lambda: gm.train("digits", settings={"training.ranks": 2}), "training.ranks=2: gm.train is one process"),
-        (lambda: gm.train("digits", "cyclegan"), "needs domains, and digits has none"),
+        (lambda: gm.train("digits", "pix2pix"), "needs partners, and digits has none"),
+        (lambda: gm.train("digits", "cyclegan"), "translates between 2 domains, and digits has 10 "),
         (lambda: gm.prepare("digits", "new", siz=8), "unknown option of prepare 'siz': did you mean 'size'?"),
         (lambda: gm.prepare("digits", "new", size=1), "size: .*got 1"),
         (lambda: gm.load("nowhere"), "there is no folder nowhere"),

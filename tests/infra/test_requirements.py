@@ -16,6 +16,8 @@ REPO = Path(__file__).parents[2]
 TORCH = {"torch", "torchvision", "torch-fidelity"}
 # triton compiles kernels, which nothing here asks for; torch names setuptools for the same end.
 LEFT_OUT = {"triton", "setuptools"}
+# Where a pipeline runs, whatever it may be given can be read.
+IN_IMAGES = ("server", "dicom", "hdf5", "heic", "hub", "lmdb", "remote")
 
 
 def listed(file: str) -> set[str]:
@@ -57,7 +59,7 @@ def closure(roots: list[str]) -> set[str]:
 def test_the_lists_are_what_the_dependencies_say() -> None:
     project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    needed = [*project["dependencies"], *extras["server"]]
+    needed = [*project["dependencies"], *(each for extra in IN_IMAGES for each in extras[extra])]
     lock = {name(line) for line in (REPO / "requirements.lock").read_text().splitlines() if "==" in line}
     everything = closure([*needed, *extras["efficientnet"]]) & lock
     without_torch = closure([each for each in needed if Requirement(each).name not in TORCH]) & lock

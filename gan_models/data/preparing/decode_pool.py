@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from gan_models.data.decoding import Decoded, Item, Target, decode_batch, joined
+from gan_models.data.halves import Half
 from gan_models.data.sources.base import Batch
 from gan_models.errors import RunError
 
@@ -116,7 +117,7 @@ def _widen(pipe: IO[bytes]) -> None:
 class DecodePool:
     """Decodes batches on several cores; the results come in the order of the batches.
 
-    >>> with DecodePool(Target(size=32, channels=1)) as pool:  # doctest: +SKIP
+    >>> with DecodePool(Target(Size.square(32), channels=1)) as pool:  # doctest: +SKIP
     ...     for batch, decoded in pool.decode(source.batches(None, 256)): ...
     """
 
@@ -151,7 +152,7 @@ class DecodePool:
         if batch.fill is not None:
             batch.fill(batch)
         items: Sequence[Item] = [*batch.items, *batch.partners]
-        if not any(isinstance(item, bytes | str) for item in items):
+        if not any(isinstance(item, bytes | str | Half) for item in items):
             return decode_batch(items, self._target)
         try:
             return self._ask(seat, items)

@@ -6,21 +6,18 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pydantic import BaseModel
 
-from gan_models.data.decoding import (
-    DEEP_WHITE,
-    WHITES,
-    Item,
-    is_deep,
-    is_grey,
-    open_image,
-    reason_of,
-    white_note,
-)
+from gan_models.data.decoding import Item, is_grey, open_image, reason_of, stored_bits
+from gan_models.data.formats import WINDOW, MissingPackageError
+from gan_models.data.ranges import Range as Values
+from gan_models.data.ranges import Ranges, kind_of, usual_range, white_note
+from gan_models.data.shape import Size
 from gan_models.data.sources import parse_source
 from gan_models.data.sources.base import Source, reading
+from gan_models.errors import RequestError
 from gan_models.recipes.schema import Data
 
 SHOWN_SIZES = 5
@@ -28,6 +25,7 @@ FEW_IMAGES = 200
 SAMPLE_IMAGES = 256
 RANGED_IMAGES = 32  # of the sample, whose values are looked at; of more than 8 bits all are
 LISTED = 100
+_KINDS = {"bytes": "values of 8 bits", "deep": "values of more than 8 bits", "floats": "floats"}
 DARK = 31  # a largest value up to which 8-bit images look black
 LARGE = 4  # times the size that they will have, from which images are called large
 
@@ -64,7 +62,7 @@ class Inspection(BaseModel):
     embeddings: tuple[int, int]  # how many each image carries, and their width; zeros where there are none
     splits: list[str]
     split_counts: dict[str, int]  # of the splits that the source gives, good or bad
-    channels: str  # `grey` or `rgb`: what data.channels=auto would choose
+    channels: str  # `grey` or `rgb`, where data.channels=auto chooses; else what it says
     sample: int  # images looked at
     sizes: dict[str, int]  # the most frequent sizes of the sample, `WIDTHxHEIGHT`: images
     modes: dict[str, int]  # Pillow modes of the sample: images
@@ -86,14 +84,17 @@ def inspect(source: str, options: Data | None = None) -> Inspection:
         RunError: it could not be downloaded.
     """
     options = options or Data()
-    name = parse_source(source)
+    name = parse_source(source, options.fields)
     opened = name.open()
-    looks = look_at(opened)
+    looks = look_at(opened, options.range)
     seen = [look for look in looks if not look.problem]
     sizes = Counter(f"{look.width}x{look.height}" for look in seen)
     order = [split for split in ("train", "validation", "test") if split in opened.given_splits]
     found = [look.values for look in seen if look.values is not None]
-    deep = any(is_deep(look.mode) for look in seen)
+    kinds = [kind for kind in Ranges._fields if any(kind_of(look.mode) == kind for look in seen)]
+    used = [each for kind in kinds if (each := getattr(ranges_of(looks, options.range), kind)) is not None]
+    if options.range in ("auto", "full"):
+        used += [Values(min(look.window), max(look.window)) for look in seen if look.window is not None]
     return Inspection(
         source=source,
         kind=name.kind,
@@ -106,13 +107,13 @@ def inspect(source: str, options: Data | None = None) -> Inspection:
         embeddings=opened.embeddings,
         splits=order,
         split_counts={split: opened.split_counts[split] for split in order if split in opened.split_counts},
-        channels="grey" if channels_of(looks) == 1 else "rgb",
+        channels=options.channels if options.channels != "auto" else "grey" if channels_of(looks) == 1 else "rgb",
         sample=len(looks),
         sizes=dict(sizes.most_common(SHOWN_SIZES)),
         modes=dict(Counter(look.mode for look in seen).most_common()),
         range=Range(
             found=(min(low for low, _ in found), max(high for _, high in found)) if found else None,
-            used=(0, white_of(looks) if deep else 255),
+            used=(min(each.black for each in used), max(each.white for each in used)) if used else (0, 255),
         ),
         ignored=len(opened.ignored),
         left_out=[LeftOut(path=path, reason=reason) for path, reason in opened.ignored[:LISTED]],
@@ -125,16 +126,51 @@ def understood(source: Source, looks: list[Look], options: Data) -> Iterator[str
     """What was understood of a source, and how its images will be, in sentences."""
     yield from source.notes
     seen = [look for look in looks if not look.problem]
-    deep = [look.values[1] for look in seen if look.values and is_deep(look.mode)]
-    if deep:
-        yield white_note(max(deep), white_of(looks))
+    yield from _range_notes(looks, options)
+    scans = sum(look.window is not None for look in seen)
+    if scans and options.range in ("auto", "full"):
+        yield f"{scans} of {len(seen)} images looked at are DICOM: their own windows say what is black and what white"
     transparent = sum(look.transparent for look in seen)
     if transparent:
-        yield f"{transparent} of {len(seen)} images looked at have transparency, which becomes white"
-    sides = sorted(min(look.width, look.height) for look in seen)
-    if sides and sides[len(sides) // 2] >= LARGE * options.size:
-        middle = sorted(seen, key=lambda look: min(look.width, look.height))[len(seen) // 2]
-        yield f"large images (half of them {middle.width}x{middle.height} or more) become {options.size}x{options.size}"
+        kept = options.channels == "rgba"
+        becomes = "stays, in a fourth channel" if kept else "becomes white (data.channels=rgba keeps it)"
+        yield f"{transparent} of {len(seen)} images looked at have transparency, which {becomes}"
+    ordered = sorted(seen, key=lambda look: look.scale(options.size))
+    if ordered and (middle := ordered[len(ordered) // 2]).scale(options.size) >= LARGE:
+        yield f"large images (half of them {middle.width}x{middle.height} or more) become {options.size.across}"
+
+
+def _range_notes(looks: list[Look], options: Data) -> Iterator[str]:
+    """Which values become black and white, wherever that is not plain."""
+    ranges, found = ranges_of(looks, options.range), _extremes(looks, options.range)
+    if options.range not in ("auto", "full"):
+        beyond = "values beyond are cut off"
+        if isinstance(options.range, tuple):
+            yield f"data.range=[{options.range[0]:g}, {options.range[1]:g}]: {Values(*options.range)}, {beyond}"
+            return
+        for kind in found:
+            yield f"data.range=used: of {_KINDS[kind]} {getattr(ranges, kind)}, {beyond}"
+        return
+    if "deep" in found:
+        yield white_note(found["deep"][1], ranges.deep.white)
+    if "floats" in found and ranges.floats is not None:
+        low, high = found["floats"]
+        yield f"floats from {low:g} to {high:g}: {ranges.floats}"
+
+
+def _other_forms(seen: list[Look], options: Data) -> Iterator[str]:
+    """What happens to images that are not of the form of `data.size`, and which size keeps the most frequent form."""
+    height, width = options.size
+    others = [look for look in seen if look.width * height != look.height * width]
+    if not others:
+        return
+    what = "lose their edges (data.fit=pad keeps them)" if options.fit == "crop" else "get black borders"
+    form = "square" if options.size.is_square else f"of the form {options.size.across}"
+    (usual_width, usual_height), _ = Counter((look.width, look.height) for look in seen).most_common(1)[0]
+    kept = Size(usual_height, usual_width)
+    near = kept.with_shorter(min(options.size.shorter, kept.shorter))
+    remedy = f"; data.size={near} keeps the form of {kept.across}" if kept.width * height != kept.height * width else ""
+    yield f"{len(others)} of {len(seen)} images looked at are not {form} and {what}{remedy}"
 
 
 def _coverage(source: Source, looks: list[Look]) -> str:
@@ -155,19 +191,31 @@ def doubtful(source: Source, looks: list[Look], options: Data) -> Iterator[str]:
         yield f"{bad} of {len(looks)} images looked at cannot be opened: {', '.join(reasons)}"
     if source.total < FEW_IMAGES:
         yield f"only {source.total} images: a GAN needs hundreds to learn from, and every split needs some"
-    small = sum(2 * min(look.width, look.height) <= options.size for look in seen)
+    small = sum(look.scale(options.size) <= 0.5 for look in seen)
     if small:
         yield (
             f"{small} of {len(seen)} images looked at have at most half of data.size={options.size} pixels a side: "
             "they become blurred"
         )
-    oblong = sum(look.width != look.height for look in seen)
-    if oblong:
-        what = "lose their edges (data.fit=pad keeps them)" if options.fit == "crop" else "get black borders"
-        yield f"{oblong} of {len(seen)} images looked at are not square and {what}"
-    bright = max((look.values[1] for look in seen if look.values and not is_deep(look.mode)), default=255)
-    if DARK >= bright > 1 or (bright == 1 and all(look.mode not in ("1", "F") for look in seen)):
-        yield f"the values of the images looked at end at {bright:g} of 255: they are nearly black; scale them first"
+    yield from _other_forms(seen, options)
+    found = _extremes(looks, options.range)
+    _, bright = found.get("bytes", (0, 255))
+    plain = options.range in ("auto", "full")
+    if plain and (DARK >= bright > 1 or (bright == 1 and all(look.mode != "1" for look in seen))):
+        yield (
+            f"the values of the images looked at end at {bright:g} of 255: they are nearly black; data.range=used, or "
+            "[low, high], spreads them"
+        )
+    if plain and (beyond := [kind for kind in found if kind != "bytes" and usual_range(kind, *found[kind]) is None]):
+        low, high = found[beyond[0]]
+        yield (
+            f"{_KINDS[beyond[0]]} from {low:g} to {high:g}: there is no telling which is black and which "
+            "white, and such images are left out; data.range=used, or [low, high] for a window, says so"
+        )
+    if len(found) > 1 and isinstance(options.range, tuple):
+        yield f"data.range holds for all of {' and '.join(_KINDS[kind] for kind in found)} that are there"
+    if shortened := sum(look.bits > 8 and kind_of(look.mode) == "bytes" for look in seen):
+        yield f"{shortened} of {len(seen)} images looked at have colours of 16 bits, of which the first 8 are read"
     if len({look.grey for look in seen}) == 2:
         yield "some images are grey and some in colour: all become RGB, unless data.channels=grey"
     if source.ignored:
@@ -186,34 +234,93 @@ class Look:
     grey: bool = False
     transparent: bool = False
     values: tuple[float, float] | None = None  # the least and the largest; None where it was not decoded
+    bits: int = 8  # of a value in the file; those that are decoded may be fewer
+    window: tuple[float, float] | None = None  # of a scan: the values that itself says become black and white
     problem: str = ""  # why it cannot be opened; everything else is unknown then
 
+    def scale(self, size: Size) -> float:
+        """How many of its pixels one of a target's stands for, along the side that has fewer."""
+        return min(self.height / size.height, self.width / size.width)
 
-def look_at(source: Source, count: int = SAMPLE_IMAGES) -> list[Look]:
-    """About `count` images spread over the source; RunError where it cannot be read."""
+
+def look_at(source: Source, asked: Any = "auto", count: int = SAMPLE_IMAGES) -> list[Look]:
+    """About `count` images spread over the source.
+
+    Args:
+        asked: `data.range`.
+
+    Raises:
+        RequestError: one is of a format that a package reads which is not installed.
+        RunError: the source cannot be read.
+    """
+    ranged = count if asked == "used" else RANGED_IMAGES
     with reading(source.name), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about doubtful image files: importing them gives a reason
-        return [_look(item, number < RANGED_IMAGES) for number, item in enumerate(source.sample(count))]
+        try:
+            return [_look(item, number < ranged) for number, item in enumerate(source.sample(count))]
+        except MissingPackageError as error:
+            raise RequestError(f"{source.name}: {error}") from None
 
 
 def _look(item: Item, with_values: bool) -> Look:
     try:
         with open_image(item) as image:
-            look = Look(image.mode, image.width, image.height, is_grey(image), image.has_transparency_data)
-            if not with_values and not is_deep(image.mode):
+            transparent, bits = image.has_transparency_data, stored_bits(image)
+            look = Look(image.mode, image.width, image.height, is_grey(image), transparent, bits=bits)
+            look = replace(look, window=image.info.get(WINDOW))
+            if not with_values and kind_of(image.mode) == "bytes":
                 return look
-            extremes = image.getextrema()
+            colours = image.convert("RGBA" if transparent else "RGB") if image.mode in ("P", "PA") else image
+            extremes = colours.getextrema()
             bands = [extremes] if isinstance(extremes[0], int | float) else extremes
+            if colours.mode in ("LA", "La", "RGBA", "RGBa"):
+                bands = bands[:-1]
             values = min(low for low, _ in bands), max(high for _, high in bands)
             return replace(look, values=values)
+    except MissingPackageError:  # rather said now than of every image
+        raise
     except Exception as error:  # decoders raise nearly anything on damaged input
         return Look(problem=reason_of(error))
 
 
-def white_of(looks: list[Look]) -> int:
-    """What becomes white in images of more than 8 bits: the end of the least number of bits that holds all values."""
-    highest = max((look.values[1] for look in looks if look.values and is_deep(look.mode)), default=DEEP_WHITE)
-    return next((white for white in WHITES if highest <= white), DEEP_WHITE)
+def _extremes(looks: list[Look], asked: Any) -> dict[str, tuple[float, float]]:
+    """The least and the largest value of the images looked at, by how they store them (`Ranges`).
+
+    Of scans only where `asked` is not for their own windows.
+    """
+    found: dict[str, tuple[float, float]] = {}
+    for look in looks:
+        if look.values is not None and (look.window is None or asked not in ("auto", "full")):
+            low, high = found.get(kind := kind_of(look.mode), look.values)
+            found[kind] = min(low, look.values[0]), max(high, look.values[1])
+    return found
+
+
+def ranges_of(looks: list[Look], asked: Any = "auto") -> Ranges:
+    """What becomes black and white.
+
+    Args:
+        asked: `data.range`.
+
+    Raises:
+        RequestError: the values that are used are all one.
+    """
+    if isinstance(asked, tuple | list):
+        low, high = asked
+        window = Values(low, high, cut=True)
+        return Ranges(window, window, window)
+    if asked == "full":
+        return Ranges(floats=Values(0, 1))
+    found = _extremes(looks, asked)
+    if asked == "used":
+        for kind, (low, high) in found.items():
+            if not low < high:
+                raise RequestError(
+                    f"data.range=used: {_KINDS[kind]} looked at are all {low:g}: use auto, full or [low, high]"
+                )
+        return Ranges()._replace(**{kind: Values(*values, cut=True) for kind, values in found.items()})
+    usual = {kind: usual_range(kind, *values) for kind, values in found.items() if kind != "bytes"}
+    return Ranges()._replace(**{kind: each for kind, each in usual.items() if each is not None})
 
 
 def channels_of(looks: list[Look]) -> int:

@@ -1,6 +1,7 @@
 """From a source's name to a dataset folder: what is done, in order, and the sentences that are said of it.
 
-images.parquet   the table (`gan_models.data.table_file`)
+table.json       the table's metadata and its shards (`gan_models.data.table_file`)
+shards/          its rows
 summary.json     everything about the data set that is not a pixel
 preview.png      some of its training images
 quarantine.csv   images that cannot be used, with reasons
@@ -18,9 +19,11 @@ from typing import Any
 
 from gan_models.atomic import new_file, new_folder, write_json
 from gan_models.data.decoding import Target
-from gan_models.data.preparing.inspection import channels_of, doubtful, look_at, understood, white_of
+from gan_models.data.preparing.growing import last_table, remember
+from gan_models.data.preparing.inspection import channels_of, doubtful, look_at, ranges_of, understood
 from gan_models.data.preparing.splits import DUPLICATES_FILE
 from gan_models.data.preparing.table_building import QUARANTINE_FILE, Import, Report, build_table
+from gan_models.data.shape import CHANNELS, COLOURS, Size
 from gan_models.data.sources import parse_source
 from gan_models.data.sources.base import Source
 from gan_models.data.table_file import SPLITS
@@ -61,13 +64,15 @@ class Preparation:
             RequestError: the source is unknown, absent, or not in the form that its kind asks for.
             RunError: a download failed, or it cannot be read.
         """
-        name = parse_source(options.source)
+        name = parse_source(options.source, options.fields)
         version, source = name.digest(), name.open()
         if source.total == 1:
             raise RequestError(f"{options.source} holds one image only: give at least a few hundred to learn from")
-        looks = look_at(source)
-        channels = {"grey": 1, "rgb": 3}.get(options.channels) or channels_of(looks)
-        target = Target(options.size, channels, options.resize, options.fit, white_of(looks))
+        looks = look_at(source, options.range)
+        channels = CHANNELS.get(options.channels) or channels_of(looks)
+        ranges = ranges_of(looks, options.range)
+        encoded = options.storage == "encoded"
+        target = Target(options.size, channels, options.resize, options.fit, ranges, encoded)
         notes = (*understood(source, looks, options), *doubtful(source, looks, options))
         return cls(source, options, target, version, notes)
 
@@ -76,24 +81,30 @@ class Preparation:
         """Images to import."""
         return min(self.source.total, self.options.max_images or self.source.total)
 
-    def write(self, output: Path, report: Report) -> Import:
+    def write(self, output: Path, report: Report, earlier: Path | None = None) -> Import:
         """Imports the images; the folder `output` appears whole, or not at all.
 
         Args:
             report: called now and then with the images done so far, and how many of them are bad. What it raises ends
                 the import.
+            earlier: a dataset folder, `output` itself perhaps, whose rows are taken over where the same source and
+                options made them; where none is given and `options.grow` is set, the last one on this machine.
 
         Raises:
             RequestError: the images or the options do not make a data set, or `output` cannot be written;
                 `TooManyBadError` where too many images cannot be used.
             RunError: the source became unreadable, or the disk is full.
         """
+        if earlier is None and self.options.grow:
+            earlier = last_table(self.options)
         with _writing_to(output), new_folder(output) as folder:
-            built = build_table(self.source, self.target, self.options, folder, report)
+            built = build_table(self.source, self.target, self.options, folder, report, earlier=earlier)
             _check_bad_share(built, self.options, folder, output)
             _check_splits(built, self.source, self.options)
             built.preview.draw().save(folder / PREVIEW_FILE)
             write_json(folder / SUMMARY_FILE, {**_summary(built), "version": self.version})
+        if self.options.grow:
+            remember(self.options, output)
         _quarantine_of_failure(output).unlink(missing_ok=True)
         return built
 
@@ -158,6 +169,7 @@ def _summary(built: Import) -> dict[str, Any]:
         "pairs": metadata.paired,
         "embeddings": [*metadata.embeddings],
         "bad": built.bad,
+        "without_label": built.unlabelled,
         "ignored": len(built.source.ignored),
         "notes": [*built.source.notes],
         "doubts": [*built.source.doubts],
@@ -174,7 +186,7 @@ def _summary(built: Import) -> dict[str, Any]:
 def account(built: Import) -> Iterator[str]:
     """What was imported, and what was not, in sentences."""
     metadata = built.metadata
-    colour = "grey" if metadata.channels == 1 else "RGB"
+    colour = COLOURS[metadata.channels]
     classes = f", {metadata.num_classes} classes" if metadata.num_classes else ""
     domains = f", {len(metadata.domain_names)} domains" if metadata.domain_names else ""
     domains += f", {len(metadata.attribute_names)} attributes" if metadata.attribute_names else ""
@@ -184,9 +196,15 @@ def account(built: Import) -> Iterator[str]:
     vectors = f", {several} embedding{'s' * (several > 1)} of {width} numbers each" if width else ""
     said = f"{classes}{domains}{captions}{vectors}"
     splits = ", ".join(f"{split} {count}" for split, count in metadata.splits.items())
-    yield f"{metadata.images} images {metadata.height}x{metadata.width} {colour}{said} ({splits})"
+    yield f"{metadata.images} images {Size.of(metadata.image_shape).across} {colour}{said} ({splits})"
+    if built.grown:
+        yield built.grown
     if built.bad:
         yield f"{built.bad} of {built.total} images cannot be used, the first: {built.first_bad}; see {QUARANTINE_FILE}"
+    kept_without = sum(split.get("", 0) for split in metadata.counts.values()) if metadata.class_names else 0
+    for count, done in ((built.unlabelled, "left out"), (kept_without, "kept for what needs none")):
+        if count:
+            yield f"{count} images have no label, or one that is not among the classes: they are {done}"
     if built.removed:
         kept = (
             f"; {more} more differ in label, caption, domain or attributes"
@@ -208,6 +226,6 @@ def account(built: Import) -> Iterator[str]:
         yield f"{built.conflicts} groups of equal images carry different labels; see {DUPLICATES_FILE}"
     if built.coloured:
         yield f"{built.coloured} colour images became grey; data.channels=rgb keeps their colours"
-    empty = [name for name, count in metadata.counts.get("train", {}).items() if not count]
+    empty = [name for name, count in metadata.counts.get("train", {}).items() if name and not count]
     if empty:
         yield f"no training images of {len(empty)} classes: {', '.join(empty[:5])}"

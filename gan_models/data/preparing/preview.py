@@ -26,9 +26,17 @@ class Preview:
         if len(self._kept) == kinds and all(len(kept) == self._room for kept in self._kept.values()):
             return
         for image, label in zip(images, labels, strict=True):
+            if label is None and self._names:
+                continue
             kept = self._kept.setdefault(label, [])
             if len(kept) < self._room:
                 kept.append(image.copy())
+
+    def lacking(self) -> dict[int | None, int]:
+        """Images that each class has room for, of the classes that are shown."""
+        shown: Sequence[int | None] = range(min(ROWS, len(self._names))) or [None]
+        left = {label: self._room - len(self._kept.get(label, ())) for label in shown}
+        return {label: count for label, count in left.items() if count}
 
     def draw(self) -> Image.Image:
         """A grid: one row for each of the first 16 classes, or rows of ten where there are no classes."""

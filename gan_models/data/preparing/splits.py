@@ -8,19 +8,17 @@ stays, since a thousand copies on one side would make the splits unlike each oth
 
 import csv
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from gan_models.data.sources.base import rows_within
-from gan_models.data.table_file import IMAGES_FILE, SPLITS, TableMetadata, TableWriter, embedding_rows, pixel_rows
+from gan_models.data.table_file import SPLITS, Shard, ShardEntry, TableMetadata
 
-DIGEST_TYPE = np.dtype("<u8")
 DUPLICATES_FILE = "duplicates.csv"
 _GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: the step between the states of SplitMix64
 
@@ -97,24 +95,25 @@ class Duplicate:
     copy: bool  # whether an earlier row of its split has the same label, caption, domain and the rest, too
 
 
-def find_duplicates(table: Path, digests: np.ndarray) -> tuple[list[Duplicate], int]:
+def find_duplicates(
+    digests: np.ndarray, splits: np.ndarray, said: Callable[[np.ndarray], Sequence[pa.Array]]
+) -> tuple[list[Duplicate], int]:
     """All duplicates by row, and how many groups of equal images carry different labels.
 
     Equal are images with the same hash: two different ones share it with a probability of 3e-6 among ten million.
 
     Args:
         digests: uint64 [N], a hash of the pixels of each row.
+        splits: int [N], positions in `SPLITS`.
+        said: what some rows (ascending) carry besides: columns, labels first.
     """
     _, group, counts = np.unique(digests, return_inverse=True, return_counts=True)
     among = np.flatnonzero(counts[group] > 1)  # rows that equal another
-    with pq.ParquetFile(table) as file:
-        further = [name for name in ("attributes", "embedding") if name in file.schema_arrow.names]
-        names = ["label", "caption", "domain", *further]
-        columns = file.read([*names, "split"], use_threads=False).take(pa.array(among))
-    splits = pc.index_in(columns["split"], pa.array(SPLITS)).to_numpy()
-    said = [columns[name].combine_chunks().dictionary_encode().indices for name in names]
-    label, *others = (codes.fill_null(-1).to_numpy(zero_copy_only=False) for codes in said)
-    place, equal = np.arange(len(among)), digests[among]
+    if not len(among):
+        return [], 0
+    codes = [column.dictionary_encode().indices.fill_null(-1) for column in said(among)]
+    label, *others = (np.array(column.to_pylist(), np.int64) for column in codes)
+    place, equal, splits = np.arange(len(among)), digests[among], splits[among]
     # Within a group of equal images: the earliest split first, then the order of the table.
     firsts = _firsts(np.lexsort((place, splits, equal)), equal)
     keys = (label, *others, splits, equal)
@@ -126,6 +125,42 @@ def find_duplicates(table: Path, digests: np.ndarray) -> tuple[list[Duplicate], 
     return [Duplicate(*each) for each in found], conflicts
 
 
+class SmallColumns:
+    """What the rows of a table carry besides their images: hashes and splits in memory, the rest when asked for."""
+
+    def __init__(self, folder: Path, entries: Sequence[ShardEntry], metadata: TableMetadata) -> None:
+        self._shards = [partial(Shard, folder, entry, metadata) for entry in entries]  # each let go before the next
+        counts = [(SPLITS.index(split), count) for entry in entries for split, count in entry.rows.items()]
+        self.splits = np.repeat(*np.array(counts or [(0, 0)], np.int64).T).astype(np.int8)
+        self.digests = np.concatenate([np.empty(0, np.uint64), *(shard().digests for shard in self._shards)])
+
+    def said(self, rows: np.ndarray) -> list[pa.Array]:
+        """Labels, captions, domains and what else there is of some rows, ascending."""
+        found: list[list[pa.Array]] = []
+        for batch, inside in self._batches(rows):
+            names = ["label", "caption", "domain", "attributes", "embedding_digest"]
+            found.append([batch.column(name).take(inside) for name in names if name in batch.schema.names])
+        return [pa.concat_arrays(parts) for parts in zip(*found, strict=True)]
+
+    def places(self, rows: np.ndarray) -> dict[int, tuple[str, str]]:
+        """Path and split of some rows, ascending."""
+        paths = (
+            path for batch, inside in self._batches(rows) for path in batch.column("path").take(inside).to_pylist()
+        )
+        splits = (SPLITS[split] for split in self.splits[rows])
+        return dict(zip(rows.tolist(), zip(paths, splits, strict=True), strict=True))
+
+    def _batches(self, rows: np.ndarray) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
+        """Rows of each shard that holds any, and which of it they are."""
+        start = 0
+        for mapped in self._shards:
+            shard = mapped()
+            inside = rows_within(rows, start, len(shard))
+            start += len(shard)
+            if len(inside):
+                yield shard.batch, pa.array(inside)
+
+
 def _firsts(order: np.ndarray, *keys: np.ndarray) -> np.ndarray:
     """Of each row, the first, by `order`, of those whose keys are the same; `order` has them side by side."""
     leads = np.ones(len(order), bool)
@@ -135,57 +170,13 @@ def _firsts(order: np.ndarray, *keys: np.ndarray) -> np.ndarray:
     return firsts
 
 
-def write_duplicates(folder: Path, duplicates: Sequence[Duplicate], out: Collection[int]) -> None:
+def write_duplicates(folder: Path, table: SmallColumns, duplicates: Sequence[Duplicate], out: Collection[int]) -> None:
     """Write `duplicates.csv`: each image that equals another one pixel by pixel, and whether its row is among `out`."""
     rows = np.array([(duplicate.row, duplicate.first) for duplicate in duplicates], np.int64)
-    places = _places(folder / IMAGES_FILE, np.unique(rows)) if len(rows) else {}
+    places = table.places(np.unique(rows)) if len(rows) else {}
     with (folder / DUPLICATES_FILE).open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
         lines.writerow(["path", "split", "duplicate_of", "duplicate_of_split", "removed"])
         for duplicate in duplicates:
             removed = "yes" if duplicate.row in out else "no"
             lines.writerow([*places[duplicate.row], *places[duplicate.first], removed])
-
-
-def _places(table: Path, rows: np.ndarray) -> dict[int, tuple[str, str]]:
-    """Path and split of some rows (ascending) of a table."""
-    found: dict[int, tuple[str, str]] = {}
-    for start, group in _row_groups(table, ["path", "split"]):
-        inside = rows_within(rows, start, len(group))
-        paths, splits = (group.column(name).take(pa.array(inside)).to_pylist() for name in ("path", "split"))
-        found |= dict(zip((inside + start).tolist(), zip(paths, splits, strict=True), strict=True))
-    return found
-
-
-def remove_rows(table: Path, rows: Sequence[int], metadata: TableMetadata) -> TableMetadata:
-    """Write the table again without some rows; returns its new metadata."""
-    out = np.asarray(rows, np.int64)
-    smaller = table.with_name(f"smaller-{table.name}")
-    names, paired = metadata.attribute_names, metadata.paired
-    fixed = ["pixels", *metadata.further]
-    shape = (metadata.height, metadata.width, metadata.channels)
-    with TableWriter(smaller, *shape, attribute_names=names, paired=paired, embeddings=metadata.embeddings) as writer:
-        for start, group in _row_groups(table, None):
-            keep = ~np.isin(np.arange(start, start + len(group)), out)
-            kept = {name: pixel_rows(group.column(name))[keep] for name in fixed}
-            others = group.drop_columns(fixed).filter(pa.array(keep)).to_pydict()
-            writer.append(
-                kept["pixels"],
-                *(others[name] for name in ("label", "split", "path", "caption", "domain")),
-                attributes=kept.get("attributes"),
-                partners=kept.get("partner"),
-                embeddings=embedding_rows(kept["embedding"], metadata.embeddings) if "embedding" in kept else None,
-            )
-        metadata = writer.close(metadata.class_names, metadata.source, metadata.options)
-    smaller.replace(table)
-    return metadata
-
-
-def _row_groups(table: Path, columns: list[str] | None) -> Iterator[tuple[int, pa.Table]]:
-    """(position of its first row, rows) of each row group."""
-    start = 0
-    with pq.ParquetFile(table) as file:
-        for group in range(file.num_row_groups):
-            rows = file.read_row_group(group, columns=columns, use_threads=False)
-            yield start, rows
-            start += len(rows)

@@ -12,26 +12,27 @@ import numpy as np
 
 from gan_models.data.decoding import Decoded, Target
 from gan_models.data.preparing.decode_pool import DecodePool, available_cores
+from gan_models.data.preparing.growing import Earlier, fresh, growth, made_by, same_made
 from gan_models.data.preparing.preview import Preview
 from gan_models.data.preparing.splits import (
-    DIGEST_TYPE,
     Copies,
+    SmallColumns,
     assign_splits,
     choose_rows,
     find_duplicates,
-    remove_rows,
     write_duplicates,
 )
 from gan_models.data.sources.base import BATCH_BYTES, BATCH_ITEMS, Batch, Source, reading
-from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter
+from gan_models.data.table_file import DIGEST_TYPE, Shard, ShardEntry, TableMetadata, digests_of_pairs
+from gan_models.data.table_writer import TableWriter, drop_rows, write_manifest
 from gan_models.recipes.schema import Data
 
 QUARANTINE_FILE = "quarantine.csv"
 NO_LABEL = "it has no label, or one that is not among the classes"
+"""No fault of an image's: it is left out because `data.unlabelled` says so."""
 NO_DOMAIN = "it has no domain"
 NO_ATTRIBUTES = "it has no attributes, or not one for each name"
 CAPTION_CHARACTERS = 10_000
-_ODD = 0x9E3779B97F4A7C15  # so that a pair and its mirror differ
 ITEMS_FOR_A_WORKER = 64  # fewer do not pay for starting another process
 
 T = TypeVar("T")
@@ -48,13 +49,15 @@ class Import:
     total: int
     writer: TableWriter
     quarantine: Callable[[tuple[str, str]], Any]  # lists path and reason of an image that cannot be used
-    preview: Preview
-    digests: bytearray = field(default_factory=bytearray, repr=False)  # the hashes of the rows, DIGEST_TYPE each
+    earlier: Earlier | None = None  # a table whose rows are taken over
     done: int = 0
     bad: int = 0
+    unlabelled: int = 0  # left out for the want of a label, as was asked for
     first_bad: str = ""
     coloured: int = 0  # colour images that became grey
     metadata: TableMetadata = field(init=False)
+    preview: Preview = field(init=False)
+    grown: str = ""  # what came of the earlier table, in a sentence
     copies: Copies | None = None  # where copies are kept
     duplicates: int = 0
     removed: int = 0  # of these
@@ -64,32 +67,39 @@ class Import:
     def add(self, batch: Batch, decoded: Decoded) -> None:
         """Put one decoded batch where it belongs: rows into the table, the rest into quarantine."""
         kept, reasons = decoded.kept, decoded.reasons
-        pixels = np.frombuffer(decoded.pixels, np.uint8).reshape(-1, *self.writer.shape)
+        pixels: np.ndarray = np.frombuffer(decoded.pixels, np.uint8).reshape(-1, *self.writer.shape)
+        if self.writer.storage == "encoded":
+            pixels = np.empty(len(decoded.encoded), object)
+            pixels[:] = decoded.encoded
         digests = np.frombuffer(decoded.digests, DIGEST_TYPE)
         partners = None
+        hashes = {"pixels": digests}
         if self.source.paired:
             kept, reasons, ours, theirs = _pairs(decoded, len(batch))
             pixels, partners = pixels[ours], pixels[theirs]
-            digests = _digests_of_pairs(digests[ours], digests[theirs])
+            hashes = {"pixels": digests[ours], "partner": digests[theirs]}
         lacking = [(position, reason) for position in kept if (reason := self._lack(batch, position))]
         if lacking:
             reasons = sorted([*reasons, *lacking])
             whole = ~np.isin(kept, [position for position, _ in lacking])
-            pixels, digests = pixels[whole], digests[whole]
+            pixels, hashes = pixels[whole], {name: each[whole] for name, each in hashes.items()}
             partners = None if partners is None else partners[whole]
             kept = [kept[row] for row in np.flatnonzero(whole)]
         for position, reason in reasons:
             self.quarantine((batch.paths[position], reason))
+            if reason == NO_LABEL:
+                self.unlabelled += 1
+                continue
+            self.bad += 1
             self.first_bad = self.first_bad or f"{batch.paths[position]} ({reason})"
-        self.bad += len(reasons)
         if kept:
-            self._append(batch, kept, pixels, digests, partners)
-        self.done += len(batch)
+            self._append(batch, kept, pixels, partners, hashes)
+        self.done = batch.until
         self.coloured += decoded.coloured
 
     def _lack(self, batch: Batch, position: int) -> str:
         """Why an image that decodes well cannot stand among the others; "" where it can."""
-        if self.source.class_names and batch.labels[position] is None:
+        if self.options.unlabelled == "drop" and self.source.class_names and batch.labels[position] is None:
             return NO_LABEL
         if self.source.domain_names and (not batch.domains or batch.domains[position] is None):
             return NO_DOMAIN
@@ -112,9 +122,15 @@ class Import:
         return "" if np.isfinite(vectors).all() else "its embedding holds numbers that are not finite"
 
     def _append(
-        self, batch: Batch, kept: list[int], pixels: np.ndarray, digests: np.ndarray, partners: np.ndarray | None
+        self,
+        batch: Batch,
+        kept: list[int],
+        pixels: np.ndarray,
+        partners: np.ndarray | None,
+        hashes: dict[str, np.ndarray],
     ) -> None:
         options = self.options
+        digests = digests_of_pairs(hashes["pixels"], hashes["partner"]) if "partner" in hashes else hashes["pixels"]
         shares = {"validation": options.validation, "test": options.test}
         given = _pick(batch.splits, kept)
         places = self.copies.apart(digests) if self.copies else digests
@@ -133,65 +149,118 @@ class Import:
             attributes=attributes,
             partners=partners,
             embeddings=np.stack(vectors) if vectors else None,
+            digests=hashes,
+            places=None if self.earlier else _pick(batch.places, kept),
+            stamps=None if batch.stamps is None else batch.stamps[kept],
         )
-        self.digests += digests.tobytes()
-        in_training = [row for row, split in enumerate(splits) if split == "train"]
-        self.preview.offer(pixels[in_training], _pick(labels, in_training))
 
 
 def build_table(
-    source: Source, target: Target, options: Data, folder: Path, report: Report, workers: int | None = None
+    source: Source,
+    target: Target,
+    options: Data,
+    folder: Path,
+    report: Report,
+    workers: int | None = None,
+    earlier: Path | None = None,
 ) -> Import:
-    """Import a source into `folder`: images.parquet, quarantine.csv and duplicates.csv.
+    """Import a source into `folder`: the table, quarantine.csv and duplicates.csv.
 
-    Memory holds a few batches of images and some tens of bytes for each image, however many there are. The result does
-    not depend on the number of workers.
+    Memory holds a shard, a few batches of images and some tens of bytes for each image, however many there are. The
+    result does not depend on the number of workers.
 
     Args:
         workers: decoder processes; default: one for each core.
+        earlier: a dataset folder whose rows are taken over where the same source and options made them.
 
     Raises:
         RunError: the source became unreadable on the way, or decoding is impossible.
         OSError: the folder cannot be written.
     """
+    made = made_by(source, target, options)
+    built = import_rows(source, target, options, folder, report, workers, same_made(earlier, made))
+    entries = built.writer.finish()
+    if built.earlier is not None:
+        built.grown = growth(built.earlier, entries)
+        entries = built.earlier.taken_over(folder) + entries
+    complete(built, folder, entries, made)
+    return built
+
+
+def import_rows(
+    source: Source,
+    target: Target,
+    options: Data,
+    folder: Path,
+    report: Report,
+    workers: int | None = None,
+    earlier: Earlier | None = None,
+) -> Import:
+    """The first half of `build_table`: shards and quarantine.csv. The last shard is for the writer to finish."""
     rows = choose_rows(source.total, options.max_images, options.split_seed)
     total = source.total if rows is None else len(rows)
     items = max(1, min(BATCH_ITEMS, BATCH_BYTES // target.row_bytes))
     batches = _read(source.batches(None if rows is None else rows.tolist(), items), source.name)
-    table = folder / IMAGES_FILE
+    writer = TableWriter(
+        folder,
+        *target.size,
+        target.channels,
+        attribute_names=source.attribute_names,
+        paired=source.paired,
+        embeddings=source.embeddings,
+        storage=options.storage,
+        first=earlier.first_shard if earlier else 0,
+    )
     with (
         # Memory does not grow with the number of bad images.
         (folder / QUARANTINE_FILE).open("w", newline="", encoding="utf-8", errors="backslashreplace") as listed,
-        TableWriter(
-            table,
-            target.size,
-            target.size,
-            target.channels,
-            attribute_names=source.attribute_names,
-            paired=source.paired,
-            embeddings=source.embeddings,
-        ) as writer,
         DecodePool(target, min(workers or available_cores(), math.ceil(total / ITEMS_FOR_A_WORKER))) as pool,
-        closing(pool.decode(batches)) as results,
+        closing(pool.decode(fresh(batches, source, earlier, 0))) as results,
     ):
         quarantine = csv.writer(listed)
         quarantine.writerow(["path", "reason"])
         quarantine.writerows(source.ignored)
         copies = Copies() if options.repeats == "keep" else None
-        preview = Preview(source.class_names)
-        built = Import(source, options, total, writer, quarantine.writerow, preview, copies=copies)
+        if copies and earlier:
+            copies.apart(earlier.digests())
+        built = Import(source, options, total, writer, quarantine.writerow, earlier, copies=copies)
         for batch, decoded in results:
             built.add(batch, decoded)
             report(built.done, built.bad)
-        built.metadata = writer.close(source.class_names, options.source, options.model_dump(mode="json"))
-    duplicates, built.conflicts = find_duplicates(table, np.frombuffer(built.digests, DIGEST_TYPE))
-    out = [] if copies else [each.row for each in duplicates if each.leak or each.copy]
-    write_duplicates(folder, duplicates, set(out))
-    if out:
-        built.metadata = remove_rows(table, out, built.metadata)
+    return built
+
+
+def complete(built: Import, folder: Path, entries: list[ShardEntry], made: str) -> None:
+    """The second half: of all shards, what equals others, the manifest, duplicates.csv and the preview."""
+    source, options = built.source, built.options
+    metadata = built.writer.described(source.class_names, options.source, options.model_dump(mode="json"))
+    rows = SmallColumns(folder, entries, metadata)
+    duplicates, built.conflicts = find_duplicates(rows.digests, rows.splits, rows.said)
+    out = [] if options.repeats == "keep" else [each.row for each in duplicates if each.leak or each.copy]
+    write_duplicates(folder, rows, duplicates, set(out))
+    entries = drop_rows(folder, out, metadata, entries)
+    built.metadata = write_manifest(folder, metadata, entries, made)
+    built.preview = _preview(folder, entries, built.metadata)
     built.duplicates, built.removed = len(duplicates), len(out)
     built.leaks = sum(each.leak for each in duplicates)
-    return built
+
+
+def _preview(folder: Path, entries: Sequence[ShardEntry], metadata: TableMetadata) -> Preview:
+    """The first training images of each class."""
+    preview = Preview(metadata.class_names)
+    for entry in entries:
+        lacking = preview.lacking()
+        if not lacking:
+            break
+        shard = Shard(folder, entry, metadata)
+        place = entry.place("train")
+        labels = shard.labels[place]
+        for label, room in lacking.items():
+            rows = np.flatnonzero(labels == label)[:room] if label is not None else np.arange(len(labels))[:room]
+            images = np.empty((len(rows), metadata.row_bytes), np.uint8)
+            shard.read("pixels", rows + place.start, images)
+            preview.offer(images.reshape(-1, metadata.height, metadata.width, metadata.channels), [label] * len(rows))
+    return preview
 
 
 def _read(batches: Iterator[Batch], source: str) -> Iterator[Batch]:
@@ -216,8 +285,3 @@ def _pairs(decoded: Decoded, count: int) -> tuple[list[int], list[tuple[int, str
         bad.setdefault(position % count, reason if position < count else f"its partner: {reason}")
     ours, theirs = [rows[position] for position in kept], [rows[position + count] for position in kept]
     return kept, sorted(bad.items()), ours, theirs
-
-
-def _digests_of_pairs(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """uint64 [N], hashes of pairs from those of their sides: equal where both are."""
-    return np.asarray(ours * np.uint64(_ODD) + theirs)

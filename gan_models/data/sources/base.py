@@ -12,14 +12,17 @@ import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from itertools import compress
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
+from gan_models.data.halves import Half
+from gan_models.data.sources.places import Place, Remote, check_address, is_address, reaching
 from gan_models.errors import RequestError, RunError, home_path, nearest
 
 if TYPE_CHECKING:
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
     from gan_models.data.decoding import Item
 
 SPLIT_NAMES = {
-    **dict.fromkeys(("train", "training"), "train"),
+    # What is unlabelled is there to be trained on.
+    **dict.fromkeys(("train", "training", "unlabeled", "unlabelled"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
@@ -38,6 +42,52 @@ LEFTOVERS = frozenset({"@eaDir", "__MACOSX", "#recycle", "#snapshot", "$RECYCLE.
 """Folders that storage and operating systems put beside people's files: thumbnails, waste, copies."""
 BATCH_ITEMS = 256
 BATCH_BYTES = 2 << 20
+
+
+NONE, CLASSES = "none", "classes"
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What of a source is read, and as what, where somebody says; the options of a recipe's section `data`.
+
+    Of columns, arrays and such, None is what the kind finds by itself.
+    """
+
+    image: str | None = None
+    """Which holds the images, or names them in a table beside them."""
+    label: str | None = None
+    """Which holds labels; `none`: images are of no class."""
+    caption: str | None = None
+    """Which holds captions; `none`."""
+    domain: str | None = None
+    """Which holds domains; `classes`: where there are no domains, classes serve as such; `none`."""
+    attributes: tuple[str, ...] | Literal["none"] | None = None
+    """Those that are read; `none`."""
+    pairs: Literal["by-name", "side-by-side", "none"] | None = None
+    """What makes a pair: equal names in folders A and B, or the halves of one picture."""
+    direction: Literal["AtoB", "BtoA"] = "AtoB"
+    """Which side of a pair is made from which."""
+
+    def chosen(self) -> dict[str, object]:
+        """The columns or arrays that are named, by option: what only some kinds of source have."""
+        given = {name: getattr(self, name) for name in ("image", "label", "caption", "domain", "attributes")}
+        given |= {"domain": None} if self.domain == CLASSES else {}
+        return {name: value for name, value in given.items() if value not in (None, NONE)}
+
+    def of(self, carried: frozenset[str]) -> frozenset[str]:
+        """What images come with, as `carrying` says it, after what is asked for."""
+        whole = {"label": "labels", "caption": "captions", "domain": "domains", "attributes": "attributes"}
+        left = carried - {what for name, what in whole.items() if getattr(self, name) == NONE}
+        if self.domain == CLASSES and "domains" not in left and "labels" in left:
+            left = left - {"labels"} | {"domains"}
+        if self.pairs == NONE:
+            left -= {"partners"}
+        return left | {"partners"} if self.pairs == "side-by-side" else left
+
+
+AS_IT_IS = Fields()
+"""Nobody says anything of what is read."""
 
 
 @dataclass
@@ -60,14 +110,31 @@ class Batch:
     """float32 [n, E] for each image, where the source has such."""
     fill: Callable[[Batch], None] | None = None
     """Where set: puts the items and labels in, called in a decoding thread."""
+    places: Sequence[int] = ()
+    """Of its images in what is imported; set by who imports them, as"""
+    until: int = 0
+    """how many of those are done with it, and"""
+    stamps: np.ndarray | None = None
+    """what each is known by, uint64 [N] (`preparing.growing`)."""
 
     def __len__(self) -> int:
         return len(self.paths)
 
+    def part(self, positions: Sequence[int]) -> Batch:
+        """Some of its images, once they are filled in."""
+        columns: dict[str, Any] = {name: column for name, column in vars(self).items() if isinstance(column, list)}
+        lists: dict[str, Any] = {
+            name: [column[at] for at in positions] if column else [] for name, column in columns.items()
+        }
+        places = [self.places[at] for at in positions] if self.places else ()
+        stamps = None if self.stamps is None else self.stamps[positions]
+        return Batch(**lists, places=places, until=self.until, stamps=stamps)
+
     @cached_property
     def encoded_bytes(self) -> int:
         """In memory; what lies in files is read when it is decoded."""
-        return sum(len(item) for item in (*self.items, *self.partners) if isinstance(item, bytes))
+        items = [item.item if isinstance(item, Half) else item for item in (*self.items, *self.partners)]
+        return sum(len(item) for item in items if isinstance(item, bytes))
 
 
 class Source(ABC):
@@ -164,11 +231,90 @@ class DrawnSource(RowSource):
         )
 
 
+class AsAsked(Source):
+    """A source of which something is taken otherwise than it is brought, whatever its kind (`Fields`)."""
+
+    def __init__(self, source: Source, fields: Fields) -> None:
+        self._source, self._fields = source, fields
+        self._said: list[str] = []
+        same = (
+            *("total", "class_names", "domain_names", "has_captions", "attribute_names", "paired", "embeddings"),
+            *("given_splits", "most_items", "split_counts", "ignored", "doubts"),
+        )
+        for name in same:
+            setattr(self, name, getattr(source, name))
+        if fields.label == NONE:
+            self.class_names = ()
+        if fields.caption == NONE:
+            self.has_captions = False
+        if fields.attributes == NONE:
+            self.attribute_names = ()
+        if fields.domain == NONE:
+            self.domain_names = ()
+        self._classes = self.class_names if fields.domain == CLASSES and not self.domain_names else ()
+        if self._classes:
+            self.domain_names, self.class_names = self._classes, ()
+            self._said.append(f"its classes serve as domains: {some(self._classes)}")
+        self._halves = fields.pairs == "side-by-side"
+        if self._halves and source.paired:
+            raise RequestError("data.pairs=side-by-side: its images have partners already; leave the option out")
+        self.paired = self._halves or (source.paired and fields.pairs != NONE)
+        if self._halves:
+            self._said.append("each picture holds a pair: A is its left half, B its right half")
+        if self.paired and fields.direction == "BtoA":
+            self._said.append("A is to be made from B")
+        self.notes = [*source.notes, *self._said]
+
+    def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
+        for batch in self._source.batches(rows, items):
+            if batch.fill is None:
+                self._change(batch)
+            else:
+                self._change_once_filled(batch, batch.fill)
+            yield batch
+
+    def _change_once_filled(self, batch: Batch, fill: Callable[[Batch], None]) -> None:
+        def fill_and_change(filled: Batch) -> None:
+            fill(filled)
+            self._change(filled)
+
+        batch.fill = fill_and_change
+
+    def _change(self, batch: Batch) -> None:
+        if self._classes:
+            batch.domains = [None if label is None else self._classes[label] for label in batch.labels]
+        if not self.domain_names:
+            batch.domains = []
+        if not self.class_names:
+            batch.labels = [None] * len(batch)
+        if not self.has_captions:
+            batch.captions = []
+        if not self.attribute_names:
+            batch.attributes = []
+        if self._halves:
+            batch.items, batch.partners = ([half(item, side) for item in batch.items] for side in ("right", "left"))
+        if not self.paired:
+            batch.partners = []
+        elif self._fields.direction == "BtoA":
+            batch.items, batch.partners = batch.partners, batch.items
+
+    def sample(self, count: int) -> Iterator[Item]:
+        for item in self._source.sample(count):
+            yield from (half(item, "left"), half(item, "right")) if self._halves else (item,)
+        self.notes = [*self._source.notes, *self._said]  # what is known from pixels alone
+
+
+def half(item: Item, side: Literal["left", "right"]) -> Item:
+    """That half of a picture; of none, why there is none."""
+    return item if isinstance(item, Exception | Half) else Half(item, side)
+
+
 @contextmanager
 def reading(source: str) -> Iterator[None]:
     """Errors while a source is read, as one sentence that blames the source and not what is written from it."""
     try:
-        yield
+        with reaching(source) if "://" in source else nullcontext():
+            yield
     # RuntimeError: zipfile, of what is encrypted, or compressed by a method that it does not know.
     except (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
@@ -190,9 +336,11 @@ class SourceName:
     kind: str
     rest: str
     path: Path | None = field(compare=False)
-    """Where it lies; None for what lies at no path."""
+    """Where it lies on this machine; None for what lies at an address, or at no place."""
     known: SourceKind = field(compare=False, repr=False)
     """What there is to know of its kind."""
+    fields: Fields = AS_IT_IS
+    """What of it is read, and as what."""
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.rest}" if self.rest else self.kind
@@ -200,7 +348,12 @@ class SourceName:
     @property
     def absolute(self) -> str:
         """The same source, meaning the same in every working directory."""
-        return f"{self.kind}:{self.path.absolute()}" if self.path else str(self)
+        return f"{self.kind}:{home_path(self.rest).absolute()}" if self.path else str(self)
+
+    @property
+    def needs_network(self) -> bool:
+        """Whether reading it reaches over a network."""
+        return self.known.reaches(self.rest)
 
     @property
     def short(self) -> str:
@@ -210,20 +363,23 @@ class SourceName:
     def carried(self) -> frozenset[str]:
         """What its images come with (`carrying`); nothing is decoded or downloaded."""
         with reading(str(self)):
-            return self.known.carries(self)
+            return self.fields.of(self.known.carries(self))
 
     def digest(self) -> str:
         """Changes when its content does, for cache keys; no image is opened.
 
-        For files: relative paths, sizes and modification times. For data inside packages, fetched or drawn by them: the
-        packages' versions.
+        For files: relative paths, sizes and modification times; at an address, what the place says of each, such as
+        its ETag. For data inside packages, fetched or drawn by them: the packages' versions.
         """
-        return self.known.version(self)
+        with reading(str(self)):
+            return self.known.version(self)
 
     def open(self) -> Source:
         """Counts its images, learns its classes and splits; no image is decoded."""
         with reading(str(self)):
             opened = self.known.open(self)
+        if self.fields != AS_IT_IS:
+            opened = AsAsked(opened, self.fields)
         opened.name = str(self)
         return opened
 
@@ -241,6 +397,9 @@ class SourceKind(ABC):
     """Whether the first to open it downloads it."""
     at_path: bool = False
     """Whether that is where it lies."""
+    chooses: Collection[str] = ()
+    """The options of `Fields` that name columns, arrays or such of it: `image`, `label`, `caption`, `domain`,
+    `attributes`."""
 
     @abstractmethod
     def open(self, name: SourceName) -> Source:
@@ -256,9 +415,23 @@ class SourceKind(ABC):
         if self.rest and not rest:
             missing = "place" if self.at_path else self.rest
             raise RequestError(f"data source {text!r} names no {missing}: write {kind}:<{self.rest}>")
+        if self.at_path and is_address(rest):
+            check_address(rest)
+
+    def path_of(self, rest: str) -> Path | None:
+        """Where it lies on this machine; None for what does not, or lies at no path."""
+        return home_path(rest) if self.at_path and not is_address(rest) else None
+
+    def reaches(self, rest: str) -> bool:
+        """Whether reading it reaches over a network."""
+        return self.needs_network or (self.at_path and is_address(rest))
 
     def recognises(self, path: Path) -> bool:
         """Whether a path that was given without a kind must have meant this one."""
+        return False
+
+    def recognises_name(self, name: str) -> bool:
+        """Whether that is so whatever lies there, by the name of a file (`cats.zip`) alone."""
         return False
 
     def short_name(self, name: SourceName) -> str:
@@ -290,41 +463,60 @@ class PathKind(SourceKind):
     suffix: str = ""
     """That of its files; empty where it is a folder."""
 
-    def refusal(self, path: Path) -> str:
-        """What is wrong with what lies at the path, as far as can be seen from outside; "" when nothing is."""
+    def refusal(self, path: Place) -> str:
+        """What is wrong with what lies at the place, as far as can be seen from outside; "" when nothing is."""
         return ""
 
     def recognises(self, path: Path) -> bool:
-        return bool(self.suffix) and path.suffix == self.suffix and not path.is_dir()
+        return self.recognises_name(path.name) and not path.is_dir()
+
+    def recognises_name(self, name: str) -> bool:
+        return bool(self.suffix) and PurePosixPath(name).suffix == self.suffix
 
     def short_name(self, name: SourceName) -> str:
-        path = home_path(name.rest)
+        path = PurePosixPath(urlsplit(name.rest).path) if is_address(name.rest) else home_path(name.rest)
         short = path.stem if self.suffix else path.name
         if short.lower() in SPLIT_NAMES:  # .../cifar10/train.parquet: the folder says what it is
             short = path.parent.name
-        return short or name.kind
+        return short or (urlsplit(name.rest).netloc if is_address(name.rest) else "") or name.kind
 
-    def existing(self, name: SourceName) -> Path:
-        """Its path; RequestError where nothing is there, or a file where a folder must be (or the other way round)."""
-        path = home_path(name.rest)
-        wrong = self.refusal(path) if path.exists() else f"there is nothing at {path.absolute()}"
-        if path.exists() and not (path.is_file() or path.is_dir()):  # opened, a pipe would be waited for
-            wrong = f"{path} is a pipe, a socket or a device"
+    def existing(self, name: SourceName) -> Place:
+        """Its place; RequestError where nothing is there, or a file where a folder must be (or the other way round)."""
+        place = Remote(name.rest) if is_address(name.rest) else home_path(name.rest)
+        wrong = self.refusal(place) if place.exists() else f"there is nothing at {place.absolute()}"
+        if isinstance(place, Path) and place.exists() and not (place.is_file() or place.is_dir()):
+            wrong = f"{place} is a pipe, a socket or a device"  # opened, it would be waited for
         if wrong:
             raise RequestError(f"data source {str(name)!r}: {wrong}")
-        return path
+        return place
 
     def version(self, name: SourceName) -> str:
-        root = self.existing(name)
-        digest = hashlib.sha256()
-        for relative in files_below(root) if root.is_dir() else [""]:
-            try:
-                status = (root / relative).stat()
-                known = f"{status.st_size} {status.st_mtime_ns}"
-            except OSError:  # a broken link: it will be quarantined
-                known = "absent"
+        return version_of([self.existing(name)])
+
+
+def version_of(places: Iterable[Place]) -> str:
+    """Changes when what lies at one of these places does: files, or folders with all below."""
+    digest = hashlib.sha256()
+    for root in places:
+        for relative, known in _versions(root):
             digest.update(f"{relative}\0{known}\n".encode(errors="surrogateescape"))
-        return digest.hexdigest()[:32]
+    return digest.hexdigest()[:32]
+
+
+def _versions(root: Place) -> Iterator[tuple[str, str]]:
+    """(relative path, version) of each file."""
+    if isinstance(root, Remote):
+        if root.is_dir():
+            yield from ((relative, found.version) for relative, found in root.files_below().items())
+        else:
+            yield "", root.found().version
+        return
+    for relative in files_below(root) if root.is_dir() else [""]:
+        try:
+            status = (root / relative).stat()
+            yield relative, f"{status.st_size} {status.st_mtime_ns}"
+        except OSError:  # a broken link: it will be quarantined
+            yield relative, "absent"
 
 
 def carrying(
@@ -361,16 +553,18 @@ class Tree(NamedTuple):
     """(path, reason) of folders that were not walked."""
 
 
-def files_below(root: Path) -> list[str]:
+def files_below(root: Place) -> list[str]:
     """Relative paths of all files below, as in `tree_below`."""
     return tree_below(root).files
 
 
-def tree_below(root: Path) -> Tree:
+def tree_below(root: Place) -> Tree:
     """All files below, without hidden ones and leftovers of systems; RequestError: unreadable.
 
     Links are followed, but each real folder is walked once: where it lies itself, else by the first link to it.
     """
+    if isinstance(root, Remote):
+        return without_leftovers(root.files_below())
     tree, folders = Tree([], []), [""]
     walked: set[tuple[int, int]] = set()
     while folders:  # links to folders wait until all real ones are known
@@ -378,6 +572,20 @@ def tree_below(root: Path) -> Tree:
     tree.files.sort()
     tree.left_out.sort()
     return tree
+
+
+def without_leftovers(paths: Iterable[str]) -> Tree:
+    """Of relative paths, those that lie in no leftover of a system, and no hidden ones."""
+    files, left_out = [], []
+    for path in paths:
+        parts = path.split("/")
+        if path.endswith("/") or any(part.startswith(".") for part in parts):
+            continue
+        if LEFTOVERS.intersection(parts):
+            left_out.append((path, "a leftover of a storage system, by its name"))
+        else:
+            files.append(path)
+    return Tree(sorted(files), left_out)
 
 
 def _walk(root: Path, folders: Sequence[str], walked: set[tuple[int, int]], tree: Tree) -> list[str]:
@@ -405,6 +613,11 @@ def _walk(root: Path, folders: Sequence[str], walked: set[tuple[int, int]], tree
             elif entry.is_file() or entry.is_symlink():  # sockets, pipes and devices are not data
                 tree.files.append(path)
     return links
+
+
+def some(names: Sequence[str]) -> str:
+    """The first three, and how many more."""
+    return ", ".join(map(printable, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def printable(path: str) -> str:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from gan_models.data.decoding import Target, to_square
+from gan_models.data.decoding import Target, to_size
 from gan_models.data.digit_styles import STYLES
 from gan_models.data.sources.base import DrawnSource
 from gan_models.data.sources.embedded import open_mnist_5k
@@ -257,5 +257,5 @@ def counterparts(source: ToySource, paths: Sequence[str], domain: str, target: T
         uint8 [N, size, size, channels].
     """
     drawn = [source.draw(int(path.rpartition("/")[2]), domain).convert(target.mode) for path in paths]
-    images = [np.asarray(to_square(image, target.size, target.resize, target.fit)) for image in drawn]
-    return np.stack(images).reshape(len(images), target.size, target.size, target.channels)
+    images = [np.asarray(to_size(image, target.size, target.resize, target.fit)) for image in drawn]
+    return np.stack(images).reshape(len(images), *target.size, target.channels)

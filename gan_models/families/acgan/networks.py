@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from gan_models.data.shape import Size
 from gan_models.families.acgan.spec import AcganDiscriminator, AcganGenerator
 from gan_models.families.building import LatentBuilder
 from gan_models.families.dcgan.networks import doubling
@@ -20,10 +21,10 @@ class AcganImageGenerator(LatentGenerator):
     """Linear-ReLU to the coarsest map, then 5x5 transposed convolutions of stride 2."""
 
     def build(self, spec: AcganGenerator, image_shape: ImageShape) -> None:
-        channels, size, _ = image_shape
+        channels, size = image_shape[0], Size.of(image_shape)
         base = spec.plan(size).base
-        self.coarse_shape = (base, base, spec.widths[0])
-        self.project = nn.Linear(self.joined, spec.widths[0] * base * base)
+        self.coarse_shape = (*base, spec.widths[0])
+        self.project = nn.Linear(self.joined, spec.widths[0] * base.places)
         layers: list[nn.Module] = [nn.ReLU(inplace=True)]
         for inputs, outputs in pairwise(spec.widths):
             layers += [doubling(inputs, outputs, 5, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
@@ -41,12 +42,12 @@ class Acgan(LatentBuilder):
 
     def trunk(self, spec: AcganDiscriminator, image_shape: ImageShape) -> Trunk:
         """Convolution-BatchNorm-LeakyReLU(0.2)-dropout, each."""
-        channels, size, _ = image_shape
+        channels, size = image_shape[0], Size.of(image_shape)
         layers: list[nn.Module] = []
         for level, (inputs, outputs) in enumerate(pairwise([channels, *spec.widths])):
             stride = 1 + (level + 1) % 2
-            size = (size + stride - 1) // stride
+            size = Size(*((side + stride - 1) // stride for side in size))
             norm = [nn.BatchNorm2d(outputs)] if level else []
             layers += [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=not norm), *norm]
             layers += [nn.LeakyReLU(0.2, inplace=True), *dropout(spec.dropout)]
-        return Trunk(nn.Sequential(*layers), spec.widths[-1], size * size)
+        return Trunk(nn.Sequential(*layers), spec.widths[-1], size.places)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from gan_models.data.shape import Size
 from gan_models.errors import RequestError
 from gan_models.families.base import DiscriminatorSpec, Family, GeneratorSpec
 from gan_models.sections import PositiveInt, Share
@@ -23,7 +24,7 @@ class AcganGenerator(GeneratorSpec):
         (384, 192, 96), description="channels of each map from the coarsest on, one for each doubling up to the image"
     )
 
-    def maps(self, size: int) -> Sequence[int]:
+    def maps(self, size: Size) -> Sequence[int]:
         return self.plan(size).maps[:-1]
 
     def check(self, recipe: Recipe) -> None:

@@ -6,7 +6,7 @@ Networks of the paper's appendix, tables 4 and 5. Weights as PyTorch initialises
 import torch
 from torch import Tensor, nn
 
-from gan_models.data.shape import DataShape
+from gan_models.data.shape import DataShape, Size
 from gan_models.errors import RequestError
 from gan_models.families.attribute_transfer.spec import AttributeTransferDiscriminator, AttributeTransferGenerator
 from gan_models.families.building import Builder
@@ -94,15 +94,15 @@ class AttributeTransfer(Builder):
         names = shape.attributes if _transfers_attributes(recipe) else shape.domains
         channels = shape.image[0]
         layers: list[nn.Module] = []
-        sizes = spec.maps(shape.image[1])
-        for level, size in enumerate(sizes):
+        whole = Size.of(shape.image)
+        for level, size in enumerate(maps := spec.maps(whole)):
             width = min(spec.max_width, spec.width << level)
             norm = discriminator_norm(spec.norm, width, size) if level else []
             layers += [nn.Conv2d(channels, width, 4, 2, 1), *norm, nn.LeakyReLU(_SLOPE, inplace=True)]
             layers += attention_after(size, width, spec.attention)
             channels = width
         patches = ConvolutionalHead(channels, kernel=3, bias=False)
-        naming = ConvolutionalHead(channels, names, sizes[-1], bias=False)
+        naming = ConvolutionalHead(channels, names, whole.halved(len(maps)), bias=False)
         return Discriminator(nn.Sequential(*layers), patches, classifier=naming)
 
 

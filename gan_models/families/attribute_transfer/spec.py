@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from gan_models.data.shape import Size
 from gan_models.families.base import Family, ImageDiscriminator, ResidualTranslator
 from gan_models.sections import PositiveInt
 
@@ -25,8 +26,8 @@ class AttributeTransferDiscriminator(ImageDiscriminator):
     max_width: PositiveInt = Field(2048, description="at most so many channels, however often width doubles")
     layers: PositiveInt = Field(6, description="halvings of the image, at most; a 2x2 map is not halved")
 
-    def maps(self, size: int) -> Sequence[int]:
-        halved = [size >> level for level in range(1, self.layers + 1)]
+    def maps(self, size: Size) -> Sequence[int]:
+        halved = [size.shorter >> level for level in range(1, self.layers + 1)]
         return [pixels for pixels in halved if pixels >= _LEAST_MAP]
 
 

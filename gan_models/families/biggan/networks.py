@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from gan_models.data.shape import Size
 from gan_models.families.biggan.spec import BigganDiscriminator, BigganGenerator
 from gan_models.families.building import LatentBuilder
 from gan_models.families.interfaces import ImageShape, LatentGenerator, Trunk
@@ -69,14 +70,14 @@ class BigganImageGenerator(LatentGenerator):
     """
 
     def build(self, spec: BigganGenerator, image_shape: ImageShape) -> None:
-        channels, size, _ = image_shape
+        channels, size = image_shape[0], Size.of(image_shape)
         base, doublings = spec.plan(size)
         self.chunks = _chunks(self.latent, doublings + 1) if spec.chunks else [self.latent]
         widths = [spec.width * factor for factor in _UP.get(doublings, (_SMALL,) * (doublings + 1))]
         shared = spec.embedding if self.num_classes else 0
         self.embedding = ClassEmbedding(self.num_classes, shared) if shared else None
-        self.coarse_shape = (widths[0], base, base)
-        self.project = nn.Linear(self.chunks[0], widths[0] * base * base)
+        self.coarse_shape = (widths[0], *base)
+        self.project = nn.Linear(self.chunks[0], widths[0] * base.places)
         heard = self.chunks[1:] or [0] * doublings
         norms = [self.conditioned_norm(chunk + shared) for chunk in heard]
         self.blocks = UpBlocks(widths, base, norms, spec.attention)
@@ -115,7 +116,7 @@ class Biggan(LatentBuilder):
 
     def trunk(self, spec: BigganDiscriminator, image_shape: ImageShape) -> Trunk:
         """Halving blocks, then one that keeps the coarsest map at 128x128, two that keep twice it at 32x32 and less."""
-        channels, size, _ = image_shape
+        channels, size = image_shape[0], Size.of(image_shape)
         halvings = spec.halvings(size)
         factors = _DOWN.get(spec.plan(size).doublings, (_SMALL,) * (halvings + 2))
         widths = [channels, *(spec.width * factor for factor in factors)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from gan_models.data.shape import Size
 from gan_models.errors import RequestError
 from gan_models.families.base import ConvolutionalDiscriminator, Family, GeneratorSpec, Init, Maps, SpectralNorm
 from gan_models.sections import NonNegativeInt, PositiveInt
@@ -37,7 +38,7 @@ class BigganGenerator(GeneratorSpec):
         True, description="cut the latent into a chunk for each block, or give all of it to the coarsest map alone"
     )
 
-    def maps(self, size: int) -> Sequence[int]:
+    def maps(self, size: Size) -> Sequence[int]:
         return self.plan(size).maps[1:]
 
     def check(self, recipe: Recipe) -> None:
@@ -61,10 +62,10 @@ class BigganDiscriminator(ConvolutionalDiscriminator):
     family: Literal["biggan"] = "biggan"
     width: PositiveInt = Field(96, description="the unit of channels: 16 at the coarsest of 128x128, 4 at all of 32x32")
 
-    def maps(self, size: int) -> Sequence[int]:
+    def maps(self, size: Size) -> Sequence[int]:
         return self.plan(size).maps[::-1][1 : self.halvings(size) + 1]
 
-    def halvings(self, size: int) -> int:
+    def halvings(self, size: Size) -> int:
         """How often it halves an image."""
         doublings = self.plan(size).doublings
         return doublings if doublings in _ALL_DOWN else max(1, doublings - 1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_models.data.hints import grey_of, with_luminance
-from gan_models.data.shape import DataShape
+from gan_models.data.shape import DataShape, Size
 from gan_models.errors import RequestError
 from gan_models.families.building import Builder
 from gan_models.families.colorization.spec import ColorizationDiscriminator, ColorizationGenerator
@@ -25,7 +25,7 @@ HINT_CHANNELS = 4
 class UNet(nn.Module):
     """Convolutions down to a small map and up again, each map on the way up beside its equal of the way down."""
 
-    def __init__(self, spec: ColorizationGenerator, norm: Norm, inputs: int, outputs: int, size: int) -> None:
+    def __init__(self, spec: ColorizationGenerator, norm: Norm, inputs: int, outputs: int, size: Size) -> None:
         super().__init__()
         sizes = spec.maps(size)
         halvings = len(sizes) - 1
@@ -77,7 +77,7 @@ class Colorizer(Generator):
 class UNetColorizer(Colorizer):
     """Draws colours; their luminance is that of the grey image, so only colour is left to get wrong."""
 
-    def __init__(self, spec: ColorizationGenerator, size: int, hint_end: float, hint_size: int) -> None:
+    def __init__(self, spec: ColorizationGenerator, size: Size, hint_end: float, hint_size: int) -> None:
         super().__init__(hint_end, hint_size)
         self.network = UNet(spec, norm_of(spec.norm), 1 + HINT_CHANNELS, 3, size)
 
@@ -94,7 +94,7 @@ class Colorization(Builder):
 
     def generator(self, spec: ColorizationGenerator, recipe: Recipe, shape: DataShape) -> UNetColorizer:
         """Raises RequestError for grey images, which have no colours to learn."""
-        channels, size, _ = shape.image
+        channels, size = shape.image[0], Size.of(shape.image)
         if channels != 3:
             raise RequestError(
                 "colorization learns from colour images: set data.channels=rgb and use a source with colours"

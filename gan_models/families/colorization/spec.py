@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from gan_models.data.shape import Size
 from gan_models.errors import RequestError
 from gan_models.families.base import (
     DiscriminatorNorm,
@@ -28,16 +29,15 @@ class ColorizationGenerator(TranslatorSpec):
     max_width: MaxWidth = 512
     halvings: PositiveInt = Field(4, description="how often the image is halved, at most; a 2x2 map is not")
 
-    def maps(self, size: int) -> Sequence[int]:
+    def maps(self, size: Size) -> Sequence[int]:
         """Raises RequestError for an odd side, which cannot be halved and doubled back."""
-        if size % 2:
-            raise RequestError(
-                f"data.size={size}: colorization halves the image, so use an even size such as {size + 1}"
-            )
+        if not size.is_multiple_of(2):
+            even = Size(*(side + side % 2 for side in size))
+            raise RequestError(f"data.size={size}: colorization halves the image, so use an even size such as {even}")
         maps = [size]
-        while len(maps) <= self.halvings and maps[-1] % 2 == 0 and maps[-1] >= 2 * _LEAST_MAP:
-            maps.append(maps[-1] // 2)
-        return maps
+        while len(maps) <= self.halvings and maps[-1].is_multiple_of(2) and maps[-1].shorter >= 2 * _LEAST_MAP:
+            maps.append(maps[-1].halved())
+        return [each.shorter for each in maps]
 
 
 class ColorizationDiscriminator(PatchDiscriminator):

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from gan_models.data.shape import Size
 from gan_models.families.base import StridedGenerator
 from gan_models.families.building import LatentBuilder
 from gan_models.families.dcgan.spec import DcganDiscriminator, DcganGenerator
@@ -23,9 +24,9 @@ def doubling(inputs: int, outputs: int, kernel: int = 4, *, bias: bool = True) -
 
 
 def doubling_layers(
-    spec: StridedGenerator, widths: list[int], base: int, kernel: int = 4, *, bias: bool = False
+    spec: StridedGenerator, widths: list[int], base: Size, kernel: int = 4, *, bias: bool = False
 ) -> list[nn.Module]:
-    """Transposed convolutions of stride 2 from a map of `base` pixels, norm-ReLU after each.
+    """Transposed convolutions of stride 2 from a map of the size `base`, norm-ReLU after each.
 
     Args:
         bias: whether they have one where a norm follows, too.
@@ -34,7 +35,7 @@ def doubling_layers(
     for level, (inputs, outputs) in enumerate(pairwise(widths), 1):
         norm = generator_norm(spec.norm, outputs)
         layers += [doubling(inputs, outputs, kernel, bias=bias or not norm), *norm, nn.ReLU(inplace=True)]
-        layers += attention_after(base << level, outputs, spec.attention)
+        layers += attention_after(base.shorter << level, outputs, spec.attention)
     return layers
 
 
@@ -42,16 +43,16 @@ class DcganImageGenerator(LatentGenerator):
     """A dense projection to the coarsest map, then transposed convolutions of stride 2."""
 
     def build(self, spec: DcganGenerator, image_shape: ImageShape) -> None:
-        channels, size, _ = image_shape
+        channels, size = image_shape[0], Size.of(image_shape)
         base, doublings = spec.plan(size)
         widths = doubled_widths(spec.width, spec.max_width, doublings)[::-1]
-        self.coarse_shape = (base, base, widths[0])
-        units = widths[0] * base * base
+        self.coarse_shape = (*base, widths[0])
+        units = widths[0] * base.places
         # The paper's first layer, a convolution on a 1x1 map, written as the matrix product that it is.
         self.project = nn.Linear(self.joined, units, bias=spec.bias == "all" or spec.norm == "none")
         self.norm = nn.Sequential(*(generator_norm(spec.norm, units, flat=True) if spec.flat_norm else []))
         layers = [*([] if spec.flat_norm else generator_norm(spec.norm, widths[0])), nn.ReLU(inplace=True)]
-        layers += attention_after(base, widths[0], spec.attention)
+        layers += attention_after(base.shorter, widths[0], spec.attention)
         layers += doubling_layers(spec, widths, base, spec.kernel, bias=spec.bias == "all")
         last = doubling(widths[-1], channels, spec.kernel, bias=spec.bias != "none")
         self.layers = nn.Sequential(*layers, last, nn.Tanh())
@@ -69,18 +70,18 @@ class Dcgan(LatentBuilder):
 
     def trunk(self, spec: DcganDiscriminator, image_shape: ImageShape) -> Trunk:
         """Convolutions of stride 2 down to the coarsest map."""
-        channels, size, _ = image_shape
+        channels, size = image_shape[0], Size.of(image_shape)
         base, doublings = spec.plan(size)
         widths = [channels, *doubled_widths(spec.width, spec.max_width, doublings)]
         layers: list[nn.Module] = []
         for level, (inputs, outputs) in enumerate(pairwise(widths)):
-            map_size = size >> (level + 1)
+            map_size = size.shorter >> (level + 1)
             norm = discriminator_norm(spec.norm, outputs, map_size) if level > 0 else []
             bias = spec.bias == "all" or (spec.bias == "unnormed" and not norm)
             layers.append(nn.Conv2d(inputs, outputs, spec.kernel, 2, (spec.kernel - 1) // 2, bias=bias))
             layers += [*norm, nn.LeakyReLU(0.2, inplace=True)]
             layers += attention_after(map_size, outputs, spec.attention)
-        return Trunk(nn.Sequential(*layers), widths[-1], base * base, bias=spec.bias != "none")
+        return Trunk(nn.Sequential(*layers), widths[-1], base.places, bias=spec.bias != "none")
 
     def initialise(self, module: nn.Module) -> None:
         """Weights from N(0, 0.02) (section 4); batch-norm gains around 1, as the public code has them."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from gan_models.data.shape import Size
 from gan_models.families.base import DiscriminatorNorm, Family, StridedDiscriminator, StridedGenerator
 
 Kernel = Annotated[
@@ -26,7 +27,7 @@ class DcganGenerator(StridedGenerator):
         False, description="the first layer is normalised unit by unit (the authors' code), not channel by channel"
     )
 
-    def maps(self, size: int) -> Sequence[int]:
+    def maps(self, size: Size) -> Sequence[int]:
         return self.plan(size).maps[:-1]
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_models.data.lab import AB_REACH, BINS, grey_of_equal_lightness, lab_of, lightness_of, rgb_of
-from gan_models.data.shape import DataShape
+from gan_models.data.shape import DataShape, Size
 from gan_models.errors import RequestError
 from gan_models.families.building import Builder
 from gan_models.families.colorization.networks import HINT_CHANNELS, Colorizer
@@ -46,7 +46,7 @@ class Colours(NamedTuple):
 class LabNetwork(nn.Module):
     """Lightness, hints and their mask [B, 4, H, W] to colours."""
 
-    def __init__(self, spec: LabColorizationGenerator, size: int) -> None:
+    def __init__(self, spec: LabColorizationGenerator, size: Size) -> None:
         super().__init__()
         width, norm, (full, half, quarter, eighth) = spec.width, norm_of(spec.norm), spec.maps(size)
 
@@ -100,7 +100,7 @@ class LabNetwork(nn.Module):
 class LabColorizer(Colorizer):
     """Grey images take a* and b*; their lightness stays what it is."""
 
-    def __init__(self, spec: LabColorizationGenerator, size: int, hint_end: float, hint_size: int) -> None:
+    def __init__(self, spec: LabColorizationGenerator, size: Size, hint_end: float, hint_size: int) -> None:
         super().__init__(hint_end, hint_size)
         self.network = LabNetwork(spec, size)
 
@@ -127,7 +127,7 @@ class LabColorization(Builder):
 
     def generator(self, spec: LabColorizationGenerator, recipe: Recipe, shape: DataShape) -> LabColorizer:
         """Raises RequestError for grey images, which have no colours to learn."""
-        channels, size, _ = shape.image
+        channels, size = shape.image[0], Size.of(shape.image)
         if channels != 3:
             raise RequestError(
                 "lab-colorization learns from colour images: set data.channels=rgb and use a source with colours"

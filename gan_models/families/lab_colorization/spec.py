@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from gan_models.data.shape import Size
 from gan_models.errors import RequestError
 from gan_models.families.base import Family, TranslatorNorm, TranslatorSpec
 from gan_models.sections import PositiveInt
@@ -20,15 +21,16 @@ class LabColorizationGenerator(TranslatorSpec):
     norm: TranslatorNorm = "batch"
     width: PositiveInt = Field(64, description="channels at full resolution; doubles at each of three halvings")
 
-    def maps(self, size: int) -> Sequence[int]:
+    def maps(self, size: Size) -> Sequence[int]:
         """Raises RequestError for a side that cannot be halved three times and doubled back."""
-        if size % _COARSEST or size < 2 * _COARSEST:
-            near = max(2 * _COARSEST, round(size / _COARSEST) * _COARSEST)
+        if not size.is_multiple_of(_COARSEST) or size.shorter < 2 * _COARSEST:
+            near = Size(*(max(2 * _COARSEST, round(side / _COARSEST) * _COARSEST) for side in size))
+            multiples = "a multiple" if size.is_square else "multiples"
             raise RequestError(
-                f"{size} pixels: lab-colorization halves images three times, to 2 pixels or more: use a multiple of "
+                f"{size} pixels: lab-colorization halves images three times, to 2 pixels or more: use {multiples} of "
                 f"{_COARSEST} such as {near}"
             )
-        return [size, size // 2, size // 4, size // 8]
+        return [size.shorter >> halvings for halvings in range(4)]
 
 
 FAMILY = Family(

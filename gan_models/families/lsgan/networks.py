@@ -6,6 +6,7 @@ layer to the image. Batch norm and ReLU after all but the last, a bias in each, 
 
 from torch import Tensor, nn
 
+from gan_models.data.shape import Size
 from gan_models.families.building import LatentBuilder
 from gan_models.families.interfaces import ImageShape, LatentGenerator
 from gan_models.families.lsgan.spec import LsganGenerator
@@ -16,10 +17,10 @@ class LsganImageGenerator(LatentGenerator):
     """A dense layer to the coarsest map, then 3x3 transposed convolutions of stride 2 and 1."""
 
     def build(self, spec: LsganGenerator, image_shape: ImageShape) -> None:
-        channels, size, _ = image_shape
+        channels, size = image_shape[0], Size.of(image_shape)
         base, doublings = spec.plan(size)
-        self.coarse_shape = (base, base, spec.width)
-        self.project = nn.Linear(self.joined, spec.width * base * base)
+        self.coarse_shape = (*base, spec.width)
+        self.project = nn.Linear(self.joined, spec.width * base.places)
         layers: list[nn.Module] = [nn.BatchNorm2d(spec.width), nn.ReLU(inplace=True)]
         inputs = spec.width
         for left in reversed(range(doublings)):

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from gan_models.data.shape import Size
 from gan_models.families.base import Family, GeneratorSpec
 from gan_models.sections import PositiveInt
 
@@ -15,7 +16,7 @@ class LsganGenerator(GeneratorSpec):
     family: Literal["lsgan"] = "lsgan"
     width: PositiveInt = Field(256, description="channels of the coarse maps; a half and a quarter of the last two")
 
-    def maps(self, size: int) -> Sequence[int]:
+    def maps(self, size: Size) -> Sequence[int]:
         return self.plan(size).maps[1:]
 
 

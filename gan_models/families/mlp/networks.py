@@ -1,4 +1,4 @@
-"""The multilayer perceptrons of the first GANs, for square images of any size.
+"""The multilayer perceptrons of the first GANs, for images of any size.
 
 Goodfellow et al. 2014: ReLU in G, maxout and dropout in D. Mirza, Osindero 2014: the same, and a first layer of the
 class's own in both.
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_models.data.shape import DataShape
-from gan_models.data.table import Split
+from gan_models.data.table import AnySplit
 from gan_models.families.base import PlayerSpec
 from gan_models.families.building import LatentBuilder
 from gan_models.families.interfaces import Discriminator, ImageShape, LatentGenerator, Trunk
@@ -48,13 +48,12 @@ class MlpImageGenerator(LatentGenerator):
         self.layers = nn.Sequential(*chain(*blocks), nn.Linear(inputs, prod(image_shape)), output)
 
     @torch.no_grad()
-    def begin(self, split: Split) -> None:
+    def begin(self, split: AnySplit) -> None:
         """The last bias at the log odds of the mean pixels, where it is to start there."""
         last = self.layers[-2]
         if self.bias_of_data and isinstance(last, nn.Linear):
-            mean_HWC = torch.stack([part.double().sum(0) for part in torch.split(split.images, _ROWS)]).sum(0) / len(
-                split
-            )
+            parts = (split.images[start : start + _ROWS] for start in range(0, len(split), _ROWS))
+            mean_HWC = torch.stack([part.double().sum(0) for part in parts]).sum(0) / len(split)
             shares = (mean_HWC / 255).permute(2, 0, 1).flatten().clamp(_CERTAIN, 1 - _CERTAIN)
             last.bias.copy_(torch.logit(shares))
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, relu
 
-from gan_models.data.shape import DataShape
+from gan_models.data.shape import DataShape, Size
 from gan_models.families.building import Builder
 from gan_models.families.interfaces import Discriminator, DiscriminatorOutput, Generator, ImageShape
 from gan_models.families.pix2pix.spec import Pix2pixDiscriminator, Pix2pixGenerator
@@ -34,14 +34,14 @@ class PairGenerator(Generator):
 
     def __init__(self, spec: Pix2pixGenerator, image_shape: ImageShape) -> None:
         super().__init__(("images", "dropout"))
-        channels, sizes = image_shape[0], spec.maps(image_shape[1])
+        channels, sizes = image_shape[0], spec.sizes(Size.of(image_shape))
         norm, bias = norm_of(spec.norm, affine=True), spec.norm == "none"
         widths = [min(spec.max_width, spec.width << level) for level in range(len(sizes))]
         last = len(sizes) - 1
 
-        def block(layer: nn.Module, width: int, map_size: int, *, plain: bool) -> nn.Sequential:
+        def block(layer: nn.Module, width: int, size: Size, *, plain: bool) -> nn.Sequential:
             return nn.Sequential(
-                layer, *([] if plain else norm(width)), *attention_after(map_size, width, spec.attention)
+                layer, *([] if plain else norm(width)), *attention_after(size.shorter, width, spec.attention)
             )
 
         # Without a norm: the first map, which is of the image's own colours, and the last, which may be of one pixel.
@@ -60,7 +60,7 @@ class PairGenerator(Generator):
         self.last = nn.Sequential(nn.ConvTranspose2d(2 * widths[0], channels, 4, 2, 1), nn.Tanh())
         self.rate = spec.dropout
         dropping = list(reversed(range(last)))[:_DROPPING] if self.rate else []
-        self.dropped = [(widths[level], sizes[level], sizes[level]) for level in dropping]
+        self.dropped = [(widths[level], *sizes[level]) for level in dropping]
         self.dropout = sum(width * height * across for width, height, across in self.dropped)
 
     def forward(self, images: Tensor, dropout: Tensor) -> Tensor:

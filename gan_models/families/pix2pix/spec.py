@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from gan_models.data.shape import Size
 from gan_models.errors import RequestError
 from gan_models.families.base import (
     DiscriminatorNorm,
@@ -29,17 +30,21 @@ class Pix2pixGenerator(TranslatorSpec):
         0.5, description="share of the features left out behind the first three doublings, the only noise there is"
     )
 
-    def maps(self, size: int) -> Sequence[int]:
+    def maps(self, size: Size) -> Sequence[int]:
         """From the first halving on; raises RequestError for a side that cannot be halved twice and doubled back."""
-        maps: list[int] = []
-        while len(maps) < self.halvings and size % 2 == 0:
-            size //= 2
-            maps.append(size)
-        if len(maps) < 2:
-            raise RequestError(
-                f"data.size={size << len(maps)}: pix2pix halves the image at least twice: use a multiple of 4"
-            )
-        return maps
+        return [each.shorter for each in self.sizes(size)]
+
+    def sizes(self, size: Size) -> list[Size]:
+        """Of these maps; errors as there."""
+        sizes: list[Size] = []
+        whole = size
+        while len(sizes) < self.halvings and size.is_multiple_of(2):
+            size = size.halved()
+            sizes.append(size)
+        if len(sizes) < 2:
+            sides = "a multiple" if whole.is_square else "multiples"
+            raise RequestError(f"data.size={whole}: pix2pix halves the image at least twice: use {sides} of 4")
+        return sizes
 
 
 class Pix2pixDiscriminator(PatchDiscriminator):

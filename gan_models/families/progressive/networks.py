@@ -1,8 +1,8 @@
 """Networks that grow from 4x4 (Karras et al. 2018, "Progressive Growing of GANs", table 2).
 
-Level k works at 4 * 2^k pixels. A network at stage (level, alpha) uses its layers up to `level`; while 0 <= alpha < 1
-the newest are faded in: what the network of the level before says, and what it says with them, mixed 1 - alpha to alpha
-(figure 2). Layers above the level wait. A fresh network is fully grown.
+Level k works at 4 * 2^k pixels, of oblong images on the shorter side. A network at stage (level, alpha) uses its layers
+up to `level`; while 0 <= alpha < 1 the newest are faded in: what the network of the level before says, and what it says
+with them, mixed 1 - alpha to alpha (figure 2). Layers above the level wait. A fresh network is fully grown.
 
 In the loop and afterwards a generator makes images of the full size at every stage; `draw_at_stage` makes them at the
 stage's own size, which is what D at that stage looks at.
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
+from gan_models.data.shape import Size
 from gan_models.families.building import LatentBuilder
 from gan_models.families.interfaces import ImageShape, LatentGenerator, Trunk
 from gan_models.families.progressive.spec import COARSEST, ProgressiveDiscriminator, ProgressiveGenerator, levels_of
@@ -44,8 +45,8 @@ class Stage(nn.Module):
         self.values[0], self.values[1] = level, alpha
 
     @property
-    def size(self) -> int:
-        """Pixels of its images."""
+    def side(self) -> int:
+        """Pixels of its images, on the shorter side."""
         return COARSEST << self.level
 
 
@@ -58,18 +59,18 @@ class GrowingGenerator(LatentGenerator):
     """Pixel norm on the latent and after every convolution; nearest upsampling, then two 3x3 convolutions a level."""
 
     def build(self, spec: ProgressiveGenerator, image_shape: ImageShape) -> None:
-        channels, self.size, _ = image_shape
-        levels = levels_of(self.size)
+        channels, size = image_shape[0], Size.of(image_shape)
+        self.side, levels = size.shorter, levels_of(size)
         widths = spec.widths(levels)
         self.stage = Stage(levels)
         self.normalise = PixelNorm()
-        self.first = _FirstBlock(self.joined, widths[0])
+        self.first = _FirstBlock(self.joined, widths[0], size.halved(levels))
         self.blocks = nn.ModuleList(_grow(widths[level - 1], widths[level]) for level in range(1, levels + 1))
         # No tanh: table 2 ends linearly.
         self.to_image = nn.ModuleList(EqualizedConv2d(width, channels, 1, gain=1.0) for width in widths)
 
     def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:
-        """Images [B, C, `stage.size`, `stage.size`], not clamped."""
+        """Images [B, C, H, W] of the stage's size, not clamped."""
         level, alpha = self.stage.level, self.stage.alpha
         features = self.first(self.normalise(z_BZ))
         for block in self.blocks[: max(0, level - 1)]:
@@ -81,22 +82,22 @@ class GrowingGenerator(LatentGenerator):
         return grown if alpha >= 1.0 else torch.lerp(interpolate(before, scale_factor=2), grown, alpha)
 
     def draw_at_stage(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images [B, C, `stage.size`, `stage.size`], not clamped: what the game is played with."""
+        """Images [B, C, H, W] of the stage's size, not clamped: what the game is played with."""
         return super().forward(latents, labels)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         images = self.draw_at_stage(latents, labels)
-        if self.stage.size != self.size:
-            images = interpolate(images, scale_factor=self.size // self.stage.size)
+        if self.stage.side != self.side:
+            images = interpolate(images, scale_factor=self.side // self.stage.side)
         return images.clamp(-1.0, 1.0)
 
 
 class GrowingTrunk(nn.Module):
-    """The mirror image of the generator: features [B, F] of images [B, C, `stage.size`, `stage.size`]."""
+    """The mirror image of the generator: features [B, F] of images [B, C, H, W] of the stage's size."""
 
     def __init__(self, spec: ProgressiveDiscriminator, image_shape: ImageShape) -> None:
         super().__init__()
-        channels, size, _ = image_shape
+        channels, size = image_shape[0], Size.of(image_shape)
         levels = levels_of(size)
         widths = spec.widths(levels)
         self.stage = Stage(levels)
@@ -108,7 +109,7 @@ class GrowingTrunk(nn.Module):
             _convolution(widths[0] + len(stddev), widths[0], 3),
             nn.Flatten(),
             # The 4x4 convolution of table 2, whose output is 1x1, as the matrix product that it is.
-            EqualizedLinear(widths[0] * COARSEST**2, widths[0], gain=HE),
+            EqualizedLinear(widths[0] * size.halved(levels).places, widths[0], gain=HE),
             nn.LeakyReLU(0.2, inplace=True),
         )
 
@@ -141,21 +142,21 @@ class Progressive(LatentBuilder):
 
 
 class _FirstBlock(nn.Module):
-    """Latent [B, Z] -> features [B, F, 4, 4]."""
+    """Latent [B, Z] -> features [B, F, 4, 4], or of the oblong map that is `coarsest`."""
 
-    def __init__(self, inputs: int, width: int) -> None:
+    def __init__(self, inputs: int, width: int, coarsest: Size) -> None:
         super().__init__()
         # The 4x4 convolution of table 2 on a padded 1x1 map as a matrix product. Its fan-in counts 16 places, most of
         # them padding, and its bias is one for each map.
-        self.project = EqualizedLinear(inputs, width * COARSEST**2, gain=HE / COARSEST, bias=False)
+        self.project = EqualizedLinear(inputs, width * coarsest.places, gain=HE / coarsest.places**0.5, bias=False)
         self.bias = nn.Parameter(torch.zeros(width))
-        self.width = width
+        self.coarse_shape = (width, *coarsest)
         self.after = nn.Sequential(
             nn.LeakyReLU(0.2, inplace=True), PixelNorm(), _convolution(width, width, 3), PixelNorm()
         )
 
     def forward(self, z_BZ: Tensor) -> Tensor:
-        coarse = self.project(z_BZ).unflatten(1, (self.width, COARSEST, COARSEST))
+        coarse = self.project(z_BZ).unflatten(1, self.coarse_shape)
         return self.after(coarse + self.bias[:, None, None].to(coarse.dtype))
 
 

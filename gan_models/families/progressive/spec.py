@@ -8,18 +8,21 @@ from typing import Literal
 
 from pydantic import Field
 
+from gan_models.data.shape import Size
 from gan_models.families.base import DiscriminatorSpec, Family, GeneratorSpec
-from gan_models.families.resolutions import check_size
+from gan_models.families.resolutions import check_halvings, check_size
 from gan_models.sections import PositiveInt, Section
 
 COARSEST = 4
 SIZES = [COARSEST << level for level in range(1, 9)]
 
 
-def levels_of(size: int) -> int:
+def levels_of(size: Size) -> int:
     """Doublings from 4 pixels to `size`; raises RequestError where there are none, or more than eight."""
     check_size(size, "progressive doubles 4 pixels", SIZES)
-    return SIZES.index(size) + 1
+    levels = SIZES.index(size.shorter) + 1
+    check_halvings(size, levels, f"progressive doubles 4 pixels {levels} times")
+    return levels
 
 
 class Levels(Section):
@@ -32,7 +35,7 @@ class Levels(Section):
         """Channels of the levels 0 to `levels`: 2 fmap_base / size, from 1 to fmap_max (the authors' public code)."""
         return [max(1, min(self.fmap_max, 2 * self.fmap_base // (COARSEST << level))) for level in range(levels + 1)]
 
-    def maps(self, size: int) -> Sequence[int]:
+    def maps(self, size: Size) -> Sequence[int]:
         levels_of(size)
         return ()  # no attention
 

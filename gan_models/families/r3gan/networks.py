@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu
 
+from gan_models.data.shape import Size
 from gan_models.families.building import LatentBuilder
 from gan_models.families.interfaces import ImageShape, LatentGenerator, Trunk
 from gan_models.families.r3gan.spec import R3ganDiscriminator, R3ganGenerator, Stages
@@ -76,9 +77,9 @@ class Resample(nn.Module):
 class GenerativeBasis(nn.Module):
     """The coarsest map: learnt maps, each weighted by a linear function of the latent: [B, Z] -> [B, C, H, W]."""
 
-    def __init__(self, latent: int, channels: int, base: int) -> None:
+    def __init__(self, latent: int, channels: int, base: Size) -> None:
         super().__init__()
-        self.maps = nn.Parameter(torch.randn(channels, base, base))
+        self.maps = nn.Parameter(torch.randn(channels, *base))
         self.weigh = nn.Linear(latent, channels, bias=False)
 
     def forward(self, z_BZ: Tensor) -> Tensor:
@@ -90,7 +91,7 @@ class R3ganImageGenerator(LatentGenerator):
     """A basis at the coarsest map and `blocks` residual blocks at each map, doubling in between."""
 
     def build(self, spec: R3ganGenerator, image_shape: ImageShape) -> None:
-        channels, size, _ = image_shape
+        channels, size = image_shape[0], Size.of(image_shape)
         self.published = spec.form == "published"
         # A class that is not joined one-hot is joined as learnt.
         learnt = spec.embedding if self.num_classes and not self.one_hot else 0
@@ -102,7 +103,7 @@ class R3ganImageGenerator(LatentGenerator):
             if level:
                 layers.append(Resample(widths[level - 1], width, up=True, published=self.published))
             layers += _stage(spec, width, len(widths))
-            layers += attention_after(base << level, width, spec.attention)
+            layers += attention_after(base.shorter << level, width, spec.attention)
         layers.append(nn.Conv2d(widths[-1], channels, 1, bias=False))
         self.layers = nn.Sequential(*layers, *([] if self.published else [nn.Tanh()]))
 
@@ -138,13 +139,13 @@ class R3gan(LatentBuilder):
 
     def trunk(self, spec: R3ganDiscriminator, image_shape: ImageShape) -> Trunk:
         """The generator's mirror image; the coarsest map is summed over places with learnt weights for each channel."""
-        channels, size, _ = image_shape
+        channels, size = image_shape[0], Size.of(image_shape)
         base, doublings = spec.plan(size)
         widths = doubled_widths(spec.width, spec.max_width, doublings + 1)
         layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 1, bias=False)]
         for level, width in enumerate(widths):
             layers += _stage(spec, width, len(widths))
-            layers += attention_after(size >> level, width, spec.attention)
+            layers += attention_after(size.shorter >> level, width, spec.attention)
             if level < doublings:
                 layers.append(Resample(width, widths[level + 1], up=False, published=spec.form == "published"))
         layers += [nn.Conv2d(widths[-1], widths[-1], base, groups=widths[-1], bias=False), nn.Flatten()]

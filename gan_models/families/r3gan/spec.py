@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from gan_models.data.shape import Size
 from gan_models.families.base import (
     DiscriminatorSpec,
     Family,
@@ -36,10 +37,10 @@ class Stages(PlayerSpec):
         description="first: as generators of this project's first version have it, with bilinear resampling and a tanh",
     )
 
-    def plan(self, size: int) -> Plan:
+    def plan(self, size: Size) -> Plan:
         return plan(size, self.family, largest=256)  # FFHQ's, the authors' largest
 
-    def maps(self, size: int) -> Sequence[int]:
+    def maps(self, size: Size) -> Sequence[int]:
         return self.plan(size).maps
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from gan_models.data.shape import Size
 from gan_models.families.building import LatentBuilder
 from gan_models.families.dcgan.networks import doubling
 from gan_models.families.interfaces import ImageShape, LatentGenerator, Trunk
@@ -25,11 +26,11 @@ class SganCnnImageGenerator(LatentGenerator):
     """A dense layer normalised unit by unit, then 5x5 transposed convolutions of stride 2."""
 
     def build(self, spec: SganCnnGenerator, image_shape: ImageShape) -> None:
-        channels, size, _ = image_shape
+        channels, size = image_shape[0], Size.of(image_shape)
         base, doublings = spec.plan(size)
         widths = doubled_widths(spec.width, spec.max_width, doublings)[::-1]
-        self.coarse_shape = (base, base, widths[0])
-        units = widths[0] * base * base
+        self.coarse_shape = (*base, widths[0])
+        units = widths[0] * base.places
         self.project = nn.Sequential(
             _drawn(nn.Linear(self.joined, units, bias=False)), ShiftedBatchNorm(units, flat=True), nn.ReLU()
         )
@@ -52,7 +53,7 @@ class SganCnn(LatentBuilder):
 
     def trunk(self, spec: SganCnnDiscriminator, image_shape: ImageShape) -> Trunk:
         """Three 3x3 convolutions to each halving, one that shrinks the map by its border, two of 1x1, and the mean."""
-        channels, size, _ = image_shape
+        channels, size = image_shape[0], Size.of(image_shape)
         layers: list[nn.Module] = dropout(spec.input_dropout)
         inputs = channels
         for level in range(spec.halvings(size)):

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from gan_models.data.shape import Size
 from gan_models.families.base import DiscriminatorSpec, Family, GeneratorSpec, MaxWidth
 from gan_models.sections import PositiveInt, Share
 
@@ -17,7 +18,7 @@ class SganCnnGenerator(GeneratorSpec):
     weight_norm: bool = Field(True, description="in the last layer")
     max_width: MaxWidth = 512
 
-    def maps(self, size: int) -> Sequence[int]:
+    def maps(self, size: Size) -> Sequence[int]:
         return self.plan(size).maps[:-1]
 
 
@@ -29,10 +30,10 @@ class SganCnnDiscriminator(DiscriminatorSpec):
     input_dropout: Share = Field(0.2, description="share of the pixels' numbers that are dropped")
     dropout: Share = Field(0.5, description="share of the features that are dropped after each halving")
 
-    def maps(self, size: int) -> Sequence[int]:
+    def maps(self, size: Size) -> Sequence[int]:
         return self.plan(size).maps[:-1]
 
-    def halvings(self, size: int) -> int:
+    def halvings(self, size: Size) -> int:
         """How often it halves an image: down to twice the coarsest map, as in the 32x32 network."""
         return max(1, self.plan(size).doublings - 1)
 

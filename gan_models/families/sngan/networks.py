@@ -13,6 +13,7 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from gan_models.data.shape import Size
 from gan_models.families.building import LatentBuilder
 from gan_models.families.interfaces import ImageShape, LatentGenerator, Trunk
 from gan_models.families.residual import (
@@ -32,14 +33,14 @@ class SnganImageGenerator(LatentGenerator):
     """A dense layer to the coarsest map, UpBlocks, then norm-ReLU-convolution-tanh."""
 
     def build(self, spec: SnganGenerator, image_shape: ImageShape) -> None:
-        channels, size, _ = image_shape
+        channels, size = image_shape[0], Size.of(image_shape)
         base, doublings = spec.plan(size)
         widths = spec.widths(size)
         plain: NormFactory = unconditioned_norm(spec.norm)
         by_class = self.num_classes and not self.one_hot
         norm = partial(ConditionalBatchNorm2d, num_classes=self.num_classes) if by_class else plain
-        self.coarse_shape = (widths[0], base, base)
-        self.project = nn.Linear(self.joined, widths[0] * base * base)
+        self.coarse_shape = (widths[0], *base)
+        self.project = nn.Linear(self.joined, widths[0] * base.places)
         self.blocks = UpBlocks(widths, base, [norm] * doublings, spec.attention)
         # Plain in the conditional network too (Miyato, Koyama 2018, appendix, figure 14).
         self.norm = plain(widths[-1])
@@ -58,7 +59,7 @@ class Sngan(LatentBuilder):
 
     def trunk(self, spec: SnganDiscriminator, image_shape: ImageShape) -> Trunk:
         """Halving blocks and those that keep the map."""
-        channels, size, _ = image_shape
+        channels, size = image_shape[0], Size.of(image_shape)
         halvings, _ = spec.trunk(size)
         widths = [channels, *spec.widths(size)]
         return down_trunk(

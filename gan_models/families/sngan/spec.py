@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from gan_models.data.shape import Size
 from gan_models.errors import RequestError
 from gan_models.families.base import ConvolutionalDiscriminator, ConvolutionalGenerator, Family
 from gan_models.families.resolutions import doubled_widths
@@ -21,8 +22,8 @@ _TRUNKS = {48: (4, 5), 64: (5, 5)}
 """Halvings and blocks of D where they follow no rule: table 5, and the authors' public code for 64x64."""
 
 
-def _published_max(width: int, size: int) -> int:
-    return width if size <= _FLAT_UP_TO else _WIDEST * width
+def _published_max(width: int, size: Size) -> int:
+    return width if size.shorter <= _FLAT_UP_TO else _WIDEST * width
 
 
 class SnganGenerator(ConvolutionalGenerator):
@@ -37,7 +38,7 @@ class SnganGenerator(ConvolutionalGenerator):
         description="at most so many channels; null: as published, width itself up to 32 pixels and 16 times it above",
     )
 
-    def widths(self, size: int) -> list[int]:
+    def widths(self, size: Size) -> list[int]:
         """Channels of each map from the coarsest to the finest."""
         most = self.max_width or _published_max(self.width, size)
         return doubled_widths(self.width, most, self.plan(size).doublings + 1)[::-1]
@@ -73,33 +74,33 @@ class SnganDiscriminator(ConvolutionalDiscriminator):
         "sum", description="what the head reads of the last map: its sum over places (SNGAN) or mean (WGAN-GP)"
     )
 
-    def maps(self, size: int) -> Sequence[int]:
-        return [size >> level for level in range(1, self.trunk(size)[0] + 1)]
+    def maps(self, size: Size) -> Sequence[int]:
+        return [size.shorter >> level for level in range(1, self.trunk(size)[0] + 1)]
 
-    def trunk(self, size: int) -> tuple[int, int]:
-        """How many blocks halve an image of `size` pixels, and how many there are.
+    def trunk(self, size: Size) -> tuple[int, int]:
+        """How many blocks halve an image, and how many there are.
 
         Up to 32 pixels down to twice the coarsest map and two that keep it (table 4), above down to the coarsest and
         one that keeps it (table 6), but for the sizes that have a table of their own.
         """
         doublings = self.plan(size).doublings
-        if size <= _FLAT_UP_TO:
+        if size.shorter <= _FLAT_UP_TO:
             halvings = max(1, doublings - 1)
             published = halvings, halvings + 2
         else:
-            published = _TRUNKS.get(size, (doublings, doublings + 1))
+            published = _TRUNKS.get(size.shorter, (doublings, doublings + 1))
         halvings = self.halvings or published[0]
         return halvings, self.blocks or max(halvings, published[1])
 
-    def widths(self, size: int) -> list[int]:
+    def widths(self, size: Size) -> list[int]:
         """Channels that each block makes, from the image on."""
         return doubled_widths(self.width, self.max_width or _published_max(self.width, size), self.trunk(size)[1])
 
     def check(self, recipe: Recipe) -> None:
         size = recipe.data.size
         halvings, blocks = self.trunk(size)
-        if size % (1 << halvings):
-            most = (size & -size).bit_length() - 1
+        if not size.is_multiple_of(1 << halvings):
+            most = min((side & -side).bit_length() - 1 for side in size)
             raise RequestError(
                 f"networks.discriminator.halvings={halvings}: data.size={size} can be halved {most} times: set it to "
                 f"{most} or less"

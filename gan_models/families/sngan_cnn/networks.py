@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from gan_models.data.shape import Size
 from gan_models.families.building import LatentBuilder
 from gan_models.families.dcgan.networks import doubling_layers
 from gan_models.families.interfaces import ImageShape, LatentGenerator, Trunk
@@ -16,11 +17,11 @@ class SnganCnnImageGenerator(LatentGenerator):
     """A dense layer to the coarsest map, 4x4 transposed convolutions of stride 2, a 3x3 convolution to the image."""
 
     def build(self, spec: SnganCnnGenerator, image_shape: ImageShape) -> None:
-        channels, size, _ = image_shape
+        channels, size = image_shape[0], Size.of(image_shape)
         base, doublings = spec.plan(size)
         widths = doubled_widths(spec.width, spec.max_width, doublings + 1)[::-1]
-        self.coarse_shape = (widths[0], base, base)
-        self.project = nn.Linear(self.joined, widths[0] * base * base)
+        self.coarse_shape = (widths[0], *base)
+        self.project = nn.Linear(self.joined, widths[0] * base.places)
         layers = doubling_layers(spec, widths, base)
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], channels, 3, padding=1), nn.Tanh())
 
@@ -37,19 +38,19 @@ class SnganCnn(LatentBuilder):
 
     def trunk(self, spec: SnganCnnDiscriminator, image_shape: ImageShape) -> Trunk:
         """A 3x3 convolution and a 4x4 one of stride 2 for each halving, one more 3x3 at the coarsest map."""
-        channels, size, _ = image_shape
+        channels, size = image_shape[0], Size.of(image_shape)
         base, doublings = spec.plan(size)
         widths = doubled_widths(spec.width, spec.max_width, doublings + 1)
         layers: list[nn.Module] = []
-        inputs = channels
+        inputs, side = channels, size.shorter
         for level, outputs in enumerate(widths):
-            layers += _convolution(inputs, outputs, 3, 1, spec.norm if level else "none", size)
+            layers += _convolution(inputs, outputs, 3, 1, spec.norm if level else "none", side)
             if level < doublings:
-                size //= 2
-                layers += _convolution(outputs, outputs, 4, 2, spec.norm, size)
-                layers += attention_after(size, outputs, spec.attention)
+                side //= 2
+                layers += _convolution(outputs, outputs, 4, 2, spec.norm, side)
+                layers += attention_after(side, outputs, spec.attention)
             inputs = outputs
-        return Trunk(nn.Sequential(*layers), inputs, base * base)
+        return Trunk(nn.Sequential(*layers), inputs, base.places)
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int, norm: str, size: int) -> list[nn.Module]:

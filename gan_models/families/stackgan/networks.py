@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from gan_models.data.shape import DataShape
+from gan_models.data.shape import DataShape, Size
 from gan_models.errors import RequestError
 from gan_models.families.building import LatentBuilder
 from gan_models.families.interfaces import Generator, ImageShape, Trunk
@@ -79,15 +79,15 @@ def augmentation_divergence(mean_BE: Tensor, log_variance_BE: Tensor) -> Tensor:
 class FirstStage(nn.Module):
     """Noise and condition to a small picture (section 3.3)."""
 
-    def __init__(self, spec: StackganGenerator, latent: int, text: int, channels: int, size: int) -> None:
+    def __init__(self, spec: StackganGenerator, latent: int, text: int, channels: int, size: Size) -> None:
         super().__init__()
         self.augmentation = ConditioningAugmentation(text, spec.augmentation)
         sizes = sizes_down_from(size)
         widths = [min(spec.max_width, spec.width << level) for level in range(len(sizes))][::-1]
-        self.coarse_shape = (widths[0], sizes[-1], sizes[-1])
+        self.coarse_shape = (widths[0], *sizes[-1])
         norm = generator_norm(spec.norm, widths[0])
-        self.project = nn.Linear(latent + spec.augmentation, widths[0] * sizes[-1] ** 2, bias=not norm)
-        layers = [*norm, nn.ReLU(inplace=True), *attention_after(sizes[-1], widths[0], spec.attention)]
+        self.project = nn.Linear(latent + spec.augmentation, widths[0] * sizes[-1].places, bias=not norm)
+        layers = [*norm, nn.ReLU(inplace=True), *attention_after(sizes[-1].shorter, widths[0], spec.attention)]
         for (inputs, outputs), map_size in zip(pairwise(widths), sizes[-2::-1], strict=True):
             layers += _upsampling(inputs, outputs, map_size, spec)
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], channels, 3, padding=1), nn.Tanh())
@@ -105,19 +105,19 @@ class PublishedFirstStage(nn.Module):
     at the picture's own size.
     """
 
-    def __init__(self, spec: StackganGenerator, latent: int, text: int, channels: int, size: int) -> None:
+    def __init__(self, spec: StackganGenerator, latent: int, text: int, channels: int, size: Size) -> None:
         super().__init__()
         self.augmentation = ConditioningAugmentation(text, spec.augmentation, leaky=True)
         sizes = sizes_down_from(size)[:0:-1]  # from the coarsest to half of the picture's
         finest = spec.width * spec.enlargement
         widths = [min(spec.max_width, finest << level) for level in range(len(sizes))][::-1]
-        self.coarse_shape = (widths[0], sizes[0], sizes[0])
-        dense = widths[0] * sizes[0] ** 2
+        self.coarse_shape = (widths[0], *sizes[0])
+        dense = widths[0] * sizes[0].places
         self.project = nn.Sequential(
             nn.Linear(spec.augmentation + latent, dense), *generator_norm(spec.norm, dense, flat=True)
         )
         layers: list[nn.Module] = [Bottleneck(widths[0], spec.norm, nn.ReLU())]
-        layers += attention_after(sizes[0], widths[0], spec.attention)
+        layers += attention_after(sizes[0].shorter, widths[0], spec.attention)
         for level, (inputs, outputs) in enumerate(pairwise(widths), 1):
             layers += _upsampling(inputs, outputs, sizes[level], spec)
             if level == 1:
@@ -139,7 +139,7 @@ class SecondStage(nn.Module):
     No further noise: what z decided is in the picture already.
     """
 
-    def __init__(self, spec: StackganGenerator, text: int, channels: int, size: int) -> None:
+    def __init__(self, spec: StackganGenerator, text: int, channels: int, size: Size) -> None:
         super().__init__()
         plain = spec.layout == "plain"
         self.augmentation = ConditioningAugmentation(text, spec.augmentation, leaky=not plain)
@@ -211,12 +211,12 @@ class StackGan(Generator):
 
     def __init__(self, spec: StackganGenerator, latent: int, shape: DataShape) -> None:
         super().__init__(("latents", *spec.needs), latent=latent + 2 * spec.augmentation)
-        channels, size, _ = shape.image
+        channels, size = shape.image[0], Size.of(shape.image)
         self.spec = spec
         self.parts = [latent, spec.augmentation, spec.augmentation]
         self.text = build_text_encoder(spec, shape)
         first = FirstStage if spec.layout == "plain" else PublishedFirstStage
-        self.first = first(spec, latent, self.text.width, channels, size // spec.enlargement)
+        self.first = first(spec, latent, self.text.width, channels, size.halved(spec.enlargement.bit_length() - 1))
         self.second = SecondStage(spec, self.text.width, channels, size)
         self.stage = 1
 
@@ -275,7 +275,7 @@ class Stackgan(LatentBuilder):
 
     def trunk(self, spec: StackganDiscriminator, image_shape: ImageShape) -> Trunk:
         """Halvings to a map of 4 to 7 pixels, 1x1 convolutions back to 8 times the width, a bottleneck block."""
-        channels, size, _ = image_shape
+        channels, size = image_shape[0], Size.of(image_shape)
         sizes = sizes_down_from(size)
         widths = [spec.width << level for level in range(len(sizes) - 1)]
         while widths[-1] > _EIGHTFOLD * spec.width:
@@ -291,9 +291,9 @@ class Stackgan(LatentBuilder):
             layers += [nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=bool(level) and not norm), *norm]
             if level not in linear:
                 layers.append(nn.LeakyReLU(_LEAK))
-            layers += attention_after(sizes[level + 1], outputs, spec.attention) if halves else []
+            layers += attention_after(sizes[level + 1].shorter, outputs, spec.attention) if halves else []
         layers.append(Bottleneck(widths[-1], spec.norm, nn.LeakyReLU(_LEAK)))
-        return Trunk(nn.Sequential(*layers), widths[-1], sizes[-1] ** 2, bias=False)
+        return Trunk(nn.Sequential(*layers), widths[-1], sizes[-1].places, bias=False)
 
     def initialise(self, module: nn.Module) -> None:
         """N(0, 0.02) and batch-norm gains around 1, as the public code has them; the text's own layers keep theirs.
@@ -315,7 +315,7 @@ def _convolution(inputs: int, outputs: int, spec: StackganGenerator) -> list[nn.
     return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=not norm), *norm, nn.ReLU(inplace=True)]
 
 
-def _upsampling(inputs: int, outputs: int, size: int, spec: StackganGenerator) -> list[nn.Module]:
-    """To a map of `size` pixels."""
+def _upsampling(inputs: int, outputs: int, size: Size, spec: StackganGenerator) -> list[nn.Module]:
+    """To a map of a size."""
     doubling = nn.Upsample(scale_factor=2, mode="nearest")
-    return [doubling, *_convolution(inputs, outputs, spec), *attention_after(size, outputs, spec.attention)]
+    return [doubling, *_convolution(inputs, outputs, spec), *attention_after(size.shorter, outputs, spec.attention)]

@@ -5,8 +5,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from gan_models.data.shape import Size
 from gan_models.families.base import ConvolutionalSpec, DiscriminatorSpec, Family, GeneratorSpec, MaxWidth
-from gan_models.families.resolutions import check_size
+from gan_models.families.resolutions import check_halvings, check_size
 from gan_models.sections import PositiveInt
 
 _COARSEST = range(4, 8)
@@ -15,12 +16,19 @@ SIZES = sorted(base << doublings for base in _COARSEST for doublings in range(1,
 """What a map of 4 to 7 pixels doubles to."""
 
 
-def sizes_down_from(size: int) -> list[int]:
+def sizes_down_from(size: Size) -> list[Size]:
     """The map sizes from `size` down to 4 to 7 pixels."""
     sizes = [size]
-    while sizes[-1] > _COARSEST[-1]:
-        sizes.append(sizes[-1] // 2)
+    while sizes[-1].shorter > _COARSEST[-1]:
+        sizes.append(sizes[-1].halved())
     return sizes
+
+
+def _maps_down_from(size: Size) -> list[int]:
+    """Their shorter sides; raises RequestError where the longer one cannot be halved along."""
+    sizes = sizes_down_from(size)
+    check_halvings(size, len(sizes) - 1, f"stackgan doubles a map of {sizes[-1].shorter} pixels {len(sizes) - 1} times")
+    return [each.shorter for each in sizes]
 
 
 class StackganGenerator(ConvolutionalSpec, GeneratorSpec):
@@ -55,10 +63,10 @@ class StackganGenerator(ConvolutionalSpec, GeneratorSpec):
     def needs(self) -> frozenset[str]:
         return frozenset({"embeddings" if self.text_encoder == "given" else "captions"})
 
-    def maps(self, size: int) -> Sequence[int]:
+    def maps(self, size: Size) -> Sequence[int]:
         sizes = [size for size in SIZES if size % self.enlargement == 0 and size // self.enlargement in SIZES]
         check_size(size, "stackgan doubles a 4 to 7 pixel map twice or more", sizes)
-        return sizes_down_from(size)
+        return _maps_down_from(size)
 
 
 class StackganDiscriminator(ConvolutionalSpec, DiscriminatorSpec):
@@ -70,9 +78,9 @@ class StackganDiscriminator(ConvolutionalSpec, DiscriminatorSpec):
         64, description="channels of the first layer; doubles at each halving, then back to 8 times it"
     )
 
-    def maps(self, size: int) -> Sequence[int]:
+    def maps(self, size: Size) -> Sequence[int]:
         check_size(size, "stackgan halves an image to 4 to 7 pixels", SIZES)
-        return sizes_down_from(size)[1:]
+        return _maps_down_from(size)[1:]
 
 
 FAMILY = Family(StackganGenerator, StackganDiscriminator, "gan_models.families.stackgan.networks:Stackgan", "text")

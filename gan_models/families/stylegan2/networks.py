@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
 from gan_models import ranks
+from gan_models.data.shape import Size
 from gan_models.families.building import LatentBuilder
 from gan_models.families.interfaces import ImageShape, StyledGenerator, Trunk
-from gan_models.families.stylegan2.spec import COARSEST, StyleGan2Discriminator, StyleGan2Generator
+from gan_models.families.stylegan2.spec import StyleGan2Discriminator, StyleGan2Generator
 from gan_models.layers.equalized import EqualizedConv2d, EqualizedLinear
 from gan_models.layers.filtering import BinomialFilter
 from gan_models.layers.minibatch import MinibatchStdDev
@@ -116,17 +117,17 @@ class StyledConvolution(Modulated):
     with the weights, so that a style is one image.
 
     Args:
-        size: pixels of its output.
+        size: of its output.
         up: whether it doubles its input.
     """
 
     noise: Tensor
 
-    def __init__(self, inputs: int, outputs: int, style: int, size: int, *, up: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, style: int, size: Size, *, up: bool) -> None:
         super().__init__(inputs, outputs, 3, style)
         self.filter = BinomialFilter() if up else None
         self.strength = nn.Parameter(torch.zeros(()))
-        self.register_buffer("noise", torch.randn(size, size))
+        self.register_buffer("noise", torch.randn(*size))
 
     @in_full_precision
     def demodulation(self, scales_BC11: Tensor) -> Tensor:
@@ -173,15 +174,16 @@ class StyleGan2ImageGenerator(StyledGenerator):
     """
 
     def build(self, spec: StyleGan2Generator, image_shape: ImageShape) -> None:
-        channels, size, _ = image_shape
+        channels, size = image_shape[0], Size.of(image_shape)
         widths = spec.widths(size)
+        coarsest = size.halved(len(widths) - 1)
         self.mapping = Mapping(self.latent, self.num_classes, spec.style, spec.mapping)
-        self.constant = nn.Parameter(torch.empty(widths[0], COARSEST, COARSEST))
-        convolutions = [StyledConvolution(widths[0], widths[0], spec.style, COARSEST, up=False)]
-        for level, (inputs, outputs) in enumerate(pairwise(widths), 1):
+        self.constant = nn.Parameter(torch.empty(widths[0], *coarsest))
+        convolutions = [StyledConvolution(widths[0], widths[0], spec.style, coarsest, up=False)]
+        for left, (inputs, outputs) in zip(reversed(range(len(widths) - 1)), pairwise(widths), strict=True):
             convolutions += [
-                StyledConvolution(inputs, outputs, spec.style, COARSEST << level, up=True),
-                StyledConvolution(outputs, outputs, spec.style, COARSEST << level, up=False),
+                StyledConvolution(inputs, outputs, spec.style, size.halved(left), up=True),
+                StyledConvolution(outputs, outputs, spec.style, size.halved(left), up=False),
             ]
         self.convolutions = nn.ModuleList(convolutions)
         self.to_image = nn.ModuleList(ToImage(width, channels, spec.style) for width in widths)
@@ -235,7 +237,7 @@ class StyleGan2Trunk(nn.Module):
 
     def __init__(self, spec: StyleGan2Discriminator, image_shape: ImageShape) -> None:
         super().__init__()
-        channels, size, _ = image_shape
+        channels, size = image_shape[0], Size.of(image_shape)
         widths = spec.widths(size)[::-1]
         residual = spec.architecture == "residual"
         self.from_image = EqualizedConv2d(channels, widths[0], 1, gain=1.0)
@@ -245,7 +247,7 @@ class StyleGan2Trunk(nn.Module):
         last = widths[-1]
         self.stddev = MinibatchStdDev(spec.group) if spec.minibatch == "stddev" else None
         self.convolution = EqualizedConv2d(last + (self.stddev is not None), last, 3, gain=1.0)
-        self.dense = EqualizedLinear(last * COARSEST**2, last)
+        self.dense = EqualizedLinear(last * size.halved(len(widths) - 1).places, last)
 
     def forward(self, images: Tensor) -> Tensor:
         return self._judged(self.blocks(activated(self.from_image(images))))

@@ -9,8 +9,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from gan_models.data.shape import Size
 from gan_models.families.base import DiscriminatorSpec, Family, GeneratorSpec
-from gan_models.families.resolutions import check_size
+from gan_models.families.resolutions import check_halvings, check_size
 from gan_models.sections import PositiveInt, Section
 
 COARSEST = 4
@@ -23,13 +24,15 @@ class Channels(Section):
     channel_base: PositiveInt = Field(32768, description="channel_base / size channels at each size of map")
     channel_max: PositiveInt = Field(512, description="at most so many channels")
 
-    def widths(self, size: int) -> list[int]:
+    def widths(self, size: Size) -> list[int]:
         """Channels of the maps from 4x4 to `size`; raises RequestError where 4 pixels do not double to it."""
         check_size(size, "stylegan2 doubles 4 pixels", SIZES)
-        levels = SIZES.index(size) + 2
-        return [max(1, min(self.channel_max, self.channel_base // (COARSEST << level))) for level in range(levels)]
+        doublings = SIZES.index(size.shorter) + 1
+        check_halvings(size, doublings, f"stylegan2 doubles 4 pixels {doublings} times")
+        sides = [COARSEST << level for level in range(doublings + 1)]
+        return [max(1, min(self.channel_max, self.channel_base // side)) for side in sides]
 
-    def maps(self, size: int) -> Sequence[int]:
+    def maps(self, size: Size) -> Sequence[int]:
         self.widths(size)
         return ()  # no attention
 

@@ -115,7 +115,9 @@ def random_parts(images: Tensor, size: int) -> Tensor:
     batch = len(images)
     area = torch.empty(batch).uniform_(*_AREAS)
     shape = torch.empty(batch).uniform_(*map(math.log, _SHAPES)).exp()
-    width, height = ((area * each).sqrt().clamp(max=1.0) for each in (shape, 1.0 / shape))
+    across_down = images.shape[3] / images.shape[2]
+    forms = (shape / across_down, across_down / shape)  # as shares of the sides, where these differ
+    width, height = ((area * each).sqrt().clamp(max=1.0) for each in forms)
     across, down = (torch.empty(batch).uniform_(-1.0, 1.0) for _ in range(2))
     corners = torch.zeros(batch, 2, 3)
     corners[:, 0, 0], corners[:, 0, 2] = width, (1.0 - width) * across

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from gan_models.data.shape import Size
 from gan_models.errors import RequestError
 from gan_models.games.spec import UnpairedLossSpec
 from gan_models.sections import NonNegativeFloat, PositiveInt, Share
@@ -76,11 +77,11 @@ class Colorization(UnpairedLossSpec):
                 "that share; set the second above 0"
             )
         if self.crop is not None:
-            if self.crop > recipe.data.size:
+            if self.crop > recipe.data.size.shorter:
                 raise RequestError(f"game.crop={self.crop} is larger than data.size={recipe.data.size}: set it lower")
             if recipe.networks.generator.get("attention", ()):
                 raise RequestError("game.crop changes the sizes of maps that attention is for: set one of them only")
-            recipe.networks.generator.maps(self.crop)
+            recipe.networks.generator.maps(Size.square(self.crop))
 
     def _check_alone(self, recipe: Recipe) -> None:
         """What there must not be where no discriminator is trained."""

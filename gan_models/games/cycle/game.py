@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_models.data.shape import DataShape
-from gan_models.data.table import DomainSampler, Split
+from gan_models.data.table import AnySplit, DomainSampler
 from gan_models.errors import RequestError
 from gan_models.families.cyclegan.spec import DOMAINS
 from gan_models.games.base import Batch, Game, Loss, Made, Stateful
@@ -77,7 +77,7 @@ class CycleGame(Game[Cycle]):
     def parts(self) -> dict[str, Stateful]:
         return super().parts() | {f"pool {domain}": pool for domain, pool in enumerate(self.pools)}
 
-    def sampler(self, split: Split, batch_size: int, seed: int) -> DomainSampler:
+    def sampler(self, split: AnySplit, batch_size: int, seed: int) -> DomainSampler:
         assert split.domains is not None
         counts = torch.bincount(split.domains, minlength=DOMAINS).tolist()
         if 0 in counts:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from gan_models.data.shape import DataShape
+from gan_models.data.shape import DataShape, Size
 from gan_models.families.interfaces import Inputs
 from gan_models.families.progressive.networks import GrowingGenerator, GrowingTrunk
 from gan_models.families.progressive.spec import COARSEST
@@ -31,7 +31,7 @@ class ProgressiveGame(AdversarialGame[Progressive]):
         trunk = self.discriminator.trunk
         assert isinstance(trunk, GrowingTrunk)
         self.trunk = trunk
-        self.schedule = schedule_of(recipe, shape.image[1])
+        self.schedule = schedule_of(recipe, Size.of(shape.image))
 
     def step(self, draw: Callable[[], Batch], *, report: bool) -> dict[str, Tensor]:
         level, alpha = self.schedule.stage(self.steps)
@@ -70,5 +70,5 @@ def at_stage(images: Tensor, level: int, alpha: float) -> Tensor:
 
     The fade mixes an image with itself at half the size (the authors' public code).
     """
-    seen = avg_pool2d(images, images.shape[2] // (COARSEST << level))
+    seen = avg_pool2d(images, min(images.shape[2:]) // (COARSEST << level))
     return seen if alpha >= 1.0 else torch.lerp(interpolate(avg_pool2d(seen, 2), scale_factor=2), seen, alpha)

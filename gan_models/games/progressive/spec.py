@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
+from gan_models.data.shape import Size
 from gan_models.errors import RequestError
 from gan_models.families.progressive.spec import COARSEST, levels_of
 from gan_models.games.adversarial.spec import AdversarialSpec
@@ -78,8 +79,8 @@ class Progressive(AdversarialSpec):
         schedule_of(recipe, recipe.data.size)
 
 
-def schedule_of(recipe: Recipe, size: int) -> Schedule:
-    """The recipe's schedule up to images of `size` pixels; RequestError where the phases do not fit in."""
+def schedule_of(recipe: Recipe, size: Size) -> Schedule:
+    """The recipe's schedule up to images of a size; RequestError where the phases do not fit in."""
     rules, training = recipe.game, recipe.training
     assert isinstance(rules, Progressive)
     levels = levels_of(size)
@@ -88,16 +89,16 @@ def schedule_of(recipe: Recipe, size: int) -> Schedule:
         schedule = Schedule(tuple(steps[:-1]), tuple(steps[1:]))
         if schedule.growing >= training.steps:
             raise RequestError(
-                f"game.phase_images={rules.phase_images}: growing to {size} pixels takes {2 * levels} phases of "
-                f"{_span(steps)} steps, {schedule.growing} in all, and training.steps={training.steps} leaves none at "
-                "full size: lower the one or raise the other"
+                f"game.phase_images={rules.phase_images}: growing to {size.shorter} pixels takes {2 * levels} phases "
+                f"of {_span(steps)} steps, {schedule.growing} in all, and training.steps={training.steps} leaves none "
+                "at full size: lower the one or raise the other"
             )
         return schedule
     period = int(rules.growing * training.steps) // levels
     if period < 2:
         raise RequestError(
             f"training.steps={training.steps} with game.growing={rules.growing} leaves {period} for each of the "
-            f"{levels} sizes below {size} pixels: raise training.steps to {2 * levels} / game.growing at least"
+            f"{levels} sizes below {size.shorter} pixels: raise training.steps to {2 * levels} / game.growing at least"
         )
     fade = round(rules.fading * period)
     return Schedule.even(levels, period - fade, fade)

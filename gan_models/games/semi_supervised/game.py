@@ -13,7 +13,7 @@ from torch.nn.functional import softplus
 
 from gan_models.averaging import ExponentialMovingAverage
 from gan_models.data.shape import DataShape
-from gan_models.data.table import Split, to_float
+from gan_models.data.table import AnySplit, to_float
 from gan_models.errors import RequestError
 from gan_models.games.base import Batch, Game, Loss, Made, Stateful, spread_rows
 from gan_models.games.semi_supervised.spec import SemiSupervised
@@ -40,7 +40,7 @@ class SemiSupervisedGame(Game[SemiSupervised]):
     def parts(self) -> dict[str, Stateful]:
         return super().parts() | {"discriminator_average": self.average}
 
-    def prepare(self, split: Split, seed: int) -> None:
+    def prepare(self, split: AnySplit, seed: int) -> None:
         """Chooses the images whose label may be used, a pure function of the split and the seed."""
         assert split.labels is not None
         rows = labelled_rows(split.labels.cpu().numpy(), self.shape.classes, self.rules.labels_per_class, seed)

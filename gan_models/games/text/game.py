@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, softplus
 
-from gan_models.data.shape import DataShape
+from gan_models.data.shape import DataShape, Size
 from gan_models.families.building import LatentBuilder, builder
 from gan_models.families.interfaces import Discriminator
 from gan_models.families.stackgan.networks import Drawing, StackGan, augmentation_divergence
@@ -43,12 +43,12 @@ class TextToImageGame(Game[TextToImage]):
 
     @property
     def resolution(self) -> int:
-        return self._resolution_of(self.generator.stage)
+        return self._size_of(self.generator.stage).shorter
 
-    def _resolution_of(self, stage: int) -> int:
-        """Side of a stage's images, pixels."""
-        size = self.shape.image[1]
-        return size // self.generator.spec.enlargement if stage == 1 else size
+    def _size_of(self, stage: int) -> Size:
+        """Of a stage's images."""
+        size = Size.of(self.shape.image)
+        return size.halved(self.generator.spec.enlargement.bit_length() - 1) if stage == 1 else size
 
     @property
     def moment(self) -> Moment:
@@ -79,10 +79,9 @@ class TextToImageGame(Game[TextToImage]):
         if self.text is None:
             self.text = build_text_encoder(self.generator.spec, self.shape)
         spec = self.recipe.networks.discriminator
-        size = self._resolution_of(stage)
         family = builder(spec.family)
         assert isinstance(family, LatentBuilder)
-        trunk = family.trunk(spec, (self.shape.image[0], size, size))
+        trunk = family.trunk(spec, (self.shape.image[0], *self._size_of(stage)))
         condition, norm = self.rules.condition, spec.get("norm", "none")
         head = TextHead(trunk.channels, trunk.positions, self.text, condition, norm, bias=trunk.bias)
         # Set aside while the rest gets its first weights: the encoder has learnt ones from stage II on, and under a

@@ -46,6 +46,8 @@ class StageOptions(BaseModel):
     read_only: dict[Path, Path] = {}
     """Files and folders of this machine, by the path under which the stage looks for them."""
     environment: dict[str, str] = {}
+    inherited: list[str] = []
+    """Names of variables that it gets as they are here: their values are written nowhere."""
     resumes: bool = False
     """It goes on from its last checkpoint: when its container is killed, by whomever, it gets another one."""
 
@@ -135,7 +137,9 @@ class StageContainers:
             list(command),
             user=common.user,
             group_add=common.groups,
-            environment=common.environment | own.environment,
+            environment=common.environment
+            | own.environment
+            | {name: os.environ[name] for name in own.inherited if name in os.environ},
             labels={LABEL: str(common.workdir)},
             mounts=_mounts(common, own, volumes),
             network_mode=None if own.network else "none",

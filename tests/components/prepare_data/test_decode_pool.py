@@ -17,10 +17,11 @@ from PIL import Image
 from gan_models.data.decoding import Item, Target, decode_batch
 from gan_models.data.preparing import decode_pool
 from gan_models.data.preparing.decode_pool import DecodePool, WorkerDiedError, available_cores
+from gan_models.data.shape import Size
 from gan_models.data.sources.base import Batch
 from gan_models.errors import RunError
 
-TARGET = Target(8, 1)
+TARGET = Target(Size.square(8), 1)
 
 
 def picture(seed: int) -> bytes:

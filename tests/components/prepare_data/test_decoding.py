@@ -19,10 +19,11 @@ from gan_models.data.decoding import (
     decode_batch,
     in_eight_bits,
     open_image,
-    to_square,
+    to_size,
 )
+from gan_models.data.shape import Size
 
-GREY, COLOUR = Target(8, 1), Target(8, 3)
+GREY, COLOUR = Target(Size.square(8), 1), Target(Size.square(8), 3)
 RED = (255, 0, 0)
 
 
@@ -33,10 +34,10 @@ def encoded(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
 
 
 def pixels_of(item: Any, target: Target) -> np.ndarray:
-    """Decoded pixels [size, size, channels] of one image that must be usable."""
+    """Decoded pixels [H, W, channels] of one image that must be usable."""
     decoded = decode_batch([item], target)
     assert decoded.reasons == []
-    return np.frombuffer(decoded.pixels, np.uint8).reshape(target.size, target.size, target.channels)
+    return np.frombuffer(decoded.pixels, np.uint8).reshape(*target.size, target.channels)
 
 
 def reason_for(item: Any, target: Target = GREY) -> str:
@@ -140,27 +141,27 @@ def test_centre_is_cut_out_or_all_is_kept_on_black() -> None:
     image = Image.new("L", (24, 8), 100)
     image.paste(200, (8, 0, 16, 8))  # the centre square
     assert (pixels_of(encoded(image), GREY) == 200).all()
-    padded = pixels_of(encoded(image), Target(24, 1, "nearest", "pad"))[..., 0]
+    padded = pixels_of(encoded(image), Target(Size.square(24), 1, "nearest", "pad"))[..., 0]
     assert np.array_equal(padded[8:16], np.asarray(image))
     assert padded[:8].max() == padded[16:].max() == 0
 
 
 def test_extreme_shapes_survive_padding() -> None:
-    assert pixels_of(encoded(Image.new("L", (1000, 1), 255)), Target(8, 1, fit="pad")).max() == 255
+    assert pixels_of(encoded(Image.new("L", (1000, 1), 255)), Target(Size.square(8), 1, fit="pad")).max() == 255
 
 
 @pytest.mark.parametrize("resize", sorted(FILTERS))
 def test_filters_are_pillows(resize: str) -> None:
     image = Image.effect_noise((20, 20), 50)
     expected = np.asarray(image.resize((8, 8), FILTERS[resize]))
-    assert np.array_equal(pixels_of(encoded(image), Target(8, 1, resize))[..., 0], expected)
+    assert np.array_equal(pixels_of(encoded(image), Target(Size.square(8), 1, resize))[..., 0], expected)
 
 
 def test_cheap_shrinking_of_large_photographs_is_not_seen() -> None:
     ramp = np.add.outer(np.arange(800), np.arange(1200)) % 640 * 255 // 640
     photograph = Image.fromarray(ramp.astype(np.uint8)).convert("RGB")
     data = encoded(photograph, "JPEG", quality=95)
-    cheap = pixels_of(data, Target(32, 3)).astype(int)
+    cheap = pixels_of(data, Target(Size.square(32), 3)).astype(int)
     full = Image.open(io.BytesIO(data)).resize((32, 32), FILTERS["bicubic"], box=(200, 0, 1000, 800))
     assert np.abs(cheap - np.asarray(full)).mean() < 1.5
 
@@ -237,16 +238,16 @@ def test_bad_images_leave_the_others_alone() -> None:
     ),
     width=st.integers(1, 40),
     height=st.integers(1, 40),
-    size=st.integers(8, 24),
+    size=st.builds(Size, st.integers(8, 24), st.integers(8, 24)),
     channels=st.sampled_from([1, 3]),
     resize=st.sampled_from(sorted(FILTERS)),
     fit=st.sampled_from(["crop", "pad"]),
 )
 def test_any_mode_and_size_fits_the_target(
-    mode: str, width: int, height: int, size: int, channels: int, resize: str, fit: str
+    mode: str, width: int, height: int, size: Size, channels: int, resize: str, fit: str
 ) -> None:
     seen = pixels_of(Image.new(mode, (width, height)), Target(size, channels, resize, fit))
-    assert seen.shape == (size, size, channels)
+    assert seen.shape == (*size, channels)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -269,9 +270,29 @@ FILES = {
 }
 
 
+def test_oblong_images_of_the_target_form_keep_every_pixel() -> None:
+    rng = np.random.default_rng(0)
+    exact = rng.integers(0, 256, (32, 64, 3), dtype=np.uint8)
+    target = Target(Size(32, 64), 3)
+    assert np.array_equal(pixels_of(encoded(Image.fromarray(exact)), target), exact)
+    large = Image.fromarray(rng.integers(0, 256, (64, 128, 3), dtype=np.uint8))
+    expected = np.asarray(large.resize((64, 32), Image.Resampling.BICUBIC))
+    assert np.array_equal(pixels_of(encoded(large), target), expected)
+
+
+def test_of_another_form_the_largest_part_in_the_centre_is_taken_or_all_is_kept_on_black() -> None:
+    columns = np.arange(100, dtype=np.uint8)[None].repeat(20, 0)
+    target = Target(Size(10, 20), 1, "nearest")
+    expected = np.asarray(Image.fromarray(columns[:, 30:70]).resize((20, 10), Image.Resampling.NEAREST))
+    assert np.array_equal(pixels_of(encoded(Image.fromarray(columns)), target)[..., 0], expected)
+    padded = pixels_of(encoded(Image.fromarray(columns + 1)), Target(Size(10, 20), 1, "nearest", "pad"))[..., 0]
+    assert (padded[3:7] > 0).all()
+    assert not padded[[0, 1, 2, 7, 8, 9]].any()
+
+
 def test_square_images_of_the_right_size_are_not_resampled() -> None:
     image = Image.effect_noise((8, 8), 50)
-    assert to_square(image, 8, "bicubic", "crop") is image
+    assert to_size(image, Size.square(8), "bicubic", "crop") is image
     assert in_eight_bits(image) is image
 
 

@@ -1,7 +1,9 @@
 """The stage from a request to a data set on disk."""
 
 import csv
+import functools
 import json
+import operator
 import os
 import shutil
 import subprocess
@@ -22,12 +24,13 @@ from components.stage.failures import Interrupted
 from components.stage.stage import RunContext, Stage, open_stage
 from gan_models.data.preparing import table_building
 from gan_models.data.table import ImageTable
+from gan_models.data.table_file import TableFile
 from gan_models.errors import RequestError, RunError
 from gan_models.recipes.schema import Data
 
 REPO = Path(__file__).parents[3]
 SHARED = REPO.parent / "shared" / "data"
-FILES = {"images.parquet", "preview.png", "quarantine.csv", "duplicates.csv", "summary.json"}
+FILES = {"table.json", "shards", "preview.png", "quarantine.csv", "duplicates.csv", "summary.json"}
 
 Prepare = Callable[..., Any]
 Folder = Callable[[str, range], Path]
@@ -42,6 +45,12 @@ def lines(path: Path) -> list[list[str]]:
 def summary(tmp_path: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((tmp_path / "dataset/summary.json").read_text())
     return content
+
+
+def captions(dataset: Path) -> list[str | None]:
+    """Of a table's rows, by their paths."""
+    shards = [shard.batch.select(["path", "caption"]).to_pylist() for shard in TableFile(dataset).shards()]
+    return [row["caption"] for row in sorted(functools.reduce(operator.iadd, shards, []), key=lambda row: row["path"])]
 
 
 def test_default_data_set(prepare: Prepare, tmp_path: Path) -> None:
@@ -82,10 +91,10 @@ def test_pixels_labels_and_paths_stay_together(prepare: Prepare, folder: Folder)
 def test_same_request_same_bytes(prepare: Prepare, folder: Folder, tmp_path: Path) -> None:
     root = folder("", range(300))
     first, _ = prepare(f"folder:{root}", test=0.2)
-    before = {name: (tmp_path / "dataset" / name).read_bytes() for name in FILES}
+    before = {path: path.read_bytes() for path in (tmp_path / "dataset").rglob("*.*")}
     again, _ = prepare(f"folder:{root}", test=0.2)
     assert again.fingerprint == first.fingerprint
-    assert {name: (tmp_path / "dataset" / name).read_bytes() for name in FILES} == before
+    assert {path: path.read_bytes() for path in (tmp_path / "dataset").rglob("*.*")} == before
 
 
 def test_number_of_cores_changes_nothing(prepare: Prepare, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,14 +205,34 @@ def test_nothing_but_bad_images(prepare: Prepare, tmp_path: Path) -> None:
 
 
 def test_images_beside_class_folders_have_no_label(
-    prepare: Prepare, folder: Folder, picture: Picture, tmp_path: Path
+    prepare: Prepare, folder: Folder, picture: Picture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder("cat", range(5))
     root = folder("dog", range(5, 10))
     (root / "stray.png").write_bytes(picture(77))
-    result, _ = prepare(f"folder:{root}", max_bad_share=0.1)
-    assert result.images == 10
-    assert lines(tmp_path / "dataset/quarantine.csv")[1] == ["stray.png", table_building.NO_LABEL]
+    result, table = prepare(f"folder:{root}")
+    assert (result.images, result.bad) == (11, 0)
+    assert table.split("train").labels.tolist() == [*[0] * 5, *[1] * 5, -1]
+    assert len(table.split("train").labelled()) == 10
+    assert table.metadata.counts == {"train": {"cat": 5, "dog": 5, "": 1}}
+    assert "1 images have no label, or one that is not among the classes: they are kept" in capsys.readouterr().err
+
+
+def test_images_without_a_label_are_left_out_where_all_need_one(
+    prepare: Prepare, folder: Folder, picture: Picture, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are no bad images: `max_bad_share` is not about them."""
+    folder("cat", range(5))
+    root = folder("dog", range(5, 10))
+    for number in range(5):
+        (root / f"stray{number}.png").write_bytes(picture(77 + number))
+    result, table = prepare(f"folder:{root}", unlabelled="drop", max_bad_share=0.0)
+    assert (result.images, result.bad) == (10, 0)
+    assert lines(tmp_path / "dataset/quarantine.csv")[1] == ["stray0.png", table_building.NO_LABEL]
+    assert table.metadata.counts == {"train": {"cat": 5, "dog": 5}}
+    assert "5 images have no label, or one that is not among the classes: they are left out" in (
+        capsys.readouterr().err
+    )
 
 
 def test_given_splits_and_leaks(prepare: Prepare, folder: Folder, tmp_path: Path) -> None:
@@ -304,14 +333,14 @@ def test_captions_reach_the_table(prepare: Prepare, tmp_path: Path, picture: Pic
     table = pa.table({"image": [picture(seed) for seed in range(3)], "caption": ["a", None, "c"]})
     pq.write_table(table, tmp_path / "a.parquet")
     prepare(f"parquet:{tmp_path}/a.parquet")
-    assert pq.read_table(tmp_path / "dataset/images.parquet")["caption"].to_pylist() == ["a", None, "c"]
+    assert captions(tmp_path / "dataset") == ["a", None, "c"]
 
 
 def test_a_caption_as_long_as_a_book_costs_its_row(prepare: Prepare, tmp_path: Path, picture: Picture) -> None:
     table = pa.table({"image": [picture(seed) for seed in range(3)], "caption": ["a", "b" * 10_001, "c" * 10_000]})
     pq.write_table(table, tmp_path / "data.parquet")
     prepare(f"parquet:{tmp_path / 'data.parquet'}", validation=0.0, test=0.0, max_bad_share=0.5)
-    assert pq.read_table(tmp_path / "dataset/images.parquet")["caption"].to_pylist() == ["a", "c" * 10_000]
+    assert captions(tmp_path / "dataset") == ["a", "c" * 10_000]
     assert lines(tmp_path / "dataset/quarantine.csv")[1:] == [
         ["data.parquet#1", "its caption has 10001 characters, the limit is 10000"]
     ]
@@ -465,6 +494,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from gan_models.data.decoding import Target
+from gan_models.data.shape import Size
 from gan_models.data.sources.base import Batch, Source
 from gan_models.data.preparing.table_building import build_table
 from gan_models.recipes.schema import Data
@@ -480,7 +510,7 @@ class Flood(Source):
 
 folder = Path(sys.argv[1])
 folder.mkdir()
-built = build_table(Flood(int(sys.argv[2])), Target(50, 3), Data(size=50), folder, lambda *_: None)
+built = build_table(Flood(int(sys.argv[2])), Target(Size.square(50), 3), Data(size=50), folder, lambda *_: None)
 assert built.total == int(sys.argv[2])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

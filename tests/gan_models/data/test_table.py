@@ -1,24 +1,36 @@
 """The image table: what is written is read back, whole, and known by its fingerprint."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import torch
 
+from gan_models.data import table_writer
 from gan_models.data.shape import DataShape
-from gan_models.data.table import DomainSampler, EpochSampler, ImageTable, to_float, to_uint8
-from gan_models.data.table_file import IMAGES_FILE, TableMetadata, TableWriter, read_metadata
+from gan_models.data.table import (
+    DomainSampler,
+    EpochSampler,
+    ImageTable,
+    MappedSplit,
+    Split,
+    to_float,
+    to_uint8,
+)
+from gan_models.data.table_file import SHARDS_FOLDER, TABLE_FILE, TableMetadata, read_metadata
+from gan_models.data.table_writer import TableWriter
 from gan_models.errors import RequestError
 
 CLASSES = ("cat", "dog")
 PIXELS = np.random.default_rng(0).integers(0, 256, (50, 4, 4, 3), np.uint8)
 LABELS = [row % 2 for row in range(50)]
+ALL = torch.arange(40)
 SPLITS = ["test" if row % 5 == 0 else "train" for row in range(50)]
 
 Write = Callable[..., TableMetadata]
@@ -28,21 +40,22 @@ Write = Callable[..., TableMetadata]
 def write(tmp_path: Path) -> Write:
     def call(
         pixels: np.ndarray = PIXELS,
-        labels: list[int] | None = None,
+        labels: list[int | None] | None = None,
         classes: tuple[str, ...] = CLASSES,
         batch: int = 50,
         captions: list[str | None] | None = None,
         domains: list[str | None] | None = None,
     ) -> TableMetadata:
         rows = LABELS if labels is None else labels
-        with TableWriter(tmp_path / IMAGES_FILE, 4, 4, 3) as writer:
-            for start in range(0, len(pixels), batch):
-                part = slice(start, start + batch)
-                paths = [f"{row}.png" for row in range(len(pixels))[part]]
-                some = None if captions is None else captions[part]
-                places = None if domains is None else domains[part]
-                writer.append(pixels[part], rows[part], SPLITS[part], paths, some, places)
-            return writer.close(classes, "folder:here", {"size": 4})
+        shutil.rmtree(tmp_path / SHARDS_FOLDER, ignore_errors=True)
+        writer = TableWriter(tmp_path, 4, 4, 3)
+        for start in range(0, len(pixels), batch):
+            part = slice(start, start + batch)
+            paths = [f"{row}.png" for row in range(len(pixels))[part]]
+            some = None if captions is None else captions[part]
+            places = None if domains is None else domains[part]
+            writer.append(pixels[part], rows[part], SPLITS[part], paths, some, places)
+        return writer.close(classes, "folder:here", {"size": 4})
 
     return call
 
@@ -60,7 +73,7 @@ def test_reads_back_what_was_written(write: Write, tmp_path: Path) -> None:
     assert np.array_equal(test.images.numpy(), PIXELS[is_test])
     assert train.labels is not None
     assert train.labels.tolist() == [label for label, out in zip(LABELS, is_test, strict=True) if not out]
-    assert test.paths == [f"{row}.png" for row in range(0, 50, 5)]
+    assert list(test.paths) == [f"{row}.png" for row in range(0, 50, 5)]
     assert train.images.is_contiguous()
 
 
@@ -87,15 +100,16 @@ def test_unlabelled_images_have_no_labels(write: Write, tmp_path: Path) -> None:
 
 def test_fingerprint_follows_content_not_layout(write: Write, tmp_path: Path) -> None:
     whole = write().fingerprint
-    first_file = (tmp_path / IMAGES_FILE).read_bytes()
+    first = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert write(batch=3).fingerprint == whole
     assert write().fingerprint == whole
-    assert (tmp_path / IMAGES_FILE).read_bytes() == first_file
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == first
     changed = PIXELS.copy()
     changed[-1, -1, -1, -1] ^= 1
     others = [
         write(pixels=changed),
         write(pixels=PIXELS[::-1]),
+        write(labels=[*LABELS[:-1], None]),
         write(labels=LABELS[::-1]),
         write(classes=("dog", "cat")),
         write(captions=[None] * 49 + ["a cat"]),
@@ -103,7 +117,7 @@ def test_fingerprint_follows_content_not_layout(write: Write, tmp_path: Path) ->
         write(domains=["here"] * 50),
         write(domains=["here"] * 49 + ["there"]),
     ]
-    assert len({whole, *(metadata.fingerprint for metadata in others)}) == 9
+    assert len({whole, *(metadata.fingerprint for metadata in others)}) == 10
 
 
 def test_captions_do_not_depend_on_batches(write: Write) -> None:
@@ -146,12 +160,13 @@ def test_embeddings_are_read_back_and_part_of_the_fingerprint(tmp_path: Path) ->
     vectors = np.random.default_rng(1).normal(size=(50, 2, 3)).astype(np.float32)
 
     def written(vectors: np.ndarray, batch: int) -> TableMetadata:
-        with TableWriter(tmp_path / IMAGES_FILE, 4, 4, 3, embeddings=(2, 3)) as writer:
-            for start in range(0, 50, batch):
-                part = slice(start, start + batch)
-                paths = [f"{row}.png" for row in range(50)[part]]
-                writer.append(PIXELS[part], LABELS[part], SPLITS[part], paths, embeddings=vectors[part])
-            return writer.close(CLASSES, "folder:here", {"size": 4})
+        shutil.rmtree(tmp_path / SHARDS_FOLDER, ignore_errors=True)
+        writer = TableWriter(tmp_path, 4, 4, 3, embeddings=(2, 3))
+        for start in range(0, 50, batch):
+            part = slice(start, start + batch)
+            paths = [f"{row}.png" for row in range(50)[part]]
+            writer.append(PIXELS[part], LABELS[part], SPLITS[part], paths, embeddings=vectors[part])
+        return writer.close(CLASSES, "folder:here", {"size": 4})
 
     metadata = written(vectors, 50)
     assert written(vectors, 7).fingerprint == metadata.fingerprint
@@ -173,26 +188,14 @@ def test_without_captions_or_domains(write: Write, tmp_path: Path) -> None:
     assert split.embeddings is None
 
 
-def test_a_table_of_earlier_versions_is_read(write: Write, tmp_path: Path) -> None:
-    """They had no columns for attributes and partners, and said nothing of such."""
-    metadata = write()
-    file = pq.ParquetFile(tmp_path / IMAGES_FILE)
-    assert file.schema_arrow.names == ["pixels", "label", "caption", "domain", "path", "split"]
-    said = {
-        key: value
-        for key, value in json.loads(metadata.model_dump_json()).items()
-        if key not in ("attribute_names", "paired")
-    }
-    table = file.read().replace_schema_metadata({"gan_pipeline": json.dumps(said)})
-    pq.write_table(table, tmp_path / IMAGES_FILE, write_page_checksum=True)
-    split = ImageTable.open(tmp_path).split("train")
-    assert ImageTable.open(tmp_path).metadata == metadata
-    assert split.attributes is None
-    assert split.partners is None
+def test_a_table_of_an_earlier_version_is_named(tmp_path: Path) -> None:
+    (tmp_path / "images.parquet").touch()
+    with pytest.raises(RequestError, match=r"was prepared by an earlier version, .*: prepare the data again"):
+        ImageTable.open(tmp_path)
 
 
 def test_folder_without_a_table(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=r"not a prepared data set.*images\.parquet"):
+    with pytest.raises(RequestError, match=r"not a prepared data set.*table\.json"):
         ImageTable.open(tmp_path / "nowhere")
 
 
@@ -202,27 +205,118 @@ def test_empty_split_names_those_there_are(write: Write, tmp_path: Path) -> None
         ImageTable.open(tmp_path).split("validation")
 
 
-def test_damage_is_noticed(write: Write, tmp_path: Path) -> None:
-    write()
-    file = tmp_path / IMAGES_FILE
+def flipped(content: bytes, position: int) -> bytes:
+    return content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
+
+
+@pytest.mark.parametrize("of", [lambda table: table.split("train"), lambda table: table.mapped("train").rows(ALL)])
+def test_damage_is_noticed(write: Write, tmp_path: Path, of: Callable[[ImageTable], Split]) -> None:
+    write(captions=["a cat", "a dog"] * 25)
+    file = next((tmp_path / SHARDS_FOLDER).iterdir())
     content = file.read_bytes()
-    file.write_bytes(content[: len(content) // 2])
-    with pytest.raises(RequestError, match="is damaged"):
-        ImageTable.open(tmp_path)
-    position = content.index(PIXELS[10].tobytes())
-    file.write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
-    table = ImageTable.open(tmp_path)  # the footer is whole
-    with pytest.raises(RequestError, match="is damaged"):
-        table.split("train")
+    for damage in (
+        content[: len(content) // 2],
+        flipped(content, content.index(PIXELS[11].tobytes())),
+        flipped(content, content.index(b"a dog")),
+        flipped(content, content.index(np.array(LABELS[:2], "<i8").tobytes())),
+        b"",
+    ):
+        file.write_bytes(damage)
+        table = ImageTable.open(tmp_path)  # the manifest is whole
+        with pytest.raises(RequestError, match=r"00000\.arrow is damaged .*: delete its folder and prepare the data"):
+            of(table)
+    file.unlink()
+    with pytest.raises(RequestError, match=r"00000\.arrow is damaged"):
+        of(ImageTable.open(tmp_path))
 
 
-def test_parquet_of_somebody_else_is_no_table(tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    pq.write_table(pa.table({"pixels": [1, 2]}), tmp_path / IMAGES_FILE)
+def test_only_what_is_read_is_checked(write: Write, tmp_path: Path) -> None:
+    write()
+    file = next((tmp_path / SHARDS_FOLDER).iterdir())
+    content = file.read_bytes()
+    is_test = PIXELS[5]
+    file.write_bytes(flipped(content, content.index(is_test.tobytes())))
+    assert len(ImageTable.open(tmp_path).split("train")) == 40
     with pytest.raises(RequestError, match="is damaged"):
+        ImageTable.open(tmp_path).split("test")
+
+
+def test_a_manifest_that_does_not_fit_its_shards_is_damaged(write: Write, tmp_path: Path) -> None:
+    write()
+    file = tmp_path / TABLE_FILE
+    whole = json.loads(file.read_text())
+    for change in ("{", "[]", json.dumps(whole | {"shards": []}), json.dumps(whole | {"metadata": {}})):
+        file.write_text(change)
+        with pytest.raises(RequestError, match=r"table\.json is damaged"):
+            read_metadata(tmp_path)
+    file.write_text(json.dumps(whole | {"format": 2}))
+    with pytest.raises(RequestError, match=r"is of format 2 and this version reads 1: prepare the data again"):
         read_metadata(tmp_path)
+
+
+# --- shards
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_writer, "SHARD_ROWS", 8)
+
+
+def everything(split: Split) -> dict[str, Any]:
+    return {
+        name: column.tolist() if isinstance(column, torch.Tensor) else column for name, column in vars(split).items()
+    }
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_shards_do_not_depend_on_batches_and_keep_the_order(write: Write, tmp_path: Path) -> None:
+    captions = ["a cat", "a red dog", None, "", "a"] * 10
+    domains = ["winter" if row % 3 else "summer" for row in range(50)]
+    metadata = write(batch=50, captions=captions, domains=domains)
+    assert len(list((tmp_path / SHARDS_FOLDER).iterdir())) == 7
+    assert write(batch=3, captions=captions, domains=domains) == metadata
+    is_test = np.array(SPLITS) == "test"
+    table = ImageTable.open(tmp_path)
+    for name, chosen in (("train", ~is_test), ("test", is_test)):
+        split, rows = table.split(name), np.flatnonzero(chosen)
+        assert np.array_equal(split.images.numpy(), PIXELS[chosen])
+        assert list(split.paths) == [f"{row}.png" for row in rows]
+        assert split.labels is not None
+        assert split.labels.tolist() == (rows % 2).tolist()
+        assert split.domains is not None
+        assert split.domains.tolist() == (rows % 3 > 0).tolist()
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_a_mapped_split_is_the_loaded_one(write: Write, tmp_path: Path) -> None:
+    write(captions=["a cat", "a red dog", None, "", "a"] * 10, domains=["winter", "summer"] * 25)
+    table = ImageTable.open(tmp_path)
+    loaded, mapped = table.split("train"), table.mapped("train")
+    assert len(mapped) == 40
+    for index in ([3, 0, 39, 3], list(range(40)), [17]):
+        assert everything(mapped.rows(torch.tensor(index))) == everything(loaded.rows(torch.tensor(index)))
+    assert everything(mapped.first(9)) == everything(loaded.first(9))
+    for part in (slice(None), slice(5, 23), slice(30, 2, -3), slice(7, 7), [4, 4], 31):
+        assert torch.equal(
+            mapped.images[part], loaded.images[part if part != slice(30, 2, -3) else list(range(30, 2, -3))]
+        )
+    assert list(mapped.paths) == list(loaded.paths)
+    assert (mapped.paths[-1], mapped.paths[3:5]) == ("49.png", ["4.png", "6.png"])
+
+
+def test_a_table_beyond_its_share_of_memory_is_mapped(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write()
+    table = ImageTable.open(tmp_path)
+    assert isinstance(table.fitting("train"), Split)
+    monkeypatch.setattr("gan_models.memory.memory_limit", lambda: 2 * 40 * 48)
+    assert isinstance(table.fitting("train"), Split)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")  # two processes of a training on this machine
+    assert isinstance(table.fitting("train"), MappedSplit)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    monkeypatch.setattr("gan_models.memory.memory_limit", lambda: 2 * 40 * 48 - 2)
+    assert isinstance(table.fitting("train"), MappedSplit)
 
 
 def test_metadata_needs_no_torch(write: Write, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_every_recipe_that_draws_from_latents_has_them(latent_recipe: str, small
     size = recipe.data.size
     classes = tuple("0123456789") if recipe.conditional else ()
     torch.manual_seed(0)
-    module = build_generator(recipe, DataShape((1, size, size), len(classes), 0, 0, ())).eval()
+    module = build_generator(recipe, DataShape((1, *size), len(classes), 0, 0, ())).eval()
     others = {"labels": torch.tensor([0])} if classes else {}
     found = principal_directions(module, others)
     assert found.vectors.shape == (8, module.latent)

@@ -21,7 +21,7 @@ def generator(small_recipe: Callable[..., Recipe]) -> LoadedGenerator:
     recipe = small_recipe("dcgan")
     size = recipe.data.size
     info = GeneratorInfo(
-        recipe_name="dcgan", image_shape=(1, size, size), class_names=(), step=1, seed=0, data_fingerprint="f",
+        recipe_name="dcgan", image_shape=(1, *size), class_names=(), step=1, seed=0, data_fingerprint="f",
         diversity=1.0, collapsed=False,
     )  # fmt: skip
     return LoadedGenerator(build_generator(recipe, info.shape).eval(), recipe, info, torch.device("cpu"))

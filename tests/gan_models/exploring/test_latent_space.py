@@ -46,7 +46,7 @@ def illustrating(small_recipe: Callable[..., Recipe]) -> LatentSpace:
 def facts(recipe: Recipe, **what: tuple[str, ...]) -> GeneratorInfo:
     channels, size = 3 if recipe.name == "stackgan" else 1, recipe.data.size
     return GeneratorInfo(
-        recipe_name=recipe.name, image_shape=(channels, size, size), step=1, seed=0, data_fingerprint="f",
+        recipe_name=recipe.name, image_shape=(channels, *size), step=1, seed=0, data_fingerprint="f",
         diversity=1.0, collapsed=False, **({"class_names": ()} | what),
     )  # fmt: skip
 

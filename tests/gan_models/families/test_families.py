@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gan_models.data.shape import DataShape
+from gan_models.data.shape import DataShape, Size
 from gan_models.errors import RequestError
 from gan_models.families import FAMILIES
 from gan_models.families.building import build_discriminator, build_generator
@@ -30,7 +30,7 @@ def small(name: str, *overrides: str) -> Recipe:
     return load_recipe(name, [*narrow, *overrides])
 
 
-def makes(name: str, size: int) -> bool:
+def makes(name: str, size: Size) -> bool:
     """Whether a recipe is one of a latent family that makes images of this size."""
     family = FAMILIES[load_recipe(name).networks.generator.family]
     try:
@@ -41,11 +41,11 @@ def makes(name: str, size: int) -> bool:
 
 
 SHAPES = [(1, 8, 8), (3, 28, 28), (1, 48, 48), (3, 128, 128)]
-LATENT_RECIPES = [name for name in recipe_names() if makes(name, 8)]
+LATENT_RECIPES = [name for name in recipe_names() if makes(name, Size.square(8))]
 
 
 @pytest.mark.parametrize(
-    ("name", "shape"), [(name, shape) for name in LATENT_RECIPES for shape in SHAPES if makes(name, shape[1])]
+    ("name", "shape"), [(name, shape) for name in LATENT_RECIPES for shape in SHAPES if makes(name, Size.of(shape))]
 )
 def test_images_and_logits_have_the_shape_asked_for(name: str, shape: tuple[int, int, int]) -> None:
     recipe = small(name)

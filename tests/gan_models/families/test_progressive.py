@@ -51,7 +51,7 @@ def test_channels_by_size_are_those_of_table_2() -> None:
 def test_every_level_draws_full_size_images_and_is_judged_at_its_own(size: int) -> None:
     generator, discriminator = pair(size)
     latents = torch.randn(2, 16)
-    assert generator.stage.size == size
+    assert generator.stage.side == size
     for level in range(generator.stage.level + 1):
         for network in (generator, discriminator.trunk):
             network.stage.enter(level, 1.0)

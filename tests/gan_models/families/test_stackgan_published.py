@@ -92,7 +92,7 @@ def test_the_ladder_of_sizes() -> None:
     """A quarter must be a size that a 4 to 7 pixel map doubles to, of the image's own no more than 256."""
     with pytest.raises(RequestError, match=r"data.size=36: stackgan .* nearest sizes it can make are 32 and 40"):
         load_recipe("stackgan", ["data.size=36", *NARROW])
-    assert load_recipe("stackgan", ["data.size=256", *NARROW]).data.size == 256
+    assert load_recipe("stackgan", ["data.size=256", *NARROW]).data.size == (256, 256)
     with pytest.raises(RequestError, match=r"nearest sizes"):
         load_recipe("stackgan", ["data.size=512", *NARROW])
 

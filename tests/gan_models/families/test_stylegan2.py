@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, leaky_relu, pad
 
-from gan_models.data.shape import DataShape
+from gan_models.data.shape import DataShape, Size
 from gan_models.errors import RequestError
 from gan_models.families.building import build_discriminator, build_generator
 from gan_models.families.interfaces import Discriminator, StyledGenerator
@@ -66,7 +66,7 @@ def of_one_image(layer: StyledConvolution, x_CHW: Tensor, w_W: Tensor) -> Tensor
 @pytest.mark.parametrize("up", [False, True])
 def test_a_modulated_convolution_is_one_kernel_for_each_image(up: bool) -> None:
     torch.manual_seed(0)
-    layer = StyledConvolution(5, 7, 6, 16 if up else 8, up=up).eval()
+    layer = StyledConvolution(5, 7, 6, Size.square(16 if up else 8), up=up).eval()
     for parameter in layer.parameters():
         parameter.data.normal_()
     x, w = torch.randn(3, 5, 8, 8), torch.randn(3, 6)
@@ -84,7 +84,7 @@ def test_the_layer_to_the_image_is_modulated_and_not_demodulated() -> None:
 
 def test_demodulation_keeps_the_variance_whatever_the_style() -> None:
     torch.manual_seed(0)
-    layer = StyledConvolution(64, 64, 16, 16, up=False).eval()
+    layer = StyledConvolution(64, 64, 16, Size.square(16), up=False).eval()
     for scale in (1.0, 30.0):
         drawn = layer(torch.randn(8, 64, 16, 16), scale * torch.randn(8, 16))[:, :, 1:-1, 1:-1]
         assert drawn.square().mean().item() == pytest.approx(1.04, rel=0.1)  # of leaky ReLU: (1 + 0.04) / 2 times 2
@@ -126,8 +126,8 @@ def test_the_mapping_learns_a_hundredth_as_fast_from_the_same_function() -> None
 
 
 def test_widths_are_those_of_the_public_code() -> None:
-    assert StyleGan2Generator().widths(1024) == [512, 512, 512, 512, 512, 256, 128, 64, 32]
-    assert StyleGan2Generator(channel_base=16384).widths(256) == [512, 512, 512, 512, 256, 128, 64]
+    assert StyleGan2Generator().widths(Size.square(1024)) == [512, 512, 512, 512, 512, 256, 128, 64, 32]
+    assert StyleGan2Generator(channel_base=16384).widths(Size.square(256)) == [512, 512, 512, 512, 256, 128, 64]
     with pytest.raises(RequestError, match=r"data\.size=48: stylegan2 doubles 4 pixels"):
         load_recipe("stylegan2-ada", ["data.size=48"])
 

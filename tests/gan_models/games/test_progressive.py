@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import avg_pool2d, interpolate
 
-from gan_models.data.shape import DataShape
+from gan_models.data.shape import DataShape, Size
 from gan_models.errors import RequestError
 from gan_models.games.base import Batch, build_game
 from gan_models.games.progressive.game import ProgressiveGame, at_stage
@@ -50,10 +50,10 @@ def test_sizes_are_held_and_faded_in_turn() -> None:
 
 def test_phases_are_shares_of_the_steps_or_counted_in_images() -> None:
     shares = load_recipe("pggan", ["training.steps=1000", "game.growing=0.6", "game.fading=0.25"])
-    assert schedule_of(shares, 32) == Schedule.even(3, hold=150, fade=50)
+    assert schedule_of(shares, Size.square(32)) == Schedule.even(3, hold=150, fade=50)
     images = load_recipe("pggan", ["training.steps=1000", "training.batch_size=16", "game.phase_images=1600"])
-    assert schedule_of(images, 32) == Schedule.even(3, hold=100, fade=100)
-    assert schedule_of(images, 8) == Schedule.even(1, hold=100, fade=100)
+    assert schedule_of(images, Size.square(32)) == Schedule.even(3, hold=100, fade=100)
+    assert schedule_of(images, Size.square(8)) == Schedule.even(1, hold=100, fade=100)
 
 
 def test_a_phase_of_images_takes_the_steps_that_the_batch_of_its_size_makes_of_them() -> None:
@@ -65,7 +65,7 @@ def test_a_phase_of_images_takes_the_steps_that_the_batch_of_its_size_makes_of_t
             "training.batch_size={by_resolution: {4: 16, 16: 8, 32: 4}}",
         ],
     )
-    schedule = schedule_of(recipe, 32)
+    schedule = schedule_of(recipe, Size.square(32))
     assert schedule == Schedule(holds=(25, 25, 50), fades=(25, 50, 100))
     assert schedule.growing == 275
     assert [schedule.stage(step) for step in (24, 25, 74, 75, 100, 125, 174, 175, 225, 275)] == [
@@ -80,7 +80,7 @@ def test_the_published_phases_are_the_authors() -> None:
         ("cifar10", 32, 20_000_000, 400_000),
     ):
         recipe = load_recipe(f"pggan/{name}")
-        schedule = schedule_of(recipe, size)
+        schedule = schedule_of(recipe, Size.square(size))
         batches = [int(value_at(recipe.training.batch_size, Moment(0.0, 4 << level))) for level in range(9)]
         images = [
             steps * batches[level + later]
@@ -194,7 +194,7 @@ def test_generators_kept_while_growing_know_their_stage_and_draw_at_full_size(
     tmp_path: Path,
 ) -> None:
     recipe = small_recipe("pggan", *SMALL, "game.growing=0.6", "training.keep=4", "training.steps=12")
-    assert schedule_of(recipe, 8) == Schedule.even(1, hold=3, fade=4)
+    assert schedule_of(recipe, Size.square(8)) == Schedule.even(1, hold=3, fade=4)
     assert_resumes(recipe, tmp_path)
     stages = []
     for step in (3, 6, 9, 12):

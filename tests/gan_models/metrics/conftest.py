@@ -1,6 +1,6 @@
 """A prepared data set of real digits, and a cache that its classifier is trained into once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,22 +8,22 @@ import pytest
 from sklearn.datasets import load_digits
 
 from gan_models.data.table import ImageTable
-from gan_models.data.table_file import IMAGES_FILE, TableWriter
+from gan_models.data.table_writer import TableWriter
 
 MakeTable = Callable[..., ImageTable]
 
 
 def write_table(
-    folder: Path, images: np.ndarray, labels: list[int] | None, splits: list[str], classes: int = 10
+    folder: Path, images: np.ndarray, labels: Sequence[int | None] | None, splits: list[str], classes: int = 10
 ) -> ImageTable:
     """An image table of uint8 [N, H, W, C] images."""
     folder.mkdir(parents=True, exist_ok=True)
     height, width, channels = images.shape[1:]
-    with TableWriter(folder / IMAGES_FILE, height, width, channels) as writer:
-        given = labels if labels is not None else [None] * len(images)
-        writer.append(images, given, splits, [str(index) for index in range(len(images))])
-        names = [str(name) for name in range(classes)] if labels is not None else []
-        writer.close(names, "digits", {})
+    writer = TableWriter(folder, height, width, channels)
+    given = labels if labels is not None else [None] * len(images)
+    writer.append(images, given, splits, [str(index) for index in range(len(images))])
+    names = [str(name) for name in range(classes)] if labels is not None else []
+    writer.close(names, "digits", {})
     return ImageTable.open(folder)
 
 

@@ -50,7 +50,7 @@ def test_it_is_resumed_bit_for_bit_and_its_generator_goes_wherever_others_go(
     assert_resumes(narrow(name), tmp_path)
     generator = load_generator(tmp_path / "parts" / "generators" / "step-000004")
     size = load_recipe(name).data.size
-    assert generator.sample(3, seed=0, truncation=0.7).images.shape == (3, size, size, 1)
+    assert generator.sample(3, seed=0, truncation=0.7).images.shape == (3, *size, 1)
     others = {"labels": torch.tensor([0])} if generator.module.num_classes else {}
     assert principal_directions(generator.module, others).vectors.shape[1] == generator.module.latent
     if name not in _EXPORTED:

@@ -30,7 +30,7 @@ def test_stopped_and_resumed_equals_never_stopped_and_samples(
     assert_resumes(recipe, tmp_path)
     generator = load_generator(tmp_path / "parts" / "generators" / f"step-{recipe.training.steps:06d}")
     size = recipe.data.size
-    assert generator.sample(5, seed=0).images.shape == (5, size, size, 1)
+    assert generator.sample(5, seed=0).images.shape == (5, *size, 1)
     assert (generator.module.num_classes > 0) == recipe.conditional
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gan_models.data.shape import Size
 from gan_models.recipes import load_recipe, recipe_names
 from gan_models.recipes.fitting import Kind, doubt_of_fit
 
@@ -41,6 +42,6 @@ def test_nothing_is_said_of_peoples_own() -> None:
 
 
 def test_distance() -> None:
-    assert Kind(32, 3, 10).far_from(Kind(32, 3, 10)) == 0
-    assert Kind(64, 3, 10).far_from(Kind(32, None, 0)) == 1
-    assert Kind(32, 3, 10).far_from(Kind(32, 1, 1000)) == 3
+    assert Kind(Size.square(32), 3, 10).far_from(Kind(Size.square(32), 3, 10)) == 0
+    assert Kind(Size.square(64), 3, 10).far_from(Kind(Size.square(32), None, 0)) == 1
+    assert Kind(Size.square(32), 3, 10).far_from(Kind(Size.square(32), 1, 1000)) == 3

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gan_models.data.shape import Size
 from gan_models.errors import RequestError
 from gan_models.losses import LeastSquares, NonSaturating
 from gan_models.recipes import load_recipe
@@ -77,10 +78,10 @@ def test_a_generator_folders_sngan_has_the_widths_of_its_time(size: int, maps: l
         for name in added:
             del document["networks"][player][name]
     found = parse_recipe(document, "recipe.yaml").networks
-    assert found.generator.widths(size) == maps
+    assert found.generator.widths(Size.square(size)) == maps
     doublings = len(maps) - 1
-    assert found.discriminator.trunk(size) == (doublings - 1, doublings + 1)
-    assert found.discriminator.widths(size)[-4:] == [32] * 4
+    assert found.discriminator.trunk(Size.square(size)) == (doublings - 1, doublings + 1)
+    assert found.discriminator.widths(Size.square(size))[-4:] == [32] * 4
     document["networks"]["generator"]["width"] = 50
     if size == 128:
         with pytest.raises(RequestError, match=r"networks.generator.width=50: .* a multiple of 4"):

@@ -29,7 +29,7 @@ def loaded(small_recipe: Callable[..., Recipe]) -> Callable[..., LoadedGenerator
         channels = 3 if {"domains", "captions"} & recipe.needs or name == "colorization" else 1
         torch.manual_seed(0)
         classes = ("a", "b", "c")
-        shape = DataShape((channels, size, size), 3, domains, words, WORDS[:words])
+        shape = DataShape((channels, *size), 3, domains, words, WORDS[:words])
         module = build_generator(recipe, shape).eval()
         info = GeneratorInfo(
             recipe_name=name, image_shape=shape.image, class_names=classes, domain_names=classes[:domains],

@@ -27,10 +27,10 @@ def play(document: dict[str, Any]) -> dict[str, Any]:
     recipe = parse_recipe(document, "the test")
     recipe.check_ranks(ranks.count())
     size, stream = recipe.data.size, torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (IMAGES, size, size, 1), generator=stream, dtype=torch.uint8)
+    images = torch.randint(0, 256, (IMAGES, *size, 1), generator=stream, dtype=torch.uint8)
     split = Split(images, torch.arange(IMAGES) % 2, [str(number) for number in range(IMAGES)])
     torch.manual_seed(3)
-    game = build_game(recipe, DataShape((1, size, size), 2), torch.device("cpu"))
+    game = build_game(recipe, DataShape((1, *size), 2), torch.device("cpu"))
     game.prepare(split, 3)
     sampler, drawn = EpochSampler(IMAGES, BATCH, 3), 0
 

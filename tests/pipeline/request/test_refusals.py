@@ -33,7 +33,7 @@ def build(recipe: Recipe) -> None:
 
     channels = {"grey": 1, "auto": 1, "rgb": 3}[recipe.data.channels]
     with torch.device("meta"):
-        build_game(recipe, DataShape((channels, recipe.data.size, recipe.data.size), 10, 2, 50), torch.device("meta"))
+        build_game(recipe, DataShape((channels, *recipe.data.size), 10, 2, 50), torch.device("meta"))
 
 
 @pytest.mark.parametrize("name", recipe_names())

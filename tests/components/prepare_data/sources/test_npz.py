@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from gan_models.data.sources import parse_source
+from gan_models.data.sources.base import Fields
 from gan_models.data.sources.npz import NpzSource
 from gan_models.errors import RequestError
 
@@ -102,7 +103,7 @@ def test_some_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
-        ({"pictures": GREY}, "its arrays are pictures; rename"),
+        ({"pictures": GREY}, "its arrays are pictures; data.image=NAME"),
         ({"x": GREY[0]}, r"has shape \[5, 6\]: images are"),
         ({"x": np.zeros((3, 5, 5, 2))}, r"has shape \[3, 5, 5, 2\]"),
         ({"x": GREY.astype(object)}, "Python objects, which are never loaded"),
@@ -230,3 +231,28 @@ def test_embeddings_of_images_and_of_parts(tmp_path: Path) -> None:
 def test_arrays_that_are_no_embeddings_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], words: str) -> None:
     with pytest.raises(RequestError, match=words):
         source(tmp_path, **arrays)
+
+
+def test_the_second_array_without_a_name_holds_the_labels_where_it_can(tmp_path: Path) -> None:
+    """As ADM's samples come."""
+    made = source(tmp_path, arr_0=GREY, arr_1=np.arange(7) % 3)
+    assert (made.class_names, column(made, "labels")) == (("0", "1", "2"), [0, 1, 2, 0, 1, 2, 0])
+    assert made.notes == ["labels are those of arr_1: of arrays without names, the one with an integer an image"]
+    for other in (np.arange(6), np.zeros(7), np.zeros((7, 2), int)):
+        made = source(tmp_path, arr_0=GREY, arr_1=other)
+        assert made.class_names == ()
+        assert made.doubts == ["the arrays arr_1 are left out: data.image and data.label choose arrays"]
+
+
+def test_arrays_are_chosen_by_name(tmp_path: Path) -> None:
+    source(tmp_path, images=COLOUR, grey=GREY, labels=np.zeros(7, int), kind=np.array(list("abcabca")))
+    path = tmp_path / "data.npz"
+    made = NpzSource(path, Fields(image="grey", label="kind"))
+    assert np.array_equal(pixels(made), GREY)
+    assert (made.class_names, column(made, "labels")) == (("a", "b", "c"), [0, 1, 2, 0, 1, 2, 0])
+    assert parse_source(f"npz:{path}", Fields(label="none")).open().class_names == ()
+    with pytest.raises(RequestError, match=r"data.label='kin': .*has no such array: did you mean 'kind'"):
+        NpzSource(path, Fields(label="kin"))
+    source(tmp_path, x_train=GREY, y_train=np.zeros(7, int), kind=np.zeros(7, int))
+    with pytest.raises(RequestError, match=r"brings splits, whose labels are 'y_train'"):
+        NpzSource(path, Fields(label="kind"))

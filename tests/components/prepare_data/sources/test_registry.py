@@ -88,7 +88,6 @@ def test_what_has_no_path_has_none() -> None:
         ("toys:shapes", "did you mean 'toy:shapes'"),
         ("coloured-digits", "did you mean 'toy:coloured-digits'"),
         ("toy:", "unknown toy data set ''"),
-        ("cats.npz", "did you mean 'npz:cats.npz'"),
         ("", "Known: mnist-5k"),
         ("folder:", "names no place"),
         ("nothing-like-it", "Known: mnist-5k, digits, torchvision:<Class>, toy:<name>"),
@@ -101,12 +100,46 @@ def test_unknown_names_get_the_nearest_right_one(source: str, hint: str) -> None
     assert hint in str(error.value)
 
 
-def test_a_bare_path_is_recognised(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=f"did you mean 'folder:{tmp_path}'"):
-        parse_source(str(tmp_path))
+def test_a_path_that_says_its_kind_needs_none_before_it(tmp_path: Path) -> None:
+    assert str(parse_source(str(tmp_path))) == f"folder:{tmp_path}"
     (tmp_path / "a.parquet").touch()
-    with pytest.raises(RequestError, match=f"did you mean 'parquet:{tmp_path}'"):
-        parse_source(str(tmp_path))
+    assert str(parse_source(str(tmp_path))) == f"parquet:{tmp_path}"
+    said = {
+        "cats.npz": "npz:cats.npz",
+        "/data/cats.zip": "zip:/data/cats.zip",
+        "s3://bucket/cats.zip": "zip:s3://bucket/cats.zip",
+        "https://host/a/train.parquet?download=1": "parquet:https://host/a/train.parquet?download=1",
+    }
+    assert {text: str(parse_source(text)) for text in said} == said
+    with pytest.raises(RequestError, match=r"'foldr:/data/cats\.zip': did you mean 'folder:/data/cats.zip'"):
+        parse_source("foldr:/data/cats.zip")
+    with pytest.raises(RequestError, match="s3://bucket/cats does not say what lies there: write one of folder:, zip:"):
+        parse_source("s3://bucket/cats")
+
+
+def test_an_address_lies_at_no_path_and_needs_a_network() -> None:
+    source = parse_source("folder:s3://bucket/birds/train/")
+    assert (source.path, source.needs_network, source.absolute) == (None, True, "folder:s3://bucket/birds/train/")
+    assert source.short == "birds"
+    assert parse_source("zip:https://host/").short == "host"
+    assert not parse_source("folder:photos").needs_network
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("folder:ftp://host/x", "ftp://host/x: addresses begin with s3://, gs://, https://"),
+        ("folder:s3://", "names no bucket"),
+        ("zip:https://ann:geheim@host/a.zip", r"https://\*\*\*@host/a.zip holds a login"),
+        ("https://ann:geheim@host/a.zip", r"https://\*\*\*@host/a.zip holds a login"),
+        ("foldr:s3://ann:geheim@bucket/a", r"unknown data source 'foldr:s3://\*\*\*@bucket/a'"),
+        ("parquet:https://host/a.parquet?X-Amz-Signature=geheim", r"https://host/a.parquet\?\*\*\* holds a login"),
+    ],
+)
+def test_an_address_that_cannot_be_read_is_refused_and_its_login_not_repeated(source: str, said: str) -> None:
+    with pytest.raises(RequestError, match=said) as error:
+        parse_source(source)
+    assert "geheim" not in str(error.value)
 
 
 @pytest.mark.parametrize("kind", ["folder", "parquet", "npz"])

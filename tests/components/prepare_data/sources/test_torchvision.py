@@ -10,6 +10,7 @@ from PIL import Image
 
 from gan_models.data.decoding import BadImageError, Target
 from gan_models.data.preparing.decode_pool import DecodePool
+from gan_models.data.shape import Size
 from gan_models.data.sources import parse_source
 from gan_models.data.sources.torchvision import TorchvisionSource
 from gan_models.errors import RunError
@@ -70,7 +71,7 @@ def test_fake_data_is_the_same_on_every_core() -> None:
     rows = list(range(0, 1000, 40))
     outcomes = []
     for workers in (1, 3):
-        with DecodePool(Target(8, 3), workers) as pool:
+        with DecodePool(Target(Size.square(8), 3), workers) as pool:
             results = list(pool.decode(source.batches(rows, 5)))
         outcomes.append([(batch.labels, decoded.pixels) for batch, decoded in results])
     assert outcomes[0] == outcomes[1]

@@ -11,6 +11,7 @@ from gan_models.data.captions import Vocabulary
 from gan_models.data.decoding import Target
 from gan_models.data.digit_styles import INKS, NAVY, YELLOW, thickened
 from gan_models.data.preparing.inspection import inspect
+from gan_models.data.shape import Size
 from gan_models.data.sources import parse_source, toy_images
 from gan_models.data.sources.embedded import open_mnist_5k
 from gan_models.data.sources.toy_catalogue import TOYS
@@ -164,7 +165,7 @@ def test_inverted_digits_have_known_counterparts(mnist: tuple[np.ndarray, np.nda
     dark = np.asarray(source.draw(0))
     assert dark[0, 0].tolist() == list(YELLOW)
     assert dark.reshape(-1, 3)[mnist[0][0].argmax()].tolist() == pytest.approx(NAVY, abs=3)
-    target = Target(28, 3)
+    target = Target(Size.square(28), 3)
     paths = ["inverted-digits/0", "inverted-digits/1"]
     assert np.array_equal(counterparts(source, paths, "plain", target)[..., 0], mnist[0][:2])
     assert np.array_equal(counterparts(source, paths, "inverted", target)[0], dark)
@@ -177,7 +178,7 @@ def test_counterparts_are_prepared_as_the_table_is(prepare: Prepare) -> None:
     assert split.domains is not None
     for domain, name in enumerate(table.metadata.domain_names):
         chosen = (split.domains == domain).nonzero()[:, 0].tolist()
-        same = counterparts(source, [split.paths[row] for row in chosen], name, Target(20, 3))
+        same = counterparts(source, [split.paths[row] for row in chosen], name, Target(Size.square(20), 3))
         assert np.array_equal(split.images[chosen].numpy(), same)
 
 
