@@ -49,6 +49,7 @@ class TableWriter:
         attribute_names: of what is said of each image, 0 or 1; none where nothing is.
         paired: whether each image has a partner.
         embeddings: (n, E), how many each image carries, and their width; zeros where it carries none.
+        depth: bits of a value, 8 or 16.
         first: number of the first shard.
     """
 
@@ -62,6 +63,7 @@ class TableWriter:
         attribute_names: Sequence[str] = (),
         paired: bool = False,
         embeddings: tuple[int, int] = (0, 0),
+        depth: int = 8,
         first: int = 0,
     ) -> None:
         self.folder = folder
@@ -69,7 +71,8 @@ class TableWriter:
         self.attribute_names = tuple(attribute_names)
         self.paired = paired
         self.embeddings = embeddings
-        self._row_bytes = height * width * channels
+        self.depth = depth
+        self._row_bytes = height * width * channels * depth // 8
         self._large = large_widths(self._row_bytes, paired, embeddings)
         self._shard_rows = rows_of_a_shard(sum(self._large.values()))
         self._schema = pa.schema(
@@ -105,7 +108,7 @@ class TableWriter:
         places: Sequence[int] | None = None,
         stamps: np.ndarray | None = None,
     ) -> None:
-        """Add rows: `pixels` uint8 [N, H*W*C] (or [N, H, W, C]), the rest one entry a row.
+        """Add rows: `pixels` [N, H*W*C] (or [N, H, W, C]), uint8 or little-endian uint16, the rest one entry a row.
 
         Either every row of a table has a domain, or none.
 
@@ -125,7 +128,7 @@ class TableWriter:
         for name, width in self._large.items():
             rows = given[name]
             assert rows is not None
-            columns[name] = np.ascontiguousarray(rows, np.uint8).reshape(count, width)
+            columns[name] = np.ascontiguousarray(rows).reshape(count, -1).view(np.uint8).reshape(count, width)
             known = (digests or {}).get(name)
             columns[f"{name}_digest"] = row_digests(columns[name]) if known is None else known
         columns["label"] = np.array([-1 if label is None else label for label in labels], np.int64)
@@ -179,6 +182,7 @@ class TableWriter:
             attribute_names=self.attribute_names,
             paired=self.paired,
             embeddings=self.embeddings,
+            depth=self.depth,
         )
 
     def close(self, class_names: Sequence[str], source: str, options: dict[str, Any]) -> TableMetadata:

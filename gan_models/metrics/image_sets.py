@@ -28,7 +28,7 @@ from gan_models.data.ranges import Ranges
 from gan_models.data.sources import SOURCES, parse_source
 from gan_models.data.sources.base import Batch, Source, reading, rows_within
 from gan_models.data.sources.places import is_address
-from gan_models.data.table_file import SPLITS, TABLE_FILE, TableFile, TableMetadata, is_table
+from gan_models.data.table_file import SPLITS, TABLE_FILE, TableFile, TableMetadata, in_eight, is_table
 from gan_models.errors import RequestError, RunError, home_path
 from gan_models.files import INFO_FILE
 from gan_models.metrics.extraction import Bars, silent
@@ -333,6 +333,7 @@ class TableSource(Source):
                 chosen = inside[first : first + items]
                 images = np.empty((len(chosen), metadata.row_bytes), np.uint8)
                 shard.read("pixels", chosen, images)
+                images = in_eight(images.view(metadata.kind))
                 labels = shard.labels[chosen].tolist()
                 yield Batch(
                     items=[

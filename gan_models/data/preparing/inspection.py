@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from gan_models.data.decoding import Item, is_grey, open_image, reason_of, stored_bits
-from gan_models.data.formats import DICOM, MissingPackageError
-from gan_models.data.ranges import DEEP_WHITE, Ranges, kind_of, usual_range, white_note
+from gan_models.data.formats import DICOM, WINDOW, MissingPackageError
 from gan_models.data.ranges import Range as Values
+from gan_models.data.ranges import Ranges, kind_of, usual_range, white_note
 from gan_models.data.shape import Size
 from gan_models.data.sources import parse_source
 from gan_models.data.sources.base import Source, reading
@@ -126,7 +126,11 @@ def understood(source: Source, looks: list[Look], options: Data) -> Iterator[str
     seen = [look for look in looks if not look.problem]
     yield from _range_notes(looks, options)
     if scans := sum(look.format == DICOM for look in seen):
-        yield f"{scans} of {len(seen)} images looked at are DICOM: their own windows say what is black and what white"
+        own = options.range in ("auto", "full")
+        what = (
+            "their own windows say what is black and what white" if own else "data.range stands for their own windows"
+        )
+        yield f"{scans} of {len(seen)} images looked at are DICOM: {what}"
     transparent = sum(look.transparent for look in seen)
     if transparent:
         kept = options.channels == "rgba"
@@ -139,7 +143,7 @@ def understood(source: Source, looks: list[Look], options: Data) -> Iterator[str
 
 def _range_notes(looks: list[Look], options: Data) -> Iterator[str]:
     """Which values become black and white, wherever that is not plain."""
-    ranges, found = ranges_of(looks, options.range), _extremes(looks)
+    ranges, found = ranges_of(looks, options.range), _extremes(looks, windowed=options.range == "used")
     if options.range not in ("auto", "full"):
         beyond = "values beyond are cut off"
         if isinstance(options.range, tuple):
@@ -211,6 +215,8 @@ def doubtful(source: Source, looks: list[Look], options: Data) -> Iterator[str]:
         )
     if len(found) > 1 and isinstance(options.range, tuple):
         yield f"data.range holds for all of {' and '.join(_KINDS[kind] for kind in found)} that are there"
+    if options.depth > 8 and all(look.bits == 8 and kind_of(look.mode) == "bytes" for look in seen):
+        yield f"data.depth={options.depth}: the images looked at store 8 bits, and more of them say nothing more"
     if shortened := sum(look.bits > 8 and kind_of(look.mode) == "bytes" for look in seen):
         yield f"{shortened} of {len(seen)} images looked at have colours of 16 bits, of which the first 8 are read"
     if len({look.grey for look in seen}) == 2:
@@ -232,6 +238,7 @@ class Look:
     transparent: bool = False
     values: tuple[float, float] | None = None  # the least and the largest; None where it was not decoded
     bits: int = 8  # of a value in the file; those that are decoded may be fewer
+    window: tuple[float, float] | None = None  # what its file says becomes black and white
     format: str = ""  # as Pillow calls it
     problem: str = ""  # why it cannot be opened; everything else is unknown then
 
@@ -264,7 +271,7 @@ def _look(item: Item, with_values: bool) -> Look:
         with open_image(item) as image:
             transparent, bits = image.has_transparency_data, stored_bits(image)
             look = Look(image.mode, image.width, image.height, is_grey(image), transparent, bits=bits)
-            look = replace(look, format=image.format or "")
+            look = replace(look, format=image.format or "", window=image.info.get(WINDOW))
             if not with_values and kind_of(image.mode) == "bytes":
                 return look
             colours = image.convert("RGBA" if transparent else "RGB") if image.mode in ("P", "PA") else image
@@ -280,14 +287,17 @@ def _look(item: Item, with_values: bool) -> Look:
         return Look(problem=reason_of(error))
 
 
-def _extremes(looks: list[Look]) -> dict[str, tuple[float, float]]:
-    """The least and the largest value of the images looked at, by how they store them (`Ranges`)."""
+def _extremes(looks: list[Look], *, windowed: bool = False) -> dict[str, tuple[float, float]]:
+    """The least and the largest value of the images looked at, by how they store them (`Ranges`).
+
+    Args:
+        windowed: whether to look at those, too, whose files say what is black and what white.
+    """
     found: dict[str, tuple[float, float]] = {}
     for look in looks:
-        if look.values is not None:
-            values = (0, DEEP_WHITE) if look.format == DICOM else look.values  # its window has spread them already
-            low, high = found.get(kind := kind_of(look.mode), values)
-            found[kind] = min(low, values[0]), max(high, values[1])
+        if look.values is not None and (windowed or look.window is None):
+            low, high = found.get(kind := kind_of(look.mode), look.values)
+            found[kind] = min(low, look.values[0]), max(high, look.values[1])
     return found
 
 
@@ -306,7 +316,7 @@ def ranges_of(looks: list[Look], asked: Any = "auto") -> Ranges:
         return Ranges(window, window, window)
     if asked == "full":
         return Ranges(floats=Values(0, 1))
-    found = _extremes(looks)
+    found = _extremes(looks, windowed=asked == "used")
     if asked == "used":
         for kind, (low, high) in found.items():
             if not low < high:

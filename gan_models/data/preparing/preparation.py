@@ -70,7 +70,14 @@ class Preparation:
             raise RequestError(f"{options.source} holds one image only: give at least a few hundred to learn from")
         looks = look_at(source, options.range)
         channels = CHANNELS.get(options.channels) or channels_of(looks)
-        target = Target(options.size, channels, options.resize, options.fit, ranges_of(looks, options.range))
+        target = Target(
+            options.size, channels, options.resize, options.fit, ranges_of(looks, options.range), options.depth
+        )
+        if options.depth > 8 and channels > 1:
+            raise RequestError(
+                f"data.depth={options.depth} keeps grey images, and {options.source} holds colours: set "
+                "data.channels=grey, or data.depth=8"
+            )
         notes = (*understood(source, looks, options), *doubtful(source, looks, options))
         return cls(source, options, target, version, notes)
 
@@ -183,7 +190,7 @@ def _summary(built: Import) -> dict[str, Any]:
 def account(built: Import) -> Iterator[str]:
     """What was imported, and what was not, in sentences."""
     metadata = built.metadata
-    colour = COLOURS[metadata.channels]
+    colour = COLOURS[metadata.channels] + (f" of {metadata.depth} bits" if metadata.depth > 8 else "")
     classes = f", {metadata.num_classes} classes" if metadata.num_classes else ""
     domains = f", {len(metadata.domain_names)} domains" if metadata.domain_names else ""
     domains += f", {len(metadata.attribute_names)} attributes" if metadata.attribute_names else ""

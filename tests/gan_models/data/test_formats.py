@@ -11,8 +11,9 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-from gan_models.data.decoding import Target, decode_batch, open_image, whole_image
+from gan_models.data.decoding import Target, decode_batch, in_sixteen_bits, open_image, whole_image
 from gan_models.data.preparing.inspection import inspect
+from gan_models.data.ranges import Range, Ranges
 from gan_models.data.shape import Size
 from gan_models.errors import RequestError
 
@@ -42,8 +43,10 @@ def dicom(values: np.ndarray, *, bits: int = 12, **tags: object) -> bytes:
     return written.getvalue()
 
 
-def grey_of(content: bytes) -> np.ndarray:
-    return np.asarray(open_image(content)).astype(np.int64)
+def grey_of(content: bytes, ranges: Ranges = Ranges()) -> np.ndarray:  # noqa: B008
+    """In 16 bits, as prepared."""
+    target = Target(Size(8, 8), 1, ranges=ranges, depth=16)
+    return in_sixteen_bits(open_image(content), target)[..., 0].astype(np.int64)
 
 
 def test_a_window_says_what_is_black_and_what_white() -> None:
@@ -71,6 +74,27 @@ def test_stored_values_become_those_that_are_meant() -> None:
 def test_where_the_least_is_white_it_is_turned_round() -> None:
     negative = grey_of(dicom(GREY, PhotometricInterpretation="MONOCHROME1"))
     assert np.array_equal(negative, 65535 - grey_of(dicom(GREY)))
+
+
+def test_a_window_that_is_asked_for_is_one_of_the_values_that_are_meant() -> None:
+    tags = {"RescaleSlope": 1, "RescaleIntercept": -1024, "WindowCenter": 40, "WindowWidth": 401}
+    lung = Range(-1000, 200, cut=True)
+    seen = grey_of(dicom(GREY, **tags), Ranges(floats=lung))
+    expected = np.rint(np.clip((GREY - 1024.0 + 1000) / 1200, 0, 1) * 65535)
+    assert np.abs(seen - expected).max() <= 1
+    negative = grey_of(dicom(GREY, PhotometricInterpretation="MONOCHROME1", **tags), Ranges(floats=lung))
+    assert np.abs(negative - (65535 - expected)).max() <= 1
+
+
+def test_in_eight_bits_the_window_holds_too(tmp_path: Path) -> None:
+    """Dim scans are not taken for such of fewer bits: their windows say what is white."""
+    content = dicom(GREY, WindowCenter=4000, WindowWidth=8001)
+    low, high = 4000 - 0.5 - 4000, 4000 - 0.5 + 4000
+    expected = np.rint(np.clip((GREY - low) / (high - low), 0, 1) * 255)
+    assert np.array_equal(np.asarray(whole_image(content)), expected)
+    (tmp_path / "a.dcm").write_bytes(content)
+    seen = inspect(f"folder:{tmp_path}")
+    assert not any("no telling" in problem for problem in seen.problems)
 
 
 def test_colours_and_their_pixels_stay() -> None:
