@@ -20,6 +20,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -29,6 +30,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
 from gan_models.data.formats import HEAD_BYTES, WINDOW, MissingPackageError, opener_of
+from gan_models.data.halves import Half
 from gan_models.data.ranges import DEEP_WHITE, Range, Ranges, kind_of
 from gan_models.data.shape import Size
 
@@ -56,8 +58,8 @@ class BadImageError(Exception):
     """This image cannot be used; the message is the reason, in a few words."""
 
 
-Item = bytes | str | Image.Image | BadImageError
-"""The bytes of an image file, its path, an open image, or the reason why there is none."""
+Item = bytes | str | Image.Image | Half | BadImageError
+"""The bytes of an image file, its path, an open image, half of one of these, or the reason why there is none."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,8 @@ def open_image(item: Item) -> Image.Image:
         raise item
     if isinstance(item, Image.Image):
         return item
+    if isinstance(item, Half):
+        return _half(item)
     if isinstance(item, bytes):
         file: io.BytesIO | str = io.BytesIO(item)
         head = item[:HEAD_BYTES]
@@ -244,6 +248,17 @@ def open_image(item: Item) -> Image.Image:
     if limit is not None and image.width * image.height > limit:
         raise BadImageError(f"too large: {image.width}x{image.height} pixels, the limit is {limit}")
     return image
+
+
+def _half(half: Half) -> Image.Image:
+    """Upright, so that left is where it is seen; a column in the middle of an odd width belongs to neither."""
+    with open_image(half.item) if not isinstance(half.item, Image.Image) else nullcontext(half.item) as whole:
+        if whole.width < 2:
+            raise BadImageError("one pixel wide: it has no halves")
+        upright = _upright(whole, ours=False)
+        width = upright.width // 2
+        left = 0 if half.side == "left" else upright.width - width
+        return upright.crop((left, 0, left + width, upright.height))
 
 
 def _all_formats() -> tuple[str, ...]:

@@ -116,6 +116,12 @@ class Split:
         columns = {name: column[index] for name, column in vars(self).items() if isinstance(column, Tensor)}
         return replace(self, paths=[self.paths[row] for row in index.tolist()], **columns)
 
+    def labelled(self) -> Split:
+        """Those of its images that have a label."""
+        if self.labels is None or bool((self.labels >= 0).all()):
+            return self
+        return self.rows(torch.nonzero(self.labels >= 0)[:, 0])
+
     def first(self, count: int) -> Split:
         """The first `count` images, or all."""
         return self.rows(torch.arange(min(count, len(self))))

@@ -52,7 +52,7 @@ class TableMetadata(BaseModel):
     class_names: tuple[str, ...]
     """Index is the label; empty when the images carry no labels."""
     counts: dict[str, dict[str, int]]
-    """Images by split and class name; the class is "" when unlabelled."""
+    """Images by split and class name; the class is "" of images without a label, where there are any."""
     fingerprint: str
     """SHA-256 (hex) over shape, class names and the content of every row, in order. Paths do not enter; domain names
     and words follow from the rows."""

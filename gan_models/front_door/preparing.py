@@ -110,14 +110,15 @@ def _is_there(output: Path, wanted: Data) -> bool:
         if any(output.iterdir()):
             raise RequestError(f"{output} holds other things and no data set: name an empty or a new folder")
         return False
-    have, asked = read_metadata(output).options, wanted.model_dump(mode="json")
-    differing = [f"{name} {have.get(name)} and not {asked[name]}" for name in asked if have.get(name) != asked[name]]
+    usual = Data().model_dump(mode="json")  # of options that there were not when it was prepared
+    have, asked = {**usual, **read_metadata(output).options}, wanted.model_dump(mode="json")
+    differing = [f"{name} {have[name]} and not {asked[name]}" for name in asked if have[name] != asked[name]]
     if differing:
         raise RequestError(
             f"{output} holds another data set ({'; '.join(differing)}): name another folder, or remove this one to "
             "prepare it anew"
         )
-    return _version(output) == parse_source(wanted.source).digest()
+    return _version(output) == parse_source(wanted.source, wanted.fields).digest()
 
 
 def _version(output: Path) -> str:

@@ -126,11 +126,14 @@ def train(
     table = _table_of(source)
     if table is None:
         assert not isinstance(source, ImageTable)
-        whole = _recipe(recipe, {**asked, "data.source": named(source)})
+        whole = _recipe(recipe, {**asked, "data.source": named(source)}).completed()
         _check(whole)
-        missing = whole.needs - parse_source(whole.data.source).carried()
+        name = parse_source(whole.data.source, whole.data.fields)
+        missing = whole.needs - name.carried()
         if missing:
             raise RequestError(_lacks(whole, whole.data.source, missing))
+        if whole.game.most_domains and not name.known.needs_network:
+            whole.check_domains(whole.data.source, name.open().domain_names)
         table = _prepared(whole.data, place / DATA_FOLDER, progress)
     else:
         whole = _of_table(_recipe(recipe, {k: v for k, v in asked.items() if not k.startswith("data.")}), table, asked)
@@ -191,7 +194,7 @@ def _table_of(source: str | Path | ImageTable) -> ImageTable | None:
 
 def _prepared(data: Data, place: Path, progress: bool) -> ImageTable:
     """The data set of these options and this content, prepared where it is not there yet."""
-    source = parse_source(data.source)
+    source = parse_source(data.source, data.fields)
     decides = json.dumps([data.model_dump(mode="json"), source.digest()], sort_keys=True)
     output = place / f"{source.short}-{hashlib.sha256(decides.encode()).hexdigest()[:8]}".replace("/", "-")
     with _alone(place / f".{output.name}.lock", f"another process prepares images in {output}"):

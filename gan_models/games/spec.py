@@ -40,10 +40,14 @@ class GameSpec(Section):
     needs: ClassVar[frozenset[str]] = frozenset()
     """What each training image must carry besides its pixels: `labels`, `domains`, `captions`, `attributes`,
     `partners`; a network may need more."""
+    partly_labelled: ClassVar[bool] = False
+    """Whether a label of some images is enough for it, where it needs labels."""
     names_classes: ClassVar[bool] = False
     """Whether D's word on an image is made of the logits of its classes."""
     paced_by: ClassVar[str] = ""
     """The setting that makes its steps depend on how many there are to be."""
+    most_domains: ClassVar[int | None] = None
+    """Domains that it can translate between; None: any number."""
     penalises_apart: ClassVar[bool] = False
     """Whether penalties that come every n-th step have steps of their own, of the player's optimizer on them alone."""
     any_discriminator: ClassVar[bool] = False

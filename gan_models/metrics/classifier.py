@@ -118,12 +118,14 @@ class Classifier(FeatureExtractor):
 
 def _trained(table: ImageTable, device: torch.device, bars: Bars, of: Question, answers: int) -> Tensors:
     """State dict of a network trained on the train split, and its accuracy on the others."""
-    split = table.split("train", device)
+    split = _with_answers(table.split("train", device), of)
     network = trained_network(split.images, _answers(split, of), answers, bars, f"training the classifier of {of}")
     weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
     for name in _HELD_OUT:
         if table.metadata.count(name):
-            other = table.split(name, device)
+            other = _with_answers(table.split(name, device), of)
+            if not len(other):
+                continue
             weights[f"accuracy.{name}"] = torch.tensor(accuracy(network, other.images, _answers(other, of)))
     return weights
 
@@ -159,6 +161,10 @@ def trained_network(
             schedule.step()
             bar.advance()
     return network.eval()
+
+
+def _with_answers(split: Split, of: Question) -> Split:
+    return split.labelled() if of == "labels" else split
 
 
 def _answers(split: Split, of: Question) -> Tensor:

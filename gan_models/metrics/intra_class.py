@@ -33,13 +33,13 @@ def distances_within_classes(
 
     Args:
         labels: int64 [N], the classes (or domains) asked for; of real images, their own.
-        reference_labels: int64 [R], those of the reference.
+        reference_labels: int64 [R], those of the reference, -1 for none.
         least: classes with fewer images on either side are left out.
     """
     from gan_models.metrics.frechet import frechet_distance
 
     found = []
-    for label in sorted(set(labels.tolist()) | set(reference_labels.tolist())):
+    for label in sorted((set(labels.tolist()) | set(reference_labels.tolist())) - {-1}):
         ours, theirs = sample.features[labels == label], reference.features[reference_labels == label]
         if min(len(ours), len(theirs)) >= least:
             found.append(ClassDistance(label, frechet_distance(ours, theirs), len(ours)))
@@ -57,7 +57,7 @@ def class_distances(seen: Comparison) -> list[ClassDistance]:
 def class_labels(seen: Comparison) -> set[int]:
     """The classes that there are on either side."""
     sides = (seen.sample.labels, seen.reference.labels)
-    return {label for labels in sides if labels is not None for label in labels.tolist()}
+    return {label for labels in sides if labels is not None for label in labels.tolist() if label >= 0}
 
 
 def mean_within_classes(seen: Comparison) -> float | None:

@@ -115,10 +115,11 @@ def confidence(images: Extracted) -> float:
 
 
 def agreement(images: Extracted) -> float:
-    """Share of the images that are taken for the class they are labelled with."""
+    """Share of the images with a label that are taken for the class they are labelled with."""
     assert images.logits is not None
     assert images.labels is not None
-    return float((images.logits.argmax(dim=1) == images.labels.cpu()).double().mean())
+    named, labels = images.logits.argmax(dim=1), images.labels.cpu()
+    return float((named == labels)[labels >= 0].double().mean())
 
 
 def class_shares(images: Extracted) -> list[float]:

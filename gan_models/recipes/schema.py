@@ -7,14 +7,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from gan_models.data.shape import Size
+from gan_models.data.sources.base import CLASSES, Fields
 from gan_models.errors import RequestError
 from gan_models.families import FAMILIES
 from gan_models.families.base import DiscriminatorSpec, GeneratorSpec
@@ -98,6 +100,30 @@ class Data(Section):
         "only images that are new are decoded and written, all others keep their split and place",
     )
     max_bad_share: Share = Field(0.01, description="above this share of unreadable images the stage stops")
+    image: str | None = Field(
+        None, description="column or array that holds the images, or names them in a table beside them"
+    )
+    label: str | None = Field(None, description="column or array that holds their classes; none: they are of no class")
+    caption: str | None = Field(None, description="column that holds their captions; none: they have no captions")
+    domain: str | None = Field(
+        None,
+        description="column that holds their domains; classes: where there are no domains, classes serve as such (so "
+        "by itself for recipes that need domains); none: they have no domains",
+    )
+    attributes: tuple[str, ...] | Literal["none"] | None = Field(
+        None, description="those that are read, by their names; none: of these images nothing is said"
+    )
+    pairs: Literal["by-name", "side-by-side", "none"] | None = Field(
+        None,
+        description="by-name: images of equal names in folders A and B, or trainA and trainB; side-by-side: the halves "
+        "of each picture, A on the left; none: folders A and B are classes",
+    )
+    direction: Literal["AtoB", "BtoA"] = Field("AtoB", description="which side of a pair is made from which")
+    unlabelled: Literal["keep", "drop"] | None = Field(
+        None,
+        description="images without a label among others that have one: keep, as by itself, trains on them what goes "
+        "without labels; drop, as by itself for recipes that need labels of all, leaves them out",
+    )
 
     @model_validator(mode="after")
     def _deep_images_are_grey(self) -> Data:
@@ -110,6 +136,11 @@ class Data(Section):
         if self.validation + self.test >= 1.0:
             raise ValueError("validation + test must be below 1, or nothing is left to train on")
         return self
+
+    @property
+    def fields(self) -> Fields:
+        """What of the source is read, and as what."""
+        return Fields(**{each.name: getattr(self, each.name) for each in dataclasses.fields(Fields)})
 
 
 class Networks(Section):
@@ -354,6 +385,18 @@ class Recipe(Section):
             needed.add("labels")
         return frozenset(needed)
 
+    def completed(self) -> Recipe:
+        """With what follows for its data from what it needs of them, where nobody says."""
+        needs, data = self.needs, self.data
+        follows: dict[str, str] = {}
+        if "domains" in needs and data.domain is None:
+            follows["domain"] = CLASSES
+        if data.pairs is None and needs & {"domains", "partners"}:
+            follows["pairs"] = "by-name" if "partners" in needs else "none"
+        if data.unlabelled is None and "labels" in needs and not self.game.partly_labelled:
+            follows["unlabelled"] = "drop"
+        return self.model_copy(update={"data": data.model_copy(update=follows)}) if follows else self
+
     @property
     def registry_name(self) -> str:
         """What its generators are called in a registry of models, unless `export.model_name` says: recipe and data,
@@ -393,6 +436,15 @@ class Recipe(Section):
             return f"optimizers.decay_from={share:g}"
         ramps = [key for key, schedule in schedules_in(self) if isinstance(schedule, Ramp | ByShare)]
         return ramps[0] if ramps else self.game.paced_by
+
+    def check_domains(self, source: str, names: Sequence[str]) -> None:
+        """Raises RequestError where images are of more domains than can be translated between."""
+        most = self.game.most_domains
+        if most is not None and len(names) > most:
+            raise RequestError(
+                f"recipe {self.name!r} translates between {most} domains, and {source} has {len(names)} "
+                f"({', '.join(names[:5])}...): use a source of {most}, or --recipe attribute-transfer"
+            )
 
     def check_ranks(self, ranks: int) -> None:
         """Raises RequestError where so many processes cannot share the training."""

@@ -137,7 +137,8 @@ def measure_translation(
     returned = generator.synthesize({"images": to_float(samples.images), "domains": source_domains}).images
     kept = None
     if labels is not None and samples.labels is not None:
-        kept = _share_named(labels, samples.images, samples.labels)
+        known = samples.labels >= 0
+        kept = _share_named(labels, samples.images[known], samples.labels[known])
     return Translated(
         reached=_share_named(domains, samples.images, samples.inputs["domains"]),
         kept=kept,

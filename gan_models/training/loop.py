@@ -162,14 +162,15 @@ def train(
 
 _ABSENT = {
     "labels": "is conditional, but {source} has no labels: use an unconditional recipe such as dcgan, or a source with "
-    "class folders or a label column",
-    "domains": "translates between domains, but {source} has {domains}: use a source with a `domain` column of at "
-    "least two values",
+    "class folders, or a label column in a table",
+    "domains": "translates between domains, but {source} has {domains}: use a source with folders trainA and trainB, a "
+    "folder for each domain, or a `domain` column of at least two values",
     "attributes": "gives and takes attributes, but {source} says nothing of any: use a source with `attributes`, or "
     "set game.transfers=domains",
     "partners": "learns from pairs, but {source} has none: use a folder with sub-folders A and B that hold images of "
     "equal names, or a source with a `partner` column",
-    "captions": "draws what a text says, but {source} has no captions: use a source with a `caption` column",
+    "captions": "draws what a text says, but {source} has no captions: use a source with a `caption` column, or with "
+    "a text file beside each image",
     "embeddings": "reads texts as embeddings given with the data, but {source} has none: use a source with a column "
     "`embedding`, or set networks.generator.text_encoder=gru for one with captions",
 }
@@ -183,6 +184,13 @@ def check_data(recipe: Recipe, split: AnySplit, metadata: TableMetadata) -> None
         if column in recipe.needs and (getattr(split, column) is None or (column == "domains" and domains < 2)):
             said = sentence.format(source=metadata.source, domains=domains)
             raise RequestError(f"recipe {recipe.name!r} {said}")
+    absent = 0 if split.labels is None else int((split.labels < 0).sum())
+    if absent and "labels" in recipe.needs and not recipe.game.partly_labelled:
+        raise RequestError(
+            f"recipe {recipe.name!r} needs a label of every image, and {absent} of {len(split)} training images of "
+            f"{metadata.source} have none: prepare them with data.unlabelled=drop"
+        )
+    recipe.check_domains(metadata.source, metadata.domain_names)
     if len(split) < 2:
         raise RequestError(f"{metadata.source} leaves {len(split)} image to train on: a GAN needs at least 2")
 

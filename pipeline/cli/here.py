@@ -19,6 +19,7 @@ from pipeline.cli.options import (
     WHERE,
     DryRunOption,
     JsonOption,
+    SetOption,
     WaitOption,
     takes_placement,
     takes_request,
@@ -146,12 +147,25 @@ app.command()(evaluate)
 @data_app.command("inspect")
 def inspect_source(
     source: Annotated[str, Argument(metavar="SOURCE", help="As for `run --data`.", autocompletion=completion.sources)],
+    recipe: Annotated[
+        str | None,
+        Option(
+            "--recipe",
+            "-r",
+            metavar="NAME|PATH",
+            help="As this recipe would read it.",
+            autocompletion=completion.recipes,
+        ),
+    ] = None,
+    overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Say what a source holds. Images, sizes, colour, classes, what cannot be read."""
     from gan_models.data.preparing.inspection import inspect
+    from gan_models.recipes import load_recipe
+    from pipeline.request.plan import UNLABELLED_DEFAULT
 
-    found = inspect(source)
+    found = inspect(source, load_recipe(recipe or UNLABELLED_DEFAULT, overrides or ()).completed().data)
     if as_json:
         typer.echo(found.model_dump_json())
         return 0

@@ -126,7 +126,8 @@ def make_plan(request: Request, elsewhere: Elsewhere | None = None, like: Plan |
     else:
         parameters = compiled_parameters(request.pipeline)
         recipe, seed = read_parameters(parameters, str(request.pipeline))
-    source = parse_source(recipe.data.source)
+    recipe = recipe.completed()
+    source = parse_source(recipe.data.source, recipe.data.fields)
     carried = _carried(source, elsewhere)
     unseen = carried is None
     carried = recipe.needs if carried is None else carried
@@ -134,8 +135,10 @@ def make_plan(request: Request, elsewhere: Elsewhere | None = None, like: Plan |
         if unseen:
             raise RequestError(f"whether {source} has labels cannot be seen from here: name a --recipe")
         if "labels" not in carried:
-            recipe = load_recipe(UNLABELLED_DEFAULT, overrides)
+            recipe = load_recipe(UNLABELLED_DEFAULT, overrides).completed()
     _check_needs(recipe, carried)
+    if recipe.game.most_domains and not unseen and not source.known.needs_network:
+        recipe.check_domains(recipe.data.source, source.open().domain_names)
     if elsewhere is None:
         check_evaluation(recipe.evaluation)
     check_floors(recipe, labelled=unseen or "labels" in carried)
@@ -258,8 +261,8 @@ def _check_needs(recipe: Recipe, carried: frozenset[str]) -> None:
         toys, column = toys_with(what), what if what == "attributes" else what.removesuffix("s")
         others = f", or one of {', '.join(toys)}" if toys else ""
         raise RequestError(
-            f"recipe {recipe.name!r} needs {what} and {source} has none: use a Parquet file with a column "
-            f"{column!r}{others}"
+            f"recipe {recipe.name!r} needs {what} and {source} has none: use a source with a column {column!r}, in "
+            f"Parquet or in a table beside the images{others}"
         )
 
 

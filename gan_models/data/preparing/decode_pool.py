@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from gan_models.data.decoding import Decoded, Item, Target, decode_batch, joined
+from gan_models.data.halves import Half
 from gan_models.data.sources.base import Batch
 from gan_models.errors import RunError
 
@@ -151,7 +152,7 @@ class DecodePool:
         if batch.fill is not None:
             batch.fill(batch)
         items: Sequence[Item] = [*batch.items, *batch.partners]
-        if not any(isinstance(item, bytes | str) for item in items):
+        if not any(isinstance(item, bytes | str | Half) for item in items):
             return decode_batch(items, self._target)
         try:
             return self._ask(seat, items)

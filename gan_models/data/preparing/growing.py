@@ -23,6 +23,8 @@ from PIL import Image
 from gan_models.atomic import write_json
 from gan_models.data import decoding
 from gan_models.data.decoding import Item, Target
+from gan_models.data.formats import WINDOW
+from gan_models.data.halves import Half
 from gan_models.data.sources import parse_source
 from gan_models.data.sources.base import Batch, Source
 from gan_models.data.table_file import DIGEST_TYPE, SHARDS_FOLDER, ShardEntry, TableFile
@@ -141,8 +143,12 @@ def _content(item: Item) -> bytes:
         except OSError:
             return b"absent"
         return b"%d %d" % (status.st_size, status.st_mtime_ns)
+    if isinstance(item, Half):
+        return item.side.encode() + _content(item.item)
     if isinstance(item, Image.Image):
-        return hashlib.blake2b(repr((item.mode, item.size)).encode() + item.tobytes(), digest_size=16).digest()
+        return hashlib.blake2b(
+            repr((item.mode, item.size, item.info.get(WINDOW))).encode() + item.tobytes(), digest_size=16
+        ).digest()
     return str(item).encode()
 
 

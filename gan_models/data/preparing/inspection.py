@@ -84,7 +84,7 @@ def inspect(source: str, options: Data | None = None) -> Inspection:
         RunError: it could not be downloaded.
     """
     options = options or Data()
-    name = parse_source(source)
+    name = parse_source(source, options.fields)
     opened = name.open()
     looks = look_at(opened, options.range)
     seen = [look for look in looks if not look.problem]
@@ -207,12 +207,8 @@ def doubtful(source: Source, looks: list[Look], options: Data) -> Iterator[str]:
             f"the values of the images looked at end at {bright:g} of 255: they are nearly black; data.range=used, or "
             "[low, high], spreads them"
         )
-    if plain and (beyond := [kind for kind in found if kind != "bytes" and usual_range(kind, *found[kind]) is None]):
-        low, high = found[beyond[0]]
-        yield (
-            f"{_KINDS[beyond[0]]} from {low:g} to {high:g}: there is no telling which is black and which "
-            "white, and such images are left out; data.range=used, or [low, high] for a window, says so"
-        )
+    if plain and (sentence := unknown_range(looks)):
+        yield sentence
     if len(found) > 1 and isinstance(options.range, tuple):
         yield f"data.range holds for all of {' and '.join(_KINDS[kind] for kind in found)} that are there"
     if options.depth > 8 and all(look.bits == 8 and kind_of(look.mode) == "bytes" for look in seen):
@@ -299,6 +295,17 @@ def _extremes(looks: list[Look], *, windowed: bool = False) -> dict[str, tuple[f
             low, high = found.get(kind := kind_of(look.mode), look.values)
             found[kind] = min(low, look.values[0]), max(high, look.values[1])
     return found
+
+
+def unknown_range(looks: list[Look]) -> str:
+    """Why there is no telling what is black and what white, in a sentence; "" where there is."""
+    for kind, (low, high) in _extremes(looks).items():
+        if kind != "bytes" and usual_range(kind, low, high) is None:
+            return (
+                f"{_KINDS[kind]} from {low:g} to {high:g}: there is no telling which is black and which white: set "
+                "data.range=used, or [low, high] for a window"
+            )
+    return ""
 
 
 def ranges_of(looks: list[Look], asked: Any = "auto") -> Ranges:

@@ -20,7 +20,7 @@ from typing import Any
 from gan_models.atomic import new_file, new_folder, write_json
 from gan_models.data.decoding import Target
 from gan_models.data.preparing.growing import last_table, remember
-from gan_models.data.preparing.inspection import channels_of, doubtful, look_at, ranges_of, understood
+from gan_models.data.preparing.inspection import channels_of, doubtful, look_at, ranges_of, understood, unknown_range
 from gan_models.data.preparing.splits import DUPLICATES_FILE
 from gan_models.data.preparing.table_building import QUARANTINE_FILE, Import, Report, build_table
 from gan_models.data.shape import CHANNELS, COLOURS, Size
@@ -64,15 +64,16 @@ class Preparation:
             RequestError: the source is unknown, absent, or not in the form that its kind asks for.
             RunError: a download failed, or it cannot be read.
         """
-        name = parse_source(options.source)
+        name = parse_source(options.source, options.fields)
         version, source = name.digest(), name.open()
         if source.total == 1:
             raise RequestError(f"{options.source} holds one image only: give at least a few hundred to learn from")
         looks = look_at(source, options.range)
         channels = CHANNELS.get(options.channels) or channels_of(looks)
-        target = Target(
-            options.size, channels, options.resize, options.fit, ranges_of(looks, options.range), options.depth
-        )
+        if options.range in ("auto", "full") and (sentence := unknown_range(looks)):
+            raise RequestError(f"{options.source}: {sentence}")
+        ranges = ranges_of(looks, options.range)
+        target = Target(options.size, channels, options.resize, options.fit, ranges, options.depth)
         if options.depth > 8 and channels > 1:
             raise RequestError(
                 f"data.depth={options.depth} keeps grey images, and {options.source} holds colours: set "
@@ -174,6 +175,7 @@ def _summary(built: Import) -> dict[str, Any]:
         "pairs": metadata.paired,
         "embeddings": [*metadata.embeddings],
         "bad": built.bad,
+        "without_label": built.unlabelled,
         "ignored": len(built.source.ignored),
         "notes": [*built.source.notes],
         "doubts": [*built.source.doubts],
@@ -205,6 +207,10 @@ def account(built: Import) -> Iterator[str]:
         yield built.grown
     if built.bad:
         yield f"{built.bad} of {built.total} images cannot be used, the first: {built.first_bad}; see {QUARANTINE_FILE}"
+    kept_without = sum(split.get("", 0) for split in metadata.counts.values()) if metadata.class_names else 0
+    for count, done in ((built.unlabelled, "left out"), (kept_without, "kept for what needs none")):
+        if count:
+            yield f"{count} images have no label, or one that is not among the classes: they are {done}"
     if built.removed:
         kept = (
             f"; {more} more differ in label, caption, domain or attributes"
@@ -226,6 +232,6 @@ def account(built: Import) -> Iterator[str]:
         yield f"{built.conflicts} groups of equal images carry different labels; see {DUPLICATES_FILE}"
     if built.coloured:
         yield f"{built.coloured} colour images became grey; data.channels=rgb keeps their colours"
-    empty = [name for name, count in metadata.counts.get("train", {}).items() if not count]
+    empty = [name for name, count in metadata.counts.get("train", {}).items() if name and not count]
     if empty:
         yield f"no training images of {len(empty)} classes: {', '.join(empty[:5])}"

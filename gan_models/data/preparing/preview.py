@@ -26,6 +26,8 @@ class Preview:
         if len(self._kept) == kinds and all(len(kept) == self._room for kept in self._kept.values()):
             return
         for image, label in zip(images, labels, strict=True):
+            if label is None and self._names:
+                continue
             kept = self._kept.setdefault(label, [])
             if len(kept) < self._room:
                 kept.append(image.copy())

@@ -29,6 +29,7 @@ from gan_models.recipes.schema import Data
 
 QUARANTINE_FILE = "quarantine.csv"
 NO_LABEL = "it has no label, or one that is not among the classes"
+"""No fault of an image's: it is left out because `data.unlabelled` says so."""
 NO_DOMAIN = "it has no domain"
 NO_ATTRIBUTES = "it has no attributes, or not one for each name"
 CAPTION_CHARACTERS = 10_000
@@ -51,6 +52,7 @@ class Import:
     earlier: Earlier | None = None  # a table whose rows are taken over
     done: int = 0
     bad: int = 0
+    unlabelled: int = 0  # left out for the want of a label, as was asked for
     first_bad: str = ""
     coloured: int = 0  # colour images that became grey
     metadata: TableMetadata = field(init=False)
@@ -83,8 +85,11 @@ class Import:
             kept = [kept[row] for row in np.flatnonzero(whole)]
         for position, reason in reasons:
             self.quarantine((batch.paths[position], reason))
+            if reason == NO_LABEL:
+                self.unlabelled += 1
+                continue
+            self.bad += 1
             self.first_bad = self.first_bad or f"{batch.paths[position]} ({reason})"
-        self.bad += len(reasons)
         if kept:
             self._append(batch, kept, pixels, partners, hashes)
         self.done = batch.until
@@ -92,7 +97,7 @@ class Import:
 
     def _lack(self, batch: Batch, position: int) -> str:
         """Why an image that decodes well cannot stand among the others; "" where it can."""
-        if self.source.class_names and batch.labels[position] is None:
+        if self.options.unlabelled == "drop" and self.source.class_names and batch.labels[position] is None:
             return NO_LABEL
         if self.source.domain_names and (not batch.domains or batch.domains[position] is None):
             return NO_DOMAIN

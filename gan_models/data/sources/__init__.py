@@ -20,8 +20,8 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from gan_models.data.sources.base import AS_IT_IS, Fields, SourceKind, SourceName
 from gan_models.data.sources.base import SPLIT_NAMES as SPLIT_NAMES
-from gan_models.data.sources.base import SourceKind, SourceName
 from gan_models.data.sources.places import check_address, is_address, without_login
 from gan_models.errors import RequestError, home_path, nearest
 from gan_models.plugins import Registry
@@ -50,16 +50,21 @@ def forms() -> list[str]:
     return [f"{name}:<{kind.rest}>" if kind.rest else name for name, kind in SOURCES.items()]
 
 
-def parse_source(text: str) -> SourceName:
+def parse_source(text: str, fields: Fields = AS_IT_IS) -> SourceName:
     """A source by its name, or by a path or address that says its kind; nothing is opened.
 
-    RequestError where there is none, with the nearest right spelling.
+    Args:
+        fields: what of it is read, and as what (`gan_models.recipes.schema.Data.fields`).
+
+    Raises:
+        RequestError: there is none of that name, with the nearest right spelling; columns are chosen, and its kind has
+            none.
     """
     name, colon, rest = text.partition(":")
     kind = SOURCES.get(name)
     if kind is None or (colon and not kind.rest):
         if found := _recognised(text):
-            return parse_source(f"{found}:{text}")
+            return parse_source(f"{found}:{text}", fields)
         if is_address(text):
             check_address(text)
             kinds = ", ".join(f"{each}:" for each, its in SOURCES.items() if its.at_path)
@@ -68,7 +73,15 @@ def parse_source(text: str) -> SourceName:
         hint = f"did you mean {guess!r}? " if guess else ""
         raise RequestError(f"unknown data source {without_login(text)!r}: {hint}Known: {', '.join(forms())}")
     kind.check(text, rest)
-    return SourceName(name, rest, kind.path_of(rest), kind)
+
+    for option, value in fields.chosen().items():
+        if option not in kind.chooses:
+            those = [each for each in SOURCES if option in SOURCES[each].chooses]
+            raise RequestError(
+                f"data.{option}={value!r} says what is read of sources that have columns or arrays ({', '.join(those)}"
+                f"), and not of {name}: leave it out"
+            )
+    return SourceName(name, rest, kind.path_of(rest), kind, fields)
 
 
 def _recognised(text: str) -> str:

@@ -18,9 +18,10 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from itertools import compress
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from gan_models.data.halves import Half
 from gan_models.data.sources.places import Place, Remote, check_address, is_address, reaching
 from gan_models.errors import RequestError, RunError, home_path, nearest
 
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from gan_models.data.decoding import Item
 
 SPLIT_NAMES = {
-    **dict.fromkeys(("train", "training"), "train"),
+    # What is unlabelled is there to be trained on.
+    **dict.fromkeys(("train", "training", "unlabeled", "unlabelled"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
@@ -40,6 +42,52 @@ LEFTOVERS = frozenset({"@eaDir", "__MACOSX", "#recycle", "#snapshot", "$RECYCLE.
 """Folders that storage and operating systems put beside people's files: thumbnails, waste, copies."""
 BATCH_ITEMS = 256
 BATCH_BYTES = 2 << 20
+
+
+NONE, CLASSES = "none", "classes"
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What of a source is read, and as what, where somebody says; the options of a recipe's section `data`.
+
+    Of columns, arrays and such, None is what the kind finds by itself.
+    """
+
+    image: str | None = None
+    """Which holds the images, or names them in a table beside them."""
+    label: str | None = None
+    """Which holds labels; `none`: images are of no class."""
+    caption: str | None = None
+    """Which holds captions; `none`."""
+    domain: str | None = None
+    """Which holds domains; `classes`: where there are no domains, classes serve as such; `none`."""
+    attributes: tuple[str, ...] | Literal["none"] | None = None
+    """Those that are read; `none`."""
+    pairs: Literal["by-name", "side-by-side", "none"] | None = None
+    """What makes a pair: equal names in folders A and B, or the halves of one picture."""
+    direction: Literal["AtoB", "BtoA"] = "AtoB"
+    """Which side of a pair is made from which."""
+
+    def chosen(self) -> dict[str, object]:
+        """The columns or arrays that are named, by option: what only some kinds of source have."""
+        given = {name: getattr(self, name) for name in ("image", "label", "caption", "domain", "attributes")}
+        given |= {"domain": None} if self.domain == CLASSES else {}
+        return {name: value for name, value in given.items() if value not in (None, NONE)}
+
+    def of(self, carried: frozenset[str]) -> frozenset[str]:
+        """What images come with, as `carrying` says it, after what is asked for."""
+        whole = {"label": "labels", "caption": "captions", "domain": "domains", "attributes": "attributes"}
+        left = carried - {what for name, what in whole.items() if getattr(self, name) == NONE}
+        if self.domain == CLASSES and "domains" not in left and "labels" in left:
+            left = left - {"labels"} | {"domains"}
+        if self.pairs == NONE:
+            left -= {"partners"}
+        return left | {"partners"} if self.pairs == "side-by-side" else left
+
+
+AS_IT_IS = Fields()
+"""Nobody says anything of what is read."""
 
 
 @dataclass
@@ -85,7 +133,8 @@ class Batch:
     @cached_property
     def encoded_bytes(self) -> int:
         """In memory; what lies in files is read when it is decoded."""
-        return sum(len(item) for item in (*self.items, *self.partners) if isinstance(item, bytes))
+        items = [item.item if isinstance(item, Half) else item for item in (*self.items, *self.partners)]
+        return sum(len(item) for item in items if isinstance(item, bytes))
 
 
 class Source(ABC):
@@ -182,6 +231,84 @@ class DrawnSource(RowSource):
         )
 
 
+class AsAsked(Source):
+    """A source of which something is taken otherwise than it is brought, whatever its kind (`Fields`)."""
+
+    def __init__(self, source: Source, fields: Fields) -> None:
+        self._source, self._fields = source, fields
+        self._said: list[str] = []
+        same = (
+            *("total", "class_names", "domain_names", "has_captions", "attribute_names", "paired", "embeddings"),
+            *("given_splits", "most_items", "split_counts", "ignored", "doubts"),
+        )
+        for name in same:
+            setattr(self, name, getattr(source, name))
+        if fields.label == NONE:
+            self.class_names = ()
+        if fields.caption == NONE:
+            self.has_captions = False
+        if fields.attributes == NONE:
+            self.attribute_names = ()
+        if fields.domain == NONE:
+            self.domain_names = ()
+        self._classes = self.class_names if fields.domain == CLASSES and not self.domain_names else ()
+        if self._classes:
+            self.domain_names, self.class_names = self._classes, ()
+            self._said.append(f"its classes serve as domains: {some(self._classes)}")
+        self._halves = fields.pairs == "side-by-side"
+        if self._halves and source.paired:
+            raise RequestError("data.pairs=side-by-side: its images have partners already; leave the option out")
+        self.paired = self._halves or (source.paired and fields.pairs != NONE)
+        if self._halves:
+            self._said.append("each picture holds a pair: A is its left half, B its right half")
+        if self.paired and fields.direction == "BtoA":
+            self._said.append("A is to be made from B")
+        self.notes = [*source.notes, *self._said]
+
+    def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
+        for batch in self._source.batches(rows, items):
+            if batch.fill is None:
+                self._change(batch)
+            else:
+                self._change_once_filled(batch, batch.fill)
+            yield batch
+
+    def _change_once_filled(self, batch: Batch, fill: Callable[[Batch], None]) -> None:
+        def fill_and_change(filled: Batch) -> None:
+            fill(filled)
+            self._change(filled)
+
+        batch.fill = fill_and_change
+
+    def _change(self, batch: Batch) -> None:
+        if self._classes:
+            batch.domains = [None if label is None else self._classes[label] for label in batch.labels]
+        if not self.domain_names:
+            batch.domains = []
+        if not self.class_names:
+            batch.labels = [None] * len(batch)
+        if not self.has_captions:
+            batch.captions = []
+        if not self.attribute_names:
+            batch.attributes = []
+        if self._halves:
+            batch.items, batch.partners = ([half(item, side) for item in batch.items] for side in ("right", "left"))
+        if not self.paired:
+            batch.partners = []
+        elif self._fields.direction == "BtoA":
+            batch.items, batch.partners = batch.partners, batch.items
+
+    def sample(self, count: int) -> Iterator[Item]:
+        for item in self._source.sample(count):
+            yield from (half(item, "left"), half(item, "right")) if self._halves else (item,)
+        self.notes = [*self._source.notes, *self._said]  # what is known from pixels alone
+
+
+def half(item: Item, side: Literal["left", "right"]) -> Item:
+    """That half of a picture; of none, why there is none."""
+    return item if isinstance(item, Exception | Half) else Half(item, side)
+
+
 @contextmanager
 def reading(source: str) -> Iterator[None]:
     """Errors while a source is read, as one sentence that blames the source and not what is written from it."""
@@ -212,6 +339,8 @@ class SourceName:
     """Where it lies on this machine; None for what lies at an address, or at no place."""
     known: SourceKind = field(compare=False, repr=False)
     """What there is to know of its kind."""
+    fields: Fields = AS_IT_IS
+    """What of it is read, and as what."""
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.rest}" if self.rest else self.kind
@@ -234,7 +363,7 @@ class SourceName:
     def carried(self) -> frozenset[str]:
         """What its images come with (`carrying`); nothing is decoded or downloaded."""
         with reading(str(self)):
-            return self.known.carries(self)
+            return self.fields.of(self.known.carries(self))
 
     def digest(self) -> str:
         """Changes when its content does, for cache keys; no image is opened.
@@ -249,6 +378,8 @@ class SourceName:
         """Counts its images, learns its classes and splits; no image is decoded."""
         with reading(str(self)):
             opened = self.known.open(self)
+        if self.fields != AS_IT_IS:
+            opened = AsAsked(opened, self.fields)
         opened.name = str(self)
         return opened
 
@@ -266,6 +397,9 @@ class SourceKind(ABC):
     """Whether the first to open it downloads it."""
     at_path: bool = False
     """Whether that is where it lies."""
+    chooses: Collection[str] = ()
+    """The options of `Fields` that name columns, arrays or such of it: `image`, `label`, `caption`, `domain`,
+    `attributes`."""
 
     @abstractmethod
     def open(self, name: SourceName) -> Source:
@@ -475,6 +609,11 @@ def _walk(root: Path, folders: Sequence[str], walked: set[tuple[int, int]], tree
             elif entry.is_file() or entry.is_symlink():  # sockets, pipes and devices are not data
                 tree.files.append(path)
     return links
+
+
+def some(names: Sequence[str]) -> str:
+    """The first three, and how many more."""
+    return ", ".join(map(printable, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def printable(path: str) -> str:

@@ -1,7 +1,8 @@
 """NumPy archives: one array of images, optionally one of labels. Never unpickles.
 
-Images are called `images`, `x` or `arr_0`, labels `labels` or `y`; archives that bring splits hold `x_train`,
-`y_train`, `x_test`, ... (as Keras writes them) or `train_images`, `train_labels`, `val_images`, ... (as MedMNIST does).
+Images are called `images`, `x` or `arr_0`, labels `labels` or `y`, or `arr_1` beside `arr_0` (as ADM's samples come);
+`Fields` names others. Archives that bring splits hold `x_train`, `y_train`, `x_test`, ... (as Keras writes them) or
+`train_images`, `train_labels`, `val_images`, ... (as MedMNIST does).
 Beside `images` there may be `attributes` [N, A], 0 or 1 (or -1 and 1) each, with `attribute_names` [A], and `partners`,
 of the shape and type of the images: what each is to be made from, for pairs. `attributes_train` and `partners_train`,
 or `train_attributes` and `train_partners`, are those of a split. `embeddings` (`train_embeddings`, ...) [N, E] or
@@ -13,7 +14,7 @@ Shapes: [N, H, W], [N, H, W, C] or [N, C, H, W] with C in 1, 3, 4. Values: 8 or 
 import math
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import IO
@@ -23,10 +24,11 @@ from numpy.lib import format as npy
 from PIL import Image
 
 from gan_models.data.decoding import Item
-from gan_models.data.ranges import WHITES, white_note
-from gan_models.data.sources.base import BATCH_BYTES, SPLIT_NAMES, Batch, Source, rows_within
+from gan_models.data.formats import WINDOW
+from gan_models.data.ranges import DEEP_WHITE, WHITES, white_note
+from gan_models.data.sources.base import AS_IT_IS, BATCH_BYTES, NONE, SPLIT_NAMES, Batch, Fields, Source, rows_within
 from gan_models.data.sources.places import Place, source_bytes
-from gan_models.errors import RequestError
+from gan_models.errors import RequestError, nearest
 
 IMAGE_NAMES = ("images", "x", "arr_0")
 LABEL_NAMES = ("labels", "y")
@@ -62,8 +64,8 @@ class NpzSource(Source):
             have, labels of another length; when pixels are read, a range of values that images do not have.
     """
 
-    def __init__(self, path: Place) -> None:
-        self._path = path
+    def __init__(self, path: Place, fields: Fields = AS_IT_IS) -> None:
+        self._path, self._fields = path, fields
         try:
             with zipfile.ZipFile(source_bytes(path)) as archive:
                 self._parts = self._find_parts(archive)
@@ -85,11 +87,22 @@ class NpzSource(Source):
 
     def _find_parts(self, archive: zipfile.ZipFile) -> list[Part]:
         names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+        fields = self._fields
+        for option, value in fields.chosen().items():
+            if value not in names:
+                near = nearest(str(value), names)
+                hint = f"did you mean {near!r}? " if near else ""
+                raise RequestError(
+                    f"data.{option}={value!r}: {self._path} has no such array: {hint}Its arrays are {', '.join(names)}"
+                )
         found: list[tuple[str, str, str, str, str | None]] = []
         vectors: dict[str, str] = {}  # of embeddings, by the name of the images
-        whole = next((name for name in IMAGE_NAMES if name in names), "")
+        whole = fields.image or next((name for name in IMAGE_NAMES if name in names), "")
         if whole:
-            labels = next((name for name in LABEL_NAMES if name in names), "")
+            labels = next((name for name in (fields.label or "", *LABEL_NAMES) if name in names), "")
+            if fields.label is None and not labels and whole == "arr_0" and self._are_labels(archive, "arr_1"):
+                labels = "arr_1"
+                self.notes = ["labels are those of arr_1: of arrays without names, the one with an integer an image"]
             attributes, partners = (name if name in names else "" for name in (ATTRIBUTES, PARTNERS))
             found.append((whole, labels, attributes, partners, None))
             vectors[whole] = EMBEDDINGS
@@ -106,15 +119,28 @@ class NpzSource(Source):
         if not found:
             raise RequestError(
                 f"{self._path} has no array 'images', 'x' or 'arr_0': its arrays are {', '.join(names) or 'none'}; "
-                "rename the one that holds the images"
+                "data.image=NAME says which holds the images"
             )
         vectors = {images: name for images, name in vectors.items() if name in names}
         read = {name for *arrays, _ in found for name in arrays} | {ATTRIBUTE_NAMES} | set(vectors.values())
+        if fields.label == NONE:
+            found = [(each[0], "", *each[2:]) for each in found]
+        elif fields.label and fields.label not in read:
+            raise RequestError(
+                f"data.label={fields.label!r}: {self._path} brings splits, whose labels are 'y_train', 'train_labels' "
+                "and the like; name its images too, with data.image, to read one array alone"
+            )
         if unused := sorted(set(names) - read):
-            self.doubts = [
-                f"the arrays {', '.join(unused)} are left out: labels are read from 'labels', 'y' or 'y_train'"
-            ]
+            self.doubts = [f"the arrays {', '.join(unused)} are left out: data.image and data.label choose arrays"]
         return [replace(self._part(archive, *entry), embeddings=vectors.get(entry[0], "")) for entry in found]
+
+    def _are_labels(self, archive: zipfile.ZipFile, array: str) -> bool:
+        """Whether there is such an array, and it holds one integer for each image of `arr_0`."""
+        if f"{array}.npy" not in archive.namelist():
+            return False
+        with archive.open("arr_0.npy") as images, archive.open(f"{array}.npy") as labels:
+            count, (shape, _, dtype) = _read_header(images)[0][:1], _read_header(labels)
+        return dtype.kind in "iu" and shape in (count, (*count, 1))
 
     def _part(
         self, archive: zipfile.ZipFile, images: str, labels: str, attributes: str, partners: str, split: str | None
@@ -149,32 +175,32 @@ class NpzSource(Source):
         return Part(images, labels, attributes, partners, split, shape, dtype)
 
     @cached_property
-    def _eight_bits(self) -> Callable[[np.ndarray], np.ndarray]:
-        """How values become 0..255: by type where that decides, else by their range over the whole archive."""
+    def _window(self) -> tuple[float, float] | None:
+        """The values that become black and white: by type where that decides, else by those of the whole archive; None
+        where there is no telling."""
         kinds = {part.dtype for part in self._parts}
         if kinds == {np.dtype(np.uint8)}:
-            return lambda values: values
+            return 0.0, 255.0
+        low, high = self._extremes()
+        floats = any(kind.kind == "f" for kind in kinds)
+        if low >= 0 and high <= 1 and (floats or kinds == {np.dtype(bool)}):
+            return 0.0, 1.0
+        if low >= -1 and high <= 1 and floats:
+            return -1.0, 1.0
+        if low >= 0 and high <= DEEP_WHITE and not floats and (high > 255 or kinds == {np.dtype(np.uint16)}):
+            white = next(each for each in WHITES if high <= each)
+            self.notes = [*self.notes, white_note(high, white)]
+            return 0.0, float(white)
+        return (0.0, 255.0) if low >= 0 and high <= 255 else None  # nor of NaN
+
+    def _extremes(self) -> tuple[float, float]:
+        """The least and the largest value of the archive; NaN where one is."""
         low, high = np.inf, -np.inf
         for part in self._parts:
             arrays = [name for name in (part.images, part.partners) if name]
             for _, piece in (each for name in arrays for each in self._pieces(name, part.shape, part.dtype)):
-                low, high = np.minimum(low, piece.min()), np.maximum(high, piece.max())  # NaN stays NaN
-        floats = any(kind.kind == "f" for kind in kinds)
-        lowest, unit = 0.0, 1.0
-        if low >= 0 and high <= 1 and (floats or kinds == {np.dtype(bool)}):
-            unit = 255.0
-        elif low >= -1 and high <= 1 and floats:
-            lowest, unit = -1.0, 127.5
-        elif low >= 0 and high <= 65535 and not floats and (high > 255 or kinds == {np.dtype(np.uint16)}):
-            white = next(each for each in WHITES if high <= each)
-            unit = 255 / white
-            self.notes = [*self.notes, white_note(high, white)]
-        elif not (low >= 0 and high <= 255):  # also of NaN
-            raise RequestError(
-                f"{self._path}: image values from {low:g} to {high:g}: scale them to 0..255, or floats to [0, 1] or "
-                "[-1, 1]"
-            )
-        return lambda values: np.rint((values.astype(np.float64) - lowest) * unit).astype(np.uint8)
+                low, high = np.minimum(low, piece.min()), np.maximum(high, piece.max())
+        return float(low), float(high)
 
     def _read_labels(self) -> list[np.ndarray] | None:
         """int64 [N] for each part, -1 for none; sets the class names."""
@@ -319,10 +345,30 @@ class NpzSource(Source):
             offset += part.shape[0]
 
     def _items(self, images: np.ndarray, part: Part) -> list[Item]:
-        pixels = self._eight_bits(np.moveaxis(images, 1, -1) if part.channels_first else images)
+        pixels = np.moveaxis(images, 1, -1) if part.channels_first else images
         if pixels.ndim == 4 and pixels.shape[-1] == 1:
             pixels = pixels[..., 0]
-        return [Image.fromarray(np.ascontiguousarray(image)) for image in pixels]
+        if part.dtype == np.uint8:
+            return [Image.fromarray(np.ascontiguousarray(image)) for image in pixels]
+        return [self._grey(image) if image.ndim == 2 else self._colours(image) for image in pixels]
+
+    def _grey(self, values: np.ndarray) -> Image.Image:
+        """As stored, with what becomes black and white."""
+        image = Image.fromarray(np.ascontiguousarray(values, np.uint16 if values.dtype == np.uint16 else np.float32))
+        if self._window is not None:
+            image.info[WINDOW] = self._window
+        return image
+
+    def _colours(self, values: np.ndarray) -> Image.Image:
+        """In 8 bits, which are all that Pillow has of colours."""
+        if self._window is None:
+            low, high = self._extremes()
+            raise RequestError(
+                f"{self._path}: image values from {low:g} to {high:g}: scale them to 0..255, or floats to [0, 1] or "
+                "[-1, 1]"
+            )
+        black, white = self._window
+        return Image.fromarray(np.rint((values.astype(np.float64) - black) * (255 / (white - black))).astype(np.uint8))
 
     def _batch(self, index: int, sides: list[np.ndarray], positions: np.ndarray) -> Batch:
         part = self._parts[index]

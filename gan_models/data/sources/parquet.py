@@ -1,12 +1,12 @@
 """Parquet files in the convention of public data hubs: an image column of encoded bytes, labels, captions, splits.
 
-Columns: `image` (or `img`), a struct of `bytes` and `path`, or plain binary; optional `label`, integers or strings;
-optional `caption` (or `text`) and `domain`, strings; optional `embedding` (or `embeddings`), lists of numbers, or lists
-of such lists of equal lengths; optional `split`. Attributes, 0 or 1 (or -1 and 1, or true and
-false), are a list in `attributes`, their names comma-separated in the schema metadata under `attribute_names`, or a
-column `attr.NAME` each. `partner`, as `image`, is what an image is to be made from, for pairs. Class names come from
-the schema metadata: `classes` (comma-separated) or the hub's own JSON under `huggingface`; else they are the labels
-themselves.
+Columns: `image` (or `img`, or the only one that holds bytes), a struct of `bytes` and `path`, or plain binary; optional
+`label` (or the only one of which the hub's metadata names classes), integers or strings; optional `caption` (or
+`text`) and `domain`, strings; optional `embedding` (or `embeddings`), lists of numbers, or lists of such lists of equal
+lengths; optional `split`. Attributes, 0 or 1 (or -1 and 1, or true and false), are a list in `attributes`, their names
+comma-separated in the schema metadata under `attribute_names`, or a column `attr.NAME` each. `Fields` names other
+columns. `partner`, as `image`, is what an image is to be made from, for pairs. Class names come from the schema
+metadata: `classes` (comma-separated) or the hub's own JSON under `huggingface`; else they are the labels themselves.
 Without a `split` column, files named `train...`, `validation...` or `test...` in a folder are those splits.
 """
 
@@ -25,16 +25,19 @@ import pyarrow.parquet as pq
 
 from gan_models.data.decoding import BadImageError, Item
 from gan_models.data.sources.base import (
+    AS_IT_IS,
     BATCH_BYTES,
     BATCH_ITEMS,
+    NONE,
     SPLIT_NAMES,
     Batch,
+    Fields,
     Source,
     files_below,
     rows_within,
 )
 from gan_models.data.sources.places import Place, Remote, source_bytes
-from gan_models.errors import RequestError
+from gan_models.errors import RequestError, nearest
 
 IMAGE_COLUMNS = ("image", "img")
 CAPTION_COLUMNS = ("caption", "text")
@@ -50,15 +53,21 @@ PATH_CHARACTERS = 1000
 
 
 class ParquetSource(Source):
-    """One Parquet file, or all below a folder by name; RequestError: none, damaged, or columns that cannot be."""
+    """One Parquet file, or all below a folder by name; RequestError: none, damaged, or columns that cannot be.
 
-    def __init__(self, root: Place) -> None:
+    Args:
+        fields: which columns are read, and as what.
+    """
+
+    def __init__(self, root: Place, fields: Fields = AS_IT_IS) -> None:
+        self._fields = fields
         self._root = root if root.is_dir() else root.parent
         self._files: list[Any] = [root]
         if root.is_dir():
             self._files = [root / file for file in files_below(root) if file.endswith((".parquet", ".pq"))]
         if not self._files:
             raise RequestError(f"folder {root} holds no .parquet files")
+        self.notes, self.doubts = [], []
         self._rows: list[int] = []
         self._named: list[tuple[str, ...]] = []  # class names, by file
         self._groups: list[int] = []
@@ -67,7 +76,7 @@ class ParquetSource(Source):
                 if not self._rows:
                     self._read_schema(parquet)
                 self._check_schema(file, parquet.schema_arrow)
-                self._named.append(_class_names(parquet.schema_arrow.metadata or {}, parquet.metadata.metadata or {}))
+                self._named.append(_class_names(_metadata(parquet), self._label))
                 self._rows.append(parquet.metadata.num_rows)
                 self._groups.append(parquet.num_row_groups)
                 _check_size(file, parquet.metadata)
@@ -76,7 +85,7 @@ class ParquetSource(Source):
             raise RequestError(f"{root} holds no images: it has no rows")
         # A single file was picked by the user, whatever its name: all of it is wanted.
         self._file_splits = [_split_of_file(file, root) if root.is_dir() else None for file in self._files]
-        self.notes, self.doubts = [], list(self._doubts())
+        self.doubts = [*self.doubts, *self._doubts()]
         self._read_classes()
         self._file_labels = [self._labels_in(index) for index in range(len(self._files))]
         self._read_splits()
@@ -87,16 +96,15 @@ class ParquetSource(Source):
 
     def _read_schema(self, parquet: pq.ParquetFile) -> None:
         """Which columns there are, by the first file."""
-        schema = parquet.schema_arrow
-        self._image = next((name for name in IMAGE_COLUMNS if name in schema.names), "")
-        if not self._image:
-            raise RequestError(
-                f"{self._files[0]} has no column 'image' with encoded image bytes: its columns are "
-                f"{', '.join(schema.names)}; rename the one that holds them"
-            )
-        self._caption = next((name for name in CAPTION_COLUMNS if _has_strings(schema, name)), "")
-        self._domain = "domain" if _has_strings(schema, "domain") else ""
-        self._label = "label" if "label" in schema.names else ""
+        schema, fields = parquet.schema_arrow, self._fields
+        self._check_named(schema)
+        self._image = fields.image or self._find_images(schema)
+        captions, domains = CAPTION_COLUMNS if fields.caption is None else (fields.caption,), ("domain",)
+        if "domain" in fields.chosen() or fields.domain == NONE:
+            domains = (str(fields.domain),)
+        self._caption = next((name for name in captions if _has_strings(schema, name)), "")
+        self._domain = next((name for name in domains if _has_strings(schema, name)), "")
+        self._label = self._find_labels(schema, parquet) if fields.label is None else _but_none(fields.label)
         self._split = "split" if _has_strings(schema, "split") else ""
         self._partner = PARTNER if PARTNER in schema.names else ""
         self._embedding = next((name for name in EMBEDDING_COLUMNS if _has_vectors(schema, name)), "")
@@ -104,17 +112,81 @@ class ParquetSource(Source):
         further = (self._partner, self._embedding, *self._attributes)
         known = (self._image, self._label, self._caption, self._domain, self._split, *further)
         self._columns = [name for name in known if name]
-        self._names = _class_names(schema.metadata or {}, parquet.metadata.metadata or {})
-        self._others = [name for name in schema.names if name not in known]
+        self._names = _class_names(_metadata(parquet), self._label)
+        refused = {"label": fields.label == NONE, "domain": fields.domain == NONE}
+        refused |= dict.fromkeys(CAPTION_COLUMNS, fields.caption == NONE)
+        self._others = [name for name in schema.names if name not in known and not refused.get(name)]
+
+    def _check_named(self, schema: pa.Schema) -> None:
+        """That the columns that somebody named are there, and can be what they are named for."""
+        for option, value in self._fields.chosen().items():
+            if option == "attributes":
+                continue
+            if value not in schema.names:
+                near = nearest(str(value), schema.names)
+                hint = f"did you mean {near!r}? " if near else ""
+                raise RequestError(
+                    f"data.{option}={value!r}: {self._files[0]} has no such column: {hint}Its columns are "
+                    f"{', '.join(schema.names)}"
+                )
+            if option in ("caption", "domain") and not _has_strings(schema, str(value)):
+                raise RequestError(
+                    f"data.{option}={value!r}: that column of {self._files[0]} is {schema.field(value).type}, not text"
+                )
+
+    def _find_images(self, schema: pa.Schema) -> str:
+        """The column of images where nobody names it: by its name, else the only one that can hold some."""
+        usual = [name for name in IMAGE_COLUMNS if name in schema.names]
+        able = [name for name in schema.names if name != PARTNER and _stores_bytes(schema.field(name).type)]
+        if not usual and len(able) != 1:
+            raise RequestError(
+                f"{self._files[0]} has no column 'image' with encoded image bytes: its columns are "
+                f"{', '.join(schema.names)}; data.image=NAME says which holds them"
+            )
+        if not usual:
+            self.notes = [*self.notes, f"images are those of column {able[0]!r}, the only one that holds bytes"]
+        return (usual or able)[0]
+
+    def _find_labels(self, schema: pa.Schema, parquet: pq.ParquetFile) -> str:
+        """The column of labels where nobody names it: `label`, else the only one that the hub says has classes."""
+        if "label" in schema.names:
+            return "label"
+        named = [name for name in schema.names if _class_names(_metadata(parquet, only_hub=True), name)]
+        if len(named) > 1:
+            choices = " or ".join(f"data.label={name}" for name in named)
+            self.doubts = [*self.doubts, f"{' and '.join(named)} hold labels, and none are read: {choices} says which"]
+        if len(named) == 1:
+            self.notes = [*self.notes, f"labels are those of column {named[0]!r}, the only one with names of classes"]
+        return named[0] if len(named) == 1 else ""
 
     def _read_attributes(self, schema: pa.Schema, parquet: pq.ParquetFile) -> tuple[str, ...]:
         """The columns that hold attributes; sets their names. RequestError for values that they do not have."""
         columns = tuple(name for name in schema.names if name.startswith(ATTRIBUTE_COLUMN))
+        asked = self._fields.attributes
+        self._chosen_attributes: list[int] | None = None  # of those in lists
+        if asked == "none":
+            return ()
+        if asked is not None and ATTRIBUTES not in schema.names:
+            absent = [name for name in asked if not {name, ATTRIBUTE_COLUMN + name}.intersection(schema.names)]
+            if absent:
+                raise RequestError(
+                    f"data.attributes: {self._files[0]} has no column {absent[0]!r}: its columns are "
+                    f"{', '.join(schema.names)}"
+                )
+            columns = tuple(name if name in schema.names else ATTRIBUTE_COLUMN + name for name in asked)
         if columns:
             self.attribute_names = tuple(name.removeprefix(ATTRIBUTE_COLUMN) for name in columns)
         elif ATTRIBUTES in schema.names:
             columns = (ATTRIBUTES,)
-            self.attribute_names = self._names_of_attributes(schema, parquet)
+            self.attribute_names = self._names_of_attributes(parquet)
+            if asked is not None:
+                if absent := [name for name in asked if name not in self.attribute_names]:
+                    raise RequestError(
+                        f"data.attributes: {self._files[0]} has no attribute {absent[0]!r}: there are "
+                        f"{', '.join(self.attribute_names)}"
+                    )
+                self._chosen_attributes = [self.attribute_names.index(name) for name in asked]
+                self.attribute_names = tuple(asked)
         for name in columns:
             kind = _value_type(schema.field(name).type)
             kind = kind.value_type if name == ATTRIBUTES and _is_list(kind) else kind
@@ -125,9 +197,9 @@ class ParquetSource(Source):
                 raise RequestError(f"{self._files[0]}: column {name!r} is {schema.field(name).type}, not {expected}")
         return columns
 
-    def _names_of_attributes(self, schema: pa.Schema, parquet: pq.ParquetFile) -> tuple[str, ...]:
+    def _names_of_attributes(self, parquet: pq.ParquetFile) -> tuple[str, ...]:
         """Those of the metadata, else numbers, as many as the first row has."""
-        metadata = {**(parquet.metadata.metadata or {}), **(schema.metadata or {})}
+        metadata = _metadata(parquet)
         if ATTRIBUTE_NAMES in metadata:
             return tuple(name.strip() for name in metadata[ATTRIBUTE_NAMES].decode().split(","))
         first = next(parquet.iter_batches(batch_size=1, columns=[ATTRIBUTES]), None)
@@ -141,16 +213,14 @@ class ParquetSource(Source):
                 raise RequestError(f"{file} has no column {name!r}, other files have: {', '.join(schema.names)}")
         for column in filter(None, (self._image, self._partner)):
             kind = schema.field(column).type
-            has_bytes = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
-            stored = kind.field("bytes").type if has_bytes else kind
-            if not (pa.types.is_binary(stored) or pa.types.is_large_binary(stored)):
+            if not _stores_bytes(kind):
                 raise RequestError(
                     f"{file}: column {column!r} is {kind}, not encoded images: store struct<bytes, path> or binary"
                 )
         if self._label:
-            label = _value_type(schema.field("label").type)
+            label = _value_type(schema.field(self._label).type)
             if not (pa.types.is_integer(label) or _is_string(label) or pa.types.is_null(label)):
-                raise RequestError(f"{file}: column 'label' is {label}; labels are integers or strings")
+                raise RequestError(f"{file}: column {self._label!r} is {label}; labels are integers or strings")
 
     def _embedding_shape(self) -> tuple[int, int]:
         """(n, E) of the first row that has any; the others' are looked at when they are read."""
@@ -198,8 +268,8 @@ class ParquetSource(Source):
     def _doubts(self) -> Iterator[str]:
         if self._others:
             yield (
-                f"the columns {', '.join(self._others)} are left out: labels are read from 'label', captions from "
-                f"{' or '.join(map(repr, CAPTION_COLUMNS))}, domains from 'domain'"
+                f"the columns {', '.join(self._others)} are left out: data.label, data.caption, data.domain and "
+                "data.attributes choose columns"
             )
         without = [file.name for file, split in zip(self._files, self._file_splits, strict=True) if split is None]
         if not self._split and 0 < len(without) < len(self._files):
@@ -304,6 +374,8 @@ class ParquetSource(Source):
         rows: Iterator[Sequence[Any] | None]
         if self._attributes == (ATTRIBUTES,):
             rows = iter(records.column(ATTRIBUTES).to_pylist())
+            if (chosen := self._chosen_attributes) is not None:
+                rows = (_picked(row, chosen) for row in rows)
         else:
             rows = zip(*(records.column(name).to_pylist() for name in self._attributes), strict=True)
         # -1 is how CelebA says that an image has not got it.
@@ -332,12 +404,20 @@ class ParquetSource(Source):
         return BadImageError("the row holds no image bytes")
 
 
-def version_beside(file: Path) -> str:
+def _but_none(name: str) -> str:
+    return "" if name == NONE else name
+
+
+def _picked(row: Sequence[Any] | None, places: Sequence[int]) -> list[Any] | None:
+    return None if row is None or len(row) <= max(places, default=0) else [row[place] for place in places]
+
+
+def version_beside(file: Path, fields: Fields = AS_IT_IS) -> str:
     """Changes when a file does that a row without bytes points to; "" where no row does. No image is opened."""
     digest, found = hashlib.sha256(), False
     with _open(file) as parquet:
         schema = parquet.schema_arrow
-        image = next((name for name in IMAGE_COLUMNS if name in schema.names), "")
+        image = next((name for name in (fields.image or "", *IMAGE_COLUMNS) if name in schema.names), "")
         kind = schema.field(image).type if image else None
         if kind is None or not pa.types.is_struct(kind) or kind.get_field_index("path") < 0:
             return ""
@@ -436,16 +516,28 @@ def _split_of_file(file: Any, root: Place) -> str | None:
     return None
 
 
-def _class_names(schema: dict[bytes, bytes], file: dict[bytes, bytes]) -> tuple[str, ...]:
-    """Class names from the metadata: `classes`, comma-separated, or the hub's own JSON; empty when it tells none."""
-    metadata = {**file, **schema}
+def _metadata(parquet: pq.ParquetFile, *, only_hub: bool = False) -> dict[bytes, bytes]:
+    """Of a file and its schema."""
+    metadata = {**(parquet.metadata.metadata or {}), **(parquet.schema_arrow.metadata or {})}
+    return {key: value for key, value in metadata.items() if not only_hub or key == b"huggingface"}
+
+
+def _class_names(metadata: dict[bytes, bytes], label: str) -> tuple[str, ...]:
+    """Names of the classes in a column, from the metadata: `classes`, comma-separated, or the hub's JSON; or none."""
     if b"classes" in metadata:
         return tuple(name.strip() for name in metadata[b"classes"].decode().split(","))
     try:
-        names = json.loads(metadata[b"huggingface"])["info"]["features"]["label"]["names"]
+        names = json.loads(metadata[b"huggingface"])["info"]["features"][label]["names"]
     except (KeyError, TypeError, ValueError):
         return ()
     return tuple(map(str, names))
+
+
+def _stores_bytes(kind: pa.DataType) -> bool:
+    """Whether a column may hold encoded images: binary, or a struct with `bytes`."""
+    has_bytes = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
+    stored = kind.field("bytes").type if has_bytes else kind
+    return bool(pa.types.is_binary(stored) or pa.types.is_large_binary(stored))
 
 
 def _value_type(kind: pa.DataType) -> pa.DataType:

@@ -27,6 +27,7 @@ MOST_SHARDS = 100_000
 class _Tar(PathKind):
     suffix = ".tar"
     endings = (".tar", ".tar.gz", ".tgz")
+    chooses = ("image", "label", "caption", "domain", "attributes")
 
     def recognises(self, path: Path) -> bool:
         return super().recognises(path) or (path.is_dir() and any(path.glob("*.tar")))
@@ -68,7 +69,7 @@ class _Tar(PathKind):
     def open(self, name: SourceName) -> Source:
         from gan_models.data.sources.tar_samples import open_tar
 
-        return open_tar(*self.shards(name))
+        return open_tar(*self.shards(name), name.fields)
 
 
 def patterns(text: str) -> list[str]:

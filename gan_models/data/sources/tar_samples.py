@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gan_models.data.decoding import BadImageError, Item
-from gan_models.data.sources.base import BATCH_BYTES, SPLIT_NAMES, Batch, Source, Tree, rows_within
+from gan_models.data.sources.base import AS_IT_IS, BATCH_BYTES, SPLIT_NAMES, Batch, Fields, Source, Tree, rows_within
 from gan_models.data.sources.paths import MEMBER_BYTES, ImageFiles
 from gan_models.data.sources.places import Place, Remote
 from gan_models.data.sources.tar_index import TEXTS, index_of, opened
@@ -35,16 +35,13 @@ SPLIT = re.compile(rf"(?:.*[-_.])?({'|'.join(sorted(SPLIT_NAMES, key=len, revers
 def open_tar(
     shards: Sequence[Place],
     root: Place | None,
-    *,
-    image: str | None = None,
-    label: str | None = None,
-    caption: str | None = None,
+    asked: Fields = AS_IT_IS,
 ) -> Source:
     """Shards as a source; their indexes are made where there are none yet.
 
     Args:
         root: the folder that they were found in; None where they were named.
-        image, label, caption: the fields that hold them; `none` of the last two; None where the usual ones do.
+        asked: which of their fields hold images, labels and captions; of a packed folder, columns of its tables.
 
     Raises:
         RequestError: no shard can be read, there are no images, or not the fields that were named.
@@ -58,10 +55,17 @@ def open_tar(
     indexes = [index for index, _ in found]
     if damaged and not any(map(len, indexes)):
         raise RequestError(f"cannot read {damaged[0][0]} as a tar: {damaged[0][1]}")
-    named = any(each is not None for each in (image, label, caption))
-    if not (named or any(map(_has_samples, indexes))) and _are_distinct(indexes):
-        return PackedFolder(shards, indexes, damaged)
-    return TarSource(shards, indexes, damaged, _splits_of(shards, root), (image, label, caption))
+    chosen = {str(value) for option, value in asked.chosen().items() if option in ("image", "label", "caption")}
+    of_samples = any(map(_has_samples, indexes)) or bool(chosen & _fields_of(indexes))
+    if not of_samples and _are_distinct(indexes):
+        return PackedFolder(shards, indexes, damaged, asked)
+    if beyond := asked.chosen().keys() & {"domain", "attributes"}:
+        raise RequestError(f"data.{min(beyond)}: samples of a tar have labels and captions; leave it out")
+    return TarSource(shards, indexes, damaged, _splits_of(shards, root), (asked.image, asked.label, asked.caption))
+
+
+def _fields_of(indexes: Sequence[pa.Table]) -> set[str]:
+    return set(chain.from_iterable(pc.unique(index.column("field")).to_pylist() for index in indexes))
 
 
 class TarSource(Source):
@@ -87,7 +91,7 @@ class TarSource(Source):
         self._counts = [len(starts) - 1 for starts in self._starts]
         self.total = sum(self._counts)
         self.ignored, self.notes, self.doubts = list(damaged), [], []
-        present = set(chain.from_iterable(pc.unique(index.column("field")).to_pylist() for index in indexes))
+        present = _fields_of(indexes)
         place = str(shards[0])
         image, label, caption = fields
         images = [name for name in IMAGES if name in present] if image is None else [image]
@@ -211,7 +215,11 @@ class PackedFolder(ImageFiles):
     _what = "tar"
 
     def __init__(
-        self, shards: Sequence[Place], indexes: Sequence[pa.Table], damaged: Sequence[tuple[str, str]]
+        self,
+        shards: Sequence[Place],
+        indexes: Sequence[pa.Table],
+        damaged: Sequence[tuple[str, str]],
+        asked: Fields = AS_IT_IS,
     ) -> None:
         self._shards = shards
         self._where = {
@@ -222,7 +230,7 @@ class PackedFolder(ImageFiles):
         self._indexes = indexes
         self._open = ExitStack()
         self._files_of: dict[int, IO[bytes]] = {}
-        super().__init__(shards[0], Tree(sorted(self._where), list(damaged)))
+        super().__init__(shards[0], Tree(sorted(self._where), list(damaged)), asked)
 
     def _item(self, file: str) -> Item:
         shard, row = self._where[file]

@@ -32,6 +32,7 @@ class Cycle(GameSpec):
     least_batch: ClassVar[int] = 1  # of each domain, as published
     accumulates: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset({"domains"})
+    most_domains: ClassVar[int | None] = DOMAINS
 
     def images_of(self, batch_size: int) -> int:
         return DOMAINS * batch_size

@@ -24,6 +24,7 @@ class SemiSupervised(GameSpec):
 
     played_by: ClassVar[str] = "gan_models.games.semi_supervised.game:SemiSupervisedGame"
     needs: ClassVar[frozenset[str]] = frozenset({"labels"})
+    partly_labelled: ClassVar[bool] = True
     names_classes: ClassVar[bool] = True
 
     def check(self, recipe: Recipe) -> None:

@@ -94,7 +94,7 @@ def test_archives_of_twelve_bits_too(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images=images, arr_1=np.arange(4))
     seen = inspect(f"npz:{tmp_path}/a.npz", Data(size=8))
     assert "values of more than 8 bits, up to 4080: 4095 becomes white" in seen.notes
-    assert "the arrays arr_1 are left out: labels are read from 'labels', 'y' or 'y_train'" in seen.problems
+    assert "the arrays arr_1 are left out: data.image and data.label choose arrays" in seen.problems
 
 
 def test_what_was_seen_of_all_and_what_of_a_sample_is_said(folder: Folder) -> None:
@@ -129,15 +129,21 @@ UNDERSTOOD = {
     "link_maze": {"images": 36},
     "twelve_bit": {"range": {"found": [0, 4080], "used": [0, 4095]}},
     "two_orders": {"classes": ["cat", "dog"], "images": 160},
+    "train_a_train_b": {"domains": ["A", "B"], "classes": [], "split_counts": {"train": 80, "test": 20}},
+    "labels_csv": {"classes": ["cat", "dog"], "ignored": 0},
+    "attributes_csv": {"attributes": ["Smiling", "Male", "Young"], "classes": []},
+    "captions_txt": {"captions": True, "ignored": 0},
+    "adm_npz/samples.npz": {"classes": ["0", "1", "2", "3", "4"]},
+    "column_names": {"classes": ["apple", "bee"]},
+    "partly_labelled": {"classes": ["a", "b"], "split_counts": {"train": 140}},
 }
 SAID = {
-    "train_a_train_b": "two domains with splits",
-    "labels_csv": "metadata.csv: what is written there of the images",
-    "attributes_csv": "list_attr.csv: what is written there of the images",
-    "captions_txt": "40 text files are called as images are",
-    "adm_npz/samples.npz": "the arrays arr_1 are left out",
-    "column_names": "the columns fine_label are left out",
-    "partly_labelled": "unlabeled-00000-of-00001.parquet belong to no split",
+    "train_a_train_b": "are two domains, A and B, with splits",
+    "labels_csv": "labels are those of column 'label' of metadata.csv",
+    "attributes_csv": "attributes are those of list_attr.csv",
+    "captions_txt": "captions are the text files beside the images",
+    "adm_npz/samples.npz": "labels are those of arr_1",
+    "column_names": "labels are those of column 'fine_label'",
     "non_square": "not square and lose their edges",
     "rgba": "have transparency, which becomes white",
     "fifo": "a pipe, a socket or a device",

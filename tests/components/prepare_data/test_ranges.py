@@ -106,7 +106,7 @@ def test_values_that_nobody_can_read_are_a_sentence_with_the_remedy(prepare: Pre
     source = folder_of(tmp_path / "scans", values, "tiff")
     problems = inspect(source, Data(size=8)).problems
     assert any("there is no telling" in problem and "data.range" in problem for problem in problems)
-    with pytest.raises(RequestError, match="cannot be used"):
+    with pytest.raises(RequestError, match="there is no telling which is black and which white"):
         prepare(source, size=8)
     for number, image in rows_of(prepare(source, size=8, range=[-160, 240])).items():
         assert np.array_equal(image[..., 0], spread(values[number], -160, 240))

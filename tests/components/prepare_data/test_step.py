@@ -205,14 +205,34 @@ def test_nothing_but_bad_images(prepare: Prepare, tmp_path: Path) -> None:
 
 
 def test_images_beside_class_folders_have_no_label(
-    prepare: Prepare, folder: Folder, picture: Picture, tmp_path: Path
+    prepare: Prepare, folder: Folder, picture: Picture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder("cat", range(5))
     root = folder("dog", range(5, 10))
     (root / "stray.png").write_bytes(picture(77))
-    result, _ = prepare(f"folder:{root}", max_bad_share=0.1)
-    assert result.images == 10
-    assert lines(tmp_path / "dataset/quarantine.csv")[1] == ["stray.png", table_building.NO_LABEL]
+    result, table = prepare(f"folder:{root}")
+    assert (result.images, result.bad) == (11, 0)
+    assert table.split("train").labels.tolist() == [*[0] * 5, *[1] * 5, -1]
+    assert len(table.split("train").labelled()) == 10
+    assert table.metadata.counts == {"train": {"cat": 5, "dog": 5, "": 1}}
+    assert "1 images have no label, or one that is not among the classes: they are kept" in capsys.readouterr().err
+
+
+def test_images_without_a_label_are_left_out_where_all_need_one(
+    prepare: Prepare, folder: Folder, picture: Picture, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are no bad images: `max_bad_share` is not about them."""
+    folder("cat", range(5))
+    root = folder("dog", range(5, 10))
+    for number in range(5):
+        (root / f"stray{number}.png").write_bytes(picture(77 + number))
+    result, table = prepare(f"folder:{root}", unlabelled="drop", max_bad_share=0.0)
+    assert (result.images, result.bad) == (10, 0)
+    assert lines(tmp_path / "dataset/quarantine.csv")[1] == ["stray0.png", table_building.NO_LABEL]
+    assert table.metadata.counts == {"train": {"cat": 5, "dog": 5}}
+    assert "5 images have no label, or one that is not among the classes: they are left out" in (
+        capsys.readouterr().err
+    )
 
 
 def test_given_splits_and_leaks(prepare: Prepare, folder: Folder, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """A prepared data set of real digits, and a cache that its classifier is trained into once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ MakeTable = Callable[..., ImageTable]
 
 
 def write_table(
-    folder: Path, images: np.ndarray, labels: list[int] | None, splits: list[str], classes: int = 10
+    folder: Path, images: np.ndarray, labels: Sequence[int | None] | None, splits: list[str], classes: int = 10
 ) -> ImageTable:
     """An image table of uint8 [N, H, W, C] images."""
     folder.mkdir(parents=True, exist_ok=True)

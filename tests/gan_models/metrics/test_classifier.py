@@ -11,6 +11,8 @@ from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError
 from gan_models.metrics import classifier
 from gan_models.metrics.classifier import Classifier, ClassifierNetwork, training_steps
+from gan_models.metrics.extraction import Extracted
+from gan_models.metrics.scores import agreement
 from tests.gan_models.metrics.conftest import write_table
 
 
@@ -56,6 +58,22 @@ def test_refuses_data_without_two_classes(labels: list[int] | None, tmp_path: Pa
     unfit = write_table(tmp_path / "table", images, labels, ["train"] * 4)
     with pytest.raises(RequestError, match="no labels of two classes"):
         Classifier.for_table(unfit, cache=tmp_path)
+
+
+def test_images_without_a_label_are_not_learnt_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifier, "_MAX_STEPS", 3)
+    monkeypatch.setattr(classifier, "_MIN_STEPS", 3)
+    images = torch.randint(0, 256, (8, 8, 8, 1), dtype=torch.uint8).numpy()
+    splits = ["train"] * 5 + ["validation"] * 2 + ["test"]
+    some = write_table(tmp_path / "table", images, [0, 1, None, 1, None, None, 1, None], splits, classes=2)
+    assert some.metadata.counts["test"] == {"0": 0, "1": 0, "": 1}
+    judge = Classifier.for_table(some, cache=tmp_path)
+    assert judge.accuracy.keys() == {"validation"}
+    found = judge.features_and_logits(some.split("validation").images)
+    assert found.logits is not None
+    taken_for = int(found.logits.argmax(dim=1)[1])
+    assert judge.accuracy["validation"] == (taken_for == 1)
+    assert agreement(Extracted(found.features, found.logits, torch.tensor([-1, 1]))) == (taken_for == 1)
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 96, 96), (3, 9, 9)])

@@ -1,5 +1,6 @@
 """The loop's promises: bit-exact resume whatever kills it, honest health checks, nothing half-written."""
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -24,7 +25,7 @@ from gan_models.recipes import load_recipe
 from gan_models.sampling.generator import load_generator, read_info
 from gan_models.training import loop
 from gan_models.training.checkpoints import Checkpoints, _tensors, not_finite
-from gan_models.training.loop import Stopped, train
+from gan_models.training.loop import Stopped, check_data, train
 
 Digits = tuple[Split, TableMetadata]
 TINY = ["training.batch_size=16", "training.tick=4", "training.keep=2", "training.threads=1"]
@@ -294,6 +295,28 @@ def test_labels_asked_for_and_absent_is_a_sentence(digits: Digits, tmp_path: Pat
     unlabelled = Split(split.images, None, split.paths)
     with pytest.raises(RequestError, match="is conditional, but digits has no labels"):
         run("cgan-projection", (unlabelled, metadata), tmp_path)
+
+
+def test_a_label_of_some_images_is_not_enough_for_what_needs_one_of_each(digits: Digits, tmp_path: Path) -> None:
+    split, metadata = digits
+    assert split.labels is not None
+    labels = torch.where(torch.arange(len(split)) % 3 == 0, -1, split.labels)
+    partly = dataclasses.replace(split, labels=labels)
+    with pytest.raises(RequestError, match=r"needs a label of every image, and \d+ of \d+ .*data.unlabelled=drop"):
+        run("cgan-projection", (partly, metadata), tmp_path)
+    check_data(load_recipe("dcgan"), partly, metadata)
+    check_data(load_recipe("sgan"), partly, metadata)
+    assert len(partly.labelled()) == int((labels >= 0).sum())
+    assert partly.labelled().labels is not None
+    assert bool((partly.labelled().labels >= 0).all())
+    assert split.labelled() is split
+
+
+def test_domains_that_would_never_be_seen_are_refused(digits: Digits, tmp_path: Path) -> None:
+    split, metadata = digits
+    several = dataclasses.replace(split, domains=torch.arange(len(split)) % 3)
+    with pytest.raises(RequestError, match=r"translates between 2 domains, and digits has 3 \(a, b, c"):
+        run("cyclegan", (several, metadata.model_copy(update={"domain_names": ("a", "b", "c")})), tmp_path)
 
 
 def test_one_image_is_a_sentence(digits: Digits, tmp_path: Path) -> None:

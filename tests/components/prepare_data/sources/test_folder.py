@@ -117,16 +117,13 @@ def test_a_class_of_trains_is_a_class_and_that_is_said(folder: Folder) -> None:
     assert ["the folder train beside others becomes a class" in doubt for doubt in source.doubts] == [True]
 
 
-def test_what_may_hold_labels_or_captions_or_domains_is_said(folder: Folder) -> None:
-    for name in ("trainA", "trainB", "testA"):
-        root = folder(name, range(2))
-    (root / "metadata.csv").write_text("file_name,label")
-    for name in ("0000", "0001"):
-        (root / f"trainA/{name}.txt").write_text("a cat")
-    tables, texts, domains = FolderSource(root).doubts
-    assert tables.startswith("metadata.csv: what is written there of the images")
-    assert texts.startswith("2 text files are called as images are")
-    assert domains.startswith("the folders testA, trainA, trainB become classes: two domains")
+def test_half_of_two_domains_is_told_of(folder: Folder) -> None:
+    folder("trainA", range(2))
+    source = FolderSource(folder("testA", range(2, 4)))
+    assert source.class_names == ("testA", "trainA")
+    assert source.doubts == [
+        "the folders testA, trainA become classes: two domains with splits are trainA and trainB, testA and testB"
+    ]
 
 
 def test_the_labels_of_stylegan_s_tools_are_read_and_its_folders_are_no_classes(folder: Folder) -> None:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gan_models.data.decoding import BadImageError
+from gan_models.data.sources.base import Fields
 from gan_models.data.sources.parquet import ParquetSource
 from gan_models.errors import RequestError
 
@@ -143,8 +144,8 @@ def test_splits_without_training_images(write: Write) -> None:
 
 
 def test_missing_column_names_those_there_are(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"picture": [b"x"], "label": [1]}), tmp_path / "a.parquet")
-    with pytest.raises(RequestError, match=r"no column 'image' .*its columns are picture, label; rename"):
+    pq.write_table(pa.table({"one": [b"x"], "two": [b"y"], "label": [1]}), tmp_path / "a.parquet")
+    with pytest.raises(RequestError, match=r"no column 'image' .*its columns are one, two, label; data.image=NAME"):
         ParquetSource(tmp_path / "a.parquet")
 
 
@@ -281,3 +282,77 @@ def test_a_column_of_that_name_that_holds_no_vectors_is_left_out(write: Write) -
     source = ParquetSource(write(embedding=["a"] * 5))
     assert source.embeddings == (0, 0)
     assert any("embedding are left out" in doubt for doubt in source.doubts)
+
+
+def of_the_hub(**features: list[str]) -> dict[str, str]:
+    """Metadata as `datasets` writes it, of columns with names of classes."""
+    known = {name: {"_type": "ClassLabel", "names": names} for name, names in features.items()}
+    return {"huggingface": json.dumps({"info": {"features": known}})}
+
+
+def test_the_only_column_with_names_of_classes_holds_the_labels(write: Write) -> None:
+    source = ParquetSource(write(fine_label=[1, 0, 1, 0, -1], metadata=of_the_hub(fine_label=["apple", "bee"])))
+    assert source.class_names == ("apple", "bee")
+    assert column(source, "labels") == [1, 0, 1, 0, None]
+    assert source.notes == ["labels are those of column 'fine_label', the only one with names of classes"]
+
+
+def test_of_two_such_columns_somebody_says_which(write: Write) -> None:
+    names = of_the_hub(fine_label=["apple", "bee"], coarse_label=["food", "animal"])
+    path = write(fine_label=[1, 0, 1, 0, 1], coarse_label=[0, 1, 1, 1, 0], metadata=names)
+    assert ParquetSource(path).class_names == ()
+    assert any("data.label=fine_label or data.label=coarse_label" in doubt for doubt in ParquetSource(path).doubts)
+    source = ParquetSource(path, Fields(label="coarse_label"))
+    assert (source.class_names, column(source, "labels")) == (("food", "animal"), [0, 1, 1, 1, 0])
+    assert ParquetSource(path, Fields(label="none")).class_names == ()
+
+
+def test_columns_are_chosen_by_name(write: Write, picture: Picture) -> None:
+    path = write(
+        thumbnail=[picture(seed + 50) for seed in range(5)],
+        story=["a", None, "b", "c", "d"],
+        season=["w", "s", "w", "s", "w"],
+        smiling=[1, -1, 1, -1, 1],
+        old=[True, True, False, False, True],
+    )
+    chosen = Fields(image="thumbnail", caption="story", domain="season", attributes=("old", "smiling"))
+    source = ParquetSource(path, chosen)
+    assert column(source, "items") == [picture(seed + 50) for seed in range(5)]
+    assert column(source, "captions") == ["a", None, "b", "c", "d"]
+    assert (source.domain_names, column(source, "domains")) == (("s", "w"), ["w", "s", "w", "s", "w"])
+    assert source.attribute_names == ("old", "smiling")
+    assert column(source, "attributes") == [[1, 1], [1, 0], [0, 1], [0, 0], [1, 1]]
+    for wrong, sentence in (
+        (Fields(image="imag"), r"data.image='imag': .*has no such column: did you mean 'image'"),
+        (Fields(caption="smiling"), r"data.caption='smiling': that column .* is int64, not text"),
+        (Fields(image="story"), r"column 'story' is string, not encoded images"),
+        (Fields(attributes=("young",)), r"data.attributes: .*has no column 'young'"),
+        (Fields(attributes=("story",)), r"column 'story' is string, not booleans or integers"),
+    ):
+        with pytest.raises(RequestError, match=sentence):
+            ParquetSource(path, wrong)
+
+
+def test_some_of_the_attributes_in_lists(write: Write) -> None:
+    path = write(attributes=[[0, 1, 0], [1, 1, 0], None, [1, 0, 1], [1]], metadata={"attribute_names": "a,b,c"})
+    source = ParquetSource(path, Fields(attributes=("c", "a")))
+    assert source.attribute_names == ("c", "a")
+    assert column(source, "attributes") == [[0, 0], [0, 1], None, [1, 1], None]
+    with pytest.raises(RequestError, match=r"has no attribute 'd': there are a, b, c"):
+        ParquetSource(path, Fields(attributes=("d",)))
+
+
+def test_the_only_column_of_bytes_holds_the_images(tmp_path: Path, picture: Picture) -> None:
+    images = [picture(seed) for seed in range(3)]
+    pq.write_table(pa.table({"png": images, "label": [0, 1, 0]}), tmp_path / "a.parquet")
+    source = ParquetSource(tmp_path / "a.parquet")
+    assert column(source, "items") == images
+    assert source.notes == ["images are those of column 'png', the only one that holds bytes"]
+
+
+def test_an_unlabelled_part_is_there_to_be_trained_on(write: Write) -> None:
+    write("train-00000-of-00001.parquet", label=[0, 1, 0, 1, 0])
+    path = write("unlabeled-00000-of-00001.parquet", label=[-1] * 5)
+    source = ParquetSource(path.parent)
+    assert (source.given_splits, source.split_counts) == ({"train"}, {"train": 10})
+    assert column(source, "labels") == [0, 1, 0, 1, 0, *[None] * 5]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from gan_models.data.decoding import BadImageError
 from gan_models.data.sources import parse_source
-from gan_models.data.sources.base import Batch, Source
+from gan_models.data.sources.base import Batch, Fields, Source
 from gan_models.data.sources.paths import FolderSource
 from gan_models.data.sources.tar import patterns
 from gan_models.data.sources.tar_samples import open_tar
@@ -96,11 +96,11 @@ def test_json_brings_what_other_fields_do_not(picture: Picture, tmp_path: Path) 
     assert source.doubts == [
         "of the samples 'width' in .json are left out: data.image, data.label and data.caption choose fields"
     ]
-    plain = open_tar([path], None, label="none", caption="none")
+    plain = open_tar([path], None, Fields(label="none", caption="none"))
     assert (plain.class_names, plain.has_captions) == ((), False)
-    assert open_tar([path], None, label="width").class_names == ("8",)
+    assert open_tar([path], None, Fields(label="width")).class_names == ("8",)
     with pytest.raises(RequestError, match=r"data\.label='colour': the samples of .*a\.tar have no such field of text"):
-        open_tar([path], None, label="colour")
+        open_tar([path], None, Fields(label="colour"))
 
 
 def test_another_picture_of_a_sample_is_left_out_unless_chosen(picture: Picture, tmp_path: Path) -> None:
@@ -109,11 +109,11 @@ def test_another_picture_of_a_sample_is_left_out_unless_chosen(picture: Picture,
     source = named(path)
     assert whole(source).items == [picture(n) for n in range(3)]
     assert ".seg.png are left out" in source.doubts[0]
-    assert whole(open_tar([path], None, image="seg.png")).items == [picture(n + 100) for n in range(3)]
+    assert whole(open_tar([path], None, Fields(image="seg.png"))).items == [picture(n + 100) for n in range(3)]
     with pytest.raises(
         RequestError, match=r"holds no images in fields 'depth': the files of its samples are \.cls, \.png"
     ):
-        open_tar([path], None, image="depth")
+        open_tar([path], None, Fields(image="depth"))
 
 
 def test_a_sample_without_a_label_or_picture_is_one_bad_image(picture: Picture, tmp_path: Path) -> None:
