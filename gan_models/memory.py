@@ -28,7 +28,12 @@ def room_for_data(device: torch.device) -> int:
         import torch
 
         return int(SHARE * torch.cuda.mem_get_info(device)[0])
-    return int(SHARE * memory_limit()) // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return int(SHARE * memory_limit()) // local_processes()
+
+
+def local_processes() -> int:
+    """Processes of a training on this machine, as torchrun says."""
+    return max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def memory_limit() -> int:

@@ -49,7 +49,6 @@ MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Of Pillow, by the number of channels."""
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8\xff"
-JPEG_FORMATS = ("JPEG",)
 
 _BY_ITSELF = Ranges()
 
@@ -73,6 +72,8 @@ class Target:
     ranges: Ranges = _BY_ITSELF
     depth: int = 8
     """Bits of a value, 8 or 16."""
+    encoded: bool = False
+    """Whether pixels are kept compressed, without loss, and not as they are."""
 
     @property
     def mode(self) -> str:
@@ -89,6 +90,7 @@ class Decoded:
 
     kept: list[int] = field(default_factory=list)  # positions in the batch of the images in `pixels`, ascending
     pixels: bytes = b""  # uint8, or little-endian uint16, [len(kept), H, W, channels]
+    encoded: list[bytes] = field(default_factory=list)  # in place of `pixels`, where the target is to be encoded
     digests: bytes = b""  # a hash of each kept image's pixels, DIGEST_BYTES each
     reasons: list[tuple[int, str]] = field(default_factory=list)  # (position, why) of the images that cannot be used
     coloured: int = 0  # kept images that lost their colours because the target is grey
@@ -114,6 +116,8 @@ def decode_batch(items: Sequence[Item], target: Target) -> Decoded:
         top += height
         decoded.kept.append(position)
         decoded.coloured += coloured
+        if target.encoded:
+            decoded.encoded.append(encode(image))
     decoded.pixels = strip.tobytes()[: target.row_bytes * len(decoded.kept)]
     return _with_digests(decoded, target)
 
@@ -122,7 +126,16 @@ def _with_digests(decoded: Decoded, target: Target) -> Decoded:
     size, rows = target.row_bytes, memoryview(decoded.pixels)
     hashes = (blake2b(rows[row : row + size], digest_size=DIGEST_BYTES) for row in range(0, len(rows), size))
     decoded.digests = b"".join([each.digest() for each in hashes])
+    if target.encoded:
+        decoded.pixels = b""
     return decoded
+
+
+def encode(image: Image.Image) -> bytes:
+    """An image compressed without loss: as WebP, which is smaller than PNG and faster both ways."""
+    file = io.BytesIO()
+    image.save(file, "WEBP", lossless=True, method=0, quality=0, exact=True)
+    return file.getvalue()
 
 
 def joined(parts: Sequence[Decoded]) -> Decoded:
@@ -130,6 +143,7 @@ def joined(parts: Sequence[Decoded]) -> Decoded:
     return Decoded(
         kept=[position for position, part in enumerate(parts) if part.kept],
         pixels=b"".join(part.pixels for part in parts),
+        encoded=[each for part in parts for each in part.encoded],
         digests=b"".join(part.digests for part in parts),
         reasons=[(position, reason) for position, part in enumerate(parts) for _, reason in part.reasons],
         coloured=sum(part.coloured for part in parts),
@@ -243,11 +257,17 @@ def open_image(item: Item) -> Image.Image:
     elif opener := opener_of(head):
         image = opener(file)
     else:
-        image = Image.open(file, formats=JPEG_FORMATS if head.startswith(JPEG_MAGIC) else _all_formats())
+        image = Image.open(file, formats=_formats(head))
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
         raise BadImageError(f"too large: {image.width}x{image.height} pixels, the limit is {limit}")
     return image
+
+
+def _formats(head: bytes) -> tuple[str, ...]:
+    if head.startswith(JPEG_MAGIC):
+        return ("JPEG",)
+    return ("WEBP",) if head[8:12] == b"WEBP" else _all_formats()
 
 
 def _half(half: Half) -> Image.Image:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
+from functools import cache
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import overload
 
@@ -19,17 +20,22 @@ import torch
 from torch import Tensor
 
 from gan_models.data.captions import Vocabulary
+from gan_models.data.decoding import Decoded, Item, Target, decode_batch
 from gan_models.data.permutation import permuted
+from gan_models.data.preparing.decode_pool import DecodePool, available_cores
+from gan_models.data.sources.base import Batch
 from gan_models.data.table_file import (
+    Compressed,
     Shard,
     TableFile,
     TableMetadata,
+    decode_rows,
     fixed_rows,
     numbers_of,
     read_metadata,
 )
 from gan_models.errors import RequestError
-from gan_models.memory import room_for_data
+from gan_models.memory import local_processes, room_for_data
 
 __all__ = [
     "AnySplit",
@@ -46,6 +52,9 @@ __all__ = [
 
 LISTED = 1 << 26
 """Images up to which an epoch's order is drawn as a list: 512 MiB. It stays as it is: trainings go on bit for bit."""
+DECODED_TOGETHER = 4096
+FEW = 8
+"""Images that are not worth another process."""
 _APART = 0x9E3779B9  # between the seeds of two domains
 
 
@@ -166,6 +175,7 @@ class MappedRows:
         column: str,
         split: str,
         shards: Sequence[Shard],
+        metadata: TableMetadata,
         shape: tuple[int, ...],
         kind: torch.dtype,
         device: torch.device,
@@ -175,6 +185,8 @@ class MappedRows:
         self._column = column
         self._kind, self._shortened = kind, shortened
         self._shards = shards
+        self._metadata = metadata
+        self._is_encoded = column in metadata.encoded
         self._places = [shard.entry.place(split) for shard in shards]
         self._starts = [0, *accumulate(place.stop - place.start for place in self._places)]
         self.shape = (self._starts[-1], *shape)
@@ -190,7 +202,8 @@ class MappedRows:
             return self[[index]][0]
         if isinstance(index, slice):
             start, stop, step = index.indices(len(self))
-            found = self._span(start, max(start, stop)) if step == 1 else self._read(np.arange(start, stop, step))
+            whole = step == 1 and not self._is_encoded
+            found = self._span(start, max(start, stop)) if whole else self._read(np.arange(start, stop, step))
         else:
             found = self._read(np.asarray(index.cpu() if isinstance(index, Tensor) else index, np.int64))
         rows = torch.from_numpy(found).view(self._kind).view(-1, *self.shape[1:])
@@ -205,6 +218,23 @@ class MappedRows:
     def _width(self) -> int:
         return self._shards[0].fixed(self._column).shape[1]
 
+    def _decoded(self, rows: np.ndarray) -> np.ndarray:
+        """uint8 [n, width] of rows that have to be decoded, some thousand at a time."""
+        found = np.empty((len(rows), self._metadata.row_bytes), np.uint8)
+        for start in range(0, len(rows), DECODED_TOGETHER):
+            part = rows[start : start + DECODED_TOGETHER]
+            decode_rows(self._compressed(part), self._metadata, found[start : start + len(part)], decode_on_all_cores)
+        return found
+
+    def _compressed(self, rows: np.ndarray) -> Compressed:
+        whose = np.searchsorted(self._starts, rows, "right") - 1
+        parts = []
+        for number, row in zip(whose.tolist(), rows.tolist(), strict=True):
+            inside = row - self._starts[number] + self._places[number].start
+            parts.append(self._shards[number].compressed(self._column, np.array([inside])))
+        items, hashes, files = zip(*parts, strict=True)
+        return Compressed([*chain(*items)], np.concatenate(hashes), [*chain(*files)])
+
     def _span(self, start: int, stop: int) -> np.ndarray:
         """uint8 [n, width] of the rows from `start` on."""
         found = np.empty((stop - start, self._width), np.uint8)
@@ -217,6 +247,8 @@ class MappedRows:
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
         """uint8 [n, width] of rows in any order, each shard's together."""
+        if self._is_encoded:
+            return self._decoded(rows)
         found = np.empty((len(rows), self._width), np.uint8)
         whose = np.searchsorted(self._starts, rows, "right") - 1
         order = np.argsort(whose, kind="stable")
@@ -229,6 +261,29 @@ class MappedRows:
             self._shards[number].read(self._column, inside, part)
             found[which] = part
         return found
+
+
+def decode_on_all_cores(items: Sequence[Item], target: Target) -> Decoded:
+    """As `decode_batch`, a part on each of the cores that this process of a training has."""
+    seats = max(1, available_cores() // local_processes())
+    if len(items) < FEW or seats == 1:
+        return decode_batch(items, target)
+    size = -(-len(items) // (2 * seats))
+    parts = [[*items[start : start + size]] for start in range(0, len(items), size)]
+    batches = [Batch(part, [""] * len(part), [None] * len(part), [None] * len(part)) for part in parts]
+    starts = accumulate(map(len, parts), initial=0)
+    whole = Decoded()
+    for start, (_, decoded) in zip(starts, _pool(target, seats).decode(batches), strict=False):
+        whole.pixels += decoded.pixels
+        whole.digests += decoded.digests
+        whole.reasons += [(start + position, reason) for position, reason in decoded.reasons]
+    return whole
+
+
+@cache
+def _pool(target: Target, seats: int) -> DecodePool:
+    """Of this process, for as long as it lives."""
+    return DecodePool(target, seats)
 
 
 class MappedTexts(Sequence[str]):
@@ -312,7 +367,7 @@ class ImageTable:
         def large(column: str, shape: tuple[int, ...], kind: torch.dtype) -> MappedRows | None:
             there = column in metadata.large
             less = shortened and kind == torch.uint16
-            return MappedRows(column, name, shards, shape, kind, device, shortened=less) if there else None
+            return MappedRows(column, name, shards, metadata, shape, kind, device, shortened=less) if there else None
 
         image = (metadata.height, metadata.width, metadata.channels)
         kind = torch.uint16 if metadata.depth > 8 else torch.uint8

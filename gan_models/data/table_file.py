@@ -3,7 +3,8 @@
 table.json      metadata (`TableMetadata`), and of each shard its file, its rows by split and a digest
 shards/*.arrow  the rows: Arrow IPC files of one record batch each, those to train on first, then validation, then test
 
-One row is one image, of one size. Columns: `pixels` (fixed-size binary, uint8 or uint16 in HWC order), `label`
+One row is one image, of one size. Columns: `pixels` (fixed-size binary, uint8 or little-endian uint16 in HWC order; or,
+where storage is `encoded`, a lossless WebP file), `label`
 (int64, -1 for none), `caption`, `domain` (strings, may be null), `path` (where the image came from); where the data has
 them also `attributes` (A bytes, 0 or 1 each), `partner` (the other image of a pair, as `pixels`) and `embedding` (n * E
 numbers of float32, little-endian). Each of the large ones has a column of 8-byte hashes beside it (`pixels_digest`).
@@ -17,17 +18,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gan_models.data.shape import DataShape
+from gan_models.data.decoding import Decoded, Item, Target, decode_batch
+from gan_models.data.shape import DataShape, Size
 from gan_models.errors import RequestError
 
 TABLE_FILE = "table.json"
@@ -36,6 +38,7 @@ FORMAT = 1
 SPLITS = ("train", "validation", "test")
 DIGEST_TYPE = np.dtype("<u8")
 EMBEDDED = np.dtype("<f4")
+IMAGES = frozenset({"pixels", "partner"})
 SMALL = ("label", "caption", "domain", "attributes")
 """Columns that a shard's digest is taken of as they are; of the others it is taken of their hashes."""
 _EARLIER_FILE = "images.parquet"
@@ -70,6 +73,8 @@ class TableMetadata(BaseModel):
     """(n, E): how many embeddings each image carries, and their width; zeros where it carries none."""
     depth: int = 8
     """Bits of a value: pixels are uint8, or little-endian uint16."""
+    storage: Literal["pixels", "encoded"] = "pixels"
+    """How images are kept: as they are, or compressed without loss. The fingerprint is the same."""
 
     @property
     def num_classes(self) -> int:
@@ -90,7 +95,7 @@ class TableMetadata(BaseModel):
     @property
     def kind(self) -> np.dtype[Any]:
         """Of a value."""
-        return np.dtype("<u2") if self.depth > 8 else np.dtype(np.uint8)
+        return kind_of_depth(self.depth)
 
     @property
     def row_bytes(self) -> int:
@@ -101,6 +106,11 @@ class TableMetadata(BaseModel):
     def large(self) -> dict[str, int]:
         """Bytes of a row in each of the columns that have hashes."""
         return large_widths(self.row_bytes, self.paired, self.embeddings)
+
+    @property
+    def encoded(self) -> frozenset[str]:
+        """The columns whose rows are compressed images."""
+        return frozenset(IMAGES & self.large.keys()) if self.storage == "encoded" else frozenset()
 
     @property
     def shape(self) -> DataShape:
@@ -192,12 +202,14 @@ class Shard:
             if len(self.batch) != entry.count:
                 raise ValueError(f"{entry.count} rows expected, {len(self.batch)} found")
             for column, width in metadata.large.items():
-                if self.batch.schema.field(column).type != pa.binary(width):
-                    raise ValueError(f"its column {column!r} does not hold {width} bytes a row")
+                kind = pa.binary() if column in metadata.encoded else pa.binary(width)
+                if self.batch.schema.field(column).type != kind:
+                    raise ValueError(f"its column {column!r} is not of {kind}")
             if content_digest(self.batch, entry.rows) != entry.digest:
                 raise ValueError("its content does not have its digest")
         except (pa.ArrowException, OSError, LookupError, ValueError) as error:
             raise damaged(self.path, error) from error
+        self._metadata = metadata
         self._seen: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -232,6 +244,9 @@ class Shard:
 
     def read(self, column: str, rows: np.ndarray | slice, out: np.ndarray) -> None:
         """Copies rows of a large column to `out`, uint8 [n, width]; checked when they are first read."""
+        if column in self._metadata.encoded:
+            decode_rows(self.compressed(column, rows), self._metadata, out)
+            return
         out[:] = self.fixed(column)[rows]
         seen = self._seen.setdefault(column, np.zeros(len(self), bool))
         new = np.flatnonzero(~seen[rows])
@@ -240,6 +255,38 @@ class Shard:
             if not np.array_equal(row_digests(out, new), known):
                 raise damaged(self.path, ValueError(f"its column {column!r} does not have its digests"))
             seen[rows] = True
+
+    def compressed(self, column: str, rows: np.ndarray | slice) -> Compressed:
+        """Rows of a column of compressed images, with their hashes."""
+        values: pa.BinaryArray = self.batch.column(column)
+        numbers = np.arange(len(self))[rows]
+        found = [values[row].as_py() for row in numbers.tolist()]
+        return Compressed(found, self.hashes(column)[numbers], [self.path] * len(found))
+
+
+class Compressed(NamedTuple):
+    """Compressed images, the hashes of their pixels, and where they lie."""
+
+    items: list[bytes]
+    hashes: np.ndarray
+    files: list[Path]
+
+
+def decode_rows(
+    rows: Compressed,
+    metadata: TableMetadata,
+    out: np.ndarray,
+    decode: Callable[[Sequence[Item], Target], Decoded] = decode_batch,
+) -> None:
+    """Decodes rows into `out`, uint8 [n, H*W*C]; RequestError where one does not have its hash."""
+    target = Target(Size(metadata.height, metadata.width), metadata.channels)
+    decoded = decode(rows.items, target)
+    for position, reason in decoded.reasons:
+        raise damaged(rows.files[position], ValueError(reason))
+    wrong = np.flatnonzero(np.frombuffer(decoded.digests, DIGEST_TYPE) != rows.hashes)
+    if len(wrong):
+        raise damaged(rows.files[wrong[0]], ValueError("an image does not have its digest"))
+    out[:] = np.frombuffer(decoded.pixels, np.uint8).reshape(out.shape)
 
 
 class TableFile:
@@ -356,6 +403,11 @@ def fixed_rows(column: pa.FixedSizeBinaryArray) -> np.ndarray:
     width = column.type.byte_width
     values = np.frombuffer(column.buffers()[1] or b"", np.uint8)
     return values[column.offset * width : (column.offset + len(column)) * width].reshape(-1, width)
+
+
+def kind_of_depth(depth: int) -> np.dtype[Any]:
+    """Of a value of 8 or 16 bits, as it lies in a file."""
+    return np.dtype("<u2") if depth > 8 else np.dtype(np.uint8)
 
 
 def in_eight(values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from gan_models.data.table_file import (
     DIGEST_TYPE,
     EMBEDDED,
     FORMAT,
+    IMAGES,
     SHARDS_FOLDER,
     SPLITS,
     TABLE_FILE,
@@ -26,6 +27,7 @@ from gan_models.data.table_file import (
     TableMetadata,
     content_digest,
     fingerprint_of,
+    kind_of_depth,
     large_widths,
     row_digests,
 )
@@ -50,6 +52,7 @@ class TableWriter:
         paired: whether each image has a partner.
         embeddings: (n, E), how many each image carries, and their width; zeros where it carries none.
         depth: bits of a value, 8 or 16.
+        storage: how images are kept; where `encoded`, they are given as arrays of bytes (`decoding.encode`).
         first: number of the first shard.
     """
 
@@ -64,6 +67,7 @@ class TableWriter:
         paired: bool = False,
         embeddings: tuple[int, int] = (0, 0),
         depth: int = 8,
+        storage: Literal["pixels", "encoded"] = "pixels",
         first: int = 0,
     ) -> None:
         self.folder = folder
@@ -71,13 +75,17 @@ class TableWriter:
         self.attribute_names = tuple(attribute_names)
         self.paired = paired
         self.embeddings = embeddings
+        self.storage = storage
         self.depth = depth
         self._row_bytes = height * width * channels * depth // 8
         self._large = large_widths(self._row_bytes, paired, embeddings)
         self._shard_rows = rows_of_a_shard(sum(self._large.values()))
         self._schema = pa.schema(
             [
-                *((name, pa.binary(width)) for name, width in self._large.items()),
+                *(
+                    (name, pa.binary() if self._is_encoded(name) else pa.binary(size))
+                    for name, size in self._large.items()
+                ),
                 *((f"{name}_digest", pa.uint64()) for name in self._large),
                 ("label", pa.int64()),
                 ("stamp", pa.uint64()),
@@ -91,6 +99,14 @@ class TableWriter:
         self._number = 0  # of that shard, counted from the first
         self._rows = 0
         (folder / SHARDS_FOLDER).mkdir(exist_ok=True)
+
+    def _is_encoded(self, column: str) -> bool:
+        return self.storage == "encoded" and column in IMAGES
+
+    @property
+    def kind(self) -> np.dtype[Any]:
+        """Of a value."""
+        return kind_of_depth(self.depth)
 
     def append(
         self,
@@ -128,8 +144,14 @@ class TableWriter:
         for name, width in self._large.items():
             rows = given[name]
             assert rows is not None
-            columns[name] = np.ascontiguousarray(rows).reshape(count, -1).view(np.uint8).reshape(count, width)
             known = (digests or {}).get(name)
+            columns[name] = (
+                rows
+                if self._is_encoded(name)
+                else np.ascontiguousarray(rows).reshape(count, -1).view(np.uint8).reshape(count, width)
+            )
+            if self._is_encoded(name) and known is None:
+                raise ValueError("hashes of encoded images are those of their pixels: give them")
             columns[f"{name}_digest"] = row_digests(columns[name]) if known is None else known
         columns["label"] = np.array([-1 if label is None else label for label in labels], np.int64)
         columns["stamp"] = np.zeros(count, DIGEST_TYPE) if stamps is None else stamps.astype(DIGEST_TYPE, copy=False)
@@ -183,6 +205,7 @@ class TableWriter:
             paired=self.paired,
             embeddings=self.embeddings,
             depth=self.depth,
+            storage=self.storage,
         )
 
     def close(self, class_names: Sequence[str], source: str, options: dict[str, Any]) -> TableMetadata:
@@ -193,11 +216,11 @@ class TableWriter:
 def _gathered(field: pa.Field, pending: Sequence[tuple[list[str], dict[str, Any]]], target: np.ndarray) -> pa.Array:
     """A column of all parts, its rows where they belong; takes it out of the parts, so that it is there once."""
     parts = [columns.pop(field.name) for _, columns in pending]
-    if pa.types.is_string(field.type):
-        texts: list[str | None] = [None] * len(target)
-        for place, text in zip(target.tolist(), (text for part in parts for text in part), strict=True):
-            texts[place] = text
-        return pa.array(texts, pa.string())
+    if pa.types.is_string(field.type) or pa.types.is_binary(field.type):
+        values: list[Any] = [None] * len(target)
+        for place, value in zip(target.tolist(), (value for part in parts for value in part), strict=True):
+            values[place] = value
+        return pa.array(values, field.type)
     rows = np.empty((len(target), *parts[0].shape[1:]), parts[0].dtype)
     start = 0
     while parts:

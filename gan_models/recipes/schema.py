@@ -94,6 +94,11 @@ class Data(Section):
         "once keeps one; keep all, each in a split of its own, so that what was trained on is also held out",
     )
     max_images: PositiveInt | None = Field(None, description="use at most this many images")
+    storage: Literal["pixels", "encoded"] = Field(
+        "pixels",
+        description="encoded: images take about half of the disk, compressed without loss, and are decoded when they "
+        "are asked for; pixels: as they are",
+    )
     grow: bool = Field(
         False,
         description="take over the rows of the table that was last made in this way of this source on this machine: "
@@ -129,6 +134,8 @@ class Data(Section):
     def _deep_images_are_grey(self) -> Data:
         if self.depth > 8 and self.channels in ("rgb", "rgba"):
             raise ValueError(f"depth={self.depth} keeps grey images: set channels to grey or auto, or depth to 8")
+        if self.depth > 8 and self.storage == "encoded":
+            raise ValueError(f"depth={self.depth} is kept as pixels, what is encoded has 8 bits: set storage to pixels")
         return self
 
     @model_validator(mode="after")

@@ -21,7 +21,7 @@ import PIL
 from PIL import Image
 
 from gan_models.atomic import write_json
-from gan_models.data import decoding
+from gan_models.data import decoding, formats, ranges
 from gan_models.data.decoding import Item, Target
 from gan_models.data.formats import WINDOW
 from gan_models.data.halves import Half
@@ -39,7 +39,9 @@ _FREE = {"source", "grow", "max_bad_share"}
 
 def made_by(source: Source, target: Target, options: Data) -> str:
     """Changes when the same image, of which the same is said, would become another row."""
-    whole = hashlib.sha256(Path(decoding.__file__).read_bytes())
+    whole = hashlib.sha256()
+    for module in (decoding, formats, ranges):
+        whole.update(Path(str(module.__file__)).read_bytes())
     said = [
         PIL.__version__,
         repr(target),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -93,6 +94,8 @@ def inspect(source: str, options: Data | None = None) -> Inspection:
     found = [look.values for look in seen if look.values is not None]
     kinds = [kind for kind in Ranges._fields if any(kind_of(look.mode) == kind for look in seen)]
     used = [each for kind in kinds if (each := getattr(ranges_of(looks, options.range), kind)) is not None]
+    if options.range in ("auto", "full"):
+        used += [Values(min(look.window), max(look.window)) for look in seen if look.window is not None]
     return Inspection(
         source=source,
         kind=name.kind,
@@ -125,12 +128,9 @@ def understood(source: Source, looks: list[Look], options: Data) -> Iterator[str
     yield from source.notes
     seen = [look for look in looks if not look.problem]
     yield from _range_notes(looks, options)
-    if scans := sum(look.format == DICOM for look in seen):
-        own = options.range in ("auto", "full")
-        what = (
-            "their own windows say what is black and what white" if own else "data.range stands for their own windows"
-        )
-        yield f"{scans} of {len(seen)} images looked at are DICOM: {what}"
+    scans = sum(look.format == DICOM for look in seen)
+    if scans and options.range in ("auto", "full"):
+        yield f"{scans} of {len(seen)} images looked at are DICOM: their own windows say what is black and what white"
     transparent = sum(look.transparent for look in seen)
     if transparent:
         kept = options.channels == "rgba"
@@ -143,7 +143,7 @@ def understood(source: Source, looks: list[Look], options: Data) -> Iterator[str
 
 def _range_notes(looks: list[Look], options: Data) -> Iterator[str]:
     """Which values become black and white, wherever that is not plain."""
-    ranges, found = ranges_of(looks, options.range), _extremes(looks, windowed=options.range == "used")
+    ranges, found = ranges_of(looks, options.range), _extremes(looks, options.range)
     if options.range not in ("auto", "full"):
         beyond = "values beyond are cut off"
         if isinstance(options.range, tuple):
@@ -199,7 +199,7 @@ def doubtful(source: Source, looks: list[Look], options: Data) -> Iterator[str]:
             "they become blurred"
         )
     yield from _other_forms(seen, options)
-    found = _extremes(looks)
+    found = _extremes(looks, options.range)
     _, bright = found.get("bytes", (0, 255))
     plain = options.range in ("auto", "full")
     if plain and (DARK >= bright > 1 or (bright == 1 and all(look.mode != "1" for look in seen))):
@@ -234,7 +234,7 @@ class Look:
     transparent: bool = False
     values: tuple[float, float] | None = None  # the least and the largest; None where it was not decoded
     bits: int = 8  # of a value in the file; those that are decoded may be fewer
-    window: tuple[float, float] | None = None  # what its file says becomes black and white
+    window: tuple[float, float] | None = None  # what its file, or its archive, says becomes black and white
     format: str = ""  # as Pillow calls it
     problem: str = ""  # why it cannot be opened; everything else is unknown then
 
@@ -283,15 +283,16 @@ def _look(item: Item, with_values: bool) -> Look:
         return Look(problem=reason_of(error))
 
 
-def _extremes(looks: list[Look], *, windowed: bool = False) -> dict[str, tuple[float, float]]:
+def _extremes(looks: list[Look], asked: Any) -> dict[str, tuple[float, float]]:
     """The least and the largest value of the images looked at, by how they store them (`Ranges`).
 
-    Args:
-        windowed: whether to look at those, too, whose files say what is black and what white.
+    Of those that say themselves what is black and white only where `asked` is for something else.
     """
     found: dict[str, tuple[float, float]] = {}
     for look in looks:
-        if look.values is not None and (windowed or look.window is None):
+        if look.values is None or not math.isfinite(sum(look.values)):  # such an image cannot be used
+            continue
+        if look.window is None or asked not in ("auto", "full"):
             low, high = found.get(kind := kind_of(look.mode), look.values)
             found[kind] = min(low, look.values[0]), max(high, look.values[1])
     return found
@@ -299,7 +300,7 @@ def _extremes(looks: list[Look], *, windowed: bool = False) -> dict[str, tuple[f
 
 def unknown_range(looks: list[Look]) -> str:
     """Why there is no telling what is black and what white, in a sentence; "" where there is."""
-    for kind, (low, high) in _extremes(looks).items():
+    for kind, (low, high) in _extremes(looks, "auto").items():
         if kind != "bytes" and usual_range(kind, low, high) is None:
             return (
                 f"{_KINDS[kind]} from {low:g} to {high:g}: there is no telling which is black and which white: set "
@@ -323,7 +324,7 @@ def ranges_of(looks: list[Look], asked: Any = "auto") -> Ranges:
         return Ranges(window, window, window)
     if asked == "full":
         return Ranges(floats=Values(0, 1))
-    found = _extremes(looks, windowed=asked == "used")
+    found = _extremes(looks, asked)
     if asked == "used":
         for kind, (low, high) in found.items():
             if not low < high:

@@ -72,13 +72,14 @@ class Preparation:
         channels = CHANNELS.get(options.channels) or channels_of(looks)
         if options.range in ("auto", "full") and (sentence := unknown_range(looks)):
             raise RequestError(f"{options.source}: {sentence}")
-        ranges = ranges_of(looks, options.range)
-        target = Target(options.size, channels, options.resize, options.fit, ranges, options.depth)
         if options.depth > 8 and channels > 1:
             raise RequestError(
                 f"data.depth={options.depth} keeps grey images, and {options.source} holds colours: set "
                 "data.channels=grey, or data.depth=8"
             )
+        ranges = ranges_of(looks, options.range)
+        encoded = options.storage == "encoded"
+        target = Target(options.size, channels, options.resize, options.fit, ranges, options.depth, encoded)
         notes = (*understood(source, looks, options), *doubtful(source, looks, options))
         return cls(source, options, target, version, notes)
 

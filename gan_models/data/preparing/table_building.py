@@ -67,8 +67,10 @@ class Import:
     def add(self, batch: Batch, decoded: Decoded) -> None:
         """Put one decoded batch where it belongs: rows into the table, the rest into quarantine."""
         kept, reasons = decoded.kept, decoded.reasons
-        kind = np.uint8 if self.writer.depth == 8 else np.dtype("<u2")
-        pixels = np.frombuffer(decoded.pixels, kind).reshape(-1, *self.writer.shape)
+        pixels: np.ndarray = np.frombuffer(decoded.pixels, self.writer.kind).reshape(-1, *self.writer.shape)
+        if self.writer.storage == "encoded":
+            pixels = np.empty(len(decoded.encoded), object)
+            pixels[:] = decoded.encoded
         digests = np.frombuffer(decoded.digests, DIGEST_TYPE)
         partners = None
         hashes = {"pixels": digests}
@@ -207,6 +209,7 @@ def import_rows(
         paired=source.paired,
         embeddings=source.embeddings,
         depth=target.depth,
+        storage=options.storage,
         first=earlier.first_shard if earlier else 0,
     )
     with (

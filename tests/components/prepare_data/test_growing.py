@@ -124,7 +124,9 @@ def test_a_new_image_that_equals_an_old_one_is_left_out(folder: Folder, tmp_path
     assert "0001a.png" in (tmp_path / "new/duplicates.csv").read_text()
 
 
-@pytest.mark.parametrize("change", [{"size": 16}, {"test": 0.3}, {"split_seed": 1}, {"fit": "pad"}])
+@pytest.mark.parametrize(
+    "change", [{"size": 16}, {"test": 0.3}, {"split_seed": 1}, {"fit": "pad"}, {"storage": "encoded"}]
+)
 def test_a_table_that_was_made_in_another_way_is_not_taken_over(
     folder: Folder, tmp_path: Path, decoded: list[int], change: dict[str, Any]
 ) -> None:

@@ -110,6 +110,8 @@ def test_colours_are_refused_before_anything_is_prepared(tmp_path: Path) -> None
     assert not (tmp_path / "data").exists()
     with pytest.raises(ValueError, match="depth=16 keeps grey images"):
         Data(depth=16, channels="rgb")
+    with pytest.raises(ValueError, match="depth=16 is kept as pixels"):
+        Data(depth=16, storage="encoded")
 
 
 def test_eight_bits_asked_to_be_sixteen_are_a_doubt(tmp_path: Path) -> None:
