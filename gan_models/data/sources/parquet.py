@@ -236,7 +236,8 @@ class ParquetSource(Source):
 
     def _read_classes(self) -> None:
         """Class names, and the label of each value in the label column; scans that column only."""
-        values = self._values(self._label) if self._label else set()
+        counts = self._counts(self._label) if self._label else Counter()
+        values: set[Any] = set(counts)
         self._labels: dict[Any, int] = {}
         if all(isinstance(value, int) for value in values):
             values = {value for value in values if value >= 0}  # -1 is the hubs' way to say "unlabelled"
@@ -250,6 +251,9 @@ class ParquetSource(Source):
             names = self._names if values <= set(self._names) else tuple(sorted(values))
             self.class_names = tuple(str(name) for name in names)
             self._labels = {name: label for label, name in enumerate(names)}
+        absent = self.total - sum(counts[value] for value in self._labels)
+        if self.class_names and absent:
+            self.notes = [*self.notes, f"{absent} of {self.total} images have no label"]
 
     def _labels_in(self, index: int) -> dict[Any, int]:
         """The label of each value in a file: files may have their classes in another order than the first."""
