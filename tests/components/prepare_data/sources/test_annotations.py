@@ -141,6 +141,23 @@ def test_a_table_in_each_folder_speaks_of_what_lies_there(folder: Folder, opened
     }
 
 
+def test_a_table_called_as_a_folder_speaks_of_what_lies_in_it(folder: Folder, opened: Open) -> None:
+    """As competitions have it: train.csv with ids, train/ID.png; the ids of test/ are the same numbers."""
+    folder("train", range(4))
+    root = folder("test", range(4))
+    write_csv(root / "train.csv", ["id", "label"], *([f"{n:04}", "ab"[n % 2]] for n in range(4)))
+    source = opened()
+    assert source.split_counts == {"train": 4, "test": 4}
+    assert names_of(source) == [None] * 4 + ["a", "b"] * 2
+
+
+def test_what_lies_beside_images_and_is_not_read_is_told_of(folder: Folder, opened: Open) -> None:
+    root = folder("", range(2))
+    (root / "0001.json").write_text('{"width": 8}')
+    (doubt,) = opened().doubts
+    assert "1 JSON files are called as images are" in doubt or "'width' in .json are left out" in doubt
+
+
 def test_labels_of_a_table_stand_in_place_of_folders_and_that_is_said(folder: Folder, opened: Open) -> None:
     folder("x", range(2))
     root = folder("y", range(2, 4))
