@@ -15,7 +15,7 @@ import math
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import IO
@@ -26,7 +26,8 @@ from numpy.lib import format as npy
 from PIL import Image
 
 from gan_models.data.decoding import Item
-from gan_models.data.ranges import WHITES, white_note
+from gan_models.data.formats import WINDOW
+from gan_models.data.ranges import DEEP_WHITE, WHITES, white_note
 from gan_models.data.sources.base import AS_IT_IS, BATCH_BYTES, NONE, SPLIT_NAMES, Batch, Fields, Source, rows_within
 from gan_models.data.sources.places import Place, source_bytes
 from gan_models.errors import RequestError, nearest
@@ -246,32 +247,32 @@ class ArraySource(Source):
         return Part(images, labels, attributes, partners, split, shape, dtype)
 
     @cached_property
-    def _eight_bits(self) -> Callable[[np.ndarray], np.ndarray]:
-        """How values become 0..255: by type where that decides, else by their range over the whole archive."""
+    def _window(self) -> tuple[float, float] | None:
+        """The values that become black and white: by type where that decides, else by those of the whole archive; None
+        where there is no telling."""
         kinds = {part.dtype for part in self._parts if not part.dtype.hasobject}
         if kinds == {np.dtype(np.uint8)}:
-            return lambda values: values
+            return 0.0, 255.0
+        low, high = self._extremes()
+        floats = any(kind.kind == "f" for kind in kinds)
+        if low >= 0 and high <= 1 and (floats or kinds == {np.dtype(bool)}):
+            return 0.0, 1.0
+        if low >= -1 and high <= 1 and floats:
+            return -1.0, 1.0
+        if low >= 0 and high <= DEEP_WHITE and not floats and (high > 255 or kinds == {np.dtype(np.uint16)}):
+            white = next(each for each in WHITES if high <= each)
+            self.notes = [*self.notes, white_note(high, white)]
+            return 0.0, float(white)
+        return (0.0, 255.0) if low >= 0 and high <= 255 else None  # nor of NaN
+
+    def _extremes(self) -> tuple[float, float]:
+        """The least and the largest value of the archive; NaN where one is."""
         low, high = np.inf, -np.inf
         for part in self._parts:
             arrays = [name for name in (part.images, part.partners) if name and not part.dtype.hasobject]
             for _, piece in (each for name in arrays for each in self._pieces(name, part.shape, part.dtype)):
-                low, high = np.minimum(low, piece.min()), np.maximum(high, piece.max())  # NaN stays NaN
-        floats = any(kind.kind == "f" for kind in kinds)
-        lowest, unit = 0.0, 1.0
-        if low >= 0 and high <= 1 and (floats or kinds == {np.dtype(bool)}):
-            unit = 255.0
-        elif low >= -1 and high <= 1 and floats:
-            lowest, unit = -1.0, 127.5
-        elif low >= 0 and high <= 65535 and not floats and (high > 255 or kinds == {np.dtype(np.uint16)}):
-            white = next(each for each in WHITES if high <= each)
-            unit = 255 / white
-            self.notes = [*self.notes, white_note(high, white)]
-        elif not (low >= 0 and high <= 255):  # also of NaN
-            raise RequestError(
-                f"{self._path}: image values from {low:g} to {high:g}: scale them to 0..255, or floats to [0, 1] or "
-                "[-1, 1]"
-            )
-        return lambda values: np.rint((values.astype(np.float64) - lowest) * unit).astype(np.uint8)
+                low, high = np.minimum(low, piece.min()), np.maximum(high, piece.max())
+        return float(low), float(high)
 
     def _read_labels(self) -> list[np.ndarray] | None:
         """int64 [N] for each part, -1 for none; sets the class names."""
@@ -434,10 +435,30 @@ class ArraySource(Source):
     def _items(self, images: np.ndarray, part: Part) -> list[Item]:
         if part.dtype.hasobject:
             return [image.tobytes() for image in images]
-        pixels = self._eight_bits(np.moveaxis(images, 1, -1) if part.channels_first else images)
+        pixels = np.moveaxis(images, 1, -1) if part.channels_first else images
         if pixels.ndim == 4 and pixels.shape[-1] == 1:
             pixels = pixels[..., 0]
-        return [Image.fromarray(np.ascontiguousarray(image)) for image in pixels]
+        if part.dtype == np.uint8:
+            return [Image.fromarray(np.ascontiguousarray(image)) for image in pixels]
+        return [self._grey(image) if image.ndim == 2 else self._colours(image) for image in pixels]
+
+    def _grey(self, values: np.ndarray) -> Image.Image:
+        """As stored, with what becomes black and white."""
+        image = Image.fromarray(np.ascontiguousarray(values, np.uint16 if values.dtype == np.uint16 else np.float32))
+        if self._window is not None:
+            image.info[WINDOW] = self._window
+        return image
+
+    def _colours(self, values: np.ndarray) -> Image.Image:
+        """In 8 bits, which are all that Pillow has of colours."""
+        if self._window is None:
+            low, high = self._extremes()
+            raise RequestError(
+                f"{self._path}: image values from {low:g} to {high:g}: scale them to 0..255, or floats to [0, 1] or "
+                "[-1, 1]"
+            )
+        black, white = self._window
+        return Image.fromarray(np.rint((values.astype(np.float64) - black) * (255 / (white - black))).astype(np.uint8))
 
     def _batch(self, index: int, sides: list[np.ndarray], positions: np.ndarray) -> Batch:
         part = self._parts[index]
