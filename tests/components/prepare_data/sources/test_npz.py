@@ -258,7 +258,7 @@ def test_the_second_array_without_a_name_holds_the_labels_where_it_can(tmp_path:
     for other in (np.arange(6), np.zeros(7), np.zeros((7, 2), int)):
         made = source(tmp_path, arr_0=GREY, arr_1=other)
         assert made.class_names == ()
-        assert made.doubts == ["the arrays arr_1 are left out: data.image and data.label choose arrays"]
+        assert made.doubts == ["the arrays arr_1 are left out: data.image, data.label and data.caption choose arrays"]
 
 
 def test_arrays_are_chosen_by_name(tmp_path: Path) -> None:
@@ -273,3 +273,21 @@ def test_arrays_are_chosen_by_name(tmp_path: Path) -> None:
     source(tmp_path, x_train=GREY, y_train=np.zeros(7, int), kind=np.zeros(7, int))
     with pytest.raises(RequestError, match=r"brings splits, whose labels are 'y_train'"):
         NpzSource(path, Fields(label="kind"))
+
+
+def test_arrays_of_strings_are_captions(tmp_path: Path) -> None:
+    texts = np.array(["a red one", "", "é", *"abcd"])
+    made = source(tmp_path, images=GREY, captions=texts)
+    assert made.has_captions
+    assert column(made, "captions") == ["a red one", None, "é", *"abcd"]
+    source(tmp_path, images=GREY, story=np.char.encode(texts, "utf-8"))
+    assert column(NpzSource(tmp_path / "data.npz", Fields(caption="story")), "captions")[2] == "é"
+    assert not NpzSource(tmp_path / "data.npz").has_captions
+    made = source(tmp_path, train_images=GREY, train_captions=texts, test_images=GREY)
+    assert column(made, "captions") == ["a red one", None, "é", *"abcd", *[None] * 7]
+    for wrong in (np.arange(7), texts[:6]):
+        with pytest.raises(RequestError, match="7 images need one string each"):
+            source(tmp_path, images=GREY, captions=wrong)
+    with pytest.raises(RequestError, match=r"texts of more than 1000 characters.* or set data.caption=none"):
+        source(tmp_path, images=GREY, captions=np.array(["x" * 1001] * 7))
+    assert not NpzSource(tmp_path / "data.npz", Fields(caption="none")).has_captions
