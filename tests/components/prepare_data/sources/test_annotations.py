@@ -428,3 +428,51 @@ def test_many_images_and_a_long_list_take_no_time(tmp_path: Path) -> None:
     assert found.attributes is not None
     assert found.attributes.shape == (100_000, 10)
     assert found.attributes[-1].tolist() == [1, 0] * 5
+
+
+def test_a_folder_is_read_as_the_hub_s_own_library_reads_it(folder: Folder, opened: Open) -> None:
+    """`datasets` on the same files: the same images, labels and captions, pixel for pixel."""
+    datasets = pytest.importorskip("datasets")
+    folder("train", range(6))
+    root = folder("test", range(6, 9))
+    for split, numbers in (("train", range(6)), ("test", range(6, 9))):
+        write_csv(
+            root / split / "metadata.csv",
+            ["file_name", "text", "label"],
+            *([f"{n:04}.png", f"number {n}, drawn", "even" if n % 2 == 0 else "odd"] for n in numbers),
+        )
+    theirs = datasets.load_dataset("imagefolder", data_dir=str(root), cache_dir=str(root.parent / "cache"))
+    ours = opened()
+    assert {name: len(split) for name, split in theirs.items()} == ours.split_counts
+    expected = {row["text"]: (name, row["label"], row["image"]) for name, each in theirs.items() for row in each}
+    for batch in filled(ours):
+        for item, label, caption, split in zip(batch.items, batch.labels, batch.captions, batch.splits, strict=True):
+            assert caption is not None
+            assert label is not None
+            name, named, image = expected.pop(caption)
+            assert (split, ours.class_names[label]) == (name, named)
+            np.testing.assert_array_equal(side(item), np.asarray(image))
+    assert not expected
+
+
+def test_celeba_is_read_as_torchvision_reads_it(folder: Folder, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.datasets import CelebA
+
+    root = folder("img_align_celeba", range(12))
+    text, _ = celeba(12, ["Smiling", "Male", "Young", "Bald"])
+    (root / "list_attr_celeba.txt").write_text(text)
+    (root / "list_eval_partition.txt").write_text("".join(f"{n:04}.png {n // 5}\n" for n in range(12)))
+    (root / "identity_CelebA.txt").write_text("".join(f"{n:04}.png {100 + n % 5}\n" for n in range(12)))
+    for name in ("list_bbox_celeba.txt", "list_landmarks_align_celeba.txt"):
+        (root / name).write_text("12\nimage_id x\n" + "".join(f"{n:04}.png 1\n" for n in range(12)))
+    monkeypatch.setattr(CelebA, "_check_integrity", lambda self: True)
+    monkeypatch.setattr(CelebA, "base_folder", "images")
+    ours = rows(opened(label="identity"))
+    assert len(ours) == 12
+    for split, name in (("train", "train"), ("valid", "validation"), ("test", "test")):
+        theirs = CelebA(str(root.parent), split=split, target_type=["attr", "identity"])
+        assert theirs.attr_names[:4] == ["Smiling", "Male", "Young", "Bald"]
+        for file, attributes, identity in zip(theirs.filename, theirs.attr, theirs.identity, strict=True):
+            row = ours[f"img_align_celeba/{file}"]
+            assert (row["split"], row["attributes"]) == (name, attributes.tolist())
+            assert row["label"] == int(identity) - 100
