@@ -6,7 +6,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import PurePosixPath
@@ -19,7 +18,7 @@ import pyarrow.compute as pc
 from gan_models.data.decoding import BadImageError, Item
 from gan_models.data.sources.base import AS_IT_IS, BATCH_BYTES, SPLIT_NAMES, Batch, Fields, Source, Tree, rows_within
 from gan_models.data.sources.paths import MEMBER_BYTES, ImageFiles
-from gan_models.data.sources.places import Place, Remote
+from gan_models.data.sources.places import Place, at_once
 from gan_models.data.sources.tar_index import TEXTS, index_of, opened
 from gan_models.errors import RequestError
 
@@ -28,8 +27,6 @@ IMAGES = ("jpg", "jpeg", "png", "webp", "ppm", "pgm", "pbm", "bmp", "gif", "tif"
 LABELS, CAPTIONS = ("cls", "label"), ("txt", "caption", "text")
 IN_JSON = "json"
 ROWS_AT_ONCE = 1 << 14
-AT_ONCE = 8
-"""Shards at addresses that are gone through at the same time."""
 SPLIT = re.compile(rf"(?:.*[-_.])?({'|'.join(sorted(SPLIT_NAMES, key=len, reverse=True))})(?:[-_.].*)?", re.IGNORECASE)
 
 
@@ -47,11 +44,7 @@ def open_tar(
     Raises:
         RequestError: no shard can be read, there are no images, or not the fields that were named.
     """
-    if any(isinstance(shard, Remote) for shard in shards):
-        with ThreadPoolExecutor(AT_ONCE) as threads:
-            found = list(threads.map(index_of, shards))
-    else:
-        found = list(map(index_of, shards))
+    found = at_once(index_of, shards)
     damaged = [(str(shard), damage) for shard, (_, damage) in zip(shards, found, strict=True) if damage]
     indexes = [index for index, _ in found]
     if damaged and not any(map(len, indexes)):

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import webdataset
 from PIL import Image
 
 from gan_models.data.decoding import BadImageError
@@ -269,3 +270,27 @@ def test_what_files_beside_images_say_is_read_there_too(bucket: Bucket, folder: 
     assert (theirs.labels, theirs.captions) == (ours.labels, ours.captions) == ([0, 1, 0, 1], theirs.captions)
     assert theirs.captions == [f"picture {number}" for number in range(4)]
     assert here.carried() == there.carried() == {"labels", "captions"}
+
+
+def test_shards_of_a_bucket_are_named_by_a_pattern_or_their_folder(
+    bucket: Bucket, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAN_PIPELINE_CACHE", str(tmp_path / "cache"))
+    for number in range(3):
+        with webdataset.TarWriter(str(tmp_path / "shard.tar")) as writer:
+            for n in range(4):
+                writer.write({"__key__": f"{n}", "png": picture(4 * number + n), "cls": n % 2})
+        bucket.put(f"shards/train-{number:03}.tar", (tmp_path / "shard.tar").read_bytes())
+    pattern = parse_source(f"s3://{bucket.name}/shards/train-{{000..002}}.tar")
+    assert (pattern.kind, pattern.short, pattern.path) == ("tar", "train", None)
+    whole = parse_source(f"tar:s3://{bucket.name}/shards")
+    for name in (pattern, whole):
+        batches = list(name.open().batches(None, 100))
+        assert [item for batch in batches for item in batch.items] == [picture(seed) for seed in range(12)]
+        assert [label for batch in batches for label in batch.labels] == [0, 1] * 6
+    assert whole.open().given_splits == {"train"}
+    before = whole.digest()
+    bucket.put("shards/train-003.tar", (tmp_path / "shard.tar").read_bytes())
+    assert whole.digest() != before
+    with pytest.raises(RequestError, match=r"there is nothing at s3://.*train-004\.tar"):
+        parse_source(f"s3://{bucket.name}/shards/train-{{003..005}}.tar").open()
