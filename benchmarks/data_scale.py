@@ -6,8 +6,8 @@ Draws so many PNGs of 24x24 pixels (all different), as Parquet and as tar shards
 
     import    decode, resize to 16x16, write; `gan-pipeline` also hashes every image, assigns splits and finds repeats
     training  batches of 64 images at random as float32 [64, 3, 16, 16] in [-1, 1]: `gan-pipeline` from memory, from
-              mapped shards and from encoded ones, `datasets` from its Arrow files by random rows; `webdataset` reads its
-              shards in order through a buffer of 5,000 images, since it has no rows
+              mapped shards and from encoded ones, `datasets` from its Arrow files by random rows; `webdataset` reads
+              its shards in order through a buffer of 5,000 images, since it has no rows
 
 Each measurement is a process of its own. Memory is the most anonymous memory of it and its children: pages of mapped
 files can be taken back at any time. Where this user may make a control group, and the table is larger than what it
