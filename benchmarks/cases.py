@@ -40,6 +40,8 @@ class Seen:
     """What came of one case."""
 
     root: Path
+    beside: Path
+    """Where to put what is made of it."""
     inspected: dict[str, Any]
     summary: dict[str, Any]
     trained: gm.Trained
@@ -164,9 +166,12 @@ def partly_labelled(seen: Seen) -> str:
     assert seen.inspected["split_counts"] == {"train": 140}
     labels = [label for name in seen.splits if (split := seen.split(name)).labels is not None for label in split.labels]
     assert (len(labels), sum(int(label) < 0 for label in labels)) == (140, 60)
-    whole = gm.train(seen.trained.table, "dcgan", seen.root / "dcgan", settings={**SMALL}, progress=False)
-    assert whole.outcome.steps == 2
-    return "140 images, 60 of them without a label, train sgan, and dcgan too"
+    assert "60 of 140 images have no label" in seen.said
+    whole = gm.train(seen.trained.table, "dcgan", seen.beside, settings={**SMALL}, progress=False)
+    of_labelled = gm.train(f"parquet:{seen.root}", LABELLED, seen.beside, settings={**SMALL}, progress=False)
+    assert whole.outcome.steps == of_labelled.outcome.steps == 2
+    assert sum(of_labelled.table.metadata.splits.values()) == 80
+    return f"140 images, 60 of them without a label, train sgan, and dcgan; {LABELLED} is given the other 80"
 
 
 def repeats(seen: Seen) -> str:
@@ -184,7 +189,9 @@ def non_square(seen: Seen) -> str:
 def rgba(seen: Seen) -> str:
     assert "transparency" in seen.said
     assert seen.trained.table.metadata.channels == 3
-    return "on white, with a note"
+    four = gm.prepare(f"folder:{seen.root}", seen.beside / "four", size=SIZE, channels="rgba", progress=False)
+    assert four.metadata.channels == 4
+    return "on white, with a note; four channels with data.channels=rgba"
 
 
 def eadir(seen: Seen) -> str:
@@ -282,10 +289,11 @@ def examine(case: Case, folder: Path) -> str:
     with contextlib.redirect_stdout(printed):
         code = call(["data", "inspect", source, "--recipe", case.recipe, "--json", *words])
     assert code == 0, f"data inspect ended with {code}"
-    trained = gm.train(source, case.recipe, root / "trained", settings={**SMALL, **settings}, progress=False)
+    beside = folder / "trained" / case.name
+    trained = gm.train(source, case.recipe, beside, settings={**SMALL, **settings}, progress=False)
     assert trained.outcome.steps == SMALL["training.steps"]
     summary = json.loads((trained.table.folder / "summary.json").read_text())
-    seen = Seen(root, json.loads(printed.getvalue()), summary, trained, time.monotonic() - began)
+    seen = Seen(root, beside, json.loads(printed.getvalue()), summary, trained, time.monotonic() - began)
     return case.got(seen)
 
 

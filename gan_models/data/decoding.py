@@ -26,7 +26,7 @@ from pathlib import Path
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
-from gan_models.data.formats import HEAD_BYTES, MissingPackageError, opener_of
+from gan_models.data.formats import HEAD_BYTES, WINDOW, MissingPackageError, opener_of
 from gan_models.data.halves import Half
 from gan_models.data.ranges import DEEP_WHITE, Range, Ranges, kind_of
 from gan_models.data.shape import Size
@@ -350,7 +350,9 @@ def _from_deep(image: Image.Image, ranges: Ranges) -> Image.Image:
     import numpy as np
 
     extremes = [(values.min(), values.max()) for values in map(np.asarray, _strips(image))]
-    values = _range_of(kind_of(image.mode), float(np.min(extremes)), float(np.max(extremes)), ranges)
+    values = _own_window(image, ranges) or _range_of(
+        kind_of(image.mode), float(np.min(extremes)), float(np.max(extremes)), ranges
+    )
     scale = 255.0 / (values.white - values.black)
 
     def scaled(strip: Image.Image) -> Image.Image:
@@ -358,6 +360,13 @@ def _from_deep(image: Image.Image, ranges: Ranges) -> Image.Image:
         return Image.fromarray(spread.clip(0, 255).astype(np.uint8))
 
     return _joined_strips(image, "L", scaled)
+
+
+def _own_window(image: Image.Image, ranges: Ranges) -> Range | None:
+    """That of a scan, where it brings one and nobody asks for another range."""
+    given = ranges.floats if image.mode == "F" else ranges.deep
+    own = None if given is not None and given.cut else image.info.get(WINDOW)
+    return Range(own[0], own[1], cut=True) if own else None
 
 
 def _range_of(kind: str, low: float, high: float, ranges: Ranges) -> Range:

@@ -1,7 +1,8 @@
 """Image formats that Pillow alone does not read: HEIC, as telephones store it, and DICOM, as hospitals do.
 
-Each is read by a package of its own. Of DICOM the first frame is taken. Grey values go through the file's own window:
-its lower end becomes black and its upper end white, in 16 bits; without a window, the range of its stored bits does.
+Each is read by a package of its own. Of DICOM the first frame is taken. Grey values are those that are meant
+(Hounsfield units, say), as floats, and `info` holds which of them become black and white: the ends of the file's own
+window, or of the range of its stored bits.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 DICOM = "DICOM"
+WINDOW = "window"
+"""What an image's `info` calls the values that become black and white."""
 HEAD_BYTES = 132
 """Of a file, by which its format is known."""
 HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
@@ -56,13 +59,16 @@ def _open_heic(file: IO[bytes] | str) -> Image.Image:
 def _open_dicom(file: IO[bytes] | str) -> Image.Image:
     from pydicom import dcmread
 
-    image = Image.fromarray(_pixels(dcmread(file)))
+    pixels, window = _pixels(dcmread(file))
+    image = Image.fromarray(pixels)
     image.format = DICOM
+    if window is not None:
+        image.info[WINDOW] = window
     return image
 
 
-def _pixels(data: Any) -> np.ndarray:
-    """The first frame: uint8 [H, W, 3], or uint16 [H, W] after its window."""
+def _pixels(data: Any) -> tuple[np.ndarray, tuple[float, float] | None]:
+    """The first frame: uint8 [H, W, 3], or float32 [H, W] and the values of it that become black and white."""
     import numpy as np
     from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
     from pydicom.pixels.utils import pixel_array
@@ -77,13 +83,14 @@ def _pixels(data: Any) -> np.ndarray:
         values = apply_color_lut(values, data)
         bits = 8 * values.dtype.itemsize
     if values.ndim == 3:
-        return (values >> max(0, bits - 8)).astype(np.uint8)
+        return (values >> max(0, bits - 8)).astype(np.uint8), None
     values = apply_modality_lut(values, data)
     low, high = _window(data)
     if "VOILUTSequence" in data and "WindowCenter" not in data:
         values = apply_voi_lut(values, data)
         low, high = 0.0, 2.0 ** data.VOILUTSequence[0].LUTDescriptor[2] - 1
-    return _spread(values, low, high, inverted=data.PhotometricInterpretation == "MONOCHROME1")
+    inverted = data.PhotometricInterpretation == "MONOCHROME1"
+    return values.astype(np.float32), (high, low) if inverted else (low, high)
 
 
 def _window(data: Any) -> tuple[float, float]:
@@ -102,11 +109,3 @@ def _window(data: Any) -> tuple[float, float]:
 
 def _first(value: Any) -> Any:
     return value if isinstance(value, str | int | float) else value[0]
-
-
-def _spread(values: np.ndarray, low: float, high: float, *, inverted: bool) -> np.ndarray:
-    """uint16: 0 at `low` and below, 65535 at `high` and above, or the other way round."""
-    import numpy as np
-
-    shares = np.clip((values.astype(np.float64) - low) / max(high - low, 1e-9), 0.0, 1.0)
-    return np.rint((1 - shares if inverted else shares) * 65535).astype(np.uint16)

@@ -59,7 +59,8 @@ class Data(Section):
 
     source: str = Field(
         "mnist-5k",
-        description="mnist-5k, digits, torchvision:<Class>, toy:<name>, folder:, zip:, parquet: or npz:<path>",
+        description="mnist-5k, digits, torchvision:<Class>, toy:<name>, hf:<name>, or a path: a folder, "
+        ".zip, .tar, .parquet, .npz, .hdf5, .lmdb, here or at s3://, gs://, https://",
     )
     size: ImageSize = Field(Size.square(32), description="side of square images in pixels, or [height, width]")
     channels: Literal["auto", "grey", "rgb", "rgba"] = Field(

@@ -60,8 +60,8 @@ class RequestOptions:
         "--data",
         "-d",
         metavar="SOURCE",
-        help="mnist-5k, digits, torchvision:<Class>, toy:<name>, folder:<path>, zip:, parquet: or npz:<path>. "
-        "[default: mnist-5k]",
+        help="mnist-5k, digits, torchvision:<Class>, toy:<name>, hf:<name>, or a path or address: a folder, .zip, "
+        ".tar, .parquet, .npz, .hdf5, .lmdb. [default: mnist-5k]",
         autocompletion=completion.sources,
     )
     overrides: SetOption = None

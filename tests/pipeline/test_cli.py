@@ -262,6 +262,26 @@ def test_inspect_says_what_a_source_holds(ask: Callable, images: Path) -> None:
     assert "did you mean 'digits'?" in ask("data", "inspect", "digit").sentence
 
 
+def test_inspect_reads_a_source_as_a_recipe_would_or_as_is_asked(ask: Callable, images: Path) -> None:
+    for name in ("cat", "dog"):
+        (images / name).mkdir()
+    for index, file in enumerate(sorted(images.glob("*.png"))):
+        file.rename(images / ("cat", "dog")[index % 2] / file.name)
+
+    def found(*words: str) -> tuple[list[str], list[str], bool]:
+        seen = json.loads(ask("data", "inspect", f"folder:{images}", "--json", *words).out)
+        return seen["classes"], seen["domains"], seen["pairs"]
+
+    assert found() == (["cat", "dog"], [], False)
+    assert found("--recipe", "cyclegan") == ([], ["cat", "dog"], False)
+    assert found("--set", "data.label=none", "--set", "data.pairs=side-by-side") == ([], [], True)
+    refused = ask("data", "inspect", f"folder:{images}", "--set", "data.label=breed")
+    assert (refused.code, "data.label='breed': no table of the images" in refused.sentence) == (2, True)
+    assert "says what is read of sources that have columns" in (
+        ask("data", "inspect", "digits", "--set", "data.label=breed").sentence
+    )
+
+
 def test_version(ask: Callable) -> None:
     assert re.match(r"gan-pipeline [\w.]+\+[0-9a-f]{12}", said := ask("version").out)
     assert ask("--version").out == said

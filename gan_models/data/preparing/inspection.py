@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from gan_models.data.decoding import Item, is_grey, open_image, reason_of, stored_bits
-from gan_models.data.formats import DICOM, MissingPackageError
-from gan_models.data.ranges import DEEP_WHITE, Ranges, kind_of, usual_range, white_note
+from gan_models.data.formats import WINDOW, MissingPackageError
 from gan_models.data.ranges import Range as Values
+from gan_models.data.ranges import Ranges, kind_of, usual_range, white_note
 from gan_models.data.shape import Size
 from gan_models.data.sources import parse_source
 from gan_models.data.sources.base import Source, reading
@@ -93,6 +93,8 @@ def inspect(source: str, options: Data | None = None) -> Inspection:
     found = [look.values for look in seen if look.values is not None]
     kinds = [kind for kind in Ranges._fields if any(kind_of(look.mode) == kind for look in seen)]
     used = [each for kind in kinds if (each := getattr(ranges_of(looks, options.range), kind)) is not None]
+    if options.range in ("auto", "full"):
+        used += [Values(min(look.window), max(look.window)) for look in seen if look.window is not None]
     return Inspection(
         source=source,
         kind=name.kind,
@@ -125,7 +127,8 @@ def understood(source: Source, looks: list[Look], options: Data) -> Iterator[str
     yield from source.notes
     seen = [look for look in looks if not look.problem]
     yield from _range_notes(looks, options)
-    if scans := sum(look.format == DICOM for look in seen):
+    scans = sum(look.window is not None for look in seen)
+    if scans and options.range in ("auto", "full"):
         yield f"{scans} of {len(seen)} images looked at are DICOM: their own windows say what is black and what white"
     transparent = sum(look.transparent for look in seen)
     if transparent:
@@ -139,7 +142,7 @@ def understood(source: Source, looks: list[Look], options: Data) -> Iterator[str
 
 def _range_notes(looks: list[Look], options: Data) -> Iterator[str]:
     """Which values become black and white, wherever that is not plain."""
-    ranges, found = ranges_of(looks, options.range), _extremes(looks)
+    ranges, found = ranges_of(looks, options.range), _extremes(looks, options.range)
     if options.range not in ("auto", "full"):
         beyond = "values beyond are cut off"
         if isinstance(options.range, tuple):
@@ -195,7 +198,7 @@ def doubtful(source: Source, looks: list[Look], options: Data) -> Iterator[str]:
             "they become blurred"
         )
     yield from _other_forms(seen, options)
-    found = _extremes(looks)
+    found = _extremes(looks, options.range)
     _, bright = found.get("bytes", (0, 255))
     plain = options.range in ("auto", "full")
     if plain and (DARK >= bright > 1 or (bright == 1 and all(look.mode != "1" for look in seen))):
@@ -232,7 +235,7 @@ class Look:
     transparent: bool = False
     values: tuple[float, float] | None = None  # the least and the largest; None where it was not decoded
     bits: int = 8  # of a value in the file; those that are decoded may be fewer
-    format: str = ""  # as Pillow calls it
+    window: tuple[float, float] | None = None  # of a scan: the values that itself says become black and white
     problem: str = ""  # why it cannot be opened; everything else is unknown then
 
     def scale(self, size: Size) -> float:
@@ -264,7 +267,7 @@ def _look(item: Item, with_values: bool) -> Look:
         with open_image(item) as image:
             transparent, bits = image.has_transparency_data, stored_bits(image)
             look = Look(image.mode, image.width, image.height, is_grey(image), transparent, bits=bits)
-            look = replace(look, format=image.format or "")
+            look = replace(look, window=image.info.get(WINDOW))
             if not with_values and kind_of(image.mode) == "bytes":
                 return look
             colours = image.convert("RGBA" if transparent else "RGB") if image.mode in ("P", "PA") else image
@@ -280,14 +283,16 @@ def _look(item: Item, with_values: bool) -> Look:
         return Look(problem=reason_of(error))
 
 
-def _extremes(looks: list[Look]) -> dict[str, tuple[float, float]]:
-    """The least and the largest value of the images looked at, by how they store them (`Ranges`)."""
+def _extremes(looks: list[Look], asked: Any) -> dict[str, tuple[float, float]]:
+    """The least and the largest value of the images looked at, by how they store them (`Ranges`).
+
+    Of scans only where `asked` is not for their own windows.
+    """
     found: dict[str, tuple[float, float]] = {}
     for look in looks:
-        if look.values is not None:
-            values = (0, DEEP_WHITE) if look.format == DICOM else look.values  # its window has spread them already
-            low, high = found.get(kind := kind_of(look.mode), values)
-            found[kind] = min(low, values[0]), max(high, values[1])
+        if look.values is not None and (look.window is None or asked not in ("auto", "full")):
+            low, high = found.get(kind := kind_of(look.mode), look.values)
+            found[kind] = min(low, look.values[0]), max(high, look.values[1])
     return found
 
 
@@ -306,7 +311,7 @@ def ranges_of(looks: list[Look], asked: Any = "auto") -> Ranges:
         return Ranges(window, window, window)
     if asked == "full":
         return Ranges(floats=Values(0, 1))
-    found = _extremes(looks)
+    found = _extremes(looks, asked)
     if asked == "used":
         for kind, (low, high) in found.items():
             if not low < high:

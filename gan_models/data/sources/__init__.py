@@ -11,6 +11,8 @@ A source is written `kind` or `kind:rest`:
     lmdb:<path>                           LMDB, as LSUN comes
     parquet:<path>                        a file or folder in the convention of public data hubs
     npz:<path>                            NumPy arrays
+    hdf5:<path>                           arrays in HDF5, as BigGAN's ILSVRC comes
+    hf:<name>                             a data set of the public hub, or a folder that `datasets` saved
 
 A path may be an address (`places.py`): s3://, gs://, https://. One that says its kind (`cats.zip`, a folder) needs none
 before it. A kind is one `SourceKind` (`base.py`); ours are listed in `SOURCES`, packages add theirs.
@@ -41,6 +43,8 @@ SOURCES: Registry[SourceKind] = Registry(
         "lmdb": f"{_HERE}.lmdb:LMDB",
         "parquet": f"{_HERE}.paths:PARQUET",
         "npz": f"{_HERE}.paths:NPZ",
+        "hdf5": f"{_HERE}.hdf5:HDF5",
+        "hf": f"{_HERE}.hub:HF",
     },
 )
 

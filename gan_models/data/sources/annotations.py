@@ -210,24 +210,22 @@ def _read_list(file: str, content: bytes) -> _Table | None:
         content.decode()
     except UnicodeDecodeError:
         return None
-    lines = [b" ".join(line.split()) for line in content.splitlines()]
-    lines = [line for line in lines if line]
-    if not lines:
-        return None
-    first = lines[0].decode().split(" ")
-    if len(first) == 1 and first[0].isdigit() and len(lines) > 2 and int(first[0]) == len(lines) - 2:
-        names = ["image_id", *lines[1].decode().split(" ")]
-        wide = len(lines[2].split(b" "))
-        if wide == len(names) - 1:  # the heading names the image's column, too
-            names = names[1:]
-        return _read_csv(file, b"\n".join(lines[2:]), " ", names) if wide == len(names) else None
-    if len(first) != 2:
+    content = content.strip().translate(bytes.maketrans(b"\t\r", b" \n"))
+    for double, one in ((b"  ", b" "), (b" \n", b"\n"), (b"\n ", b"\n"), (b"\n\n", b"\n")):
+        while double in content:
+            content = content.replace(double, one)
+    count = content.count(b"\n") + 1
+    first, *others = content.split(b"\n", 2)
+    if len(others) == 2 and first.isdigit() and int(first) == count - 2:
+        names, wide = others[0].decode().split(" "), others[1].split(b"\n", 1)[0].count(b" ") + 1
+        if wide == len(names) + 1:
+            names = ["image_id", *names]
+        return _read_csv(file, others[1], " ", names) if wide == len(names) else None
+    if first.count(b" ") != 1 or content.count(b" ") != count:
         return None
     stem = PurePosixPath(file).stem.lower()
     name = "partition" if "partition" in stem else "identity" if stem.startswith("identity") else "label"
-    if any(line.count(b" ") != 1 for line in lines):
-        return None
-    return _read_csv(file, b"\n".join(lines), " ", ["image_id", name])
+    return _read_csv(file, content, " ", ["image_id", name])
 
 
 def _read_lines_of_json(file: str, content: bytes) -> _Table | None:
@@ -527,7 +525,10 @@ class _Reading:
                 self._used[table.file].add(name)
                 continue
             for name, codes in read.items():
-                said = np.where((rows >= 0) & (codes[rows] >= 0), codes[rows] == 1, -1)
+                said = np.full(len(rows), -1, np.int8)
+                told = np.flatnonzero(rows >= 0)
+                told = told[codes[rows[told]] >= 0]
+                said[told] = codes[rows[told]] == 1
                 by_name[name] = np.where(by_name[name] < 0, said, by_name[name]) if name in by_name else said
                 self._used[table.file].add(name)
             if read:
@@ -543,7 +544,7 @@ class _Reading:
                 "data.attributes=[NAME, ...] reads some, and leaves out the images without"
             )
             return
-        self._found.attribute_names, self._found.attributes = tuple(names), values.astype(np.int8)
+        self._found.attribute_names, self._found.attributes = tuple(names), values
         self._found.notes.append(f"attributes are those of {some(where)}: {some(names)}")
 
 

@@ -353,7 +353,7 @@ class SourceName:
     @property
     def needs_network(self) -> bool:
         """Whether reading it reaches over a network."""
-        return self.known.needs_network or (self.known.at_path and is_address(self.rest))
+        return self.known.reaches(self.rest)
 
     @property
     def short(self) -> str:
@@ -421,6 +421,10 @@ class SourceKind(ABC):
     def path_of(self, rest: str) -> Path | None:
         """Where it lies on this machine; None for what does not, or lies at no path."""
         return home_path(rest) if self.at_path and not is_address(rest) else None
+
+    def reaches(self, rest: str) -> bool:
+        """Whether reading it reaches over a network."""
+        return self.needs_network or (self.at_path and is_address(rest))
 
     def recognises(self, path: Path) -> bool:
         """Whether a path that was given without a kind must have meant this one."""

@@ -1,7 +1,7 @@
-"""NumPy archives: one array of images, optionally one of labels. Never unpickles.
+"""Files of named arrays, NumPy's archives among them: one array of images, optionally one of labels. Never unpickles.
 
-Images are called `images`, `x` or `arr_0`, labels `labels` or `y`, or `arr_1` beside `arr_0` (as ADM's samples come);
-`Fields` names others. Archives that bring splits hold `x_train`, `y_train`, `x_test`, ... (as Keras writes them) or
+Images are called `images`, `imgs`, `x` or `arr_0`, labels `labels` or `y`, or `arr_1` beside `arr_0` (as ADM's samples
+come); `Fields` names others. Files that bring splits hold `x_train`, `y_train`, `x_test`, ... (as Keras writes them) or
 `train_images`, `train_labels`, `val_images`, ... (as MedMNIST does).
 Beside `images` there may be `attributes` [N, A], 0 or 1 (or -1 and 1) each, with `attribute_names` [A], and `partners`,
 of the shape and type of the images: what each is to be made from, for pairs. `attributes_train` and `partners_train`,
@@ -14,6 +14,7 @@ Shapes: [N, H, W], [N, H, W, C] or [N, C, H, W] with C in 1, 3, 4. Values: 8 or 
 import math
 import zipfile
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,17 +30,77 @@ from gan_models.data.sources.base import AS_IT_IS, BATCH_BYTES, NONE, SPLIT_NAME
 from gan_models.data.sources.places import Place, source_bytes
 from gan_models.errors import RequestError, nearest
 
-IMAGE_NAMES = ("images", "x", "arr_0")
+IMAGE_NAMES = ("images", "imgs", "x", "arr_0")
 LABEL_NAMES = ("labels", "y")
 ATTRIBUTES, ATTRIBUTE_NAMES, PARTNERS = "attributes", "attribute_names", "partners"
 EMBEDDINGS = "embeddings"
 CHANNELS = (1, 3, 4)
 NAME_CHARACTERS = 1000
+ENCODED_ROWS = 32
+"""Encoded images that are read at a time: their sizes are not known before."""
+
+
+Header = tuple[tuple[int, ...], bool, np.dtype[np.generic]]
+"""Shape, Fortran order and type of an array. Of encoded images the type is object, and each is an array of bytes."""
+
+
+class Arrays(ABC):
+    """A file of named arrays. What cannot be read raises OSError, EOFError or ValueError."""
+
+    what: str
+    """What it is called in sentences."""
+
+    def __init__(self, path: Place) -> None:
+        self.path = path
+
+    @cached_property
+    @abstractmethod
+    def names(self) -> list[str]: ...
+
+    @abstractmethod
+    def header(self, name: str) -> Header: ...
+
+    def encoded(self, name: str) -> bool:
+        """Whether an array holds images as files do."""
+        return False
+
+    @abstractmethod
+    def pieces(self, name: str, step: int) -> Iterator[np.ndarray]:
+        """An array in C order, `step` rows at a time."""
+
+
+class NpzArrays(Arrays):
+    """Those of a NumPy archive; zipfile's errors, too."""
+
+    what = "a NumPy archive (.npz)"
+
+    @cached_property
+    def names(self) -> list[str]:
+        with self._archive() as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+
+    def header(self, name: str) -> Header:
+        with self._archive() as archive, archive.open(f"{name}.npy") as file:
+            return _read_header(file)
+
+    def pieces(self, name: str, step: int) -> Iterator[np.ndarray]:
+        with self._archive() as archive, archive.open(f"{name}.npy") as file:
+            shape, _, dtype = _read_header(file)
+            row_bytes = math.prod(shape[1:]) * dtype.itemsize
+            for start in range(0, shape[0], step):
+                rows = min(step, shape[0] - start)
+                content = file.read(rows * row_bytes)
+                if len(content) < rows * row_bytes:
+                    raise EOFError(f"array {name!r} ends after {start} of {shape[0]} rows")
+                yield np.frombuffer(content, dtype).reshape(rows, *shape[1:])
+
+    def _archive(self) -> zipfile.ZipFile:
+        return zipfile.ZipFile(source_bytes(self.path))
 
 
 @dataclass(frozen=True)
 class Part:
-    """One array of images inside the archive."""
+    """One array of images inside the file."""
 
     images: str
     labels: str
@@ -55,25 +116,25 @@ class Part:
         return len(self.shape) == 4 and self.shape[3] not in CHANNELS
 
 
-class NpzSource(Source):
-    """Images in a NumPy archive: their headers and all labels are read when it is opened, pixels with the batches.
+class ArraySource(Source):
+    """Images in arrays: their headers and all labels are read when it is opened, pixels with the batches.
 
     Raises:
-        RequestError: not an archive, no image array (naming the arrays there are), a shape or type that images do not
+        RequestError: not such a file, no image array (naming the arrays there are), a shape or type that images do not
             have, labels of another length; when pixels are read, a range of values that images do not have.
     """
 
-    def __init__(self, path: Place, fields: Fields = AS_IT_IS) -> None:
-        self._path, self._fields = path, fields
+    def __init__(self, arrays: Arrays, fields: Fields = AS_IT_IS) -> None:
+        self._arrays, self._fields = arrays, fields
+        self._path = path = arrays.path
         try:
-            with zipfile.ZipFile(source_bytes(path)) as archive:
-                self._parts = self._find_parts(archive)
+            self._parts = self._find_parts()
             self._labels = self._read_labels()
             self._attributes = self._read_attributes()
             self._embeddings = self._read_embeddings()
         # RuntimeError: zipfile, of a member that is encrypted.
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as error:
-            raise RequestError(f"cannot read {path} as a NumPy archive (.npz): {error}") from error
+            raise RequestError(f"cannot read {path} as {arrays.what}: {error}") from error
         if lacking := [part.images for part in self._parts if self.paired and not part.partners]:
             raise RequestError(f"{path}: array {lacking[0]!r} has no partners, other arrays have")
         self.total = sum(part.shape[0] for part in self._parts)
@@ -84,9 +145,8 @@ class NpzSource(Source):
         if self.given_splits and "train" not in self.given_splits:
             raise RequestError(f"{path} holds {' and '.join(sorted(self.given_splits))} images but none for training")
 
-    def _find_parts(self, archive: zipfile.ZipFile) -> list[Part]:
-        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-        fields = self._fields
+    def _find_parts(self) -> list[Part]:
+        names, fields = self._arrays.names, self._fields
         for option, value in fields.chosen().items():
             if value not in names:
                 near = nearest(str(value), names)
@@ -99,7 +159,7 @@ class NpzSource(Source):
         whole = fields.image or next((name for name in IMAGE_NAMES if name in names), "")
         if whole:
             labels = next((name for name in (fields.label or "", *LABEL_NAMES) if name in names), "")
-            if fields.label is None and not labels and whole == "arr_0" and self._are_labels(archive, "arr_1"):
+            if fields.label is None and not labels and whole == "arr_0" and self._are_labels("arr_1"):
                 labels = "arr_1"
                 self.notes = ["labels are those of arr_1: of arrays without names, the one with an integer an image"]
             attributes, partners = (name if name in names else "" for name in (ATTRIBUTES, PARTNERS))
@@ -107,7 +167,12 @@ class NpzSource(Source):
             vectors[whole] = EMBEDDINGS
         else:
             for alias, split in SPLIT_NAMES.items():
-                for form, images in (("{}_" + alias, f"x_{alias}"), (alias + "_{}", f"{alias}_images")):
+                forms = (
+                    ("{}_" + alias, f"x_{alias}"),
+                    (alias + "_{}", f"{alias}_images"),
+                    (alias + "/{}", f"{alias}/images"),
+                )
+                for form, images in forms:
                     if images in names:
                         beside = [
                             form.format(what) for what in ("y" if images[0] == "x" else "labels", ATTRIBUTES, PARTNERS)
@@ -117,8 +182,8 @@ class NpzSource(Source):
                         vectors[images] = form.format(EMBEDDINGS)
         if not found:
             raise RequestError(
-                f"{self._path} has no array 'images', 'x' or 'arr_0': its arrays are {', '.join(names) or 'none'}; "
-                "data.image=NAME says which holds the images"
+                f"{self._path} has no array 'images', 'imgs', 'x' or 'arr_0': its arrays are "
+                f"{', '.join(names) or 'none'}; data.image=NAME says which holds the images"
             )
         vectors = {images: name for images, name in vectors.items() if name in names}
         read = {name for *arrays, _ in found for name in arrays} | {ATTRIBUTE_NAMES} | set(vectors.values())
@@ -131,22 +196,20 @@ class NpzSource(Source):
             )
         if unused := sorted(set(names) - read):
             self.doubts = [f"the arrays {', '.join(unused)} are left out: data.image and data.label choose arrays"]
-        return [replace(self._part(archive, *entry), embeddings=vectors.get(entry[0], "")) for entry in found]
+        return [replace(self._part(*entry), embeddings=vectors.get(entry[0], "")) for entry in found]
 
-    def _are_labels(self, archive: zipfile.ZipFile, array: str) -> bool:
+    def _are_labels(self, array: str) -> bool:
         """Whether there is such an array, and it holds one integer for each image of `arr_0`."""
-        if f"{array}.npy" not in archive.namelist():
+        if array not in self._arrays.names:
             return False
-        with archive.open("arr_0.npy") as images, archive.open(f"{array}.npy") as labels:
-            count, (shape, _, dtype) = _read_header(images)[0][:1], _read_header(labels)
+        count, (shape, _, dtype) = self._arrays.header("arr_0")[0][:1], self._arrays.header(array)
         return dtype.kind in "iu" and shape in (count, (*count, 1))
 
-    def _part(
-        self, archive: zipfile.ZipFile, images: str, labels: str, attributes: str, partners: str, split: str | None
-    ) -> Part:
-        with archive.open(f"{images}.npy") as file:
-            shape, fortran, dtype = _read_header(file)
+    def _part(self, images: str, labels: str, attributes: str, partners: str, split: str | None) -> Part:
+        shape, fortran, dtype = self._arrays.header(images)
         place = f"{self._path}: array {images!r}"
+        if dtype.hasobject and self._arrays.encoded(images) and len(shape) == 1:
+            return Part(images, labels, attributes, partners, split, shape, dtype)
         if dtype.hasobject:
             raise RequestError(f"{place} holds Python objects, which are never loaded: save it with a numeric type")
         channels_known = len(shape) == 3 or (len(shape) == 4 and (shape[3] in CHANNELS or shape[1] in CHANNELS))
@@ -163,8 +226,7 @@ class NpzSource(Source):
         if fortran:
             raise RequestError(f"{place} is in Fortran order: save numpy.ascontiguousarray of it")
         if partners:
-            with archive.open(f"{partners}.npy") as file:
-                header = _read_header(file)
+            header = self._arrays.header(partners)
             if header != (shape, fortran, dtype):
                 raise RequestError(
                     f"{self._path}: array {partners!r} is {header[2]} of shape {list(header[0])}; partners are of the "
@@ -176,12 +238,12 @@ class NpzSource(Source):
     @cached_property
     def _eight_bits(self) -> Callable[[np.ndarray], np.ndarray]:
         """How values become 0..255: by type where that decides, else by their range over the whole archive."""
-        kinds = {part.dtype for part in self._parts}
+        kinds = {part.dtype for part in self._parts if not part.dtype.hasobject}
         if kinds == {np.dtype(np.uint8)}:
             return lambda values: values
         low, high = np.inf, -np.inf
         for part in self._parts:
-            arrays = [name for name in (part.images, part.partners) if name]
+            arrays = [name for name in (part.images, part.partners) if name and not part.dtype.hasobject]
             for _, piece in (each for name in arrays for each in self._pieces(name, part.shape, part.dtype)):
                 low, high = np.minimum(low, piece.min()), np.maximum(high, piece.max())  # NaN stays NaN
         floats = any(kind.kind == "f" for kind in kinds)
@@ -217,6 +279,8 @@ class NpzSource(Source):
         labels = np.empty(len(known) + 1, np.int64)
         labels[-1] = -1  # where the place is -1, too
         labels[[known[name] for name in names]] = np.arange(len(names))
+        if absent := sum(int((places < 0).sum()) for places in read):
+            self.notes = [*self.notes, f"{absent} of {sum(map(len, read))} images have no label"]
         return [labels[places] for places in read]
 
     def _read_attributes(self) -> list[np.ndarray] | None:
@@ -227,8 +291,7 @@ class NpzSource(Source):
         for part in self._parts:
             if not part.attributes:
                 raise RequestError(f"{self._path}: array {part.images!r} has no attributes, other arrays have")
-            with zipfile.ZipFile(source_bytes(self._path)) as archive, archive.open(f"{part.attributes}.npy") as file:
-                shape, fortran, dtype = _read_header(file)
+            shape, fortran, dtype = self._arrays.header(part.attributes)
             if len(shape) != 2 or shape[0] != part.shape[0] or not shape[1] or dtype.kind not in "biu" or fortran:
                 raise RequestError(
                     f"{self._path}: array {part.attributes!r} is {dtype} of shape {list(shape)}; {part.shape[0]} images"
@@ -242,24 +305,21 @@ class NpzSource(Source):
         return read
 
     def _names_of_attributes(self, count: int) -> tuple[str, ...]:
-        with zipfile.ZipFile(source_bytes(self._path)) as archive:
-            if f"{ATTRIBUTE_NAMES}.npy" not in archive.namelist():
-                return tuple(map(str, range(count)))
-            with archive.open(f"{ATTRIBUTE_NAMES}.npy") as file:
-                shape, _, dtype = _read_header(file)
-                if shape != (count,) or dtype.kind != "U" or dtype.itemsize > 4 * NAME_CHARACTERS:
-                    raise RequestError(
-                        f"{self._path}: array {ATTRIBUTE_NAMES!r} is {dtype} of shape {list(shape)}; {count} attributes"
-                        " need one string each"
-                    )
-                return tuple(np.frombuffer(file.read(), dtype).tolist())
+        if ATTRIBUTE_NAMES not in self._arrays.names:
+            return tuple(map(str, range(count)))
+        shape, _, dtype = self._arrays.header(ATTRIBUTE_NAMES)
+        if shape != (count,) or dtype.kind != "U" or dtype.itemsize > 4 * NAME_CHARACTERS:
+            raise RequestError(
+                f"{self._path}: array {ATTRIBUTE_NAMES!r} is {dtype} of shape {list(shape)}; {count} attributes need "
+                "one string each"
+            )
+        return tuple(str(name) for names in self._arrays.pieces(ATTRIBUTE_NAMES, count) for name in names.tolist())
 
     def _label_type(self, part: Part) -> np.dtype[np.generic]:
         """The type of a part's labels, by the header alone; RequestError: they are none, or not one for each image."""
         if not part.labels:
             raise RequestError(f"{self._path}: array {part.images!r} has no labels, other arrays have")
-        with zipfile.ZipFile(source_bytes(self._path)) as archive, archive.open(f"{part.labels}.npy") as file:
-            shape, _, dtype = _read_header(file)
+        shape, _, dtype = self._arrays.header(part.labels)
         place = f"{self._path}: array {part.labels!r}"
         if dtype.hasobject:
             raise RequestError(f"{place} holds Python objects, which are never loaded: save it with a numeric type")
@@ -279,27 +339,22 @@ class NpzSource(Source):
         if not any(part.embeddings for part in self._parts):
             return []
         read = []
-        with zipfile.ZipFile(source_bytes(self._path)) as archive:
-            for part in self._parts:
-                if not part.embeddings:
-                    raise RequestError(f"{self._path}: array {part.images!r} has no embeddings, other arrays have")
-                with archive.open(f"{part.embeddings}.npy") as file:
-                    shape, fortran, dtype = _read_header(file)
-                    place = f"{self._path}: array {part.embeddings!r}"
-                    if dtype.kind != "f" or fortran or len(shape) not in (2, 3) or 0 in shape[1:]:
-                        order = ", in Fortran order" if fortran else ""
-                        raise RequestError(
-                            f"{place} is {dtype} of shape {list(shape)}{order}: embeddings are floats [N, E] or "
-                            "[N, n, E] in C order"
-                        )
-                    if shape[0] != part.shape[0]:
-                        raise RequestError(f"{place} has {shape[0]} rows, there are {part.shape[0]} images")
-                    count = math.prod(shape)
-                    content = file.read(count * dtype.itemsize)
-                if len(content) < count * dtype.itemsize:
-                    raise EOFError(f"array {part.embeddings!r} ends too early")
-                values = np.frombuffer(content, dtype).astype(np.float32, copy=False)
-                read.append(values.reshape(shape if len(shape) == 3 else (shape[0], 1, shape[1])))
+        for part in self._parts:
+            if not part.embeddings:
+                raise RequestError(f"{self._path}: array {part.images!r} has no embeddings, other arrays have")
+            shape, fortran, dtype = self._arrays.header(part.embeddings)
+            place = f"{self._path}: array {part.embeddings!r}"
+            if dtype.kind != "f" or fortran or len(shape) not in (2, 3) or 0 in shape[1:]:
+                order = ", in Fortran order" if fortran else ""
+                raise RequestError(
+                    f"{place} is {dtype} of shape {list(shape)}{order}: embeddings are floats [N, E] or [N, n, E] in C "
+                    "order"
+                )
+            if shape[0] != part.shape[0]:
+                raise RequestError(f"{place} has {shape[0]} rows, there are {part.shape[0]} images")
+            pieces = [piece.astype(np.float32) for _, piece in self._pieces(part.embeddings, shape, dtype)]
+            values = np.concatenate([np.empty((0, *shape[1:]), np.float32), *pieces])
+            read.append(values if len(shape) == 3 else values[:, None])
         shapes = {each.shape[1:] for each in read}
         if len(shapes) > 1:
             raise RequestError(f"{self._path}: its arrays of embeddings have different shapes: {sorted(shapes)}")
@@ -310,7 +365,7 @@ class NpzSource(Source):
         yield np.empty(0, dtype)
         if dtype.itemsize:  # else all are empty
             for _, values in self._pieces(part.labels, (part.shape[0],), dtype):
-                yield values
+                yield values.reshape(-1)
         else:
             yield np.zeros(part.shape[0], dtype)
 
@@ -318,16 +373,11 @@ class NpzSource(Source):
         self, array: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]
     ) -> Iterator[tuple[int, np.ndarray]]:
         """(first row, rows of the array) of about BATCH_BYTES each."""
-        row_bytes = math.prod(shape[1:]) * dtype.itemsize
-        step = max(1, BATCH_BYTES // row_bytes)
-        with zipfile.ZipFile(source_bytes(self._path)) as archive, archive.open(f"{array}.npy") as file:
-            _read_header(file)
-            for start in range(0, shape[0], step):
-                rows = min(step, shape[0] - start)
-                content = file.read(rows * row_bytes)
-                if len(content) < rows * row_bytes:
-                    raise EOFError(f"array {array!r} ends after {start} of {shape[0]} rows")
-                yield start, np.frombuffer(content, dtype).reshape(rows, *shape[1:])
+        step = ENCODED_ROWS if dtype.hasobject else max(1, BATCH_BYTES // (math.prod(shape[1:]) * dtype.itemsize))
+        start = 0
+        for piece in self._arrays.pieces(array, step):
+            yield start, piece
+            start += len(piece)
 
     def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
         wanted = np.arange(self.total) if rows is None else np.asarray(rows, np.int64)
@@ -344,6 +394,8 @@ class NpzSource(Source):
             offset += part.shape[0]
 
     def _items(self, images: np.ndarray, part: Part) -> list[Item]:
+        if part.dtype.hasobject:
+            return [image.tobytes() for image in images]
         pixels = self._eight_bits(np.moveaxis(images, 1, -1) if part.channels_first else images)
         if pixels.ndim == 4 and pixels.shape[-1] == 1:
             pixels = pixels[..., 0]
@@ -366,6 +418,13 @@ class NpzSource(Source):
         )
 
 
+class NpzSource(ArraySource):
+    """Images in a NumPy archive; RequestError as `ArraySource`."""
+
+    def __init__(self, path: Place, fields: Fields = AS_IT_IS) -> None:
+        super().__init__(NpzArrays(path), fields)
+
+
 def _places(values: np.ndarray, as_text: bool, known: dict[int | str, int]) -> np.ndarray:
     """Each value's place in `known`, which new ones are added to; -1 for negative numbers, the way to say "none"."""
     distinct, inverse = np.unique(values, return_inverse=True)
@@ -377,8 +436,8 @@ def _places(values: np.ndarray, as_text: bool, known: dict[int | str, int]) -> n
     return np.array(places, np.int64)[inverse]
 
 
-def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
-    """Shape, Fortran order and type of the .npy file that `file` is at the start of."""
+def _read_header(file: IO[bytes]) -> Header:
+    """Of the .npy file that `file` is at the start of."""
     version = npy.read_magic(file)
     if version == (1, 0):
         return npy.read_array_header_1_0(file)

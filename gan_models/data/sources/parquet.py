@@ -13,8 +13,9 @@ Without a `split` column, files named `train...`, `validation...` or `test...` i
 import hashlib
 import json
 import re
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,51 +53,84 @@ BOMB_BYTES, BOMB_RATIO = 1 << 30, 200
 PATH_CHARACTERS = 1000
 
 
-class ParquetSource(Source):
-    """One Parquet file, or all below a folder by name; RequestError: none, damaged, or columns that cannot be.
+class Table(ABC):
+    """A part of a data set whose rows are images, such as one Parquet file; `str` of it is its place, for sentences."""
+
+    name: str
+    schema: pa.Schema
+    """With all metadata that there is."""
+    rows: int
+    groups: int
+    """In which the rows lie, and of which each is read from its start."""
+
+    @abstractmethod
+    def column(self, name: str, items: int) -> Iterator[pa.Array]:
+        """All values of a column, at most `items` at a time."""
+
+    @abstractmethod
+    def read(self, groups: Iterable[int], columns: list[str], items: int) -> Iterator[pa.RecordBatch]:
+        """Groups in batches of at most `items` rows and, but for the last row of each, `BATCH_BYTES`."""
+
+
+class ParquetTable(Table):
+    """A Parquet file; RequestError: damaged, or made to fill the memory."""
+
+    def __init__(self, place: Any) -> None:
+        self._place, self.name = place, place.name
+        with _open(place) as parquet:
+            self.schema = parquet.schema_arrow.with_metadata(_metadata(parquet))
+            self.rows, self.groups = parquet.metadata.num_rows, parquet.num_row_groups
+            _check_size(place, parquet.metadata)
+
+    def __str__(self) -> str:
+        return str(self._place)
+
+    def column(self, name: str, items: int) -> Iterator[pa.Array]:
+        values = _value_type(self.schema.field(name).type)
+        with _open(self._place, name if _is_string(values) else "") as parquet:
+            for records in parquet.iter_batches(batch_size=items, columns=[name]):
+                yield records.column(0)
+
+    def read(self, groups: Iterable[int], columns: list[str], items: int) -> Iterator[pa.RecordBatch]:
+        with _open(self._place) as parquet:
+            for group in groups:
+                yield from _read(parquet, group, columns, items)
+
+
+class TableSource(Source):
+    """Images in rows of tables of one form.
 
     Args:
-        fields: which columns are read, and as what.
+        place: where they lie, for sentences.
+        splits: of each table, by its name; or None.
+        fields: what of them is read, and as what.
+
+    Raises:
+        RequestError: no rows, or columns that cannot be.
     """
 
-    def __init__(self, root: Place, fields: Fields = AS_IT_IS) -> None:
-        self._fields = fields
-        self._root = root if root.is_dir() else root.parent
-        self._files: list[Any] = [root]
-        if root.is_dir():
-            self._files = [root / file for file in files_below(root) if file.endswith((".parquet", ".pq"))]
-        if not self._files:
-            raise RequestError(f"folder {root} holds no .parquet files")
+    def __init__(self, place: str, tables: Sequence[Table], splits: Sequence[str | None], fields: Fields) -> None:
+        self._place, self._tables, self._table_splits, self._fields = place, tables, splits, fields
         self.notes, self.doubts = [], []
-        self._rows: list[int] = []
-        self._named: list[tuple[str, ...]] = []  # class names, by file
-        self._groups: list[int] = []
-        for file in self._files:
-            with _open(file) as parquet:
-                if not self._rows:
-                    self._read_schema(parquet)
-                self._check_schema(file, parquet.schema_arrow)
-                self._named.append(_class_names(_metadata(parquet), self._label))
-                self._rows.append(parquet.metadata.num_rows)
-                self._groups.append(parquet.num_row_groups)
-                _check_size(file, parquet.metadata)
-        self.total = sum(self._rows)
+        self._read_schema(tables[0])
+        for table in tables:
+            self._check_schema(table)
+        self._named = [_class_names(_metadata(table.schema), self._label) for table in tables]  # by table
+        self.total = sum(table.rows for table in tables)
         if self.total == 0:
-            raise RequestError(f"{root} holds no images: it has no rows")
-        # A single file was picked by the user, whatever its name: all of it is wanted.
-        self._file_splits = [_split_of_file(file, root) if root.is_dir() else None for file in self._files]
+            raise RequestError(f"{place} holds no images: it has no rows")
         self.doubts = [*self.doubts, *self._doubts()]
         self._read_classes()
-        self._file_labels = [self._labels_in(index) for index in range(len(self._files))]
+        self._table_labels = [self._labels_in(index) for index in range(len(tables))]
         self._read_splits()
         self.domain_names = tuple(sorted(self._values(self._domain))) if self._domain else ()
         self.has_captions = bool(self._caption)
         self.paired = bool(self._partner)
         self.embeddings = self._embedding_shape()
 
-    def _read_schema(self, parquet: pq.ParquetFile) -> None:
-        """Which columns there are, by the first file."""
-        schema, fields = parquet.schema_arrow, self._fields
+    def _read_schema(self, table: Table) -> None:
+        """Which columns there are, by the first table."""
+        schema, fields = table.schema, self._fields
         self._check_named(schema)
         self._image = fields.image or self._find_images(schema)
         captions, domains = CAPTION_COLUMNS if fields.caption is None else (fields.caption,), ("domain",)
@@ -104,15 +138,15 @@ class ParquetSource(Source):
             domains = (str(fields.domain),)
         self._caption = next((name for name in captions if _has_strings(schema, name)), "")
         self._domain = next((name for name in domains if _has_strings(schema, name)), "")
-        self._label = self._find_labels(schema, parquet) if fields.label is None else _but_none(fields.label)
+        self._label = self._find_labels(schema) if fields.label is None else _but_none(fields.label)
         self._split = "split" if _has_strings(schema, "split") else ""
         self._partner = PARTNER if PARTNER in schema.names else ""
         self._embedding = next((name for name in EMBEDDING_COLUMNS if _has_vectors(schema, name)), "")
-        self._attributes = self._read_attributes(schema, parquet)
+        self._attributes = self._read_attributes(table)
         further = (self._partner, self._embedding, *self._attributes)
         known = (self._image, self._label, self._caption, self._domain, self._split, *further)
         self._columns = [name for name in known if name]
-        self._names = _class_names(_metadata(parquet), self._label)
+        self._names = _class_names(_metadata(schema), self._label)
         refused = {"label": fields.label == NONE, "domain": fields.domain == NONE}
         refused |= dict.fromkeys(CAPTION_COLUMNS, fields.caption == NONE)
         self._others = [name for name in schema.names if name not in known and not refused.get(name)]
@@ -126,12 +160,12 @@ class ParquetSource(Source):
                 near = nearest(str(value), schema.names)
                 hint = f"did you mean {near!r}? " if near else ""
                 raise RequestError(
-                    f"data.{option}={value!r}: {self._files[0]} has no such column: {hint}Its columns are "
+                    f"data.{option}={value!r}: {self._tables[0]} has no such column: {hint}Its columns are "
                     f"{', '.join(schema.names)}"
                 )
             if option in ("caption", "domain") and not _has_strings(schema, str(value)):
                 raise RequestError(
-                    f"data.{option}={value!r}: that column of {self._files[0]} is {schema.field(value).type}, not text"
+                    f"data.{option}={value!r}: that column of {self._tables[0]} is {schema.field(value).type}, not text"
                 )
 
     def _find_images(self, schema: pa.Schema) -> str:
@@ -140,18 +174,18 @@ class ParquetSource(Source):
         able = [name for name in schema.names if name != PARTNER and _stores_bytes(schema.field(name).type)]
         if not usual and len(able) != 1:
             raise RequestError(
-                f"{self._files[0]} has no column 'image' with encoded image bytes: its columns are "
+                f"{self._tables[0]} has no column 'image' with encoded image bytes: its columns are "
                 f"{', '.join(schema.names)}; data.image=NAME says which holds them"
             )
         if not usual:
             self.notes = [*self.notes, f"images are those of column {able[0]!r}, the only one that holds bytes"]
         return (usual or able)[0]
 
-    def _find_labels(self, schema: pa.Schema, parquet: pq.ParquetFile) -> str:
+    def _find_labels(self, schema: pa.Schema) -> str:
         """The column of labels where nobody names it: `label`, else the only one that the hub says has classes."""
         if "label" in schema.names:
             return "label"
-        named = [name for name in schema.names if _class_names(_metadata(parquet, only_hub=True), name)]
+        named = [name for name in schema.names if _class_names(_metadata(schema, only_hub=True), name)]
         if len(named) > 1:
             choices = " or ".join(f"data.label={name}" for name in named)
             self.doubts = [*self.doubts, f"{' and '.join(named)} hold labels, and none are read: {choices} says which"]
@@ -159,8 +193,9 @@ class ParquetSource(Source):
             self.notes = [*self.notes, f"labels are those of column {named[0]!r}, the only one with names of classes"]
         return named[0] if len(named) == 1 else ""
 
-    def _read_attributes(self, schema: pa.Schema, parquet: pq.ParquetFile) -> tuple[str, ...]:
+    def _read_attributes(self, table: Table) -> tuple[str, ...]:
         """The columns that hold attributes; sets their names. RequestError for values that they do not have."""
+        schema = table.schema
         columns = tuple(name for name in schema.names if name.startswith(ATTRIBUTE_COLUMN))
         asked = self._fields.attributes
         self._chosen_attributes: list[int] | None = None  # of those in lists
@@ -170,7 +205,7 @@ class ParquetSource(Source):
             absent = [name for name in asked if not {name, ATTRIBUTE_COLUMN + name}.intersection(schema.names)]
             if absent:
                 raise RequestError(
-                    f"data.attributes: {self._files[0]} has no column {absent[0]!r}: its columns are "
+                    f"data.attributes: {self._tables[0]} has no column {absent[0]!r}: its columns are "
                     f"{', '.join(schema.names)}"
                 )
             columns = tuple(name if name in schema.names else ATTRIBUTE_COLUMN + name for name in asked)
@@ -178,11 +213,11 @@ class ParquetSource(Source):
             self.attribute_names = tuple(name.removeprefix(ATTRIBUTE_COLUMN) for name in columns)
         elif ATTRIBUTES in schema.names:
             columns = (ATTRIBUTES,)
-            self.attribute_names = self._names_of_attributes(parquet)
+            self.attribute_names = self._names_of_attributes(table)
             if asked is not None:
                 if absent := [name for name in asked if name not in self.attribute_names]:
                     raise RequestError(
-                        f"data.attributes: {self._files[0]} has no attribute {absent[0]!r}: there are "
+                        f"data.attributes: {self._tables[0]} has no attribute {absent[0]!r}: there are "
                         f"{', '.join(self.attribute_names)}"
                     )
                 self._chosen_attributes = [self.attribute_names.index(name) for name in asked]
@@ -194,20 +229,21 @@ class ParquetSource(Source):
                 pa.types.is_boolean(kind) or pa.types.is_integer(kind)
             ):
                 expected = "lists of booleans or integers" if name == ATTRIBUTES else "booleans or integers"
-                raise RequestError(f"{self._files[0]}: column {name!r} is {schema.field(name).type}, not {expected}")
+                raise RequestError(f"{self._tables[0]}: column {name!r} is {schema.field(name).type}, not {expected}")
         return columns
 
-    def _names_of_attributes(self, parquet: pq.ParquetFile) -> tuple[str, ...]:
+    def _names_of_attributes(self, table: Table) -> tuple[str, ...]:
         """Those of the metadata, else numbers, as many as the first row has."""
-        metadata = _metadata(parquet)
+        metadata = _metadata(table.schema)
         if ATTRIBUTE_NAMES in metadata:
             return tuple(name.strip() for name in metadata[ATTRIBUTE_NAMES].decode().split(","))
-        first = next(parquet.iter_batches(batch_size=1, columns=[ATTRIBUTES]), None)
-        values = first.column(0).to_pylist()[0] if first is not None and len(first) else None
+        first = next(table.column(ATTRIBUTES, 1), None)
+        values = first.to_pylist()[0] if first is not None and len(first) else None
         return tuple(map(str, range(len(values or ()))))
 
-    def _check_schema(self, file: Place, schema: pa.Schema) -> None:
-        """That a file has the columns of the first one, in types that can be used."""
+    def _check_schema(self, file: Table) -> None:
+        """That a table has the columns of the first one, in types that can be used."""
+        schema = file.schema
         for name in self._columns:
             if name not in schema.names:
                 raise RequestError(f"{file} has no column {name!r}, other files have: {', '.join(schema.names)}")
@@ -226,17 +262,17 @@ class ParquetSource(Source):
         """(n, E) of the first row that has any; the others' are looked at when they are read."""
         if not self._embedding:
             return 0, 0
-        for file in self._files:
-            with _open(file) as parquet:
-                for records in parquet.iter_batches(batch_size=64, columns=[self._embedding]):
-                    for vectors in _vectors(records.column(0)):
-                        if vectors is not None:
-                            return vectors.shape[0], vectors.shape[1]
+        for table in self._tables:
+            for column in table.column(self._embedding, 64):
+                for vectors in _vectors(column):
+                    if vectors is not None:
+                        return vectors.shape[0], vectors.shape[1]
         return 0, 0
 
     def _read_classes(self) -> None:
         """Class names, and the label of each value in the label column; scans that column only."""
-        values = self._values(self._label) if self._label else set()
+        counts = self._counts(self._label) if self._label else Counter()
+        values: set[Any] = set(counts)
         self._labels: dict[Any, int] = {}
         if all(isinstance(value, int) for value in values):
             values = {value for value in values if value >= 0}  # -1 is the hubs' way to say "unlabelled"
@@ -250,6 +286,9 @@ class ParquetSource(Source):
             names = self._names if values <= set(self._names) else tuple(sorted(values))
             self.class_names = tuple(str(name) for name in names)
             self._labels = {name: label for label, name in enumerate(names)}
+        absent = self.total - sum(counts[value] for value in self._labels)
+        if self.class_names and absent:
+            self.notes = [*self.notes, f"{absent} of {self.total} images have no label"]
 
     def _labels_in(self, index: int) -> dict[Any, int]:
         """The label of each value in a file: files may have their classes in another order than the first."""
@@ -259,10 +298,10 @@ class ParquetSource(Source):
             return self._labels
         if set(names) != set(self._names):
             raise RequestError(
-                f"{self._files[index]} has the classes {', '.join(names)}, {self._files[0].name} has "
+                f"{self._tables[index]} has the classes {', '.join(names)}, {self._tables[0].name} has "
                 f"{', '.join(self._names)}: numbers would stand for other classes; import them apart, or rename"
             )
-        self.notes = [*self.notes, f"{self._files[index].name} has its classes in another order: labels go by name"]
+        self.notes = [*self.notes, f"{self._tables[index].name} has its classes in another order: labels go by name"]
         return {number: self._names.index(name) for number, name in enumerate(names)}
 
     def _doubts(self) -> Iterator[str]:
@@ -271,8 +310,8 @@ class ParquetSource(Source):
                 f"the columns {', '.join(self._others)} are left out: data.label, data.caption, data.domain and "
                 "data.attributes choose columns"
             )
-        without = [file.name for file, split in zip(self._files, self._file_splits, strict=True) if split is None]
-        if not self._split and 0 < len(without) < len(self._files):
+        without = [table.name for table, split in zip(self._tables, self._table_splits, strict=True) if split is None]
+        if not self._split and 0 < len(without) < len(self._tables):
             yield f"{', '.join(without[:3])} belong to no split by their names: their images are divided among all"
 
     def _read_splits(self) -> None:
@@ -281,81 +320,75 @@ class ParquetSource(Source):
         unknown = sorted(value for value in values if value.lower() not in SPLIT_NAMES)
         if unknown:
             raise RequestError(
-                f"{self._root}: column 'split' holds {', '.join(map(repr, unknown[:5]))}; "
+                f"{self._place}: column 'split' holds {', '.join(map(repr, unknown[:5]))}; "
                 f"known are {', '.join(SPLIT_NAMES)}"
             )
-        splits = {SPLIT_NAMES[value.lower()] for value in values} or set(filter(None, self._file_splits))
-        if splits and "train" not in splits and (self._split or all(self._file_splits)):
-            raise RequestError(f"{self._root} holds {' and '.join(sorted(splits))} images but none for training")
+        splits = {SPLIT_NAMES[value.lower()] for value in values} or set(filter(None, self._table_splits))
+        if splits and "train" not in splits and (self._split or all(self._table_splits)):
+            raise RequestError(f"{self._place} holds {' and '.join(sorted(splits))} images but none for training")
         self.given_splits = frozenset(splits)
         by_split: Counter[str] = Counter()
         for value, count in counts.items():
             by_split[SPLIT_NAMES[value.lower()]] += count
-        for split, rows in zip(self._file_splits, self._rows, strict=True):
+        for split, table in zip(self._table_splits, self._tables, strict=True):
             if split and not counts:
-                by_split[split] += rows
+                by_split[split] += table.rows
         self.split_counts = by_split
 
     def _values(self, column: str) -> set[Any]:
-        """The distinct values of one column, without nulls, over all files."""
+        """The distinct values of one column, without nulls, over all tables."""
         return set(self._counts(column))
 
     def _counts(self, column: str) -> Counter[Any]:
-        """How often each value stands in one column, without nulls, over all files."""
+        """How often each value stands in one column, without nulls, over all tables."""
         found: Counter[Any] = Counter()
-        for file in self._files:
-            with _open(file, column) as parquet:
-                for batch in parquet.iter_batches(batch_size=1 << 16, columns=[column]):
-                    for each in pc.value_counts(batch.column(0)).to_pylist():
-                        found[each["values"]] += each["counts"]
+        for table in self._tables:
+            for values in table.column(column, 1 << 16):
+                for each in pc.value_counts(values).to_pylist():
+                    found[each["values"]] += each["counts"]
         del found[None]
         return found
 
     def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
         wanted = np.arange(self.total) if rows is None else np.asarray(rows, np.int64)
         start = 0
-        for index, count in enumerate(self._rows):
-            inside = rows_within(wanted, start, count)
+        for index, table in enumerate(self._tables):
+            inside = rows_within(wanted, start, table.rows)
             if len(inside):
-                yield from self._file_batches(index, inside, items)
-            start += count
+                yield from self._table_batches(index, inside, items)
+            start += table.rows
 
-    def _file_batches(self, index: int, wanted: np.ndarray, items: int) -> Iterator[Batch]:
-        """Batches of the rows `wanted` (ascending positions in the file)."""
-        with _open(self._files[index]) as parquet:
-            start = 0
-            for group in range(parquet.num_row_groups):
-                for records in _read(parquet, group, self._columns, items):
-                    chosen = rows_within(wanted, start, len(records))
-                    if len(chosen) == len(records):
-                        yield self._batch(index, records, chosen + start)
-                    elif len(chosen):
-                        yield self._batch(index, records.take(pa.array(chosen)), chosen + start)
-                    start += len(records)
+    def _table_batches(self, index: int, wanted: np.ndarray, items: int) -> Iterator[Batch]:
+        """Batches of the rows `wanted` (ascending positions in the table)."""
+        start = 0
+        for records in self._tables[index].read(range(self._tables[index].groups), self._columns, items):
+            chosen = rows_within(wanted, start, len(records))
+            if len(chosen) == len(records):
+                yield self._batch(index, records, chosen + start)
+            elif len(chosen):
+                yield self._batch(index, records.take(pa.array(chosen)), chosen + start)
+            start += len(records)
 
     def sample(self, count: int) -> Iterator[Item]:
-        """The first images of row groups spread over all files: reading every row would take as long as importing."""
-        groups = [
-            (file, group) for file, count in zip(self._files, self._groups, strict=True) for group in range(count)
-        ]
+        """The first images of groups spread over all tables: reading every row would take as long as importing."""
+        groups = [(table, group) for table in self._tables for group in range(table.groups)]
         groups = groups[:: max(1, len(groups) // SAMPLED_GROUPS)]
-        for file, group in groups:
-            with _open(file) as parquet:
-                wanted = -(-count // len(groups))
-                for records in _read(parquet, group, [*filter(None, (self._image, self._partner))], wanted):
-                    for column in records.columns:
-                        yield from self._images(column.slice(0, wanted))[0]
-                    wanted -= len(records)
-                    if wanted <= 0:
-                        break
+        for table, group in groups:
+            wanted = -(-count // len(groups))
+            for records in table.read([group], [*filter(None, (self._image, self._partner))], wanted):
+                for column in records.columns:
+                    yield from self._images(column.slice(0, wanted))[0]
+                wanted -= len(records)
+                if wanted <= 0:
+                    break
 
     def _batch(self, index: int, records: pa.RecordBatch, rows: np.ndarray) -> Batch:
         items, paths = self._images(records.column(self._image))
-        name = self._files[index].name
+        name = self._tables[index].name
         labels: list[int | None] = [None] * len(records)
-        splits = [self._file_splits[index]] * len(records)
+        splits = [self._table_splits[index]] * len(records)
         if self._label:
-            known = self._file_labels[index]
+            known = self._table_labels[index]
             labels = [known.get(value) for value in records.column(self._label).to_pylist()]
         if self._split:
             splits = [SPLIT_NAMES.get((value or "").lower()) for value in records.column(self._split).to_pylist()]
@@ -393,6 +426,25 @@ class ParquetSource(Source):
         return [
             item if item is not None else self._beside(path) for item, path in zip(stored, paths, strict=True)
         ], paths
+
+    @abstractmethod
+    def _beside(self, path: str | None) -> Item:
+        """The image that a row without bytes points to."""
+
+
+class ParquetSource(TableSource):
+    """One Parquet file, or all below a folder by name; RequestError: none, damaged, or columns that cannot be."""
+
+    def __init__(self, root: Place, fields: Fields = AS_IT_IS) -> None:
+        self._root = root if root.is_dir() else root.parent
+        files: list[Any] = [root]
+        if root.is_dir():
+            files = [root / file for file in files_below(root) if file.endswith((".parquet", ".pq"))]
+        if not files:
+            raise RequestError(f"folder {root} holds no .parquet files")
+        # A single file was picked by the user, whatever its name: all of it is wanted.
+        splits = [_split_of_file(file, root) if root.is_dir() else None for file in files]
+        super().__init__(str(root), [ParquetTable(file) for file in files], splits, fields)
 
     def _beside(self, path: str | None) -> Item:
         """The image that a row without bytes points to, if it lies in the folder of the Parquet files."""
@@ -516,10 +568,11 @@ def _split_of_file(file: Any, root: Place) -> str | None:
     return None
 
 
-def _metadata(parquet: pq.ParquetFile, *, only_hub: bool = False) -> dict[bytes, bytes]:
-    """Of a file and its schema."""
-    metadata = {**(parquet.metadata.metadata or {}), **(parquet.schema_arrow.metadata or {})}
-    return {key: value for key, value in metadata.items() if not only_hub or key == b"huggingface"}
+def _metadata(known: pq.ParquetFile | pa.Schema, *, only_hub: bool = False) -> dict[bytes, bytes]:
+    """Of a schema; of a file, its own, too."""
+    if isinstance(known, pq.ParquetFile):
+        return {**(known.metadata.metadata or {}), **(known.schema_arrow.metadata or {})}
+    return {key: value for key, value in (known.metadata or {}).items() if not only_hub or key == b"huggingface"}
 
 
 def _class_names(metadata: dict[bytes, bytes], label: str) -> tuple[str, ...]:

@@ -164,6 +164,9 @@ class ImageFiles(RowSource):
         self.attribute_names = said.attribute_names
         self.notes += said.notes
         self.doubts += said.doubts
+        if self.class_names and said.labels is None:
+            absent = sum(self._label_of(row) is None for row in range(len(self._files)))
+            self.notes += [f"{absent} of {len(self._files)} images have no label"] if absent else []
         read = {*said.described_by, *([LABELS_FILE] if self._given is not None else [])}
         if said.caption_files:
             read |= {f"{file.rpartition('.')[0]}.txt" for file in self._files}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +38,7 @@ REFUSED = ("Credentials", "Forbidden", "Permission", "Unauthorized", "AccessDeni
 GONE = (404, 410)
 """What a web server says of what is not there."""
 WAITS = (0.2, 1.0, 3.0)
-"""Seconds before what failed on the network is tried again."""
+"""Seconds before what failed on the network is tried again, of web servers; stores' own clients do that themselves."""
 BLOCK_BYTES = 4 << 20
 """Fetched at once."""
 
@@ -92,6 +93,7 @@ class Remote:
         check_address(address)
         self.address = address if urlsplit(address).query else address.rstrip("/")
         self._protocol = address.partition("://")[0].lower()
+        self._waits = WAITS if self._protocol.startswith("http") else ()
         package = PROTOCOLS[self._protocol]
         if find_spec(package) is None:
             raise RequestError(
@@ -103,9 +105,22 @@ class Remote:
     def _files(self) -> Any:
         import fsspec
 
+        for library in LIBRARIES:  # what they would print of errors is ours to say
+            logging.getLogger(library).addHandler(logging.NullHandler())
         # The proxies of the environment, as every other client here takes them.
         options = {"client_kwargs": {"trust_env": True}} if self._protocol.startswith("http") else {}
         return fsspec.filesystem(self._protocol, **options)
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """What `call` gives; tried again, a few seconds long, where the network is what fails."""
+        for wait in self._waits:
+            try:
+                return call()
+            except Exception as error:
+                if not _is_passing(error):
+                    raise
+            time.sleep(wait)
+        return call()
 
     def __str__(self) -> str:
         return self.address
@@ -142,7 +157,7 @@ class Remote:
 
     def exists(self) -> bool:
         try:
-            patiently(self._info)
+            self._patiently(self._info)
         except FileNotFoundError:
             return False
         return True
@@ -160,23 +175,23 @@ class Remote:
     def is_file(self) -> bool:
         if self._protocol.startswith("http"):  # a server knows no folders, and asking would fetch what is there
             return not self.is_dir()
-        return bool(patiently(lambda: self._files.isfile(self.address)))
+        return bool(self._patiently(lambda: self._files.isfile(self.address)))
 
     def is_dir(self) -> bool:
         if self._protocol.startswith("http"):
             return not self.suffix
-        return bool(patiently(lambda: self._files.isdir(self.address)))
+        return bool(self._patiently(lambda: self._files.isdir(self.address)))
 
     def found(self) -> Found:
         """Of a file, as the place knows it now."""
         self._files.invalidate_cache()
-        return _found(patiently(self._info))
+        return _found(self._patiently(self._info))
 
     def files_below(self) -> dict[str, Found]:
         """Of a folder: all files below it as the place knows them now, by relative paths, sorted; no hidden ones."""
         self._files.invalidate_cache()
         # With the slash: a server's page names its links beside itself else.
-        known = patiently(lambda: self._files.find(f"{self.address}/", detail=True))
+        known = self._patiently(lambda: self._files.find(f"{self.address}/", detail=True))
         base = self._files._strip_protocol(self.address).rstrip("/") + "/"
         files = {path.removeprefix(base): info for path, info in known.items() if path.startswith(base)}
         self._files.invalidate_cache()  # a listing of a million files is large
@@ -188,21 +203,23 @@ class Remote:
 
     def open(self, mode: str = "rb") -> IO[bytes]:
         """To be read, from anywhere in it; RequestError where the server gives files as a whole only."""
-        file = patiently(lambda: self._files.open(self.address, mode, block_size=BLOCK_BYTES, cache_type="readahead"))
+        file = self._patiently(
+            lambda: self._files.open(self.address, mode, block_size=BLOCK_BYTES, cache_type="readahead")
+        )
         if getattr(file, "size", None) is None:
             file.close()
             raise RequestError(f"{self.address}: the server gives no parts of a file: download it, and name the copy")
-        return io.BufferedReader(_Patient(file), BLOCK_BYTES // 4)
+        return io.BufferedReader(_Patient(file, self._patiently), BLOCK_BYTES // 4)
 
     def read_bytes(self) -> bytes:
-        return bytes(patiently(lambda: self._files.cat_file(self.address)))
+        return bytes(self._patiently(lambda: self._files.cat_file(self.address)))
 
     def contents(self, relative: Sequence[str]) -> list[bytes | Exception]:
         """Of several files of this folder, fetched at the same time; of those that failed, what went wrong."""
         addresses = {f"{self.address}/{name}": name for name in relative}
         keys = {self._files._strip_protocol(address): address for address in addresses}
         got: dict[str, bytes | Exception] = {}
-        for wait in (*WAITS, None):
+        for wait in (*self._waits, None):
             missing = [key for key in keys if not isinstance(got.get(key), bytes | FileNotFoundError)]
             if not missing:
                 break
@@ -231,8 +248,8 @@ def source_bytes(place: Place) -> Any:
 class _Patient(io.RawIOBase):
     """A file of fsspec; a read that fails on the way is tried again."""
 
-    def __init__(self, file: Any) -> None:
-        self._file = file
+    def __init__(self, file: Any, patiently: Callable[[Callable[[], bytes]], bytes]) -> None:
+        self._file, self._patiently = file, patiently
 
     def readable(self) -> bool:
         return True
@@ -254,7 +271,7 @@ class _Patient(io.RawIOBase):
             self._file.seek(place)
             return bytes(self._file.read(len(view)))
 
-        content = patiently(read)
+        content = self._patiently(read)
         view[: len(content)] = content
         return len(content)
 
@@ -262,18 +279,6 @@ class _Patient(io.RawIOBase):
         if not self.closed:
             self._file.close()
         super().close()
-
-
-def patiently(call: Callable[[], T]) -> T:
-    """What `call` gives; tried again, a few seconds long, where the network is what fails."""
-    for wait in WAITS:
-        try:
-            return call()
-        except Exception as error:
-            if not _is_passing(error):
-                raise
-        time.sleep(wait)
-    return call()
 
 
 def is_of_network(error: BaseException) -> bool:

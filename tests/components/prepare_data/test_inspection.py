@@ -1,9 +1,5 @@
 """A first look at a source."""
 
-import io
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +9,6 @@ import pytest
 from PIL import Image
 
 from gan_models.data.preparing.inspection import inspect
-from gan_models.data.sources import parse_source
 from gan_models.errors import RequestError
 from gan_models.recipes.schema import Data
 
@@ -118,60 +113,3 @@ def test_transparent_dark_and_large_images_are_told_of(tmp_path: Path) -> None:
     Image.new("L", (32, 32), 7).save(tmp_path / "a.png")
     Image.new("L", (32, 32), 5).save(tmp_path / "b.png")
     assert any("end at 7 of 255: they are nearly black" in each for each in inspect(f"folder:{tmp_path}").problems)
-
-
-# Expected of the shapes of people's data that lie beside the repository, where they do.
-CASES = REPO.parent / "shared/cases/make_cases.py"
-UNDERSTOOD = {
-    "extra_folder": {"classes": ["a", "b"], "splits": ["train", "test"], "images": 104},
-    "stylegan_folder": {"classes": ["0", "1"], "images": 120},
-    "eadir": {"classes": ["a", "b"], "images": 80},
-    "link_maze": {"images": 36},
-    "twelve_bit": {"range": {"found": [0, 4080], "used": [0, 4095]}},
-    "two_orders": {"classes": ["cat", "dog"], "images": 160},
-    "train_a_train_b": {"domains": ["A", "B"], "classes": [], "split_counts": {"train": 80, "test": 20}},
-    "labels_csv": {"classes": ["cat", "dog"], "ignored": 0},
-    "attributes_csv": {"attributes": ["Smiling", "Male", "Young"], "classes": []},
-    "captions_txt": {"captions": True, "ignored": 0},
-    "adm_npz/samples.npz": {"classes": ["0", "1", "2", "3", "4"]},
-    "column_names": {"classes": ["apple", "bee"]},
-    "partly_labelled": {"classes": ["a", "b"], "split_counts": {"train": 140}},
-}
-SAID = {
-    "train_a_train_b": "are two domains, A and B, with splits",
-    "labels_csv": "labels are those of column 'label' of metadata.csv",
-    "attributes_csv": "attributes are those of list_attr.csv",
-    "captions_txt": "captions are the text files beside the images",
-    "adm_npz/samples.npz": "labels are those of arr_1",
-    "column_names": "labels are those of column 'fine_label'",
-    "non_square": "not square and lose their edges",
-    "rgba": "have transparency, which becomes white",
-    "fifo": "a pipe, a socket or a device",
-}
-
-
-@pytest.mark.skipif(not CASES.is_file(), reason="no shared/cases beside the repository")
-def test_nothing_of_people_s_data_is_misread_in_silence(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, CASES, tmp_path], check=True, capture_output=True)
-    for case in (*UNDERSTOOD, *SAID):
-        kind = "npz" if case.endswith("npz") else "parquet" if any((tmp_path / case).glob("*.parquet")) else "folder"
-        seen = json.loads(inspect(f"{kind}:{tmp_path / case}").model_dump_json())
-        assert {key: seen[key] for key in UNDERSTOOD.get(case, {})} == UNDERSTOOD.get(case, {}), case
-        assert SAID.get(case, "") in " ".join([*seen["notes"], *seen["problems"]]), case
-    index = parse_source(f"parquet:{tmp_path}/index_parquet/index.parquet")
-    before = index.digest()
-    assert index.digest() == before
-    Image.new("RGB", (24, 24)).save(tmp_path / "index_parquet/files/007.png")
-    assert index.digest() != before
-    first = {}
-    batches = list(parse_source(f"parquet:{tmp_path}/two_orders").open().batches(None, 16))
-    for batch in batches:  # the hue of the green channel says which class it is
-        for item, label in zip(batch.items, batch.labels, strict=True):
-            first.setdefault(label, set()).add(hue(item))
-    assert first == {0: {0}, 1: {1}}
-
-
-def hue(item: Any) -> int:
-    """The channel that is 250 everywhere."""
-    pixels = np.asarray(Image.open(io.BytesIO(item)))
-    return next(channel for channel in range(3) if (pixels[..., channel] == 250).all())

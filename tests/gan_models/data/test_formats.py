@@ -11,10 +11,12 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-from gan_models.data.decoding import Target, decode_batch, open_image, whole_image
+from gan_models.data.decoding import Target, decode_batch, whole_image
 from gan_models.data.preparing.inspection import inspect
+from gan_models.data.ranges import Range, Ranges
 from gan_models.data.shape import Size
 from gan_models.errors import RequestError
+from gan_models.recipes.schema import Data
 
 GREY = np.arange(64, dtype=np.uint16).reshape(8, 8) * 60
 
@@ -42,19 +44,23 @@ def dicom(values: np.ndarray, *, bits: int = 12, **tags: object) -> bytes:
     return written.getvalue()
 
 
-def grey_of(content: bytes) -> np.ndarray:
-    return np.asarray(open_image(content)).astype(np.int64)
+def grey_of(content: bytes, ranges: Ranges | None = None) -> np.ndarray:
+    return np.asarray(whole_image(content, ranges or Ranges())).astype(np.int64)
+
+
+def spread(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    return np.rint(np.clip((values - low) / (high - low), 0, 1) * 255)
 
 
 def test_a_window_says_what_is_black_and_what_white() -> None:
     seen = grey_of(dicom(GREY, WindowCenter=1000, WindowWidth=2001))  # 0 to 1999.5 as the standard has it
     low, high = 1000 - 0.5 - 1000, 1000 - 0.5 + 1000
-    assert np.array_equal(seen, np.rint(np.clip((GREY - low) / (high - low), 0, 1) * 65535))
-    assert (seen.min(), seen.max()) == (round(0.5 / 2000 * 65535), 65535)
+    assert np.array_equal(seen, spread(GREY, low, high))
+    assert (seen.min(), seen.max()) == (0, 255)
 
 
 def test_without_a_window_its_bits_do_and_the_first_of_several_windows_counts() -> None:
-    assert np.array_equal(grey_of(dicom(GREY)), np.rint(GREY / 4095 * 65535))
+    assert np.array_equal(grey_of(dicom(GREY)), spread(GREY, 0, 4095))
     several = grey_of(dicom(GREY, WindowCenter=[1000, 50], WindowWidth=[2001, 400]))
     assert np.array_equal(several, grey_of(dicom(GREY, WindowCenter=1000, WindowWidth=2001)))
 
@@ -63,14 +69,16 @@ def test_stored_values_become_those_that_are_meant() -> None:
     """Hounsfield units: stored from 0 on, meant from -1024 on."""
     tags = {"RescaleSlope": 1, "RescaleIntercept": -1024, "WindowCenter": 40, "WindowWidth": 401}
     seen = grey_of(dicom(GREY, **tags))
-    assert np.array_equal(seen, np.rint(np.clip((GREY - 1024.0 - (-160.5)) / 400, 0, 1) * 65535))
+    assert np.array_equal(seen, spread(GREY - 1024.0, -160.5, 239.5))
     signed = grey_of(dicom(GREY.astype(np.int16) - 1024, bits=16, WindowCenter=40, WindowWidth=401))
     assert np.array_equal(signed, seen)
+    asked = Range(-1000, 1000, cut=True)  # data.range=[-1000, 1000] is of the values that are meant
+    assert np.array_equal(grey_of(dicom(GREY, **tags), Ranges(asked, asked, asked)), spread(GREY - 1024.0, -1000, 1000))
 
 
 def test_where_the_least_is_white_it_is_turned_round() -> None:
     negative = grey_of(dicom(GREY, PhotometricInterpretation="MONOCHROME1"))
-    assert np.array_equal(negative, 65535 - grey_of(dicom(GREY)))
+    assert np.array_equal(negative, np.rint(255 - GREY / 4095 * 255))
 
 
 def test_colours_and_their_pixels_stay() -> None:
@@ -117,3 +125,16 @@ def test_an_absent_package_is_named_before_anything_is_imported(
         RequestError, match=rf"package {package}, which is not installed: pip install gan-pipeline\[{extra}\]"
     ):
         inspect(f"folder:{tmp_path}")
+
+
+def test_what_a_scan_says_of_itself_is_noted_unless_another_range_is_asked_for(tmp_path: Path) -> None:
+    tags = {"RescaleIntercept": -1024, "RescaleSlope": 1, "WindowCenter": 40, "WindowWidth": 401}
+    (tmp_path / "a.dcm").write_bytes(dicom(GREY, **tags))
+    seen = inspect(f"folder:{tmp_path}")
+    assert seen.range.found == (-1024, 63 * 60 - 1024)
+    assert seen.range.used == (-160.5, 239.5)
+    assert any("DICOM: their own windows" in note for note in seen.notes)
+    assert not any("no telling" in problem for problem in seen.problems)
+    asked = inspect(f"folder:{tmp_path}", Data(range=(-1000, 1000)))
+    assert asked.range.used == (-1000, 1000)
+    assert not any("DICOM" in note for note in asked.notes)

@@ -294,7 +294,10 @@ def test_the_only_column_with_names_of_classes_holds_the_labels(write: Write) ->
     source = ParquetSource(write(fine_label=[1, 0, 1, 0, -1], metadata=of_the_hub(fine_label=["apple", "bee"])))
     assert source.class_names == ("apple", "bee")
     assert column(source, "labels") == [1, 0, 1, 0, None]
-    assert source.notes == ["labels are those of column 'fine_label', the only one with names of classes"]
+    assert source.notes == [
+        "labels are those of column 'fine_label', the only one with names of classes",
+        "1 of 5 images have no label",
+    ]
 
 
 def test_of_two_such_columns_somebody_says_which(write: Write) -> None:
