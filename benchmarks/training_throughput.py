@@ -6,7 +6,8 @@ normalisation from uint8 and the moving average that the training loop runs, in 
 so that a busy machine slows all of them; the medians are compared.
 
 Then the step of a recipe as it is, by default that of the default run, beside products of matrices in its precision:
-which share of the machine's own rate it reaches, by the operations that are counted in it.
+which share of the machine's own rate it reaches, by the operations that are counted in it, and where its time goes by
+PyTorch's profiler: how much of it the convolutions and products take, and the rate that they reach by themselves.
 
     python benchmarks/training_throughput.py [--batch 128] [--rounds 7] [--steps 20] [--threads 2] [--recipe NAME]
 """
@@ -96,8 +97,17 @@ def project_step(batch_size: int, precision: str) -> Callable[[], None]:
     return step
 
 
+KINDS = {
+    "convolutions and products": ("conv", "mm", "linear"),
+    "batch norm": ("batch_norm",),
+    "optimizers and the average": ("_fused_adam", "_foreach", "lerp"),
+    "conversions and copies": ("copy_", "to_copy", "clone", "cat", "reorder"),
+}
+"""Of what the profiler tells apart by name; what is left are activations, sums and other passes over memory."""
+
+
 def share_of_matmul(name: str, rounds: int, steps: int) -> dict[str, object]:
-    """How near the step of a recipe comes to the rate of products of matrices, taken in turn."""
+    """How near the step of a recipe comes to the rate of products of matrices, taken in turn; where its time goes."""
     recipe, device = load_recipe(name), torch.device("cpu")
     shape = made_for_shape(recipe)
     operations = estimate(recipe, shape, device, Images(), here=False).operations
@@ -110,15 +120,20 @@ def share_of_matmul(name: str, rounds: int, steps: int) -> dict[str, object]:
     batch = max(recipe.training.batch_sizes)
     sampler, counter, numbers = EpochSampler(IMAGES, batch, seed=0), itertools.count(), itertools.count(1)
     seconds, rates = [], []
-    for round_ in range(rounds + 1):
-        rates.append(matmul_rate(device, recipe))
-        started = time.perf_counter()
+
+    def run_steps() -> None:
         for _ in range(steps):
             game.step(lambda: Batch.of(split, sampler.indices(next(counter)), recipe.needs), report=False)
             average.update(game.generator, next(numbers), 0.999)
+
+    for round_ in range(rounds + 1):
+        rates.append(matmul_rate(device, recipe))
+        started = time.perf_counter()
+        run_steps()
         if round_:
             seconds.append((time.perf_counter() - started) / steps)
     step, rate = statistics.median(seconds), statistics.median(rates)
+    shares = where_time_goes(run_steps)
     return {
         "recipe": name,
         "batch": batch,
@@ -127,7 +142,22 @@ def share_of_matmul(name: str, rounds: int, steps: int) -> dict[str, object]:
         "step_gflop": round(operations / 1e9, 3),
         "matmul_gflops": round(rate / 1e9, 1),
         "share_of_matmul": round(operations / step / rate, 3),
+        "share_of_time": {kind: round(share, 3) for kind, share in shares.items()},
+        # What the products reach while they run: the rest of the time is not theirs.
+        "share_of_matmul_within_products": round(operations / (step * shares["convolutions and products"]) / rate, 3),
     }
+
+
+def where_time_goes(work: Callable[[], None]) -> dict[str, float]:
+    """Share of the processor's time in each of `KINDS` and in the rest, by PyTorch's profiler."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        work()
+    spent = dict.fromkeys((*KINDS, "other passes over memory"), 0.0)
+    for event in profiler.key_averages():
+        kind = next((kind for kind, names in KINDS.items() if any(name in event.key for name in names)), None)
+        spent[kind or "other passes over memory"] += event.self_cpu_time_total
+    total = sum(spent.values())
+    return {kind: each / total for kind, each in spent.items()}
 
 
 def main() -> None:

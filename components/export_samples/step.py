@@ -51,7 +51,7 @@ def run(request: Request, stage: Stage) -> Exported:
         if (request.report / Figures.FILE).is_file():
             link_or_copy(request.report / Figures.FILE, target / Figures.FILE)
         bar.advance()
-        samples = generator.sample(request.export.samples, seed=request.seed)
+        samples = generator.at_full_depth.sample(request.export.samples, seed=request.seed)
         (target / IMAGES_FOLDER).mkdir()
         for index, image in enumerate(samples.images.numpy()):
             save_png(image, target / IMAGES_FOLDER / f"{index:05d}.png")

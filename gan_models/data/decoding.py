@@ -9,6 +9,8 @@ reduction) to no less than three times the target, which Pillow documents as ind
 size.
 """
 
+from __future__ import annotations
+
 import gc
 import io
 import math
@@ -22,6 +24,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
@@ -30,6 +33,9 @@ from gan_models.data.formats import HEAD_BYTES, WINDOW, MissingPackageError, ope
 from gan_models.data.halves import Half
 from gan_models.data.ranges import DEEP_WHITE, Range, Ranges, kind_of
 from gan_models.data.shape import Size
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FILTERS = {name: Image.Resampling[name.upper()] for name in ("nearest", "box", "bilinear", "bicubic", "lanczos")}
 SHRINK_GAP = 3.0
@@ -64,6 +70,8 @@ class Target:
     resize: str = "bicubic"
     fit: str = "crop"
     ranges: Ranges = _BY_ITSELF
+    depth: int = 8
+    """Bits of a value, 8 or 16."""
     encoded: bool = False
     """Whether pixels are kept compressed, without loss, and not as they are."""
 
@@ -73,7 +81,7 @@ class Target:
 
     @property
     def row_bytes(self) -> int:
-        return self.size.places * self.channels
+        return self.size.places * self.channels * self.depth // 8
 
 
 @dataclass
@@ -81,7 +89,7 @@ class Decoded:
     """The outcome of a batch: the usable images, and the reasons for the others."""
 
     kept: list[int] = field(default_factory=list)  # positions in the batch of the images in `pixels`, ascending
-    pixels: bytes = b""  # uint8 [len(kept), H, W, channels]
+    pixels: bytes = b""  # uint8, or little-endian uint16, [len(kept), H, W, channels]
     encoded: list[bytes] = field(default_factory=list)  # in place of `pixels`, where the target is to be encoded
     digests: bytes = b""  # a hash of each kept image's pixels, DIGEST_BYTES each
     reasons: list[tuple[int, str]] = field(default_factory=list)  # (position, why) of the images that cannot be used
@@ -91,6 +99,8 @@ class Decoded:
 def decode_batch(items: Sequence[Item], target: Target) -> Decoded:
     """Decode images one after another; a bad one never stops the others."""
     decoded = Decoded()
+    if target.depth > 8:
+        return _with_digests(_decode_deep_batch(items, target, decoded), target)
     # All images go beneath each other onto one strip: taking the bytes out once is cheaper than once an image.
     height, width = target.size
     strip = Image.new(target.mode, (width, height * len(items)))
@@ -108,9 +118,12 @@ def decode_batch(items: Sequence[Item], target: Target) -> Decoded:
         decoded.coloured += coloured
         if target.encoded:
             decoded.encoded.append(encode(image))
-    size = target.row_bytes
-    decoded.pixels = strip.tobytes()[: size * len(decoded.kept)]
-    rows = memoryview(decoded.pixels)
+    decoded.pixels = strip.tobytes()[: target.row_bytes * len(decoded.kept)]
+    return _with_digests(decoded, target)
+
+
+def _with_digests(decoded: Decoded, target: Target) -> Decoded:
+    size, rows = target.row_bytes, memoryview(decoded.pixels)
     hashes = (blake2b(rows[row : row + size], digest_size=DIGEST_BYTES) for row in range(0, len(rows), size))
     decoded.digests = b"".join([each.digest() for each in hashes])
     if target.encoded:
@@ -147,6 +160,58 @@ def _decode(item: Item, target: Target) -> tuple[Image.Image, bool]:
     if isinstance(item, str) and sized is not image:
         image.close()
     return sized, coloured
+
+
+def _decode_deep_batch(items: Sequence[Item], target: Target, decoded: Decoded) -> Decoded:
+    rows = []
+    for position, item in enumerate(items):
+        try:
+            image = open_image(item)
+            coloured = target.channels == 1 and not is_grey(image)
+            values = in_sixteen_bits(_upright(image, ours=image is not item), target)
+        except Exception as error:  # decoders raise nearly anything on damaged input
+            decoded.reasons.append((position, reason_of(error)))
+            continue
+        if isinstance(item, str):
+            image.close()
+        rows.append(values.tobytes())
+        decoded.kept.append(position)
+        decoded.coloured += coloured
+    decoded.pixels = b"".join(rows)
+    return decoded
+
+
+def in_sixteen_bits(image: Image.Image, target: Target) -> np.ndarray:
+    """An upright image as the target has it, in 16 bits: uint16, little-endian, [H, W, channels].
+
+    Resized as numbers that nothing has rounded yet. BadImageError as `in_eight_bits`.
+    """
+    import numpy as np
+
+    parts = [
+        np.asarray(to_size(Image.fromarray(share), target.size, target.resize, target.fit))
+        for share in _shares(image, target)
+    ]
+    return np.rint(np.stack(parts, axis=-1).clip(0, 1) * DEEP_WHITE).astype("<u2")
+
+
+def _shares(image: Image.Image, target: Target) -> Iterator[np.ndarray]:
+    """Of each channel, how far every value is from black to white, float32 [H, W] from 0 to 1."""
+    import numpy as np
+
+    kind = kind_of(image.mode)
+    if kind == "bytes":
+        plain = _in_plain_mode(image, target.channels == 4).convert(target.mode)
+        ranges = [target.ranges.bytes] * target.channels
+        if target.channels == 4:
+            ranges[3] = Range(0, 255)
+        found = [(np.asarray(band, np.float32), values) for band, values in zip(plain.split(), ranges, strict=True)]
+    else:
+        grey = np.asarray(image).astype(np.float32)
+        values = _range_of(kind, float(grey.min()), float(grey.max()), target.ranges, _window_of(image))
+        found = [(grey, values)] * target.channels
+    for band, values in found:
+        yield ((band - values.black) / (values.white - values.black)).clip(0, 1)
 
 
 def fitted(image: Image.Image, target: Target) -> Image.Image:
@@ -350,9 +415,8 @@ def _from_deep(image: Image.Image, ranges: Ranges) -> Image.Image:
     import numpy as np
 
     extremes = [(values.min(), values.max()) for values in map(np.asarray, _strips(image))]
-    values = _own_window(image, ranges) or _range_of(
-        kind_of(image.mode), float(np.min(extremes)), float(np.max(extremes)), ranges
-    )
+    low, high = float(np.min(extremes)), float(np.max(extremes))
+    values = _range_of(kind_of(image.mode), low, high, ranges, _window_of(image))
     scale = 255.0 / (values.white - values.black)
 
     def scaled(strip: Image.Image) -> Image.Image:
@@ -362,16 +426,19 @@ def _from_deep(image: Image.Image, ranges: Ranges) -> Image.Image:
     return _joined_strips(image, "L", scaled)
 
 
-def _own_window(image: Image.Image, ranges: Ranges) -> Range | None:
-    """That of a scan, where it brings one and nobody asks for another range."""
-    given = ranges.floats if image.mode == "F" else ranges.deep
-    own = None if given is not None and given.cut else image.info.get(WINDOW)
-    return Range(own[0], own[1], cut=True) if own else None
+def _window_of(image: Image.Image) -> Range | None:
+    """What the file itself says is black and white."""
+    window = image.info.get(WINDOW)
+    return None if window is None else Range(window[0], window[1], cut=True)
 
 
-def _range_of(kind: str, low: float, high: float, ranges: Ranges) -> Range:
+def _range_of(kind: str, low: float, high: float, ranges: Ranges, window: Range | None) -> Range:
     """Of an image whose values are deep or floats; BadImageError where that range does not hold them."""
     values = ranges.deep if kind == "deep" else ranges.floats or Range(0, 1 if high <= 1 else 255)
+    if window is not None:
+        inverted = window.black > window.white
+        asked = values._replace(black=values.white, white=values.black) if inverted else values
+        values = asked if values.cut else window
     if math.isfinite(low + high) and (values.cut or (low >= values.black and high <= values.white)):
         return values
     if kind == "deep" and low >= 0 and high <= DEEP_WHITE:

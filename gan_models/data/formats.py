@@ -1,8 +1,8 @@
 """Image formats that Pillow alone does not read: HEIC, as telephones store it, and DICOM, as hospitals do.
 
-Each is read by a package of its own. Of DICOM the first frame is taken. Grey values are those that are meant
-(Hounsfield units, say), as floats, and `info` holds which of them become black and white: the ends of the file's own
-window, or of the range of its stored bits.
+Each is read by a package of its own. Of DICOM the first frame is taken. Grey values are those that are meant (of a CT
+Hounsfield units), and the file's own window goes with them: its lower end is to become black and its upper end white;
+without a window, the range of its stored bits.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DICOM = "DICOM"
 WINDOW = "window"
-"""What an image's `info` calls the values that become black and white."""
+"""In an image's `info`: the values that its file says become black and white."""
 HEAD_BYTES = 132
 """Of a file, by which its format is known."""
 HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
@@ -89,8 +89,8 @@ def _pixels(data: Any) -> tuple[np.ndarray, tuple[float, float] | None]:
     if "VOILUTSequence" in data and "WindowCenter" not in data:
         values = apply_voi_lut(values, data)
         low, high = 0.0, 2.0 ** data.VOILUTSequence[0].LUTDescriptor[2] - 1
-    inverted = data.PhotometricInterpretation == "MONOCHROME1"
-    return values.astype(np.float32), (high, low) if inverted else (low, high)
+    window = (high, low) if data.PhotometricInterpretation == "MONOCHROME1" else (low, high)
+    return values.astype(np.float32), window
 
 
 def _window(data: Any) -> tuple[float, float]:

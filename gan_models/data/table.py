@@ -59,8 +59,8 @@ _APART = 0x9E3779B9  # between the seeds of two domains
 
 
 def to_float(images: Tensor) -> Tensor:
-    """uint8 [N, H, W, C] in 0..255 -> float32 [N, C, H, W] in [-1, 1], a channels_last view of the same layout."""
-    return images.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1.0)
+    """uint8 (or uint16) [N, H, W, C] -> float32 [N, C, H, W] in [-1, 1], a channels_last view of the same layout."""
+    return images.permute(0, 3, 1, 2).to(torch.float32).div_(_white(images.dtype) / 2).sub_(1.0)
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -78,12 +78,27 @@ def opaque(images: Tensor) -> Tensor:
     return seen if images.is_floating_point() else seen.round_().to(images.dtype)
 
 
+def to_uint16(images: Tensor) -> Tensor:
+    """The same as uint16: the inverse of `to_float` of such."""
+    scaled = images.detach().permute(0, 2, 3, 1).to(torch.float32).add(1.0).mul_(_white(torch.uint16) / 2)
+    return scaled.round_().clamp_(0, _white(torch.uint16)).to(torch.int32).to(torch.uint16).contiguous()
+
+
+def in_eight_bits(images: Tensor) -> Tensor:
+    """uint16 [N, H, W, C] as uint8, rounded, as metrics and pictures see them; others as they are."""
+    return images.float().div_(257.0).round_().to(torch.uint8) if images.dtype == torch.uint16 else images
+
+
+def _white(kind: torch.dtype) -> int:
+    return 65535 if kind == torch.uint16 else 255
+
+
 @dataclass(frozen=True)
 class Split:
     """The images of one split, loaded."""
 
     images: Tensor
-    """uint8 [N, H, W, C], contiguous, on the device asked for."""
+    """uint8 [N, H, W, C], contiguous, on the device asked for; uint16 in training on images of that depth."""
     labels: Tensor | None
     """int64 [N] on the same device, -1 for none; or None when the data carries no labels."""
     paths: Sequence[str]
@@ -164,15 +179,18 @@ class MappedRows:
         shape: tuple[int, ...],
         kind: torch.dtype,
         device: torch.device,
+        *,
+        shortened: bool = False,
     ) -> None:
         self._column = column
+        self._kind, self._shortened = kind, shortened
         self._shards = shards
         self._metadata = metadata
         self._is_encoded = column in metadata.encoded
         self._places = [shard.entry.place(split) for shard in shards]
         self._starts = [0, *accumulate(place.stop - place.start for place in self._places)]
         self.shape = (self._starts[-1], *shape)
-        self.dtype = kind
+        self.dtype = torch.uint8 if shortened else kind
         self.device = device
 
     def __len__(self) -> int:
@@ -188,7 +206,8 @@ class MappedRows:
             found = self._span(start, max(start, stop)) if whole else self._read(np.arange(start, stop, step))
         else:
             found = self._read(np.asarray(index.cpu() if isinstance(index, Tensor) else index, np.int64))
-        return torch.from_numpy(found).view(self.dtype).view(-1, *self.shape[1:]).to(self.device)
+        rows = torch.from_numpy(found).view(self._kind).view(-1, *self.shape[1:])
+        return (in_eight_bits(rows) if self._shortened else rows).to(self.device)
 
     def parts(self, rows: int) -> Iterator[Tensor]:
         """All of it, so many rows at a time."""
@@ -307,7 +326,10 @@ class ImageTable:
 
     def split(self, name: str, device: torch.device | str = "cpu") -> Split:
         """One split as one uint8 tensor on `device`; RequestError where it is empty or unknown, or damaged."""
-        mapped = self.mapped(name, device)
+        return self._loaded(self._mapped(name, device, shortened=True))
+
+    @staticmethod
+    def _loaded(mapped: MappedSplit) -> Split:
         whole = {
             column: None if rows is None else rows[:]
             for column, rows in (("partners", mapped.partners), ("embeddings", mapped.embeddings))
@@ -316,12 +338,21 @@ class ImageTable:
         return Split(mapped.images[:], paths=mapped.paths, **small, **whole)
 
     def fitting(self, name: str, device: torch.device | str = "cpu") -> AnySplit:
-        """One split: in memory where that is a bounded share of what there is, else mapped. The order is the same."""
+        """One split, in its own depth: in memory where that is a bounded share of what there is, else mapped. The order
+        is the same."""
         needed = self.metadata.count(name) * sum(self.metadata.large.values())
-        return self.split(name, device) if needed <= room_for_data(torch.device(device)) else self.mapped(name, device)
+        mapped = self._mapped(name, device, shortened=False)
+        return self._loaded(mapped) if needed <= room_for_data(torch.device(device)) else mapped
 
     def mapped(self, name: str, device: torch.device | str = "cpu") -> MappedSplit:
         """One split whose images stay on the disk; RequestError where it is empty or unknown, or damaged."""
+        return self._mapped(name, device, shortened=True)
+
+    def _mapped(self, name: str, device: torch.device | str, *, shortened: bool) -> MappedSplit:
+        """
+        Args:
+            shortened: whether images of more than 8 bits become such of 8.
+        """
         metadata, device = self.metadata, torch.device(device)
         if metadata.count(name) == 0:
             present = ", ".join(f"{split} {count}" for split, count in metadata.splits.items())
@@ -335,10 +366,12 @@ class ImageTable:
 
         def large(column: str, shape: tuple[int, ...], kind: torch.dtype) -> MappedRows | None:
             there = column in metadata.large
-            return MappedRows(column, name, shards, metadata, shape, kind, device) if there else None
+            less = shortened and kind == torch.uint16
+            return MappedRows(column, name, shards, metadata, shape, kind, device, shortened=less) if there else None
 
         image = (metadata.height, metadata.width, metadata.channels)
-        images = large("pixels", image, torch.uint8)
+        kind = torch.uint16 if metadata.depth > 8 else torch.uint8
+        images = large("pixels", image, kind)
         assert images is not None
         numbered = {
             column: None if values is None else torch.from_numpy(values).to(device)
@@ -347,7 +380,7 @@ class ImageTable:
         return MappedSplit(
             images,
             paths=small.paths,
-            partners=large("partner", image, torch.uint8),
+            partners=large("partner", image, kind),
             embeddings=large("embedding", metadata.embeddings, torch.float32),
             **numbered,
         )

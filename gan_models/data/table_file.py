@@ -3,8 +3,8 @@
 table.json      metadata (`TableMetadata`), and of each shard its file, its rows by split and a digest
 shards/*.arrow  the rows: Arrow IPC files of one record batch each, those to train on first, then validation, then test
 
-One row is one image, of one size and uint8. Columns: `pixels` (fixed-size binary, H*W*C bytes in HWC order; or, where
-storage is `encoded`, a lossless WebP file), `label`
+One row is one image, of one size. Columns: `pixels` (fixed-size binary, uint8 or little-endian uint16 in HWC order; or,
+where storage is `encoded`, a lossless WebP file), `label`
 (int64, -1 for none), `caption`, `domain` (strings, may be null), `path` (where the image came from); where the data has
 them also `attributes` (A bytes, 0 or 1 each), `partner` (the other image of a pair, as `pixels`) and `embedding` (n * E
 numbers of float32, little-endian). Each of the large ones has a column of 8-byte hashes beside it (`pixels_digest`).
@@ -71,6 +71,8 @@ class TableMetadata(BaseModel):
     """Vocabulary of the training captions (`gan_models.data.captions`): word number i + 1 is `words[i]`; or empty."""
     embeddings: tuple[int, int] = (0, 0)
     """(n, E): how many embeddings each image carries, and their width; zeros where it carries none."""
+    depth: int = 8
+    """Bits of a value: pixels are uint8, or little-endian uint16."""
     storage: Literal["pixels", "encoded"] = "pixels"
     """How images are kept: as they are, or compressed without loss. The fingerprint is the same."""
 
@@ -91,9 +93,14 @@ class TableMetadata(BaseModel):
         return self.embeddings[1]
 
     @property
+    def kind(self) -> np.dtype[Any]:
+        """Of a value."""
+        return kind_of_depth(self.depth)
+
+    @property
     def row_bytes(self) -> int:
         """Of one image."""
-        return self.height * self.width * self.channels
+        return self.height * self.width * self.channels * self.depth // 8
 
     @property
     def large(self) -> dict[str, int]:
@@ -352,7 +359,9 @@ def damaged(path: Path, error: Exception) -> RequestError:
 
 def fingerprint_of(metadata: TableMetadata, shards: Sequence[ShardEntry]) -> str:
     """SHA-256 (hex) of a table, from what its shards' digests say of the rows."""
-    shape = [metadata.height, metadata.width, metadata.channels]
+    shape: list[Any] = [metadata.height, metadata.width, metadata.channels]
+    if metadata.depth > 8:
+        shape.append(f"{metadata.depth} bits")
     whole = hashlib.sha256(json.dumps([shape, list(metadata.class_names)]).encode())
     for shard in shards:
         whole.update(bytes.fromhex(shard.digest))
@@ -394,6 +403,16 @@ def fixed_rows(column: pa.FixedSizeBinaryArray) -> np.ndarray:
     width = column.type.byte_width
     values = np.frombuffer(column.buffers()[1] or b"", np.uint8)
     return values[column.offset * width : (column.offset + len(column)) * width].reshape(-1, width)
+
+
+def kind_of_depth(depth: int) -> np.dtype[Any]:
+    """Of a value of 8 or 16 bits, as it lies in a file."""
+    return np.dtype("<u2") if depth > 8 else np.dtype(np.uint8)
+
+
+def in_eight(values: np.ndarray) -> np.ndarray:
+    """uint8 of what pixels are stored as, rounded."""
+    return values if values.dtype == np.uint8 else np.rint(values / np.float32(257)).astype(np.uint8)
 
 
 def row_digests(rows: np.ndarray, which: Sequence[int] | np.ndarray | None = None) -> np.ndarray:

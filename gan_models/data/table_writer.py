@@ -27,6 +27,7 @@ from gan_models.data.table_file import (
     TableMetadata,
     content_digest,
     fingerprint_of,
+    kind_of_depth,
     large_widths,
     row_digests,
 )
@@ -50,6 +51,7 @@ class TableWriter:
         attribute_names: of what is said of each image, 0 or 1; none where nothing is.
         paired: whether each image has a partner.
         embeddings: (n, E), how many each image carries, and their width; zeros where it carries none.
+        depth: bits of a value, 8 or 16.
         storage: how images are kept; where `encoded`, they are given as arrays of bytes (`decoding.encode`).
         first: number of the first shard.
     """
@@ -64,6 +66,7 @@ class TableWriter:
         attribute_names: Sequence[str] = (),
         paired: bool = False,
         embeddings: tuple[int, int] = (0, 0),
+        depth: int = 8,
         storage: Literal["pixels", "encoded"] = "pixels",
         first: int = 0,
     ) -> None:
@@ -73,7 +76,8 @@ class TableWriter:
         self.paired = paired
         self.embeddings = embeddings
         self.storage = storage
-        self._row_bytes = height * width * channels
+        self.depth = depth
+        self._row_bytes = height * width * channels * depth // 8
         self._large = large_widths(self._row_bytes, paired, embeddings)
         self._shard_rows = rows_of_a_shard(sum(self._large.values()))
         self._schema = pa.schema(
@@ -99,6 +103,11 @@ class TableWriter:
     def _is_encoded(self, column: str) -> bool:
         return self.storage == "encoded" and column in IMAGES
 
+    @property
+    def kind(self) -> np.dtype[Any]:
+        """Of a value."""
+        return kind_of_depth(self.depth)
+
     def append(
         self,
         pixels: np.ndarray,
@@ -115,7 +124,7 @@ class TableWriter:
         places: Sequence[int] | None = None,
         stamps: np.ndarray | None = None,
     ) -> None:
-        """Add rows: `pixels` uint8 [N, H*W*C] (or [N, H, W, C]), the rest one entry a row.
+        """Add rows: `pixels` [N, H*W*C] (or [N, H, W, C]), uint8 or little-endian uint16, the rest one entry a row.
 
         Either every row of a table has a domain, or none.
 
@@ -137,7 +146,9 @@ class TableWriter:
             assert rows is not None
             known = (digests or {}).get(name)
             columns[name] = (
-                rows if self._is_encoded(name) else np.ascontiguousarray(rows, np.uint8).reshape(count, width)
+                rows
+                if self._is_encoded(name)
+                else np.ascontiguousarray(rows).reshape(count, -1).view(np.uint8).reshape(count, width)
             )
             if self._is_encoded(name) and known is None:
                 raise ValueError("hashes of encoded images are those of their pixels: give them")
@@ -193,6 +204,7 @@ class TableWriter:
             attribute_names=self.attribute_names,
             paired=self.paired,
             embeddings=self.embeddings,
+            depth=self.depth,
             storage=self.storage,
         )
 

@@ -23,12 +23,12 @@ from PIL import Image
 
 from gan_models.data.decoding import BadImageError, Item, reason_of, whole_image
 from gan_models.data.preparing.decode_pool import available_cores
-from gan_models.data.preparing.inspection import look_at, ranges_of
+from gan_models.data.preparing.inspection import look_at, ranges_of, unknown_range
 from gan_models.data.ranges import Ranges
 from gan_models.data.sources import SOURCES, parse_source
 from gan_models.data.sources.base import Batch, Source, reading, rows_within
 from gan_models.data.sources.places import is_address
-from gan_models.data.table_file import SPLITS, TABLE_FILE, TableFile, TableMetadata, is_table
+from gan_models.data.table_file import SPLITS, TABLE_FILE, TableFile, TableMetadata, in_eight, is_table
 from gan_models.errors import RequestError, RunError, home_path
 from gan_models.files import INFO_FILE
 from gan_models.metrics.extraction import Bars, silent
@@ -120,7 +120,10 @@ class StoredImages(ImageSet):
 
     def __init__(self, name: str, source: Source, bars: Bars = silent, fingerprint: str = "") -> None:
         self.name, self._source = name, source
-        self._ranges = ranges_of(look_at(source))
+        looks = look_at(source)
+        if sentence := unknown_range(looks):
+            raise RequestError(f"{name}: {sentence.partition(': set ')[0]}: scale them to 8 bits first")
+        self._ranges = ranges_of(looks)
         self._fingerprint = fingerprint
         self.class_names = source.class_names
         with ThreadPoolExecutor(available_cores()) as threads:
@@ -333,6 +336,7 @@ class TableSource(Source):
                 chosen = inside[first : first + items]
                 images = np.empty((len(chosen), metadata.row_bytes), np.uint8)
                 shard.read("pixels", chosen, images)
+                images = in_eight(images.view(metadata.kind))
                 labels = shard.labels[chosen].tolist()
                 yield Batch(
                     items=[

@@ -66,17 +66,13 @@ def mean_within_classes(seen: Comparison) -> float | None:
     return sum(one.distance for one in found) / len(found) if len(found) == len(class_labels(seen)) else None
 
 
-def mean_within_domains(seen: Comparison) -> float:
+def mean_within_domains(seen: Comparison) -> float | None:
     """Between images translated to a domain and real images of it, mean over the domains with two of either.
 
-    Over all domains at once, images that were not translated at all would be the nearest.
-
-    Raises:
-        ValueError: no domain has two images on both sides.
+    Over all domains at once, images that were not translated at all would be the nearest. None where no domain has two
+    images on both sides.
     """
     assert seen.domains is not None
     targets, domains = seen.domains
     found = distances_within_classes(seen.sample, targets, seen.reference, domains, least=2)
-    if not found:
-        raise ValueError("no domain has two translated and two real images to compare")
-    return sum(one.distance for one in found) / len(found)
+    return sum(one.distance for one in found) / len(found) if found else None

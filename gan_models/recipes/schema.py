@@ -68,6 +68,11 @@ class Data(Section):
         description="auto: grey when the source's images all are; rgba: what is transparent stays so, in a fourth "
         "channel, and else becomes white",
     )
+    depth: Literal[8, 16] = Field(
+        8,
+        description="bits of a value; 16, of grey images: kept in the table, in training, and in the images that are "
+        "written; metrics and pictures see 8",
+    )
     range: ValueRange = Field(
         "auto",
         description="which values of the files become black and white; auto: 0 to 255, of more bits the least number "
@@ -129,6 +134,14 @@ class Data(Section):
         description="images without a label among others that have one: keep, as by itself, trains on them what goes "
         "without labels; drop, as by itself for recipes that need labels of all, leaves them out",
     )
+
+    @model_validator(mode="after")
+    def _deep_images_are_grey(self) -> Data:
+        if self.depth > 8 and self.channels in ("rgb", "rgba"):
+            raise ValueError(f"depth={self.depth} keeps grey images: set channels to grey or auto, or depth to 8")
+        if self.depth > 8 and self.storage == "encoded":
+            raise ValueError(f"depth={self.depth} is kept as pixels, what is encoded has 8 bits: set storage to pixels")
+        return self
 
     @model_validator(mode="after")
     def _training_images_remain(self) -> Data:

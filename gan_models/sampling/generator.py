@@ -12,9 +12,9 @@ examples.safetensors    only where images are made from real ones: a few of thes
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 import yaml
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from gan_models.atomic import new_folder
 from gan_models.data.shape import DataShape
-from gan_models.data.table import Split, to_float, to_uint8
+from gan_models.data.table import Split, to_float, to_uint8, to_uint16
 from gan_models.errors import RequestError, unknown_name
 from gan_models.families.building import build_discriminator, build_generator
 from gan_models.families.interfaces import Discriminator, Generator, Inputs
@@ -57,6 +57,7 @@ class GeneratorInfo(BaseModel):
     words: tuple[str, ...] = ()  # the vocabulary of the captions it was trained with
     attribute_names: tuple[str, ...] = ()  # names of the attributes it was trained with
     embedding: int = 0  # width of the embeddings that its training images carried in place of texts; 0: none
+    depth: int = 8  # bits of a value of its training images
     step: int
     seed: int
     data_fingerprint: str
@@ -80,7 +81,7 @@ class GeneratorInfo(BaseModel):
 
 
 class Samples(NamedTuple):
-    """Images uint8 [N, H, W, C] and what they were made from."""
+    """Images uint8 [N, H, W, C] and what they were made from; uint16 where they were asked for at that depth."""
 
     images: Tensor
     inputs: Inputs
@@ -154,6 +155,13 @@ class LoadedGenerator:
     info: GeneratorInfo
     device: torch.device
     examples: Split | None = None  # real images that came with the weights; used where `sample` is given none
+    depth: int = 8
+    """Bits of a value of what it draws: 8 for whoever looks or measures."""
+
+    @property
+    def at_full_depth(self) -> Self:
+        """The same, which draws as many bits of a value as its training images had: for images that are kept."""
+        return replace(self, depth=self.info.depth)
 
     @property
     def task(self) -> Task:
@@ -255,7 +263,8 @@ class LoadedGenerator:
         parts = []
         for start in range(0, len(next(iter(inputs.values()))), batch_size):
             part = {name: tensor[start : start + batch_size].to(self.device) for name, tensor in inputs.items()}
-            parts.append(to_uint8(self.module(**part)).cpu())
+            made = self.module(**part)
+            parts.append((to_uint16(made) if self.depth > 8 else to_uint8(made)).cpu())
         return Samples(torch.cat(parts), inputs)
 
 

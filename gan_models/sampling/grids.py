@@ -1,6 +1,7 @@
 """Images put side by side, and written as PNG."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from gan_models.atomic import new_file
 
-Pixels = NDArray[np.uint8]
+Pixels = NDArray[np.unsignedinteger[Any]]
+"""uint8, or uint16 of images that are kept at their depth."""
 
 _SHOWN_PIXELS = 56  # a side
 _PICTURE_PIXELS = 480  # a side of a whole picture
@@ -34,7 +36,7 @@ def side_by_side(*columns: Tensor) -> Tensor:
 
 
 def as_image(pixels: Pixels) -> Image.Image:
-    """Of uint8 [H, W, C], C 1 or 3."""
+    """Of uint8 [H, W, C], or of uint16 [H, W, 1]."""
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
@@ -48,14 +50,20 @@ def enlarged_to(picture: Pixels) -> int:
     return max(1, _PICTURE_PIXELS // picture.shape[1])
 
 
-def save_png(pixels: Pixels, path: Path, *, scale: int = 1, flush: bool = True) -> None:
-    """Writes uint8 [H, W, C] (C 1 or 3) as PNG, atomically, enlarged `scale` times without smoothing.
+FORMATS = ("png", "tiff")
+"""Of files that images are written to; both keep all bits."""
 
-    `flush` as in `gan_models.atomic.new_file`.
+
+def save_image(pixels: Pixels, path: Path, *, scale: int = 1, flush: bool = True, form: str = "png") -> None:
+    """Writes uint8 [H, W, C], or uint16 [H, W, 1], atomically, enlarged `scale` times without smoothing.
+
+    Args:
+        flush: as in `gan_models.atomic.new_file`.
+        form: one of `FORMATS`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with new_file(path, flush=flush) as temporary:
-        enlarged(as_image(pixels), scale).save(temporary, format="png")
+        enlarged(as_image(pixels), scale).save(temporary, format=form)
 
 
 def enlarged(image: Image.Image, scale: int) -> Image.Image:
@@ -63,3 +71,8 @@ def enlarged(image: Image.Image, scale: int) -> Image.Image:
     if scale == 1:
         return image
     return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+
+
+def save_png(pixels: Pixels, path: Path, *, scale: int = 1, flush: bool = True) -> None:
+    """`save_image` as PNG."""
+    save_image(pixels, path, scale=scale, flush=flush)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gan_models.atomic import write_json
 from gan_models.errors import RequestError
-from gan_models.sampling.grids import save_png
+from gan_models.sampling.grids import save_image
 
 if TYPE_CHECKING:
     from gan_models.tasks.base import Part
@@ -34,9 +34,10 @@ def write_each(
     record: Mapping[str, Any],
     *,
     scale: int = 1,
+    form: str = "png",
     advance: Callable[[int], object] = lambda images: None,
 ) -> Written:
-    """Writes every image as a PNG into `folder`, each whole or not at all, and draws only what is not there yet.
+    """Writes every image as a file into `folder`, each whole or not at all, and draws only what is not there yet.
 
     A killed call leaves whole files alone (and at most one hidden temporary one, which the next call clears away).
     Parts of which every file is there are not drawn. A power cut may leave empty files; they count as not there.
@@ -44,6 +45,7 @@ def write_each(
     Args:
         record: what was asked for, as JSON has it. Kept in `drawn.json` in the folder.
         scale: how many times images are enlarged, without smoothing.
+        form: of the files, `png` or `tiff`.
         advance: told the number of images after each part.
 
     Raises:
@@ -52,17 +54,17 @@ def write_each(
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
-        _check_record(folder, {**record, "scale": scale})
-        for leftover in folder.glob(".*.png.*"):
+        _check_record(folder, {**record, "scale": scale, **({} if form == "png" else {"format": form})})
+        for leftover in folder.glob(f".*.{form}.*"):
             leftover.unlink(missing_ok=True)
         drawn, there, first, last = 0, 0, "", ""
         try:
             for part in parts:
-                files = [folder / f"{name}.png" for name in part.names]
+                files = [folder / f"{name}.{form}" for name in part.names]
                 missing = [place for place, file in enumerate(files) if not _is_there(file)]
                 images = part.draw().numpy() if missing else ()
                 for place in missing:
-                    save_png(images[place], files[place], scale=scale, flush=False)
+                    save_image(images[place], files[place], scale=scale, flush=False, form=form)
                 drawn, there = drawn + len(missing), there + len(files) - len(missing)
                 first, last = first or files[0].name, files[-1].name
                 advance(len(files))

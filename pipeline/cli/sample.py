@@ -120,6 +120,10 @@ def sample(
     interpolate: Annotated[
         bool, Option("--interpolate", help="Walk through the latents of the images and back to the first, as a video.")
     ] = False,
+    files: Annotated[
+        str | None,
+        Option("--format", metavar="png|tiff", help="Files of --each; both keep 16 bits. [default: png]"),
+    ] = None,
     columns: Annotated[int | None, Option(metavar="N", help="Images to a row of the grid. [default: as fits]")] = None,
     scale: Annotated[
         int | None, Option(metavar="N", help="Enlarge N times, without smoothing. [default: 1; a walk: to 128 pixels]")
@@ -136,6 +140,13 @@ def sample(
     form = _EACH if each else _WALK if interpolate else _GRID
     out = Path(form.out) if out is None else out
     _check_options(each, interpolate, columns, scale, seconds, fps)
+    if files is not None:
+        from gan_models.sampling.grids import FORMATS
+
+        if files not in FORMATS:
+            raise RequestError(f"--format {files}: choose {' or '.join(FORMATS)}")
+        if not each:
+            raise RequestError(f"--format {files}: only the files of --each have one; add --each, or leave it out")
     chosen = _seeds(seeds, seed, num, form)
     num = len(chosen) or _number(num, form, interpolate)
     _check_out(out, form)
@@ -160,7 +171,7 @@ def sample(
         num, seed or 0, labels, truncation, tuple(captions or ()), read, chosen, columns, attributes, embeddings
     )
     if each:
-        found, sentence = _write_files(generator, asked, out, folder, paths, scale or 1)
+        found, sentence = _write_files(generator.at_full_depth, asked, out, folder, paths, scale or 1, files or "png")
     elif interpolate:
         found, sentence = _write_walk(generator, asked, out, scale, seconds or _SECONDS, fps or _FPS)
     else:
@@ -260,7 +271,7 @@ def _write_grid(generator: LoadedGenerator, asked: Asked, out: Path, scale: int)
 
 
 def _write_files(
-    generator: LoadedGenerator, asked: Asked, out: Path, folder: Path, given: list[Path], scale: int
+    generator: LoadedGenerator, asked: Asked, out: Path, folder: Path, given: list[Path], scale: int, form: str
 ) -> tuple[dict[str, Any], str]:
     from rich.console import Console
     from rich.progress import Progress
@@ -280,7 +291,7 @@ def _write_files(
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("drawing", total=asked.num)
-        written = write_each(parts, out, record, scale=scale, advance=partial(progress.advance, bar))
+        written = write_each(parts, out, record, scale=scale, form=form, advance=partial(progress.advance, bar))
     files = written.drawn + written.there
     there = f", {written.there} of them there already" if written.there else ""
     sentence = f"{files} images of {generator.info.called}, {written.first} to {written.last}{there}"

@@ -23,6 +23,7 @@ from PIL import Image
 from gan_models.atomic import write_json
 from gan_models.data import decoding, formats, ranges
 from gan_models.data.decoding import Item, Target
+from gan_models.data.formats import WINDOW
 from gan_models.data.halves import Half
 from gan_models.data.sources import parse_source
 from gan_models.data.sources.base import Batch, Source
@@ -147,7 +148,9 @@ def _content(item: Item) -> bytes:
     if isinstance(item, Half):
         return item.side.encode() + _content(item.item)
     if isinstance(item, Image.Image):
-        return hashlib.blake2b(repr((item.mode, item.size)).encode() + item.tobytes(), digest_size=16).digest()
+        return hashlib.blake2b(
+            repr((item.mode, item.size, item.info.get(WINDOW))).encode() + item.tobytes(), digest_size=16
+        ).digest()
     return str(item).encode()
 
 

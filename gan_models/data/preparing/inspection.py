@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from gan_models.data.decoding import Item, is_grey, open_image, reason_of, stored_bits
-from gan_models.data.formats import WINDOW, MissingPackageError
+from gan_models.data.formats import DICOM, WINDOW, MissingPackageError
 from gan_models.data.ranges import Range as Values
 from gan_models.data.ranges import Ranges, kind_of, usual_range, white_note
 from gan_models.data.shape import Size
@@ -127,7 +128,7 @@ def understood(source: Source, looks: list[Look], options: Data) -> Iterator[str
     yield from source.notes
     seen = [look for look in looks if not look.problem]
     yield from _range_notes(looks, options)
-    scans = sum(look.window is not None for look in seen)
+    scans = sum(look.format == DICOM for look in seen)
     if scans and options.range in ("auto", "full"):
         yield f"{scans} of {len(seen)} images looked at are DICOM: their own windows say what is black and what white"
     transparent = sum(look.transparent for look in seen)
@@ -206,14 +207,12 @@ def doubtful(source: Source, looks: list[Look], options: Data) -> Iterator[str]:
             f"the values of the images looked at end at {bright:g} of 255: they are nearly black; data.range=used, or "
             "[low, high], spreads them"
         )
-    if plain and (beyond := [kind for kind in found if kind != "bytes" and usual_range(kind, *found[kind]) is None]):
-        low, high = found[beyond[0]]
-        yield (
-            f"{_KINDS[beyond[0]]} from {low:g} to {high:g}: there is no telling which is black and which "
-            "white, and such images are left out; data.range=used, or [low, high] for a window, says so"
-        )
+    if plain and (sentence := unknown_range(looks)):
+        yield sentence
     if len(found) > 1 and isinstance(options.range, tuple):
         yield f"data.range holds for all of {' and '.join(_KINDS[kind] for kind in found)} that are there"
+    if options.depth > 8 and all(look.bits == 8 and kind_of(look.mode) == "bytes" for look in seen):
+        yield f"data.depth={options.depth}: the images looked at store 8 bits, and more of them say nothing more"
     if shortened := sum(look.bits > 8 and kind_of(look.mode) == "bytes" for look in seen):
         yield f"{shortened} of {len(seen)} images looked at have colours of 16 bits, of which the first 8 are read"
     if len({look.grey for look in seen}) == 2:
@@ -235,7 +234,8 @@ class Look:
     transparent: bool = False
     values: tuple[float, float] | None = None  # the least and the largest; None where it was not decoded
     bits: int = 8  # of a value in the file; those that are decoded may be fewer
-    window: tuple[float, float] | None = None  # of a scan: the values that itself says become black and white
+    window: tuple[float, float] | None = None  # what its file, or its archive, says becomes black and white
+    format: str = ""  # as Pillow calls it
     problem: str = ""  # why it cannot be opened; everything else is unknown then
 
     def scale(self, size: Size) -> float:
@@ -267,7 +267,7 @@ def _look(item: Item, with_values: bool) -> Look:
         with open_image(item) as image:
             transparent, bits = image.has_transparency_data, stored_bits(image)
             look = Look(image.mode, image.width, image.height, is_grey(image), transparent, bits=bits)
-            look = replace(look, window=image.info.get(WINDOW))
+            look = replace(look, format=image.format or "", window=image.info.get(WINDOW))
             if not with_values and kind_of(image.mode) == "bytes":
                 return look
             colours = image.convert("RGBA" if transparent else "RGB") if image.mode in ("P", "PA") else image
@@ -286,14 +286,27 @@ def _look(item: Item, with_values: bool) -> Look:
 def _extremes(looks: list[Look], asked: Any) -> dict[str, tuple[float, float]]:
     """The least and the largest value of the images looked at, by how they store them (`Ranges`).
 
-    Of scans only where `asked` is not for their own windows.
+    Of those that say themselves what is black and white only where `asked` is for something else.
     """
     found: dict[str, tuple[float, float]] = {}
     for look in looks:
-        if look.values is not None and (look.window is None or asked not in ("auto", "full")):
+        if look.values is None or not math.isfinite(sum(look.values)):  # such an image cannot be used
+            continue
+        if look.window is None or asked not in ("auto", "full"):
             low, high = found.get(kind := kind_of(look.mode), look.values)
             found[kind] = min(low, look.values[0]), max(high, look.values[1])
     return found
+
+
+def unknown_range(looks: list[Look]) -> str:
+    """Why there is no telling what is black and what white, in a sentence; "" where there is."""
+    for kind, (low, high) in _extremes(looks, "auto").items():
+        if kind != "bytes" and usual_range(kind, low, high) is None:
+            return (
+                f"{_KINDS[kind]} from {low:g} to {high:g}: there is no telling which is black and which white: set "
+                "data.range=used, or [low, high] for a window"
+            )
+    return ""
 
 
 def ranges_of(looks: list[Look], asked: Any = "auto") -> Ranges:

@@ -20,7 +20,7 @@ from typing import Any
 from gan_models.atomic import new_file, new_folder, write_json
 from gan_models.data.decoding import Target
 from gan_models.data.preparing.growing import last_table, remember
-from gan_models.data.preparing.inspection import channels_of, doubtful, look_at, ranges_of, understood
+from gan_models.data.preparing.inspection import channels_of, doubtful, look_at, ranges_of, understood, unknown_range
 from gan_models.data.preparing.parts import merged, write_part
 from gan_models.data.preparing.splits import DUPLICATES_FILE
 from gan_models.data.preparing.table_building import QUARANTINE_FILE, Import, Report, build_table
@@ -71,9 +71,16 @@ class Preparation:
             raise RequestError(f"{options.source} holds one image only: give at least a few hundred to learn from")
         looks = look_at(source, options.range)
         channels = CHANNELS.get(options.channels) or channels_of(looks)
+        if options.range in ("auto", "full") and (sentence := unknown_range(looks)):
+            raise RequestError(f"{options.source}: {sentence}")
+        if options.depth > 8 and channels > 1:
+            raise RequestError(
+                f"data.depth={options.depth} keeps grey images, and {options.source} holds colours: set "
+                "data.channels=grey, or data.depth=8"
+            )
         ranges = ranges_of(looks, options.range)
         encoded = options.storage == "encoded"
-        target = Target(options.size, channels, options.resize, options.fit, ranges, encoded)
+        target = Target(options.size, channels, options.resize, options.fit, ranges, options.depth, encoded)
         notes = (*understood(source, looks, options), *doubtful(source, looks, options))
         return cls(source, options, target, version, notes)
 
@@ -215,7 +222,7 @@ def _summary(built: Import) -> dict[str, Any]:
 def account(built: Import) -> Iterator[str]:
     """What was imported, and what was not, in sentences."""
     metadata = built.metadata
-    colour = COLOURS[metadata.channels]
+    colour = COLOURS[metadata.channels] + (f" of {metadata.depth} bits" if metadata.depth > 8 else "")
     classes = f", {metadata.num_classes} classes" if metadata.num_classes else ""
     domains = f", {len(metadata.domain_names)} domains" if metadata.domain_names else ""
     domains += f", {len(metadata.attribute_names)} attributes" if metadata.attribute_names else ""

@@ -48,7 +48,7 @@ class Preview:
             rows = [("", kept[start : start + COLUMNS]) for start in range(0, len(kept), COLUMNS)]
         font = ImageFont.load_default(size=14)
         margin = max((int(font.getlength(name[:24])) + 3 * GAP for name, _ in rows if name), default=GAP)
-        side = max(CELL_PIXELS, *(len(image) for _, images in rows for image in images[:1]), 1)
+        side = max(CELL_PIXELS, *(max(image.shape[:2]) for _, images in rows for image in images[:1]), 1)
         pitch = side + GAP
         canvas = Image.new("RGB", (margin + COLUMNS * pitch, max(1, len(rows)) * pitch + GAP), BACKGROUND)
         pen = ImageDraw.Draw(canvas)
@@ -57,5 +57,9 @@ class Preview:
             pen.text((GAP, top + side // 2), name[:24], fill=(0, 0, 0), font=font, anchor="lm")
             for column, image in enumerate(images):
                 pixels = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-                canvas.paste(pixels.resize((side, side), Image.Resampling.NEAREST), (margin + column * pitch, top))
+                scale = side / max(pixels.size)
+                size = (max(1, round(pixels.width * scale)), max(1, round(pixels.height * scale)))
+                shown = pixels.resize(size, Image.Resampling.NEAREST)
+                mask = shown if shown.mode == "RGBA" else None
+                canvas.paste(shown, (margin + column * pitch, top), mask)
         return canvas

@@ -23,7 +23,15 @@ from gan_models.data.preparing.splits import (
     write_duplicates,
 )
 from gan_models.data.sources.base import BATCH_BYTES, BATCH_ITEMS, Batch, Source, reading
-from gan_models.data.table_file import DIGEST_TYPE, Shard, ShardEntry, TableMetadata, digests_of_pairs, large_widths
+from gan_models.data.table_file import (
+    DIGEST_TYPE,
+    Shard,
+    ShardEntry,
+    TableMetadata,
+    digests_of_pairs,
+    in_eight,
+    large_widths,
+)
 from gan_models.data.table_writer import TableWriter, drop_rows, rows_of_a_shard, write_manifest
 from gan_models.recipes.schema import Data
 
@@ -67,7 +75,7 @@ class Import:
     def add(self, batch: Batch, decoded: Decoded) -> None:
         """Put one decoded batch where it belongs: rows into the table, the rest into quarantine."""
         kept, reasons = decoded.kept, decoded.reasons
-        pixels: np.ndarray = np.frombuffer(decoded.pixels, np.uint8).reshape(-1, *self.writer.shape)
+        pixels: np.ndarray = np.frombuffer(decoded.pixels, self.writer.kind).reshape(-1, *self.writer.shape)
         if self.writer.storage == "encoded":
             pixels = np.empty(len(decoded.encoded), object)
             pixels[:] = decoded.encoded
@@ -241,6 +249,7 @@ def new_writer(folder: Path, source: Source, target: Target, options: Data, firs
         attribute_names=source.attribute_names,
         paired=source.paired,
         embeddings=source.embeddings,
+        depth=target.depth,
         storage=options.storage,
         first=first,
     )
@@ -282,7 +291,8 @@ def _preview(folder: Path, entries: Sequence[ShardEntry], metadata: TableMetadat
             rows = np.flatnonzero(labels == label)[:room] if label is not None else np.arange(len(labels))[:room]
             images = np.empty((len(rows), metadata.row_bytes), np.uint8)
             shard.read("pixels", rows + place.start, images)
-            preview.offer(images.reshape(-1, metadata.height, metadata.width, metadata.channels), [label] * len(rows))
+            seen = in_eight(images.view(metadata.kind))
+            preview.offer(seen.reshape(-1, metadata.height, metadata.width, metadata.channels), [label] * len(rows))
     return preview
 
 

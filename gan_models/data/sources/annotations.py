@@ -116,6 +116,9 @@ def read(
             matched.append((table, *rows))
     _Reading(found, matched, fields, len(images), place).fill(splits=splits)
     _captions_beside(found, files, images, content, fields)
+    stems = {file.removesuffix(".json") for file in files if file.endswith(".json")}
+    if stems and (called := sum(image.rpartition(".")[0] in stems for image in images)):
+        found.doubts.append(f"{called} JSON files are called as images are: what they say is not read")
     return found
 
 
@@ -326,17 +329,17 @@ class _Index:
         self.images = images
 
     def positions(self, values: pa.Array, file: str) -> np.ndarray:
-        """int64: the image that each value names, -1 for none."""
-        folder = file.rpartition("/")[0]
+        """int64: the image that each value names, -1 for none: by its path from the table's folder, from a folder that
+        is called as the table is, or from the top, else by its last part; with or without an ending."""
         values = pc.replace_substring_regex(pc.replace_substring(values, "\\", "/"), r"^(\./)+", "")
+        folder, _, name = file.rpartition("/")
+        above = dict.fromkeys((folder, f"{folder}/{name.rpartition('.')[0]}".lstrip("/"), ""))
+        wanted = [pc.binary_join_element_wise(pa.scalar(each), values, "/") if each else values for each in above]
+        forms = [(each, known) for each in wanted for known in ("_paths", "_paths_but_ending")]
         last = pc.replace_substring_regex(values, r"^.*/", "")
-        forms: list[tuple[pa.Array, Callable[[], pa.Array]]] = [(values, lambda: self._paths)]
-        if folder:
-            forms.insert(0, (pc.binary_join_element_wise(pa.scalar(folder), values, "/"), lambda: self._paths))
-        forms += [(last, lambda: self._names), (last, lambda: self._stems)]
         best = np.full(len(values), -1, np.int64)
-        for wanted, known in forms:
-            found = pc.index_in(wanted, value_set=known(), skip_nulls=True).fill_null(-1)
+        for each, known in (*forms, (last, "_names"), (last, "_names_but_ending")):
+            found = pc.index_in(each, value_set=getattr(self, known), skip_nulls=True).fill_null(-1)
             hits = found.to_numpy(zero_copy_only=False).astype(np.int64)
             if (hits >= 0).sum() > (best >= 0).sum():
                 best = hits
@@ -349,11 +352,15 @@ class _Index:
         return pa.array(map(printable, self.images), pa.string())
 
     @cached_property
+    def _paths_but_ending(self) -> pa.Array:
+        return _unmistakable(pc.replace_substring_regex(self._paths, r"\.[^./]*$", ""))
+
+    @cached_property
     def _names(self) -> pa.Array:
         return _unmistakable(pc.replace_substring_regex(self._paths, r"^.*/", ""))
 
     @cached_property
-    def _stems(self) -> pa.Array:
+    def _names_but_ending(self) -> pa.Array:
         return _unmistakable(pc.replace_substring_regex(self._names, r"\.[^.]*$", ""))
 
 

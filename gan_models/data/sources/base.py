@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from gan_models.data.halves import Half
-from gan_models.data.sources.places import Place, Remote, check_address, is_address, reaching
+from gan_models.data.sources.places import Place, Remote, at_once, check_address, is_address, reaching
 from gan_models.errors import RequestError, RunError, home_path, nearest
 
 if TYPE_CHECKING:
@@ -494,29 +494,30 @@ class PathKind(SourceKind):
         return version_of([self.existing(name)])
 
 
-def version_of(places: Iterable[Place]) -> str:
+def version_of(places: Sequence[Place]) -> str:
     """Changes when what lies at one of these places does: files, or folders with all below."""
     digest = hashlib.sha256()
-    for root in places:
-        for relative, known in _versions(root):
+    for versions in at_once(_versions, places):
+        for relative, known in versions:
             digest.update(f"{relative}\0{known}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:32]
 
 
-def _versions(root: Place) -> Iterator[tuple[str, str]]:
+def _versions(root: Place) -> list[tuple[str, str]]:
     """(relative path, version) of each file."""
     if isinstance(root, Remote):
         if root.is_dir():
-            yield from ((relative, found.version) for relative, found in root.files_below().items())
-        else:
-            yield "", root.found().version
-        return
-    for relative in files_below(root) if root.is_dir() else [""]:
-        try:
-            status = (root / relative).stat()
-            yield relative, f"{status.st_size} {status.st_mtime_ns}"
-        except OSError:  # a broken link: it will be quarantined
-            yield relative, "absent"
+            return [(relative, found.version) for relative, found in root.files_below().items()]
+        return [("", root.found().version)]
+    return [(relative, _version(root / relative)) for relative in (files_below(root) if root.is_dir() else [""])]
+
+
+def _version(file: Path) -> str:
+    try:
+        status = file.stat()
+    except OSError:  # a broken link: it will be quarantined
+        return "absent"
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def carrying(

@@ -18,7 +18,7 @@ ENDINGS = (".hdf5", ".h5", ".he5")
 
 class _Hdf5(PathKind):
     suffix = ".hdf5"
-    chooses = ("image", "label")
+    chooses = ("image", "label", "caption")
 
     def recognises_name(self, name: str) -> bool:
         return name.endswith(ENDINGS)

@@ -2,11 +2,13 @@
 
 `hf:cifar10`, `hf:user/name`, `hf:user/name@configuration`; `hf:./saved` for what `save_to_disk` wrote. Columns are
 those of `parquet:`; splits are the data set's. What is fetched goes into the cache of `datasets`, and is mapped from
-there. A token for what is not public comes from `HF_TOKEN`, or from where `hf auth login` left it.
+there (below `GAN_PIPELINE_CACHE`, where that is set). A token for what is not public comes from `HF_TOKEN`, or from
+where `hf auth login` left it.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from typing import Any
 
 from gan_models.data.sources.base import Source, SourceKind, SourceName, carrying, version_of
 from gan_models.errors import RequestError, RunError, home_path
+from gan_models.metrics.locations import CACHE_VARIABLE, default_cache
 
 NAME = re.compile(r"(?:[\w.-]+/)?[\w.-]+(?:@[\w.-]+)?")
 SAVED = ("dataset_dict.json", "state.json")
@@ -114,6 +117,9 @@ def _builder(name: SourceName) -> Any:
 def _fetching(name: SourceName) -> Iterator[None]:
     """Errors of `datasets` as one sentence."""
     _need(name)
+    if CACHE_VARIABLE in os.environ:  # in a container the home folder may be nobody's
+        os.environ.setdefault("HF_HOME", str(default_cache() / "huggingface"))
+        os.environ.setdefault("HF_TOKEN_PATH", str(home_path("~") / ".cache/huggingface/token"))
     import datasets
     from datasets.exceptions import DatasetNotFoundError
 

@@ -6,7 +6,7 @@ come); `Fields` names others. Files that bring splits hold `x_train`, `y_train`,
 Beside `images` there may be `attributes` [N, A], 0 or 1 (or -1 and 1) each, with `attribute_names` [A], and `partners`,
 of the shape and type of the images: what each is to be made from, for pairs. `attributes_train` and `partners_train`,
 or `train_attributes` and `train_partners`, are those of a split. `embeddings` (`train_embeddings`, ...) [N, E] or
-[N, n, E] are what images carry in place of texts.
+[N, n, E] are what images carry in place of texts, and `captions` (`train_captions`, ...) [N] are these texts.
 Shapes: [N, H, W], [N, H, W, C] or [N, C, H, W] with C in 1, 3, 4. Values: 8 or 16 bits, booleans, or floats in [0, 1],
 [-1, 1] or [0, 255]. Image arrays are read from the archive piece by piece.
 """
@@ -15,17 +15,19 @@ import math
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import IO
 
 import numpy as np
+import pyarrow as pa
 from numpy.lib import format as npy
 from PIL import Image
 
 from gan_models.data.decoding import Item
-from gan_models.data.ranges import WHITES, white_note
+from gan_models.data.formats import WINDOW
+from gan_models.data.ranges import DEEP_WHITE, WHITES, white_note
 from gan_models.data.sources.base import AS_IT_IS, BATCH_BYTES, NONE, SPLIT_NAMES, Batch, Fields, Source, rows_within
 from gan_models.data.sources.places import Place, source_bytes
 from gan_models.errors import RequestError, nearest
@@ -33,7 +35,7 @@ from gan_models.errors import RequestError, nearest
 IMAGE_NAMES = ("images", "imgs", "x", "arr_0")
 LABEL_NAMES = ("labels", "y")
 ATTRIBUTES, ATTRIBUTE_NAMES, PARTNERS = "attributes", "attribute_names", "partners"
-EMBEDDINGS = "embeddings"
+EMBEDDINGS, CAPTIONS = "embeddings", "captions"
 CHANNELS = (1, 3, 4)
 NAME_CHARACTERS = 1000
 ENCODED_ROWS = 32
@@ -110,6 +112,7 @@ class Part:
     shape: tuple[int, ...]
     dtype: np.dtype[np.generic]
     embeddings: str = ""
+    captions: str = ""
 
     @property
     def channels_first(self) -> bool:
@@ -132,6 +135,7 @@ class ArraySource(Source):
             self._labels = self._read_labels()
             self._attributes = self._read_attributes()
             self._embeddings = self._read_embeddings()
+            self._captions = self._read_captions()
         # RuntimeError: zipfile, of a member that is encrypted.
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as error:
             raise RequestError(f"cannot read {path} as {arrays.what}: {error}") from error
@@ -156,6 +160,7 @@ class ArraySource(Source):
                 )
         found: list[tuple[str, str, str, str, str | None]] = []
         vectors: dict[str, str] = {}  # of embeddings, by the name of the images
+        texts: dict[str, str] = {}  # of captions, likewise
         whole = fields.image or next((name for name in IMAGE_NAMES if name in names), "")
         if whole:
             labels = next((name for name in (fields.label or "", *LABEL_NAMES) if name in names), "")
@@ -164,7 +169,7 @@ class ArraySource(Source):
                 self.notes = ["labels are those of arr_1: of arrays without names, the one with an integer an image"]
             attributes, partners = (name if name in names else "" for name in (ATTRIBUTES, PARTNERS))
             found.append((whole, labels, attributes, partners, None))
-            vectors[whole] = EMBEDDINGS
+            vectors[whole], texts[whole] = EMBEDDINGS, fields.caption or CAPTIONS
         else:
             for alias, split in SPLIT_NAMES.items():
                 forms = (
@@ -179,24 +184,30 @@ class ArraySource(Source):
                         ]
                         labels, attributes, partners = (name if name in names else "" for name in beside)
                         found.append((images, labels, attributes, partners, split))
-                        vectors[images] = form.format(EMBEDDINGS)
+                        vectors[images], texts[images] = form.format(EMBEDDINGS), form.format(CAPTIONS)
         if not found:
             raise RequestError(
                 f"{self._path} has no array 'images', 'imgs', 'x' or 'arr_0': its arrays are "
                 f"{', '.join(names) or 'none'}; data.image=NAME says which holds the images"
             )
-        vectors = {images: name for images, name in vectors.items() if name in names}
-        read = {name for *arrays, _ in found for name in arrays} | {ATTRIBUTE_NAMES} | set(vectors.values())
+        vectors, texts = ({at: name for at, name in each.items() if name in names} for each in (vectors, texts))
+        read = {name for *arrays, _ in found for name in arrays} | {ATTRIBUTE_NAMES, *vectors.values(), *texts.values()}
         if fields.label == NONE:
             found = [(each[0], "", *each[2:]) for each in found]
-        elif fields.label and fields.label not in read:
-            raise RequestError(
-                f"data.label={fields.label!r}: {self._path} brings splits, whose labels are 'y_train', 'train_labels' "
-                "and the like; name its images too, with data.image, to read one array alone"
-            )
+        for option, value in fields.chosen().items():
+            if value not in read:
+                raise RequestError(
+                    f"data.{option}={value!r}: {self._path} brings splits, whose labels are 'y_train', 'train_labels' "
+                    "and the like; name its images too, with data.image, to read one array alone"
+                )
         if unused := sorted(set(names) - read):
-            self.doubts = [f"the arrays {', '.join(unused)} are left out: data.image and data.label choose arrays"]
-        return [replace(self._part(*entry), embeddings=vectors.get(entry[0], "")) for entry in found]
+            self.doubts = [
+                f"the arrays {', '.join(unused)} are left out: data.image, data.label and data.caption choose arrays"
+            ]
+        return [
+            replace(self._part(*entry), embeddings=vectors.get(entry[0], ""), captions=texts.get(entry[0], ""))
+            for entry in found
+        ]
 
     def _are_labels(self, array: str) -> bool:
         """Whether there is such an array, and it holds one integer for each image of `arr_0`."""
@@ -236,32 +247,32 @@ class ArraySource(Source):
         return Part(images, labels, attributes, partners, split, shape, dtype)
 
     @cached_property
-    def _eight_bits(self) -> Callable[[np.ndarray], np.ndarray]:
-        """How values become 0..255: by type where that decides, else by their range over the whole archive."""
+    def _window(self) -> tuple[float, float] | None:
+        """The values that become black and white: by type where that decides, else by those of the whole archive; None
+        where there is no telling."""
         kinds = {part.dtype for part in self._parts if not part.dtype.hasobject}
         if kinds == {np.dtype(np.uint8)}:
-            return lambda values: values
+            return 0.0, 255.0
+        low, high = self._extremes()
+        floats = any(kind.kind == "f" for kind in kinds)
+        if low >= 0 and high <= 1 and (floats or kinds == {np.dtype(bool)}):
+            return 0.0, 1.0
+        if low >= -1 and high <= 1 and floats:
+            return -1.0, 1.0
+        if low >= 0 and high <= DEEP_WHITE and not floats and (high > 255 or kinds == {np.dtype(np.uint16)}):
+            white = next(each for each in WHITES if high <= each)
+            self.notes = [*self.notes, white_note(high, white)]
+            return 0.0, float(white)
+        return (0.0, 255.0) if low >= 0 and high <= 255 else None  # nor of NaN
+
+    def _extremes(self) -> tuple[float, float]:
+        """The least and the largest value of the archive; NaN where one is."""
         low, high = np.inf, -np.inf
         for part in self._parts:
             arrays = [name for name in (part.images, part.partners) if name and not part.dtype.hasobject]
             for _, piece in (each for name in arrays for each in self._pieces(name, part.shape, part.dtype)):
-                low, high = np.minimum(low, piece.min()), np.maximum(high, piece.max())  # NaN stays NaN
-        floats = any(kind.kind == "f" for kind in kinds)
-        lowest, unit = 0.0, 1.0
-        if low >= 0 and high <= 1 and (floats or kinds == {np.dtype(bool)}):
-            unit = 255.0
-        elif low >= -1 and high <= 1 and floats:
-            lowest, unit = -1.0, 127.5
-        elif low >= 0 and high <= 65535 and not floats and (high > 255 or kinds == {np.dtype(np.uint16)}):
-            white = next(each for each in WHITES if high <= each)
-            unit = 255 / white
-            self.notes = [*self.notes, white_note(high, white)]
-        elif not (low >= 0 and high <= 255):  # also of NaN
-            raise RequestError(
-                f"{self._path}: image values from {low:g} to {high:g}: scale them to 0..255, or floats to [0, 1] or "
-                "[-1, 1]"
-            )
-        return lambda values: np.rint((values.astype(np.float64) - lowest) * unit).astype(np.uint8)
+                low, high = np.minimum(low, piece.min()), np.maximum(high, piece.max())
+        return float(low), float(high)
 
     def _read_labels(self) -> list[np.ndarray] | None:
         """int64 [N] for each part, -1 for none; sets the class names."""
@@ -361,6 +372,34 @@ class ArraySource(Source):
         self.embeddings = read[0].shape[1:]
         return read
 
+    def _read_captions(self) -> list[pa.Array]:
+        """Strings [N] for each part, none where the file has no such arrays; sets `has_captions`."""
+        if self._fields.caption == NONE or not any(part.captions for part in self._parts):
+            return []
+        read = []
+        for part in self._parts:
+            if not part.captions:
+                read.append(pa.nulls(part.shape[0], pa.string()))
+                continue
+            shape, _, dtype = self._arrays.header(part.captions)
+            if shape != part.shape[:1] or dtype.kind not in "US":
+                raise RequestError(
+                    f"{self._path}: array {part.captions!r} is {dtype} of shape {list(shape)}; {part.shape[0]} images "
+                    "need one string each"
+                )
+            if dtype.itemsize > NAME_CHARACTERS * (4 if dtype.kind == "U" else 1):  # every row takes as much
+                raise RequestError(
+                    f"{self._path}: array {part.captions!r} holds texts of more than {NAME_CHARACTERS} characters, "
+                    "which captions in arrays have at most: shorten them, or set data.caption=none"
+                )
+            pieces = [pa.array([], pa.string())]
+            for _, values in self._pieces(part.captions, shape, dtype):
+                texts = values.tolist() if dtype.kind == "U" else [each.decode() for each in values.tolist()]
+                pieces.append(pa.array([text or None for text in texts], pa.string()))
+            read.append(pa.concat_arrays(pieces))
+        self.has_captions = True
+        return read
+
     def _values(self, part: Part, dtype: np.dtype[np.generic]) -> Iterator[np.ndarray]:
         yield np.empty(0, dtype)
         if dtype.itemsize:  # else all are empty
@@ -396,10 +435,30 @@ class ArraySource(Source):
     def _items(self, images: np.ndarray, part: Part) -> list[Item]:
         if part.dtype.hasobject:
             return [image.tobytes() for image in images]
-        pixels = self._eight_bits(np.moveaxis(images, 1, -1) if part.channels_first else images)
+        pixels = np.moveaxis(images, 1, -1) if part.channels_first else images
         if pixels.ndim == 4 and pixels.shape[-1] == 1:
             pixels = pixels[..., 0]
-        return [Image.fromarray(np.ascontiguousarray(image)) for image in pixels]
+        if part.dtype == np.uint8:
+            return [Image.fromarray(np.ascontiguousarray(image)) for image in pixels]
+        return [self._grey(image) if image.ndim == 2 else self._colours(image) for image in pixels]
+
+    def _grey(self, values: np.ndarray) -> Image.Image:
+        """As stored, with what becomes black and white."""
+        image = Image.fromarray(np.ascontiguousarray(values, np.uint16 if values.dtype == np.uint16 else np.float32))
+        if self._window is not None:
+            image.info[WINDOW] = self._window
+        return image
+
+    def _colours(self, values: np.ndarray) -> Image.Image:
+        """In 8 bits, which are all that Pillow has of colours."""
+        if self._window is None:
+            low, high = self._extremes()
+            raise RequestError(
+                f"{self._path}: image values from {low:g} to {high:g}: scale them to 0..255, or floats to [0, 1] or "
+                "[-1, 1]"
+            )
+        black, white = self._window
+        return Image.fromarray(np.rint((values.astype(np.float64) - black) * (255 / (white - black))).astype(np.uint8))
 
     def _batch(self, index: int, sides: list[np.ndarray], positions: np.ndarray) -> Batch:
         part = self._parts[index]
@@ -412,6 +471,7 @@ class ArraySource(Source):
             paths=[f"{part.images}[{position}]" for position in positions],
             labels=labels,
             splits=[part.split] * len(positions),
+            captions=self._captions[index].take(pa.array(positions)).to_pylist() if self._captions else [],
             attributes=[] if self._attributes is None else list(self._attributes[index][positions].tolist()),
             partners=partners,
             embeddings=[self._embeddings[index][position] for position in positions] if self._embeddings else [],

@@ -572,7 +572,7 @@ class _Parquet(PathKind):
 
 class _Npz(PathKind):
     suffix = ".npz"
-    chooses = ("image", "label")
+    chooses = ("image", "label", "caption")
 
     def refusal(self, path: Place) -> str:
         return "" if path.is_file() else f"{path} is not a file; give one .npz file"

@@ -13,6 +13,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
@@ -42,6 +43,10 @@ WAITS = (0.2, 1.0, 3.0)
 BLOCK_BYTES = 4 << 20
 """Fetched at once."""
 
+AT_ONCE = 16
+"""Places that are asked at the same time."""
+
+Q = TypeVar("Q")
 T = TypeVar("T")
 
 
@@ -234,6 +239,15 @@ class Remote:
             return {key: self._files.cat_file(key)}
         except Exception as error:
             return {key: error}
+
+
+def at_once(ask: Callable[[Q], T], places: Sequence[Q]) -> list[T]:
+    """What `ask` says of each place, in their order; of addresses several at the same time, since each has to be waited
+    for."""
+    if not any("://" in str(place) for place in places):
+        return [ask(place) for place in places]
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        return list(threads.map(ask, places))
 
 
 Place: TypeAlias = Path | Remote

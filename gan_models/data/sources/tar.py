@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from gan_models.data.sources.base import PathKind, Source, SourceName, files_below, version_of
-from gan_models.data.sources.places import Place
+from gan_models.data.sources.places import Place, at_once
 from gan_models.errors import RequestError
 
 PATTERN = re.compile(r"\{([^{},]*(?:,[^{},]*)+|\d+\.\.\d+)\}")
@@ -54,7 +54,7 @@ class _Tar(PathKind):
         """The tars, and the folder that they were found in, if in one; RequestError: a shard is missing, or none."""
         named = patterns(name.rest)
         if len(named) > 1 or named[0] != name.rest:
-            return [self.existing(replace(name, rest=each)) for each in named], None
+            return at_once(self.existing, [replace(name, rest=each) for each in named]), None
         place = self.existing(name)
         if place.is_file():
             return [place], None

@@ -6,7 +6,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import PurePosixPath
@@ -19,7 +18,7 @@ import pyarrow.compute as pc
 from gan_models.data.decoding import BadImageError, Item
 from gan_models.data.sources.base import AS_IT_IS, BATCH_BYTES, SPLIT_NAMES, Batch, Fields, Source, Tree, rows_within
 from gan_models.data.sources.paths import MEMBER_BYTES, ImageFiles
-from gan_models.data.sources.places import Place, Remote
+from gan_models.data.sources.places import Place, at_once
 from gan_models.data.sources.tar_index import TEXTS, index_of, opened
 from gan_models.errors import RequestError
 
@@ -27,8 +26,7 @@ IMAGES = ("jpg", "jpeg", "png", "webp", "ppm", "pgm", "pbm", "bmp", "gif", "tif"
 """Fields that are images by their names."""
 LABELS, CAPTIONS = ("cls", "label"), ("txt", "caption", "text")
 IN_JSON = "json"
-AT_ONCE = 8
-"""Shards at addresses that are gone through at the same time."""
+ROWS_AT_ONCE = 1 << 14
 SPLIT = re.compile(rf"(?:.*[-_.])?({'|'.join(sorted(SPLIT_NAMES, key=len, reverse=True))})(?:[-_.].*)?", re.IGNORECASE)
 
 
@@ -46,11 +44,7 @@ def open_tar(
     Raises:
         RequestError: no shard can be read, there are no images, or not the fields that were named.
     """
-    if any(isinstance(shard, Remote) for shard in shards):
-        with ThreadPoolExecutor(AT_ONCE) as threads:
-            found = list(threads.map(index_of, shards))
-    else:
-        found = list(map(index_of, shards))
+    found = at_once(index_of, shards)
     damaged = [(str(shard), damage) for shard, (_, damage) in zip(shards, found, strict=True) if damage]
     indexes = [index for index, _ in found]
     if damaged and not any(map(len, indexes)):
@@ -131,20 +125,22 @@ class TarSource(Source):
         self._labels: list[np.ndarray] = []
         if not self._label:
             return
-        known: dict[int | str, int] = {}
+        known: dict[int | str, int] = {}  # the place of each value in the order in which they are found
         for index, count in zip(self._indexes, self._counts, strict=True):
-            codes = np.full(count, -1, np.int32)
-            rows = index.filter(pc.equal(index.column("field"), self._label.partition(".")[0]))
-            values = _values(rows.column("text"), self._label)
-            samples = rows.column("sample").to_numpy()
-            codes[samples] = [-1 if value is None else known.setdefault(value, len(known)) for value in values]
-            self._labels.append(codes)
-        numbers = all(isinstance(value, int) for value in known)
-        names = sorted(known) if numbers else sorted(known, key=str)
+            places = np.full(count, -1, np.int32)
+            for rows in index.to_batches(max_chunksize=ROWS_AT_ONCE):
+                rows = rows.filter(pc.equal(rows.column("field"), self._label.partition(".")[0]))
+                values = [_value(text, self._label) for text in rows.column("text").to_pylist()]
+                places[rows.column("sample").to_numpy()] = [
+                    -1 if value is None else known.setdefault(value, len(known)) for value in values
+                ]
+            self._labels.append(places)
+        meant = _meant(list(known))
+        names = sorted({value for value in meant if value is not None}, key=lambda name: (isinstance(name, str), name))
         self.class_names = tuple(map(str, names))
-        labels = np.full(len(known) + 1, -1, np.int32)
-        labels[[known[name] for name in names]] = np.arange(len(names))
-        self._labels = [labels[codes] for codes in self._labels]
+        numbered = {name: number for number, name in enumerate(names)}
+        labels = np.array([-1 if value is None else numbered[value] for value in meant] + [-1], np.int32)
+        self._labels = [labels[places] for places in self._labels]
 
     def _say(self, present: set[str], in_json: set[str]) -> None:
         """What was understood, and what is left out."""
@@ -319,17 +315,19 @@ def _shown(field: str) -> str:
     return f"{inside!r} in .{name}" if inside else f".{name}"
 
 
-def _values(texts: pa.ChunkedArray, field: str) -> Iterator[int | str | None]:
-    """A label for each text: a number where all are such, None for negative ones, the way to say "none"."""
+def _value(text: bytes | None, field: str) -> int | str | None:
+    """What a label's file says."""
     inside = field.partition(".")[2]
-    raw: list[Any] = []
-    for text in texts.to_pylist():
-        value = _parsed(text).get(inside) if inside else (text or b"").decode(errors="replace").strip()
-        raw.append(value if isinstance(value, int | str) and value != "" else None)
-    numbers = [_number(value) for value in raw]
-    if all(number is not None for number, value in zip(numbers, raw, strict=True) if value is not None):
-        return (None if number is None or number < 0 else number for number in numbers)
-    return (None if value is None else str(value) for value in raw)
+    value = _parsed(text).get(inside) if inside else (text or b"").decode(errors="replace").strip()
+    return value if isinstance(value, int | str) and value != "" else None
+
+
+def _meant(values: Sequence[int | str]) -> list[int | str | None]:
+    """Labels: numbers where all are such, and None for negative ones, the way to say "none"; else texts."""
+    numbers = [_number(value) for value in values]
+    if None in numbers:
+        return [str(value) for value in values]
+    return [number if number is not None and number >= 0 else None for number in numbers]
 
 
 def _number(value: int | str | None) -> int | None:

@@ -54,7 +54,8 @@ class MlpImageGenerator(LatentGenerator):
         if self.bias_of_data and isinstance(last, nn.Linear):
             parts = (split.images[start : start + _ROWS] for start in range(0, len(split), _ROWS))
             mean_HWC = torch.stack([part.double().sum(0) for part in parts]).sum(0) / len(split)
-            shares = (mean_HWC / 255).permute(2, 0, 1).flatten().clamp(_CERTAIN, 1 - _CERTAIN)
+            white = 65535 if split.images.dtype == torch.uint16 else 255
+            shares = (mean_HWC / white).permute(2, 0, 1).flatten().clamp(_CERTAIN, 1 - _CERTAIN)
             last.bias.copy_(torch.logit(shares))
 
     def synthesize(self, z_BZ: Tensor, labels_B: Tensor | None) -> Tensor:

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 VERSION_LABEL = "org.opencontainers.image.version"
 LEFTOVER_SECONDS = 30
 _PASSED_ON = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
-_LOGINS = ("AWS_", "FSSPEC_", "GOOGLE_", "HF_")
-"""How names begin that object stores and hubs are told by who asks."""
+_LOGINS = ("AWS_", "FSSPEC_", "GOOGLE_", "HF_TOKEN", "HF_ENDPOINT")
+"""How variables begin by which object stores and hubs are told who asks."""
+_LOGIN_FILES = ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "GOOGLE_APPLICATION_CREDENTIALS")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 
@@ -80,6 +81,8 @@ class StageImages:
             read += [source.path] if source.path else []
             network = network or source.needs_network
             torch = torch or source.known.needs_network  # what downloads needs torch, too
+            files = [Path(os.environ[name]) for name in _LOGIN_FILES if network and os.environ.get(name)]
+            read += [file for file in files if file.is_file()]
         elif weights := json.loads(str(arguments["evaluation"]))["inception_weights"]:
             read.append(Path(weights))
         return StageOptions(

@@ -89,7 +89,7 @@ def test_archives_of_twelve_bits_too(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images=images, arr_1=np.arange(4))
     seen = inspect(f"npz:{tmp_path}/a.npz", Data(size=8))
     assert "values of more than 8 bits, up to 4080: 4095 becomes white" in seen.notes
-    assert "the arrays arr_1 are left out: data.image and data.label choose arrays" in seen.problems
+    assert "the arrays arr_1 are left out: data.image, data.label and data.caption choose arrays" in seen.problems
 
 
 def test_what_was_seen_of_all_and_what_of_a_sample_is_said(folder: Folder) -> None:

@@ -106,7 +106,7 @@ def test_values_that_nobody_can_read_are_a_sentence_with_the_remedy(prepare: Pre
     source = folder_of(tmp_path / "scans", values, "tiff")
     problems = inspect(source, Data(size=8)).problems
     assert any("there is no telling" in problem and "data.range" in problem for problem in problems)
-    with pytest.raises(RequestError, match="cannot be used"):
+    with pytest.raises(RequestError, match="there is no telling which is black and which white"):
         prepare(source, size=8)
     for number, image in rows_of(prepare(source, size=8, range=[-160, 240])).items():
         assert np.array_equal(image[..., 0], spread(values[number], -160, 240))
@@ -145,10 +145,13 @@ def test_colours_of_sixteen_bits_are_said_to_be_cut(tmp_path: Path) -> None:
 # -- transparency
 
 
-def test_four_channels_are_kept_where_asked_and_white_is_said_otherwise(prepare: Prepare, tmp_path: Path) -> None:
+@pytest.mark.parametrize("storage", ["pixels", "encoded"])
+def test_four_channels_are_kept_where_asked_and_white_is_said_otherwise(
+    storage: str, prepare: Prepare, tmp_path: Path
+) -> None:
     pictures = rng.integers(0, 256, (NUMBER, 8, 8, 4), dtype=np.uint8)
     source = folder_of(tmp_path / "icons", pictures)
-    kept = prepare(source, size=8, channels="rgba")
+    kept = prepare(source, size=8, channels="rgba", storage=storage)
     assert kept[1].metadata.image_shape == (4, 8, 8)
     for number, image in rows_of(kept).items():
         assert np.array_equal(image, pictures[number])
@@ -160,7 +163,8 @@ def test_four_channels_are_kept_where_asked_and_white_is_said_otherwise(prepare:
 
 def test_opaque_images_among_transparent_ones_are_opaque(prepare: Prepare, tmp_path: Path) -> None:
     plain = rng.integers(0, 256, (NUMBER, 8, 8, 3), dtype=np.uint8)
-    for image in rows_of(prepare(folder_of(tmp_path / "plain", plain), size=8, channels="rgba")).values():
+    source = folder_of(tmp_path / "plain", plain)
+    for image in rows_of(prepare(source, size=8, channels="rgba", storage="encoded")).values():
         assert (image[..., 3] == 255).all()
 
 

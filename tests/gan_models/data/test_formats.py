@@ -81,6 +81,33 @@ def test_where_the_least_is_white_it_is_turned_round() -> None:
     assert np.array_equal(negative, np.rint(255 - GREY / 4095 * 255))
 
 
+def test_a_window_that_is_asked_for_is_one_of_the_values_that_are_meant() -> None:
+    tags = {"RescaleSlope": 1, "RescaleIntercept": -1024, "WindowCenter": 40, "WindowWidth": 401}
+    lung = Range(-1000, 200, cut=True)
+    assert np.array_equal(grey_of(dicom(GREY, **tags), Ranges(floats=lung)), spread(GREY - 1024.0, -1000, 200))
+    negative = grey_of(dicom(GREY, PhotometricInterpretation="MONOCHROME1", **tags), Ranges(floats=lung))
+    assert np.array_equal(negative, spread(GREY - 1024.0, 200, -1000))
+
+
+def test_scans_keep_16_bits_where_asked() -> None:
+    content = dicom(GREY, WindowCenter=1000, WindowWidth=2001)
+    decoded = decode_batch([content], Target(Size(8, 8), 1, depth=16))
+    seen = np.frombuffer(decoded.pixels, "<u2").reshape(8, 8)
+    exact = np.clip((GREY + 0.5) / 2000, 0, 1) * 65535
+    assert np.abs(seen - exact).max() < 0.51
+
+
+def test_in_eight_bits_the_window_holds_too(tmp_path: Path) -> None:
+    """Dim scans are not taken for such of fewer bits: their windows say what is white."""
+    content = dicom(GREY, WindowCenter=4000, WindowWidth=8001)
+    low, high = 4000 - 0.5 - 4000, 4000 - 0.5 + 4000
+    expected = np.rint(np.clip((GREY - low) / (high - low), 0, 1) * 255)
+    assert np.array_equal(np.asarray(whole_image(content)), expected)
+    (tmp_path / "a.dcm").write_bytes(content)
+    seen = inspect(f"folder:{tmp_path}")
+    assert not any("no telling" in problem for problem in seen.problems)
+
+
 def test_colours_and_their_pixels_stay() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
     assert np.array_equal(np.asarray(whole_image(dicom(pixels, bits=8))), pixels)

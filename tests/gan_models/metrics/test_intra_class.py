@@ -5,7 +5,8 @@ import torch
 
 from gan_models.metrics.extraction import Extracted
 from gan_models.metrics.frechet import frechet_distance
-from gan_models.metrics.intra_class import distances_within_classes
+from gan_models.metrics.intra_class import class_labels, distances_within_classes, mean_within_domains
+from gan_models.metrics.metric import Comparison
 from gan_models.metrics.scores import metric_key
 
 
@@ -41,6 +42,21 @@ def test_a_class_with_few_images_on_either_side_is_left_out() -> None:
     found = distances_within_classes(few, labels[:-11], sample, labels)
     assert [one.label for one in found] == [0, 1]
     assert len(distances_within_classes(few, labels[:-11], sample, labels, least=29)) == 3
+
+
+def test_images_without_a_label_are_of_no_class() -> None:
+    sample, labels = features(0.0, 10.0)
+    partly = torch.where(torch.arange(80) % 4 == 0, -1, labels)
+    found = distances_within_classes(sample, labels, sample, partly)
+    assert [one.label for one in found] == [0, 1]
+    sides = Extracted(sample.features, None, labels), Extracted(sample.features, None, partly)
+    assert class_labels(Comparison(*sides)) == {0, 1}
+
+
+def test_domains_with_an_image_each_make_no_figure() -> None:
+    sample, labels = features(0.0, 1.0, each=3)
+    assert mean_within_domains(Comparison(sample, sample, domains=(labels, labels))) == pytest.approx(0, abs=1e-9)
+    assert mean_within_domains(Comparison(sample, sample, domains=(labels, labels + 2))) is None
 
 
 def test_only_inception_makes_an_intra_fid() -> None:

@@ -35,7 +35,7 @@ def loaded(small_recipe: Callable[..., Recipe]) -> Callable[..., LoadedGenerator
             recipe_name=name, image_shape=shape.image, class_names=classes, domain_names=classes[:domains],
             words=WORDS[:words], step=1, seed=0, data_fingerprint="f", diversity=1.0, collapsed=False,
         )  # fmt: skip
-        pixels = torch.randint(0, 256, (5, size, size, channels), generator=torch.Generator().manual_seed(1))
+        pixels = torch.randint(0, 256, (5, *size, channels), generator=torch.Generator().manual_seed(1))
         examples = Split(pixels.to(torch.uint8), None, [""] * 5, torch.arange(5) % domains if domains else None)
         if words:
             examples = examples_of(["a red square", "a blue square"], info)

@@ -14,9 +14,19 @@ from typing import Any
 import pytest
 
 from gan_models.data.sources import parse_source
-from gan_models.errors import RequestError
+from gan_models.errors import RequestError, RunError
 from gan_models.games.adversarial.spec import Adversarial
-from pipeline.request.plan import Plan, default_name, make_place, make_plan, read_parameters, slug, tracking_address
+from pipeline.request.plan import (
+    UNSEEN,
+    Elsewhere,
+    Plan,
+    default_name,
+    make_place,
+    make_plan,
+    read_parameters,
+    slug,
+    tracking_address,
+)
 from pipeline.request.request import Request
 from pipeline.workdir import RunRecord, WorkDirectory
 
@@ -157,6 +167,20 @@ def test_changed_images_are_another_plan_under_the_same_name(images: Path) -> No
     after = planned(data=f"folder:{images}")
     assert before.digest() != after.digest()
     assert default_name(before) == default_name(after)
+
+
+def test_images_whose_login_only_the_cluster_has_are_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    data = "zip:s3://bucket/faces.zip"
+    plan = make_plan(Request(data=data, recipe="dcgan"), Elsewhere())
+    assert (plan.recipe.data.source, plan.source_version) == (data, UNSEEN)
+    with pytest.raises(RequestError, match=r"faces\.zip has labels cannot be seen from here: name a --recipe"):
+        make_plan(Request(data=data), Elsewhere())
+    with pytest.raises(RunError, match="is the login in the environment right"):
+        make_plan(Request(data=data, recipe="dcgan"))
 
 
 def test_parameters_bring_the_plan_back() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import webdataset
 from PIL import Image
 
 from gan_models.data.decoding import BadImageError
@@ -20,6 +21,7 @@ from gan_models.data.sources import parse_source
 from gan_models.data.sources.places import Remote
 from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError, RunError
+from gan_models.front_door.preparing import named
 from tests.components.prepare_data.conftest import Picture, Prepare
 from tests.object_store import SECRET, Bucket, Site, object_store, web_site
 
@@ -184,6 +186,7 @@ def test_a_failing_network_is_waited_for_and_then_a_sentence(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    assert named("s3://bucket/cats.zip") == "zip:s3://bucket/cats.zip"
     with pytest.raises(RunError, match=r"could not be read: .*is the network there"):
         parse_source(f"zip:http://127.0.0.1:{port}/a.zip").open()
 
@@ -253,3 +256,41 @@ def test_a_run_leaves_the_login_nowhere(bucket: Bucket, tmp_path: Path) -> None:
     written = [file for file in tmp_path.rglob("*") if file.is_file()]
     assert len(written) > 20
     assert [file for file in written if SECRET.encode() in file.read_bytes()] == []
+
+
+def test_what_files_beside_images_say_is_read_there_too(bucket: Bucket, folder: Folder) -> None:
+    root = folder(".", range(4))
+    (root / "metadata.csv").write_text("file_name,label\n" + "".join(f"{n:04}.png,{'ab'[n % 2]}\n" for n in range(4)))
+    for number in range(4):
+        (root / f"{number:04}.txt").write_text(f"picture {number}")
+    here, there = (parse_source(f"folder:{place}") for place in (root, bucket.put_folder(root, "said")))
+    (ours,), (theirs,) = (name.open().batches(None, 100) for name in (here, there))
+    assert theirs.fill is not None
+    theirs.fill(theirs)
+    assert (theirs.labels, theirs.captions) == (ours.labels, ours.captions) == ([0, 1, 0, 1], theirs.captions)
+    assert theirs.captions == [f"picture {number}" for number in range(4)]
+    assert here.carried() == there.carried() == {"labels", "captions"}
+
+
+def test_shards_of_a_bucket_are_named_by_a_pattern_or_their_folder(
+    bucket: Bucket, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAN_PIPELINE_CACHE", str(tmp_path / "cache"))
+    for number in range(3):
+        with webdataset.TarWriter(str(tmp_path / "shard.tar")) as writer:
+            for n in range(4):
+                writer.write({"__key__": f"{n}", "png": picture(4 * number + n), "cls": n % 2})
+        bucket.put(f"shards/train-{number:03}.tar", (tmp_path / "shard.tar").read_bytes())
+    pattern = parse_source(f"s3://{bucket.name}/shards/train-{{000..002}}.tar")
+    assert (pattern.kind, pattern.short, pattern.path) == ("tar", "train", None)
+    whole = parse_source(f"tar:s3://{bucket.name}/shards")
+    for name in (pattern, whole):
+        batches = list(name.open().batches(None, 100))
+        assert [item for batch in batches for item in batch.items] == [picture(seed) for seed in range(12)]
+        assert [label for batch in batches for label in batch.labels] == [0, 1] * 6
+    assert whole.open().given_splits == {"train"}
+    before = whole.digest()
+    bucket.put("shards/train-003.tar", (tmp_path / "shard.tar").read_bytes())
+    assert whole.digest() != before
+    with pytest.raises(RequestError, match=r"there is nothing at s3://.*train-004\.tar"):
+        parse_source(f"s3://{bucket.name}/shards/train-{{003..005}}.tar").open()

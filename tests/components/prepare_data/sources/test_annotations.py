@@ -141,6 +141,23 @@ def test_a_table_in_each_folder_speaks_of_what_lies_there(folder: Folder, opened
     }
 
 
+def test_a_table_called_as_a_folder_speaks_of_what_lies_in_it(folder: Folder, opened: Open) -> None:
+    """As competitions have it: train.csv with ids, train/ID.png; the ids of test/ are the same numbers."""
+    folder("train", range(4))
+    root = folder("test", range(4))
+    write_csv(root / "train.csv", ["id", "label"], *([f"{n:04}", "ab"[n % 2]] for n in range(4)))
+    source = opened()
+    assert source.split_counts == {"train": 4, "test": 4}
+    assert names_of(source) == [None] * 4 + ["a", "b"] * 2
+
+
+def test_what_lies_beside_images_and_is_not_read_is_told_of(folder: Folder, opened: Open) -> None:
+    root = folder("", range(2))
+    (root / "0001.json").write_text('{"width": 8}')
+    (doubt,) = opened().doubts
+    assert "1 JSON files are called as images are" in doubt or "'width' in .json are left out" in doubt
+
+
 def test_labels_of_a_table_stand_in_place_of_folders_and_that_is_said(folder: Folder, opened: Open) -> None:
     folder("x", range(2))
     root = folder("y", range(2, 4))
@@ -411,3 +428,51 @@ def test_many_images_and_a_long_list_take_no_time(tmp_path: Path) -> None:
     assert found.attributes is not None
     assert found.attributes.shape == (100_000, 10)
     assert found.attributes[-1].tolist() == [1, 0] * 5
+
+
+def test_a_folder_is_read_as_the_hub_s_own_library_reads_it(folder: Folder, opened: Open) -> None:
+    """`datasets` on the same files: the same images, labels and captions, pixel for pixel."""
+    datasets = pytest.importorskip("datasets")
+    folder("train", range(6))
+    root = folder("test", range(6, 9))
+    for split, numbers in (("train", range(6)), ("test", range(6, 9))):
+        write_csv(
+            root / split / "metadata.csv",
+            ["file_name", "text", "label"],
+            *([f"{n:04}.png", f"number {n}, drawn", "even" if n % 2 == 0 else "odd"] for n in numbers),
+        )
+    theirs = datasets.load_dataset("imagefolder", data_dir=str(root), cache_dir=str(root.parent / "cache"))
+    ours = opened()
+    assert {name: len(split) for name, split in theirs.items()} == ours.split_counts
+    expected = {row["text"]: (name, row["label"], row["image"]) for name, each in theirs.items() for row in each}
+    for batch in filled(ours):
+        for item, label, caption, split in zip(batch.items, batch.labels, batch.captions, batch.splits, strict=True):
+            assert caption is not None
+            assert label is not None
+            name, named, image = expected.pop(caption)
+            assert (split, ours.class_names[label]) == (name, named)
+            np.testing.assert_array_equal(side(item), np.asarray(image))
+    assert not expected
+
+
+def test_celeba_is_read_as_torchvision_reads_it(folder: Folder, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.datasets import CelebA
+
+    root = folder("img_align_celeba", range(12))
+    text, _ = celeba(12, ["Smiling", "Male", "Young", "Bald"])
+    (root / "list_attr_celeba.txt").write_text(text)
+    (root / "list_eval_partition.txt").write_text("".join(f"{n:04}.png {n // 5}\n" for n in range(12)))
+    (root / "identity_CelebA.txt").write_text("".join(f"{n:04}.png {100 + n % 5}\n" for n in range(12)))
+    for name in ("list_bbox_celeba.txt", "list_landmarks_align_celeba.txt"):
+        (root / name).write_text("12\nimage_id x\n" + "".join(f"{n:04}.png 1\n" for n in range(12)))
+    monkeypatch.setattr(CelebA, "_check_integrity", lambda self: True)
+    monkeypatch.setattr(CelebA, "base_folder", "images")
+    ours = rows(opened(label="identity"))
+    assert len(ours) == 12
+    for split, name in (("train", "train"), ("valid", "validation"), ("test", "test")):
+        theirs = CelebA(str(root.parent), split=split, target_type=["attr", "identity"])
+        assert theirs.attr_names[:4] == ["Smiling", "Male", "Young", "Bald"]
+        for file, attributes, identity in zip(theirs.filename, theirs.attr, theirs.identity, strict=True):
+            row = ours[f"img_align_celeba/{file}"]
+            assert (row["split"], row["attributes"]) == (name, attributes.tolist())
+            assert row["label"] == int(identity) - 100

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import gan_models as gm
+from gan_models.data.decoding import whole_image
 from gan_models.data.sources import parse_source
 from gan_models.data.sources.base import Fields
 from gan_models.data.sources.npz import NpzSource
@@ -25,7 +27,7 @@ def source(tmp_path: Path, compressed: bool = False, **arrays: Any) -> NpzSource
 def pixels(source: NpzSource, rows: list[int] | None = None, items: int = 3) -> np.ndarray:
     images = [item for batch in source.batches(rows, items) for item in batch.items]
     assert all(isinstance(image, Image.Image) for image in images)
-    return np.stack([np.asarray(image) for image in images])
+    return np.stack([np.asarray(whole_image(image)) for image in images])
 
 
 def column(source: NpzSource, name: str) -> list[Any]:
@@ -43,7 +45,7 @@ def test_layouts(tmp_path: Path) -> None:
     assert np.array_equal(pixels(source(tmp_path, x=COLOUR.transpose(0, 3, 1, 2).copy())), COLOUR)
     assert np.array_equal(pixels(source(tmp_path, x=GREY[..., None])), GREY)
     assert np.array_equal(pixels(source(tmp_path, x=GREY[:, None])), GREY)
-    assert pixels(source(tmp_path, x=np.zeros((2, 5, 5, 4), np.uint8))).shape == (2, 5, 5, 4)
+    assert pixels(source(tmp_path, x=np.zeros((2, 5, 5, 4), np.uint8))).shape == (2, 5, 5, 3)  # on white
 
 
 @pytest.mark.parametrize(
@@ -124,12 +126,27 @@ def test_what_is_no_set_of_images(tmp_path: Path, arrays: dict[str, np.ndarray],
 
 @pytest.mark.parametrize(
     ("values", "sentence"),
-    [(GREY * 3.0, "image values from 0 to 7"), (np.full((2, 4, 4), np.nan), "image values from nan")],
+    [
+        (GREY * 3.0, "floats from .* to 7.*: there is no telling which is black and which white: set data.range=used"),
+        (COLOUR * 3.0, "image values from 0 to 7"),
+        (np.full((2, 4, 4), np.nan), "2 of 2 images .* cannot be used .*32-bit values from nan"),
+    ],
 )
 def test_values_that_images_do_not_have(tmp_path: Path, values: np.ndarray, sentence: str) -> None:
-    outside = source(tmp_path, x=values)
+    source(tmp_path, x=values)
     with pytest.raises(RequestError, match=sentence):
-        pixels(outside)
+        gm.prepare(f"npz:{tmp_path / 'data.npz'}", tmp_path / "data", size=8, progress=False)
+
+
+def test_grey_values_are_spread_as_asked_and_kept_in_16_bits(tmp_path: Path) -> None:
+    values = np.random.default_rng(2).integers(-1000, 2000, (40, 8, 8)).astype(np.int16)
+    source(tmp_path, x=values)
+    options = {"size": 8, "validation": 0.0, "test": 0.0, "progress": False, "range": [-160, 240], "depth": 16}
+    table = gm.prepare(f"npz:{tmp_path / 'data.npz'}", tmp_path / "data", **options)
+    split = table.fitting("train")
+    for path, image in zip(split.paths, split.images[:].numpy(), strict=True):
+        exact = np.clip((values[int(path[2:-1])] + 160.0) / 400, 0, 1) * 65535
+        assert np.abs(image[..., 0] - exact).max() < 0.51
 
 
 def test_asking_what_an_archive_holds_reads_no_pixel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +258,7 @@ def test_the_second_array_without_a_name_holds_the_labels_where_it_can(tmp_path:
     for other in (np.arange(6), np.zeros(7), np.zeros((7, 2), int)):
         made = source(tmp_path, arr_0=GREY, arr_1=other)
         assert made.class_names == ()
-        assert made.doubts == ["the arrays arr_1 are left out: data.image and data.label choose arrays"]
+        assert made.doubts == ["the arrays arr_1 are left out: data.image, data.label and data.caption choose arrays"]
 
 
 def test_arrays_are_chosen_by_name(tmp_path: Path) -> None:
@@ -256,3 +273,21 @@ def test_arrays_are_chosen_by_name(tmp_path: Path) -> None:
     source(tmp_path, x_train=GREY, y_train=np.zeros(7, int), kind=np.zeros(7, int))
     with pytest.raises(RequestError, match=r"brings splits, whose labels are 'y_train'"):
         NpzSource(path, Fields(label="kind"))
+
+
+def test_arrays_of_strings_are_captions(tmp_path: Path) -> None:
+    texts = np.array(["a red one", "", "é", *"abcd"])
+    made = source(tmp_path, images=GREY, captions=texts)
+    assert made.has_captions
+    assert column(made, "captions") == ["a red one", None, "é", *"abcd"]
+    source(tmp_path, images=GREY, story=np.char.encode(texts, "utf-8"))
+    assert column(NpzSource(tmp_path / "data.npz", Fields(caption="story")), "captions")[2] == "é"
+    assert not NpzSource(tmp_path / "data.npz").has_captions
+    made = source(tmp_path, train_images=GREY, train_captions=texts, test_images=GREY)
+    assert column(made, "captions") == ["a red one", None, "é", *"abcd", *[None] * 7]
+    for wrong in (np.arange(7), texts[:6]):
+        with pytest.raises(RequestError, match="7 images need one string each"):
+            source(tmp_path, images=GREY, captions=wrong)
+    with pytest.raises(RequestError, match=r"texts of more than 1000 characters.* or set data.caption=none"):
+        source(tmp_path, images=GREY, captions=np.array(["x" * 1001] * 7))
+    assert not NpzSource(tmp_path / "data.npz", Fields(caption="none")).has_captions

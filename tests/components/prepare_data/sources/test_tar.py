@@ -269,3 +269,21 @@ def test_shards_of_a_web_server_are_gone_through_once(picture: Picture, tmp_path
         before = site.served
         assert name.carried() == {"labels"}
         assert site.served == before  # the index is known
+
+
+def test_tables_in_a_packed_folder_are_read_as_in_a_folder(folder: Folder, tmp_path: Path) -> None:
+    root = folder(".", range(4))
+    (root / "metadata.csv").write_text("file_name,label\n" + "".join(f"{n:04}.png,{'ab'[n % 2]}\n" for n in range(4)))
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.add(root, ".")
+    source = named(tmp_path / "a.tar")
+    assert source.class_names == ("a", "b")
+    assert whole(source).labels == [0, 1, 0, 1]
+
+
+def test_numbers_of_one_shard_and_names_of_another_are_names(picture: Picture, tmp_path: Path) -> None:
+    for number, value in enumerate(("7", "cat")):
+        shard(tmp_path / f"in/{number}.tar", [{"png": picture(number), "cls": value.encode()}])
+    source = named(tmp_path / "in")
+    assert source.class_names == ("7", "cat")
+    assert whole(source).labels == [0, 1]

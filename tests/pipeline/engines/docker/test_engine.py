@@ -73,12 +73,16 @@ def test_a_preparation_gets_what_its_source_needs(
     assert list(options.read_only) == [tmp_path] * mounted
 
 
-def test_the_login_of_an_object_store_is_named_but_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_login_of_an_object_store_is_named_but_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "geheim")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "absent"))
+    (tmp_path / "key.json").write_text("geheim")
     arguments = {"data": json.dumps({"source": "zip:s3://bucket/cats.zip"})}
     options = IMAGES.options_of(STAGES["prepare_data"], arguments)
     assert "AWS_SECRET_ACCESS_KEY" in options.inherited
     assert "geheim" not in options.model_dump_json()
+    assert list(options.read_only) == [tmp_path / "key.json"]
     here = IMAGES.options_of(STAGES["prepare_data"], {"data": json.dumps({"source": "digits"})})
     assert here.inherited == []
 
