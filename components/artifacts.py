@@ -67,6 +67,8 @@ class DataSummary(Document):
     height: int
     width: int
     channels: int
+    depth: int = 8  # bits of a value
+    ranges: list[str] = []  # which values of the files became black and white, where that is not plain
     splits: dict[str, int]
     counts: dict[str, dict[str, int]]  # by split and class
     options: dict[str, Any]

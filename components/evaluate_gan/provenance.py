@@ -130,7 +130,8 @@ def _data(findings: Findings, data: DataSummary | None) -> list[tuple[str, str]]
     splits = ", ".join(f"{split} {count}" for split, count in data.splits.items())
     facts += [
         ("images", f"{data.images} ({splits})"),
-        ("size", f"{data.height} x {data.width}, {COLOURS[data.channels]}"),
+        ("size", f"{data.height} x {data.width}, {_colours(data)}"),
+        *([("range", "; ".join(data.ranges))] if data.ranges else []),
         ("classes", f"{len(data.classes)}" if data.classes else _NONE),
     ]
     facts += [("domains", ", ".join(data.domains))] if data.domains else []
@@ -225,3 +226,10 @@ def _protocol(findings: Findings, choice: Choice | None) -> list[tuple[str, str]
         ("versions", ", ".join(versions)),
         ("digest of all that figures depend on", findings.protocol.digest),
     ]
+
+
+def _colours(data: DataSummary) -> str:
+    """What images store, and what metrics see of it."""
+    bits = f" of {data.depth} bits, of which metrics see the first 8" if data.depth > 8 else ""
+    seen = ", which metrics see on white" if data.channels == 4 else ""
+    return f"{COLOURS[data.channels]}{bits}{seen}"

@@ -50,6 +50,15 @@ def usual_range(kind: str, low: float, high: float) -> Range | None:
     return next((each for each in usual if each.black <= low and high <= each.white), None)
 
 
+def stated(asked: object) -> Ranges | None:
+    """What `data.range` says without a look at the images; None where it takes one."""
+    if isinstance(asked, tuple | list):
+        low, high = asked
+        window = Range(low, high, cut=True)
+        return Ranges(window, window, window)
+    return Ranges(floats=Range(0, 1)) if asked == "full" else None
+
+
 def white_note(highest: float, white: float) -> str:
     """How integers of more than 8 bits are read, in a sentence."""
     return f"values of more than 8 bits, up to {highest:g}: {white:g} becomes white"

@@ -94,7 +94,8 @@ def _body(
 ) -> Iterator[str]:
     info, recipe = generator.info, generator.recipe
     channels, height, width = info.image_shape
-    images = f"{COLOURS[channels]} images of {height}x{width} pixels"
+    bits = f" {info.depth}-bit" if info.depth > 8 else ""
+    images = f"{COLOURS[channels]}{bits} images of {height}x{width} pixels"
     yield f"# {recipe.registry_name}\n"
     yield _text(f"A GAN's generator of {images}: recipe `{recipe.name}` after {info.step} steps.")
     if picture:

@@ -373,13 +373,14 @@ def _read(paths: list[Path], generator: LoadedGenerator, first: int = 0, num: in
     from PIL import Image, UnidentifiedImageError
 
     from gan_models.data.decoding import BadImageError, Target, fitted
+    from gan_models.data.ranges import Ranges, stated
     from gan_models.data.shape import Size
     from gan_models.data.table import Split
 
     paths = paths[first:] if num is None else paths[first : first + num]
     channels, size = generator.info.image_shape[0], Size.of(generator.info.image_shape)
     data = generator.recipe.data
-    target, pixels = Target(size, channels, data.resize, data.fit), []
+    target, pixels = Target(size, channels, data.resize, data.fit, stated(data.range) or Ranges()), []
     for path in paths:
         try:
             with Image.open(path) as opened:

@@ -65,6 +65,16 @@ def test_ranks_change_their_rows_as_one_process_does(monkeypatch: pytest.MonkeyP
     assert torch.equal(torch.cat(parts), whole)
 
 
+def test_oblong_images_keep_their_form_while_they_are_enlarged() -> None:
+    """A ramp across a picture twice as wide as high: enlarged by a quarter both ways, its steps are 4/5 as large."""
+    across = torch.linspace(-0.9, 0.9, 32).expand(64, 1, 16, 32)
+    torch.manual_seed(0)
+    (cut,) = changed([across], load_size=20)
+    assert cut.shape == (64, 1, 16, 32)
+    steps = cut[:, 0, 8, 9:24].diff(dim=1)
+    torch.testing.assert_close(steps, torch.full_like(steps, 1.8 / 31 * 0.8), rtol=0.02, atol=0)
+
+
 def test_images_are_not_made_smaller_than_what_is_cut_out() -> None:
     with pytest.raises(RequestError, match=r"training\.load_size=16 is smaller than data\.size=32"):
         load_recipe("dcgan", ["training.load_size=16"])

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from gan_models.data.decoding import Item, is_grey, open_image, reason_of, stored_bits
 from gan_models.data.formats import DICOM, WINDOW, MissingPackageError
 from gan_models.data.ranges import Range as Values
-from gan_models.data.ranges import Ranges, kind_of, usual_range, white_note
+from gan_models.data.ranges import Ranges, kind_of, stated, usual_range, white_note
 from gan_models.data.shape import Size
 from gan_models.data.sources import parse_source
 from gan_models.data.sources.base import Source, reading
@@ -127,7 +127,7 @@ def understood(source: Source, looks: list[Look], options: Data) -> Iterator[str
     """What was understood of a source, and how its images will be, in sentences."""
     yield from source.notes
     seen = [look for look in looks if not look.problem]
-    yield from _range_notes(looks, options)
+    yield from range_notes(looks, options)
     scans = sum(look.format == DICOM for look in seen)
     if scans and options.range in ("auto", "full"):
         yield f"{scans} of {len(seen)} images looked at are DICOM: their own windows say what is black and what white"
@@ -141,7 +141,7 @@ def understood(source: Source, looks: list[Look], options: Data) -> Iterator[str
         yield f"large images (half of them {middle.width}x{middle.height} or more) become {options.size.across}"
 
 
-def _range_notes(looks: list[Look], options: Data) -> Iterator[str]:
+def range_notes(looks: list[Look], options: Data) -> Iterator[str]:
     """Which values become black and white, wherever that is not plain."""
     ranges, found = ranges_of(looks, options.range), _extremes(looks, options.range)
     if options.range not in ("auto", "full"):
@@ -318,12 +318,8 @@ def ranges_of(looks: list[Look], asked: Any = "auto") -> Ranges:
     Raises:
         RequestError: the values that are used are all one.
     """
-    if isinstance(asked, tuple | list):
-        low, high = asked
-        window = Values(low, high, cut=True)
-        return Ranges(window, window, window)
-    if asked == "full":
-        return Ranges(floats=Values(0, 1))
+    if (ranges := stated(asked)) is not None:
+        return ranges
     found = _extremes(looks, asked)
     if asked == "used":
         for kind, (low, high) in found.items():

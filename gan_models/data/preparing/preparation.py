@@ -20,7 +20,15 @@ from typing import Any
 from gan_models.atomic import new_file, new_folder, write_json
 from gan_models.data.decoding import Target
 from gan_models.data.preparing.growing import last_table, remember
-from gan_models.data.preparing.inspection import channels_of, doubtful, look_at, ranges_of, understood, unknown_range
+from gan_models.data.preparing.inspection import (
+    channels_of,
+    doubtful,
+    look_at,
+    range_notes,
+    ranges_of,
+    understood,
+    unknown_range,
+)
 from gan_models.data.preparing.parts import merged, write_part
 from gan_models.data.preparing.splits import DUPLICATES_FILE
 from gan_models.data.preparing.table_building import QUARANTINE_FILE, Import, Report, build_table
@@ -56,6 +64,8 @@ class Preparation:
     """Of the source's content, as it was before it was opened (`SourceName.digest`)."""
     notes: tuple[str, ...]
     """What was understood of the source, and what is doubtful about it, in sentences."""
+    ranges: tuple[str, ...] = ()
+    """Which values become black and white, wherever that is not plain, in sentences."""
 
     @classmethod
     def of(cls, options: Data) -> "Preparation":
@@ -82,7 +92,7 @@ class Preparation:
         encoded = options.storage == "encoded"
         target = Target(options.size, channels, options.resize, options.fit, ranges, options.depth, encoded)
         notes = (*understood(source, looks, options), *doubtful(source, looks, options))
-        return cls(source, options, target, version, notes)
+        return cls(source, options, target, version, notes, tuple(range_notes(looks, options)))
 
     @property
     def total(self) -> int:
@@ -137,7 +147,7 @@ class Preparation:
         _check_bad_share(built, self.options, folder, output)
         _check_splits(built, self.source, self.options)
         built.preview.draw().save(folder / PREVIEW_FILE)
-        write_json(folder / SUMMARY_FILE, {**_summary(built), "version": self.version})
+        write_json(folder / SUMMARY_FILE, {**_summary(built), "version": self.version, "ranges": [*self.ranges]})
 
     def _conclude(self, output: Path) -> None:
         if self.options.grow:
@@ -195,7 +205,7 @@ def _check_splits(built: Import, source: Source, options: Data) -> None:
 def _summary(built: Import) -> dict[str, Any]:
     """Content of summary.json: everything about the data set that is not a pixel."""
     metadata = built.metadata
-    same = ("source", "fingerprint", "images", "height", "width", "channels", "splits", "counts", "options")
+    same = ("source", "fingerprint", "images", "height", "width", "channels", "depth", "splits", "counts", "options")
     return {
         **{name: getattr(metadata, name) for name in same},
         "classes": list(metadata.class_names),

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from components.artifacts import DataSummary
 from gan_models.data.preparing.inspection import inspect
 from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError
@@ -62,6 +63,8 @@ def test_values_of_twelve_bits_are_spread_as_asked(
         assert np.array_equal(image[..., 0], spread(TWELVE_BITS[number], black, white))
     seen = inspect(source, Data(size=8, range=asked))
     assert any(each.startswith(note) for each in seen.notes)
+    summary = DataSummary.read(prepared[1].folder)
+    assert [said.startswith(note) for said in summary.ranges] == [True]
     assert (seen.range.found, seen.range.used) == ((300, 3000), (black, white))
 
 
