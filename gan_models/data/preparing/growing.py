@@ -102,6 +102,10 @@ def fresh(batches: Iterable[Batch], source: Source, earlier: Earlier | None, sta
     for batch in batches:
         batch.places = range(start, start + len(batch))
         batch.until = start = start + len(batch)
+        if batch.versions:  # what is known again need not be fetched
+            batch.stamps = _stamps(batch, source)
+            yield batch if earlier is None else batch.part(np.flatnonzero(~earlier.known(batch.stamps)).tolist())
+            continue
         if earlier is None and batch.fill is not None:
             batch.fill = partial(_fill_and_stamp, batch.fill, source)
             yield batch
@@ -119,7 +123,7 @@ def _fill_and_stamp(fill: Callable[[Batch], None], source: Source, batch: Batch)
 
 
 def _stamps(batch: Batch, source: Source) -> np.ndarray:
-    """uint64 [N] of a batch that is filled in."""
+    """uint64 [N] of a batch that is filled in, or whose versions are known."""
     columns: list[Sequence[Any]] = [batch.splits, batch.captions, batch.domains, batch.attributes]
     names: dict[int | None, str] = dict(enumerate(source.class_names))
     labels = [names.get(label) for label in batch.labels]
@@ -127,8 +131,11 @@ def _stamps(batch: Batch, source: Source) -> np.ndarray:
     for at, path in enumerate(batch.paths):
         said = [path, labels[at] if labels else None, *(column[at] if column else None for column in columns)]
         stamp = hashlib.blake2b(repr(said).encode(errors="surrogatepass"), digest_size=DIGEST_TYPE.itemsize)
-        for item in (batch.items[at], *batch.partners[at : at + 1]):
-            stamp.update(_content(item))
+        if batch.versions:
+            stamp.update(batch.versions[at].encode())
+        else:
+            for item in (batch.items[at], *batch.partners[at : at + 1]):
+                stamp.update(_content(item))
         vectors = batch.embeddings[at] if batch.embeddings else None
         stamp.update(b"" if vectors is None else np.ascontiguousarray(vectors).tobytes())
         found += stamp.digest()

@@ -108,6 +108,9 @@ class Batch:
     """The image that each is to be made from; as captions."""
     embeddings: list[np.ndarray | None] = field(default_factory=list)
     """float32 [n, E] for each image, where the source has such."""
+    versions: list[str] = field(default_factory=list)
+    """Of each image, what changes when it or what is said of it does, where that is known before it is fetched. As
+    captions."""
     fill: Callable[[Batch], None] | None = None
     """Where set: puts the items and labels in, called in a decoding thread."""
     places: Sequence[int] = ()
@@ -121,14 +124,14 @@ class Batch:
         return len(self.paths)
 
     def part(self, positions: Sequence[int]) -> Batch:
-        """Some of its images, once they are filled in."""
+        """Some of its images; they are filled in, or their versions are known."""
         columns: dict[str, Any] = {name: column for name, column in vars(self).items() if isinstance(column, list)}
         lists: dict[str, Any] = {
             name: [column[at] for at in positions] if column else [] for name, column in columns.items()
         }
         places = [self.places[at] for at in positions] if self.places else ()
         stamps = None if self.stamps is None else self.stamps[positions]
-        return Batch(**lists, places=places, until=self.until, stamps=stamps)
+        return Batch(**lists, fill=self.fill, places=places, until=self.until, stamps=stamps)
 
     @cached_property
     def encoded_bytes(self) -> int:

@@ -324,8 +324,18 @@ class RemoteFolderSource(ImageFiles):
 
     def batch(self, rows: Sequence[int]) -> Batch:
         batch = super().batch(rows)
+        labels = [None if label is None else self.class_names[label] for label in batch.labels]
+        batch.versions = [
+            f"{self._version_of(self._files[row])} {label}" for row, label in zip(rows, labels, strict=True)
+        ]
         batch.fill = self._fetch
         return batch
+
+    def _version_of(self, file: str) -> str:
+        """Of an image, and of what lies elsewhere but belongs to it."""
+        beside = [f"{file.rpartition('.')[0]}.txt"] if self._said.caption_files else []
+        partners = [self._partners[file]] if self.paired else []
+        return " ".join(self._found[each].version for each in (file, *partners, *beside) if each in self._found)
 
     def _fetch(self, batch: Batch) -> None:
         """Puts contents in the place of the names."""

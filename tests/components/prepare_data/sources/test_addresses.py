@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,13 @@ import webdataset
 from PIL import Image
 
 from gan_models.data.decoding import BadImageError
+from gan_models.data.preparing.preparation import Preparation
 from gan_models.data.sources import parse_source
 from gan_models.data.sources.places import Remote
 from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError, RunError
 from gan_models.front_door.preparing import named
+from gan_models.recipes.schema import Data
 from tests.components.prepare_data.conftest import Picture, Prepare
 from tests.object_store import SECRET, Bucket, Site, object_store, web_site
 
@@ -294,3 +296,43 @@ def test_shards_of_a_bucket_are_named_by_a_pattern_or_their_folder(
     assert whole.digest() != before
     with pytest.raises(RequestError, match=r"there is nothing at s3://.*train-004\.tar"):
         parse_source(f"s3://{bucket.name}/shards/train-{{003..005}}.tar").open()
+
+
+def test_what_is_known_again_is_not_fetched_again(
+    bucket: Bucket, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[str] = []
+    ask = Remote.contents
+
+    def contents(self: Remote, relative: Sequence[str]) -> list[bytes | Exception]:
+        fetched.extend(relative)
+        return ask(self, relative)
+
+    monkeypatch.setattr(Remote, "contents", contents)
+    for number in range(24):
+        address = bucket.put(f"growing/{'ab'[number % 2]}/{number:02}.png", picture(number)).rpartition("/")[0]
+    data = Data(source=f"folder:{address.rpartition('/')[0]}", size=8, channels="grey", test=0.1, validation=0.1)
+
+    def prepared(output: Path, earlier: Path | None) -> ImageTable:
+        preparation = Preparation.of(data)
+        fetched.clear()  # of the look at some
+        preparation.write(output, lambda done, bad: None, earlier)
+        return ImageTable.open(output)
+
+    prepared(tmp_path / "first", None)
+    assert len(fetched) == 24
+    bucket.put("growing/a/50.png", picture(50))
+    bucket.put("growing/b/01.png", picture(51))
+    grown = prepared(tmp_path / "second", tmp_path / "first")
+    assert fetched == ["a/50.png", "b/01.png"]
+    anew = prepared(tmp_path / "third", None)
+    assert grown.metadata.images == anew.metadata.images == 25
+    ours, theirs = (
+        {
+            path: image.tolist()
+            for split in table.metadata.splits
+            for path, image in zip(table.split(split).paths, table.split(split).images, strict=True)
+        }
+        for table in (grown, anew)
+    )
+    assert ours == theirs
