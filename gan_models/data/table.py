@@ -89,6 +89,13 @@ def in_eight_bits(images: Tensor) -> Tensor:
     return images.float().div_(257.0).round_().to(torch.uint8) if images.dtype == torch.uint16 else images
 
 
+def taken(column: Tensor | MappedRows, index: Tensor) -> Tensor:
+    """Rows of a column at `index` int64 [N]; of uint16 by way of int16, which every device can index."""
+    if isinstance(column, Tensor) and column.dtype == torch.uint16:
+        return column.view(torch.int16)[index].view(torch.uint16)
+    return column[index]
+
+
 def _white(kind: torch.dtype) -> int:
     return 65535 if kind == torch.uint16 else 255
 
@@ -122,7 +129,7 @@ class Split:
     def rows(self, index: Tensor) -> Split:
         """The images at `index` int64 [N], with what they carry."""
         index = index.to(self.images.device)
-        columns = {name: column[index] for name, column in vars(self).items() if isinstance(column, Tensor)}
+        columns = {name: taken(column, index) for name, column in vars(self).items() if isinstance(column, Tensor)}
         return replace(self, paths=[self.paths[row] for row in index.tolist()], **columns)
 
     def labelled(self) -> Split:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gan_models import ranks
 from gan_models.augmentations import augment
 from gan_models.data.shape import DataShape
-from gan_models.data.table import AnySplit, EpochSampler, to_float
+from gan_models.data.table import AnySplit, EpochSampler, taken, to_float
 from gan_models.families.building import build_discriminator, build_generator
 from gan_models.families.interfaces import Discriminator, Generator
 from gan_models.games.adapting import Adaptation
@@ -74,10 +74,10 @@ class Batch(NamedTuple):
         """The images of a split at `index` int64 [B], with what is needed of what they carry."""
         index = index.to(split.images.device)
         columns = {name: getattr(split, name) for name in needs}
-        carried = {name: column[index] for name, column in columns.items() if column is not None}
+        carried = {name: taken(column, index) for name, column in columns.items() if column is not None}
         as_floats = {"attributes": Tensor.float, "partners": to_float}
         carried |= {name: change(carried[name]) for name, change in as_floats.items() if name in carried}
-        return cls(to_float(split.images[index]), **carried)
+        return cls(to_float(taken(split.images, index)), **carried)
 
     def changed(self, *, flip: bool, load_size: int | None) -> Batch:
         """The same after random changes (`gan_models.random_changes`), partners as their images."""

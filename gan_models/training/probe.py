@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gan_models.averaging import MEASURED_TOGETHER
-from gan_models.data.table import AnySplit, Split, in_eight_bits, to_uint8
+from gan_models.data.table import AnySplit, Split, in_eight_bits, taken, to_uint8
 from gan_models.families.interfaces import Generator, Inputs
 from gan_models.sampling.diversity import diversity
 from gan_models.sampling.draws import Draws
@@ -74,7 +74,7 @@ class Probe:
             chosen = torch.cat(members)
             labels = split.labels[chosen]
         # Equal pixels everywhere (a data set of one repeated image) must not divide by zero.
-        return max(diversity(in_eight_bits(split.images[chosen]), labels), 1e-6)
+        return max(diversity(in_eight_bits(taken(split.images, chosen)), labels), 1e-6)
 
 
 def labels_of_every_class(classes: int) -> Tensor:

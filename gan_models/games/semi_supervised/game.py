@@ -13,7 +13,7 @@ from torch.nn.functional import softplus
 
 from gan_models.averaging import ExponentialMovingAverage
 from gan_models.data.shape import DataShape
-from gan_models.data.table import AnySplit, to_float
+from gan_models.data.table import AnySplit, taken, to_float
 from gan_models.errors import RequestError
 from gan_models.games.base import Batch, Game, Loss, Made, Stateful, spread_rows
 from gan_models.games.semi_supervised.spec import SemiSupervised
@@ -45,7 +45,7 @@ class SemiSupervisedGame(Game[SemiSupervised]):
         assert split.labels is not None
         rows = labelled_rows(split.labels.cpu().numpy(), self.shape.classes, self.rules.labels_per_class, seed)
         self.labelled = Batch.of(split, torch.from_numpy(rows), self.rules.needs)
-        self.statistics = {"images": to_float(split.images[spread_rows(len(split), _STATISTICS_IMAGES)])}
+        self.statistics = {"images": to_float(taken(split.images, spread_rows(len(split), _STATISTICS_IMAGES)))}
         super().prepare(split, seed)
 
     def synthesize(self, batch: Batch) -> Made:
