@@ -42,15 +42,17 @@ def memory_limit() -> int:
 
 
 def _limits() -> list[int]:
-    """Of the process's control group and those around it (version 2), or of the container (version 1)."""
-    found = []
-    with suppress(OSError, StopIteration):
-        own = next(line[3:] for line in _OWN_GROUP.read_text().splitlines() if line.startswith("0::"))
-        group = _GROUPS / own.strip("/")
-        places = [group, *(place for place in group.parents if place.is_relative_to(_GROUPS))]
-        found = [place / "memory.max" for place in places]
+    """Of the process's control group and those around it, of either version; of the root where a container is one."""
+    groups = [(_GROUPS, "memory.max"), (_GROUPS / "memory", "memory.limit_in_bytes")]
+    with suppress(OSError):
+        for line in _OWN_GROUP.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers in ("", "memory"):
+                base, file = groups[controllers == "memory"]
+                own = base / path.strip("/")
+                groups += [(place, file) for place in (own, *own.parents) if place.is_relative_to(base)]
     limits = []
-    for file in (*found, _GROUPS / "memory.max", _GROUPS / "memory/memory.limit_in_bytes"):
+    for place, file in groups:
         with suppress(OSError, ValueError):  # "max" is no number
-            limits.append(int(file.read_text()))
+            limits.append(int((place / file).read_text()))
     return limits

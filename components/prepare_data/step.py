@@ -21,6 +21,15 @@ class Request(StageRequest):
 
     data: Data
     output: Path  # the dataset folder: appears whole, or not at all
+    parts: tuple[Path, ...] = ()  # folders of `run_part`, to be made one data set of
+
+
+class PartRequest(StageRequest):
+    """Likewise of one of `data.workers` parts of the import."""
+
+    data: Data
+    part: int  # from 0
+    output: Path
 
 
 class Result(BaseModel):
@@ -65,13 +74,29 @@ def run(request: Request, stage: Stage) -> Result:
                 raise Interrupted
 
         try:
-            built = preparation.write(request.output, report)
+            if request.parts:
+                built = preparation.merge(request.output, request.parts)
+            else:
+                built = preparation.write(request.output, report)
         except TooManyBadError as error:
             stage.log_artifact(error.listed)
             raise
     result = _result(built, time.monotonic() - started)
     _tell(stage, request, built, result)
     return result
+
+
+def run_part(request: PartRequest, stage: Stage) -> None:
+    """Import a part of a source; errors as of `run`."""
+    preparation = Preparation.of(request.data)
+    with stage.progress(f"importing part {request.part + 1} of {request.data.workers}", preparation.total) as bar:
+
+        def report(done: int, bad: int) -> None:
+            bar.set(done, bad=str(bad))
+            if stage.stop_requested:
+                raise Interrupted
+
+        preparation.write_part(request.output, request.part, report)
 
 
 def _result(built: Import, seconds: float) -> Result:

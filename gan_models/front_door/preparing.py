@@ -112,7 +112,8 @@ def _is_there(output: Path, wanted: Data) -> bool:
         return False
     usual = Data().model_dump(mode="json")  # of options that there were not when it was prepared
     have, asked = {**usual, **read_metadata(output).options}, wanted.model_dump(mode="json")
-    differing = [f"{name} {have[name]} and not {asked[name]}" for name in asked if have[name] != asked[name]]
+    decisive = [name for name in asked if name not in ("grow", "workers")]  # of how, not of what
+    differing = [f"{name} {have[name]} and not {asked[name]}" for name in decisive if have[name] != asked[name]]
     if differing:
         raise RequestError(
             f"{output} holds another data set ({'; '.join(differing)}): name another folder, or remove this one to "

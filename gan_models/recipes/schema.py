@@ -100,6 +100,10 @@ class Data(Section):
         description="encoded: images take about half of the disk, compressed without loss, and are decoded when they "
         "are asked for; pixels: as they are",
     )
+    workers: PositiveInt = Field(
+        1,
+        description="tasks of a pipeline that import the images, each some of the shards; the data set is the same",
+    )
     grow: bool = Field(
         False,
         description="take over the rows of the table that was last made in this way of this source on this machine: "
@@ -143,6 +147,13 @@ class Data(Section):
     def _training_images_remain(self) -> Data:
         if self.validation + self.test >= 1.0:
             raise ValueError("validation + test must be below 1, or nothing is left to train on")
+        return self
+
+    @model_validator(mode="after")
+    def _workers_are_apart(self) -> Data:
+        if self.workers > 1 and (self.grow or self.repeats == "keep"):
+            what = "grow=true takes over rows" if self.grow else "repeats=keep gives each copy a place"
+            raise ValueError(f"{what} with all images in view, which none of {self.workers} workers has: set workers=1")
         return self
 
     @property

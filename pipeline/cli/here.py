@@ -132,7 +132,9 @@ def compile_(
     check_output(output)
     plan = make_plan(request)
     run = json.dumps(about_run(default_name(plan)))
-    write_pipeline(load_pipeline(request.definition), {**plan.parameters(), "run": run}, output)
+    write_pipeline(
+        load_pipeline(request.definition, workers=plan.recipe.data.workers), {**plan.parameters(), "run": run}, output
+    )
     typer.echo(f"{output}: {plan.recipe.name} on {plan.recipe.data.source}, seed {plan.seed}", err=True)
     return 0
 

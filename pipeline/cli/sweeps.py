@@ -89,6 +89,6 @@ def _compile(asked: SweepRequest, output: Path) -> int:
     plan = make_sweep(asked)
     about = about_run(sweep_name(plan))
     parameters = {**plan.arguments_for(about), "run": json.dumps(about)}
-    write_pipeline(load_pipeline("sweep", plan.parallel), parameters, output)
+    write_pipeline(load_pipeline("sweep", plan.parallel, plan.recipe.data.workers), parameters, output)
     typer.echo(f"{output}: {len(plan.trials)} trials of {plan.recipe.name} on {plan.recipe.data.source}", err=True)
     return 0

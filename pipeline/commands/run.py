@@ -113,7 +113,9 @@ def _run(request: Request, report: Report) -> Tell:
         # kfp's cache, whatever the run is called and wherever it is tracked.
         arguments = {**plan.arguments(request), "run": "{}"}
         # A compiled file is of a training: a retraining takes its settings alone.
-        job = Job(arguments, workdir, context, None if retrains else request.pipeline, request.definition)
+        compiled = None if retrains else request.pipeline
+        workers = plan.recipe.data.workers
+        job = Job(arguments, workdir, context, compiled, request.definition, workers=workers)
         with kept(workdir, record):
             outcome = track(plan, launch, job, DRAIN_SECONDS[reachable])
             if retrains:

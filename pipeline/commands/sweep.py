@@ -49,8 +49,8 @@ def _sweep(asked: SweepRequest, report: Report) -> Tell:
         context = context_of(record, workdir, place.tracking_uri)
         say_run(record, place, plan.doubt, away=reachable == "away")
         typer.echo(f"{len(plan.trials)} trials, {plan.parallel} at a time", err=True)
-        arguments = {**plan.parameters(), "run": "{}"}
-        job = Job(arguments, workdir, context, definition="sweep", parallel=plan.parallel)
+        arguments, workers = {**plan.parameters(), "run": "{}"}, plan.recipe.data.workers
+        job = Job(arguments, workdir, context, definition="sweep", parallel=plan.parallel, workers=workers)
         with kept(workdir, record):
             outcome = track(plan, launch, job, DRAIN_SECONDS[reachable], plan.contexts)
             return _ranked(outcome.artifacts, record, workdir, report)

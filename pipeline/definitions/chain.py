@@ -39,6 +39,19 @@ class Chain:
         for name, output in names.items():
             self._known[name] = dsl.Collected(turns._known[output])
 
+    def prepare(self, workers: int) -> None:
+        """Adds what prepares the data: one stage, or so many that import parts of it and one that merges them."""
+        from kfp import dsl
+
+        if workers == 1:
+            self.add("prepare_data")
+            return
+        with dsl.ParallelFor(items=[*range(workers)], name="import", parallelism=workers) as part:
+            turn = self.branch(part=part)
+            turn.add("import_shards")
+        self.collect(turn, parts="shards")
+        self.add("merge_shards")
+
     def add(self, *names: str) -> PipelineTask:
         """Adds stages as what they need is there; the last one's task. RequestError: it never is, or is given twice."""
         waiting = list(names)

@@ -52,6 +52,8 @@ class Stage:
     """Whether a training goes without it."""
     only_sweep: bool = False
     """Whether trainings and retrainings go without it."""
+    imports: Literal["no", "part", "merge"] = "no"
+    """Whether it stands in the place of prepare_data where several tasks import images: as one of them, or after."""
     sweep: Literal["no", "once", "each"] = "no"
     """Whether a sweep has it: not at all, once for all trials, or for each of them."""
 
@@ -71,6 +73,16 @@ STAGES: Registry[Stage] = Registry(
     {
         "prepare_data": Stage(
             _own("prepare_data"), "prepare data", reads_source=True, results={"dataset": "dataset"}, sweep="once"
+        ),
+        "import_shards": Stage(
+            "components.prepare_data.component:import_shards", "import images", reads_source=True, imports="part"
+        ),
+        "merge_shards": Stage(
+            "components.prepare_data.component:merge_shards",
+            "prepare data",
+            reads_source=True,
+            results={"dataset": "dataset"},
+            imports="merge",
         ),
         # What asks the registry, or changes it, is never taken from a cache.
         "find_champion": Stage(
@@ -128,16 +140,19 @@ def stages_of(definition: Definition) -> dict[str, Stage]:
     """The stages of a pipeline in their order, those of packages last."""
     if definition == "sweep":
         return {name: stage for name, stage in STAGES.items() if stage.sweep != "no"}
-    outside = {name: stage for name, stage in STAGES.items() if not stage.only_sweep}
+    outside = {name: stage for name, stage in STAGES.items() if not stage.only_sweep and stage.imports == "no"}
     return {name: stage for name, stage in outside.items() if definition == "retraining" or not stage.only_retraining}
 
 
-def load_pipeline(definition: Definition, parallel: int = 1) -> GraphComponent:
-    """A pipeline, not compiled yet; `parallel` is how many trials of a sweep run at a time."""
-    module = import_module(f"pipeline.definitions.{definition}")
-    pipeline: GraphComponent = (
-        module.make_sweep_pipeline(parallel) if definition == "sweep" else getattr(module, f"{definition}_pipeline")
-    )
+def load_pipeline(definition: Definition, parallel: int = 1, workers: int = 1) -> GraphComponent:
+    """A pipeline, not compiled yet.
+
+    Args:
+        parallel: how many trials of a sweep run at a time.
+        workers: tasks that import the images (`data.workers`).
+    """
+    make = getattr(import_module(f"pipeline.definitions.{definition}"), f"make_{definition}_pipeline")
+    pipeline: GraphComponent = make(parallel, workers) if definition == "sweep" else make(workers)
     return pipeline
 
 

@@ -20,11 +20,12 @@ EACH = [name for name, stage in STAGES.items() if stage.sweep == "each"]
 SweepOutputs = outputs_type(ONCE)  # each is a folder, laid out as its stage's README says
 
 
-def make_sweep_pipeline(parallel: int) -> GraphComponent:
+def make_sweep_pipeline(parallel: int, workers: int = 1) -> GraphComponent:
     """The pipeline; how many trials run at a time is compiled into it, as KFP wants it.
 
     Args:
         parallel: at most so many; `kfp.local` takes two at most, whatever is said here.
+        workers: tasks that import the images.
     """
 
     @dsl.pipeline(
@@ -60,12 +61,12 @@ def make_sweep_pipeline(parallel: int) -> GraphComponent:
             run: how the sweep is called and where it is tracked, as JSON.
         """
         chain = Chain(locals())
-        chain.add("prepare_data")
+        chain.prepare(workers)
         with dsl.ParallelFor(items=trials, name="trials", parallelism=parallel) as trial:
             turn = chain.branch(model=trial.model, seed=trial.seed, run=trial.run)
             turn.add(*EACH)
         chain.collect(turn, trainings="training", choices="selected", reports="report")
-        chain.add(*(name for name in ONCE if name not in chain.tasks))
+        chain.add(*(name for name in ONCE if name not in {*chain.tasks, "prepare_data"}))
         return SweepOutputs(**chain.outputs)  # type: ignore[no-any-return]
 
     return sweep_pipeline

@@ -35,6 +35,8 @@ class Job:
     definition: Definition = "training"
     parallel: int = 1
     """How many trials of a sweep run at a time."""
+    workers: int = 1
+    """Tasks that import the images."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ STAGE = "gan-measure-contrast"
 COMPILE = """
 import sys, yaml
 from kfp.compiler import Compiler
-from pipeline.definitions.retraining import retraining_pipeline
-Compiler().compile(retraining_pipeline, sys.argv[1])
+from pipeline.definitions.retraining import make_retraining_pipeline
+Compiler().compile(make_retraining_pipeline(), sys.argv[1])
 components = next(yaml.safe_load_all(open(sys.argv[1])))["components"]
 tasks = components["comp-condition-2"]["dag"]["tasks"]
 print(tasks["measure-contrast"]["inputs"]["artifacts"]["samples"]["taskOutputArtifact"]["producerTask"])

@@ -33,7 +33,7 @@ from gan_models.errors import RequestError
 from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Data
 
-_FREE = {"source", "grow", "max_bad_share"}
+_FREE = {"source", "grow", "workers", "max_bad_share"}
 """Options that rows do not depend on: where images lie is part of their stamps."""
 
 

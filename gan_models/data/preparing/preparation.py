@@ -11,7 +11,7 @@ Needs no PyTorch.
 """
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from gan_models.data.preparing.inspection import (
     understood,
     unknown_range,
 )
+from gan_models.data.preparing.parts import merged, write_part
 from gan_models.data.preparing.splits import DUPLICATES_FILE
 from gan_models.data.preparing.table_building import QUARANTINE_FILE, Import, Report, build_table
 from gan_models.data.shape import CHANNELS, COLOURS, Size
@@ -116,14 +117,42 @@ class Preparation:
             earlier = last_table(self.options)
         with _writing_to(output), new_folder(output) as folder:
             built = build_table(self.source, self.target, self.options, folder, report, earlier=earlier)
-            _check_bad_share(built, self.options, folder, output)
-            _check_splits(built, self.source, self.options)
-            built.preview.draw().save(folder / PREVIEW_FILE)
-            write_json(folder / SUMMARY_FILE, {**_summary(built), "version": self.version, "ranges": [*self.ranges]})
+            self._finish(built, folder, output)
+        self._conclude(output)
+        return built
+
+    def write_part(self, output: Path, part: int, report: Report) -> None:
+        """Imports the `part`-th (from 0) of `options.workers` parts into a folder of its own, for `merge`.
+
+        Raises:
+            RequestError: `output` cannot be written.
+            RunError: as `write`.
+        """
+        with _writing_to(output), new_folder(output) as folder:
+            write_part(self.source, self.target, self.options, self.version, folder, part, report)
+
+    def merge(self, output: Path, parts: Sequence[Path]) -> Import:
+        """Makes of all parts what `write` makes of the whole, byte for byte; errors as there.
+
+        Raises:
+            RunError: the parts are not those of one import, such as where images changed meanwhile.
+        """
+        with _writing_to(output), new_folder(output) as folder:
+            built = merged(self.source, self.target, self.options, self.version, folder, parts)
+            self._finish(built, folder, output)
+        self._conclude(output)
+        return built
+
+    def _finish(self, built: Import, folder: Path, output: Path) -> None:
+        _check_bad_share(built, self.options, folder, output)
+        _check_splits(built, self.source, self.options)
+        built.preview.draw().save(folder / PREVIEW_FILE)
+        write_json(folder / SUMMARY_FILE, {**_summary(built), "version": self.version, "ranges": [*self.ranges]})
+
+    def _conclude(self, output: Path) -> None:
         if self.options.grow:
             remember(self.options, output)
         _quarantine_of_failure(output).unlink(missing_ok=True)
-        return built
 
 
 @contextmanager

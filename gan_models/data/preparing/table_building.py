@@ -23,8 +23,16 @@ from gan_models.data.preparing.splits import (
     write_duplicates,
 )
 from gan_models.data.sources.base import BATCH_BYTES, BATCH_ITEMS, Batch, Source, reading
-from gan_models.data.table_file import DIGEST_TYPE, Shard, ShardEntry, TableMetadata, digests_of_pairs, in_eight
-from gan_models.data.table_writer import TableWriter, drop_rows, write_manifest
+from gan_models.data.table_file import (
+    DIGEST_TYPE,
+    Shard,
+    ShardEntry,
+    TableMetadata,
+    digests_of_pairs,
+    in_eight,
+    large_widths,
+)
+from gan_models.data.table_writer import TableWriter, drop_rows, rows_of_a_shard, write_manifest
 from gan_models.recipes.schema import Data
 
 QUARANTINE_FILE = "quarantine.csv"
@@ -195,13 +203,46 @@ def import_rows(
     report: Report,
     workers: int | None = None,
     earlier: Earlier | None = None,
+    part: tuple[int, int] = (0, 1),
 ) -> Import:
-    """The first half of `build_table`: shards and quarantine.csv. The last shard is for the writer to finish."""
+    """The first half of `build_table`: shards and quarantine.csv. The last shard is for the writer to finish.
+
+    Args:
+        part: (i, n), the i-th (from 0) of n parts of the source, of whole shards each.
+    """
     rows = choose_rows(source.total, options.max_images, options.split_seed)
-    total = source.total if rows is None else len(rows)
+    whole = source.total if rows is None else len(rows)
+    large = sum(large_widths(target.row_bytes, source.paired, source.embeddings).values())
+    places = places_of_part(whole, rows_of_a_shard(large), *part)
+    total = len(places)
+    chosen = None if rows is None else rows[places.start : places.stop].tolist()
+    chosen = places if chosen is None and total < whole else chosen
     items = max(1, min(BATCH_ITEMS, BATCH_BYTES // target.row_bytes))
-    batches = _read(source.batches(None if rows is None else rows.tolist(), items), source.name)
-    writer = TableWriter(
+    batches = _read(source.batches(chosen, items), source.name)
+    writer = new_writer(folder, source, target, options, first=earlier.first_shard if earlier else 0)
+    with (
+        # Memory does not grow with the number of bad images.
+        (folder / QUARANTINE_FILE).open("w", newline="", encoding="utf-8", errors="backslashreplace") as listed,
+        DecodePool(target, min(workers or available_cores(), max(1, math.ceil(total / ITEMS_FOR_A_WORKER)))) as pool,
+        closing(pool.decode(fresh(batches, source, earlier, places.start))) as results,
+    ):
+        quarantine = csv.writer(listed)
+        if part[0] == 0:
+            quarantine.writerow(["path", "reason"])
+            quarantine.writerows(source.ignored)
+        copies = Copies() if options.repeats == "keep" else None
+        if copies and earlier:
+            copies.apart(earlier.digests())
+        built = Import(source, options, total, writer, quarantine.writerow, earlier, copies=copies)
+        built.done = places.start
+        for batch, decoded in results:
+            built.add(batch, decoded)
+            report(built.done - places.start, built.bad)
+    return built
+
+
+def new_writer(folder: Path, source: Source, target: Target, options: Data, first: int = 0) -> TableWriter:
+    return TableWriter(
         folder,
         *target.size,
         target.channels,
@@ -210,25 +251,15 @@ def import_rows(
         embeddings=source.embeddings,
         depth=target.depth,
         storage=options.storage,
-        first=earlier.first_shard if earlier else 0,
+        first=first,
     )
-    with (
-        # Memory does not grow with the number of bad images.
-        (folder / QUARANTINE_FILE).open("w", newline="", encoding="utf-8", errors="backslashreplace") as listed,
-        DecodePool(target, min(workers or available_cores(), math.ceil(total / ITEMS_FOR_A_WORKER))) as pool,
-        closing(pool.decode(fresh(batches, source, earlier, 0))) as results,
-    ):
-        quarantine = csv.writer(listed)
-        quarantine.writerow(["path", "reason"])
-        quarantine.writerows(source.ignored)
-        copies = Copies() if options.repeats == "keep" else None
-        if copies and earlier:
-            copies.apart(earlier.digests())
-        built = Import(source, options, total, writer, quarantine.writerow, earlier, copies=copies)
-        for batch, decoded in results:
-            built.add(batch, decoded)
-            report(built.done, built.bad)
-    return built
+
+
+def places_of_part(total: int, shard: int, part: int, parts: int) -> range:
+    """The places of `total` that are the `part`-th (from 0) of so many parts, none of which cuts a shard."""
+    shards = -(-total // shard)
+    first, after = (min(total, shards * each // parts * shard) for each in (part, part + 1))
+    return range(first, after)
 
 
 def complete(built: Import, folder: Path, entries: list[ShardEntry], made: str) -> None:

@@ -31,9 +31,11 @@ if TYPE_CHECKING:
 
     from gan_models.data.decoding import Item
 
+UNLABELLED = ("unlabeled", "unlabelled")
+"""What people call the part that has no labels."""
 SPLIT_NAMES = {
     # What is unlabelled is there to be trained on.
-    **dict.fromkeys(("train", "training", "unlabeled", "unlabelled"), "train"),
+    **dict.fromkeys(("train", "training", *UNLABELLED), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }

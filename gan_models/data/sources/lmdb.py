@@ -6,10 +6,15 @@ One environment (a folder with `data.mdb`, or that file itself) is unlabelled. A
 
 from __future__ import annotations
 
+import os
+import pickle
 import re
+import signal
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -114,7 +119,102 @@ def _image(value: bytes) -> Item:
 
 def _entries(part: Environment, wanted: Sequence[int] | None) -> Iterator[tuple[bytes, bytes]]:
     """(key, value) in the order of the keys; `wanted`: of these ascending places only."""
-    with _opened(part.path) as environment, environment.begin() as transaction, closing(transaction.cursor()) as cursor:
+    with closing(_asked("entries", part.path, wanted)) as entries:
+        yield from entries
+
+
+def _look(file: Path, *, named: bool) -> Environment:
+    """What a file holds; by its folder's name, where it is one of several, also what class and split it is of."""
+    try:
+        ((count, size, needed, counters),) = _asked("measures", file)
+    except OSError as error:
+        raise RequestError(f"cannot read {file} as LMDB: {error}") from error
+    if size < needed:
+        raise RequestError(f"{file} is cut short: it has {size} of {needed} bytes; copy it again")
+    if not named:
+        return Environment(file, count, counters)
+    name = file.parent.name if file.name == DATA else file.stem
+    match = LSUN.fullmatch(name)
+    category, split = (match[1], SPLIT_NAMES[match[2].lower()]) if match else (name.removesuffix("_lmdb"), None)
+    return Environment(file, count, counters, category, split)
+
+
+def _asked(what: str, *arguments: object) -> Generator[Any, None, None]:
+    """What one of `_ASKED` yields, in a process of its own.
+
+    LMDB maps its file, and where that is damaged, the system may end what reads it. OSError: it did, or LMDB says that
+    the file cannot be read.
+    """
+    path = os.pathsep.join([str(Path(__file__).resolve().parents[3]), *filter(None, sys.path)])
+    reader = subprocess.Popen(
+        [sys.executable, "-P", "-c", "from gan_models.data.sources.lmdb import serve; serve()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert reader.stdin is not None
+    assert reader.stdout is not None
+    try:
+        pickle.dump((what, arguments), reader.stdin)
+        reader.stdin.flush()
+        while True:
+            try:
+                # Not foreign data: the other end is our own process, and nobody else holds the pipe.
+                kind, answer = pickle.load(reader.stdout)
+            except (EOFError, pickle.UnpicklingError):
+                raise OSError(f"it is damaged, and ended what read it (exit code {reader.wait()})") from None
+            if kind == "error":
+                raise OSError(answer)
+            if kind == "end":
+                return
+            yield answer
+    finally:
+        reader.kill()
+        reader.stdin.close()
+        reader.stdout.close()
+        reader.wait()
+
+
+def serve() -> None:
+    """What such a process does; it ends when its pipe does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    import lmdb
+
+    what, arguments = pickle.load(sys.stdin.buffer)
+    answers = sys.stdout.buffer
+    with suppress(BrokenPipeError):
+        try:
+            for answer in _ASKED[what](*arguments):
+                pickle.dump(("answer", answer), answers, pickle.HIGHEST_PROTOCOL)
+            pickle.dump(("end", None), answers)
+        except (lmdb.Error, OSError) as error:
+            pickle.dump(("error", " ".join(str(error).split())), answers)
+        answers.flush()
+
+
+def _opened(file: Path) -> Any:
+    import lmdb
+
+    # Without locks: what is only read may lie where nothing can be written.
+    return lmdb.open(str(file), subdir=False, readonly=True, lock=False, readahead=False, create=False)
+
+
+def _measure(file: Path) -> Iterator[tuple[int, int, int, tuple[bytes, ...]]]:
+    """How many images it has, its bytes and those that it should have, and which of `COUNTERS`."""
+    with _opened(file) as environment:
+        known, size = environment.stat(), file.stat().st_size
+        needed = (environment.info()["last_pgno"] + 1) * known["psize"]
+        if size < needed:
+            yield 0, size, needed, ()
+            return
+        with environment.begin() as transaction:
+            counters = tuple(sorted(key for key in COUNTERS if transaction.get(key) is not None))
+        yield known["entries"] - len(counters), size, needed, counters
+
+
+def _read(file: Path, wanted: Sequence[int] | None) -> Iterator[tuple[bytes, bytes]]:
+    with _opened(file) as environment, environment.begin() as transaction, closing(transaction.cursor()) as cursor:
         keys = (key for key in cursor.iternext(keys=True, values=False) if key not in COUNTERS)
         if wanted is None:
             yield from ((key, cursor.value()) for key in keys)
@@ -129,39 +229,7 @@ def _entries(part: Environment, wanted: Sequence[int] | None) -> Iterator[tuple[
                 place = next(waiting, None)
 
 
-@contextmanager
-def _opened(file: Path) -> Iterator[Any]:
-    """An environment that is read only; errors of LMDB as OSError."""
-    import lmdb
-
-    try:
-        # Without locks: what is only read may lie where nothing can be written.
-        with lmdb.open(
-            str(file), subdir=False, readonly=True, lock=False, readahead=False, create=False
-        ) as environment:
-            yield environment
-    except lmdb.Error as error:
-        raise OSError(" ".join(str(error).split())) from error
-
-
-def _look(file: Path, *, named: bool) -> Environment:
-    """What a file holds; by its folder's name, where it is one of several, also what class and split it is of."""
-    try:
-        with _opened(file) as environment, environment.begin() as transaction:
-            known = environment.stat()
-            needed = (environment.info()["last_pgno"] + 1) * known["psize"]
-            if (size := file.stat().st_size) < needed:  # beyond its end, reading what is mapped would end the process
-                raise RequestError(f"{file} is cut short: it has {size} of {needed} bytes; copy it again")
-            counters = tuple(sorted(key for key in COUNTERS if transaction.get(key) is not None))
-    except OSError as error:
-        raise RequestError(f"cannot read {file} as LMDB: {error}") from error
-    count = known["entries"] - len(counters)
-    if not named:
-        return Environment(file, count, counters)
-    name = file.parent.name if file.name == DATA else file.stem
-    match = LSUN.fullmatch(name)
-    category, split = (match[1], SPLIT_NAMES[match[2].lower()]) if match else (name.removesuffix("_lmdb"), None)
-    return Environment(file, count, counters, category, split)
+_ASKED: Mapping[str, Callable[..., Iterator[Any]]] = {"entries": _read, "measures": _measure}
 
 
 class _Lmdb(PathKind):

@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING
 from gan_models.data.sources.base import (
     AS_IT_IS,
     SPLIT_NAMES,
+    UNLABELLED,
     Batch,
     Fields,
     PathKind,
@@ -123,8 +124,8 @@ class ImageFiles(RowSource):
                 self.doubts.append(
                     "some images have equal names in both domains: data.pairs=by-name makes pairs of them"
                 )
-        elif len(folders) > 1 and not self.paired:
-            self.class_names = tuple(sorted(folders))
+        elif len(classes := {name for name in folders if name.lower() not in UNLABELLED}) > 1 and not self.paired:
+            self.class_names = tuple(sorted(classes))
         self._folder_classes = self.class_names
         self._labels = {name: label for label, name in enumerate(self.class_names)}
         self.given_splits = frozenset(self._layout.splits.values())
@@ -522,7 +523,7 @@ def _doubts_of_folders(top: set[str]) -> Iterator[str]:
             f"the folders {', '.join(pairs)} become classes: two domains with splits are trainA and trainB, testA and "
             "testB"
         )
-    named = sorted(name for name in top if name.lower() in SPLIT_NAMES)
+    named = sorted(name for name in top if name.lower() in SPLIT_NAMES and name.lower() not in UNLABELLED)
     if named:
         yield f"the folder {', '.join(named)} beside others becomes a class: as a split it needs a second one beside it"
 

@@ -58,7 +58,8 @@ def build_submission(request: Request, settings: ClusterSettings) -> Submission:
     placement, plan = _placement(request, settings), plan_of(request, settings)
     name = _name(request, default_name(plan))
     arguments = {**plan.arguments(request), "run": run_parameter(name, settings.connection, placement)}
-    made = compile_for_cluster(load_pipeline(request.definition), placement, arguments, plan.source_version != UNSEEN)
+    pipeline = load_pipeline(request.definition, workers=plan.recipe.data.workers)
+    made = compile_for_cluster(pipeline, placement, arguments, plan.source_version != UNSEEN)
     return Submission(name, _about(plan), plan.doubt, made, arguments)
 
 
@@ -81,7 +82,7 @@ def build_sweep(asked: SweepRequest, settings: ClusterSettings) -> Submission:
     name = _name(asked.request, sweep_name(plan))
     run = run_parameter(name, settings.connection, placement)
     arguments = {**plan.arguments_for(json.loads(run)), "run": run}
-    pipeline = load_pipeline("sweep", plan.parallel)
+    pipeline = load_pipeline("sweep", plan.parallel, plan.recipe.data.workers)
     made = compile_for_cluster(pipeline, placement, arguments, plan.source_version != UNSEEN)
     return Submission(name, f"{_about(plan)}, {len(plan.trials)} trials", plan.doubt, made, arguments)
 

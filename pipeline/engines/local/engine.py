@@ -79,6 +79,7 @@ def run_with_kfp(job: Job, stages: type[Stages], options: Mapping[str, Any]) -> 
             definition=job.definition,
             arguments=dict(job.arguments),
             parallel=job.parallel,
+            workers=job.workers,
             pipeline_root=workdir.artifacts,
             cache_root=workdir.cache,
             result=scratch / "result.json",

@@ -36,6 +36,7 @@ class EngineRequest(BaseModel):
     definition: Definition
     arguments: dict[str, Any]
     parallel: int
+    workers: int
     pipeline_root: Path
     cache_root: Path
     result: Path  # where the output artifacts' places go, as `Result`
@@ -59,7 +60,7 @@ def run_pipeline(request: EngineRequest, stages: Stages) -> dict[str, Path]:
         cache_root=str(request.cache_root),
     )
     if request.pipeline is None:
-        pipeline = load_pipeline(request.definition, request.parallel)
+        pipeline = load_pipeline(request.definition, request.parallel, request.workers)
     else:
         pipeline = components.load_component_from_file(str(request.pipeline))
     return {name: Path(artifact.path) for name, artifact in pipeline(**request.arguments).outputs.items()}

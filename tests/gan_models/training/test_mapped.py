@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gan_models.data import table_writer
-from gan_models.data.table import AnySplit, EpochSampler, ImageTable, MappedSplit, Split, TableMetadata
+from gan_models.data.table import AnySplit, EpochSampler, ImageTable, MappedRows, MappedSplit, Split, TableMetadata
 from gan_models.data.table_file import SHARDS_FOLDER
 from gan_models.data.table_writer import TableWriter
 from gan_models.errors import RequestError
@@ -105,3 +105,23 @@ def test_damage_met_on_the_way_is_a_sentence(table: ImageTable, tmp_path: Path, 
         opened.write(bytes([pixels[0] ^ 1]))
     with pytest.raises(RequestError, match=r"00003\.arrow is damaged"):
         trained(small_recipe("dcgan", "data.size=8"), mapped, table, tmp_path / "run")
+
+
+def test_each_process_reads_its_own_rows_of_a_batch(table: ImageTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    mapped = table.mapped("train")
+    sampler = {8: EpochSampler(len(mapped), 8, seed=2)}
+    feed = Feed(mapped, sampler, frozenset())
+    whole = [feed.batch(8, number).images for number in range(12)]
+    feed.close()
+    sizes: list[int] = []
+    original = MappedRows._read
+    monkeypatch.setattr(MappedRows, "_read", lambda of, rows: (sizes.append(len(rows)), original(of, rows))[1])
+    for rank in (0, 1):
+        monkeypatch.setattr("gan_models.ranks.share", lambda rows, rank=rank: rows.tensor_split(2)[rank])
+        feed = Feed(mapped, sampler, frozenset())
+        shares = [feed.batch(8, number).images for number in range(12)]
+        feed.close()
+        for share, batch in zip(shares, whole, strict=True):
+            assert torch.equal(share, batch[4 * rank : 4 * rank + 4])
+    assert len(sizes) >= 24
+    assert set(sizes) == {4}  # of the whole batch nothing else is read

@@ -15,10 +15,10 @@ import yaml
 def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     from kfp.compiler import Compiler
 
-    from pipeline.definitions.retraining import retraining_pipeline
+    from pipeline.definitions.retraining import make_retraining_pipeline
 
     file = tmp_path_factory.mktemp("compiled") / "retraining.yaml"
-    Compiler().compile(retraining_pipeline, str(file))
+    Compiler().compile(make_retraining_pipeline(), str(file))
     return next(yaml.safe_load_all(file.read_text()))
 
 

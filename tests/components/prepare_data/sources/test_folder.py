@@ -68,6 +68,27 @@ def test_a_class_called_train_is_a_class(folder: Folder) -> None:
     assert source.given_splits == frozenset()
 
 
+@pytest.mark.parametrize("above", ["", "train/"])
+def test_a_folder_of_what_is_unlabelled_is_no_class(folder: Folder, above: str) -> None:
+    folder(f"{above}cat", range(2))
+    folder(f"{above}Unlabeled", range(4, 6))
+    source = FolderSource(folder(f"{above}dog", range(2, 4)))
+    assert source.class_names == ("cat", "dog")
+    assert [label for _, label, _ in rows(source)] == [None, None, 0, 0, 1, 1]
+    assert source.notes == ["2 of 6 images have no label"]
+    assert source.doubts == []
+
+
+def test_what_is_unlabelled_beside_the_splits_is_trained_on(folder: Folder) -> None:
+    folder("train/cat", range(2))
+    folder("train/dog", range(2, 4))
+    folder("unlabeled", range(6, 8))
+    source = FolderSource(folder("test/cat", range(4, 6)))
+    assert source.class_names == ("cat", "dog")
+    assert source.split_counts == {"train": 6, "test": 2}
+    assert [label for _, label, split in rows(source) if split == "train"] == [0, 0, 1, 1, None, None]
+
+
 def test_split_folders_without_training_images(folder: Folder) -> None:
     with pytest.raises(RequestError, match="holds test images but none in a train folder"):
         FolderSource(folder("test", range(1)))

@@ -10,8 +10,8 @@ import pytest
 
 from gan_models.data.decoding import BadImageError, whole_image
 from gan_models.data.sources import parse_source
-from gan_models.data.sources.base import Batch, Source
-from gan_models.errors import RequestError
+from gan_models.data.sources.base import Batch, Source, reading
+from gan_models.errors import RequestError, RunError
 from tests.components.prepare_data.conftest import Picture, Prepare
 
 
@@ -92,3 +92,17 @@ def test_what_cannot_be_read_is_a_sentence(picture: Picture, tmp_path: Path, mon
     monkeypatch.setattr("gan_models.data.sources.lmdb.find_spec", lambda package: None)
     with pytest.raises(RequestError, match=r"package lmdb, which is not installed: pip install gan-pipeline\[lmdb\]"):
         parse_source(f"lmdb:{tmp_path}/cut").digest()
+
+
+def test_a_file_that_ends_its_reader_is_a_sentence(picture: Picture, tmp_path: Path) -> None:
+    place = environment(tmp_path / "a", {b"%04d" % n: picture(n, side=32) for n in range(300)}) / "data.mdb"
+    whole_file = place.read_bytes()
+    source = parse_source(f"lmdb:{tmp_path}/a").open()
+    size = place.stat().st_size
+    with place.open("r+b") as file:  # cut off after it was looked at: what is mapped is no more there
+        file.truncate(4096 * 3)
+    with pytest.raises(RunError, match=r"could not be read: .*(damaged|ended|MDB)"), reading(f"lmdb:{tmp_path}/a"):
+        whole(source)
+    place.write_bytes(whole_file)
+    assert place.stat().st_size == size
+    assert len(whole(source).items) == 300

@@ -16,7 +16,7 @@ from components.context import RunContext
 from components.train_gan.supervisor import RESTARTS_VARIABLE
 from components.train_gan.train_job import manifest
 from gan_models.errors import RequestError
-from pipeline.definitions.training import training_pipeline
+from pipeline.definitions.training import make_training_pipeline
 from pipeline.engines.cluster.lint import lint
 from pipeline.engines.cluster.placement import Placement
 from pipeline.engines.cluster.settings import Connection
@@ -47,7 +47,7 @@ def arguments(placement: Placement = PLACEMENT) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def compiled() -> ClusterPipeline:
-    return compile_for_cluster(training_pipeline, PLACEMENT, arguments())
+    return compile_for_cluster(make_training_pipeline(), PLACEMENT, arguments())
 
 
 def containers(pipeline: ClusterPipeline) -> dict[str, dict[str, Any]]:
@@ -72,9 +72,9 @@ def test_it_is_the_golden_one(compiled: ClusterPipeline) -> None:
 
 
 def test_its_stages_are_those_of_the_local_pipeline(compiled: ClusterPipeline) -> None:
-    from pipeline.definitions.training import training_pipeline
+    from pipeline.definitions.training import make_training_pipeline
 
-    here = training_pipeline.pipeline_spec.deployment_spec["executors"]
+    here = make_training_pipeline().pipeline_spec.deployment_spec["executors"]
     assert list(containers(compiled)) == sorted(STAGES)
     for name, container in containers(compiled).items():
         assert container["command"] == list(here[f"exec-{name}"]["container"]["command"])
@@ -145,7 +145,7 @@ def test_of_several_nodes_the_training_is_the_launcher() -> None:
     from components.train_gan.train_job import NODES_VARIABLE, POD_NAME_VARIABLE, POD_UID_VARIABLE, Nodes
 
     placement = PLACEMENT.model_copy(update={"nodes": 3})
-    pipeline = compile_for_cluster(training_pipeline, placement, arguments(placement))
+    pipeline = compile_for_cluster(make_training_pipeline(), placement, arguments(placement))
     container, placed = containers(pipeline)["train-gan"], settings(pipeline)["train-gan"]
     assert "accelerator" not in container.get("resources", {})
     assert not {"nodeSelector", "tolerations", "emptyDirMounts"} & set(placed)
@@ -161,13 +161,13 @@ def test_of_several_nodes_the_training_is_the_launcher() -> None:
     ]
     assert nodes.pull_secrets == ["registry-login"]
     assert (nodes.labels["team"], nodes.labels["gan-pipeline/stage"]) == ("vision", "train-gan")
-    others = containers(compile_for_cluster(training_pipeline, PLACEMENT, arguments()))
+    others = containers(compile_for_cluster(make_training_pipeline(), PLACEMENT, arguments()))
     assert all(containers(pipeline)[name] == others[name] for name in STAGES if name != "train-gan")
 
 
 def test_without_gpus_all_stages_go_to_the_nodes() -> None:
     placement = Placement(image=IMAGE, node_selector=("pool=cpu",))
-    pipeline = compile_for_cluster(training_pipeline, placement, arguments(placement))
+    pipeline = compile_for_cluster(make_training_pipeline(), placement, arguments(placement))
     assert all(stage["nodeSelector"]["labels"] == {"pool": "cpu"} for stage in settings(pipeline).values())
     assert "retryPolicy" not in pipeline.spec["root"]["dag"]["tasks"]["train-gan"], "nothing to go on from"
 
@@ -197,7 +197,7 @@ def test_a_pod_finds_its_run_and_its_state(compiled: ClusterPipeline, monkeypatc
 
 
 def test_equal_settings_compile_to_equal_bytes(compiled: ClusterPipeline) -> None:
-    again = compile_for_cluster(training_pipeline, PLACEMENT, arguments())
+    again = compile_for_cluster(make_training_pipeline(), PLACEMENT, arguments())
     assert yaml.safe_dump(again.body) == yaml.safe_dump(compiled.body)
 
 
@@ -296,4 +296,4 @@ def test_each_trap_is_a_sentence(compiled: ClusterPipeline, trap: str) -> None:
 
 def test_a_trap_stops_the_compilation() -> None:
     with pytest.raises(RequestError, match=r"the pipeline cannot be submitted: .* has no parameter 'sed'"):
-        compile_for_cluster(training_pipeline, PLACEMENT, {**arguments(), "sed": 1})
+        compile_for_cluster(make_training_pipeline(), PLACEMENT, {**arguments(), "sed": 1})
