@@ -23,7 +23,7 @@ from PIL import Image
 
 from gan_models.data.decoding import BadImageError, Item, reason_of, whole_image
 from gan_models.data.preparing.decode_pool import available_cores
-from gan_models.data.preparing.inspection import look_at, ranges_of, unknown_range
+from gan_models.data.preparing.inspection import look_at, range_notes, ranges_of, unknown_range
 from gan_models.data.ranges import Ranges
 from gan_models.data.sources import SOURCES, parse_source
 from gan_models.data.sources.base import Batch, Source, reading, rows_within
@@ -132,7 +132,8 @@ class StoredImages(ImageSet):
         self.digests = self.looks.digests
         self.labels = self.looks.labels if self.class_names else None
         self._refuse_bad()
-        self.notes = [*source.notes, *source.doubts, *self._notes()]
+        said = [f"{name}: {sentence}; metrics see 8 bits" for sentence in range_notes(looks, Data())]
+        self.notes = [*source.notes, *source.doubts, *said, *self._notes()]
 
     def _look(self, threads: ThreadPoolExecutor, bars: Bars) -> Looks:
         rows: list[int] = []
@@ -322,6 +323,8 @@ class TableSource(Source):
         self.class_names = self.metadata.class_names
         self.given_splits = frozenset(self.metadata.splits)
         self.split_counts = self.metadata.splits
+        if self.metadata.depth > 8:
+            self.notes = [f"images are stored in {self.metadata.depth} bits, of which metrics see the first 8"]
 
     def batches(self, rows: Sequence[int] | None, items: int) -> Iterator[Batch]:
         wanted = None if rows is None else np.asarray(rows, np.int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -23,8 +24,13 @@ class Hdf5Arrays(Arrays):
 
     what = "an HDF5 file"
 
-    def _file(self) -> Any:
-        return h5py.File(source_bytes(self.path), "r")
+    @contextmanager
+    def _file(self) -> Iterator[Any]:
+        try:
+            with h5py.File(source_bytes(self.path), "r") as file:
+                yield file
+        except (KeyError, RuntimeError, TypeError) as error:  # what h5py raises of objects that are damaged
+            raise OSError(" ".join(str(error).split())) from error
 
     @cached_property
     def names(self) -> list[str]:

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from sklearn.datasets import load_digits
 from torch import Tensor
 
+import gan_models as gm
 from gan_models.data.shape import DataShape
 from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError, RunError
@@ -408,3 +409,18 @@ def test_every_protocol_names_what_there_is() -> None:
         assert named.extractor == "auto" or named.extractor in EXTRACTORS
         assert set(named.metrics) <= set(METRICS)
         assert not named.preprocessing or named.preprocessing in PREPROCESSINGS
+
+
+def test_images_of_more_than_8_bits_are_said_to_be_seen_with_8_and_after_which_range(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 3001, (12, 8, 8)).astype(np.uint16)
+    values[:, 0, 0] = 3000
+    (tmp_path / "scans").mkdir()
+    for number, each in enumerate(values):
+        Image.fromarray(each).save(tmp_path / "scans" / f"{number:02d}.png")
+    folder = open_images(tmp_path / "scans", num=4, seed=0, device=CPU)
+    assert any("4095 becomes white; metrics see 8 bits" in note for note in folder.notes)
+    gm.prepare(tmp_path / "scans", tmp_path / "data", size=8, depth=16, validation=0.0, test=0.0, progress=False)
+    table = open_images(tmp_path / "data", num=4, seed=0, device=CPU)
+    assert "images are stored in 16 bits, of which metrics see the first 8" in table.notes
+    seen = np.concatenate(list(table.read(np.arange(12), 1)))
+    assert sorted(seen[:, 0, 0, 0].tolist()) == [round(3000 / 4095 * 255)] * 12

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from gan_models.data.sources import parse_source
-from gan_models.data.sources.base import Source
-from gan_models.errors import RequestError
+from gan_models.data.sources.base import Source, reading
+from gan_models.errors import RequestError, RunError
 from tests.components.prepare_data.conftest import Picture, Prepare
 from tests.object_store import web_site
 
@@ -142,3 +142,20 @@ def test_what_cannot_be_read_is_a_sentence(
     monkeypatch.setattr("gan_models.data.sources.hdf5.find_spec", lambda package: None)
     with pytest.raises(RequestError, match=r"package h5py, which is not installed: pip install gan-pipeline\[hdf5\]"):
         parse_source(f"hdf5:{tmp_path}/b.h5").open()
+
+
+def test_whatever_is_damaged_ends_in_a_sentence(tmp_path: Path) -> None:
+    whole_file = biggan(tmp_path / "a.h5").read_bytes()
+    said = 0
+    for seed in range(60):
+        chosen, content = np.random.default_rng(seed), bytearray(whole_file)
+        for place in chosen.integers(0, min(3000, len(content)), 16):
+            content[place] = chosen.integers(0, 256)
+        (tmp_path / "b.h5").write_bytes(content)
+        try:
+            source = parse_source(f"hdf5:{tmp_path}/b.h5").open()
+            with reading("hdf5:b.h5"):
+                list(source.batches(None, 9))
+        except (RequestError, RunError):
+            said += 1
+    assert said > 10

@@ -13,11 +13,11 @@ from PIL import Image
 
 from gan_models.data.decoding import BadImageError
 from gan_models.data.sources import parse_source
-from gan_models.data.sources.base import Batch, Fields, Source
+from gan_models.data.sources.base import Batch, Fields, Source, reading
 from gan_models.data.sources.paths import FolderSource
 from gan_models.data.sources.tar import patterns
 from gan_models.data.sources.tar_samples import open_tar
-from gan_models.errors import RequestError
+from gan_models.errors import RequestError, RunError
 from tests.components.prepare_data.conftest import Picture, Prepare
 from tests.object_store import web_site
 
@@ -287,3 +287,22 @@ def test_numbers_of_one_shard_and_names_of_another_are_names(picture: Picture, t
     source = named(tmp_path / "in")
     assert source.class_names == ("7", "cat")
     assert whole(source).labels == [0, 1]
+
+
+@pytest.mark.parametrize("ending", [".tar", ".tar.gz"])
+def test_whatever_is_damaged_is_said(ending: str, picture: Picture, tmp_path: Path) -> None:
+    path = shard(tmp_path / f"a{ending}", [{"png": picture(n), "json": {"label": n % 2}} for n in range(6)])
+    whole_file = path.read_bytes()
+    for seed in range(60):
+        chosen, content = np.random.default_rng(seed), bytearray(whole_file)
+        for place in chosen.integers(0, len(content), 16):
+            content[place] = chosen.integers(0, 256)
+        path.write_bytes(content)
+        said = "read"
+        try:
+            source = named(path)
+            with reading(f"tar:{path}"):
+                list(source.batches(None, 3))
+        except (RequestError, RunError) as error:
+            said = str(error)
+        assert said == "read" or "a.tar" in said
