@@ -166,6 +166,12 @@ class MappedSplit:
         loaded = {"labels": None, **found}
         return Split(paths=[self.paths[row] for row in index.tolist()], **loaded)  # type: ignore[arg-type]
 
+    def labelled(self) -> AnySplit:
+        """Those of its images that have a label: itself, or where some have none the others, loaded."""
+        if self.labels is None or bool((self.labels >= 0).all()):
+            return self
+        return self.rows(torch.nonzero(self.labels >= 0)[:, 0])
+
     def first(self, count: int) -> Split:
         """The first `count` images, or all, loaded."""
         return self.rows(torch.arange(min(count, len(self))))
@@ -344,11 +350,15 @@ class ImageTable:
         small = {column: getattr(mapped, column) for column in ("labels", "domains", "captions", "attributes")}
         return Split(mapped.images[:], paths=mapped.paths, **small, **whole)
 
-    def fitting(self, name: str, device: torch.device | str = "cpu") -> AnySplit:
-        """One split, in its own depth: in memory where that is a bounded share of what there is, else mapped. The order
-        is the same."""
+    def fitting(self, name: str, device: torch.device | str = "cpu", *, shortened: bool = False) -> AnySplit:
+        """One split in its own depth: in memory where that is a bounded share of what there is, else mapped. The order
+        is the same.
+
+        Args:
+            shortened: whether images of more than 8 bits become such of 8, as of `split` and `mapped`.
+        """
         needed = self.metadata.count(name) * sum(self.metadata.large.values())
-        mapped = self._mapped(name, device, shortened=False)
+        mapped = self._mapped(name, device, shortened=shortened)
         return self._loaded(mapped) if needed <= room_for_data(torch.device(device)) else mapped
 
     def mapped(self, name: str, device: torch.device | str = "cpu") -> MappedSplit:

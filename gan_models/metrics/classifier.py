@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_models.data.shape import Size
-from gan_models.data.table import ImageTable, Split, opaque, to_float
+from gan_models.data.table import AnySplit, ImageTable, MappedRows, opaque, to_float
 from gan_models.errors import RequestError
 from gan_models.metrics.cache import Tensors, cached_tensors
 from gan_models.metrics.extraction import Bars, FeatureExtractor, fold_batch_norm, silent
@@ -33,6 +33,7 @@ _LEARNING_RATE = 8e-3
 _WEIGHT_DECAY = 0.1
 _SHIFT = 16  # images move by up to a 16th of their side: the only augmentation that holds for any kind of image
 _SEED = 0
+_TOGETHER = 512
 _HELD_OUT = ("validation", "test")
 
 
@@ -118,12 +119,12 @@ class Classifier(FeatureExtractor):
 
 def _trained(table: ImageTable, device: torch.device, bars: Bars, of: Question, answers: int) -> Tensors:
     """State dict of a network trained on the train split, and its accuracy on the others."""
-    split = _with_answers(table.split("train", device), of)
+    split = _with_answers(table.fitting("train", device, shortened=True), of)
     network = trained_network(split.images, _answers(split, of), answers, bars, f"training the classifier of {of}")
     weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
     for name in _HELD_OUT:
         if table.metadata.count(name):
-            other = _with_answers(table.split(name, device), of)
+            other = _with_answers(table.fitting(name, device, shortened=True), of)
             if not len(other):
                 continue
             weights[f"accuracy.{name}"] = torch.tensor(accuracy(network, other.images, _answers(other, of)))
@@ -131,7 +132,7 @@ def _trained(table: ImageTable, device: torch.device, bars: Bars, of: Question, 
 
 
 def trained_network(
-    images: Tensor, labels: Tensor, classes: int, bars: Bars = silent, title: str = "training a classifier"
+    images: Tensor | MappedRows, labels: Tensor, classes: int, bars: Bars = silent, title: str = "training a classifier"
 ) -> ClassifierNetwork:
     """A network trained on labelled images, in evaluation mode: `training_steps` steps, always the same ones.
 
@@ -163,11 +164,11 @@ def trained_network(
     return network.eval()
 
 
-def _with_answers(split: Split, of: Question) -> Split:
+def _with_answers(split: AnySplit, of: Question) -> AnySplit:
     return split.labelled() if of == "labels" else split
 
 
-def _answers(split: Split, of: Question) -> Tensor:
+def _answers(split: AnySplit, of: Question) -> Tensor:
     """int64 [N], or float [N, A] of attributes: what the classifier is to say of each image."""
     answers: Tensor | None = getattr(split, of)
     assert answers is not None
@@ -210,14 +211,15 @@ def _network_input(images: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+def accuracy(network: nn.Module, images: Tensor | MappedRows, labels: Tensor) -> float:
     """Share of uint8 [N, H, W, C] images that a network names as `labels` int64 [N] do; all on its device.
 
     Of attributes, float [N, A]: the share of all answers that are right.
     """
     right = 0
-    for part, named in zip(torch.split(images, 512), torch.split(labels, 512), strict=True):
-        logits = network(_network_input(part))[1]
+    for start in range(0, len(images), _TOGETHER):
+        named = labels[start : start + _TOGETHER]
+        logits = network(_network_input(images[start : start + _TOGETHER]))[1]
         said = logits.argmax(dim=1) if named.dim() == 1 else logits > 0
         right += int((said == named).sum())
     return right / labels.numel()

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_models.data.table import ImageTable, Split
+from gan_models.data.table import AnySplit, ImageTable, Split
 from gan_models.data.table_file import TableMetadata
 from gan_models.errors import RequestError
 from gan_models.metrics.cache import cached_tensors
@@ -68,7 +68,7 @@ class Judge:
     _: KW_ONLY
     cache: Path
     bars: Bars = silent
-    _splits: dict[str, Split] = field(default_factory=dict, init=False, repr=False)
+    _splits: dict[str, AnySplit] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def for_table(cls, table: ImageTable, evaluation: Evaluation, *, cache: Path, bars: Bars = silent) -> Judge:
@@ -106,10 +106,10 @@ class Judge:
             parameters=seen.parameters._asdict(),
         )
 
-    def split(self, name: str) -> Split:
-        """A split of the data, loaded once."""
+    def split(self, name: str) -> AnySplit:
+        """A split of the data, opened once; its images are loaded where they fit."""
         if name not in self._splits:
-            self._splits[name] = self.table.split(name)
+            self._splits[name] = self.table.fitting(name, shortened=True)
         return self._splits[name]
 
     def real(self, split: str, at_most: int) -> Extracted:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gan_models.data.table import ImageTable, TableMetadata
+from gan_models.data.table import ImageTable, MappedSplit, TableMetadata
 from gan_models.errors import RequestError
 from gan_models.metrics.judge import Judge, proportional_labels, reference_split, representative_order
 from gan_models.recipes.schema import Evaluation
@@ -90,3 +90,17 @@ def test_the_next_best_split_stands_in_for_one_without_images() -> None:
     assert reference_split(metadata(train=train), "test") == "train"
     with pytest.raises(RequestError, match="too few images"):
         reference_split(metadata(train={"a": 1}), "test")
+
+
+def test_a_table_beyond_memory_is_judged_as_any_other(
+    table: ImageTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for room in (2**30, 0):
+        monkeypatch.setattr("gan_models.data.table.room_for_data", lambda _, room=room: room)
+        judge = Judge.for_table(table, Evaluation(), cache=tmp_path / str(room))
+        assert isinstance(judge.split("test"), MappedSplit) == (room == 0)
+        found.append((judge.real("test", 100), judge.extractor.describe()["accuracy"]))
+    (loaded, right), (mapped, right_of_mapped) = found
+    assert torch.equal(loaded.features, mapped.features)
+    assert right == right_of_mapped
