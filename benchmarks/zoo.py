@@ -267,19 +267,20 @@ def _photographs(newest: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = [
         "# CIFAR-10",
         "",
-        f"Small presets on photographs, {minutes} minutes of training each on {processor}, threads: "
+        f"Small presets on photographs, as many steps as fit into {minutes} minutes on {processor}, threads: "
         f"{', '.join(sorted({str(row['threads']) for row in rows}))}. Drawn by `benchmarks/cifar10.py` from "
         "`benchmarks/cifar10.jsonl`; the images went through JPEG once, so these are not figures on the canonical "
         "CIFAR-10. FD by EfficientNet-Lite0: of the checkpoints on 1,000 samples and validation images, of the chosen "
         "one on 5,000 samples and test images.",
         "",
-        "| recipe | steps | images a step | FD of the checkpoints | FD |",
-        "| --- | ---: | ---: | --- | ---: |",
+        "| recipe | steps | images a step | minutes it took | FD of the checkpoints | FD |",
+        "| --- | ---: | ---: | ---: | --- | ---: |",
     ]
     for name, row in sorted(newest.items()):
         curve = ", ".join(f"{one['score']:.3g}" for one in row["checkpoints"])
         distance = next(value for key, value in row["headline"].items() if key.startswith("FD-"))
-        lines.append(f"| {name} | {row['steps']:,} | {row['batch']} | {curve} | {distance:.3g} |")
+        took = f"{row['seconds'] / 60:.0f}"
+        lines.append(f"| {name} | {row['steps']:,} | {row['batch']} | {took} | {curve} | {distance:.3g} |")
     lines.append("")
     for name in sorted(newest):
         steps = ", ".join(f"{one['step']:,}" for one in newest[name]["checkpoints"])
