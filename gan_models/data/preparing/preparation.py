@@ -79,6 +79,11 @@ class Preparation:
         version, source = name.digest(), name.open()
         if source.total == 1:
             raise RequestError(f"{options.source} holds one image only: give at least a few hundred to learn from")
+        if source.scaled and options.range != "auto":
+            raise RequestError(
+                f"{options.source} holds colours of more than 8 bits in arrays, whose range is that of all of them: "
+                "leave data.range=auto, or store them in 8 bits"
+            )
         looks = look_at(source, options.range)
         channels = CHANNELS.get(options.channels) or channels_of(looks)
         if options.range in ("auto", "full") and (sentence := unknown_range(looks)):

@@ -158,6 +158,8 @@ class Source(ABC):
     """Of what its images have or have not; empty where nothing is said of that."""
     paired: bool = False
     """Whether each image has a partner that it is to be made from."""
+    scaled: bool = False
+    """Whether its colours were of more than 8 bits, and are handed out in 8 by the range of all of them."""
     embeddings: tuple[int, int] = (0, 0)
     """(n, E): each image carries n vectors of E numbers that stand for its texts; zeros where it carries none."""
     given_splits: frozenset[str] = frozenset()

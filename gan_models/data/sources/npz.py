@@ -118,6 +118,11 @@ class Part:
     def channels_first(self) -> bool:
         return len(self.shape) == 4 and self.shape[3] not in CHANNELS
 
+    @property
+    def has_deep_colours(self) -> bool:
+        colours = len(self.shape) == 4 and self.shape[1 if self.channels_first else 3] > 1
+        return colours and self.dtype != np.uint8 and not self.dtype.hasobject
+
 
 class ArraySource(Source):
     """Images in arrays: their headers and all labels are read when it is opened, pixels with the batches.
@@ -144,6 +149,7 @@ class ArraySource(Source):
         self.total = sum(part.shape[0] for part in self._parts)
         if self.total == 0:
             raise RequestError(f"{path} holds no images: its array {self._parts[0].images!r} is empty")
+        self.scaled = any(part.has_deep_colours for part in self._parts)
         self.given_splits = frozenset(part.split for part in self._parts if part.split)
         self.split_counts = {part.split: part.shape[0] for part in self._parts if part.split}
         if self.given_splits and "train" not in self.given_splits:

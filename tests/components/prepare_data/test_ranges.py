@@ -30,11 +30,11 @@ def folder_of(place: Path, arrays: np.ndarray, ending: str = "png") -> str:
 
 
 def rows_of(prepared: tuple[Any, ImageTable]) -> dict[int, np.ndarray]:
-    """Pixels [H, W, C] by the number in the file's name."""
+    """Pixels [H, W, C] by the number in the file's name, or the position in an array."""
     _, table = prepared
     splits = [table.split(name) for name in table.metadata.splits]
     return {
-        int(Path(path).stem): image.numpy()
+        int("".join(filter(str.isdigit, Path(path).stem))): image.numpy()
         for split in splits
         for path, image in zip(split.paths, split.images, strict=True)
     }
@@ -113,6 +113,17 @@ def test_values_that_nobody_can_read_are_a_sentence_with_the_remedy(prepare: Pre
         prepare(source, size=8)
     for number, image in rows_of(prepare(source, size=8, range=[-160, 240])).items():
         assert np.array_equal(image[..., 0], spread(values[number], -160, 240))
+
+
+def test_a_range_of_colours_in_arrays_is_not_taken_for_one_of_their_8_bits(prepare: Prepare, tmp_path: Path) -> None:
+    values = rng.integers(0, 4096, (NUMBER, 8, 8, 3)).astype(np.uint16)
+    np.savez(tmp_path / "deep.npz", images=values)
+    source = f"npz:{tmp_path / 'deep.npz'}"
+    for asked in ([300, 3000], "used", "full"):
+        with pytest.raises(RequestError, match="colours of more than 8 bits in arrays.*leave data.range=auto"):
+            prepare(source, size=8, range=asked)
+    for number, image in rows_of(prepare(source, size=8)).items():
+        assert np.array_equal(image, spread(values[number], 0, 4095))
 
 
 @pytest.mark.parametrize("asked", ["wide", [3, 3], [1, 2, 3], [0, float("nan")], 7, [True, 2]])
