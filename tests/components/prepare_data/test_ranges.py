@@ -120,7 +120,7 @@ def test_a_range_of_colours_in_arrays_is_not_taken_for_one_of_their_8_bits(prepa
     np.savez(tmp_path / "deep.npz", images=values)
     source = f"npz:{tmp_path / 'deep.npz'}"
     for asked in ([300, 3000], "used", "full"):
-        with pytest.raises(RequestError, match="colours of more than 8 bits in arrays.*leave data.range=auto"):
+        with pytest.raises(RequestError, match=r"colours of more than 8 bits in arrays.*leave data.range=auto"):
             prepare(source, size=8, range=asked)
     for number, image in rows_of(prepare(source, size=8)).items():
         assert np.array_equal(image, spread(values[number], 0, 4095))
