@@ -1,8 +1,16 @@
-"""What takes long is begun first, so that no worker is left alone with it at the end."""
+"""What takes long is begun first, so that no worker is left alone with it at the end; the browser of all tests."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import pytest
+
+from tests.chromium import CHROMIUM, NONE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 LONGEST = ("integration", "end_to_end")
 
@@ -15,3 +23,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return place, item.path not in slow
 
     items.sort(key=rank)
+
+
+@pytest.fixture(scope="module")  # not for longer: while it is open, its event loop is the thread's
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip(NONE)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()

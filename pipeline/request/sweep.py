@@ -23,6 +23,7 @@ from components.stage.stage import flatten
 from gan_models.errors import RequestError, unknown_name
 from gan_models.recipes import Recipe, model_document, recipe_digest
 from gan_models.recipes.schema import MODEL_SECTIONS
+from pipeline.definitions.stages import stages_of
 from pipeline.request.plan import Elsewhere, Plan, default_name, make_plan, plain_json
 from pipeline.request.request import Request
 
@@ -30,6 +31,7 @@ SEED = "seed"
 MAX_TRIALS = 40
 """KFP hands the stage that ranks all trials' outputs, with the metadata of each, in one word of at most 128 KiB."""
 DRAWS = 100  # for each trial that is asked for: what was drawn before is drawn again
+_STAGES_OF_TRIALS = [name for name, stage in stages_of("sweep").items() if stage.sweep == "each"]
 DIGITS = 3  # significant ones of a number that is drawn, so that people can read and repeat it
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(?::(\w+))?")
@@ -153,8 +155,10 @@ class PlannedTrial:
 
     def argument(self, run: Mapping[str, Any]) -> dict[str, Any]:
         """An item of the pipeline's parameter `trials`; `run` is that of the sweep."""
-        about = plain_json({**run, "trial": self.trial.model_dump(mode="json")})
-        return {"model": plain_json(model_document(self.recipe)), "seed": self.seed, "run": about}
+        about = {**run, "trial": self.trial.model_dump(mode="json")}
+        if "titles" in run:  # of its own stages alone: all trials are one argument, and a command line has an end
+            about["titles"] = {name: run["titles"][name] for name in _STAGES_OF_TRIALS}
+        return {"model": plain_json(model_document(self.recipe)), "seed": self.seed, "run": plain_json(about)}
 
     def entry(self) -> dict[str, Any]:
         """An item of the parameter `entries`."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,19 +83,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with open_stage("evaluate_gan", context) as stage:
         step.run(request, stage)
     return folder / "report"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = [path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))]
-    if not found:
-        pytest.skip("no Chromium on this machine: the page is not looked at")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found[0], args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 def opened(browser: Browser, report: Path, width: int, scheme: Any) -> tuple[Page, list[str]]:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from tests.chromium import CHROMIUM, NONE
 from tests.pipeline.explorer.serving import Served, await_page, save_tiny, start
-
-_CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Served]]:
     """One for each kind of generator, by the name of its recipe."""
-    if _CHROMIUM is None:
-        pytest.skip("no Chromium is installed: there is nothing to click with")
+    if CHROMIUM is None:
+        pytest.skip(NONE)
     folder = tmp_path_factory.mktemp("generators")
     names = ("cgan-projection", "stackgan", "attribute-transfer", "colorization/gan")
     served = {name: start(save_tiny(folder / name, name)) for name in names}
@@ -31,16 +29,6 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Served
             each.process.send_signal(signal.SIGTERM)
         codes = {name: each.process.wait(60) for name, each in served.items()}
     assert codes == dict.fromkeys(names, 3)  # SIGTERM ends a page as Ctrl-C does
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    if _CHROMIUM is None:
-        pytest.skip("no Chromium is installed: there is nothing to click with")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
