@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 # Each prints what it compares; those left out need something to work on, or hours, and are run by hand.
-BY_HAND := bombs cifar10 hostile judge judges neighbours prepare_data published cases r3gan_by_its_authors sampling stylegan2_reference zoo mimicry_throughput modes modes_page semi_supervised text_to_image translation wasserstein
+BY_HAND := bombs cases cifar10 hostile judge judges neighbours prepare_data published r3gan_by_its_authors sampling stylegan2_reference zoo mimicry_throughput modes modes_page semi_supervised text_to_image translation wasserstein
 BENCHMARKS := $(sort $(filter-out $(BY_HAND:%=benchmarks/%.py),$(wildcard benchmarks/*.py)))
 
 .PHONY: demo docs notebook test test-cluster lint bench images lock audit clean
