@@ -286,16 +286,21 @@ def _look(item: Item, with_values: bool) -> Look:
 def _extremes(looks: list[Look], asked: Any) -> dict[str, tuple[float, float]]:
     """The least and the largest value of the images looked at, by how they store them (`Ranges`).
 
-    Of those that say themselves what is black and white only where `asked` is for something else.
+    Of those that say themselves what is black and white only where `asked` is for something else, and there without the
+    few that no usual range holds beside many: they cannot be used.
     """
-    found: dict[str, tuple[float, float]] = {}
+    seen: dict[str, list[tuple[float, float]]] = {}
+    by_usual_ranges = asked in ("auto", "full")
     for look in looks:
         if look.values is None or not math.isfinite(sum(look.values)):  # such an image cannot be used
             continue
-        if look.window is None or asked not in ("auto", "full"):
-            low, high = found.get(kind := kind_of(look.mode), look.values)
-            found[kind] = min(low, look.values[0]), max(high, look.values[1])
-    return found
+        if look.window is None or not by_usual_ranges:
+            seen.setdefault(kind_of(look.mode), []).append(look.values)
+    if by_usual_ranges:
+        for kind, values in seen.items():
+            usual = [each for each in values if usual_range(kind, *each)]
+            seen[kind] = usual if 2 * len(usual) > len(values) else values
+    return {kind: (min(low for low, _ in values), max(high for _, high in values)) for kind, values in seen.items()}
 
 
 def unknown_range(looks: list[Look]) -> str:

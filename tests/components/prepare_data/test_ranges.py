@@ -126,6 +126,17 @@ def test_a_range_of_colours_in_arrays_is_not_taken_for_one_of_their_8_bits(prepa
         assert np.array_equal(image, spread(values[number], 0, 4095))
 
 
+def test_a_single_image_that_no_range_holds_is_quarantined_alone(prepare: Prepare, tmp_path: Path) -> None:
+    values = rng.uniform(0, 1, (NUMBER, 8, 8)).astype(np.float32)
+    values[3, 2, 2] = 5000
+    source = folder_of(tmp_path / "floats", values, "tiff")
+    prepared = prepare(source, size=8, max_bad_share=0.1)
+    assert sorted(rows_of(prepared)) == [number for number in range(NUMBER) if number != 3]
+    assert '03.tiff,"32-bit values from' in (prepared[1].folder / "quarantine.csv").read_text(encoding="utf-8")
+    for number, image in rows_of(prepared).items():
+        assert np.array_equal(image[..., 0], spread(values[number], 0, 1))
+
+
 @pytest.mark.parametrize("asked", ["wide", [3, 3], [1, 2, 3], [0, float("nan")], 7, [True, 2]])
 def test_a_range_that_is_none_is_refused(asked: object) -> None:
     with pytest.raises(ValueError, match="range"):
