@@ -210,11 +210,13 @@ def anonymous(process: psutil.Process) -> int:
     return total
 
 
-def measured(kind: str, name: str, folder: Path, seconds: float, group: Path | None = None) -> dict[str, float] | None:
-    """The same in a process of its own, with the memory that it took; None where it failed."""
-    asked = json.dumps([kind, name, str(folder), seconds])
+def command(kind: str, name: str, folder: Path, seconds: float) -> list[str]:
+    return [sys.executable, str(Path(__file__).resolve()), "--one", json.dumps([kind, name, str(folder), seconds])]
+
+
+def measured(what: str, command: list[str], group: Path | None = None) -> dict[str, float] | None:
+    """What a process says of itself, with the memory that it took; None where it failed."""
     enter = None if group is None else lambda: (group / "cgroup.procs").write_text(str(os.getpid()))
-    command = [sys.executable, str(Path(__file__).resolve()), "--one", asked]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=enter)
     most, watched = [0], psutil.Process(process.pid)
 
@@ -228,7 +230,7 @@ def measured(kind: str, name: str, folder: Path, seconds: float, group: Path | N
     said, errors = process.communicate()
     watching.join()
     if process.returncode:
-        print(f"{kind} by {name}: {(errors.splitlines() or ['killed'])[-1]}", file=sys.stderr)
+        print(f"{what}: {(errors.splitlines() or ['killed'])[-1]}", file=sys.stderr)
         return None
     return {**json.loads(said.splitlines()[-1]), "memory": most[0]}
 
@@ -288,9 +290,10 @@ def main() -> None:
             folder = Path(place)
             draw(folder, count)
             for name in imports:
-                print(row(count, "import", name, measured("import", name, folder, 0)), flush=True)
+                print(row(count, "import", name, measured(name, command("import", name, folder, 0))), flush=True)
             for name in trainings:
-                print(row(count, "training", name, measured("training", name, folder, options.seconds)), flush=True)
+                found = measured(name, command("training", name, folder, options.seconds))
+                print(row(count, "training", name, found), flush=True)
             if count * SIZE * SIZE * 3 > GROUP:
                 beyond_memory(count, trainings, folder, options.seconds)
 
@@ -301,7 +304,7 @@ def beyond_memory(count: int, names: list[str], folder: Path, seconds: float) ->
             print("no control group could be made: nothing is measured beyond memory", file=sys.stderr)
             return
         for name in names:
-            found = measured("training", name, folder, seconds, group)
+            found = measured(name, command("training", name, folder, seconds), group)
             print(row(count, f"training in {GROUP >> 20} MiB", name, found), flush=True)
 
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, TypeVar, Union
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from gan_models.data.shape import Size
-from gan_models.errors import unknown_name
+from gan_models.data.sources.places import check_address
+from gan_models.errors import RequestError, unknown_name
 
 
 def _is_range(given: Any) -> Any:
@@ -37,6 +38,28 @@ ValueRange = Annotated[
     ),
 ]
 """Which values of images are black and white (`gan_models.data.ranges`)."""
+
+
+def _is_growth(given: Any) -> Any:
+    if isinstance(given, bool):
+        return given
+    if not isinstance(given, str) or not given.lower().startswith(("s3://", "gs://")):
+        raise ValueError(
+            "it is true, false, or an address to keep the table at: s3://bucket/tables, gs://bucket/tables"
+        )
+    try:
+        check_address(given)
+    except RequestError as error:
+        raise ValueError(str(error)) from None
+    return given.rstrip("/")
+
+
+Growth = Annotated[
+    bool | str,
+    BeforeValidator(_is_growth),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "string"}]}),
+]
+"""Which earlier table is taken up (`gan_models.data.preparing.growing`)."""
 
 _LEAST_SIDE, _MOST_SIDE = 8, 1024
 _SIDE = {"type": "integer", "minimum": _LEAST_SIDE, "maximum": _MOST_SIDE}

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from gan_models.data.captions import Vocabulary
 from gan_models.data.decoding import Decoded, Item, Target, decode_batch
+from gan_models.data.kept_shards import fetch, fetched
 from gan_models.data.permutation import permuted
 from gan_models.data.preparing.decode_pool import DecodePool, available_cores
 from gan_models.data.sources.base import Batch
@@ -378,7 +379,9 @@ class ImageTable:
                 f"prepare the data again with data.{name} above 0"
             )
         file = TableFile(self.folder)
-        shards = [file.shard(number) for number, entry in enumerate(file.entries) if entry.rows.get(name)]
+        chosen = [number for number, entry in enumerate(file.entries) if entry.rows.get(name)]
+        fetch((file.entries[number].lies_at(self.folder) for number in chosen), fetched)
+        shards = [file.shard(number) for number in chosen]
         small = _SmallColumns(shards, name, metadata)
 
         def large(column: str, shape: tuple[int, ...], kind: torch.dtype) -> MappedRows | None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -29,11 +29,13 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gan_models.data.decoding import Decoded, Item, Target, decode_batch
+from gan_models.data.kept_shards import SHARDS_FOLDER, cached, fetched, place_of, small_columns
+from gan_models.data.ranges import Ranges
 from gan_models.data.shape import DataShape, Size
+from gan_models.data.sources.places import Place, Remote
 from gan_models.errors import RequestError
 
 TABLE_FILE = "table.json"
-SHARDS_FOLDER = "shards"
 FORMAT = 1
 SPLITS = ("train", "validation", "test")
 DIGEST_TYPE = np.dtype("<u8")
@@ -75,6 +77,8 @@ class TableMetadata(BaseModel):
     """Bits of a value: pixels are uint8, or little-endian uint16."""
     storage: Literal["pixels", "encoded"] = "pixels"
     """How images are kept: as they are, or compressed without loss. The fingerprint is the same."""
+    ranges: Ranges | None = None
+    """Which values of the files became black and white; None of tables of before this was kept."""
 
     @property
     def num_classes(self) -> int:
@@ -151,7 +155,9 @@ class ShardEntry(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     file: str
-    """Below the dataset folder."""
+    """Below the dataset folder, or"""
+    kept_at: str = ""
+    """where it is given, below this address (`gan_models.data.kept_shards`)."""
     rows: dict[str, int]
     """By split, in the order in which they lie in the file."""
     digest: str
@@ -175,6 +181,10 @@ class ShardEntry(BaseModel):
             start += count
         return slice(0, 0)
 
+    def lies_at(self, folder: Place) -> Place:
+        """The file, of a table in `folder`."""
+        return place_of(folder, self.file, self.kept_at)
+
 
 class Manifest(BaseModel):
     """Content of table.json."""
@@ -189,28 +199,46 @@ class Manifest(BaseModel):
 class Shard:
     """A shard mapped into memory, its small columns checked against its digest; of the large ones nothing is read.
 
-    RequestError where it is damaged.
+    Of one that lies at an address nothing else is fetched, until a large column is asked for.
+
+    RequestError where it is damaged; errors of `kept_shards` where it lies at an address.
     """
 
-    def __init__(self, folder: Path, entry: ShardEntry, metadata: TableMetadata) -> None:
+    def __init__(self, folder: Place, entry: ShardEntry, metadata: TableMetadata) -> None:
         self.entry = entry
-        self.path = folder / entry.file
-        try:
-            with pa.memory_map(str(self.path)) as file:  # its pages stay as long as the columns do
-                self.batch: pa.RecordBatch = pa.ipc.open_file(file).get_batch(0)
-            self.batch.validate(full=True)
-            if len(self.batch) != entry.count:
-                raise ValueError(f"{entry.count} rows expected, {len(self.batch)} found")
-            for column, width in metadata.large.items():
-                kind = pa.binary() if column in metadata.encoded else pa.binary(width)
-                if self.batch.schema.field(column).type != kind:
-                    raise ValueError(f"its column {column!r} is not of {kind}")
-            if content_digest(self.batch, entry.rows) != entry.digest:
-                raise ValueError("its content does not have its digest")
-        except (pa.ArrowException, OSError, LookupError, ValueError) as error:
-            raise damaged(self.path, error) from error
+        self.path = entry.lies_at(folder)
         self._metadata = metadata
         self._seen: dict[str, np.ndarray] = {}
+        if isinstance(self.path, Path):
+            self.batch = self.whole = self._mapped(self.path, metadata.large)
+        else:
+            self.batch = self._mapped(small_columns(self.path, metadata.large), {})
+        try:
+            if content_digest(self.batch, entry.rows) != entry.digest:
+                raise ValueError("its content does not have its digest")
+        except (pa.ArrowException, LookupError, ValueError) as error:
+            raise damaged(self.path, error) from error
+
+    def _mapped(self, file: Path, large: Mapping[str, int]) -> pa.RecordBatch:
+        try:
+            with pa.memory_map(str(file)) as opened:  # its pages stay as long as the columns do
+                batch: pa.RecordBatch = pa.ipc.open_file(opened).get_batch(0)
+            batch.validate(full=True)
+            if len(batch) != self.entry.count:
+                raise ValueError(f"{self.entry.count} rows expected, {len(batch)} found")
+            for column, width in large.items():
+                kind = pa.binary() if column in self._metadata.encoded else pa.binary(width)
+                if batch.schema.field(column).type != kind:
+                    raise ValueError(f"its column {column!r} is not of {kind}")
+        except (pa.ArrowException, OSError, LookupError, ValueError) as error:
+            raise damaged(self.path, error) from error
+        return batch
+
+    @cached_property
+    def whole(self) -> pa.RecordBatch:
+        """All columns."""
+        assert isinstance(self.path, Remote)
+        return self._mapped(fetched(self.path), self._metadata.large)
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -240,7 +268,7 @@ class Shard:
 
     def fixed(self, column: str) -> np.ndarray:
         """uint8 [N, width], as mapped: nothing is checked."""
-        return fixed_rows(self.batch.column(column))
+        return fixed_rows(self.whole.column(column))
 
     def read(self, column: str, rows: np.ndarray | slice, out: np.ndarray) -> None:
         """Copies rows of a large column to `out`, uint8 [n, width]; checked when they are first read."""
@@ -258,7 +286,7 @@ class Shard:
 
     def compressed(self, column: str, rows: np.ndarray | slice) -> Compressed:
         """Rows of a column of compressed images, with their hashes."""
-        values: pa.BinaryArray = self.batch.column(column)
+        values: pa.BinaryArray = self.whole.column(column)
         numbers = np.arange(len(self))[rows]
         found = [values[row].as_py() for row in numbers.tolist()]
         return Compressed(found, self.hashes(column)[numbers], [self.path] * len(found))
@@ -269,7 +297,7 @@ class Compressed(NamedTuple):
 
     items: list[bytes]
     hashes: np.ndarray
-    files: list[Path]
+    files: list[Place]
 
 
 def decode_rows(
@@ -295,8 +323,8 @@ class TableFile:
     RequestError where there is no table, or a damaged one.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: Place) -> None:
+        self.folder = folder if isinstance(folder, Remote) else Path(folder)
         manifest = read_manifest(self.folder)
         self.metadata, self.entries, self.made = manifest.metadata, manifest.shards, manifest.made
         self._shards: dict[int, Shard] = {}
@@ -312,11 +340,12 @@ class TableFile:
             yield Shard(self.folder, entry, self.metadata)
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Place) -> Manifest:
     """Of a dataset folder; RequestError where there is none, or a damaged one."""
-    path = Path(folder) / TABLE_FILE
+    folder = folder if isinstance(folder, Remote) else Path(folder)
+    path = folder / TABLE_FILE
     if not path.is_file():
-        if (path.with_name(_EARLIER_FILE)).is_file():
+        if (folder / _EARLIER_FILE).is_file():
             raise RequestError(
                 f"{folder} was prepared by an earlier version, which kept {_EARLIER_FILE}: prepare the data again"
             )
@@ -352,9 +381,11 @@ def is_table(folder: Path) -> bool:
         return (path.with_name(SHARDS_FOLDER)).is_dir()
 
 
-def damaged(path: Path, error: Exception) -> RequestError:
+def damaged(path: Place, error: Exception) -> RequestError:
     reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-    return RequestError(f"{path} is damaged ({reason}): delete its folder and prepare the data again")
+    if isinstance(path, Path):
+        return RequestError(f"{path} is damaged ({reason}): delete its folder and prepare the data again")
+    return RequestError(f"the copy of {path} is damaged ({reason}): delete {cached(path.name)}, and it is fetched anew")
 
 
 def fingerprint_of(metadata: TableMetadata, shards: Sequence[ShardEntry]) -> str:

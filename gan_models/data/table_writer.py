@@ -13,12 +13,13 @@ import numpy as np
 import pyarrow as pa
 
 from gan_models.data.captions import choose_words, split_words
+from gan_models.data.kept_shards import SHARDS_FOLDER
+from gan_models.data.ranges import Ranges
 from gan_models.data.table_file import (
     DIGEST_TYPE,
     EMBEDDED,
     FORMAT,
     IMAGES,
-    SHARDS_FOLDER,
     SPLITS,
     TABLE_FILE,
     Manifest,
@@ -54,6 +55,7 @@ class TableWriter:
         depth: bits of a value, 8 or 16.
         storage: how images are kept; where `encoded`, they are given as arrays of bytes (`decoding.encode`).
         first: number of the first shard.
+        ranges: which values of the files became black and white, where that is known.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class TableWriter:
         depth: int = 8,
         storage: Literal["pixels", "encoded"] = "pixels",
         first: int = 0,
+        ranges: Ranges | None = None,
     ) -> None:
         self.folder = folder
         self.shape = (height, width, channels)
@@ -77,6 +80,7 @@ class TableWriter:
         self.embeddings = embeddings
         self.storage = storage
         self.depth = depth
+        self._ranges = ranges
         self._row_bytes = height * width * channels * depth // 8
         self._large = large_widths(self._row_bytes, paired, embeddings)
         self._shard_rows = rows_of_a_shard(sum(self._large.values()))
@@ -206,6 +210,7 @@ class TableWriter:
             embeddings=self.embeddings,
             depth=self.depth,
             storage=self.storage,
+            ranges=self._ranges,
         )
 
     def close(self, class_names: Sequence[str], source: str, options: dict[str, Any]) -> TableMetadata:
@@ -307,12 +312,12 @@ def drop_rows(
 
 def _without(folder: Path, entry: ShardEntry, out: np.ndarray, metadata: TableMetadata) -> ShardEntry | None:
     """A shard without some of its rows, or None where none is left."""
-    path = folder / entry.file
-    batch = Shard(folder, entry, metadata).batch
+    batch = Shard(folder, entry, metadata).whole
     keep = np.ones(len(batch), bool)
     keep[out] = False
     rows = {split: int(keep[entry.place(split)].sum()) for split in entry.rows}
-    path.unlink()  # its pages stay until the batch goes, and in another table that shares the file
+    if isinstance(path := entry.lies_at(folder), Path):
+        path.unlink()  # its pages stay until the batch goes, and in another table that shares the file
     if not keep.any():
         return None
     kept = batch.take(pa.array(np.flatnonzero(keep)))

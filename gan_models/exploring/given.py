@@ -4,9 +4,7 @@ from pathlib import Path
 
 import torch
 
-from gan_models.data.decoding import Target, decode_batch
-from gan_models.data.ranges import Ranges, stated
-from gan_models.data.shape import Size
+from gan_models.data.decoding import decode_batch
 from gan_models.data.table import Split
 from gan_models.errors import RequestError
 from gan_models.sampling.generator import LoadedGenerator
@@ -23,10 +21,9 @@ def read_picture(path: Path, generator: LoadedGenerator) -> Split:
     size = path.stat().st_size
     if size > MOST_BYTES:
         raise RequestError(f"{path.name} has {size / 2**20:.0f} MiB: pictures of up to {MOST_BYTES >> 20} are taken")
-    channels, wanted = generator.info.image_shape[0], Size.of(generator.info.image_shape)
-    data = generator.recipe.data
-    decoded = decode_batch([str(path)], Target(wanted, channels, data.resize, data.fit, stated(data.range) or Ranges()))
+    target = generator.target
+    decoded = decode_batch([str(path)], target)
     for _, reason in decoded.reasons:
         raise RequestError(f"{path.name} cannot be used: {reason}")
-    pixels = torch.frombuffer(bytearray(decoded.pixels), dtype=torch.uint8).reshape(1, *wanted, channels)
+    pixels = torch.frombuffer(bytearray(decoded.pixels), dtype=torch.uint8).reshape(1, *target.size, target.channels)
     return Split(pixels, None, [path.name])

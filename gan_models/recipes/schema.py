@@ -27,6 +27,7 @@ from gan_models.recipes.made_for import MadeFor
 from gan_models.regularizers import REGULARIZERS, Regularizer
 from gan_models.schedules import USUAL, ByShare, Linear, Ramp, Schedule, Scheduled, scheduled, schedules_in
 from gan_models.sections import (
+    Growth,
     ImageSize,
     NonNegativeFloat,
     NonNegativeInt,
@@ -104,10 +105,12 @@ class Data(Section):
         1,
         description="tasks of a pipeline that import the images, each some of the shards; the data set is the same",
     )
-    grow: bool = Field(
+    grow: Growth = Field(
         False,
-        description="take over the rows of the table that was last made in this way of this source on this machine: "
-        "only images that are new are decoded and written, all others keep their split and place",
+        description="take over the rows of the table that was last made in this way of this source: only images that "
+        "are new are decoded and written, all others keep their split and place. true: the last one on this machine; "
+        "s3://bucket/tables or gs://: the table is kept there, taken up by whatever machine, and only new shards are "
+        "sent",
     )
     max_bad_share: Share = Field(0.01, description="above this share of unreadable images the stage stops")
     image: str | None = Field(
@@ -152,7 +155,7 @@ class Data(Section):
     @model_validator(mode="after")
     def _workers_are_apart(self) -> Data:
         if self.workers > 1 and (self.grow or self.repeats == "keep"):
-            what = "grow=true takes over rows" if self.grow else "repeats=keep gives each copy a place"
+            what = "grow takes over rows" if self.grow else "repeats=keep gives each copy a place"
             raise ValueError(f"{what} with all images in view, which none of {self.workers} workers has: set workers=1")
         return self
 

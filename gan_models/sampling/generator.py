@@ -25,7 +25,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gan_models.atomic import new_folder
-from gan_models.data.shape import DataShape
+from gan_models.data.decoding import Target
+from gan_models.data.ranges import Ranges, stated
+from gan_models.data.shape import DataShape, Size
 from gan_models.data.table import Split, to_float, to_uint8, to_uint16
 from gan_models.errors import RequestError, unknown_name
 from gan_models.families.building import build_discriminator, build_generator
@@ -58,6 +60,7 @@ class GeneratorInfo(BaseModel):
     attribute_names: tuple[str, ...] = ()  # names of the attributes it was trained with
     embedding: int = 0  # width of the embeddings that its training images carried in place of texts; 0: none
     depth: int = 8  # bits of a value of its training images
+    ranges: Ranges | None = None  # which values of their files were black and white; None: nobody kept that
     step: int
     seed: int
     data_fingerprint: str
@@ -162,6 +165,13 @@ class LoadedGenerator:
     def at_full_depth(self) -> Self:
         """The same, which draws as many bits of a value as its training images had: for images that are kept."""
         return replace(self, depth=self.info.depth)
+
+    @property
+    def target(self) -> Target:
+        """How images that it is given are to be read: as its training images were."""
+        data, channels = self.recipe.data, self.info.image_shape[0]
+        ranges = self.info.ranges or stated(data.range) or Ranges()
+        return Target(Size.of(self.info.image_shape), channels, data.resize, data.fit, ranges)
 
     @property
     def task(self) -> Task:

@@ -12,9 +12,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from gan_models.data.decoding import Target, fitted
-from gan_models.data.ranges import Ranges, stated
-from gan_models.data.shape import Size
+from gan_models.data.decoding import fitted
 from gan_models.errors import RequestError
 
 if TYPE_CHECKING:
@@ -53,7 +51,5 @@ def decode_image(name: str, text: str) -> Image.Image:
 
 def image_input(image: Image.Image, generator: LoadedGenerator) -> Tensor:
     """An image prepared as the training images of a generator were, uint8 [H, W, C]."""
-    channels, size = generator.info.image_shape[0], Size.of(generator.info.image_shape)
-    data = generator.recipe.data
-    sized = fitted(image, Target(size, channels, data.resize, data.fit, stated(data.range) or Ranges()))
-    return torch.from_numpy(np.array(sized).reshape(*size, channels))
+    target = generator.target
+    return torch.from_numpy(np.array(fitted(image, target)).reshape(*target.size, target.channels))

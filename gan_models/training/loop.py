@@ -41,7 +41,9 @@ from gan_models.training.warm_start import Start, begin_with
 SAVING_SHARE = 0.05  # of the time, that checkpoints may cost
 LONG_HOURS = 12.0
 _PROGRESS_SECONDS = 0.5
-_SHAPE_OF_DATA = ("image_shape", "class_names", "domain_names", "words", "attribute_names", "embedding", "depth")
+_SHAPE_OF_DATA = (
+    *("image_shape", "class_names", "domain_names", "words", "attribute_names", "embedding", "depth", "ranges"),
+)
 """Of the data, what is written down with a generator."""
 _FORESEEN_AFTER = 10.0  # seconds: the first steps are slow
 

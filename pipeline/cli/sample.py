@@ -372,15 +372,11 @@ def _read(paths: list[Path], generator: LoadedGenerator, first: int = 0, num: in
     import torch
     from PIL import Image, UnidentifiedImageError
 
-    from gan_models.data.decoding import BadImageError, Target, fitted
-    from gan_models.data.ranges import Ranges, stated
-    from gan_models.data.shape import Size
+    from gan_models.data.decoding import BadImageError, fitted
     from gan_models.data.table import Split
 
     paths = paths[first:] if num is None else paths[first : first + num]
-    channels, size = generator.info.image_shape[0], Size.of(generator.info.image_shape)
-    data = generator.recipe.data
-    target, pixels = Target(size, channels, data.resize, data.fit, stated(data.range) or Ranges()), []
+    target, pixels = generator.target, []
     for path in paths:
         try:
             with Image.open(path) as opened:
@@ -388,7 +384,7 @@ def _read(paths: list[Path], generator: LoadedGenerator, first: int = 0, num: in
         except (BadImageError, OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
             reason = (str(error).splitlines() or [""])[0] or type(error).__name__
             raise RequestError(f"--input {path}: this is not an image that can be read ({reason})") from None
-        pixels.append(np.asarray(sized).reshape(*size, channels))
+        pixels.append(np.asarray(sized).reshape(*target.size, target.channels))
     return Split(torch.from_numpy(np.stack(pixels)), None, [str(path) for path in paths])
 
 

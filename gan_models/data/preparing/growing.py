@@ -3,15 +3,17 @@
 A row is known again by its stamp: of the image's path, of its bytes (of a file: its size and time of change), and of
 all that the source says of it. Its shard, and with it its pixels and split, are those of the earlier table; shards of
 which nothing has gone are the same files (hard links). What is new makes shards of its own, after the others.
+
+Where the table is kept at an address, it is taken up from there by whatever machine, and only new shards are put there.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,19 +22,22 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from gan_models.atomic import write_json
+from gan_models.atomic import share_file, write_json, write_text
 from gan_models.data import decoding, formats, ranges
 from gan_models.data.decoding import Item, Target
 from gan_models.data.formats import WINDOW
 from gan_models.data.halves import Half
+from gan_models.data.kept_shards import SHARDS_FOLDER, fetch, put, small_columns
 from gan_models.data.sources import parse_source
 from gan_models.data.sources.base import Batch, Source
-from gan_models.data.table_file import DIGEST_TYPE, SHARDS_FOLDER, ShardEntry, TableFile
+from gan_models.data.sources.places import AT_ONCE, Place, Remote, reaching
+from gan_models.data.table_file import DIGEST_TYPE, TABLE_FILE, ShardEntry, TableFile, read_manifest
 from gan_models.data.table_writer import drop_rows
 from gan_models.errors import RequestError
 from gan_models.metrics.locations import default_cache
 from gan_models.recipes.schema import Data
 
+OPTIONS_FILE = "options.json"
 _FREE = {"source", "grow", "workers", "max_bad_share"}
 """Options that rows do not depend on: where images lie is part of their stamps."""
 
@@ -58,6 +63,10 @@ class Earlier:
 
     def __init__(self, table: TableFile) -> None:
         self.table = table
+        fetch(
+            (entry.lies_at(table.folder) for entry in table.entries),
+            partial(small_columns, large=table.metadata.large),
+        )
         stamps = np.concatenate([np.empty(0, DIGEST_TYPE), *(shard.stamps for shard in table.shards())])
         self._order = np.argsort(stamps, kind="stable")
         self._stamps = stamps[self._order]
@@ -83,18 +92,9 @@ class Earlier:
         """Its shards in another dataset folder, without the rows that are not there again."""
         (folder / SHARDS_FOLDER).mkdir(exist_ok=True)
         for entry in self.table.entries:
-            share_file(self.table.folder / entry.file, folder / entry.file)
+            if isinstance(file := entry.lies_at(self.table.folder), Path):
+                share_file(file, folder / entry.file)
         return drop_rows(folder, np.flatnonzero(~self.there), self.table.metadata, self.table.entries)
-
-
-def share_file(old: Path, new: Path) -> None:
-    """The same file in another place: a hard link, or a copy where there can be none."""
-    try:
-        os.link(old, new)
-    except OSError:
-        shutil.copyfile(old, new)
-        with new.open("rb") as file:
-            os.fsync(file.fileno())
 
 
 def fresh(batches: Iterable[Batch], source: Source, earlier: Earlier | None, start: int) -> Iterator[Batch]:
@@ -179,17 +179,71 @@ def remember(options: Data, folder: Path) -> None:
 
 
 def _note(options: Data) -> Path:
+    return default_cache() / "tables" / f"{_key(options)}.json"
+
+
+def _key(options: Data) -> str:
+    """Of tables that may share rows."""
     decides = [parse_source(options.source).absolute, options.model_dump(mode="json", exclude=_FREE)]
-    key = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:32]
-    return default_cache() / "tables" / f"{key}.json"
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def same_made(folder: Path | None, made: str) -> Earlier | None:
+class KeptTable:
+    """The place below an address (`data.grow`) where the tables of one source and options are kept."""
+
+    def __init__(self, address: str, options: Data) -> None:
+        self.address = Remote(address) / _key(options)
+        self._options = options
+
+    def check(self) -> None:
+        """Writes what lies there; RunError where nothing can be written, before any work is done."""
+        about = self._options.model_dump(mode="json", exclude={"grow"})
+        place = self.address / OPTIONS_FILE
+        with reaching(str(place), "written"):
+            place.write_bytes(json.dumps(about, indent=1, ensure_ascii=False).encode())
+
+    def take(self, folder: Path, tick: Callable[[], None]) -> str:
+        """Puts those of a table's shards there that are not, and makes it the last table; the folder needs none then.
+
+        Args:
+            tick: called after each shard; what it raises ends this.
+
+        Returns:
+            What was done, as a sentence.
+        """
+        manifest = read_manifest(folder)
+        put_there = partial(self._put, folder)
+        entries, new = [], []
+        threads = ThreadPoolExecutor(AT_ONCE)
+        try:
+            for entry, is_new in threads.map(put_there, manifest.shards):
+                entries.append(entry)
+                new += [entry] * is_new
+                tick()
+        finally:
+            threads.shutdown(cancel_futures=True)
+        text = manifest.model_copy(update={"shards": tuple(entries)}).model_dump_json(indent=1)
+        place = self.address / TABLE_FILE
+        with reaching(str(place), "written"):
+            place.write_bytes(text.encode())
+        write_text(folder / TABLE_FILE, text)
+        shutil.rmtree(folder / SHARDS_FOLDER)
+        return f"{len(new)} of its {len(entries)} shards were put at {self.address}, the others are there already"
+
+    def _put(self, folder: Path, entry: ShardEntry) -> tuple[ShardEntry, bool]:
+        if entry.kept_at:
+            return entry, False
+        file, new = put(folder / entry.file, entry.number, str(self.address))
+        return entry.model_copy(update={"file": file, "kept_at": str(self.address)}), new
+
+
+def same_made(folder: Place | None, made: str) -> Earlier | None:
     """The table of a folder, where its rows can be taken over."""
     if folder is None:
         return None
     try:
-        table = TableFile(folder)
+        with reaching(str(folder)):
+            table = TableFile(folder)
         return Earlier(table) if table.made == made else None
     except RequestError:  # damaged, or of another version: it is made anew
         return None

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from gan_models.atomic import write_text
+from gan_models.atomic import share_file, write_text
 from gan_models.data.decoding import Target
-from gan_models.data.preparing.growing import made_by, share_file
+from gan_models.data.preparing.growing import made_by
 from gan_models.data.preparing.table_building import (
     QUARANTINE_FILE,
     Import,

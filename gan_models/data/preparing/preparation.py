@@ -19,7 +19,7 @@ from typing import Any
 
 from gan_models.atomic import new_file, new_folder, write_json
 from gan_models.data.decoding import Target
-from gan_models.data.preparing.growing import last_table, remember
+from gan_models.data.preparing.growing import KeptTable, last_table, remember
 from gan_models.data.preparing.inspection import (
     channels_of,
     doubtful,
@@ -111,18 +111,26 @@ class Preparation:
             report: called now and then with the images done so far, and how many of them are bad. What it raises ends
                 the import.
             earlier: a dataset folder, `output` itself perhaps, whose rows are taken over where the same source and
-                options made them; where none is given and `options.grow` is set, the last one on this machine.
+                options made them; where none is given and `options.grow` is set, the last one on this machine. The
+                one that is kept at an address stands in its place.
 
         Raises:
             RequestError: the images or the options do not make a data set, or `output` cannot be written;
                 `TooManyBadError` where too many images cannot be used.
             RunError: the source became unreadable, or the disk is full.
         """
-        if earlier is None and self.options.grow:
+        grow = self.options.grow
+        kept = KeptTable(grow, self.options) if isinstance(grow, str) else None
+        if kept:
+            kept.check()
+        elif earlier is None and grow:
             earlier = last_table(self.options)
+        before = kept.address if kept else earlier
         with _writing_to(output), new_folder(output) as folder:
-            built = build_table(self.source, self.target, self.options, folder, report, earlier=earlier)
+            built = build_table(self.source, self.target, self.options, folder, report, earlier=before)
             self._finish(built, folder, output)
+            if kept:
+                built.kept = kept.take(folder, lambda: report(built.done, built.bad))
         self._conclude(output)
         return built
 
@@ -155,7 +163,7 @@ class Preparation:
         write_json(folder / SUMMARY_FILE, {**_summary(built), "version": self.version, "ranges": [*self.ranges]})
 
     def _conclude(self, output: Path) -> None:
-        if self.options.grow:
+        if self.options.grow is True:
             remember(self.options, output)
         _quarantine_of_failure(output).unlink(missing_ok=True)
 
@@ -248,8 +256,7 @@ def account(built: Import) -> Iterator[str]:
     said = f"{classes}{domains}{captions}{vectors}"
     splits = ", ".join(f"{split} {count}" for split, count in metadata.splits.items())
     yield f"{metadata.images} images {Size.of(metadata.image_shape).across} {colour}{said} ({splits})"
-    if built.grown:
-        yield built.grown
+    yield from filter(None, (built.grown, built.kept))
     if built.bad:
         yield f"{built.bad} of {built.total} images cannot be used, the first: {built.first_bad}; see {QUARANTINE_FILE}"
     kept_without = sum(split.get("", 0) for split in metadata.counts.values()) if metadata.class_names else 0

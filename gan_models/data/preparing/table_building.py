@@ -23,6 +23,7 @@ from gan_models.data.preparing.splits import (
     write_duplicates,
 )
 from gan_models.data.sources.base import BATCH_BYTES, BATCH_ITEMS, Batch, Source, reading
+from gan_models.data.sources.places import Place
 from gan_models.data.table_file import (
     DIGEST_TYPE,
     Shard,
@@ -41,6 +42,7 @@ NO_LABEL = "it has no label, or one that is not among the classes"
 NO_DOMAIN = "it has no domain"
 NO_ATTRIBUTES = "it has no attributes, or not one for each name"
 CAPTION_CHARACTERS = 10_000
+FETCHED_FOR_PREVIEW = 4  # shards
 ITEMS_FOR_A_WORKER = 64  # fewer do not pay for starting another process
 
 T = TypeVar("T")
@@ -65,7 +67,8 @@ class Import:
     coloured: int = 0  # colour images that became grey
     metadata: TableMetadata = field(init=False)
     preview: Preview = field(init=False)
-    grown: str = ""  # what came of the earlier table, in a sentence
+    grown: str = ""  # what came of the earlier table, and
+    kept: str = ""  # what was put at an address, in sentences
     copies: Copies | None = None  # where copies are kept
     duplicates: int = 0
     removed: int = 0  # of these
@@ -170,7 +173,7 @@ def build_table(
     folder: Path,
     report: Report,
     workers: int | None = None,
-    earlier: Path | None = None,
+    earlier: Place | None = None,
 ) -> Import:
     """Import a source into `folder`: the table, quarantine.csv and duplicates.csv.
 
@@ -252,6 +255,7 @@ def new_writer(folder: Path, source: Source, target: Target, options: Data, firs
         depth=target.depth,
         storage=options.storage,
         first=first,
+        ranges=target.ranges,
     )
 
 
@@ -278,9 +282,13 @@ def complete(built: Import, folder: Path, entries: list[ShardEntry], made: str) 
 
 
 def _preview(folder: Path, entries: Sequence[ShardEntry], metadata: TableMetadata) -> Preview:
-    """The first training images of each class."""
+    """The first training images of each class; of shards that would have to be fetched, those of a few."""
     preview = Preview(metadata.class_names)
+    away = [entry.file for entry in entries if entry.kept_at]
+    left_out = {*away} - {*away[:: -(-len(away) // FETCHED_FOR_PREVIEW) or 1]}
     for entry in entries:
+        if entry.file in left_out:
+            continue
         lacking = preview.lacking()
         if not lacking:
             break

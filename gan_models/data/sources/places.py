@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from gan_models.errors import RequestError, RunError
@@ -216,6 +216,22 @@ class Remote:
             raise RequestError(f"{self.address}: the server gives no parts of a file: download it, and name the copy")
         return io.BufferedReader(_Patient(file, self._patiently), BLOCK_BYTES // 4)
 
+    def open_for_parts(self) -> IO[bytes]:
+        """To be read in a few places, and nothing around them."""
+        file = self._patiently(lambda: self._files.open(self.address, "rb", cache_type="none"))
+        return _Patient(file, self._patiently)  # type: ignore[return-value]
+
+    def download(self, path: Path) -> None:
+        self._patiently(lambda: self._files.get_file(self.address, str(path)))
+
+    def upload(self, path: Path) -> None:
+        """Puts a file of this machine here; it is there whole, or not at all."""
+        self._patiently(lambda: self._files.put_file(str(path), self.address))
+
+    def write_bytes(self, content: bytes) -> None:
+        """As `upload`."""
+        self._patiently(lambda: self._files.pipe_file(self.address, content))
+
     def read_bytes(self) -> bytes:
         return bytes(self._patiently(lambda: self._files.cat_file(self.address)))
 
@@ -308,17 +324,19 @@ def _is_passing(error: Exception) -> bool:
 
 
 @contextmanager
-def reaching(place: str) -> Iterator[None]:
+def reaching(place: str, done: Literal["read", "written"] = "read") -> Iterator[None]:
     """Errors on the way to an address, as one sentence."""
     try:
         yield
     except Exception as error:
-        if not (is_of_network(error) or isinstance(error, PermissionError | ConnectionError | TimeoutError)):
+        absent = done == "written" and isinstance(error, FileNotFoundError)  # such as the bucket
+        known = is_of_network(error) or isinstance(error, PermissionError | ConnectionError | TimeoutError)
+        if not (known or absent):
             raise
         reason = without_login(" ".join(str(error).split())[:200]) or type(error).__name__
         refused = isinstance(error, PermissionError) or any(word in repr(error) for word in REFUSED)
         remedy = "is the login in the environment right?" if refused else "is the network there, and the address right?"
-        raise RunError(f"{place} could not be read: {reason}; {remedy}") from error
+        raise RunError(f"{place} could not be {done}: {reason}; {remedy}") from error
 
 
 def _found(info: Mapping[str, Any]) -> Found:

@@ -75,16 +75,18 @@ class StageImages:
 
     def options_of(self, stage: Stage, arguments: Mapping[str, str | int | bool]) -> StageOptions:
         """What the container of a stage is given, in a pipeline of these arguments."""
-        read, torch, network = [], stage.gpus != "none", stage.network
+        data = json.loads(str(arguments.get("data", "{}")))
+        # A table that is kept at an address is read there by whatever stage is given it.
+        read, torch, network = [], stage.gpus != "none", stage.network or isinstance(data.get("grow"), str)
         if stage.reads_source:
-            source = parse_source(json.loads(str(arguments["data"]))["source"])
+            source = parse_source(data["source"])
             read += [source.path] if source.path else []
             network = network or source.needs_network
             torch = torch or source.known.needs_network  # what downloads needs torch, too
-            files = [Path(os.environ[name]) for name in _LOGIN_FILES if network and os.environ.get(name)]
-            read += [file for file in files if file.is_file()]
         elif weights := json.loads(str(arguments["evaluation"]))["inception_weights"]:
             read.append(Path(weights))
+        files = [Path(os.environ[name]) for name in _LOGIN_FILES if network and os.environ.get(name)]
+        read += [file for file in files if file.is_file()]
         return StageOptions(
             image=self.gpu if torch else self.cpu,
             network=network,

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,17 @@ from gan_models.data.preparing import decode_pool, table_building
 from gan_models.data.preparing.preparation import Preparation, account
 from gan_models.data.table import ImageTable
 from gan_models.data.table_file import TableFile
+from gan_models.errors import RequestError, RunError
 from gan_models.recipes.schema import Data
+from tests.object_store import Bucket, object_store
 
 Folder = Callable[[str, range], Path]
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Bucket]:
+    with object_store() as bucket:
+        yield bucket
 
 
 @pytest.fixture(autouse=True)
@@ -215,3 +223,171 @@ def test_archives_and_repeats(folder: Folder, tmp_path: Path, decoded: list[int]
     assert sum(decoded) < 80 / 2
     for path, row in images(old).items():
         assert images(grown)[path] == row
+
+
+class Kept:
+    """A place of its own in the store, and machines that have nothing in their caches."""
+
+    def __init__(self, store: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._store, self._tmp_path, self._monkeypatch = store, tmp_path, monkeypatch
+        self.address = f"s3://{store.name}/{tmp_path.name}"
+        self.another_machine()
+
+    def another_machine(self) -> Path:
+        cache = self._tmp_path / f"cache-{len(list(self._tmp_path.glob('cache-*')))}"
+        self._monkeypatch.setenv("GAN_PIPELINE_CACHE", str(cache))
+        return cache
+
+    def objects(self) -> dict[str, str]:
+        """Keys below the place, each with what changes when it is written again."""
+        found = self._store.client.list_objects_v2(Bucket=self._store.name, Prefix=f"{self._tmp_path.name}/")
+        keys = {each["Key"]: each["LastModified"].isoformat() + each["ETag"] for each in found.get("Contents", [])}
+        return {key.split("/", 2)[2]: version for key, version in keys.items()}
+
+    def shards(self) -> dict[str, str]:
+        return {key: version for key, version in self.objects().items() if key.startswith("shards/")}
+
+    def change(self, name: str, content: bytes | None) -> None:
+        found = self._store.client.list_objects_v2(Bucket=self._store.name, Prefix=f"{self._tmp_path.name}/")
+        (key,) = (each["Key"] for each in found["Contents"] if each["Key"].endswith(name))
+        if content is None:
+            self._store.client.delete_object(Bucket=self._store.name, Key=key)
+        else:
+            self._store.put(key, content)
+
+
+@pytest.fixture
+def kept(store: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kept:
+    return Kept(store, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("storage", ["pixels", "encoded"])
+def test_a_table_at_an_address_grows_on_any_machine_and_new_shards_alone_are_sent(
+    folder: Folder, tmp_path: Path, decoded: list[int], kept: Kept, storage: str
+) -> None:
+    folder("cat", range(60))
+    root = folder("dog", range(60, 120))
+    options = {"grow": kept.address, "storage": storage}
+    old, said = prepared(f"folder:{root}", tmp_path / "old", **options)
+    assert "8 of its 8 shards were put at" in "".join(said)
+    assert not (tmp_path / "old/shards").exists()
+    whole, _ = prepared(f"folder:{root}", tmp_path / "whole", storage=storage)
+    assert images(old) == images(whole)
+    assert old.metadata.fingerprint == whole.metadata.fingerprint
+    sent = kept.shards()
+    assert len(sent) == 8
+    assert {*kept.objects()} - {*sent} == {"table.json", "options.json"}
+
+    folder("cat", range(120, 123))
+    decoded.clear()
+    cache = kept.another_machine()
+    grown, said = prepared(f"folder:{root}", tmp_path / "new", **options)
+    assert sum(decoded) == 3
+    assert "120 rows are those of the table before, 0 of it are gone, 3 are new" in said
+    assert "1 of its 9 shards were put at" in "".join(said)
+    assert {key: version for key, version in kept.shards().items() if key in sent} == sent
+    # Of shards that were there no image was fetched but for the preview's.
+    assert len([*cache.glob("shards/*.columns")]) == 8
+    assert len([*cache.glob("shards/*.arrow")]) <= 1 + table_building.FETCHED_FOR_PREVIEW
+    kept.another_machine()
+    assert images(grown) == images(prepared(f"folder:{root}", tmp_path / "anew", storage=storage)[0])
+    assert images(old) == images(whole)  # is as it was
+
+
+def test_what_is_gone_goes_from_a_kept_table_and_its_shard_is_sent_anew(
+    folder: Folder, tmp_path: Path, kept: Kept
+) -> None:
+    root = folder("", range(64))
+    old, _ = prepared(f"folder:{root}", tmp_path / "old", grow=kept.address)
+    before, sent = images(old), kept.shards()
+    (root / "0003.png").unlink()
+    kept.another_machine()
+    now, said = prepared(f"folder:{root}", tmp_path / "new", grow=kept.address)
+    assert "1 of its 4 shards were put at" in "".join(said)
+    assert images(now) == images(prepared(f"folder:{root}", tmp_path / "anew")[0])
+    assert {key: version for key, version in kept.shards().items() if key in sent} == sent
+    assert images(old) == before
+
+
+def test_a_preparation_that_ended_while_it_sent_shards_goes_on(
+    folder: Folder, tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder("", range(64))
+    preparation = Preparation.of(Data(source=f"folder:{root}", size=8, grow=kept.address))
+    calls = []
+
+    def stopped(done: int, bad: int) -> None:
+        calls.append(done)
+        if kept.shards():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        preparation.write(tmp_path / "table", stopped)
+    assert not (tmp_path / "table").exists()
+    assert "table.json" not in kept.objects()
+    sent = kept.shards()
+    assert sent
+    table, _ = prepared(f"folder:{root}", tmp_path / "table", grow=kept.address, test=0.1)
+    assert {key: version for key, version in kept.shards().items() if key in sent} == sent
+    assert len(images(table)) == 64
+
+
+@pytest.mark.parametrize("content", [None, b"something else"])
+def test_a_shard_that_is_gone_or_another_is_a_sentence(
+    folder: Folder, tmp_path: Path, kept: Kept, content: bytes | None
+) -> None:
+    root = folder("", range(64))
+    table, _ = prepared(f"folder:{root}", tmp_path / "table", grow=kept.address)
+    (name, *_) = kept.shards()
+    kept.change(name, content)
+    assert len(images(table)) == 64  # as long as there is a copy
+    kept.another_machine()
+    wanted = "is gone, which the data set is made of" if content is None else "is not what was put there"
+    with pytest.raises(RequestError if content is None else RunError, match=f"{name} {wanted}"):
+        images(table)
+    if content is not None:
+        with pytest.raises(RunError, match=f"{name} {wanted}: remove it, and prepare the data again"):
+            prepared(f"folder:{root}", tmp_path / "anew", grow=kept.address)
+        kept.change(name, None)
+    anew, _ = prepared(f"folder:{root}", tmp_path / "anew", grow=kept.address)
+    assert images(anew) == images(prepared(f"folder:{root}", tmp_path / "whole")[0])
+
+
+def test_a_damaged_copy_is_named_and_can_be_deleted(folder: Folder, tmp_path: Path, kept: Kept) -> None:
+    table, _ = prepared(f"folder:{folder('', range(64))}", tmp_path / "table", grow=kept.address)
+    cache = kept.another_machine()
+    expected = images(table)
+    (copy, *_) = sorted(cache.glob("shards/*.arrow"))
+    content = bytearray(copy.read_bytes())
+    content[len(content) // 4] ^= 1
+    copy.write_bytes(content)
+    with pytest.raises(RequestError, match=f"delete {copy}, and it is fetched anew"):
+        images(table)
+    copy.unlink()
+    assert images(table) == expected
+
+
+def test_where_nothing_can_be_written_nothing_is_read_first(
+    folder: Folder, tmp_path: Path, decoded: list[int], store: Bucket
+) -> None:
+    root = folder("", range(64))
+    with pytest.raises(RunError, match=r"s3://no-such-bucket/tables/\w+/options.json could not be written: "):
+        prepared(f"folder:{root}", tmp_path / "table", grow="s3://no-such-bucket/tables")
+    assert not decoded
+    assert not (tmp_path / "table").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("yes", "it is true, false, or an address"),
+        ("/mnt/tables", "it is true, false, or an address"),
+        ("https://host/tables", "it is true, false, or an address"),
+        ("s3://key:secret@bucket/tables", "holds a login"),
+        ("s3://", "names no bucket"),
+    ],
+)
+def test_tables_are_kept_at_addresses_that_can_be_written(given: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said) as caught:
+        Data(grow=given)
+    assert "secret@" not in str(caught.value.errors()[0]["msg"])  # type: ignore[attr-defined]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from gan_models.data.preparing.preparation import Preparation
 from gan_models.errors import RequestError
 from gan_models.exploring.given import MOST_BYTES, read_picture
 from gan_models.families.building import build_generator
 from gan_models.recipes import Recipe
+from gan_models.recipes.schema import Data
 from gan_models.sampling.generator import GeneratorInfo, LoadedGenerator
 
 
@@ -36,6 +40,24 @@ def test_a_picture_is_made_square_grey_and_small(generator: LoadedGenerator, tmp
     assert picture.images.shape == (1, size, size, 1)
     assert (picture.images[0, :, 2:-2] == 29).all()  # the luminance of blue; bicubic at the rim
     assert (picture.labels, picture.domains, picture.paths) == (None, None, ["wide.png"])
+
+
+def test_its_values_mean_what_they_meant_in_training(generator: LoadedGenerator, tmp_path: Path) -> None:
+    side = generator.info.image_shape[1]
+    for number in range(3):  # one of them shows that there are 12 bits
+        values = np.full((side, side), 4000 if number else 500, np.uint16)
+        values[0, 0] = number
+        Image.fromarray(values).save(tmp_path / f"{number}.png")
+    preparation = Preparation.of(Data(source=f"folder:{tmp_path}", size=side, validation=0, test=0))
+    metadata = preparation.write(tmp_path / "table", lambda done, bad: None).metadata
+    assert metadata.ranges is not None
+    assert metadata.ranges.deep == (0, 4095, False)
+    info = GeneratorInfo.model_validate_json(
+        generator.info.model_copy(update={"ranges": metadata.ranges}).model_dump_json()
+    )
+    dark = read_picture(tmp_path / "0.png", replace(generator, info=info)).images
+    assert dark[0, 5, 5, 0] == round(500 * 255 / 4095)
+    assert read_picture(tmp_path / "0.png", generator).images[0, 5, 5, 0] == round(500 * 255 / 65535)
 
 
 @pytest.mark.parametrize(

@@ -25,10 +25,16 @@ RECIPES = {
 }
 
 
-def go(name: str, *launches: tuple[Path, int, int]) -> list[list[int]]:
-    asked = [(str(folder), count, stop_at) for folder, count, stop_at in launches]
+def go(name: str, *launches: tuple[Path, int, int], mapped: int = 0) -> list[list[int]]:
+    """
+    Args:
+        mapped: how many of the launches, the last ones, read their images from a table on the disk.
+    """
+    first = len(launches) - mapped
+    asked = [(str(folder), *how, number >= first) for number, (folder, *how) in enumerate(launches)]
+    table = launches[0][0].with_name("table")
     done = subprocess.run(
-        [sys.executable, str(PROGRAM), name, json.dumps([*TINY, *RECIPES[name]]), json.dumps(asked)],
+        [sys.executable, str(PROGRAM), name, json.dumps([*TINY, *RECIPES[name]]), json.dumps(asked), str(table)],
         capture_output=True,
         text=True,
         check=False,
@@ -70,3 +76,15 @@ def test_two_ranks_equal_one_at_the_same_batch_and_resume_bit_for_bit(name: str,
     assert all(torch.equal(again[key], two[key]) for key in two)
     for expected, found in zip(history(two_folder), history(cut), strict=True):
         assert found == pytest.approx(expected, rel=1e-5)  # the means were taken in two parts
+
+
+@pytest.mark.slow
+def test_two_ranks_read_a_mapped_table_as_images_in_memory_and_resume_bit_for_bit(tmp_path: Path) -> None:
+    """64 images make four batches of 16: step 5 is in the middle of the second epoch."""
+    loaded, mapped, cut = tmp_path / "loaded", tmp_path / "mapped", tmp_path / "cut"
+    codes = go("dcgan", (loaded, 2, 0), (mapped, 2, 0), (cut, 2, 6), (cut, 2, 0), mapped=3)
+    assert codes == [[0, 0], [0, 0], [STOPPED, STOPPED], [0, 0]]
+    expected = state(loaded)
+    for folder in (mapped, cut):
+        found = state(folder)
+        assert all(torch.equal(found[key], value) for key, value in expected.items())

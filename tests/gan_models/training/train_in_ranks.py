@@ -2,7 +2,10 @@
 
 They are forks of this one, which has imported all that they need: starting them takes no time.
 
-    train_in_ranks.py RECIPE OVERRIDES LAUNCHES    # in JSON; a launch is a folder, how many processes, where to stop
+    train_in_ranks.py RECIPE OVERRIDES LAUNCHES TABLE
+
+OVERRIDES and LAUNCHES are JSON; a launch is a folder, how many processes, where to stop, and whether the images are
+those of the table, which is written first, and stay on the disk.
 
 Prints the exit codes of the processes of each launch.
 """
@@ -19,7 +22,9 @@ import torch
 import torch._dynamo  # which every optimizer would import
 
 from gan_models import ranks
-from gan_models.data.table import Split, TableMetadata
+from gan_models.data import table_writer
+from gan_models.data.table import ImageTable, Split, TableMetadata
+from gan_models.data.table_writer import TableWriter
 from gan_models.recipes import load_recipe
 from gan_models.training.loop import Stopped, train
 
@@ -49,14 +54,28 @@ STOPPED = 7
 """Exit code of a process that was asked to stop."""
 
 
-def launch(name: str, overrides: list[str], folder: str, count: int, stop_at: int) -> list[int]:
+def write_table(folder: Path) -> None:
+    table_writer.SHARD_ROWS = 16
+    folder.mkdir()
+    writer = TableWriter(folder, 8, 8, 1)
+    split = loaded()
+    assert split.labels is not None
+    writer.append(split.images.numpy(), split.labels.tolist(), ["train"] * len(split), [*split.paths])
+    writer.close(METADATA.class_names, "noise", {})
+
+
+def loaded() -> Split:
+    return Split(IMAGES, torch.arange(64) % 2, [str(number) for number in range(64)])
+
+
+def launch(name: str, overrides: list[str], folder: str, count: int, stop_at: int, table: str = "") -> list[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     os.environ |= {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     forks = multiprocessing.get_context("fork")
     processes = [
-        forks.Process(target=work, args=(rank, name, overrides, Path(folder), stop_at)) for rank in range(count)
+        forks.Process(target=work, args=(rank, name, overrides, Path(folder), stop_at, table)) for rank in range(count)
     ]
     for process in processes:
         process.start()
@@ -65,9 +84,9 @@ def launch(name: str, overrides: list[str], folder: str, count: int, stop_at: in
     return [int(process.exitcode or 0) for process in processes]
 
 
-def work(rank: int, name: str, overrides: list[str], folder: Path, stop_at: int) -> None:
+def work(rank: int, name: str, overrides: list[str], folder: Path, stop_at: int, table: str) -> None:
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-    split = Split(IMAGES, torch.arange(64) % 2, [str(number) for number in range(64)])
+    split = ImageTable.open(Path(table)).mapped("train") if table else loaded()
     device = torch.device("cpu")
     with ranks.joined(device):
         try:
@@ -78,5 +97,7 @@ def work(rank: int, name: str, overrides: list[str], folder: Path, stop_at: int)
 
 
 if __name__ == "__main__":
-    name, overrides, launches = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
-    sys.stdout.write(json.dumps([launch(name, overrides, *each) for each in launches]))
+    name, overrides, launches, table = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3]), sys.argv[4]
+    write_table(Path(table))
+    codes = [launch(name, overrides, *each, table if mapped else "") for *each, mapped in launches]
+    sys.stdout.write(json.dumps(codes))

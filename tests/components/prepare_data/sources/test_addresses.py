@@ -241,6 +241,7 @@ def test_a_run_leaves_the_login_nowhere(bucket: Bucket, tmp_path: Path) -> None:
         bucket.put(f"run/{number}.png", packed.getvalue())
     steps = [f"training.{setting}" for setting in ("steps=2", "threads=1", "batch_size=8")]
     settings = [*steps, "data.size=16", "evaluation.samples=32", "selection.samples=32"]
+    settings.append(f"data.grow=s3://{bucket.name}/tables")  # all stages read the images there
     command = [
         sys.executable,
         "-c",
@@ -255,6 +256,7 @@ def test_a_run_leaves_the_login_nowhere(bucket: Bucket, tmp_path: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **bucket.environment})
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert SECRET not in ended.stdout + ended.stderr
+    assert not [*tmp_path.rglob("run/results/dataset/shards")]
     written = [file for file in tmp_path.rglob("*") if file.is_file()]
     assert len(written) > 20
     assert [file for file in written if SECRET.encode() in file.read_bytes()] == []

@@ -92,6 +92,16 @@ def test_the_other_stages_get_gpus_and_no_network() -> None:
     assert (options.image, options.network, options.gpus, options.read_only) == ("large", False, True, {})
 
 
+def test_every_stage_reaches_a_table_that_is_kept_at_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "geheim")
+    data = json.dumps({"source": "digits", "grow": "s3://bucket/tables"})
+    for stage in ("prepare_data", "train_gan", "evaluate_gan"):
+        arguments = {"data": data, "evaluation": json.dumps({"inception_weights": None})}
+        options = IMAGES.options_of(STAGES[stage], arguments)
+        assert options.network
+        assert "AWS_SECRET_ACCESS_KEY" in options.inherited
+
+
 def test_no_login_goes_into_a_container(tmp_path: Path) -> None:
     from pipeline.engines.docker.engine import _environment
 
