@@ -169,12 +169,12 @@ def _best(candidates: list[Candidate], training: Path) -> Candidate:
 
 
 def _write(target: Path, candidates: list[Candidate], best: Candidate, result: Choice, judge: Judge) -> None:
-    from gan_models.sampling.generator import folder_files, save_examples
+    from gan_models.sampling.generator import MOST_EXAMPLES, folder_files, save_examples
 
     for name in folder_files(best.folder):
         link_or_copy(best.folder / name, target / name)
     if best.needs_examples:
-        save_examples(target, judge.examples(result.protocol.reference.split))
+        save_examples(target, judge.examples(result.protocol.reference.split, MOST_EXAMPLES))
     table = [(one.info.step, one.score, one.info.collapsed, one.info.diversity) for one in candidates]
     write_selection_table(target, [ScoredCheckpoint(*row) for row in table])
     result.write(target)

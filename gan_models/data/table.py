@@ -34,6 +34,7 @@ from gan_models.data.table_file import (
     fixed_rows,
     numbers_of,
     read_metadata,
+    row_digests,
 )
 from gan_models.errors import RequestError
 from gan_models.memory import local_processes, room_for_data
@@ -203,6 +204,7 @@ class MappedRows:
         self._is_encoded = column in metadata.encoded
         self._places = [shard.entry.place(split) for shard in shards]
         self._starts = [0, *accumulate(place.stop - place.start for place in self._places)]
+        self._seen = np.zeros(self._starts[-1], bool)  # rows that were checked
         self.shape = (self._starts[-1], *shape)
         self.dtype = torch.uint8 if shortened else kind
         self.device = device
@@ -264,17 +266,25 @@ class MappedRows:
         if self._is_encoded:
             return self._decoded(rows)
         found = np.empty((len(rows), self._width), np.uint8)
+        for shard, which, inside in self._of_shards(rows):
+            found[which] = shard.fixed(self._column)[inside]
+        new = np.flatnonzero(~self._seen[rows])
+        if len(new):  # all rows of a batch at once: by shards it would take longer than copying them
+            hashes = row_digests(found, new)
+            for shard, which, inside in self._of_shards(rows[new]):
+                shard.check(self._column, inside, hashes[which])
+            self._seen[rows] = True
+        return found
+
+    def _of_shards(self, rows: np.ndarray) -> Iterator[tuple[Shard, np.ndarray, np.ndarray]]:
+        """Each shard that holds some of the rows, which of them these are, and where they lie in it."""
         whose = np.searchsorted(self._starts, rows, "right") - 1
         order = np.argsort(whose, kind="stable")
-        bounds = np.flatnonzero(np.diff(whose[order], prepend=-1, append=len(self._shards)))
+        bounds = [*np.flatnonzero(np.diff(whose[order], prepend=-1)).tolist(), len(rows)]
         for first, after in pairwise(bounds):
             which = order[first:after]
             number = int(whose[which[0]])
-            inside = rows[which] - self._starts[number] + self._places[number].start
-            part = np.empty((len(which), self._width), np.uint8)
-            self._shards[number].read(self._column, inside, part)
-            found[which] = part
-        return found
+            yield self._shards[number], which, rows[which] + (self._places[number].start - self._starts[number])
 
 
 def decode_on_all_cores(items: Sequence[Item], target: Target) -> Decoded:

@@ -209,6 +209,8 @@ class Shard:
         self.path = entry.lies_at(folder)
         self._metadata = metadata
         self._seen: dict[str, np.ndarray] = {}
+        self._mapped_rows: dict[str, np.ndarray] = {}
+        self._hashes: dict[str, np.ndarray] = {}
         if isinstance(self.path, Path):
             self.batch = self.whole = self._mapped(self.path, metadata.large)
         else:
@@ -264,11 +266,15 @@ class Shard:
 
     def hashes(self, column: str) -> np.ndarray:
         """uint64 [N], of a large column's rows."""
-        return numbers_of(self.batch.column(f"{column}_digest"), DIGEST_TYPE)
+        if column not in self._hashes:
+            self._hashes[column] = numbers_of(self.batch.column(f"{column}_digest"), DIGEST_TYPE)
+        return self._hashes[column]
 
     def fixed(self, column: str) -> np.ndarray:
         """uint8 [N, width], as mapped: nothing is checked."""
-        return fixed_rows(self.whole.column(column))
+        if column not in self._mapped_rows:
+            self._mapped_rows[column] = fixed_rows(self.whole.column(column))
+        return self._mapped_rows[column]
 
     def read(self, column: str, rows: np.ndarray | slice, out: np.ndarray) -> None:
         """Copies rows of a large column to `out`, uint8 [n, width]; checked when they are first read."""
@@ -279,10 +285,13 @@ class Shard:
         seen = self._seen.setdefault(column, np.zeros(len(self), bool))
         new = np.flatnonzero(~seen[rows])
         if len(new):
-            known = self.hashes(column)[rows][new]
-            if not np.array_equal(row_digests(out, new), known):
-                raise damaged(self.path, ValueError(f"its column {column!r} does not have its digests"))
+            self.check(column, np.arange(len(self))[rows][new], row_digests(out, new))
             seen[rows] = True
+
+    def check(self, column: str, rows: np.ndarray, hashes: np.ndarray) -> None:
+        """That rows of a large column have these hashes, uint64 [n]."""
+        if not np.array_equal(self.hashes(column)[rows], hashes):
+            raise damaged(self.path, ValueError(f"its column {column!r} does not have its digests"))
 
     def compressed(self, column: str, rows: np.ndarray | slice) -> Compressed:
         """Rows of a column of compressed images, with their hashes."""

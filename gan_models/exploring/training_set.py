@@ -11,7 +11,7 @@ from torch import Tensor
 from gan_models.data.table import ImageTable
 from gan_models.errors import RequestError
 from gan_models.metrics.judge import Judge
-from gan_models.metrics.training_images import NEIGHBOURS, nearest_in_pixels, training_neighbours
+from gan_models.metrics.training_images import NEIGHBOURS, nearest_in_pixels, rows_of, training_neighbours
 from gan_models.sampling.generator import LoadedGenerator
 
 
@@ -36,8 +36,9 @@ class TrainingSet:
 
     def by_pixels(self, images: Tensor) -> Tensor:
         """The training images uint8 [Q, 4, H, W, C] that are nearest to images [Q, H, W, C] as thumbnails."""
-        found = nearest_in_pixels(images, self._images, k=min(NEIGHBOURS, len(self._images)))
-        return self._images[found.indices]
+        images_there = self._judge.split("train").images
+        found = nearest_in_pixels(images, images_there, k=min(NEIGHBOURS, len(images_there)))
+        return rows_of(images_there, found.indices)
 
     def by_features(self, images: Tensor) -> Tensor:
         """As `by_pixels`, by the features that the evaluation judges by.
@@ -49,7 +50,7 @@ class TrainingSet:
         """
         judge = self._judge
         features = judge.extractor.features_and_logits(images).features
-        every = self.table.metadata.count("train") if judge.extractor.quick else 0
+        every = self.table.metadata.count("train") if judge.searches_all else 0
         gallery = judge.real("train", every).features if every else features[:0]
         return training_neighbours(images, features, gallery, judge)
 
@@ -57,10 +58,6 @@ class TrainingSet:
     def features_of(self) -> str:
         """The name of what extracts features."""
         return self._judge.extractor.name
-
-    @cached_property
-    def _images(self) -> Tensor:
-        return self.table.split("train").images
 
     @cached_property
     def _judge(self) -> Judge:

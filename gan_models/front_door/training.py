@@ -32,7 +32,7 @@ from gan_models.front_door.preparing import import_into, named
 from gan_models.recipes import Recipe, load_recipe, model_document, recipe_digest
 from gan_models.recipes.loading import overridden, parse_recipe
 from gan_models.recipes.schema import Data
-from gan_models.sampling.generator import LoadedGenerator, Samples, load_generator, save_examples
+from gan_models.sampling.generator import MOST_EXAMPLES, LoadedGenerator, Samples, load_generator, save_examples
 from gan_models.sampling.locating import last_generator
 from gan_models.training.continuing import begin_from, find_shorter
 from gan_models.training.loop import Outcome, Stopped
@@ -222,7 +222,7 @@ def _train(recipe: Recipe, table: ImageTable, place: Path, seed: int, device: to
         trained = Trained(folder, recipe, table, outcome, device)
         if trained.generator.module.needs_examples and trained.generator.examples is None:
             held_out = "validation" if table.metadata.count("validation") else "train"
-            save_examples(_last(folder), table.split(held_out))
+            save_examples(_last(folder), table.mapped(held_out).first(MOST_EXAMPLES))
             trained = Trained(folder, recipe, table, outcome, device)  # which has not loaded it yet
     return trained
 

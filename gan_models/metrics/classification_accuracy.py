@@ -54,13 +54,13 @@ def classification_accuracy(
     split = reference_split(metadata, "test")
     if split == "train":
         raise RequestError(f"{metadata.source} holds no images back to test a classifier on")
-    learnt_from = table.split("train").labelled()
+    learnt_from = table.fitting("train", shortened=True).labelled()
     count = min(len(learnt_from), _MOST if num is None else num)
     real = learnt_from.rows(representative_order(len(learnt_from))[:count])
     labels = proportional_labels(metadata, count, seed)
     samples = generator.sample(count, seed=seed, labels=labels, examples=real)
     assert real.labels is not None
-    held_out = table.split(split, generator.device).labelled()
+    held_out = table.fitting(split, generator.device, shortened=True).labelled()
     assert held_out.labels is not None
     found = []
     for images, named, of in ((samples.images, labels, "generated"), (real.images, real.labels, "real")):

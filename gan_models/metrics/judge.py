@@ -136,6 +136,11 @@ class Judge:
             tensors["features"], tensors.get("logits"), labels, load=lambda: self.real_images(split, count)
         )
 
+    @property
+    def searches_all(self) -> bool:
+        """Whether copies are looked for among the features of all training images: where that is quick."""
+        return self.extractor.quick and isinstance(self.split("train"), Split)
+
     def real_images(self, split: str, count: int) -> Tensor:
         """The uint8 [count, H, W, C] images that `real` describes."""
         loaded = self.split(split)
@@ -157,10 +162,10 @@ class Judge:
         asked = "labels" in samples.inputs
         return Comparison(sample, reference, own_classes=self.knows_classes, domains=domains, asked=asked, k=k)
 
-    def examples(self, split: str) -> Split:
-        """The images of a split, in `representative_order`, for generators that make images from real ones."""
+    def examples(self, split: str, at_most: int) -> Split:
+        """The first images of a split in `representative_order`, for generators that make images from real ones."""
         loaded = self.split(split)
-        return loaded.rows(representative_order(len(loaded)))
+        return loaded.rows(representative_order(len(loaded))[:at_most])
 
     def generated(self, samples: Samples, title: str = "features of generated images") -> Extracted:
         """Of what a generator drew; `title` is the progress bar's, empty where there is one around this."""
@@ -195,9 +200,10 @@ class Judge:
                     f"{len(metadata.class_names)} of {metadata.source}: name the data set it was trained on"
                 )
             labels = proportional_labels(metadata, num, seed)
-        examples = self.examples(split) if generator.module.needs_examples else None
-        if examples is not None:
-            num = min(num, generator.module.distinct(len(examples)) or num)
+        examples = None
+        if generator.module.needs_examples:
+            num = min(num, generator.module.distinct(metadata.count(split)) or num)
+            examples = self.examples(split, num)
         return generator, generator.sample(num, seed=seed, labels=labels, examples=examples)
 
 
@@ -243,9 +249,9 @@ def _real_sets(judge: Judge, split: str, num: int) -> tuple[Extracted, Extracted
     """Features of the reference, of training images, and of the real images judged in the generator's place."""
     total = judge.table.metadata.count("train")
     if split != "train":
-        training = judge.real("train", total if judge.extractor.quick else num)
+        training = judge.real("train", total if judge.searches_all else num)
         return judge.real(split, num), training, training.part(0, num)
     # Nothing was held out: half of the training images stand for the reference, others for the generator.
     references = min(num, total // 2)
-    training = judge.real("train", total if judge.extractor.quick else references + num)
+    training = judge.real("train", total if judge.searches_all else references + num)
     return training.part(0, references), training, training.part(references, references + num)

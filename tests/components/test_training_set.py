@@ -47,7 +47,7 @@ def test_other_data_and_no_data_are_no_training_set(dataset: Path, generator: Lo
 
 
 def test_nearest_in_pixels_is_brute_force_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gan_models.metrics.training_images._AT_A_TIME", 7)
+    monkeypatch.setattr("gan_models.metrics.training_images._AT_A_TIME", 7 * 256)
     images = torch.randint(0, 256, (40, 16, 16, 1), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     found = nearest_in_pixels(images[:3], images[5:], k=9)
 
