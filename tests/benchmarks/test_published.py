@@ -11,7 +11,10 @@ import pytest
 
 from gan_models.recipes import counted_parameters
 
-NAMES = ("acgan/cifar10", "cgan-concat/mnist", "pggan/cifar10", "sgan/mnist", "vanilla/mnist", "wgan-gp/cifar10")
+NAMES = (
+    *("acgan/cifar10", "cgan-concat/mnist", "colorization/gan", "pggan/cifar10", "sgan/mnist", "vanilla/mnist"),
+    "wgan-gp/cifar10",
+)
 
 
 @pytest.fixture(scope="module")
