@@ -52,14 +52,14 @@ class Quiet:
         return self.left == 0
 
 
-def tried(name: str) -> dict[str, object]:
-    """Trains a preset for two steps, stopped after the first, and hands its generator over."""
+def tried(name: str, *further: str) -> dict[str, object]:
+    """Trains a preset for two steps, stopped after the first, and hands its generator over; `further` settings."""
     from gan_models.sampling.exporting import export, plain
     from gan_models.sampling.generator import load_generator
     from gan_models.training.loop import Stopped, train
 
     published = load_recipe(name)
-    steps, settings = 2, ["training.batch_size=2", "training.accumulate=1", "training.keep=1"]
+    steps, settings = 2, ["training.batch_size=2", "training.accumulate=1", "training.keep=1", *further]
     if published.game.kind == "semi-supervised":
         settings.append("game.labels_per_class=1")
     if published.game.kind == "progressive":

@@ -36,4 +36,4 @@ def test_no_small_one_is_left_out(published: ModuleType) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_trained_stopped_resumed_and_exported(name: str, published: ModuleType) -> None:
-    assert published.tried(name)["exported"] == "safetensors"
+    assert published.tried(name, "training.threads=1")["exported"] == "safetensors"
