@@ -33,7 +33,7 @@ from gan_models.data.table import Split
 from pipeline.cli import call
 
 SIZE = 32
-FEW = {"evaluation.samples": 16, "selection.samples": 8, "export.samples": 16, "training.min_diversity": 0}
+FEW = {"evaluation.samples": 16, "selection.samples": 32, "export.samples": 16, "training.min_diversity": 0}
 SMALL = {"training.steps": 2, "training.batch_size": 8, "training.threads": 1, "data.max_bad_share": 0.05}
 
 

@@ -157,6 +157,13 @@ def _scored(folder: Path, judge: Judge, split: str, reference: Extracted, reques
 
 def _best(candidates: list[Candidate], training: Path) -> Candidate:
     eligible = [candidate for candidate in candidates if candidate.eligible]
+    alive = [candidate for candidate in candidates if not candidate.info.collapsed]
+    if alive and not eligible:
+        first = alive[0]
+        raise RunError(
+            f"{first.name} of none of the checkpoints of {training} that have not collapsed is a number, by "
+            f"{first.protocol.sentence}: give more images, or raise selection.samples and data.validation"
+        )
     if not eligible:
         lowest = min(candidate.info.diversity for candidate in candidates)
         highest = max(candidate.info.diversity for candidate in candidates)

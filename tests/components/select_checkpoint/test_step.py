@@ -155,6 +155,19 @@ def test_all_collapsed_is_a_failed_run_that_leaves_nothing_behind(dataset: Path,
     assert not (tmp_path / "selected").exists()
 
 
+def test_a_score_that_is_no_number_is_not_called_a_collapse(
+    dataset: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path / "training", 100)
+    save(tmp_path / "training", 200, collapsed=True)
+    scored = step._scored
+    monkeypatch.setattr(step, "_scored", lambda *given: scored(*given)._replace(score=math.nan))
+    with pytest.raises(
+        RunError, match=r"FD-classifier of none .* is a number, by \d+ images .* raise selection.samples"
+    ):
+        select(tmp_path / "training", dataset, cache, tmp_path)
+
+
 def test_scores_do_not_depend_on_what_else_was_kept(dataset: Path, cache: Path, tmp_path: Path) -> None:
     save(tmp_path / "one", 100)
     save(tmp_path / "two", 100)
