@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from gan_models.data.table import ImageTable
+from gan_models.data.table import ImageTable, MappedRows
 from gan_models.errors import RequestError
 from gan_models.metrics.judge import Judge
 from gan_models.metrics.training_images import NEIGHBOURS, nearest_in_pixels, rows_of, training_neighbours
@@ -36,9 +36,8 @@ class TrainingSet:
 
     def by_pixels(self, images: Tensor) -> Tensor:
         """The training images uint8 [Q, 4, H, W, C] that are nearest to images [Q, H, W, C] as thumbnails."""
-        images_there = self._judge.split("train").images
-        found = nearest_in_pixels(images, images_there, k=min(NEIGHBOURS, len(images_there)))
-        return rows_of(images_there, found.indices)
+        found = nearest_in_pixels(images, self._images, k=min(NEIGHBOURS, len(self._images)))
+        return rows_of(self._images, found.indices)
 
     def by_features(self, images: Tensor) -> Tensor:
         """As `by_pixels`, by the features that the evaluation judges by.
@@ -58,6 +57,10 @@ class TrainingSet:
     def features_of(self) -> str:
         """The name of what extracts features."""
         return self._judge.extractor.name
+
+    @cached_property
+    def _images(self) -> Tensor | MappedRows:
+        return self.table.fitting("train", shortened=True).images
 
     @cached_property
     def _judge(self) -> Judge:
