@@ -157,22 +157,21 @@ def _scored(folder: Path, judge: Judge, split: str, reference: Extracted, reques
 
 def _best(candidates: list[Candidate], training: Path) -> Candidate:
     eligible = [candidate for candidate in candidates if candidate.eligible]
-    alive = [candidate for candidate in candidates if not candidate.info.collapsed]
-    if alive and not eligible:
-        first = alive[0]
+    if eligible:
+        return min(eligible, key=lambda candidate: (candidate.metric.distance(candidate.score), candidate.info.step))
+    unscored = next((candidate for candidate in candidates if not candidate.info.collapsed), None)
+    if unscored:
         raise RunError(
-            f"{first.name} of none of the checkpoints of {training} that have not collapsed is a number, by "
-            f"{first.protocol.sentence}: give more images, or raise selection.samples and data.validation"
+            f"no checkpoint of {training} that has not collapsed has a score: {unscored.name} is no number by "
+            f"{unscored.protocol.sentence}; give more images, or raise selection.samples and data.validation"
         )
-    if not eligible:
-        lowest = min(candidate.info.diversity for candidate in candidates)
-        highest = max(candidate.info.diversity for candidate in candidates)
-        raise RunError(
-            f"all {len(candidates)} checkpoints of {training} have collapsed (their samples differ by {lowest:.2g} to "
-            f"{highest:.2g} of what real images do): train again with another seed, a lower optimizers.*.lr or a "
-            "regularizer"
-        )
-    return min(eligible, key=lambda candidate: (candidate.metric.distance(candidate.score), candidate.info.step))
+    lowest = min(candidate.info.diversity for candidate in candidates)
+    highest = max(candidate.info.diversity for candidate in candidates)
+    raise RunError(
+        f"all {len(candidates)} checkpoints of {training} have collapsed (their samples differ by {lowest:.2g} to "
+        f"{highest:.2g} of what real images do): train again with another seed, a lower optimizers.*.lr or a "
+        "regularizer"
+    )
 
 
 def _write(target: Path, candidates: list[Candidate], best: Candidate, result: Choice, judge: Judge) -> None:

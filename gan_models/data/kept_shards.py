@@ -26,11 +26,6 @@ SHARDS_FOLDER = "shards"
 _HASH_BYTES = 16
 
 
-def place_of(folder: Place, file: str, kept_at: str) -> Place:
-    """Where a shard lies whose file and address are these, of a table in `folder`."""
-    return Remote(kept_at) / file if kept_at else folder / file
-
-
 def put(file: Path, number: int, address: str) -> tuple[str, bool]:
     """Puts a shard at an address, unless it is there; keeps it in the cache, too.
 

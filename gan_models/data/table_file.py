@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gan_models.data.decoding import Decoded, Item, Target, decode_batch
-from gan_models.data.kept_shards import SHARDS_FOLDER, cached, fetched, place_of, small_columns
+from gan_models.data.kept_shards import SHARDS_FOLDER, cached, fetched, small_columns
 from gan_models.data.ranges import Ranges
 from gan_models.data.shape import DataShape, Size
 from gan_models.data.sources.places import Place, Remote
@@ -183,7 +183,7 @@ class ShardEntry(BaseModel):
 
     def lies_at(self, folder: Place) -> Place:
         """The file, of a table in `folder`."""
-        return place_of(folder, self.file, self.kept_at)
+        return Remote(self.kept_at) / self.file if self.kept_at else folder / self.file
 
 
 class Manifest(BaseModel):
@@ -394,7 +394,8 @@ def damaged(path: Place, error: Exception) -> RequestError:
     reason = (str(error).splitlines() or [""])[0] or type(error).__name__
     if isinstance(path, Path):
         return RequestError(f"{path} is damaged ({reason}): delete its folder and prepare the data again")
-    return RequestError(f"the copy of {path} is damaged ({reason}): delete {cached(path.name)}, and it is fetched anew")
+    copies = cached(path.name).with_suffix(".*")  # whole, and its small columns
+    return RequestError(f"the copy of {path} is damaged ({reason}): delete {copies}, and it is fetched anew")
 
 
 def fingerprint_of(metadata: TableMetadata, shards: Sequence[ShardEntry]) -> str:

@@ -76,8 +76,8 @@ class StageImages:
     def options_of(self, stage: Stage, arguments: Mapping[str, str | int | bool]) -> StageOptions:
         """What the container of a stage is given, in a pipeline of these arguments."""
         data = json.loads(str(arguments.get("data", "{}")))
-        # A table that is kept at an address is read there by whatever stage is given it.
-        read, torch, network = [], stage.gpus != "none", stage.network or isinstance(data.get("grow"), str)
+        away = isinstance(data.get("grow"), str)  # the table: whatever stage is given it reads it there
+        read, torch, network = [], stage.gpus != "none", stage.network or away
         if stage.reads_source:
             source = parse_source(data["source"])
             read += [source.path] if source.path else []
@@ -85,8 +85,9 @@ class StageImages:
             torch = torch or source.known.needs_network  # what downloads needs torch, too
         elif weights := json.loads(str(arguments["evaluation"]))["inception_weights"]:
             read.append(Path(weights))
-        files = [Path(os.environ[name]) for name in _LOGIN_FILES if network and os.environ.get(name)]
-        read += [file for file in files if file.is_file()]
+        if network and (stage.reads_source or away):
+            files = [Path(os.environ[name]) for name in _LOGIN_FILES if os.environ.get(name)]
+            read += [file for file in files if file.is_file()]
         return StageOptions(
             image=self.gpu if torch else self.cpu,
             network=network,

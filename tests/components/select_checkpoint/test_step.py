@@ -163,7 +163,7 @@ def test_a_score_that_is_no_number_is_not_called_a_collapse(
     scored = step._scored
     monkeypatch.setattr(step, "_scored", lambda *given: scored(*given)._replace(score=math.nan))
     with pytest.raises(
-        RunError, match=r"FD-classifier of none .* is a number, by \d+ images .* raise selection.samples"
+        RunError, match=r"has a score: FD-classifier is no number by \d+ images .* raise selection.samples"
     ):
         select(tmp_path / "training", dataset, cache, tmp_path)
 
